@@ -1,0 +1,129 @@
+// The coarse operations that a forward pass is made of. A backend owns weights, KV and activations
+// in its own memory and layouts; the model only ever names them.
+//
+// Exactness (docs/architecture.md): an output element depends on its own row (and, for attend, on
+// the keys that its row sees), never on which other rows are in the call nor on the thread count.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "formats/format.h"
+
+namespace tessera {
+
+// Keys and values live in blocks of this many tokens; attention walks logical positions in tiles of
+// the same size.
+inline constexpr int kBlockTokens = 32;
+
+// A weight matrix [rows, columns] in a compute layout. y = W x has `rows` outputs.
+class Matrix {
+ public:
+  virtual ~Matrix() = default;
+  int rows = 0, columns = 0;
+  size_t bytes = 0;  // memory it takes
+};
+
+// Activations: `rows` row vectors of `columns` floats, `stride` floats apart, in backend memory.
+struct Tensor {
+  float* data = nullptr;
+  int rows = 0, columns = 0, stride = 0;
+
+  float* row(int r) const { return data + static_cast<size_t>(r) * stride; }
+  // Columns [first, first + count) of every row.
+  Tensor slice(int first, int count) const { return {data + first, rows, count, stride}; }
+  Tensor top(int count) const { return {data, count, columns, stride}; }
+};
+
+enum class Activation { kSilu, kGelu /* tanh approximation, as in Gemma */ };
+
+// Rotary position embedding (Su et al. 2021). Pairs are (2i, 2i+1) if interleaved, else
+// (i, i + dimensions/2). angle_i = position * frequency[i]; both outputs are scaled by `magnitude`
+// (YaRN's attention factor, Peng et al. 2023).
+struct Rope {
+  int dimensions = 0;  // of a head; the rest passes through
+  bool interleaved = false;
+  float magnitude = 1.0f;
+  std::vector<float> frequency;  // [dimensions / 2]
+};
+
+enum class KvFormat { kF16, kQ8_0 };
+
+struct KvShape {
+  int layers = 0, kv_heads = 0, head_dim = 0;  // head_dim: of keys and of values
+  int blocks = 0;                              // capacity, in blocks of kBlockTokens
+  KvFormat format = KvFormat::kF16;
+};
+
+// Keys and values of all layers. A slot is block * kBlockTokens + offset.
+class KvStore {
+ public:
+  virtual ~KvStore() = default;
+  KvShape shape;
+};
+
+// What one row of a batch attends to: the logical sequence 0 .. position. Logical position j lies in
+// slot block_table[j / kBlockTokens] * kBlockTokens + j % kBlockTokens while j < direct, and in
+// tail[j - direct] from there on (a tree node's ancestors and itself; tail.size() == position + 1 - direct).
+struct RowContext {
+  std::span<const int32_t> block_table;
+  int32_t position = 0;
+  int32_t direct = 0;
+  std::span<const int32_t> tail;
+};
+
+struct AttentionParameters {
+  int layer = 0;
+  int heads = 0;  // query heads; kv_heads divides it, head h reads kv head h / (heads / kv_heads)
+  float scale = 1.0f;
+  float soft_cap = 0.0f;  // 0: none, else cap * tanh(score / cap)  (Gemma 2)
+  int window = 0;         // 0: all, else positions p - window + 1 .. p
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string description() const = 0;  // "CPU, AVX3_DL, 2 threads"
+
+  // --- memory
+  // Repacks rows x columns weights, value-exactly, from a file's bytes.
+  // Several parts are stacked by rows (Q, K and V as one matrix); each may have its own format.
+  struct WeightPart {
+    const Format* format;
+    std::span<const std::byte> bytes;
+    int rows;
+  };
+  virtual std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) = 0;
+  virtual Tensor allocate(int rows, int columns) = 0;  // lives as long as the backend
+  virtual std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) = 0;
+
+  // --- operations, over all rows of their arguments
+  // out = normalized x * weight, x / sqrt(mean(x^2) + epsilon) (RMSNorm, Zhang & Sennrich 2019).
+  // Rows are cut into groups of weight.size() columns, each normalized alone (QK norm: one a head).
+  virtual void rms_norm(Tensor x, std::span<const float> weight, float epsilon, Tensor out) = 0;
+  // out = W x (+ bias). Quantized weights meet activations quantized to int8 per row in blocks of
+  // 32; F32, F16 and BF16 weights meet f32 activations.
+  virtual void linear(const Matrix& weights, Tensor x, std::span<const float> bias, Tensor out) = 0;
+  // Rotates each head of x (columns = heads * head_dim) in place by its row's position.
+  virtual void rope(const Rope& rope, int head_dim, std::span<const int32_t> positions, Tensor x) = 0;
+  virtual void write_kv(KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k, Tensor v) = 0;
+  // Copies slots from[i] to to[i] in all layers, in order.
+  virtual void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) = 0;
+  // out[r] = softmax(scale * q[r] . K) V over what contexts[r] sees.
+  virtual void attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
+                      std::span<const RowContext> contexts, Tensor out) = 0;
+  // out = activation(gate) * up
+  virtual void gated(Activation activation, Tensor gate, Tensor up, Tensor out) = 0;
+  virtual void add(Tensor x, Tensor into) = 0;  // into += x
+  // x = factor * x, then cap * tanh(x / cap) if cap > 0.
+  virtual void scale_and_cap(float factor, float cap, Tensor x) = 0;
+};
+
+// threads = 0: one for each core this process may use.
+std::unique_ptr<Backend> make_cpu_backend(int threads = 0);
+
+}  // namespace tessera
