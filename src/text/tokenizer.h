@@ -1,7 +1,6 @@
 // Text to token ids and back.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -9,11 +8,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/token.h"
 #include "files/gguf.h"
 
 namespace tessera {
-
-using Token = int32_t;
 
 struct EncodeOptions {
   bool add_special = true;    // put bos / eos where the model's metadata asks for them

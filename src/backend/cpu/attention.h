@@ -1,0 +1,19 @@
+// Exact tiled attention over paged keys and values (online softmax: Milakov & Gimelshein 2018;
+// tiling: FlashAttention, Dao et al. 2022; paging: PagedAttention, Kwon et al. 2023).
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "backend/backend.h"
+#include "backend/cpu/thread_pool.h"
+
+namespace tessera::cpu {
+
+std::unique_ptr<KvStore> allocate_kv(const KvShape& shape);
+void write_kv(ThreadPool& pool, KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k, Tensor v);
+void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to);
+void attend(ThreadPool& pool, const KvStore& kv, const AttentionParameters& parameters, Tensor q,
+            std::span<const RowContext> contexts, Tensor out);
+
+}  // namespace tessera::cpu

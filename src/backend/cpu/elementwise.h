@@ -1,0 +1,17 @@
+// Operations that touch each row of activations once: norms, rotary embedding, activations, sums.
+#pragma once
+
+#include <span>
+
+#include "backend/backend.h"
+#include "backend/cpu/thread_pool.h"
+
+namespace tessera::cpu {
+
+void rms_norm(ThreadPool& pool, Tensor x, std::span<const float> weight, float epsilon, Tensor out);
+void rope(ThreadPool& pool, const Rope& rope, int head_dim, std::span<const int32_t> positions, Tensor x);
+void gated(ThreadPool& pool, Activation activation, Tensor gate, Tensor up, Tensor out);
+void add(ThreadPool& pool, Tensor x, Tensor into);
+void scale_and_cap(ThreadPool& pool, float factor, float cap, Tensor x);
+
+}  // namespace tessera::cpu
