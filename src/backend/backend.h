@@ -51,7 +51,11 @@ struct Rope {
   std::vector<float> frequency;  // [dimensions / 2]
 };
 
+// GCC before 13 takes a scoped enumerator for a shadow of formats/format.h's kF16.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
 enum class KvFormat { kF16, kQ8_0 };
+#pragma GCC diagnostic pop
 
 struct KvShape {
   int layers = 0, kv_heads = 0, head_dim = 0;  // head_dim: of keys and of values

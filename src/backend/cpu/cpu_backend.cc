@@ -1,4 +1,6 @@
 // The CPU behind the Backend interface: it only forwards to the operations beside it.
+#include <fmt/format.h>
+
 #include <vector>
 
 #include "backend/backend.h"
