@@ -45,7 +45,7 @@ class CpuBackend final : public Backend {
     cpu::rms_norm(pool_, x, weight, epsilon, out);
   }
   void linear(const Matrix& weights, Tensor x, std::span<const float> bias, Tensor out) override {
-    cpu::linear(pool_, weights, x, bias, out);
+    cpu::linear(pool_, linear_scratch_, weights, x, bias, out);
   }
   void rope(const Rope& rope, int head_dim, std::span<const int32_t> positions, Tensor x) override {
     cpu::rope(pool_, rope, head_dim, positions, x);
@@ -68,6 +68,7 @@ class CpuBackend final : public Backend {
 
  private:
   cpu::ThreadPool pool_;
+  cpu::LinearScratch linear_scratch_;
   std::vector<AlignedBuffer> buffers_;
 };
 
