@@ -496,7 +496,8 @@ TEST(AttentionTest, ANanInAVisibleKeyOrValueIsNotHidden) {
         const auto kv = poisoned_store(pool, c, 1);
         write_sequence(pool, *kv, c, s, table, c.length);
         EXPECT_FALSE(std::isnan(attend_chunk(pool, *kv, c, s, table, 9, 10)[4]));
-        EXPECT_TRUE(std::isnan(attend_chunk(pool, *kv, c, s, table, 10, 11)[4]));
+        EXPECT_TRUE(std::isnan(attend_chunk(pool, *kv, c, s, table, 10, 11)[4]))
+            << describe(c) << (in_key ? " key" : " value");
       }
     }
   });

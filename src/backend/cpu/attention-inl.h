@@ -74,7 +74,13 @@ struct F16Tile {
   }
   static HWY_INLINE VF load(const hwy::float16_t* p) {
     const hn::Rebind<hwy::float16_t, DF> dh;
-    return hn::PromoteTo(DF(), hn::LoadU(dh, p));
+    const VF x = hn::PromoteTo(DF(), hn::LoadU(dh, p));
+#if HWY_TARGET <= HWY_AVX2 || HWY_TARGET == HWY_NEON
+    return x;
+#else  // no such instruction, and Highway's stand-in takes infinity and NaN for 2^16 and beyond
+    const VF infinity = hn::Set(DF(), std::numeric_limits<float>::infinity());
+    return hn::IfThenElse(hn::Ge(hn::Abs(x), hn::Set(DF(), 65536.0f)), hn::Or(x, infinity), x);
+#endif
   }
 };
 

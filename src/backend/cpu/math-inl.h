@@ -19,9 +19,11 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp_approx(D d, V x) {
   const hn::RebindToSigned<D> di;
-  const V lowest = hn::Set(d, -87.33f);
-  // Min and Max of x86 return their second operand if either is NaN.
-  const V clamped = hn::Min(hn::Set(d, 88.37f), hn::Max(lowest, x));
+  const V lowest = hn::Set(d, -87.33f), highest = hn::Set(d, 88.37f);
+  const auto vanishes = hn::Lt(x, lowest);
+  // By comparisons, which NaN fails: what Min and Max make of it differs between machines.
+  V clamped = hn::IfThenElse(vanishes, lowest, x);
+  clamped = hn::IfThenElse(hn::Gt(x, highest), highest, clamped);
   const auto exponent = hn::NearestInt(hn::Mul(clamped, hn::Set(d, 1.44269504088896341f)));
   const V n = hn::ConvertTo(d, exponent);
   V r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), clamped);  // ln 2 in two parts
@@ -34,7 +36,7 @@ HWY_INLINE V exp_approx(D d, V x) {
   p = hn::MulAdd(p, r, hn::Set(d, 5.0000001201e-1f));
   p = hn::MulAdd(p, hn::Mul(r, r), hn::Add(r, hn::Set(d, 1.0f)));
   const V power = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(exponent, hn::Set(di, 127))));
-  return hn::IfThenZeroElse(hn::Lt(x, lowest), hn::Mul(p, power));
+  return hn::IfThenZeroElse(vanishes, hn::Mul(p, power));
 }
 
 // tanh x, accurate near 0 as well: the polynomial of Cephes' tanhf, and from 0.625 on by exp.
