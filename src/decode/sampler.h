@@ -19,7 +19,7 @@ struct SamplingOptions {
   float presence_penalty = 0.0f;    // subtracted once from the logit of a token generated before
   float frequency_penalty = 0.0f;   // subtracted for each time it was generated
   int penalty_window = 64;          // last tokens that the repetition penalty looks at; -1: all
-  std::unordered_map<Token, float> logit_bias;  // added to the logits; -infinity forbids a token
+  std::unordered_map<Token, float> logit_bias = {};  // added to the logits; -infinity forbids a token
   uint64_t seed = 0;
 
   // Throws Error naming the first value that is out of range.
