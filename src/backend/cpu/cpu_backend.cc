@@ -1,4 +1,7 @@
 // The CPU behind the Backend interface: it only forwards to the operations beside it.
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <vector>
 
 #include "backend/backend.h"
@@ -30,6 +33,14 @@ class CpuBackend final : public Backend {
   }
   std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) override { return cpu::allocate_kv(shape); }
 
+  void upload(std::span<const float> host, Tensor into) override {
+    for (int r = 0; r < into.rows; ++r) {
+      std::copy_n(host.data() + static_cast<size_t>(r) * into.columns, into.columns, into.row(r));
+    }
+  }
+  void gather_rows(Tensor x, std::span<const int32_t> rows, Tensor out) override {
+    for (size_t i = 0; i < rows.size(); ++i) std::copy_n(x.row(rows[i]), x.columns, out.row(static_cast<int>(i)));
+  }
   void rms_norm(Tensor x, std::span<const float> weight, float epsilon, Tensor out) override {
     cpu::rms_norm(pool_, x, weight, epsilon, out);
   }
