@@ -30,7 +30,8 @@ VocabularyDefaults defaults_of(const PreTokenizerFamily& family) {
 
 }  // namespace
 
-BpeTokenizer::BpeTokenizer(const GgufMetadata& metadata) : BpeTokenizer(metadata, read_family(metadata)) {}
+BpeTokenizer::BpeTokenizer(const GgufMetadata& metadata)
+    : BpeTokenizer(metadata, read_family(metadata)) {}
 
 BpeTokenizer::BpeTokenizer(const GgufMetadata& metadata, const PreTokenizerFamily& family)
     : Tokenizer(Vocabulary(metadata, defaults_of(family)), false), pre_tokenizer_(family.steps) {
@@ -54,21 +55,24 @@ void BpeTokenizer::read_merges(const GgufMetadata& metadata) {
   merges_.reserve(merges->size());
   for (size_t i = 0; i < merges->size(); ++i) {
     const std::string_view merge = (*merges)[i];
-    const size_t space = merge.find(' ', 1);  // a pair may begin with a space, but not be nothing else
+    const size_t space =
+        merge.find(' ', 1);  // a pair may begin with a space, but not be nothing else
     if (space == std::string_view::npos) {
       fail("key '{}': merge {} is '{}', expected two tokens and a space between", kKey, i, merge);
     }
     const auto require = [&](std::string_view text) {
       const Token token = vocabulary().find(text);
       if (token == kNoToken) {
-        fail("key '{}': merge {}, '{}', needs the token '{}', which the vocabulary lacks", kKey, i, merge, text);
+        fail("key '{}': merge {}, '{}', needs the token '{}', which the vocabulary lacks", kKey, i,
+             merge, text);
       }
       return token;
     };
     const std::string_view left = merge.substr(0, space), right = merge.substr(space + 1);
     const Token joined = require(std::string(left).append(right));
     // The first of equal merges counts.
-    merges_.emplace(pair_key(require(left), require(right)), Merge<int32_t>{static_cast<int32_t>(i), joined});
+    merges_.emplace(pair_key(require(left), require(right)),
+                    Merge<int32_t>{static_cast<int32_t>(i), joined});
   }
 }
 
@@ -91,7 +95,8 @@ void BpeTokenizer::encode_text(std::string_view text, bool /*after_special*/,
     }
     const size_t begin = tokens.size();
     encode_word(word, scratch, tokens);
-    if (cacheable && cache.size() < kMaxCachedWords) cache.emplace(word, Range{begin, tokens.size() - begin});
+    if (cacheable && cache.size() < kMaxCachedWords)
+      cache.emplace(word, Range{begin, tokens.size() - begin});
   }
 }
 
@@ -107,8 +112,8 @@ void BpeTokenizer::encode_word(std::string_view word, std::vector<Symbol>& scrat
   for (size_t i = 0; i < word.size(); ++i) {
     const auto index = static_cast<int32_t>(i);
     const bool last = i + 1 == word.size();
-    scratch.push_back({byte_tokens_[static_cast<unsigned char>(word[i])], static_cast<uint32_t>(i), 1, index - 1,
-                       last ? -1 : index + 1});
+    scratch.push_back({byte_tokens_[static_cast<unsigned char>(word[i])], static_cast<uint32_t>(i),
+                       1, index - 1, last ? -1 : index + 1});
   }
   merge_symbols<int32_t>(scratch, [&](const Symbol& left, const Symbol& right) {
     const auto found = merges_.find(pair_key(left.token, right.token));

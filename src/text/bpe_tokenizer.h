@@ -22,8 +22,10 @@ class BpeTokenizer final : public Tokenizer {
  private:
   BpeTokenizer(const GgufMetadata& metadata, const PreTokenizerFamily& family);
   void read_merges(const GgufMetadata& metadata);
-  void encode_text(std::string_view text, bool after_special, std::vector<Token>& tokens) const override;
-  void encode_word(std::string_view word, std::vector<Symbol>& scratch, std::vector<Token>& tokens) const;
+  void encode_text(std::string_view text, bool after_special,
+                   std::vector<Token>& tokens) const override;
+  void encode_word(std::string_view word, std::vector<Symbol>& scratch,
+                   std::vector<Token>& tokens) const;
   std::string normal_piece(Token token) const override;
 
   PreTokenizer pre_tokenizer_;

@@ -25,7 +25,8 @@ struct Alphabet {
         character = {static_cast<char>(0xC0 | code >> 6), static_cast<char>(0x80 | (code & 0x3F))};
       }
     }
-    for (size_t byte = 0; byte < 256; ++byte) bytes[characters[byte]] = static_cast<unsigned char>(byte);
+    for (size_t byte = 0; byte < 256; ++byte)
+      bytes[characters[byte]] = static_cast<unsigned char>(byte);
   }
 };
 

@@ -1,4 +1,5 @@
-// GPT-2's alphabet: a printable character for each byte, so that vocabulary files are readable text.
+// GPT-2's alphabet: a printable character for each byte, so that vocabulary files are readable
+// text.
 #pragma once
 
 #include <optional>

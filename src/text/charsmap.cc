@@ -35,7 +35,8 @@ Charsmap::Charsmap(std::string_view blob) {
   const uint32_t trie_bytes = read_u32(blob);
   blob.remove_prefix(4);
   if (trie_bytes > blob.size() || trie_bytes % 4 != 0 || trie_bytes == 0) {
-    fail("key '{}': a table of {} bytes does not fit into the {} that follow", kKey, trie_bytes, blob.size());
+    fail("key '{}': a table of {} bytes does not fit into the {} that follow", kKey, trie_bytes,
+         blob.size());
   }
   for (size_t i = 0; i < trie_bytes; i += 4) units_.push_back(read_u32(blob.substr(i)));
   replacements_ = blob.substr(trie_bytes);

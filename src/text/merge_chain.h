@@ -14,8 +14,8 @@ namespace tessera {
 // A stretch of the text that is, so far, one token (or a byte without one).
 struct Symbol {
   Token token;
-  uint32_t begin, length;        // bytes; length 0: swallowed by the symbol to its left
-  int32_t previous, next;        // neighbours that are left, -1 at the ends
+  uint32_t begin, length;  // bytes; length 0: swallowed by the symbol to its left
+  int32_t previous, next;  // neighbours that are left, -1 at the ends
 };
 
 // What two neighbours become. Lower ranks are joined first, then those further left.
@@ -47,7 +47,8 @@ void merge_symbols(std::vector<Symbol>& symbols, FindMerge&& find_merge) {
     if (merge) heap.push_back({merge->rank, left, right, a.length + b.length, merge->token});
     return merge.has_value();
   };
-  for (size_t i = 1; i < symbols.size(); ++i) consider(static_cast<int32_t>(i - 1), static_cast<int32_t>(i));
+  for (size_t i = 1; i < symbols.size(); ++i)
+    consider(static_cast<int32_t>(i - 1), static_cast<int32_t>(i));
   std::make_heap(heap.begin(), heap.end());
 
   while (!heap.empty()) {
@@ -56,7 +57,8 @@ void merge_symbols(std::vector<Symbol>& symbols, FindMerge&& find_merge) {
     heap.pop_back();
     Symbol& left = symbols[static_cast<size_t>(best.left)];
     Symbol& right = symbols[static_cast<size_t>(best.right)];
-    if (left.length == 0 || right.length == 0 || left.length + right.length != best.length) continue;
+    if (left.length == 0 || right.length == 0 || left.length + right.length != best.length)
+      continue;
     left.token = best.token;
     left.length = best.length;
     right.length = 0;

@@ -76,7 +76,8 @@ class PreTokenizer::Step {
  public:
   // The memory of one call of split().
   struct Scratch {
-    Scratch() : data(pcre2_match_data_create(1, nullptr)), context(pcre2_match_context_create(nullptr)) {
+    Scratch()
+        : data(pcre2_match_data_create(1, nullptr)), context(pcre2_match_context_create(nullptr)) {
       // The default stack (32 KiB of the machine's) is enough for our expressions, none of which
       // keeps a state for each character; the larger one is only the belt to these braces.
       stack = pcre2_jit_stack_create(32 * 1024, 8 * 1024 * 1024, nullptr);
@@ -100,9 +101,10 @@ class PreTokenizer::Step {
     int error = 0;
     size_t offset = 0;
     code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expanded.data()), expanded.size(),
-                              PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK | PCRE2_DOLLAR_ENDONLY, &error,
-                              &offset, nullptr));
-    if (code_ == nullptr) fail("pre-tokenizer expression '{}': PCRE2 error {} at {}", expanded, error, offset);
+                              PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK | PCRE2_DOLLAR_ENDONLY,
+                              &error, &offset, nullptr));
+    if (code_ == nullptr)
+      fail("pre-tokenizer expression '{}': PCRE2 error {} at {}", expanded, error, offset);
     // Where the system forbids JIT the interpreter does the same, slower.
     has_jit_ = pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE) == 0;
   }
@@ -110,15 +112,16 @@ class PreTokenizer::Step {
   bool digit_groups() const { return digit_groups_; }
 
   // The first match at or after `from`, as begin and end.
-  std::optional<std::pair<size_t, size_t>> match(std::string_view text, size_t from, Scratch& scratch) const {
+  std::optional<std::pair<size_t, size_t>> match(std::string_view text, size_t from,
+                                                 Scratch& scratch) const {
     const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
-    const int result =
-        has_jit_ ? pcre2_jit_match(code_.get(), subject, text.size(), from, PCRE2_NO_UTF_CHECK, scratch.data,
-                                   scratch.context)
-                 : pcre2_match(code_.get(), subject, text.size(), from, PCRE2_NO_UTF_CHECK, scratch.data,
-                               scratch.context);
+    const int result = has_jit_ ? pcre2_jit_match(code_.get(), subject, text.size(), from,
+                                                  PCRE2_NO_UTF_CHECK, scratch.data, scratch.context)
+                                : pcre2_match(code_.get(), subject, text.size(), from,
+                                              PCRE2_NO_UTF_CHECK, scratch.data, scratch.context);
     if (result == PCRE2_ERROR_NOMATCH) return std::nullopt;
-    if (result < 0) fail("pre-tokenizer: PCRE2 error {} in a text of {} bytes", result, text.size());
+    if (result < 0)
+      fail("pre-tokenizer: PCRE2 error {} in a text of {} bytes", result, text.size());
     const size_t* ends = pcre2_get_ovector_pointer(scratch.data);
     return std::pair(ends[0], ends[1]);
   }

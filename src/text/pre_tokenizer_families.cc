@@ -1,7 +1,7 @@
 // Which expressions each family of byte-level BPE vocabularies was trained with. The names are
 // those that llama.cpp's converter writes to tokenizer.ggml.pre. The expressions come from the
-// models' tokenizer.json, with llama.cpp's changes where ids would differ otherwise: GGUF models are
-// used, and compared, with its ids.
+// models' tokenizer.json, with llama.cpp's changes where ids would differ otherwise: GGUF models
+// are used, and compared, with its ids.
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -17,13 +17,11 @@ namespace {
 #define CONTRACTION "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
 #define SPACES "%W*[\r\n]+|%W+(?!%w)|%W+"
 
-constexpr std::string_view kGpt2 =
-    "'s|'t|'re|'ve|'m|'ll|'d| ?%L+| ?%N+| ?[^%W%L%N]+|%W+(?!%w)|%W+";
+constexpr std::string_view kGpt2 = "'s|'t|'re|'ve|'m|'ll|'d| ?%L+| ?%N+| ?[^%W%L%N]+|%W+(?!%w)|%W+";
 
 constexpr SplitStep kGpt2Steps[] = {{kGpt2}};
 constexpr SplitStep kSingleDigitGpt2Steps[] = {{"%N"}, {kGpt2}};
-constexpr SplitStep kDefaultSteps[] = {
-    {"[%P$+<=>^~|]+"}, {kGpt2}, {"%N+"}, {"[0-9][0-9][0-9]"}};
+constexpr SplitStep kDefaultSteps[] = {{"[%P$+<=>^~|]+"}, {kGpt2}, {"%N+"}, {"[0-9][0-9][0-9]"}};
 constexpr SplitStep kFalconSteps[] = {{"[%P$+<=>^~|`]+"}, {kGpt2}, {"[0-9][0-9][0-9]"}};
 constexpr SplitStep kLlama3Steps[] = {
     {CONTRACTION "|[^\r\n%L%N]?%L+|%N{1,3}| ?[^%W%L%N]+[\r\n]*|" SPACES}};
@@ -40,28 +38,29 @@ constexpr SplitStep kBailingSteps[] = {
      "|%W*[\r\n]|%W+(?!%w)|%W+"}};
 constexpr SplitStep kJais2Steps[] = {
     {CONTRACTION "|[^\r\n%L%N]?%L+|%N{1,3}| ?[^%W%L%N]+[\r\n]*|%W*[\r\n]+"
-     "|%W{512}(?!%w)|%W{256}(?!%w)|%W{128}(?!%w)|%W{64}(?!%w)|%W{32}(?!%w)|%W{16}(?!%w)"
-     "|%W{8}(?!%w)|%W{4}(?!%w)|%W{1,2}(?!%w)|%W"}};
+                 "|%W{512}(?!%w)|%W{256}(?!%w)|%W{128}(?!%w)|%W{64}(?!%w)|%W{32}(?!%w)|%W{16}(?!%w)"
+                 "|%W{8}(?!%w)|%W{4}(?!%w)|%W{1,2}(?!%w)|%W"}};
 // A word may go on over single spaces. The possessive loop keeps no state for each letter.
-constexpr SplitStep kExaoneMoeSteps[] = {
-    {CONTRACTION "|[^\r\n%L%N]?%L(?:[%L%M]| %L)*+|%N| ?[^%W%L%N]+[\r\n/]?"
-     "|%W*[\r\n]|%W+(?!%w)|%W+"}};
+constexpr SplitStep kExaoneMoeSteps[] = {{CONTRACTION
+                                          "|[^\r\n%L%N]?%L(?:[%L%M]| %L)*+|%N| ?[^%W%L%N]+[\r\n/]?"
+                                          "|%W*[\r\n]|%W+(?!%w)|%W+"}};
 
 // Words cut where the case changes. llama.cpp tells case in ASCII only: a letter of another script
 // counts as either, and marks end a word. [^\P{L}a-z] reads: a letter, but none of a to z.
 #define NOT_LOWER "[^\\P{L}a-z]"
 #define NOT_UPPER "[^\\P{L}A-Z]"
-constexpr SplitStep kTekkenSteps[] = {
-    {"[^\r\n%L%N]?" NOT_LOWER "*" NOT_UPPER "+|[^\r\n%L%N]?" NOT_LOWER "+" NOT_UPPER "*"
-     "|%N| ?[^%W%L%N]+[\r\n/]*|" SPACES}};
-constexpr SplitStep kGpt4oSteps[] = {
-    {"[^\r\n%L%N]?" NOT_LOWER "*" NOT_UPPER "+" CONTRACTION "?|[^\r\n%L%N]?" NOT_LOWER "+" NOT_UPPER
-     "*" CONTRACTION "?|%N{1,3}| ?[^%W%L%N]+[\r\n/]*|" SPACES}};
+constexpr SplitStep kTekkenSteps[] = {{"[^\r\n%L%N]?" NOT_LOWER "*" NOT_UPPER
+                                       "+|[^\r\n%L%N]?" NOT_LOWER "+" NOT_UPPER "*"
+                                       "|%N| ?[^%W%L%N]+[\r\n/]*|" SPACES}};
+constexpr SplitStep kGpt4oSteps[] = {{"[^\r\n%L%N]?" NOT_LOWER "*" NOT_UPPER "+" CONTRACTION
+                                      "?|[^\r\n%L%N]?" NOT_LOWER "+" NOT_UPPER "*" CONTRACTION
+                                      "?|%N{1,3}| ?[^%W%L%N]+[\r\n/]*|" SPACES}};
 #undef NOT_LOWER
 #undef NOT_UPPER
 
 constexpr std::string_view kDeepSeek3Words =
-    "[!\"#$\\%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n%L%P%S]?[%L%M]+| ?[%P%S]+[\r\n]*|" SPACES;
+    "[!\"#$\\%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n%L%P%S]?[%L%M]+| "
+    "?[%P%S]+[\r\n]*|" SPACES;
 constexpr SplitStep kDeepSeek3Steps[] = {
     {"%N{1,3}"}, {"[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+"}, {kDeepSeek3Words}};
 constexpr SplitStep kAfmoeSteps[] = {
@@ -75,9 +74,12 @@ constexpr SplitStep kDeepSeekCoderSteps[] = {
 // The cased letters of the scripts that have case, as tokenizer.json lists them.
 constexpr SplitStep kDeepSeekSteps[] = {
     {"[\r\n]"},
-    {"%W?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅ"
-     "ὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎ"
-     "ꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+"},
+    {"%W?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-"
+     "ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅ"
+     "ὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-"
+     "ꞎ"
+     "ꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]"
+     "+"},
     // U+3000 is in the published class; in llama.cpp it is white space only.
     {"%W?[!-/:-~\uFF01-\uFF0F\uFF1A-\uFF5E\u2018-\u201F\u3001-\u3002]+"},
     {"%W+$"},
@@ -87,8 +89,8 @@ constexpr std::string_view kBloom = " ?[^(%W|.,!?\u2026\u3002\uFF0C\u3001\u0964\
 constexpr SplitStep kBloomSteps[] = {{kBloom}};
 constexpr SplitStep kVikingSteps[] = {{kBloom}, {"%N"}};
 constexpr SplitStep kSuperBpeSteps[] = {{"%N+"}, {""}};
-constexpr SplitStep kChameleonSteps[] = {{"<sentinel:[0-9]+>"}, {"(?:IMGIMG)[A-I]{1,4}Z"},
-                                         {"[\t\n]|    |  "},    {"%N"},
+constexpr SplitStep kChameleonSteps[] = {{"<sentinel:[0-9]+>"},  {"(?:IMGIMG)[A-I]{1,4}Z"},
+                                         {"[\t\n]|    |  "},     {"%N"},
                                          {"[%P!-/:-@\\[-`{-~]"}, {kGpt2}};
 
 struct NamedFamily {
@@ -178,7 +180,8 @@ constexpr auto kFamilies = std::to_array<NamedFamily>({
 
 PreTokenizerFamily find_pre_tokenizer_family(std::string_view name) {
   if (name.empty()) {
-    spdlog::warn("the model does not name its pre-tokenizer; with 'default' its answers may be worse");
+    spdlog::warn(
+        "the model does not name its pre-tokenizer; with 'default' its answers may be worse");
     name = "default";
   }
   const auto found = std::find_if(kFamilies.begin(), kFamilies.end(),

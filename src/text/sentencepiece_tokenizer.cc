@@ -49,7 +49,8 @@ std::array<Token, 256> find_byte_tokens(const Vocabulary& vocabulary) {
   std::array<Token, 256> tokens;
   for (size_t byte = 0; byte < 256; ++byte) {
     tokens[byte] = vocabulary.find(fmt::format("<0x{:02X}>", byte));
-    if (tokens[byte] == kNoToken) tokens[byte] = vocabulary.find(std::string(1, static_cast<char>(byte)));
+    if (tokens[byte] == kNoToken)
+      tokens[byte] = vocabulary.find(std::string(1, static_cast<char>(byte)));
   }
   return tokens;
 }
@@ -61,7 +62,8 @@ std::string sentencepiece_piece(const Vocabulary& vocabulary, Token token) {
   }
   std::string piece;
   size_t done = 0;
-  for (size_t mark = text.find(kSpaceMark); mark != std::string::npos; mark = text.find(kSpaceMark, done)) {
+  for (size_t mark = text.find(kSpaceMark); mark != std::string::npos;
+       mark = text.find(kSpaceMark, done)) {
     piece.append(text, done, mark - done).push_back(' ');
     done = mark + kSpaceMark.size();
   }
@@ -86,18 +88,20 @@ void SentencePieceTokenizer::encode_text(std::string_view text, bool after_speci
     const size_t length = std::min(utf8_length_from_lead(marked[begin]), marked.size() - begin);
     const auto index = static_cast<int32_t>(symbols.size());
     const Token token = vocabulary().find(std::string_view(marked).substr(begin, length));
-    symbols.push_back({token, static_cast<uint32_t>(begin), static_cast<uint32_t>(length), index - 1, index + 1});
+    symbols.push_back(
+        {token, static_cast<uint32_t>(begin), static_cast<uint32_t>(length), index - 1, index + 1});
     begin += length;
   }
   symbols.back().next = -1;  // text is never empty
 
-  merge_symbols<float>(symbols, [&](const Symbol& left, const Symbol& right) -> std::optional<Merge<float>> {
-    const size_t length = size_t{left.length} + right.length;
-    if (length > vocabulary().longest_text()) return std::nullopt;
-    const Token token = vocabulary().find(std::string_view(marked).substr(left.begin, length));
-    if (token == kNoToken) return std::nullopt;
-    return Merge<float>{-vocabulary().score(token), token};
-  });
+  merge_symbols<float>(
+      symbols, [&](const Symbol& left, const Symbol& right) -> std::optional<Merge<float>> {
+        const size_t length = size_t{left.length} + right.length;
+        if (length > vocabulary().longest_text()) return std::nullopt;
+        const Token token = vocabulary().find(std::string_view(marked).substr(left.begin, length));
+        if (token == kNoToken) return std::nullopt;
+        return Merge<float>{-vocabulary().score(token), token};
+      });
 
   for (const Symbol& symbol : symbols) {
     if (symbol.length == 0) continue;
@@ -110,9 +114,11 @@ void SentencePieceTokenizer::encode_text(std::string_view text, bool after_speci
 }
 
 // A character that no entry covers: its bytes, or the unknown token where bytes have no entries.
-void SentencePieceTokenizer::append_bytes(std::string_view character, std::vector<Token>& tokens) const {
+void SentencePieceTokenizer::append_bytes(std::string_view character,
+                                          std::vector<Token>& tokens) const {
   const auto byte_token = [&](char byte) { return byte_tokens_[static_cast<unsigned char>(byte)]; };
-  if (std::all_of(character.begin(), character.end(), [&](char c) { return byte_token(c) != kNoToken; })) {
+  if (std::all_of(character.begin(), character.end(),
+                  [&](char c) { return byte_token(c) != kNoToken; })) {
     for (const char c : character) tokens.push_back(byte_token(c));
   } else if (vocabulary().unknown()) {
     tokens.push_back(*vocabulary().unknown());

@@ -24,7 +24,8 @@ class SentencePieceTokenizer final : public Tokenizer {
   explicit SentencePieceTokenizer(const GgufMetadata& metadata);
 
  private:
-  void encode_text(std::string_view text, bool after_special, std::vector<Token>& tokens) const override;
+  void encode_text(std::string_view text, bool after_special,
+                   std::vector<Token>& tokens) const override;
   void append_bytes(std::string_view character, std::vector<Token>& tokens) const;
   std::string normal_piece(Token token) const override;
 

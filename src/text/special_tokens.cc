@@ -15,7 +15,8 @@ bool is_ascii_space(char c) {
 
 ByteTrie make_trie(const Vocabulary& vocabulary) {
   std::vector<std::pair<std::string_view, Token>> words;
-  for (const Token token : vocabulary.special_tokens()) words.emplace_back(vocabulary.text(token), token);
+  for (const Token token : vocabulary.special_tokens())
+    words.emplace_back(vocabulary.text(token), token);
   return ByteTrie(std::move(words));
 }
 
@@ -35,8 +36,8 @@ std::vector<SpecialTokens::Match> SpecialTokens::find_matches(std::string_view t
       if (parse_special || !vocabulary_.needs_parse_special(token)) visit(length, token);
     });
   };
-  std::vector<size_t> places;                          // where at least one token begins
-  std::set<size_t, std::greater<size_t>> lengths;      // of the tokens that occur
+  std::vector<size_t> places;                      // where at least one token begins
+  std::set<size_t, std::greater<size_t>> lengths;  // of the tokens that occur
   for (size_t place = 0; place < text.size(); ++place) {
     if (!first_bytes_[static_cast<unsigned char>(text[place])]) continue;
     visit_tokens_at(place, [&](size_t length, Token) {
@@ -55,8 +56,8 @@ std::vector<SpecialTokens::Match> SpecialTokens::find_matches(std::string_view t
       visit_tokens_at(place, [&](size_t length, Token token) {
         if (length != wanted) return;
         Match match = {token, place, end, place, end};
-        while (vocabulary_.strips_left(token) && match.outer_begin > 0 && !taken[match.outer_begin - 1] &&
-               is_ascii_space(text[match.outer_begin - 1])) {
+        while (vocabulary_.strips_left(token) && match.outer_begin > 0 &&
+               !taken[match.outer_begin - 1] && is_ascii_space(text[match.outer_begin - 1])) {
           --match.outer_begin;
         }
         while (vocabulary_.strips_right(token) && match.outer_end < text.size() &&

@@ -40,7 +40,8 @@ Tokenizer::~Tokenizer() = default;
 
 std::vector<Token> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
   if (text.size() > kMaxTextBytes) {
-    fail("a text of {} bytes is too long to tokenize, at most {} expected", text.size(), kMaxTextBytes);
+    fail("a text of {} bytes is too long to tokenize, at most {} expected", text.size(),
+         kMaxTextBytes);
   }
   std::vector<Token> tokens;
   if (options.add_special && vocabulary_->adds_bos()) tokens.push_back(*vocabulary_->bos());

@@ -32,7 +32,8 @@ class Tokenizer {
   Tokenizer& operator=(const Tokenizer&) = delete;
 
   // Invalid UTF-8 is encoded as the replacement character or as bytes, as the model's family does;
-  // it is never an error. The ids are those of llama.cpp. Throws Error only for text of more than 1 GiB.
+  // it is never an error. The ids are those of llama.cpp. Throws Error only for text of more than 1
+  // GiB.
   std::vector<Token> encode(std::string_view text, EncodeOptions options = {}) const;
 
   // The bytes that a token stands for in text. A control token gives "" unless `special`.
@@ -59,7 +60,8 @@ class Tokenizer {
  private:
   // Appends the tokens of `text`, which holds no special token. `after_special`: it begins the
   // whole text or follows a special token.
-  virtual void encode_text(std::string_view text, bool after_special, std::vector<Token>& tokens) const = 0;
+  virtual void encode_text(std::string_view text, bool after_special,
+                           std::vector<Token>& tokens) const = 0;
   // The bytes that the vocabulary entry of a normal or byte token stands for.
   virtual std::string normal_piece(Token token) const = 0;
 

@@ -14,9 +14,11 @@ namespace tessera {
 namespace {
 
 constexpr std::string_view kSpaceMark = "\u2581";
-constexpr VocabularyDefaults kDefaults = {.bos = std::nullopt, .eos = 1, .unknown = 2, .adds_eos = true};
+constexpr VocabularyDefaults kDefaults = {
+    .bos = std::nullopt, .eos = 1, .unknown = 2, .adds_eos = true};
 
-// An unknown character costs this much more than the least likely entry (SentencePiece's kUnkPenalty).
+// An unknown character costs this much more than the least likely entry (SentencePiece's
+// kUnkPenalty).
 constexpr float kUnknownPenalty = 10.0f;
 
 bool reads_space_prefix(const GgufMetadata& metadata) {
@@ -28,14 +30,16 @@ Charsmap read_charsmap(const GgufMetadata& metadata) {
   if (!values || values->empty()) return {};
   std::string blob;
   for (const int64_t value : *values) {  // stored as bytes, signed or not
-    if (value < -128 || value > 255) fail("key 'tokenizer.ggml.precompiled_charsmap': {} is no byte", value);
+    if (value < -128 || value > 255)
+      fail("key 'tokenizer.ggml.precompiled_charsmap': {} is no byte", value);
     blob += static_cast<char>(value);
   }
   return Charsmap(blob);
 }
 
 bool is_in_trie(TokenType type) {
-  return type == TokenType::kNormal || type == TokenType::kUserDefined || type == TokenType::kUnused;
+  return type == TokenType::kNormal || type == TokenType::kUserDefined ||
+         type == TokenType::kUnused;
 }
 
 ByteTrie make_trie(const Vocabulary& vocabulary) {
@@ -63,7 +67,8 @@ double find_unknown_score(const Vocabulary& vocabulary) {
 UnigramTokenizer::UnigramTokenizer(const GgufMetadata& metadata)
     : Tokenizer(Vocabulary(metadata, kDefaults), reads_space_prefix(metadata)),
       add_space_prefix_(reads_space_prefix(metadata)),
-      remove_extra_spaces_(metadata.get_bool("tokenizer.ggml.remove_extra_whitespaces").value_or(false)),
+      remove_extra_spaces_(
+          metadata.get_bool("tokenizer.ggml.remove_extra_whitespaces").value_or(false)),
       charsmap_(read_charsmap(metadata)),
       trie_(make_trie(vocabulary())),
       unknown_score_(find_unknown_score(vocabulary())),

@@ -18,7 +18,8 @@ class UnigramTokenizer final : public Tokenizer {
   explicit UnigramTokenizer(const GgufMetadata& metadata);
 
  private:
-  void encode_text(std::string_view text, bool after_special, std::vector<Token>& tokens) const override;
+  void encode_text(std::string_view text, bool after_special,
+                   std::vector<Token>& tokens) const override;
   std::string normal_piece(Token token) const override;
   // As the model was trained: characters replaced, invalid bytes too, white space reduced, spaces
   // marked with U+2581.

@@ -7,8 +7,8 @@ namespace tessera {
 namespace {
 
 struct Lead {
-  size_t length;                       // 0: no character begins with this byte
-  uint8_t second_first, second_last;   // what the second byte may be (Unicode table 3-7)
+  size_t length;                      // 0: no character begins with this byte
+  uint8_t second_first, second_last;  // what the second byte may be (Unicode table 3-7)
 };
 
 Lead classify_lead(uint8_t byte) {

@@ -17,27 +17,58 @@ constexpr size_t kMaxTokenBytes = 16384;
 // Files do not say which tokens end a generation, beyond eos, eot and eom; like llama.cpp we know
 // them by name. <|fim_pad|>, <|repo_name|> and <|file_sep|> end a fill in the middle.
 constexpr auto kEndOfGenerationNames = std::to_array<std::string_view>({
-    "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>",
-    "<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]",
-    "<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>", "[e~[",
-    "<|ifm|im_end|>", "<\uFF5Cend\u2581of\u2581sentence\uFF5C>",
-    "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]",
-    "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>",
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<|flush|>",
+    "<|calls|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "</s>",
+    "<|eom_id|>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "[EOS]",
+    "<|end_of_text|>",
+    "<end_of_utterance>",
+    "<eos>",
+    "<turn|>",
+    "<|tool_response>",
+    "[e~[",
+    "<|ifm|im_end|>",
+    "<\uFF5Cend\u2581of\u2581sentence\uFF5C>",
+    "<|fim_pad|>",
+    "<fim-pad>",
+    "<fim_pad>",
+    "<PAD>",
+    "[PAD]",
+    "<|fim_repo|>",
+    "<|repo_name|>",
+    "<fim-repo>",
+    "<REPO>",
+    "<reponame>",
+    "<|file_sep|>",
 });
 
 // Named like control tokens; llama.cpp takes them for such whatever type the file gives.
 constexpr auto kFillInMiddleNames = std::to_array<std::string_view>({
-    "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<\uFF5Cfim\u2581begin\uFF5C>", "<PRE>",
-    "\u2581<PRE>", "<|code_prefix|>", "<|prefix|>",
-    "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<\uFF5Cfim\u2581hole\uFF5C>", "<SUF>",
-    "\u2581<SUF>", "<|code_suffix|>", "<|suffix|>",
-    "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<\uFF5Cfim\u2581end\uFF5C>", "<MID>",
-    "\u2581<MID>", "<|code_middle|>", "<|middle|>",
+    "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>",    "<\uFF5Cfim\u2581begin\uFF5C>",
+    "<PRE>",          "\u2581<PRE>",  "<|code_prefix|>", "<|prefix|>",
+    "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>",    "<\uFF5Cfim\u2581hole\uFF5C>",
+    "<SUF>",          "\u2581<SUF>",  "<|code_suffix|>", "<|suffix|>",
+    "<|fim_middle|>", "<fim-middle>", "<fim_middle>",    "<\uFF5Cfim\u2581end\uFF5C>",
+    "<MID>",          "\u2581<MID>",  "<|code_middle|>", "<|middle|>",
 });
 
 // The frame of gpt-oss's channels: parsers need to see it in the text.
 constexpr auto kShownNames = std::to_array<std::string_view>({
-    "<|channel|>", "<|message|>", "<|start|>", "<|constrain|>",
+    "<|channel|>",
+    "<|message|>",
+    "<|start|>",
+    "<|constrain|>",
 });
 
 bool holds_any(std::string_view text, std::initializer_list<std::string_view> parts) {
@@ -75,8 +106,8 @@ void Vocabulary::read_texts(const GgufMetadata& metadata) {
     if (texts_[i].empty()) texts_[i] = fmt::format("[EMPTY_{}]", i);  // as llama.cpp names them
     const std::string& text = texts_[i];
     if (text.size() > kMaxTokenBytes) {
-      fail("key 'tokenizer.ggml.tokens': token {} has {} bytes, at most {} expected", i, text.size(),
-           kMaxTokenBytes);
+      fail("key 'tokenizer.ggml.tokens': token {} has {} bytes, at most {} expected", i,
+           text.size(), kMaxTokenBytes);
     }
     longest_text_ = std::max(longest_text_, text.size());
     const auto [other, added] = by_text_.emplace(text, static_cast<Token>(i));
@@ -146,8 +177,10 @@ void Vocabulary::read_roles(const GgufMetadata& metadata, const VocabularyDefaul
     }
     return asked.value_or(standard) && token.has_value();
   };
-  adds_bos_ = adds("tokenizer.ggml.add_bos_token", "tokenizer.ggml.bos_token_id", defaults.adds_bos, bos_);
-  adds_eos_ = adds("tokenizer.ggml.add_eos_token", "tokenizer.ggml.eos_token_id", defaults.adds_eos, eos_);
+  adds_bos_ =
+      adds("tokenizer.ggml.add_bos_token", "tokenizer.ggml.bos_token_id", defaults.adds_bos, bos_);
+  adds_eos_ =
+      adds("tokenizer.ggml.add_eos_token", "tokenizer.ggml.eos_token_id", defaults.adds_eos, eos_);
 }
 
 void Vocabulary::find_end_of_generation(const GgufMetadata& metadata) {
@@ -210,8 +243,8 @@ std::vector<Token> Vocabulary::special_tokens() const {
   std::vector<Token> tokens;
   for (Token token = 0; contains(token); ++token) {
     const TokenType kind = type(token);
-    if (kind == TokenType::kControl || kind == TokenType::kUnknown || kind == TokenType::kUserDefined ||
-        control_by_name_.contains(token)) {
+    if (kind == TokenType::kControl || kind == TokenType::kUnknown ||
+        kind == TokenType::kUserDefined || control_by_name_.contains(token)) {
       tokens.push_back(token);
     }
   }

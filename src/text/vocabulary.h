@@ -1,4 +1,5 @@
-// The entries of tokenizer.ggml.tokens with their types and scores, and the roles some of them play.
+// The entries of tokenizer.ggml.tokens with their types and scores, and the roles some of them
+// play.
 #pragma once
 
 #include <cstdint>
@@ -43,7 +44,9 @@ class Vocabulary {
   Vocabulary(const Vocabulary&) = delete;
 
   size_t size() const { return texts_.size(); }
-  bool contains(Token token) const { return token >= 0 && static_cast<size_t>(token) < texts_.size(); }
+  bool contains(Token token) const {
+    return token >= 0 && static_cast<size_t>(token) < texts_.size();
+  }
   // kNoToken if no entry reads so.
   Token find(std::string_view text) const;
   // Of the longest entry, in bytes.
