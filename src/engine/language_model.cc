@@ -1,4 +1,6 @@
 // The public API on top of a Session.
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "engine/session.h"
@@ -9,6 +11,14 @@ namespace tessera {
 struct LanguageModel::Impl {
   Session session;
   std::unique_ptr<Engine> engine;
+
+  // A template may have written the bos token itself; it must not stand there twice.
+  std::vector<Token> encode(std::string_view prompt, bool parse_special) const {
+    const Tokenizer& tokenizer = *session.tokenizer;
+    const bool has_bos = parse_special && tokenizer.bos() && tokenizer.adds_bos() &&
+                         prompt.starts_with(tokenizer.token_text(*tokenizer.bos()));
+    return tokenizer.encode(prompt, {.add_special = !has_bos, .parse_special = parse_special});
+  }
 };
 
 LanguageModel::LanguageModel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -24,15 +34,20 @@ LanguageModel LanguageModel::load(const std::string& reference, const LoadOption
 }
 
 Generation LanguageModel::generate(std::string_view prompt, const GenerateOptions& options, const TextCallback& on_text) {
-  const auto& tokenizer = *impl_->session.tokenizer;
-  return tessera::generate(*impl_->engine, tokenizer,
-                           tokenizer.encode(prompt, {.add_special = true, .parse_special = options.parse_special}),
-                           options, on_text);
+  return tessera::generate(*impl_->engine, *impl_->session.tokenizer, impl_->encode(prompt, options.parse_special), options,
+                           on_text);
 }
 
 Generation LanguageModel::chat(const std::vector<ChatMessage>& messages, const GenerateOptions& options,
                                const TextCallback& on_text) {
   return generate(render_chat(messages), options, on_text);
+}
+
+std::string LanguageModel::render_chat(const std::vector<ChatMessage>& messages) const {
+  const ChatFormat format(impl_->session.file->metadata(), *impl_->session.tokenizer);
+  auto json = nlohmann::ordered_json::array();
+  for (const ChatMessage& message : messages) json.push_back({{"role", message.role}, {"content", message.content}});
+  return format.render(json);
 }
 
 std::vector<int32_t> LanguageModel::tokenize(std::string_view text, bool add_special, bool parse_special) const {
@@ -46,5 +61,11 @@ std::string LanguageModel::detokenize(const std::vector<int32_t>& tokens) const 
 int LanguageModel::context() const { return impl_->session.model->config().context; }
 int LanguageModel::vocabulary_size() const { return impl_->session.model->config().vocabulary; }
 double LanguageModel::load_ms() const { return impl_->session.load_ms; }
+
+std::string LanguageModel::description() const {
+  const Model& model = *impl_->session.model;
+  return fmt::format("{}, {:.1f} MB of weights; {}", model.config().architecture->name,
+                     static_cast<double>(model.weight_bytes()) / 1e6, model.backend().description());
+}
 
 }  // namespace tessera

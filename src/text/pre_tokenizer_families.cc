@@ -45,19 +45,19 @@ constexpr SplitStep kExaoneMoeSteps[] = {{CONTRACTION
                                           "|[^\r\n%L%N]?%L(?:[%L%M]| %L)*+|%N| ?[^%W%L%N]+[\r\n/]?"
                                           "|%W*[\r\n]|%W+(?!%w)|%W+"}};
 
-// Words cut where the case changes. llama.cpp tells case in ASCII only: a letter of another script
-// counts as either, and marks end a word. [^\P{L}a-z] reads: a letter, but none of a to z (and
-// none that PCRE2 does not know).
-#define NOT_LOWER "[^\\P{L}a-z]"
-#define NOT_UPPER "[^\\P{L}A-Z]"
-constexpr SplitStep kTekkenSteps[] = {{"[^\r\n%L%N]?" NOT_LOWER "*" NOT_UPPER
-                                       "+|[^\r\n%L%N]?" NOT_LOWER "+" NOT_UPPER "*"
-                                       "|%N| ?[^%W%L%N]+[\r\n/]*|" SPACES}};
-constexpr SplitStep kGpt4oSteps[] = {{"[^\r\n%L%N]?" NOT_LOWER "*" NOT_UPPER "+" CONTRACTION
-                                      "?|[^\r\n%L%N]?" NOT_LOWER "+" NOT_UPPER "*" CONTRACTION
-                                      "?|%N{1,3}| ?[^%W%L%N]+[\r\n/]*|" SPACES}};
-#undef NOT_LOWER
-#undef NOT_UPPER
+// Words cut where the case changes. llama.cpp tells case in ASCII only (a letter of another script
+// counts as either) and lets marks end a word. tokenizer.json writes U*L+|U+L* for upper and lower;
+// with letters that are both this backtracks through the word, and PCRE2 would keep a state for
+// each letter. The same without: capitals and then at least one small letter; else up to the last
+// letter that is both; else capitals only.
+#define CASED_WORD                                    \
+  "[^\r\n%L%N]?(?:(?:(?![a-z])%L)*+(?:(?![A-Z])%L)++" \
+  "|(?:[A-Z]*+(?![A-Za-z])%L)++"                      \
+  "|[A-Z]++)"
+constexpr SplitStep kTekkenSteps[] = {{CASED_WORD "|%N| ?[^%W%L%N]+[\r\n/]*|" SPACES}};
+constexpr SplitStep kGpt4oSteps[] = {
+    {CASED_WORD CONTRACTION "?|%N{1,3}| ?[^%W%L%N]+[\r\n/]*|" SPACES}};
+#undef CASED_WORD
 
 constexpr std::string_view kDeepSeek3Words =
     "[!\"#$\\%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n%L%P%S]?[%L%M]+| "
