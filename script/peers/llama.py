@@ -16,7 +16,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PEERS = ROOT / "build" / "peers"
-PACKAGES = ["xllamacpp==2026.10.11549", "numpy"]
+PACKAGES = ["xllamacpp==2026.10.11549", "gguf==0.19.0", "numpy"]
 
 
 def in_peer_environment():
