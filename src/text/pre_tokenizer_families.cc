@@ -8,6 +8,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "files/printable.h"
 #include "text/pre_tokenizer.h"
 
 namespace tessera {
@@ -200,7 +201,8 @@ PreTokenizerFamily find_pre_tokenizer_family(std::string_view name) {
   }
   const auto found = std::find_if(kFamilies.begin(), kFamilies.end(),
                                   [&](const NamedFamily& family) { return family.name == name; });
-  if (found == kFamilies.end()) fail("key 'tokenizer.ggml.pre': unknown pre-tokenizer '{}'", name);
+  if (found == kFamilies.end())
+    fail("key 'tokenizer.ggml.pre': unknown pre-tokenizer '{}'", printable(name));
   return found->family;
 }
 
