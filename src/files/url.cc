@@ -24,8 +24,11 @@ Url parse_url(std::string_view text) {
   };
   Url url{part(CURLUPART_SCHEME, 0), part(CURLUPART_HOST, 0),
           part(CURLUPART_PORT, CURLU_DEFAULT_PORT), part(CURLUPART_PATH, CURLU_URLDECODE)};
-  if ((url.scheme != "https" && url.scheme != "http") || url.host.empty())
-    fail("'{}' is not an http(s) URL", text);
+  // A path that does not decode (it holds "%00") comes back empty.
+  const bool complete = !url.host.empty() && url.path.starts_with('/');
+  if ((url.scheme != "https" && url.scheme != "http") || !complete) {
+    fail("'{}' is not a valid http(s) URL", text);
+  }
   if (!part(CURLUPART_USER, 0).empty() || !part(CURLUPART_PASSWORD, 0).empty()) {
     fail("the URL for '{}' holds a user name or password, which is not supported", url.host);
   }

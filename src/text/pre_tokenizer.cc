@@ -67,7 +67,7 @@ std::string expand(std::string_view pattern) {
   return result;
 }
 
-constexpr std::string_view kDigits = "%N+";
+constexpr uint32_t kMatchOptions = PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY;
 
 }  // namespace
 
@@ -96,8 +96,8 @@ class PreTokenizer::Step {
     pcre2_jit_stack* stack = nullptr;
   };
 
-  explicit Step(std::string_view pattern) : digit_groups_(pattern.empty()) {
-    const std::string expanded = expand(pattern.empty() ? kDigits : pattern);
+  explicit Step(const SplitStep& step) : in_threes_(step.in_threes) {
+    const std::string expanded = expand(step.pattern);
     int error = 0;
     size_t offset = 0;
     code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expanded.data()), expanded.size(),
@@ -109,16 +109,16 @@ class PreTokenizer::Step {
     has_jit_ = pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE) == 0;
   }
 
-  bool digit_groups() const { return digit_groups_; }
+  bool in_threes() const { return in_threes_; }
 
   // The first match at or after `from`, as begin and end.
   std::optional<std::pair<size_t, size_t>> match(std::string_view text, size_t from,
                                                  Scratch& scratch) const {
     const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
     const int result = has_jit_ ? pcre2_jit_match(code_.get(), subject, text.size(), from,
-                                                  PCRE2_NO_UTF_CHECK, scratch.data, scratch.context)
+                                                  kMatchOptions, scratch.data, scratch.context)
                                 : pcre2_match(code_.get(), subject, text.size(), from,
-                                              PCRE2_NO_UTF_CHECK, scratch.data, scratch.context);
+                                              kMatchOptions, scratch.data, scratch.context);
     if (result == PCRE2_ERROR_NOMATCH) return std::nullopt;
     if (result < 0)
       fail("pre-tokenizer: PCRE2 error {} in a text of {} bytes", result, text.size());
@@ -131,7 +131,7 @@ class PreTokenizer::Step {
     void operator()(pcre2_code* code) const { pcre2_code_free(code); }
   };
   std::unique_ptr<pcre2_code, FreeCode> code_;
-  bool digit_groups_;
+  bool in_threes_;
   bool has_jit_ = false;
 };
 
@@ -154,7 +154,7 @@ void cut_into_threes(std::string_view word, std::vector<std::string_view>& words
 }  // namespace
 
 PreTokenizer::PreTokenizer(std::span<const SplitStep> steps) {
-  for (const SplitStep& step : steps) steps_.emplace_back(step.pattern);
+  for (const SplitStep& step : steps) steps_.emplace_back(step);
 }
 
 PreTokenizer::~PreTokenizer() = default;
@@ -173,7 +173,7 @@ std::vector<std::string_view> PreTokenizer::split(std::string_view text) const {
         const auto [begin, end] = match.value_or(std::pair(word.size(), word.size()));
         if (begin > done) cut.push_back(word.substr(done, begin - done));
         const std::string_view found = word.substr(begin, end - begin);
-        if (step.digit_groups()) {
+        if (step.in_threes()) {
           cut_into_threes(found, cut);
         } else if (!found.empty()) {
           cut.push_back(found);

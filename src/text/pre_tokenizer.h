@@ -15,9 +15,10 @@ namespace tessera {
 struct SplitStep {
   // PCRE2 syntax with these shorthands: %L %N %M %P %S stand for \p{L} ... and %W for Unicode
   // white space, all usable inside brackets; %w is the opposite of %W, for use outside of them.
-  // Empty: no expression, but runs of digits cut into threes from the right ("1 234 567"), which
-  // as an expression would look ahead over the whole run at each step.
   std::string_view pattern;
+  // Cut each match into groups of three from its right end too ("1 234 567"). An expression for
+  // this would look ahead over the rest of the number at each group: quadratic.
+  bool in_threes = false;
 };
 
 // What tokenizer.ggml.pre says about a family of byte-level BPE vocabularies.

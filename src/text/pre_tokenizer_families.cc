@@ -45,18 +45,19 @@ constexpr SplitStep kExaoneMoeSteps[] = {{CONTRACTION
                                           "|[^\r\n%L%N]?%L(?:[%L%M]| %L)*+|%N| ?[^%W%L%N]+[\r\n/]?"
                                           "|%W*[\r\n]|%W+(?!%w)|%W+"}};
 
-// Words cut where the case changes. llama.cpp tells case in ASCII only: a letter of another script
-// counts as either, and marks end a word. [^\P{L}a-z] reads: a letter, but none of a to z.
-#define NOT_LOWER "[^\\P{L}a-z]"
-#define NOT_UPPER "[^\\P{L}A-Z]"
-constexpr SplitStep kTekkenSteps[] = {{"[^\r\n%L%N]?" NOT_LOWER "*" NOT_UPPER
-                                       "+|[^\r\n%L%N]?" NOT_LOWER "+" NOT_UPPER "*"
-                                       "|%N| ?[^%W%L%N]+[\r\n/]*|" SPACES}};
-constexpr SplitStep kGpt4oSteps[] = {{"[^\r\n%L%N]?" NOT_LOWER "*" NOT_UPPER "+" CONTRACTION
-                                      "?|[^\r\n%L%N]?" NOT_LOWER "+" NOT_UPPER "*" CONTRACTION
-                                      "?|%N{1,3}| ?[^%W%L%N]+[\r\n/]*|" SPACES}};
-#undef NOT_LOWER
-#undef NOT_UPPER
+// Words cut where the case changes. llama.cpp tells case in ASCII only (a letter of another script
+// counts as either) and lets marks end a word. tokenizer.json writes U*L+|U+L* for upper and lower;
+// with letters that are both this backtracks through the word, and PCRE2 would keep a state for
+// each letter. The same without: capitals and then at least one small letter; else up to the last
+// letter that is both; else capitals only.
+#define CASED_WORD                                    \
+  "[^\r\n%L%N]?(?:(?:(?![a-z])%L)*+(?:(?![A-Z])%L)++" \
+  "|(?:[A-Z]*+(?![A-Za-z])%L)++"                      \
+  "|[A-Z]++)"
+constexpr SplitStep kTekkenSteps[] = {{CASED_WORD "|%N| ?[^%W%L%N]+[\r\n/]*|" SPACES}};
+constexpr SplitStep kGpt4oSteps[] = {
+    {CASED_WORD CONTRACTION "?|%N{1,3}| ?[^%W%L%N]+[\r\n/]*|" SPACES}};
+#undef CASED_WORD
 
 constexpr std::string_view kDeepSeek3Words =
     "[!\"#$\\%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n%L%P%S]?[%L%M]+| "
@@ -64,31 +65,44 @@ constexpr std::string_view kDeepSeek3Words =
 constexpr SplitStep kDeepSeek3Steps[] = {
     {"%N{1,3}"}, {"[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+"}, {kDeepSeek3Words}};
 constexpr SplitStep kAfmoeSteps[] = {
-    {""},
+    {"%N+", true},
     {"[\u4E00-\u9FFF\u3400-\u4DBF\uF900-\uFAFF\u3040-\u309F\u30A0-\u30FF\uFF65-\uFF9F\u2F00-\u2FDF"
      "\u0E00-\u0E7F\u0E80-\u0EFF\u1780-\u17FF\u1000-\u109F\uAA60-\uAA7F\uA9E0-\uA9FF\uAC00-\uD7AF"
      "\u1100-\u11FF]+"},
     {kDeepSeek3Words}};
+// U+0800 to U+9FA5 and Hangul, but no white space (llama.cpp hides it from such expressions).
+constexpr std::string_view kDeepSeekIdeographs =
+    "[\u0800-\u167F\u1681-\u1FFF\u200B-\u2027\u202A-\u202E\u2030-\u205E\u2060-\u2FFF\u3001-\u9FA5"
+    "\uAC00-\uD7FF]+";
 constexpr SplitStep kDeepSeekCoderSteps[] = {
-    {"[\r\n]"}, {"%W?%L+"}, {"%W?%P+"}, {"[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF]+"}, {"%N"}};
+    {"[\r\n]"}, {"%W?%L+"}, {"%W?%P+"}, {kDeepSeekIdeographs}, {"%N"}};
 // The cased letters of the scripts that have case, as tokenizer.json lists them.
 constexpr SplitStep kDeepSeekSteps[] = {
     {"[\r\n]"},
-    {"%W?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-"
-     "ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅ"
-     "ὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-"
-     "ꞎ"
-     "ꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]"
-     "+"},
+    {"%W?["
+     "A-Za-z\u00B5\u00C0-\u00D6\u00D8-\u00F6\u00F8-\u01BA\u01BC-\u01BF\u01C4-\u0293"
+     "\u0295-\u02AF\u0370-\u0373\u0376\u0377\u037B-\u037D\u037F\u0386\u0388-\u038A\u038C"
+     "\u038E-\u03A1\u03A3-\u03F5\u03F7-\u0481\u048A-\u052F\u0531-\u0556\u10A0-\u10C5"
+     "\u13A0-\u13F5\u13F8-\u13FD\u1C90-\u1CBA\u1CBD-\u1CBF\u1D00-\u1D2B\u1D6B-\u1D77"
+     "\u1D79-\u1D9A\u1E00-\u1F15\u1F18-\u1F1D\u1F20-\u1F45\u1F48-\u1F4D\u1F50-\u1F57\u1F59"
+     "\u1F5B\u1F5D\u1F5F-\u1F7D\u1F80-\u1FB4\u1FB6-\u1FBC\u1FBE\u1FC2-\u1FC4\u1FC6-\u1FCC"
+     "\u1FD0-\u1FD3\u1FD6-\u1FDB\u1FE0-\u1FEC\u1FF2-\u1FF4\u1FF6-\u1FFC\u2102\u2107"
+     "\u210A-\u2113\u2115\u2119-\u211D\u2124\u2126\u2128\u212A-\u212D\u212F-\u2134\u2139"
+     "\u213C-\u213F\u2145-\u2149\u214E\u2183\u2184\u2C00-\u2C7B\u2C7E-\u2CE4\u2CEB-\u2CEE"
+     "\u2CF2\u2CF3\uA640-\uA66D\uA680-\uA69B\uA722-\uA76F\uA771-\uA787\uA78B-\uA78E"
+     "\uAB70-\uABBF\uFB00-\uFB06\uFB13-\uFB17\uFF21-\uFF3A\uFF41-\uFF5A"
+     "\U00010400-\U0001044F\U000104B0-\U000104D3\U000104D8-\U000104FB\U00010C80-\U00010CB2"
+     "\U00010CC0-\U00010CF2\U000118A0-\U000118DF\U0001E900-\U0001E943"
+     "]+"},
     // U+3000 is in the published class; in llama.cpp it is white space only.
     {"%W?[!-/:-~\uFF01-\uFF0F\uFF1A-\uFF5E\u2018-\u201F\u3001-\u3002]+"},
     {"%W+$"},
-    {"[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF]+"},
+    {kDeepSeekIdeographs},
     {"%N+"}};
 constexpr std::string_view kBloom = " ?[^(%W|.,!?\u2026\u3002\uFF0C\u3001\u0964\u06D4\u060C)]+";
 constexpr SplitStep kBloomSteps[] = {{kBloom}};
 constexpr SplitStep kVikingSteps[] = {{kBloom}, {"%N"}};
-constexpr SplitStep kSuperBpeSteps[] = {{"%N+"}, {""}};
+constexpr SplitStep kSuperBpeSteps[] = {{"%N+"}, {"\\p{Nd}+", true}};
 constexpr SplitStep kChameleonSteps[] = {{"<sentinel:[0-9]+>"},  {"(?:IMGIMG)[A-I]{1,4}Z"},
                                          {"[\t\n]|    |  "},     {"%N"},
                                          {"[%P!-/:-@\\[-`{-~]"}, {kGpt2}};

@@ -40,9 +40,13 @@ bool same_bits(const Floats& a, const Floats& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
+// Runs `body` on every instruction set of this machine, but for the last resort without vectors
+// (where there is a better one), which is slow.
 template <typename F>
 void on_all_targets(F body) {
-  for (const char* target : available_targets()) {
+  auto targets = available_targets();
+  if (targets.size() > 1) targets.pop_back();
+  for (const char* target : targets) {
     cap_target(target);
     body();
   }

@@ -68,7 +68,7 @@ Segment load_segment(ThreadPool& pool, const Backend::WeightPart& part, int firs
 
 // Rows of activations that one piece of work takes: as many as the second-level cache holds, and
 // sums on the stack.
-constexpr int kMostRows = 256;
+constexpr int kMostRows = 21 * kTileRows;
 constexpr size_t kActivationBytes = size_t{1} << 20;
 
 int rows_of_piece(int rows, int columns, size_t value_bytes) {

@@ -1,4 +1,4 @@
-// The dot kernel of all quantized formats. The loop that matters is in `multiply_tile`.
+// The dot kernel of all quantized formats. The loop that matters is in `multiply_rows`.
 //
 // For T rows of activations and 16 rows of weights, a block of 32 columns takes, with AVX-512 VNNI,
 //   8 loads of weights, 8 T dot instructions (64 products each), each with a broadcast load of 4
@@ -20,9 +20,9 @@
 //
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 #include "backend/cpu/dot4.h"
 #include "backend/cpu/expand.h"
@@ -39,10 +39,12 @@ struct TileChunk {
   const int32_t* terms;
 };
 
-// Adds `blocks` blocks of 32 columns to sums[0 .. kRows), each with 16 outputs.
-template <int kRows, int kScaleColumns, bool kMin, bool kWide>
-HWY_NOINLINE void multiply_tile(const uint8_t* weights, const Chunk& chunk, int blocks, TileChunk x,
-                                float (*sums)[kPanelRows]) {
+// Adds `blocks` blocks of 32 columns to sums[first .. first + kRows), rows of a tile of kTile, for
+// the kLanes outputs from `part` on.
+template <int kTile, int kRows, int kScaleColumns, bool kMin, bool kWide>
+HWY_INLINE void multiply_rows(const uint8_t* weights, const Chunk& chunk, int blocks,
+                              const TileChunk& x, int first, size_t part,
+                              float (*sums)[kPanelRows]) {
   constexpr int kScales = kBlock / kScaleColumns;  // of a block
   constexpr int kQuads = kScaleColumns / 4;
   constexpr int kChains = kRows == 1   ? 4
@@ -50,43 +52,58 @@ HWY_NOINLINE void multiply_tile(const uint8_t* weights, const Chunk& chunk, int 
                                        : 1;  // hide the dot's latency when rows do not
   const FloatTag df;
   const IntTag di;
-  for (size_t part = 0; part < kPanelRows; part += kLanes) {  // once with AVX-512
-    FloatVector sum[kRows];
-    unroll<kRows>([&](auto r) TESSERA_INLINE_LAMBDA { sum[r] = hn::Load(df, sums[r] + part); });
-    for (int s = 0; s < blocks * kScales; ++s) {
-      const int b = s / kScales;
-      const int8_t* codes = x.codes + b * kRows * kBlock + s % kScales * kScaleColumns;
-      const int32_t* terms = x.terms + s * kRows;
-      const uint8_t* w = weights + static_cast<size_t>(s) * kQuads * kQuadBytes + part * 4;
+  FloatVector sum[kRows];
+  unroll<kRows>([&](auto r)
+                    TESSERA_INLINE_LAMBDA { sum[r] = hn::Load(df, sums[first + r] + part); });
+  for (int s = 0; s < blocks * kScales; ++s) {
+    const int b = s / kScales;
+    const int8_t* codes = x.codes + (b * kTile + first) * kBlock + s % kScales * kScaleColumns;
+    const float* scales = x.scales + b * kTile + first;
+    const int32_t* terms = x.terms + s * kTile + first;
+    const uint8_t* w = weights + static_cast<size_t>(s) * kQuads * kQuadBytes + part * 4;
 
-      IntVector dot[kRows * kChains];
-      unroll<kRows * kChains>([&](auto i) TESSERA_INLINE_LAMBDA {
-        dot[i] = kMin || i >= kRows ? hn::Zero(di) : hn::Set(di, terms[i]);
-      });
-      unroll<kQuads>([&](auto quad) TESSERA_INLINE_LAMBDA {
-        const IntVector wq = hn::Load(di, reinterpret_cast<const int32_t*>(w + quad * kQuadBytes));
-        unroll<kRows>([&](auto r) TESSERA_INLINE_LAMBDA {
-          constexpr int i = r + quad % kChains * kRows;
-          dot[i] = dot4<kWide>(di, dot[i], wq, broadcast(codes + r * kBlock + quad * 4));
-        });
-      });
-      unroll<kRows*(kChains - 1)>([&](auto i) TESSERA_INLINE_LAMBDA {
-        dot[i % kRows] = hn::Add(dot[i % kRows], dot[i + kRows]);
-      });
-
-      const FloatVector scale = hn::Load(df, chunk.scales[s] + part);
+    IntVector dot[kRows * kChains];
+    unroll<kRows * kChains>([&](auto i) TESSERA_INLINE_LAMBDA {
+      dot[i] = kMin || i >= kRows ? hn::Zero(di) : hn::Set(di, terms[i]);
+    });
+    unroll<kQuads>([&](auto quad) TESSERA_INLINE_LAMBDA {
+      const IntVector wq = hn::Load(di, reinterpret_cast<const int32_t*>(w + quad * kQuadBytes));
       unroll<kRows>([&](auto r) TESSERA_INLINE_LAMBDA {
-        const FloatVector both = hn::Mul(scale, hn::Set(df, x.scales[b * kRows + r]));
-        sum[r] = hn::MulAdd(hn::ConvertTo(df, dot[r]), both, sum[r]);
+        constexpr int i = r + quad % kChains * kRows;
+        dot[i] = dot4<kWide>(di, dot[i], wq, broadcast(codes + r * kBlock + quad * 4));
       });
-      if constexpr (kMin) {
-        const FloatVector min = hn::Load(df, chunk.mins[s] + part);
-        unroll<kRows>([&](auto r) TESSERA_INLINE_LAMBDA {
-          sum[r] = hn::MulAdd(min, hn::Set(df, std::bit_cast<float>(terms[r])), sum[r]);
-        });
-      }
+    });
+    unroll<kRows*(kChains - 1)>([&](auto i) TESSERA_INLINE_LAMBDA {
+      dot[i % kRows] = hn::Add(dot[i % kRows], dot[i + kRows]);
+    });
+
+    const FloatVector scale = hn::Load(df, chunk.scales[s] + part);
+    unroll<kRows>([&](auto r) TESSERA_INLINE_LAMBDA {
+      const FloatVector both = hn::Mul(scale, hn::Set(df, scales[r]));
+      sum[r] = hn::MulAdd(hn::ConvertTo(df, dot[r]), both, sum[r]);
+    });
+    if constexpr (kMin) {
+      const FloatVector min = hn::Load(df, chunk.mins[s] + part);
+      unroll<kRows>([&](auto r) TESSERA_INLINE_LAMBDA {
+        sum[r] = hn::MulAdd(min, hn::Set(df, std::bit_cast<float>(terms[r])), sum[r]);
+      });
     }
-    unroll<kRows>([&](auto r) TESSERA_INLINE_LAMBDA { hn::Store(sum[r], df, sums[r] + part); });
+  }
+  unroll<kRows>([&](auto r)
+                    TESSERA_INLINE_LAMBDA { hn::Store(sum[r], df, sums[first + r] + part); });
+}
+
+// All rows and outputs of a tile: at once with AVX-512, else as many at a time as 16 registers
+// hold.
+template <int kTile, int kScaleColumns, bool kMin, bool kWide>
+HWY_NOINLINE void multiply_tile(const uint8_t* weights, const Chunk& chunk, int blocks, TileChunk x,
+                                float (*sums)[kPanelRows]) {
+  constexpr int kRows = kLanes >= 16 ? kTile : std::min(kTile, 4);
+  for (int first = 0; first < kTile; first += kRows) {
+    for (size_t part = 0; part < kPanelRows; part += kLanes) {
+      multiply_rows<kTile, kRows, kScaleColumns, kMin, kWide>(weights, chunk, blocks, x, first,
+                                                              part, sums);
+    }
   }
 }
 
@@ -101,8 +118,10 @@ MultiplyTile tile_kernel(int rows) {
       return multiply_tile<2, kScaleColumns, kMin, kWide>;
     case 4:
       return multiply_tile<4, kScaleColumns, kMin, kWide>;
-    default:
+    case 8:
       return multiply_tile<8, kScaleColumns, kMin, kWide>;
+    default:
+      return multiply_tile<kTileRows, kScaleColumns, kMin, kWide>;
   }
 }
 
@@ -145,35 +164,60 @@ void multiply_panel(const Layout& layout, const std::byte* panel, const Quantize
   }
 }
 
-// 32 columns: codes, their sums by 16 columns, and the scale, which is returned.
-HWY_INLINE float quantize_block(const float* x, int8_t* codes, int32_t* sums) {
+// Writes the codes of 32 columns and returns their scale.
+HWY_INLINE float quantize_block(const float* x, int8_t* codes) {
   const FloatTag df;
   const IntTag di;
-  const hn::Rebind<int8_t, FloatTag> d8;
-  constexpr int kVectors = kBlock / static_cast<int>(kLanes);
+  const hn::RebindToUnsigned<IntTag> du;
+  const hn::Rebind<uint8_t, FloatTag> d8;
   // As integers, magnitudes of floats are ordered, with infinity and then NaN at the top.
   IntVector top = hn::Zero(di);
-  for (int i = 0; i < kVectors; ++i) {
-    const auto bits = hn::BitCast(di, hn::LoadU(df, x + i * kLanes));
-    top = hn::Max(top, hn::And(bits, hn::Set(di, 0x7fffffff)));
+  for (int i = 0; i < kBlock; i += kLanes) {
+    top = hn::Max(top, hn::And(hn::BitCast(di, hn::LoadU(df, x + i)), hn::Set(di, 0x7fffffff)));
   }
   const float max = std::bit_cast<float>(hn::GetLane(hn::MaxOfLanes(di, top)));
-  if (!(max >= 0x1p-100f && std::isfinite(max))) {  // 127 / max must be finite too
+  if (!(max >= 0x1p-100f &&
+        max <= std::numeric_limits<float>::max())) {  // 127 / max must be finite too
     std::memset(codes, 0, kBlock);
-    sums[0] = sums[1] = 0;
     return max < 0x1p-100f ? 0.0f : std::numeric_limits<float>::quiet_NaN();
   }
+  // Adding 1.5 x 2^23 rounds to the nearest integer, ties to even, and leaves it in the lowest
+  // bits.
   const auto inverse = hn::Set(df, 127.0f / max);
-  for (int half = 0; half < 2; ++half) {
-    IntVector sum = hn::Zero(di);
-    for (int i = half * kVectors / 2; i < (half + 1) * kVectors / 2; ++i) {
-      const auto code = hn::NearestInt(hn::Mul(hn::LoadU(df, x + i * kLanes), inverse));
-      sum = hn::Add(sum, code);
-      hn::StoreU(hn::DemoteTo(d8, code), d8, codes + i * kLanes);
-    }
-    sums[half] = hn::GetLane(hn::SumOfLanes(di, sum));
+  for (int i = 0; i < kBlock; i += kLanes) {
+    const auto rounded = hn::Add(hn::Mul(hn::LoadU(df, x + i), inverse), hn::Set(df, 0x1.8p23f));
+    const auto code = hn::U8FromU32(hn::And(hn::BitCast(du, rounded), hn::Set(du, 0xff)));
+    hn::StoreU(code, d8, reinterpret_cast<uint8_t*>(codes + i));
   }
   return max / 127.0f;
+}
+
+// sums[i] = the sum of codes[16 i .. 16 i + 15].
+HWY_INLINE void sum_codes(const int8_t* codes, size_t count, int32_t* sums) {
+#if HWY_TARGET == HWY_SCALAR
+  for (size_t i = 0; i < count; ++i)
+    sums[i] = std::accumulate(codes + 16 * i, codes + 16 * (i + 1), 0);
+#else
+  const IntTag di;
+  HWY_ALIGN int32_t lanes[kLanes];
+  constexpr size_t kSums =
+      kLanes / 4;  // of a vector; count is a multiple of 2, the rest of a vector...
+  size_t i = 0;
+  const auto sum_vector = [&](auto load, size_t at, size_t number) HWY_ATTR {
+    auto sum = dot4<false>(di, hn::Zero(di), hn::Set(di, 0x01010101), load);
+    sum = hn::Add(sum, hn::Shuffle2301(sum));
+    hn::Store(hn::Add(sum, hn::Shuffle1032(sum)), di, lanes);
+    for (size_t k = 0; k < number; ++k) sums[at + k] = lanes[4 * k];
+  };
+  for (; i + kSums <= count; i += kSums) {
+    sum_vector(hn::LoadU(di, reinterpret_cast<const int32_t*>(codes + 16 * i)), i, kSums);
+  }
+  if (i < count) {  // ... is half a vector of AVX-512
+    const auto half = hn::MaskedLoad(hn::FirstN(di, (count - i) * 4), di,
+                                     reinterpret_cast<const int32_t*>(codes + 16 * i));
+    sum_vector(half, i, count - i);
+  }
+#endif
 }
 
 void quantize_tile(const Tensor& x, int tile, const QuantizedRows& rows) {
@@ -182,19 +226,19 @@ void quantize_tile(const Tensor& x, int tile, const QuantizedRows& rows) {
   const size_t base = static_cast<size_t>(tile) * kTileRows * blocks;
   for (int r = 0; r < count; ++r) {
     const int row = tile * kTileRows + r;
-    for (size_t b = 0; b < blocks; ++b) {
-      const size_t at = base + b * count + r;
-      int32_t sums[2] = {0, 0};
-      if (row < rows.rows) {
-        rows.scales[at] = quantize_block(x.row(row) + b * kBlock, rows.codes + at * kBlock, sums);
+    const float* from = row < rows.rows ? x.row(row) : nullptr;
+    int8_t* codes = rows.codes + (base + r) * kBlock;
+    float* scales = rows.scales + base + r;
+    for (size_t b = 0; b < blocks; ++b, codes += count * kBlock, scales += count) {
+      if (from != nullptr) {
+        *scales = quantize_block(from + b * kBlock, codes);
       } else {
-        rows.scales[at] = 0.0f;
-        std::memset(rows.codes + at * kBlock, 0, kBlock);
+        *scales = 0.0f;
+        std::memset(codes, 0, kBlock);
       }
-      for (int half = 0; half < 2; ++half)
-        rows.sums[(base + b * count) * 2 + half * count + r] = sums[half];
     }
   }
+  sum_codes(rows.codes + base * kBlock, blocks * count * 2, rows.sums + base * 2);
 }
 
 }  // namespace tessera::cpu::HWY_NAMESPACE
@@ -226,7 +270,7 @@ void make_terms(const Layout& layout, const QuantizedRows& rows, int tile, int32
   for (size_t b = 0; b < blocks; ++b, scales += count, sums += 2 * count) {
     for (int s = 0; s < per_block; ++s, terms += count) {
       for (int r = 0; r < count; ++r) {
-        const int32_t sum = per_block == 2 ? sums[s * count + r] : sums[r] + sums[count + r];
+        const int32_t sum = per_block == 2 ? sums[2 * r + s] : sums[2 * r] + sums[2 * r + 1];
         terms[r] = has_min(layout.scales)
                        ? std::bit_cast<int32_t>(scales[r] * static_cast<float>(sum))
                        : -layout.zero_point * sum;

@@ -8,15 +8,15 @@
 
 namespace tessera::cpu {
 
-inline constexpr int kTileRows = 8;
+inline constexpr int kTileRows = 12;
 
 // Rows of activations, each quantized alone in blocks of 32 columns: code = round(x / scale) in
-// -127 .. 127, scale = max|x| / 127. Rows lie in *tiles* that the dot kernel takes at once: 8 rows
-// each, the last one 1, 2, 4 or 8 (surplus rows are zero). Tile t begins at row 8 t; inside, rows
+// -127 .. 127, scale = max|x| / 127. Rows lie in *tiles* that the dot kernel takes at once: 12 rows
+// each, the last one 1, 2, 4 or 8 (surplus rows are zero). Tile t begins at row 12 t; inside, rows
 // of a block are neighbours:
 //
-//   codes  [block][row][32]      scales [block][row]      sums [half block][row]: of the codes of
-//   16 columns
+//   codes [block][row][32]    scales [block][row]    sums [block][row][2]: of the codes of 16
+//   columns
 struct QuantizedRows {
   int rows = 0, columns = 0;
   int8_t* codes = nullptr;
@@ -26,7 +26,7 @@ struct QuantizedRows {
   int tiles() const { return (rows + kTileRows - 1) / kTileRows; }
   int tile_rows(int tile) const {
     const int left = rows - tile * kTileRows;
-    return left >= 5 ? 8 : left >= 3 ? 4 : left;
+    return left >= 9 ? kTileRows : left >= 5 ? 8 : left >= 3 ? 4 : left;
   }
   int padded_rows() const {
     return rows == 0 ? 0 : (tiles() - 1) * kTileRows + tile_rows(tiles() - 1);
@@ -42,7 +42,7 @@ void quantize_tile(const Tensor& x, int tile, const QuantizedRows& rows);
 //   int32: -zero_point * sum of the others, which the integer dot starts from.
 void make_terms(const Layout& layout, const QuantizedRows& rows, int tile, int32_t* terms);
 
-// sums[row - 8 * first_tile][0 .. 15] = the dots of a panel with the rows of tiles [first_tile,
+// sums[row - 12 * first_tile][0 .. 15] = the dots of a panel with the rows of tiles [first_tile,
 // end_tile).
 void multiply_panel(const Layout& layout, const std::byte* panel, const QuantizedRows& rows,
                     const int32_t* terms, int first_tile, int end_tile, float (*sums)[kPanelRows]);
