@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <charconv>
 #include <cstdlib>
 
 #include "base/error.h"
+#include "files/gguf_split.h"
 #include "files/url.h"
 
 namespace tessera {
@@ -22,32 +22,9 @@ constexpr std::array<KnownModel, 4> kKnownModels = {{
 }};
 
 constexpr std::string_view kHubPrefix = "hf:";
-constexpr int kMaxSplitMembers = 1000;
 
 bool is_url(std::string_view text) {
   return text.starts_with("https://") || text.starts_with("http://");
-}
-
-// "-00002-of-00003.gguf" at the end of a name: the numbers, and how much stands before.
-struct SplitName {
-  std::string_view prefix;
-  int number = 0, count = 0;
-};
-
-std::optional<SplitName> parse_split(std::string_view name) {
-  constexpr std::string_view kPattern = "-ddddd-of-ddddd.gguf";
-  if (name.size() <= kPattern.size()) return std::nullopt;
-  const std::string_view tail = name.substr(name.size() - kPattern.size());
-  for (size_t i = 0; i < tail.size(); ++i) {
-    const bool matches = kPattern[i] == 'd' && i < tail.size() - 5  // the last five are ".gguf"
-                             ? std::isdigit(static_cast<unsigned char>(tail[i])) != 0
-                             : tail[i] == kPattern[i];
-    if (!matches) return std::nullopt;
-  }
-  SplitName split{name.substr(0, name.size() - kPattern.size())};
-  std::from_chars(tail.data() + 1, tail.data() + 6, split.number);
-  std::from_chars(tail.data() + 10, tail.data() + 15, split.count);
-  return split;
 }
 
 std::string lower(std::string_view text) {
@@ -60,7 +37,7 @@ std::string lower(std::string_view text) {
 bool is_model(const std::string& name) {
   if (!lower(name).ends_with(".gguf") || lower(name).find("mmproj") != std::string::npos)
     return false;
-  const auto split = parse_split(name);
+  const auto split = gguf::parse_split_name(name);
   return !split || split->number == 1;
 }
 
@@ -207,15 +184,11 @@ std::string choose_gguf(const std::vector<std::string>& names, std::string_view 
 }
 
 std::vector<std::string> split_members(std::string_view name) {
-  const auto split = parse_split(name);
+  const auto split = gguf::parse_split_name(name);
   if (!split) return {std::string(name)};
-  if (split->count < 1 || split->count > kMaxSplitMembers || split->number < 1 ||
-      split->number > split->count) {
-    fail("'{}': expected part 1 to N of at most {}", name, kMaxSplitMembers);
-  }
   std::vector<std::string> members;
-  for (int i = 1; i <= split->count; ++i) {
-    members.push_back(fmt::format("{}-{:05}-of-{:05}.gguf", split->prefix, i, split->count));
+  for (size_t i = 1; i <= split->count; ++i) {
+    members.push_back(gguf::split_path(split->prefix, i, split->count).string());
   }
   return members;
 }

@@ -82,8 +82,8 @@ TEST(SplitMembersTest, AllPartsInOrder) {
                                    "d/m-00003-of-00003.gguf"));
   EXPECT_THAT(split_members("m.gguf"), testing::ElementsAre("m.gguf"));
   EXPECT_THAT(split_members("m-0001-of-0003.gguf"), testing::ElementsAre("m-0001-of-0003.gguf"));
-  EXPECT_THROW(split_members("m-00004-of-00003.gguf"), Error);
-  EXPECT_THROW(split_members("m-00001-of-99999.gguf"), Error);
+  EXPECT_THAT(split_members("m-00004-of-00003.gguf"),
+              testing::ElementsAre("m-00004-of-00003.gguf"));
 }
 
 // script/fetch-model and the program must agree on the names and the files.
