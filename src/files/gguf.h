@@ -90,6 +90,8 @@ class GgufFile {
   uint32_t version() const { return version_; }
   uint64_t alignment() const { return alignment_; }
   const std::vector<std::filesystem::path>& paths() const { return paths_; }
+  // Where the tensor's bytes begin in paths()[tensor.file_index].
+  uint64_t offset_of(const GgufTensor& tensor) const;
   // Lets the tensor's pages go from resident memory; bytes stay readable.
   void release(const GgufTensor& tensor) const;
 

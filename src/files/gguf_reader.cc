@@ -119,6 +119,10 @@ const GgufTensor& GgufFile::require_tensor(std::string_view name) const {
   return *tensor;
 }
 
+uint64_t GgufFile::offset_of(const GgufTensor& tensor) const {
+  return static_cast<uint64_t>(tensor.bytes.data() - files_.at(tensor.file_index).bytes().data());
+}
+
 void GgufFile::release(const GgufTensor& tensor) const {
   files_.at(tensor.file_index).release(tensor.bytes);
 }

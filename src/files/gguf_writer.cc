@@ -35,7 +35,7 @@ class HeaderBytes {
         [this]<typename T>(const T& v) {
           add(static_cast<uint32_t>(gguf::type_id<T>()));
           if constexpr (std::is_same_v<T, GgufValue::Array>) {
-            std::visit([this](const auto& elements) { add_elements(elements); }, v);
+            std::visit([this](const auto& elements) { this->add_elements(elements); }, v);
           } else {
             add_scalar(v);
           }

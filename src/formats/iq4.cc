@@ -68,8 +68,7 @@ void decode_iq4_nl(const std::byte* src, std::span<float> dst) {
 void encode_iq4_nl(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
   encode_blocks<32, 18>(
       "IQ4_NL", 113 * kF16Max, src, dst, importance, [](const BlockInput<32>& in, uint8_t* block) {
-        const float d =
-            round_scale_f16(search_scale<32>(kLevels, in.x, in.weight, kCandidatesNL).scale);
+        const float d = search_scale_f16<32>(kLevels, in.x, in.weight, kCandidatesNL);
         store_f16(block, d);
         encode_codes(in.x, d, block + 2);
       });

@@ -14,7 +14,7 @@ namespace {
 constexpr IntegerLevels kSigned{-8, 7};
 constexpr IntegerLevels kUnsigned{0, 15};
 constexpr Candidates kCandidates4_0{-1.5f, 1.5f, 31};
-constexpr Candidates kCandidates4_1{-0.3f, 0.9f, 7};
+constexpr Candidates kCandidates4_1{-0.8f, 0.8f, 5};
 
 }  // namespace
 
@@ -31,8 +31,7 @@ void decode_q4_0(const std::byte* src, std::span<float> dst) {
 void encode_q4_0(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
   encode_blocks<32, 18>(
       "Q4_0", 8 * kF16Max, src, dst, importance, [](const BlockInput<32>& in, uint8_t* block) {
-        const float d =
-            round_scale_f16(search_scale<32>(kSigned, in.x, in.weight, kCandidates4_0).scale);
+        const float d = search_scale_f16<32>(kSigned, in.x, in.weight, kCandidates4_0);
         const Coder coder(kSigned, d, 0);
         store_f16(block, d);
         for (int i = 0; i < 16; ++i) {

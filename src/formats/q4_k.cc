@@ -18,8 +18,8 @@ namespace {
 
 constexpr int kD = 0, kDMin = 2, kScales = 4, kAfterScales = 16;
 constexpr int kMaxInteger = 63;
-constexpr SuperBlockSearch kSearch4{{-0.3f, 0.9f, 5}, 1, 2};
-constexpr SuperBlockSearch kSearch5{{-0.5f, 0.7f, 5}, 1, 2};
+constexpr SuperBlockSearch kSearch4{{-0.4f, 0.8f, 4}, 1, 3};
+constexpr SuperBlockSearch kSearch5{{-0.6f, 0.6f, 5}, 1, 3};
 
 struct ScaleAndMin {
   int scale, min;

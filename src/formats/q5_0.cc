@@ -15,7 +15,7 @@ namespace {
 constexpr IntegerLevels kSigned{-16, 15};
 constexpr IntegerLevels kUnsigned{0, 31};
 constexpr Candidates kCandidates5_0{-1.5f, 1.5f, 31};
-constexpr Candidates kCandidates5_1{-0.5f, 0.7f, 7};
+constexpr Candidates kCandidates5_1{-1, 1, 7};
 
 // `bits` points at the fifth bits; the low bits follow.
 int load_code(const uint8_t* bits, int i) {
@@ -40,8 +40,7 @@ void decode_q5_0(const std::byte* src, std::span<float> dst) {
 void encode_q5_0(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
   encode_blocks<32, 22>(
       "Q5_0", 16 * kF16Max, src, dst, importance, [](const BlockInput<32>& in, uint8_t* block) {
-        const float d =
-            round_scale_f16(search_scale<32>(kSigned, in.x, in.weight, kCandidates5_0).scale);
+        const float d = search_scale_f16<32>(kSigned, in.x, in.weight, kCandidates5_0);
         const Coder coder(kSigned, d, 0);
         store_f16(block, d);
         for (int i = 0; i < 32; ++i) store_code(block + 2, i, coder(in.x[i]));

@@ -22,8 +22,7 @@ void decode_q8_0(const std::byte* src, std::span<float> dst) {
 void encode_q8_0(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
   encode_blocks<32, 34>(
       "Q8_0", 127 * kF16Max, src, dst, importance, [](const BlockInput<32>& in, uint8_t* block) {
-        const float d =
-            round_scale_f16(search_scale<32>(kLevels, in.x, in.weight, kCandidates).scale);
+        const float d = search_scale_f16<32>(kLevels, in.x, in.weight, kCandidates);
         const Coder coder(kLevels, d, 0);
         store_f16(block, d);
         for (int i = 0; i < 32; ++i) block[2 + i] = static_cast<uint8_t>(coder(in.x[i]) - 127);

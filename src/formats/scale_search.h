@@ -118,6 +118,16 @@ ScaleFit search_scale(const Levels& levels, const float* x, const float* weight,
   return best;
 }
 
+// search_scale for formats that store it as f16.
+template <int N, typename Levels>
+float search_scale_f16(const Levels& levels, const float* x, const float* weight,
+                       Candidates candidates) {
+  const float scale = round_scale_f16(search_scale<N>(levels, x, weight, candidates).scale);
+  // Values far below the smallest f16 are better off as zeros if the grid itself has no zero.
+  const float error = moments<N>(levels, x, weight, scale, 0).rr;
+  return error <= moments<N>(levels, x, weight, 0, 0).rr ? scale : 0.0f;
+}
+
 struct AffineFit {
   float scale = 0, offset = 0;
   Moments moments{};
