@@ -30,8 +30,6 @@ constexpr SplitStep kQwen2Steps[] = {
     {CONTRACTION "|[^\r\n%L%N]?%L+|%N| ?[^%W%L%N]+[\r\n]*|" SPACES}};
 constexpr SplitStep kQwen35Steps[] = {
     {CONTRACTION "|[^\r\n%L%N]?[%L%M]+|%N| ?[^%W%L%M%N]+[\r\n]*|" SPACES}};
-constexpr SplitStep kMiniCpm5Steps[] = {
-    {CONTRACTION "|[^\r\n%L%N]?%L+|%N+| ?[^%W%L%N]+[\r\n]*|" SPACES}};
 constexpr SplitStep kSeedCoderSteps[] = {
     {CONTRACTION "|[^\r\n%L%N]?%L+|%N| ?[^%W%L%N\r\n]+|" SPACES}};
 constexpr SplitStep kBailingSteps[] = {
@@ -171,7 +169,6 @@ constexpr auto kFamilies = std::to_array<NamedFamily>({
     {"mellum2", {kSingleDigitGpt2Steps}},
     {"midm-2.0", {kLlama3Steps, true, true}},
     {"minerva-7b", {kSingleDigitGpt2Steps}},
-    {"minicpm5", {kMiniCpm5Steps, true}},
     {"minimax-m2", {kGpt4oSteps}},
     {"modern-bert", {kGpt2Steps}},
     {"mpt", {kGpt2Steps}},
