@@ -1,12 +1,3 @@
-<<<<<<< HEAD
-// From messages to the prompt that a model was trained on.
-#pragma once
-
-#include <memory>
-#include <nlohmann/json.hpp>
-#include <string>
-#include <string_view>
-=======
 // Conversations as prompts: the layer between a list of messages and a model's chat template.
 #pragma once
 
@@ -15,7 +6,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
->>>>>>> jinja
 
 #include "files/gguf.h"
 #include "text/chat_template.h"
@@ -23,30 +13,7 @@
 
 namespace tessera {
 
-<<<<<<< HEAD
-// A model's own chat template with what it needs to know of the tokenizer.
-class ChatFormat {
- public:
-  // Takes tokenizer.chat_template, or tokenizer.chat_template.NAME if `name` is given. A model that
-  // ships none is talked to in ChatML, which most chat models understand. Throws Error if the
-  // template does not parse or there is none of that name.
-  ChatFormat(const GgufMetadata& metadata, const Tokenizer& tokenizer, std::string_view name = "");
-
-  // `messages`: an array of {"role", "content", ...}; `tools`: an array, or null. With
-  // `add_generation_prompt` the answer's turn is opened. Throws Error if the template refuses them.
-  std::string render(const nlohmann::ordered_json& messages, const nlohmann::ordered_json& tools = nullptr,
-                     bool add_generation_prompt = true) const;
-
-  bool is_fallback() const { return is_fallback_; }
-
- private:
-  bool is_fallback_;
-  ChatTemplate template_;
-  std::string bos_, eos_;
-};
-
-=======
-struct ChatMessage {
+struct Message {
   std::string role;  // "system", "user", "assistant", "tool"
   nlohmann::ordered_json
       content;  // a string, null, or a list of parts {"type": "text", "text": ...}
@@ -86,8 +53,7 @@ ChatFormat load_chat_format(const GgufMetadata& metadata, const Tokenizer& token
 
 // The prompt. Tokenize it with `add_special` off: a template writes the bos token itself. Throws
 // Error as ChatTemplate::render() does, for instance for roles in an order that the model forbids.
-std::string render_chat(const ChatFormat& format, const std::vector<ChatMessage>& messages,
+std::string render_chat(const ChatFormat& format, const std::vector<Message>& messages,
                         const ChatOptions& options = {});
 
->>>>>>> jinja
 }  // namespace tessera
