@@ -13,7 +13,7 @@ namespace {
 struct Flags {
   std::string source, out;
   QuantizeOptions options;
-  bool json = false;
+  bool table = false, json = false;
 };
 
 void quantize(Flags& flags) {
@@ -26,7 +26,7 @@ void quantize(Flags& flags) {
     };
     summary = quantize_file(resolve_model(flags.source), flags.options, flags.out);
   }
-  if (!flags.json) return print(describe(summary));
+  if (!flags.json) return print(flags.table ? describe(summary) : describe_totals(summary));
 
   auto tensors = nlohmann::ordered_json::array();
   for (const QuantizedTensor& tensor : summary.tensors) {
@@ -57,6 +57,7 @@ void add_quantize(CLI::App& app) {
   command->add_option("--threads", flags->options.threads, "threads; 0: one for each core")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
+  command->add_flag("--table", flags->table, "show what became of each tensor, and its error");
   command->add_flag("--json", flags->json, "print one JSON object");
   command->callback([flags] { quantize(*flags); });
 }

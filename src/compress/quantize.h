@@ -44,5 +44,7 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
 
 // A table of the tensors and the totals, for people.
 std::string describe(const QuantizeSummary& summary);
+// The totals alone, one line.
+std::string describe_totals(const QuantizeSummary& summary);
 
 }  // namespace tessera

@@ -44,10 +44,10 @@ Generation LanguageModel::chat(const std::vector<ChatMessage>& messages, const G
 }
 
 std::string LanguageModel::render_chat(const std::vector<ChatMessage>& messages) const {
-  const ChatFormat format(impl_->session.file->metadata(), *impl_->session.tokenizer);
-  auto json = nlohmann::ordered_json::array();
-  for (const ChatMessage& message : messages) json.push_back({{"role", message.role}, {"content", message.content}});
-  return format.render(json);
+  const ChatFormat format = load_chat_format(impl_->session.file->metadata(), *impl_->session.tokenizer);
+  std::vector<Message> converted;
+  for (const ChatMessage& message : messages) converted.push_back({.role = message.role, .content = message.content});
+  return tessera::render_chat(format, converted);
 }
 
 std::vector<int32_t> LanguageModel::tokenize(std::string_view text, bool add_special, bool parse_special) const {

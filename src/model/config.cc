@@ -59,11 +59,12 @@ Config read_config(const GgufFile& file, int context) {
   const float scaled_length = config.layers <= architecture.head_dim_scale_layers
                                   ? static_cast<float>(config.head_dim)
                                   : static_cast<float>(config.embedding) / static_cast<float>(config.heads);
-  config.attention_scale = real("attention.scale", 1.0 / std::sqrt(scaled_length));
+  config.attention_scale = 1.0f / std::sqrt(scaled_length);
   config.attention_soft_cap = real("attn_logit_softcapping", 0);
   config.final_soft_cap = real("final_logit_softcapping", 0);
   config.window = static_cast<int>(metadata.get_int(key("attention.sliding_window")).value_or(0));
   if (config.window < 0) fail("key '{}': {} is out of range", key("attention.sliding_window"), config.window);
+  config.window_period = optional("attention.sliding_window_pattern", architecture.window_period);
 
   config.rope = read_rope(file, config);
   config.local_rope = architecture.local_rope_base > 0

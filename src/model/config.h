@@ -23,10 +23,11 @@ struct Config {
   float attention_scale = 0.0f;
   float attention_soft_cap = 0.0f, final_soft_cap = 0.0f;  // 0: none
   int window = 0;                                          // 0: none
+  int window_period = 1;                                   // see Architecture; files may say otherwise
   Rope rope, local_rope;                                   // local: for the windowed layers
 
   bool is_windowed(int layer) const {
-    return window > 0 && (architecture->window_period == 1 || (layer + 1) % architecture->window_period != 0);
+    return window > 0 && (window_period == 1 || (layer + 1) % window_period != 0);
   }
 };
 

@@ -26,7 +26,8 @@ Scaling read_scaling(const GgufMetadata& metadata, const Config& config) {
     return value;
   };
   Scaling scaling;
-  scaling.factor = number("factor", 1);
+  // 0 stands for no scaling, too.
+  scaling.factor = metadata.get_float(key("factor")) == 0.0 ? 1 : number("factor", 1);
   // Old files name a linear factor without a type.
   scaling.type = metadata.get_string(key("type")).value_or(scaling.factor != 1 ? "linear" : "none");
   scaling.original_context = number("original_context_length", config.training_context);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "files/printable.h"
 #include "text/byte_alphabet.h"
 #include "text/utf8.h"
 #include "text/vocabulary.h"
@@ -58,13 +59,14 @@ void BpeTokenizer::read_merges(const GgufMetadata& metadata) {
     const size_t space =
         merge.find(' ', 1);  // a pair may begin with a space, but not be nothing else
     if (space == std::string_view::npos) {
-      fail("key '{}': merge {} is '{}', expected two tokens and a space between", kKey, i, merge);
+      fail("key '{}': merge {} is '{}', expected two tokens and a space between", kKey, i,
+           printable(merge));
     }
     const auto require = [&](std::string_view text) {
       const Token token = vocabulary().find(text);
       if (token == kNoToken) {
         fail("key '{}': merge {}, '{}', needs the token '{}', which the vocabulary lacks", kKey, i,
-             merge, text);
+             printable(merge), printable(text));
       }
       return token;
     };

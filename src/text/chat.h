@@ -1,10 +1,11 @@
-// From messages to the prompt that a model was trained on.
+// Conversations as prompts: the layer between a list of messages and a model's chat template.
 #pragma once
 
-#include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "files/gguf.h"
 #include "text/chat_template.h"
@@ -12,25 +13,47 @@
 
 namespace tessera {
 
-// A model's own chat template with what it needs to know of the tokenizer.
-class ChatFormat {
- public:
-  // Takes tokenizer.chat_template, or tokenizer.chat_template.NAME if `name` is given. A model that
-  // ships none is talked to in ChatML, which most chat models understand. Throws Error if the
-  // template does not parse or there is none of that name.
-  ChatFormat(const GgufMetadata& metadata, const Tokenizer& tokenizer, std::string_view name = "");
-
-  // `messages`: an array of {"role", "content", ...}; `tools`: an array, or null. With
-  // `add_generation_prompt` the answer's turn is opened. Throws Error if the template refuses them.
-  std::string render(const nlohmann::ordered_json& messages, const nlohmann::ordered_json& tools = nullptr,
-                     bool add_generation_prompt = true) const;
-
-  bool is_fallback() const { return is_fallback_; }
-
- private:
-  bool is_fallback_;
-  ChatTemplate template_;
-  std::string bos_, eos_;
+struct Message {
+  std::string role;  // "system", "user", "assistant", "tool"
+  nlohmann::ordered_json
+      content;  // a string, null, or a list of parts {"type": "text", "text": ...}
+  // Further members of the message as OpenAI's API has them: tool_calls, tool_call_id, name,
+  // reasoning_content. Templates read those that they know.
+  nlohmann::ordered_json extra = nlohmann::ordered_json::object();
 };
+
+struct ChatOptions {
+  bool add_generation_prompt = true;  // end with the opening of the assistant's turn
+  nlohmann::ordered_json tools;       // a list of OpenAI function declarations, or null
+  // More variables for the template, such as {"enable_thinking": false}. They win over the others.
+  nlohmann::ordered_json variables = nlohmann::ordered_json::object();
+};
+
+// What a model ships for chatting.
+struct ChatFormat {
+  ChatTemplate source;
+  // The texts of these tokens; "" where the model has none.
+  std::string bos_token, eos_token;
+};
+
+// What models are given that come without a template: ChatML, the most common format.
+// "<|im_start|>user\nHello<|im_end|>\n" and so on. A base model may know nothing of it.
+extern const std::string_view kChatMlTemplate;
+
+// The template source of a model: "tokenizer.chat_template", or "tokenizer.chat_template.NAME"
+// with a name ("tool_use", "rag"). nullopt if the model has no template at all; Error if it has no
+// template of that name.
+std::optional<std::string> find_chat_template(const GgufMetadata& metadata,
+                                              std::string_view name = {});
+
+// find_chat_template() or else kChatMlTemplate, and the special tokens. Throws Error for a template
+// that does not parse.
+ChatFormat load_chat_format(const GgufMetadata& metadata, const Tokenizer& tokenizer,
+                            std::string_view name = {});
+
+// The prompt. Tokenize it with `add_special` off: a template writes the bos token itself. Throws
+// Error as ChatTemplate::render() does, for instance for roles in an order that the model forbids.
+std::string render_chat(const ChatFormat& format, const std::vector<Message>& messages,
+                        const ChatOptions& options = {});
 
 }  // namespace tessera

@@ -27,7 +27,8 @@ class ChatTemplate {
   // output grows beyond a bound (templates are untrusted).
   std::string render(const nlohmann::ordered_json& variables) const;
   // With other bounds, or another clock for strftime_now().
-  std::string render(const nlohmann::ordered_json& variables, const jinja::RenderOptions& options) const;
+  std::string render(const nlohmann::ordered_json& variables,
+                     const jinja::RenderOptions& options) const;
 
  private:
   std::unique_ptr<const jinja::Template> template_;

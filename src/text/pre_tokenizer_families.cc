@@ -8,6 +8,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "files/printable.h"
 #include "text/pre_tokenizer.h"
 
 namespace tessera {
@@ -29,8 +30,6 @@ constexpr SplitStep kQwen2Steps[] = {
     {CONTRACTION "|[^\r\n%L%N]?%L+|%N| ?[^%W%L%N]+[\r\n]*|" SPACES}};
 constexpr SplitStep kQwen35Steps[] = {
     {CONTRACTION "|[^\r\n%L%N]?[%L%M]+|%N| ?[^%W%L%M%N]+[\r\n]*|" SPACES}};
-constexpr SplitStep kMiniCpm5Steps[] = {
-    {CONTRACTION "|[^\r\n%L%N]?%L+|%N+| ?[^%W%L%N]+[\r\n]*|" SPACES}};
 constexpr SplitStep kSeedCoderSteps[] = {
     {CONTRACTION "|[^\r\n%L%N]?%L+|%N| ?[^%W%L%N\r\n]+|" SPACES}};
 constexpr SplitStep kBailingSteps[] = {
@@ -64,6 +63,8 @@ constexpr std::string_view kDeepSeek3Words =
     "?[%P%S]+[\r\n]*|" SPACES;
 constexpr SplitStep kDeepSeek3Steps[] = {
     {"%N{1,3}"}, {"[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+"}, {kDeepSeek3Words}};
+// llama.cpp glues characters that no step matches to the digits behind them; tokenizer.json does
+// not.
 constexpr SplitStep kAfmoeSteps[] = {
     {"%N+", true},
     {"[\u4E00-\u9FFF\u3400-\u4DBF\uF900-\uFAFF\u3040-\u309F\u30A0-\u30FF\uFF65-\uFF9F\u2F00-\u2FDF"
@@ -136,7 +137,8 @@ constexpr auto kFamilies = std::to_array<NamedFamily>({
     {"falcon-h1", {kLlama3Steps, true, true}},
     {"falcon3", {kLlama3Steps, true, true}},
     {"gigachat", {kGpt2Steps}},
-    {"glm4", {kLlama3Steps}},
+    {"glm4", {kLlama3Steps, true}},
+    {"glm5", {kLlama3Steps, true}},
     {"gpt-2", {kGpt2Steps}},
     {"gpt-4o", {kGpt4oSteps}},
     {"gpt3-finnish", {kBloomSteps}},
@@ -164,9 +166,9 @@ constexpr auto kFamilies = std::to_array<NamedFamily>({
     {"llama4", {kGpt4oSteps}},
     {"megrez", {kQwen2Steps}},
     {"mellum", {kGpt2Steps}},
+    {"mellum2", {kSingleDigitGpt2Steps}},
     {"midm-2.0", {kLlama3Steps, true, true}},
     {"minerva-7b", {kSingleDigitGpt2Steps}},
-    {"minicpm5", {kMiniCpm5Steps}},
     {"minimax-m2", {kGpt4oSteps}},
     {"modern-bert", {kGpt2Steps}},
     {"mpt", {kGpt2Steps}},
@@ -185,6 +187,7 @@ constexpr auto kFamilies = std::to_array<NamedFamily>({
     {"stablelm2", {kQwen2Steps}},
     {"starcoder", {kSingleDigitGpt2Steps}},
     {"superbpe", {kSuperBpeSteps}},
+    {"talkie", {kGpt4oSteps}},
     {"tekken", {kTekkenSteps, true, true}},
     {"trillion", {kGpt2Steps}},
     {"viking", {kVikingSteps}},
@@ -200,7 +203,8 @@ PreTokenizerFamily find_pre_tokenizer_family(std::string_view name) {
   }
   const auto found = std::find_if(kFamilies.begin(), kFamilies.end(),
                                   [&](const NamedFamily& family) { return family.name == name; });
-  if (found == kFamilies.end()) fail("key 'tokenizer.ggml.pre': unknown pre-tokenizer '{}'", name);
+  if (found == kFamilies.end())
+    fail("key 'tokenizer.ggml.pre': unknown pre-tokenizer '{}'", printable(name));
   return found->family;
 }
 

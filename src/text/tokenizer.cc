@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "files/printable.h"
 #include "text/bpe_tokenizer.h"
 #include "text/sentencepiece_tokenizer.h"
 #include "text/special_tokens.h"
@@ -28,7 +29,8 @@ std::unique_ptr<const Tokenizer> Tokenizer::load(const GgufMetadata& metadata) {
   if (model == "gpt2") return std::make_unique<const BpeTokenizer>(metadata);
   if (model == "llama") return std::make_unique<const SentencePieceTokenizer>(metadata);
   if (model == "t5") return std::make_unique<const UnigramTokenizer>(metadata);
-  fail("key 'tokenizer.ggml.model': expected 'gpt2', 'llama' or 't5', found '{}'", model);
+  fail("key 'tokenizer.ggml.model': expected 'gpt2', 'llama' or 't5', found '{}'",
+       printable(model));
 }
 
 Tokenizer::Tokenizer(Vocabulary vocabulary, bool add_space_prefix)

@@ -20,7 +20,7 @@ class ModelRunner {
     int threads = 2;
     KvFormat kv = KvFormat::kF16;
     int context = 0;
-    int blocks = 96;  // of the KV store
+    int blocks = 160;  // of the KV store
   };
   explicit ModelRunner(const std::filesystem::path& path) : ModelRunner(path, Options()) {}
   ModelRunner(const std::filesystem::path& path, const Options& options);

@@ -1,7 +1,12 @@
 // Sources: Vaswani et al. 2017 (attention), Zhang & Sennrich 2019 (RMSNorm), Shazeer 2020 (gated
 // feed-forward), Su et al. 2021 (RoPE), Chen et al. 2023 (linear scaling), Peng et al. 2023 (YaRN),
 // Ding et al. 2024 (LongRoPE), the technical reports of each family, and the GGUF specification.
-// Checked against llama.cpp: see script/validate-oracle.
+//
+// Checked against llama.cpp with F32 weights, keys and values, on SmolLM2 135M, Gemma 3 270M,
+// Qwen2.5 0.5B and tiny models of every family and RoPE scaling: KL below 1e-10 nats at every
+// position, and below 1e-5 for Gemma, whose GELU llama.cpp reads from a table of f16. It differs by
+// intent in one thing: llama.cpp leaves out the sliding window of phi3 (and knows none for llama);
+// the oracle applies whatever window the file names.
 #include "support/oracle.h"
 
 #include <fmt/format.h>

@@ -26,7 +26,7 @@ struct TinyModelSpec {
   int window = 0;      // sliding window in tokens: gemma2 and gemma3 take 24; -1 for none
   // "": none; "linear"; "yarn"; "llama3": factors of each frequency in rope_freqs.weight;
   // "longrope": long and short factors, where contexts up to `context` / 4 take the short ones.
-  std::string rope_scaling;
+  std::string rope_scaling = {};
   bool tied = false;  // no output.weight: the embeddings serve (always so in gemma2, gemma3)
   bool attention_output_bias = false;  // which some Llama-like models ship
 };

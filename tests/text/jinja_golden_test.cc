@@ -41,7 +41,8 @@ void expect_golden(const std::string& source, const Json& variables, const Json&
   try {
     const std::string output = Template(source).render(variables, options());
     if (golden.contains("error")) {
-      ADD_FAILURE() << "should fail as jinja2 does with " << golden["error"] << ", gave: " << output;
+      ADD_FAILURE() << "should fail as jinja2 does with " << golden["error"]
+                    << ", gave: " << output;
     } else {
       EXPECT_EQ(output, golden["output"].get<std::string>());
     }

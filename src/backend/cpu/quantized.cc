@@ -1,13 +1,12 @@
 // The dot kernel of all quantized formats. The loop that matters is in `multiply_rows`.
 //
 // For T rows of activations and 16 rows of weights, a block of 32 columns takes, with AVX-512 VNNI,
-//   8 loads of weights, 8 T dot instructions (64 products each), each with a broadcast load of 4
-//   activations, then 3 T float instructions (to float, scale * scale, fused multiply-add), one
-//   more T with a min.
-// With 8 rows that is 64 of 88 to 96 vector instructions on the two ports that run them: about 70 %
-// of the int8 peak. With 1 row it is 11 instructions for 256 to 512 bytes of weights, after
-// expand.h's 24 or so: far less time than memory takes to deliver them. So decoding is bound by
-// memory, prompts by the dot instruction.
+//   8 loads of weights, 8 T dot instructions (64 products each) on a broadcast of 4 activations;
+//   then 3 T float instructions (to float, scale * scale, multiply-add), one more T with a min.
+// Two ports run all of these. With 12 rows 96 of 132 to 144 are dots: about 70 % of the int8 peak
+// is the bound, and 65 % is measured in the cache. With 1 row it is 11 instructions for 128 to 512
+// bytes of weights, after the 25 to 50 of expand.h: less time than memory takes to deliver them. So
+// decoding is bound by memory, prompts by the dot instruction.
 //
 // Order, the same for every T and every caller (exactness): integers are summed over the columns of
 // a scale, exactly; their f32 products are added block by block, ascending, to one accumulator for
@@ -47,9 +46,8 @@ HWY_INLINE void multiply_rows(const uint8_t* weights, const Chunk& chunk, int bl
                               float (*sums)[kPanelRows]) {
   constexpr int kScales = kBlock / kScaleColumns;  // of a block
   constexpr int kQuads = kScaleColumns / 4;
-  constexpr int kChains = kRows == 1   ? 4
-                          : kRows == 2 ? 2
-                                       : 1;  // hide the dot's latency when rows do not
+  // Partial dots that hide the instruction's latency where there are not rows enough to do so.
+  constexpr int kChains = kRows == 1 ? 4 : kRows == 2 ? 2 : 1;
   const FloatTag df;
   const IntTag di;
   FloatVector sum[kRows];
@@ -176,13 +174,14 @@ HWY_INLINE float quantize_block(const float* x, int8_t* codes) {
     top = hn::Max(top, hn::And(hn::BitCast(di, hn::LoadU(df, x + i)), hn::Set(di, 0x7fffffff)));
   }
   const float max = std::bit_cast<float>(hn::GetLane(hn::MaxOfLanes(di, top)));
-  if (!(max >= 0x1p-100f &&
-        max <= std::numeric_limits<float>::max())) {  // 127 / max must be finite too
+  // Below the smallest, 127 / max would be infinite; such a block is as good as zero.
+  constexpr float kSmallest = 0x1p-100f, kLargest = std::numeric_limits<float>::max();
+  if (!(max >= kSmallest && max <= kLargest)) {
     std::memset(codes, 0, kBlock);
-    return max < 0x1p-100f ? 0.0f : std::numeric_limits<float>::quiet_NaN();
+    return max < kSmallest ? 0.0f : std::numeric_limits<float>::quiet_NaN();
   }
-  // Adding 1.5 x 2^23 rounds to the nearest integer, ties to even, and leaves it in the lowest
-  // bits.
+  // Adding 1.5 x 2^23 rounds to the nearest integer, ties to even, and leaves it in the
+  // lowest bits.
   const auto inverse = hn::Set(df, 127.0f / max);
   for (int i = 0; i < kBlock; i += kLanes) {
     const auto rounded = hn::Add(hn::Mul(hn::LoadU(df, x + i), inverse), hn::Set(df, 0x1.8p23f));
@@ -192,16 +191,16 @@ HWY_INLINE float quantize_block(const float* x, int8_t* codes) {
   return max / 127.0f;
 }
 
-// sums[i] = the sum of codes[16 i .. 16 i + 15].
+// sums[i] = the sum of codes[16 i .. 16 i + 15], by dots with ones.
 HWY_INLINE void sum_codes(const int8_t* codes, size_t count, int32_t* sums) {
 #if HWY_TARGET == HWY_SCALAR
-  for (size_t i = 0; i < count; ++i)
+  for (size_t i = 0; i < count; ++i) {
     sums[i] = std::accumulate(codes + 16 * i, codes + 16 * (i + 1), 0);
+  }
 #else
   const IntTag di;
   HWY_ALIGN int32_t lanes[kLanes];
-  constexpr size_t kSums =
-      kLanes / 4;  // of a vector; count is a multiple of 2, the rest of a vector...
+  constexpr size_t kSums = kLanes / 4;  // of a vector
   size_t i = 0;
   const auto sum_vector = [&](auto load, size_t at, size_t number) HWY_ATTR {
     auto sum = dot4<false>(di, hn::Zero(di), hn::Set(di, 0x01010101), load);
@@ -212,7 +211,7 @@ HWY_INLINE void sum_codes(const int8_t* codes, size_t count, int32_t* sums) {
   for (; i + kSums <= count; i += kSums) {
     sum_vector(hn::LoadU(di, reinterpret_cast<const int32_t*>(codes + 16 * i)), i, kSums);
   }
-  if (i < count) {  // ... is half a vector of AVX-512
+  if (i < count) {  // half a vector of AVX-512 is left: count is even
     const auto half = hn::MaskedLoad(hn::FirstN(di, (count - i) * 4), di,
                                      reinterpret_cast<const int32_t*>(codes + 16 * i));
     sum_vector(half, i, count - i);

@@ -79,8 +79,8 @@ struct Conditional {  // value if test else otherwise
 };
 
 struct Expression {
-  std::variant<Literal, Name, Sequence, Mapping, Attribute, Subscript, Slice, Call, Filter, Test, Unary,
-               Binary, Logical, Compare, Conditional>
+  std::variant<Literal, Name, Sequence, Mapping, Attribute, Subscript, Slice, Call, Filter, Test,
+               Unary, Binary, Logical, Compare, Conditional>
       node;
   int line;
   int height;  // of the tree below: bounded by the parser, since evaluating and freeing recurse
@@ -144,7 +144,8 @@ struct Break {};
 struct Continue {};
 
 struct Statement {
-  std::variant<Text, Print, For, If, Set, SetBlock, Macro, CallBlock, FilterBlock, With, Break, Continue>
+  std::variant<Text, Print, For, If, Set, SetBlock, Macro, CallBlock, FilterBlock, With, Break,
+               Continue>
       node;
   int line;
 };

@@ -10,10 +10,10 @@
 namespace tessera::jinja {
 
 struct Limits {
-  uint64_t steps = 20'000'000;               // evaluations, plus work in proportion to data touched
-  size_t text_bytes = size_t{16} << 20;      // the output, and any one string
-  size_t memory_bytes = size_t{512} << 20;   // of all values ever created by one rendering
-  int depth = 1000;                          // nested evaluations: bounds the use of the C++ stack
+  uint64_t steps = 20'000'000;              // evaluations, plus work in proportion to data touched
+  size_t text_bytes = size_t{16} << 20;     // the output, and any one string
+  size_t memory_bytes = size_t{512} << 20;  // of all values ever created by one rendering
+  int depth = 1000;                         // nested evaluations: bounds the use of the C++ stack
 };
 
 // How deeply lists and dictionaries may nest. Destructors and conversions recurse this far.

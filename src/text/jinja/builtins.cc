@@ -21,6 +21,7 @@ class BuiltinFunction : public Object {
   bool callable() const override { return true; }
   int nesting() const override { return self_.nesting(); }
   Value call(Interpreter& interpreter, Arguments& arguments) override {
+    if (const std::string* text = self_.string()) interpreter.budget().scan(text->size());
     return function_({interpreter, name_, self_, arguments});
   }
 
@@ -73,7 +74,9 @@ Builtin find_filter(std::string_view name) {
   return nullptr;
 }
 
-Builtin find_test(std::string_view name) { return find(tests(), name); }
+Builtin find_test(std::string_view name) {
+  return find(tests(), name);
+}
 
 Builtin find_method(const Value& self, std::string_view name) {
   if (self.string()) return find(string_methods(), name);

@@ -21,11 +21,13 @@ class Bound {
       : function_(function), values_(std::move(values)) {}
 
   bool has(size_t i) const { return values_[i].has_value(); }
-  bool given(size_t i) const { return has(i) && !values_[i]->is_none(); }  // neither absent nor None
+  bool given(size_t i) const {
+    return has(i) && !values_[i]->is_none();
+  }  // neither absent nor None
   const Value& operator[](size_t i) const { return *values_[i]; }
   Value get(size_t i, Value otherwise) const { return has(i) ? *values_[i] : std::move(otherwise); }
   bool truth(size_t i, bool otherwise) const { return has(i) ? values_[i]->truthy() : otherwise; }
-  int64_t integer(size_t i, int64_t otherwise) const;   // Error if it is not an integer
+  int64_t integer(size_t i, int64_t otherwise) const;            // Error if it is not an integer
   std::string text(size_t i, std::string_view otherwise) const;  // Error if it is not a string
 
  private:

@@ -11,7 +11,8 @@ namespace {
 // The list, about to be changed. Tuples and ranges look the same but never change.
 List& mutable_list(const Call& call) {
   List& list = *call.self.list();
-  if (list.kind != List::Kind::kList) fail("'{}' object has no method {}()", call.self.type_name(), call.name);
+  if (list.kind != List::Kind::kList)
+    fail("'{}' object has no method {}()", call.self.type_name(), call.name);
   call.interpreter.hold(call.self);
   return list;
 }
@@ -113,9 +114,13 @@ Value dict_view(const Call& call) {
   call.budget().create_items<Dict::Entry>(entries.size());
   std::vector<Value> items;
   for (const auto& [key, value] : entries) {
-    items.push_back(kind == View::kKeys ? key : kind == View::kValues ? value : make_tuple({key, value}));
+    items.push_back(kind == View::kKeys     ? key
+                    : kind == View::kValues ? value
+                                            : make_tuple({key, value}));
   }
-  const char* name = kind == View::kKeys ? "dict_keys" : kind == View::kValues ? "dict_values" : "dict_items";
+  const char* name = kind == View::kKeys     ? "dict_keys"
+                     : kind == View::kValues ? "dict_values"
+                                             : "dict_items";
   return make_list(std::move(items), List::Kind::kView, name);
 }
 

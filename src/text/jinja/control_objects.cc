@@ -11,7 +11,8 @@ namespace {
 // loop.cycle and loop.changed as functions.
 class LoopFunction : public Object {
  public:
-  LoopFunction(std::shared_ptr<LoopObject> loop, bool is_cycle) : loop_(std::move(loop)), is_cycle_(is_cycle) {}
+  LoopFunction(std::shared_ptr<LoopObject> loop, bool is_cycle)
+      : loop_(std::move(loop)), is_cycle_(is_cycle) {}
   std::string type_name() const override { return "method"; }
   bool callable() const override { return true; }
   Value call(Interpreter& interpreter, Arguments& arguments) override {
@@ -68,7 +69,8 @@ std::optional<Value> LoopObject::attribute(std::string_view name) {
 
 Value LoopObject::call(Interpreter& interpreter, Arguments& arguments) {
   if (!loop_.recursive) fail("a loop needs the 'recursive' marker to be called");
-  if (arguments.positional.size() != 1 || !arguments.named.empty()) fail("loop() takes one argument");
+  if (arguments.positional.size() != 1 || !arguments.named.empty())
+    fail("loop() takes one argument");
   return interpreter.recurse(loop_, outer_, arguments.positional[0], depth_ + 1);
 }
 
@@ -85,11 +87,10 @@ Value LoopObject::cycle(const Arguments& arguments) const {
 
 bool LoopObject::changed(Arguments& arguments, Budget& budget) {
   const auto& values = arguments.positional;
-  const bool same = last_changed_ && std::equal(values.begin(), values.end(), last_changed_->begin(),
-                                                last_changed_->end(),
-                                                [&](const Value& a, const Value& b) {
-                                                  return equal(a, b, budget);
-                                                });
+  const bool same =
+      last_changed_ &&
+      std::equal(values.begin(), values.end(), last_changed_->begin(), last_changed_->end(),
+                 [&](const Value& a, const Value& b) { return equal(a, b, budget); });
   if (!same) last_changed_ = std::move(arguments.positional);
   return !same;
 }

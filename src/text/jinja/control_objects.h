@@ -29,7 +29,8 @@ class MacroObject : public Object {
 // https://jinja.palletsprojects.com/en/stable/templates/#for
 class LoopObject : public Object, public std::enable_shared_from_this<LoopObject> {
  public:
-  LoopObject(const ast::For& loop, std::shared_ptr<Scope> outer, std::vector<Value> items, int depth)
+  LoopObject(const ast::For& loop, std::shared_ptr<Scope> outer, std::vector<Value> items,
+             int depth)
       : loop_(loop), outer_(std::move(outer)), items_(std::move(items)), depth_(depth) {}
 
   const std::vector<Value>& items() const { return items_; }

@@ -11,9 +11,12 @@ namespace {
 
 // As Jinja words it.
 std::string describe_missing(const Value& object, const Value& key, Budget& budget) {
-  const std::string owner = object.is_none() ? "None" : fmt::format("'{} object'", object.type_name());
-  if (key.string() && key.string()->size() > 100) return fmt::format("{} has no such attribute", owner);
-  return fmt::format("{} has no {} {}", owner, key.string() ? "attribute" : "element", repr(key, budget));
+  const std::string owner =
+      object.is_none() ? "None" : fmt::format("'{} object'", object.type_name());
+  if (key.string() && key.string()->size() > 100)
+    return fmt::format("{} has no such attribute", owner);
+  return fmt::format("{} has no {} {}", owner, key.string() ? "attribute" : "element",
+                     repr(key, budget));
 }
 
 }  // namespace
@@ -141,7 +144,8 @@ Arguments Interpreter::evaluate(const ast::CallArguments& node) {
   }
   if (node.more_named) {
     const Value more = evaluate(*node.more_named);
-    if (!more.defined().dict()) fail("the argument after ** must be a mapping, not {}", more.type_name());
+    if (!more.defined().dict())
+      fail("the argument after ** must be a mapping, not {}", more.type_name());
     budget_.create_items<Dict::Entry>(more.dict()->entries().size());
     for (const auto& [key, value] : more.dict()->entries()) {
       if (!key.string()) fail("the names of arguments must be strings");
@@ -200,7 +204,8 @@ Value Interpreter::get_attribute(const Value& object, std::string_view name) {
     if (name == "grouper") return list->items[0];
     if (name == "list") return list->items[1];
   }
-  if (const Builtin method = find_method(object, name)) return bind_method(method, std::string(name), object);
+  if (const Builtin method = find_method(object, name))
+    return bind_method(method, std::string(name), object);
   if (const Dict* dict = object.dict()) {
     budget_.scan(name.size());
     if (const Value* value = dict->find(name)) return *value;

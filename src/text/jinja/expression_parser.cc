@@ -9,7 +9,9 @@ namespace {
 using ast::ExpressionPtr;
 using Type = Token::Type;
 
-int height(const ExpressionPtr& expression) { return expression ? expression->height : 0; }
+int height(const ExpressionPtr& expression) {
+  return expression ? expression->height : 0;
+}
 
 int height(const std::vector<ExpressionPtr>& expressions) {
   int highest = 0;
@@ -51,9 +53,9 @@ constexpr size_t kBinaryLevels = 4;
 
 std::optional<Comparison> take_comparison(TokenStream& tokens) {
   constexpr std::pair<std::string_view, Comparison> kComparisons[] = {
-      {"==", Comparison::kEqual},     {"!=", Comparison::kNotEqual},
-      {"<", Comparison::kLess},       {"<=", Comparison::kLessEqual},
-      {">", Comparison::kGreater},    {">=", Comparison::kGreaterEqual},
+      {"==", Comparison::kEqual},  {"!=", Comparison::kNotEqual},
+      {"<", Comparison::kLess},    {"<=", Comparison::kLessEqual},
+      {">", Comparison::kGreater}, {">=", Comparison::kGreaterEqual},
   };
   for (const auto& [text, op] : kComparisons) {
     if (tokens.take_operator(text)) return op;
@@ -69,12 +71,15 @@ std::optional<Comparison> take_comparison(TokenStream& tokens) {
 
 }  // namespace
 
-void ExpressionParser::fail_too_deep() { tokens_.fail_here("the template nests too deeply"); }
+void ExpressionParser::fail_too_deep() {
+  tokens_.fail_here("the template nests too deeply");
+}
 
 template <typename Node>
 ExpressionPtr ExpressionParser::make(int line, int height_below, Node node) {
   if (height_below >= kMaxSyntaxDepth) fail_too_deep();
-  return std::make_unique<ast::Expression>(ast::Expression{std::move(node), line, height_below + 1});
+  return std::make_unique<ast::Expression>(
+      ast::Expression{std::move(node), line, height_below + 1});
 }
 
 ExpressionPtr ExpressionParser::parse_expression(bool with_conditional) {
@@ -87,7 +92,8 @@ ExpressionPtr ExpressionParser::parse_expression(bool with_conditional) {
     ExpressionPtr otherwise;
     if (tokens_.take_name("else")) otherwise = parse_expression();
     const int below = highest(value, test, otherwise);
-    value = make(line, below, ast::Conditional{std::move(value), std::move(test), std::move(otherwise)});
+    value = make(line, below,
+                 ast::Conditional{std::move(value), std::move(test), std::move(otherwise)});
   }
   return value;
 }
@@ -142,9 +148,9 @@ ExpressionPtr ExpressionParser::parse_binary(size_t level) {
   ExpressionPtr left = parse_binary(level + 1);
   const auto& operators = operators_at(level);
   for (;;) {
-    const auto found = std::find_if(operators.begin(), operators.end(), [this](const OperatorName& name) {
-      return tokens_.take_operator(name.text);
-    });
+    const auto found =
+        std::find_if(operators.begin(), operators.end(),
+                     [this](const OperatorName& name) { return tokens_.take_operator(name.text); });
     if (found == operators.end()) return left;
     ExpressionPtr right = parse_binary(level + 1);
     const int below = highest(left, right);
@@ -316,11 +322,13 @@ ExpressionPtr ExpressionParser::parse_filters(ExpressionPtr subject, bool starts
     starts_inline = false;
     const int line = tokens_.line();
     std::string name = tokens_.expect_any_name("the name of a filter");
-    while (tokens_.take_operator(".")) name.append(".").append(tokens_.expect_any_name("the name of a filter"));
+    while (tokens_.take_operator("."))
+      name.append(".").append(tokens_.expect_any_name("the name of a filter"));
     ast::CallArguments arguments;
     if (tokens_.at_operator("(")) arguments = parse_arguments();
     const int below = highest(subject, arguments);
-    subject = make(line, below, ast::Filter{std::move(subject), std::move(name), std::move(arguments)});
+    subject =
+        make(line, below, ast::Filter{std::move(subject), std::move(name), std::move(arguments)});
   }
   return subject;
 }
@@ -402,7 +410,8 @@ void ExpressionParser::parse_argument(ast::CallArguments& arguments) {
 
 // "x is divisibleby 3": one argument may follow without parentheses.
 bool ExpressionParser::at_test_argument() const {
-  if (tokens_.at(Type::kLiteral) || tokens_.at_operator("[") || tokens_.at_operator("{")) return true;
+  if (tokens_.at(Type::kLiteral) || tokens_.at_operator("[") || tokens_.at_operator("{"))
+    return true;
   return tokens_.at(Type::kName) && !tokens_.at_name("else") && !tokens_.at_name("or") &&
          !tokens_.at_name("and");
 }
@@ -412,7 +421,8 @@ ExpressionPtr ExpressionParser::parse_test(ExpressionPtr subject) {
   tokens_.expect_name("is");
   const bool negated = tokens_.take_name("not");
   std::string name = tokens_.expect_any_name("the name of a test");
-  while (tokens_.take_operator(".")) name.append(".").append(tokens_.expect_any_name("the name of a test"));
+  while (tokens_.take_operator("."))
+    name.append(".").append(tokens_.expect_any_name("the name of a test"));
   ast::CallArguments arguments;
   if (tokens_.at_operator("(")) {
     arguments = parse_arguments();
@@ -421,7 +431,8 @@ ExpressionPtr ExpressionParser::parse_test(ExpressionPtr subject) {
     arguments.positional.push_back(parse_postfix(parse_primary()));
   }
   const int below = highest(subject, arguments);
-  ExpressionPtr test = make(line, below, ast::Test{std::move(subject), std::move(name), std::move(arguments)});
+  ExpressionPtr test =
+      make(line, below, ast::Test{std::move(subject), std::move(name), std::move(arguments)});
   if (!negated) return test;
   return make(line, below + 1, ast::Unary{ast::Unary::Operator::kNot, std::move(test)});
 }

@@ -16,7 +16,8 @@ Value range(const Call& call) {
   const int64_t step = bound.integer(2, 1);
   if (step == 0) fail("range() needs a step other than zero");
   // In 128 bits nothing here overflows.
-  const __int128 span = step > 0 ? static_cast<__int128>(stop) - start : static_cast<__int128>(start) - stop;
+  const __int128 span =
+      step > 0 ? static_cast<__int128>(stop) - start : static_cast<__int128>(start) - stop;
   const __int128 stride = step > 0 ? static_cast<__int128>(step) : -static_cast<__int128>(step);
   const __int128 count = span <= 0 ? 0 : (span + stride - 1) / stride;
   if (count > kMaxRange) fail("range() is longer than {}", kMaxRange);
@@ -31,7 +32,8 @@ Value range(const Call& call) {
 
 // dict(mapping, name=value...) or dict(pairs, ...); namespace() takes the same.
 void fill(const Call& call, Dict& dict) {
-  if (call.arguments.positional.size() > 1) fail("{}() takes at most one positional argument", call.name);
+  if (call.arguments.positional.size() > 1)
+    fail("{}() takes at most one positional argument", call.name);
   if (!call.arguments.positional.empty()) {
     const Value& source = call.arguments.positional[0].defined();
     if (const Dict* other = source.dict()) {

@@ -53,7 +53,8 @@ std::string Interpreter::run(const ast::Body& body) {
 
 std::tm Interpreter::now() const {
   if (options_.now) return *options_.now;
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  const std::time_t seconds =
+      std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   std::tm local{};
   localtime_r(&seconds, &local);
   return local;
@@ -71,7 +72,8 @@ Interpreter::Flow Interpreter::execute(const ast::Body& body) {
   for (const ast::Statement& statement : body) {
     budget_.step();
     line_ = statement.line;
-    const Flow flow = std::visit([this](const auto& node) { return execute(node); }, statement.node);
+    const Flow flow =
+        std::visit([this](const auto& node) { return execute(node); }, statement.node);
     if (flow != Flow::kNormal) return flow;
   }
   return Flow::kNormal;
@@ -101,19 +103,22 @@ void Interpreter::run_loop(const ast::For& loop, const Value& iterable, int dept
   const Budget::Nested nested(budget_);
   std::vector<Value> items = select_items(loop, iterate(iterable, budget_));
   const std::shared_ptr<Scope> outer = scope_;
-  if (items.empty()) {
-    const ScopeGuard guard(*this, outer);
-    execute(loop.otherwise);
-    return;
-  }
   const auto state = std::make_shared<LoopObject>(loop, outer, std::move(items), depth);
   hold(state);
+  bool completed = false;
   for (size_t i = 0; i < state->items().size(); ++i) {
     const ScopeGuard guard(*this, outer);
     state->move_to(i);
     scope_->variables.emplace("loop", state);
     assign(loop.target, state->items()[i]);
-    if (execute(loop.body) == Flow::kBreak) break;
+    const Flow flow = execute(loop.body);
+    if (flow == Flow::kBreak) break;
+    completed |= flow == Flow::kNormal;
+  }
+  // Unlike in Python, `else` means that no iteration has come to its end.
+  if (!completed) {
+    const ScopeGuard guard(*this, outer);
+    execute(loop.otherwise);
   }
 }
 
@@ -236,8 +241,9 @@ void Interpreter::assign(const ast::Target& target, const Value& value) {
     scope_->variables.insert_or_assign(target.name, value);
   } else {
     auto* names = look_up(target.name).object_as<Namespace>();
-    if (!names) fail("cannot assign '{}.{}': only a namespace has attributes to assign", target.name,
-                     target.attribute);
+    if (!names)
+      fail("cannot assign '{}.{}': only a namespace has attributes to assign", target.name,
+           target.attribute);
     names->values.set(target.attribute, value);
   }
 }

@@ -55,8 +55,8 @@ class Interpreter {
   // What Macro and Loop objects need.
   std::string call_macro(const ast::Macro& macro, const std::shared_ptr<Scope>& closure,
                          Arguments& arguments);
-  std::string recurse(const ast::For& loop, const std::shared_ptr<Scope>& outer, const Value& iterable,
-                      int depth);
+  std::string recurse(const ast::For& loop, const std::shared_ptr<Scope>& outer,
+                      const Value& iterable, int depth);
 
  private:
   enum class Flow { kNormal, kBreak, kContinue };

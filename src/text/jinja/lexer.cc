@@ -25,8 +25,12 @@ std::string normalize(std::string_view source) {
   return unicode::sanitize(text);
 }
 
-bool is_name_start(char32_t c) { return c == '_' || unicode::is_alpha(c); }
-bool is_ascii_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_name_start(char32_t c) {
+  return c == '_' || unicode::is_alpha(c);
+}
+bool is_ascii_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 class Lexer {
  public:
@@ -178,9 +182,7 @@ class Lexer {
     return true;
   }
 
-  void skip_space() {
-    position_ = source_.size() - unicode::strip(rest(), Side::kLeft).size();
-  }
+  void skip_space() { position_ = source_.size() - unicode::strip(rest(), Side::kLeft).size(); }
 
   void lex_expression(std::string_view close, Token::Type end_type) {
     std::string open_brackets;
@@ -237,12 +239,13 @@ class Lexer {
     constexpr std::string_view kDigits = "0123456789abcdefABCDEF";
     const size_t start = position_;
     const char radix_letter = start + 1 < source_.size() ? source_[start + 1] | 0x20 : '\0';
-    const int radix = source_[start] != '0'    ? 10
+    const int radix = source_[start] != '0' ? 10
                       : radix_letter == 'x' ? 16
                       : radix_letter == 'o' ? 8
                       : radix_letter == 'b' ? 2
                                             : 10;
-    const auto digits = kDigits.substr(0, radix == 16 ? kDigits.size() : static_cast<size_t>(radix));
+    const auto digits =
+        kDigits.substr(0, radix == 16 ? kDigits.size() : static_cast<size_t>(radix));
     size_t end = skip_digits(radix == 10 ? start : start + 2, digits);
     bool is_float = false;
     if (radix == 10) {
@@ -328,8 +331,8 @@ class Lexer {
     const size_t available = std::min(count, source_.size() - std::min(position_, source_.size()));
     uint32_t value = 0;
     const char* begin = source_.data() + position_;
-    const auto used = static_cast<size_t>(
-        std::from_chars(begin, begin + available, value, radix).ptr - begin);
+    const auto used =
+        static_cast<size_t>(std::from_chars(begin, begin + available, value, radix).ptr - begin);
     if (used == 0 || (exact && used != count)) fail_here("malformed escape in a string");
     position_ += used;
     return value;
@@ -337,10 +340,9 @@ class Lexer {
 
   void lex_operator(std::string& open_brackets) {
     // Longer ones first.
-    constexpr std::string_view kOperators[] = {"//", "**", "==", "!=", ">=", "<=", "+", "-",
-                                               "/",  "*",  "%",  "~",  "[",  "]",  "(", ")",
-                                               "{",  "}",  ">",  "<",  "=",  ".",  ":", "|",
-                                               ",",  ";"};
+    constexpr std::string_view kOperators[] = {"//", "**", "==", "!=", ">=", "<=", "+", "-", "/",
+                                               "*",  "%",  "~",  "[",  "]",  "(",  ")", "{", "}",
+                                               ">",  "<",  "=",  ".",  ":",  "|",  ",", ";"};
     const auto found = std::find_if(std::begin(kOperators), std::end(kOperators),
                                     [this](std::string_view op) { return at(op); });
     if (found == std::end(kOperators)) fail_here("unexpected character");
@@ -370,6 +372,8 @@ class Lexer {
 
 }  // namespace
 
-std::vector<Token> tokenize(std::string_view source) { return Lexer(source).run(); }
+std::vector<Token> tokenize(std::string_view source) {
+  return Lexer(source).run();
+}
 
 }  // namespace tessera::jinja

@@ -12,7 +12,8 @@ namespace {
 
 Value absolute(const Call& call) {
   call.no_arguments();
-  if (const auto integer = call.self.defined().integer()) return *integer < 0 ? negate(*integer) : *integer;
+  if (const auto integer = call.self.defined().integer())
+    return *integer < 0 ? negate(*integer) : *integer;
   if (const auto number = call.self.number()) return std::abs(*number);
   fail("bad operand type for abs: '{}'", call.self.type_name());
 }

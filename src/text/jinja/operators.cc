@@ -20,7 +20,9 @@ const char* symbol(Comparison op) {
   return kSymbols[static_cast<int>(op)];
 }
 
-[[noreturn]] void fail_overflow(const char* op) { fail("the result of '{}' does not fit 64 bits", op); }
+[[noreturn]] void fail_overflow(const char* op) {
+  fail("the result of '{}' does not fit 64 bits", op);
+}
 
 int64_t integer_power(int64_t base, int64_t exponent) {
   int64_t result = 1;
@@ -284,7 +286,8 @@ Value apply(BinaryOperator op, const Value& left, const Value& right, Budget& bu
     budget.create_text(out.size() + tail.size());
     return out += tail;
   }
-  if (op == BinaryOperator::kModulo && left.string()) return percent_format(*left.string(), right, budget);
+  if (op == BinaryOperator::kModulo && left.string())
+    return percent_format(*left.string(), right, budget);
   left.defined();
   right.defined();
   const auto a = left.integer(), b = right.integer();
@@ -299,7 +302,8 @@ Value apply(BinaryOperator op, const Value& left, const Value& right, Budget& bu
     if (!result) result = repeat(right, left, budget);
   }
   if (!result) {
-    fail("unsupported operand types for {}: '{}' and '{}'", symbol(op), left.type_name(), right.type_name());
+    fail("unsupported operand types for {}: '{}' and '{}'", symbol(op), left.type_name(),
+         right.type_name());
   }
   return *result;
 }
@@ -354,7 +358,8 @@ bool compare(Comparison op, const Value& left, const Value& right, Budget& budge
 
 bool contains(const Value& container, const Value& item, Budget& budget) {
   if (const std::string* text = container.string()) {
-    if (!item.string()) fail("'in <string>' requires a string on its left, not {}", item.type_name());
+    if (!item.string())
+      fail("'in <string>' requires a string on its left, not {}", item.type_name());
     budget.scan(text->size() + item.string()->size());
     return unicode::find(*text, *item.string()) != std::string::npos;
   }
@@ -401,8 +406,8 @@ std::optional<Value> subscript(const Value& container, const Value& key, Budget&
 
 Value slice(const Value& container, const Value& start, const Value& stop, const Value& step,
             Budget& budget) {
-  const Value not_sliceable =
-      Value::undefined(fmt::format("'{} object' cannot be sliced like that", container.defined().type_name()));
+  const Value not_sliceable = Value::undefined(
+      fmt::format("'{} object' cannot be sliced like that", container.defined().type_name()));
   for (const Value* bound : {&start, &stop, &step}) {
     if (!bound->defined().is_none() && !bound->integer()) return not_sliceable;
   }
@@ -429,7 +434,8 @@ std::vector<Value> iterate(const Value& value, Budget& budget) {
     for (const auto& [key, item] : dict->entries()) items.push_back(key);
   } else if (const std::string* text = value.string()) {
     budget.create_items<std::string>(2 * unicode::length(*text));
-    for (const std::string_view character : unicode::split_code_points(*text)) items.emplace_back(character);
+    for (const std::string_view character : unicode::split_code_points(*text))
+      items.emplace_back(character);
   } else if (!value.is_undefined()) {
     fail("'{}' object is not iterable", value.type_name());
   }

@@ -25,7 +25,8 @@ class Parser {
       const int line = tokens_.line();
       if (tokens_.at(Type::kEnd)) {
         if (ends.size() == 0) return body;
-        tokens_.fail_here(fmt::format("unexpected end of the template, expected '{}'", *(ends.end() - 1)));
+        tokens_.fail_here(
+            fmt::format("unexpected end of the template, expected '{}'", *(ends.end() - 1)));
       }
       if (tokens_.at(Type::kText)) {
         body.push_back({ast::Text{tokens_.take().text}, line});
@@ -35,8 +36,9 @@ class Parser {
         tokens_.expect(Type::kPrintEnd);
       } else {
         tokens_.expect(Type::kTagBegin);
-        const bool at_end = std::any_of(ends.begin(), ends.end(),
-                                        [this](std::string_view end) { return tokens_.at_name(end); });
+        const bool at_end = std::any_of(ends.begin(), ends.end(), [this](std::string_view end) {
+          return tokens_.at_name(end);
+        });
         if (at_end) return body;
         parse_statement(body, line);
         tokens_.expect(Type::kTagEnd);
@@ -76,13 +78,15 @@ class Parser {
       body.push_back({ast::FilterBlock{std::move(filters), parse_block("endfilter")}, line});
     } else if (tag == "with") {
       body.push_back({parse_with(), line});
-    } else if (tag == "generation") {  // marks what the model wrote, for training: only rendered here
+    } else if (tag ==
+               "generation") {  // marks what the model wrote, for training: only rendered here
       tokens_.take();
       body.push_back({ast::With{{}, parse_block("endgeneration")}, line});
     } else if (tag == "break" || tag == "continue") {
       if (loop_depth_ == 0) tokens_.fail_here(fmt::format("'{}' outside of a loop", tag));
       tokens_.take();
-      tag == "break" ? body.push_back({ast::Break{}, line}) : body.push_back({ast::Continue{}, line});
+      tag == "break" ? body.push_back({ast::Break{}, line})
+                     : body.push_back({ast::Continue{}, line});
     } else {
       tokens_.fail_here(fmt::format("unknown tag '{}'", tag));
     }
@@ -132,7 +136,8 @@ class Parser {
     }
     ast::ExpressionPtr filters;
     if (tokens_.at_operator("|")) filters = expressions_.parse_filters(nullptr, false);
-    body.push_back({ast::SetBlock{std::move(target), std::move(filters), parse_block("endset")}, line});
+    body.push_back(
+        {ast::SetBlock{std::move(target), std::move(filters), parse_block("endset")}, line});
   }
 
   // "(a, b=1)"
@@ -204,6 +209,8 @@ class Parser {
 
 }  // namespace
 
-ast::Body parse(std::string_view source) { return Parser(source).run(); }
+ast::Body parse(std::string_view source) {
+  return Parser(source).run();
+}
 
 }  // namespace tessera::jinja

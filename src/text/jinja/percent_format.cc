@@ -52,7 +52,8 @@ std::string group_digits(const std::string& digits) {
 }
 
 std::string format_magnitude(const Value& value, const Spec& spec) {
-  if (spec.precision && *spec.precision > kMaxPrecision) fail("a precision of {} is too much", *spec.precision);
+  if (spec.precision && *spec.precision > kMaxPrecision)
+    fail("a precision of {} is too much", *spec.precision);
   const int precision = static_cast<int>(spec.precision.value_or(6));
   const double number = std::abs(*value.number());
   const auto integer = value.integer();
@@ -74,7 +75,8 @@ std::string format_magnitude(const Value& value, const Spec& spec) {
       break;
   }
   if (!integer) return spec.precision ? fmt::format("{:.{}g}", number, precision) : repr(number);
-  const uint64_t magnitude = *integer < 0 ? -static_cast<uint64_t>(*integer) : static_cast<uint64_t>(*integer);
+  const uint64_t magnitude =
+      *integer < 0 ? -static_cast<uint64_t>(*integer) : static_cast<uint64_t>(*integer);
   switch (spec.type) {
     case 'x':
       return fmt::format("{}{:x}", spec.alternate ? "0x" : "", magnitude);
@@ -89,7 +91,8 @@ std::string format_magnitude(const Value& value, const Spec& spec) {
   }
 }
 
-std::string align_text(const std::string& text, const Spec& spec, char default_align, Budget& budget) {
+std::string align_text(const std::string& text, const Spec& spec, char default_align,
+                       Budget& budget) {
   const char align = spec.align ? spec.align : default_align;
   const Alignment alignment = align == '<'   ? Alignment::kLeft
                               : align == '^' ? Alignment::kCenter
@@ -98,7 +101,8 @@ std::string align_text(const std::string& text, const Spec& spec, char default_a
   // format() puts the odd character right, unlike center().
   const auto size = static_cast<int64_t>(unicode::length(text));
   const int64_t left = size + std::max<int64_t>(spec.width - size, 0) / 2;
-  return pad(pad(text, left, spec.fill, Alignment::kRight, budget), spec.width, spec.fill, Alignment::kLeft, budget);
+  return pad(pad(text, left, spec.fill, Alignment::kRight, budget), spec.width, spec.fill,
+             Alignment::kLeft, budget);
 }
 
 std::string format_number(const Value& value, const Spec& spec, Budget& budget) {
@@ -188,7 +192,8 @@ class PercentFormatter {
   }
 
   int64_t width_or_star() {
-    if (position_ >= pattern_.size() || pattern_[position_] != '*') return parse_number(pattern_, position_);
+    if (position_ >= pattern_.size() || pattern_[position_] != '*')
+      return parse_number(pattern_, position_);
     ++position_;
     const auto value = next_value().integer();
     if (!value) fail("* wants an integer");
@@ -214,9 +219,11 @@ class PercentFormatter {
 
   std::string format_value(const Value& value, Spec& spec) {
     if (spec.type == 's') return format_text(to_text(value, budget_), spec, '>', budget_);
-    if (spec.type == 'r' || spec.type == 'a') return format_text(repr(value, budget_), spec, '>', budget_);
+    if (spec.type == 'r' || spec.type == 'a')
+      return format_text(repr(value, budget_), spec, '>', budget_);
     if (spec.type == 'c') return format_text(character(value), spec, '>', budget_);
-    if (!value.defined().is_number()) fail("%{} format: a number is required, not {}", spec.type, value.type_name());
+    if (!value.defined().is_number())
+      fail("%{} format: a number is required, not {}", spec.type, value.type_name());
     if (zero_pad_ && spec.align != '<') {
       spec.align = '=';
       spec.fill.assign(1, '0');
@@ -288,7 +295,8 @@ std::string format_field(const Value& value, std::string_view spec_text, Budget&
   Spec spec = parse_spec(spec_text);
   if (value.is_number() && !(value.get_if<bool>() && !spec.type)) {
     if (spec.type == 's') fail("invalid format specifier '{}' for a number", spec_text);
-    if (!value.integer() && spec.type != '\0' && std::string_view("dxXob").find(spec.type) != std::string_view::npos) {
+    if (!value.integer() && spec.type != '\0' &&
+        std::string_view("dxXob").find(spec.type) != std::string_view::npos) {
       fail("format code '{}' needs an integer", spec.type);
     }
     return format_number(value, spec, budget);
@@ -316,7 +324,8 @@ class BraceFormatter {
         continue;
       }
       const size_t end = pattern_.find_first_of("{}", i + 1);
-      if (pattern_[i] == '}' || end == pattern_.npos || pattern_[end] == '{') fail("unbalanced braces in a format");
+      if (pattern_[i] == '}' || end == pattern_.npos || pattern_[end] == '{')
+        fail("unbalanced braces in a format");
       add(field(std::string_view(pattern_).substr(i + 1, end - i - 1)));
       i = end + 1;
     }
@@ -350,7 +359,8 @@ class BraceFormatter {
     Value value = argument(path.substr(0, name_end));
     for (size_t i = name_end; i < path.size();) {
       const bool in_brackets = path[i] == '[';
-      const size_t end = in_brackets ? path.find(']', i) : std::min(path.find_first_of(".[", i + 1), path.size());
+      const size_t end =
+          in_brackets ? path.find(']', i) : std::min(path.find_first_of(".[", i + 1), path.size());
       if (end == path.npos) fail("missing ']' in a format");
       const std::string_view name = path.substr(i + 1, end - i - 1);
       const auto index = parse_integer(name, 10);

@@ -1,4 +1,5 @@
-// The two ways in which Python fills values into a pattern: "%s: %d" % (...) and "{}: {:>4}".format(...).
+// The two ways in which Python fills values into a pattern: "%s: %d" % (...) and "{}:
+// {:>4}".format(...).
 #pragma once
 
 #include "text/jinja/value.h"

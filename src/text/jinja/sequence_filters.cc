@@ -13,17 +13,20 @@ Value view(std::vector<Value> items) {
   return make_list(std::move(items), List::Kind::kView, "<generator object>");
 }
 
-std::vector<Value> items_of(const Call& call) { return iterate(call.self, call.budget()); }
+std::vector<Value> items_of(const Call& call) {
+  return iterate(call.self, call.budget());
+}
 
 // Follows "a.b.0" from an item.
-Value follow(const Call& call, Value item, const Value& path, const std::optional<Value>& otherwise) {
+Value follow(const Call& call, Value item, const Value& path,
+             const std::optional<Value>& otherwise) {
   std::vector<Value> steps;
   if (const std::string* text = path.string()) {
     for (size_t begin = 0; begin <= text->size();) {
       const size_t end = std::min(text->find('.', begin), text->size());
       const std::string part = text->substr(begin, end - begin);
-      const bool is_index = !part.empty() && part.size() < 18 &&
-                            part.find_first_not_of("0123456789") == part.npos;
+      const bool is_index =
+          !part.empty() && part.size() < 18 && part.find_first_not_of("0123456789") == part.npos;
       steps.push_back(is_index ? Value(std::stoll(part)) : Value(part));
       begin = end + 1;
     }
@@ -51,7 +54,8 @@ struct Keyed {
 
 void sort_by_key(const Call& call, std::vector<Keyed>& items, bool reverse) {
   const auto before = [&](const Keyed& a, const Keyed& b) {
-    return reverse ? less_than(b.key, a.key, call.budget()) : less_than(a.key, b.key, call.budget());
+    return reverse ? less_than(b.key, a.key, call.budget())
+                   : less_than(a.key, b.key, call.budget());
   };
   std::stable_sort(items.begin(), items.end(), before);
 }
@@ -80,7 +84,8 @@ Value attribute_key(const Call& call, const Value& item, const Bound& bound, siz
   return make_tuple(std::move(keys));
 }
 
-std::vector<Keyed> keyed_items(const Call& call, const Bound& bound, size_t attribute, bool case_sensitive) {
+std::vector<Keyed> keyed_items(const Call& call, const Bound& bound, size_t attribute,
+                               bool case_sensitive) {
   std::vector<Keyed> items;
   for (Value& value : items_of(call)) {
     Value key = attribute_key(call, value, bound, attribute, case_sensitive);
@@ -161,8 +166,10 @@ Value groupby(const Call& call) {
   return make_list(std::move(groups));
 }
 
+// Jinja takes anything false, None for one, as an empty sequence; so does select.
 Value map(const Call& call) {
   Arguments& arguments = call.arguments;
+  if (!call.self.truthy()) return view({});
   std::vector<Value> results;
   if (arguments.positional.empty()) {
     const Bound bound = call.bind({"attribute", "default"}, 1);
@@ -184,6 +191,7 @@ Value map(const Call& call) {
 // select, reject (is an item ...?) and selectattr, rejectattr (is its attribute ...?).
 template <bool by_attribute, bool wanted>
 Value select(const Call& call) {
+  if (!call.self.truthy()) return view({});
   const auto& positional = call.arguments.positional;
   if (by_attribute && positional.empty()) fail("{} needs the name of an attribute", call.name);
   const size_t test_index = by_attribute ? 1 : 0;
@@ -209,7 +217,8 @@ Value sum(const Call& call) {
   Value total = bound.get(1, 0);
   if (total.string()) fail("sum cannot add strings: use join");
   for (Value& item : items_of(call)) {
-    const Value value = bound.given(0) ? follow(call, std::move(item), bound[0], std::nullopt) : item;
+    const Value value =
+        bound.given(0) ? follow(call, std::move(item), bound[0], std::nullopt) : item;
     total = apply(BinaryOperator::kAdd, total, value, call.budget());
   }
   return total;

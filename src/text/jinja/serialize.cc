@@ -13,7 +13,9 @@ namespace tessera::jinja {
 namespace {
 
 // Python's rule for when a float is written with an exponent.
-bool needs_exponent(int exponent) { return exponent < -4 || exponent >= 16; }
+bool needs_exponent(int exponent) {
+  return exponent < -4 || exponent >= 16;
+}
 
 void append_repr(std::string& out, std::string_view text) {
   const bool has_single = text.find('\'') != text.npos;

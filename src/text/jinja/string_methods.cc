@@ -11,7 +11,9 @@
 namespace tessera::jinja {
 namespace {
 
-const std::string& self(const Call& call) { return *call.self.string(); }
+const std::string& self(const Call& call) {
+  return *call.self.string();
+}
 
 template <std::string (*transform)(std::string_view)>
 Value transformed(const Call& call) {
@@ -81,10 +83,11 @@ Value find(const Call& call) {
   const Bound bound = call.bind({"sub", "start", "end"}, 1);
   const Window part = window(call, bound, 1);
   const std::string needle = bound.text(0, "");
-  const size_t found = !part.valid   ? std::string::npos
+  const size_t found = !part.valid  ? std::string::npos
                        : from_right ? find_last(part.text, needle)
                                     : unicode::find(part.text, needle);
-  if (found != std::string::npos) return part.first_index + unicode::length(part.text.substr(0, found));
+  if (found != std::string::npos)
+    return part.first_index + unicode::length(part.text.substr(0, found));
   if (must_exist) fail("{}(): substring not found", call.name);
   return -1;
 }
@@ -105,7 +108,8 @@ Value count(const Call& call) {
 
 Value replace(const Call& call) {
   const Bound bound = call.bind({"old", "new", "count"}, 2);
-  return replace_all(self(call), bound.text(0, ""), bound.text(1, ""), bound.integer(2, -1), call.budget());
+  return replace_all(self(call), bound.text(0, ""), bound.text(1, ""), bound.integer(2, -1),
+                     call.budget());
 }
 
 Value join(const Call& call) {
@@ -165,8 +169,8 @@ std::vector<std::string_view> split_words(std::string_view text, int64_t limit, 
   return words;
 }
 
-std::vector<std::string_view> split_at(std::string_view text, std::string_view separator, int64_t limit,
-                                       bool from_right) {
+std::vector<std::string_view> split_at(std::string_view text, std::string_view separator,
+                                       int64_t limit, bool from_right) {
   std::vector<size_t> places;
   if (from_right && limit >= 0) {
     std::string_view rest = text;
@@ -178,7 +182,8 @@ std::vector<std::string_view> split_at(std::string_view text, std::string_view s
     }
     std::reverse(places.begin(), places.end());
   } else {
-    for (size_t at = 0; limit < 0 || static_cast<int64_t>(places.size()) < limit; at += separator.size()) {
+    for (size_t at = 0; limit < 0 || static_cast<int64_t>(places.size()) < limit;
+         at += separator.size()) {
       at = unicode::find(text, separator, at);
       if (at == text.npos) break;
       places.push_back(at);
@@ -199,7 +204,9 @@ Value split(const Call& call) {
   const Bound bound = call.bind({"sep", "maxsplit"});
   const int64_t limit = bound.integer(1, -1);
   // From the right, each split looks at all that is left.
-  if (from_right) call.budget().step(static_cast<uint64_t>(std::clamp<int64_t>(limit, 1, 1 << 20)) * (1 + self(call).size() / 32));
+  if (from_right)
+    call.budget().step(static_cast<uint64_t>(std::clamp<int64_t>(limit, 1, 1 << 20)) *
+                       (1 + self(call).size() / 32));
   if (!bound.given(0)) {
     return to_list(call, split_words(self(call), limit, from_right && limit >= 0));
   }
@@ -229,7 +236,8 @@ Value remove_prefix(const Call& call) {
 
 Value remove_suffix(const Call& call) {
   const std::string suffix = call.bind({"suffix"}, 1).text(0, "");
-  return self(call).ends_with(suffix) ? self(call).substr(0, self(call).size() - suffix.size()) : self(call);
+  return self(call).ends_with(suffix) ? self(call).substr(0, self(call).size() - suffix.size())
+                                      : self(call);
 }
 
 template <Alignment alignment>
@@ -256,7 +264,9 @@ Value all_of(const Call& call) {
   return !self(call).empty();
 }
 
-bool is_alphanumeric(char32_t c) { return unicode::is_alpha(c) || unicode::is_digit(c); }
+bool is_alphanumeric(char32_t c) {
+  return unicode::is_alpha(c) || unicode::is_digit(c);
+}
 
 // Whether there are cased letters and all of them satisfy the predicate.
 template <bool (*predicate)(char32_t)>
@@ -274,7 +284,8 @@ Value is_title(const Call& call) {
 
 Value is_ascii(const Call& call) {
   call.no_arguments();
-  return std::all_of(self(call).begin(), self(call).end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  return std::all_of(self(call).begin(), self(call).end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
 Value is_identifier(const Call& call) {
@@ -288,7 +299,9 @@ Value is_identifier(const Call& call) {
   return !text.empty();
 }
 
-Value format(const Call& call) { return brace_format(self(call), call.arguments, call.budget()); }
+Value format(const Call& call) {
+  return brace_format(self(call), call.arguments, call.budget());
+}
 
 }  // namespace
 

@@ -25,7 +25,8 @@ std::string one_line(std::string text) {
 
 Template::Template(std::string_view source) : body_(parse(source)) {}
 
-std::string Template::render(const nlohmann::ordered_json& variables, const RenderOptions& options) const {
+std::string Template::render(const nlohmann::ordered_json& variables,
+                             const RenderOptions& options) const {
   Interpreter interpreter(options, variables);
   try {
     return interpreter.run(body_);

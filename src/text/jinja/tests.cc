@@ -20,21 +20,48 @@ Value compare_with(const Call& call) {
   return compare(op, call.self, call.bind({"other"}, 1)[0], call.budget());
 }
 
-bool is_defined(const Value& value) { return !value.is_undefined(); }
-bool is_undefined(const Value& value) { return value.is_undefined(); }
-bool is_none(const Value& value) { return value.is_none(); }
-bool is_string(const Value& value) { return value.is_string(); }
-bool is_boolean(const Value& value) { return value.get_if<bool>() != nullptr; }
-bool is_integer(const Value& value) { return value.get_if<int64_t>() != nullptr; }
-bool is_float(const Value& value) { return value.get_if<double>() != nullptr; }
-bool is_number(const Value& value) { return value.is_number(); }
-bool is_mapping(const Value& value) { return value.dict() != nullptr; }
-bool is_true(const Value& value) { return is_boolean(value) && value.truthy(); }
-bool is_false(const Value& value) { return is_boolean(value) && !value.truthy(); }
-bool is_never(const Value&) { return false; }
-bool is_callable(const Value& value) { return value.is_undefined() || (value.object() && value.object()->callable()); }
+bool is_defined(const Value& value) {
+  return !value.is_undefined();
+}
+bool is_undefined(const Value& value) {
+  return value.is_undefined();
+}
+bool is_none(const Value& value) {
+  return value.is_none();
+}
+bool is_string(const Value& value) {
+  return value.is_string();
+}
+bool is_boolean(const Value& value) {
+  return value.get_if<bool>() != nullptr;
+}
+bool is_integer(const Value& value) {
+  return value.get_if<int64_t>() != nullptr;
+}
+bool is_float(const Value& value) {
+  return value.get_if<double>() != nullptr;
+}
+bool is_number(const Value& value) {
+  return value.is_number();
+}
+bool is_mapping(const Value& value) {
+  return value.dict() != nullptr;
+}
+bool is_true(const Value& value) {
+  return is_boolean(value) && value.truthy();
+}
+bool is_false(const Value& value) {
+  return is_boolean(value) && !value.truthy();
+}
+bool is_never(const Value&) {
+  return false;
+}
+bool is_callable(const Value& value) {
+  return value.is_undefined() || (value.object() && value.object()->callable());
+}
 bool is_sequence(const Value& value) {
-  return value.string() || value.dict() || value.is_undefined() || (value.list() && value.list()->is_sequence());
+  return value.string() || value.dict() || value.is_undefined() ||
+         (value.list() && value.list()->is_sequence());
 }
 
 // Whether there are cased letters and all of them satisfy the predicate.
@@ -92,7 +119,8 @@ Value names_test(const Call& call) {
 
 // Not in Jinja, but in other engines for chat templates.
 Value starting_with(const Call& call) {
-  return call.self.string() && call.self.string()->starts_with(call.bind({"prefix"}, 1).text(0, ""));
+  return call.self.string() &&
+         call.self.string()->starts_with(call.bind({"prefix"}, 1).text(0, ""));
 }
 
 Value ending_with(const Call& call) {

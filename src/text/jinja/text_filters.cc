@@ -11,7 +11,9 @@
 namespace tessera::jinja {
 namespace {
 
-std::string subject(const Call& call) { return to_text(call.self, call.budget()); }
+std::string subject(const Call& call) {
+  return to_text(call.self, call.budget());
+}
 
 template <std::string (*transform)(std::string_view)>
 Value transformed(const Call& call) {
@@ -31,7 +33,9 @@ std::string title_words(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const size_t at = i;
     const char32_t c = unicode::decode(text, i);
-    const bool separates = unicode::is_space(c) || (c < 0x80 && std::string_view("-({[<").find(static_cast<char>(c)) != std::string_view::npos);
+    const bool separates =
+        unicode::is_space(c) || (c < 0x80 && std::string_view("-({[<").find(static_cast<char>(c)) !=
+                                                 std::string_view::npos);
     if (!separates) continue;
     add_word(at);
     out.append(text, at, i - at);
@@ -122,7 +126,8 @@ Value truncate(const Call& call) {
   const std::string end = bound.text(2, "...");
   const int64_t leeway = bound.given(3) ? bound.integer(3, 5) : 5;
   const auto end_length = static_cast<int64_t>(unicode::length(end));
-  if (limit < end_length) fail("truncate: the length {} is less than that of the end, {}", limit, end_length);
+  if (limit < end_length)
+    fail("truncate: the length {} is less than that of the end, {}", limit, end_length);
   if (leeway < 0) fail("truncate: the leeway {} is negative", leeway);
   const std::string text = subject(call);
   const auto size = static_cast<int64_t>(unicode::length(text));
@@ -153,12 +158,15 @@ Value string(const Call& call) {
 }
 
 // Nothing is escaped on its own, so there is nothing to mark as safe.
-Value safe(const Call& call) { return string(call); }
+Value safe(const Call& call) {
+  return string(call);
+}
 
 Value format(const Call& call) {
   const std::string pattern = subject(call);
   const auto& [positional, named] = call.arguments;
-  if (!positional.empty() && !named.empty()) fail("format takes values by position or by name, not both");
+  if (!positional.empty() && !named.empty())
+    fail("format takes values by position or by name, not both");
   if (named.empty()) return percent_format(pattern, make_tuple(positional), call.budget());
   auto dict = std::make_shared<Dict>();
   for (const auto& [name, value] : named) dict->set(name, value);

@@ -17,7 +17,8 @@ std::optional<std::string> remove_underscores(std::string_view text) {
       out += text[i];
       continue;
     }
-    const bool between = i > 0 && i + 1 < text.size() && std::isalnum(static_cast<unsigned char>(text[i - 1])) &&
+    const bool between = i > 0 && i + 1 < text.size() &&
+                         std::isalnum(static_cast<unsigned char>(text[i - 1])) &&
                          std::isalnum(static_cast<unsigned char>(text[i + 1]));
     if (!between) return std::nullopt;
   }
@@ -26,8 +27,8 @@ std::optional<std::string> remove_underscores(std::string_view text) {
 
 }  // namespace
 
-std::string replace_all(std::string_view text, std::string_view from, std::string_view to, int64_t count,
-                        Budget& budget) {
+std::string replace_all(std::string_view text, std::string_view from, std::string_view to,
+                        int64_t count, Budget& budget) {
   std::string out;
   size_t position = 0;
   const auto add = [&](std::string_view piece) {

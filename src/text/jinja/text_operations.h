@@ -10,8 +10,8 @@
 namespace tessera::jinja {
 
 // At most `count` times unless that is negative. An empty `from` is found around each character.
-std::string replace_all(std::string_view text, std::string_view from, std::string_view to, int64_t count,
-                        Budget& budget);
+std::string replace_all(std::string_view text, std::string_view from, std::string_view to,
+                        int64_t count, Budget& budget);
 
 enum class Alignment { kLeft, kRight, kCenter };
 // Fills up to `width` characters.

@@ -17,8 +17,12 @@ class TokenStream {
   const Token& next() const { return tokens_[std::min(position_ + 1, tokens_.size() - 1)]; }
   int line() const { return current().line; }
   bool at(Token::Type type) const { return current().type == type; }
-  bool at_operator(std::string_view op) const { return at(Token::Type::kOperator) && current().text == op; }
-  bool at_name(std::string_view name) const { return at(Token::Type::kName) && current().text == name; }
+  bool at_operator(std::string_view op) const {
+    return at(Token::Type::kOperator) && current().text == op;
+  }
+  bool at_name(std::string_view name) const {
+    return at(Token::Type::kName) && current().text == name;
+  }
 
   Token take() {
     Token token = tokens_[position_];
@@ -36,13 +40,16 @@ class TokenStream {
     return found;
   }
   void expect_operator(std::string_view op) {
-    if (!take_operator(op)) fail_here(fmt::format("expected '{}', found {}", op, describe(current())));
+    if (!take_operator(op))
+      fail_here(fmt::format("expected '{}', found {}", op, describe(current())));
   }
   void expect_name(std::string_view name) {
-    if (!take_name(name)) fail_here(fmt::format("expected '{}', found {}", name, describe(current())));
+    if (!take_name(name))
+      fail_here(fmt::format("expected '{}', found {}", name, describe(current())));
   }
   std::string expect_any_name(std::string_view what) {
-    if (!at(Token::Type::kName)) fail_here(fmt::format("expected {}, found {}", what, describe(current())));
+    if (!at(Token::Type::kName))
+      fail_here(fmt::format("expected {}, found {}", what, describe(current())));
     return take().text;
   }
   void expect(Token::Type type) {

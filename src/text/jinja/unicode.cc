@@ -157,7 +157,9 @@ bool is_alpha(char32_t c) {
   return kind >= UTF8PROC_CATEGORY_LU && kind <= UTF8PROC_CATEGORY_LO;
 }
 
-bool is_digit(char32_t c) { return category(c) == UTF8PROC_CATEGORY_ND; }
+bool is_digit(char32_t c) {
+  return category(c) == UTF8PROC_CATEGORY_ND;
+}
 
 bool is_word(char32_t c) {
   const auto kind = category(c);
@@ -165,8 +167,12 @@ bool is_word(char32_t c) {
          kind == UTF8PROC_CATEGORY_NO;
 }
 
-bool is_upper(char32_t c) { return category(c) == UTF8PROC_CATEGORY_LU; }
-bool is_lower(char32_t c) { return category(c) == UTF8PROC_CATEGORY_LL; }
+bool is_upper(char32_t c) {
+  return category(c) == UTF8PROC_CATEGORY_LU;
+}
+bool is_lower(char32_t c) {
+  return category(c) == UTF8PROC_CATEGORY_LL;
+}
 bool is_cased(char32_t c) {
   return is_upper(c) || is_lower(c) || category(c) == UTF8PROC_CATEGORY_LT;
 }
@@ -189,10 +195,13 @@ bool is_printable(char32_t c) {
 }
 
 bool is_line_break(char32_t c) {
-  return (c >= 10 && c <= 13) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
+  return (c >= 10 && c <= 13) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 ||
+         c == 0x2029;
 }
 
-std::string upper(std::string_view text) { return map_code_points(text, append_upper); }
+std::string upper(std::string_view text) {
+  return map_code_points(text, append_upper);
+}
 
 std::string lower(std::string_view text) {
   return map_code_points(text, [](std::string& out, char32_t c) { append(out, to_lower(c)); });
@@ -273,8 +282,7 @@ std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends)
 size_t find(std::string_view text, std::string_view needle, size_t from) {
   if (from > text.size()) return std::string_view::npos;
   if (needle.empty()) return from;
-  const void* found =
-      memmem(text.data() + from, text.size() - from, needle.data(), needle.size());
+  const void* found = memmem(text.data() + from, text.size() - from, needle.data(), needle.size());
   if (!found) return std::string_view::npos;
   return static_cast<size_t>(static_cast<const char*>(found) - text.data());
 }

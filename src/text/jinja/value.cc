@@ -95,7 +95,9 @@ Value Value::from_json(const nlohmann::ordered_json& json, int depth) {
   }
 }
 
-bool Value::is_number() const { return number().has_value(); }
+bool Value::is_number() const {
+  return number().has_value();
+}
 
 const std::string* Value::string() const {
   const auto* text = get_if<std::shared_ptr<const std::string>>();

@@ -34,15 +34,15 @@ struct Undefined {
 // Copying a Value is cheap: texts and containers are shared, as references are in Python.
 class Value {
  public:
-  using Variant = std::variant<None, Undefined, bool, int64_t, double, std::shared_ptr<const std::string>,
-                               std::shared_ptr<List>, std::shared_ptr<Dict>, std::shared_ptr<Object>>;
+  using Variant =
+      std::variant<None, Undefined, bool, int64_t, double, std::shared_ptr<const std::string>,
+                   std::shared_ptr<List>, std::shared_ptr<Dict>, std::shared_ptr<Object>>;
 
   Value() = default;  // None
   template <std::same_as<bool> T>
   Value(T value) : value_(value) {}
   template <std::integral T>
-    requires(!std::same_as<T, bool>)
-  Value(T value) : value_(static_cast<int64_t>(value)) {}
+  requires(!std::same_as<T, bool>) Value(T value) : value_(static_cast<int64_t>(value)) {}
   Value(double value) : value_(value) {}
   Value(std::string text) : value_(std::make_shared<const std::string>(std::move(text))) {}
   Value(std::string_view text) : Value(std::string(text)) {}
@@ -111,7 +111,8 @@ struct List {
 };
 
 // Fails if the items nest too deeply for a container around them.
-Value make_list(std::vector<Value> items, List::Kind kind = List::Kind::kList, std::string repr = "");
+Value make_list(std::vector<Value> items, List::Kind kind = List::Kind::kList,
+                std::string repr = "");
 inline Value make_tuple(std::vector<Value> items) {
   return make_list(std::move(items), List::Kind::kTuple);
 }
@@ -121,10 +122,10 @@ class Dict {
  public:
   using Entry = std::pair<Value, Value>;
 
-  const Value* find(const Value& key) const;          // Error for an unhashable key
+  const Value* find(const Value& key) const;  // Error for an unhashable key
   const Value* find(std::string_view key) const;
-  void set(const Value& key, Value value);            // Error if it would nest too deeply
-  void remove(const Value& key);                      // nothing happens if it is absent
+  void set(const Value& key, Value value);  // Error if it would nest too deeply
+  void remove(const Value& key);            // nothing happens if it is absent
   void clear();
   const std::vector<Entry>& entries() const { return entries_; }
   int nesting() const { return nesting_; }
