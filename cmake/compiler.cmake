@@ -3,11 +3,14 @@ add_library(tessera_options INTERFACE)
 target_include_directories(tessera_options INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
 # Contraction is off so that a float expression means the same in every function that holds it:
 # kernels ask for fused multiply-add by name (DESIGN 3.3, the order of operations is part of the result).
-target_compile_options(tessera_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -ffp-contract=off)
+target_compile_options(tessera_options INTERFACE -Wall -Wextra -Wnon-virtual-dtor -ffp-contract=off)
+# GCC's -Wshadow also speaks up about scoped enumerators that share a global's name.
+target_compile_options(tessera_options INTERFACE $<IF:$<CXX_COMPILER_ID:GNU>,-Wshadow=local,-Wshadow>)
 if(TESSERA_WERROR)
   target_compile_options(tessera_options INTERFACE -Werror)
 endif()
 if(TESSERA_SANITIZE)
+  target_compile_definitions(tessera_options INTERFACE TESSERA_FEW_TARGETS)
   target_compile_options(tessera_options INTERFACE -fsanitize=${TESSERA_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(tessera_options INTERFACE -fsanitize=${TESSERA_SANITIZE})
 endif()

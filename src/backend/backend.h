@@ -98,10 +98,16 @@ class Backend {
     int rows;
   };
   virtual std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) = 0;
-  virtual Tensor allocate(int rows, int columns) = 0;  // lives as long as the backend
+  // Lives as long as the backend; rows that are never touched cost no memory.
+  virtual Tensor allocate(int rows, int columns) = 0;
   virtual std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) = 0;
 
+  // Copies into backend memory: host is [rows, columns] without gaps.
+  virtual void upload(std::span<const float> host, Tensor into) = 0;
+
   // --- operations, over all rows of their arguments
+  // out[i] = x[rows[i]]
+  virtual void gather_rows(Tensor x, std::span<const int32_t> rows, Tensor out) = 0;
   // out = normalized x * weight, x / sqrt(mean(x^2) + epsilon) (RMSNorm, Zhang & Sennrich 2019).
   // Rows are cut into groups of weight.size() columns, each normalized alone (QK norm: one a head).
   virtual void rms_norm(Tensor x, std::span<const float> weight, float epsilon, Tensor out) = 0;

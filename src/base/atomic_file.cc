@@ -12,6 +12,11 @@
 namespace tessera {
 
 AtomicFile::AtomicFile(std::filesystem::path target) : target_(std::move(target)) {
+  // Renaming over a device such as /dev/null would replace the device itself.
+  std::error_code ignored;
+  if (std::filesystem::exists(target_, ignored) && !std::filesystem::is_regular_file(target_, ignored)) {
+    fail("cannot write '{}': it is not a regular file", target_.string());
+  }
   partial_ = target_;
   partial_ += fmt::format(".partial-{}", ::getpid());
   file_ = std::fopen(partial_.c_str(), "wb");

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <variant>
 #include <vector>
 
@@ -27,8 +28,8 @@ class GgufValue {
                              std::vector<int16_t>, std::vector<uint32_t>, std::vector<int32_t>,
                              std::vector<uint64_t>, std::vector<int64_t>, std::vector<float>,
                              std::vector<double>, std::vector<bool>, std::vector<std::string>>;
-  using Variant = std::variant<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, uint64_t, int64_t,
-                               float, double, bool, std::string, Array>;
+  using Variant = std::variant<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, uint64_t,
+                               int64_t, float, double, bool, std::string, Array>;
   Variant value;
 };
 
@@ -84,11 +85,13 @@ class GgufFile {
 
   const GgufMetadata& metadata() const { return metadata_; }
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
-  const GgufTensor* find_tensor(std::string_view name) const;    // nullptr if absent
+  const GgufTensor* find_tensor(std::string_view name) const;     // nullptr if absent
   const GgufTensor& require_tensor(std::string_view name) const;  // Error if absent
   uint32_t version() const { return version_; }
   uint64_t alignment() const { return alignment_; }
   const std::vector<std::filesystem::path>& paths() const { return paths_; }
+  // Where the tensor's bytes begin in paths()[tensor.file_index].
+  uint64_t offset_of(const GgufTensor& tensor) const;
   // Lets the tensor's pages go from resident memory; bytes stay readable.
   void release(const GgufTensor& tensor) const;
 
@@ -103,6 +106,7 @@ class GgufFile {
 };
 
 // Writes a GGUF v3 file. Declare all tensors, then write their bytes in the same order.
+// Keys "split.*" in the metadata are dropped: the writer sets them as the files it makes need them.
 class GgufWriter {
  public:
   explicit GgufWriter(GgufMetadata metadata);
@@ -117,6 +121,7 @@ class GgufWriter {
                    const std::function<std::vector<std::byte>(size_t index)>& fill);
 
  private:
+  class FileWriter;
   struct Declared {
     std::string name;
     const Format* format;
@@ -124,6 +129,7 @@ class GgufWriter {
   };
   GgufMetadata metadata_;
   std::vector<Declared> tensors_;
+  std::unordered_set<std::string> names_;
 };
 
 }  // namespace tessera

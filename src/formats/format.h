@@ -26,9 +26,14 @@ struct Format {
   // Encodes src.size() elements, a multiple of block_elements: round to nearest, with a search
   // for the scales that minimizes the squared error. `importance` weighs the error of each
   // element (empty: each format's own default weighting); its size is src.size().
+  //
+  // Block formats: NaN and infinity are an Error; values beyond what an f16 scale can represent
+  // saturate; what lies far below it becomes zero. The default weighting is uniform.
+  // F32, F16, BF16 keep NaN and infinities, which they have codes for; finite values stay finite.
   void (*encode)(std::span<const float> src, std::byte* dst, std::span<const float> importance);
 
-  // False for formats that are known by name and size but cannot be decoded yet (IQ1_S, TQ1_0, ...).
+  // False for formats that are known by name and size but cannot be decoded yet (IQ1_S, TQ1_0,
+  // ...).
   bool supported() const { return decode != nullptr; }
 
   // Bytes of a row of `elements`; throws Error if that is not a whole number of blocks.
@@ -42,8 +47,14 @@ std::span<const Format> all_formats();
 const Format* find_format(uint32_t ggml_type);
 const Format* find_format(std::string_view name);
 
-// The formats that code refers to by name.
-extern const Format kF32, kF16, kBF16, kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ2_K, kQ3_K, kQ4_K, kQ5_K,
-    kQ6_K, kIQ4_NL, kIQ4_XS, kMXFP4;
+// The same, but an unknown or unsupported format is an Error that names it and `what` has it
+// ("tensor output.weight"), or, for a name that a user typed, that lists what is supported.
+const Format& require_format(uint32_t ggml_type, std::string_view what);
+const Format& require_format(std::string_view name);
+
+// The formats that code refers to by name. Each is the entry of all_formats() itself, so
+// `format == &kQ4_0` works for the result of find_format.
+extern const Format &kF32, &kF16, &kBF16, &kQ4_0, &kQ4_1, &kQ5_0, &kQ5_1, &kQ8_0, &kQ2_K, &kQ3_K,
+    &kQ4_K, &kQ5_K, &kQ6_K, &kIQ4_NL, &kIQ4_XS, &kMXFP4;
 
 }  // namespace tessera

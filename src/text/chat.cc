@@ -17,10 +17,10 @@ const std::string_view kChatMlTemplate = R"({% for message in messages %}
 {{ '<|im_start|>assistant\n' }}
 {%- endif %})";
 
-std::string render_chat(const ChatFormat& format, const std::vector<ChatMessage>& messages,
+std::string render_chat(const ChatFormat& format, const std::vector<Message>& messages,
                         const ChatOptions& options) {
   auto list = nlohmann::ordered_json::array();
-  for (const ChatMessage& message : messages) {
+  for (const Message& message : messages) {
     nlohmann::ordered_json item = {{"role", message.role}, {"content", message.content}};
     if (message.extra.is_object()) item.update(message.extra);
     list.push_back(std::move(item));

@@ -13,7 +13,7 @@
 
 namespace tessera {
 
-struct ChatMessage {
+struct Message {
   std::string role;  // "system", "user", "assistant", "tool"
   nlohmann::ordered_json
       content;  // a string, null, or a list of parts {"type": "text", "text": ...}
@@ -53,7 +53,7 @@ ChatFormat load_chat_format(const GgufMetadata& metadata, const Tokenizer& token
 
 // The prompt. Tokenize it with `add_special` off: a template writes the bos token itself. Throws
 // Error as ChatTemplate::render() does, for instance for roles in an order that the model forbids.
-std::string render_chat(const ChatFormat& format, const std::vector<ChatMessage>& messages,
+std::string render_chat(const ChatFormat& format, const std::vector<Message>& messages,
                         const ChatOptions& options = {});
 
 }  // namespace tessera

@@ -13,24 +13,33 @@
 
 namespace tessera {
 
+class SpecialTokens;
+class Vocabulary;
+
 struct EncodeOptions {
   bool add_special = true;    // put bos / eos where the model's metadata asks for them
   bool parse_special = true;  // "<|im_start|>" in the text is the control token, not its letters
 };
 
+// Immutable once loaded: any number of threads may share one.
 class Tokenizer {
  public:
   // Reads tokenizer.ggml.*: models "gpt2" (byte-level BPE), "llama" (SentencePiece BPE with byte
   // fallback) and "t5" (SentencePiece unigram). Throws Error for anything else or malformed.
   static std::unique_ptr<const Tokenizer> load(const GgufMetadata& metadata);
-  virtual ~Tokenizer() = default;
+  virtual ~Tokenizer();
+  Tokenizer(const Tokenizer&) = delete;
+  Tokenizer& operator=(const Tokenizer&) = delete;
 
   // Invalid UTF-8 is encoded as the replacement character or as bytes, as the model's family does;
-  // it is never an error.
+  // it is never an error. The ids are those of llama.cpp. Throws Error only for text of more than 1
+  // GiB.
   std::vector<Token> encode(std::string_view text, EncodeOptions options = {}) const;
 
   // The bytes that a token stands for in text. A control token gives "" unless `special`.
+  // Throws Error for a token outside the vocabulary.
   std::string piece(Token token, bool special = false) const;
+  // The pieces joined, less the space that SentencePiece models put before the first word.
   std::string decode(std::span<const Token> tokens, bool special = false) const;
 
   size_t vocabulary_size() const;
@@ -42,9 +51,28 @@ class Tokenizer {
   // The raw vocabulary entry, as the file has it.
   const std::string& token_text(Token token) const;
   std::optional<Token> find_token(std::string_view text) const;
+
+ protected:
+  // `add_space_prefix`: encode_text puts a space before the text that decode must take away again.
+  Tokenizer(Vocabulary vocabulary, bool add_space_prefix);
+  const Vocabulary& vocabulary() const { return *vocabulary_; }
+
+ private:
+  // Appends the tokens of `text`, which holds no special token. `after_special`: it begins the
+  // whole text or follows a special token.
+  virtual void encode_text(std::string_view text, bool after_special,
+                           std::vector<Token>& tokens) const = 0;
+  // The bytes that the vocabulary entry of a normal or byte token stands for.
+  virtual std::string normal_piece(Token token) const = 0;
+
+  std::unique_ptr<const Vocabulary> vocabulary_;
+  std::unique_ptr<const SpecialTokens> special_tokens_;
+  bool add_space_prefix_;
 };
 
-// Turns a stream of tokens into text that never ends in half a UTF-8 character.
+// Turns a stream of tokens into text that never ends in half a UTF-8 character. Bytes that can
+// never become a character turn into U+FFFD, one for each maximal subpart (Unicode, section 3.9).
+// The pieces are taken as they are: a leading space stays, for the text continues a prompt.
 class StreamDecoder {
  public:
   explicit StreamDecoder(const Tokenizer& tokenizer, bool special = false);
@@ -52,6 +80,11 @@ class StreamDecoder {
   std::string push(Token token);
   // What is left at the end: an unfinished character becomes U+FFFD.
   std::string finish();
+
+ private:
+  const Tokenizer* tokenizer_;
+  bool special_;
+  std::string pending_;  // the beginning of a character, at most 3 bytes
 };
 
 }  // namespace tessera

@@ -1,4 +1,7 @@
 // The CPU behind the Backend interface: it only forwards to the operations beside it.
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <vector>
 
 #include "backend/backend.h"
@@ -30,11 +33,19 @@ class CpuBackend final : public Backend {
   }
   std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) override { return cpu::allocate_kv(shape); }
 
+  void upload(std::span<const float> host, Tensor into) override {
+    for (int r = 0; r < into.rows; ++r) {
+      std::copy_n(host.data() + static_cast<size_t>(r) * into.columns, into.columns, into.row(r));
+    }
+  }
+  void gather_rows(Tensor x, std::span<const int32_t> rows, Tensor out) override {
+    for (size_t i = 0; i < rows.size(); ++i) std::copy_n(x.row(rows[i]), x.columns, out.row(static_cast<int>(i)));
+  }
   void rms_norm(Tensor x, std::span<const float> weight, float epsilon, Tensor out) override {
     cpu::rms_norm(pool_, x, weight, epsilon, out);
   }
   void linear(const Matrix& weights, Tensor x, std::span<const float> bias, Tensor out) override {
-    cpu::linear(pool_, weights, x, bias, out);
+    cpu::linear(pool_, linear_scratch_, weights, x, bias, out);
   }
   void rope(const Rope& rope, int head_dim, std::span<const int32_t> positions, Tensor x) override {
     cpu::rope(pool_, rope, head_dim, positions, x);
@@ -57,6 +68,7 @@ class CpuBackend final : public Backend {
 
  private:
   cpu::ThreadPool pool_;
+  cpu::LinearScratch linear_scratch_;
   std::vector<AlignedBuffer> buffers_;
 };
 

@@ -6,11 +6,20 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/thread_pool.h"
+#include "base/aligned_buffer.h"
 
 namespace tessera::cpu {
 
-std::unique_ptr<Matrix> load_matrix(ThreadPool& pool, std::span<const Backend::WeightPart> parts, int columns);
+// Throws Error if a part's bytes are not rows x columns of a format that the backend can multiply.
+std::unique_ptr<Matrix> load_matrix(ThreadPool& pool, std::span<const Backend::WeightPart> parts,
+                                    int columns);
 
-void linear(ThreadPool& pool, const Matrix& weights, Tensor x, std::span<const float> bias, Tensor out);
+// Where linear() keeps quantized activations; it grows to the largest call's need.
+struct LinearScratch {
+  AlignedBuffer buffer;
+};
+
+void linear(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, Tensor x,
+            std::span<const float> bias, Tensor out);
 
 }  // namespace tessera::cpu

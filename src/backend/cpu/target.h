@@ -1,10 +1,24 @@
 // Which instruction set the kernels run with.
 #pragma once
 
+#include <string_view>
+#include <vector>
+
 namespace tessera::cpu {
 
 // Highway's name of the target chosen at run time: "SSE4", "AVX2", "AVX3", "AVX3_DL", "NEON".
 // The environment variable TESSERA_TARGET=SSE4|AVX2|AVX3|AVX3_DL caps the choice (for tests).
 const char* target_name();
+
+// Applies TESSERA_TARGET, once; every ThreadPool does so before a kernel can run. Throws Error if
+// the variable names no target that this program holds.
+void choose_target();
+
+// The targets that this machine can run, best first.
+std::vector<const char*> available_targets();
+
+// Uses the named target, or the best below it that this machine can run, from now on; "" is the
+// best. For tests: no kernel may be running.
+void cap_target(std::string_view name);
 
 }  // namespace tessera::cpu

@@ -1,0 +1,96 @@
+// One call of attend, cut into items that threads do independently.
+#pragma once
+
+#include <algorithm>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/kv_store.h"
+
+namespace tessera::cpu {
+
+// Contexts are closed and merged every kSplit logical positions: part of the result's definition.
+inline constexpr int kSplit = 512;
+
+// A split's result, where other threads merge it: [max, sum, 0.., acc[padded_dim]].
+inline constexpr int kPartialHeader = 16;
+
+struct AttentionCall {
+  const CpuKvStore* kv;
+  AttentionParameters parameters;
+  Tensor q, out;
+  std::span<const RowContext> contexts;
+  float* partials = nullptr;  // [rows][heads][max_splits][kPartialHeader + padded_dim]
+  int max_splits = 0;
+
+  int rows() const { return static_cast<int>(contexts.size()); }
+  int group_heads() const { return parameters.heads / kv->shape.kv_heads; }  // that share a KV head
+  int position(int row) const { return contexts[static_cast<size_t>(row)].position; }
+  int direct(int row) const { return contexts[static_cast<size_t>(row)].direct; }
+
+  // The positions that a row sees: [first_position, position].
+  int first_position(int row) const {
+    return parameters.window > 0 ? std::max(0, position(row) - parameters.window + 1) : 0;
+  }
+  // ... within [begin, end): an empty range has second <= first.
+  std::pair<int, int> visible(int row, int begin, int end) const {
+    return {std::max(begin, first_position(row)), std::min(end, position(row) + 1)};
+  }
+  std::pair<int, int> visible_in_tile(int row, int tile) const {
+    return visible(row, tile * kBlockTokens, (tile + 1) * kBlockTokens);
+  }
+  std::pair<int, int> visible_in_split(int row, int split) const {
+    return visible(row, split * kSplit, (split + 1) * kSplit);
+  }
+  float* partial(int row, int head, int split) const {
+    const size_t index = (static_cast<size_t>(row) * parameters.heads + head) * max_splits + split;
+    return partials + index * (kPartialHeader + kv->layout().padded_dim);
+  }
+};
+
+// Neighbouring rows of one sequence, one KV head, and one split (or, -1, all of them).
+struct AttentionItem {
+  int first_row, rows, kv_head, split;
+};
+
+// Neither the grouping nor the splitting enters the results, so both may follow the thread count.
+struct AttentionPlan {
+  std::vector<AttentionItem> items;  // the longest first
+  bool alone = false;                // too little work to wake other threads
+  bool split = false;                // items leave partials
+};
+
+void plan_attention(const AttentionCall& call, int threads, AttentionPlan& plan);
+
+// A piece of memory handed out in arrays, each on a cache line.
+class Arena {
+ public:
+  explicit Arena(std::byte* memory) : next_(memory) {}
+
+  template <typename T>
+  T* take(size_t count) {
+    T* array = reinterpret_cast<T*>(next_);
+    next_ += (count * sizeof(T) + 63) / 64 * 64;
+    return array;
+  }
+
+ private:
+  std::byte* next_;
+};
+
+// A thread's working memory: it grows to the largest need and stays.
+class Scratch {
+ public:
+  // Room for `bytes` in at most `arrays` arrays.
+  Arena reserve(size_t bytes, size_t arrays) {
+    if (memory_.size() < bytes + 64 * arrays) memory_ = AlignedBuffer(bytes + 64 * arrays);
+    return Arena(memory_.data());
+  }
+
+ private:
+  AlignedBuffer memory_;
+};
+
+}  // namespace tessera::cpu

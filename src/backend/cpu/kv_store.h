@@ -1,0 +1,66 @@
+// Where the CPU backend keeps keys and values, and how they are laid out.
+//
+// A tile is one block (32 tokens) of one layer and one key/value head. Tiles lie in the order
+// [block][layer][kv head], so that a block's data for all layers is contiguous: memory is reserved
+// for the whole capacity but costs nothing until its block is used.
+//
+// Within a tile, keys are transposed: the 32 tokens of one dimension are neighbours, so that a
+// vector holds the same dimension of many keys, and scores need no sums across lanes. Values stay
+// as they come, a row for each token.
+//
+//   f16   keys [head_dim][32] f16                values [32][padded_dim] f16
+//   q8_0  keys [head_dim][32] int8,              values [32][padded_dim] int8,
+//         key scales [head_dim/32][32] f16       value scales [head_dim/32][32] f16
+//
+// q8_0 is GGML's: value = code * scale, one scale for 32 neighbouring dimensions of one token.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "backend/backend.h"
+#include "base/aligned_buffer.h"
+
+namespace tessera::cpu {
+
+inline constexpr int kQ8Group = 32;  // dimensions that share a scale
+
+struct TileLayout {
+  TileLayout() = default;
+  explicit TileLayout(const KvShape& shape);
+
+  KvFormat format = KvFormat::kF16;
+  int head_dim = 0;
+  int padded_dim = 0;  // head_dim rounded up to 16: any vector of ours reads values without a rest
+  // Offsets in bytes from the start of the tile; the scales are q8_0's.
+  size_t values = 0, key_scales = 0, value_scales = 0;
+  size_t bytes = 0;  // a multiple of a cache line
+};
+
+class CpuKvStore final : public KvStore {
+ public:
+  // Throws Error if the shape makes no sense or does not fit into memory.
+  explicit CpuKvStore(const KvShape& shape);
+
+  const TileLayout& layout() const { return layout_; }
+  std::byte* tile(int layer, int block, int kv_head) {
+    return memory_.data() + tile_index(layer, block, kv_head) * layout_.bytes;
+  }
+  const std::byte* tile(int layer, int block, int kv_head) const {
+    return memory_.data() + tile_index(layer, block, kv_head) * layout_.bytes;
+  }
+
+ private:
+  size_t tile_index(int layer, int block, int kv_head) const {
+    return (static_cast<size_t>(block) * shape.layers + layer) * shape.kv_heads + kv_head;
+  }
+
+  TileLayout layout_;
+  AlignedBuffer memory_;
+};
+
+// Copies one token's key and value between two tiles of the same layout, bit for bit.
+void copy_token(const TileLayout& layout, const std::byte* from_tile, int from, std::byte* to_tile,
+                int to);
+
+}  // namespace tessera::cpu

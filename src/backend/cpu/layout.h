@@ -1,0 +1,92 @@
+// Compute layouts of quantized weights: how 16 rows of a matrix, a *panel*, lie in memory.
+//
+// Many storage formats, few compute layouts. Every quantized format is, for each sub-block of 16 or
+// 32 columns of a row,
+//
+//   w = scale * (code - zero_point) + min        code: 2 .. 6 bits, 8 bits, or 4 bits through a
+//   table
+//
+// and a layout is a choice of how codes and how scales are stored. Repacking is value-exact and
+// takes the memory of the file, within a few per cent.
+//
+//   panel = [codes of all columns][scales of all columns], both padded to 64 bytes
+//
+// Codes. For a group of 4 columns, a *quad vector* holds 16 rows x 4 columns = 64 bytes: one
+// AVX-512 vector, two AVX2 vectors, four NEON vectors; lane r of the 4 x int8 dot is row r. A block
+// of 32 columns is 8 quad vectors. Codes of fewer than 8 bits share bytes as *bit planes*, so that
+// shift and mask give whole quad vectors and no bits cross a byte:
+//
+//   2 bits: 2 vectors; vector v holds quads v, v+2, v+4, v+6 at bits 0, 2, 4, 6
+//   4 bits: 4 vectors; vector v holds quad v in the low nibbles, quad v+4 in the high ones
+//   8 bits: 8 vectors
+//   3 bits: a 2-bit plane, then the third bit: 1 vector with quad v at bit v
+//   5 bits: a 4-bit plane, then the fifth bit, likewise
+//   6 bits: a 4-bit plane, then a 2-bit plane with the two high bits
+//
+// Scales. Each entry is a row of 16 values, one for each row of the panel: see ScaleKind.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "formats/format.h"
+
+namespace tessera::cpu {
+
+inline constexpr int kPanelRows = 16;
+inline constexpr int kBlock = 32;        // columns that share an activation scale
+inline constexpr int kSuperBlock = 256;  // columns of a k-quant's block, and of a kernel's chunk
+inline constexpr int kQuadBytes = kPanelRows * 4;
+
+enum class CodeKind : uint8_t { k2, k3, k4, k5, k6, k8 };  // bits of a code
+
+enum class ScaleKind : uint8_t {
+  kF16,     // by 32 columns: scale f16
+  kF16Min,  // by 32 columns: scale f16, min f16
+  kE8M0,    // by 32 columns: exponent e, scale 2^(e - 128)
+  kK32,     // by 256: d f16; then by 32: s int8; scale = d s
+  kK32Min,  // by 256: d, dmin f16; then by 32: s int8; then by 32: m int8; scale = d s, min = -dmin
+            // m
+  kK16,     // by 256: d f16; then by 16: s int8; scale = d s
+  kK16Min4,  // by 256: d, dmin f16; then by 16: s (low nibble), m (high nibble)
+};
+
+constexpr bool has_min(ScaleKind kind) {
+  return kind == ScaleKind::kF16Min || kind == ScaleKind::kK32Min || kind == ScaleKind::kK16Min4;
+}
+// Columns that share a scale.
+constexpr int scale_columns(ScaleKind kind) {
+  return kind == ScaleKind::kK16 || kind == ScaleKind::kK16Min4 ? 16 : 32;
+}
+
+// What a storage block holds, of 32 or of 256 columns of one row; the fields that ScaleKind names
+// are set.
+struct BlockParts {
+  uint8_t codes[kSuperBlock];
+  uint16_t d, min;  // f16 bits; kE8M0: d is the exponent
+  uint8_t scales[16], mins[16];
+};
+
+struct Layout {
+  const Format* format;
+  CodeKind codes;
+  ScaleKind scales;
+  int zero_point;
+  const uint8_t* table;  // codes are table[stored code], 16 entries; nullptr: codes are as stored
+  void (*split)(const uint8_t* block, BlockParts& parts);
+
+  bool wide() const { return codes == CodeKind::k8 || table != nullptr; }  // codes may exceed 127
+  size_t code_bytes(int columns) const;                                    // of a panel
+  size_t scale_bytes(int columns) const;                                   // of a panel
+  size_t panel_bytes(int columns) const { return code_bytes(columns) + scale_bytes(columns); }
+};
+
+// nullptr if the format is no quantized format that this backend knows.
+const Layout* find_layout(const Format& format);
+
+// Repacks `rows` (1 .. 16) rows of `row_bytes` bytes each into one panel. Missing rows become
+// zeros.
+void repack_panel(const Layout& layout, const std::byte* rows_begin, size_t row_bytes, int rows,
+                  int columns, std::byte* panel);
+
+}  // namespace tessera::cpu

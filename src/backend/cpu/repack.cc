@@ -1,0 +1,124 @@
+// Writes panels. Scalar: it runs once for each weight, and the loops over 64 bytes vectorize by
+// themselves.
+#include <cstring>
+
+#include "backend/cpu/layout.h"
+
+namespace tessera::cpu {
+namespace {
+
+using QuadVectors = uint8_t[8][kQuadBytes];  // the codes of 16 rows x 32 columns, a byte each
+
+// --- bit planes; each returns the bytes it wrote
+
+uint8_t* pack_2bit(const QuadVectors& quads, int shift, uint8_t* out) {
+  for (int v = 0; v < 2; ++v, out += kQuadBytes) {
+    for (int i = 0; i < kQuadBytes; ++i) {
+      int byte = 0;
+      for (int j = 0; j < 4; ++j) byte |= ((quads[v + 2 * j][i] >> shift) & 3) << (2 * j);
+      out[i] = static_cast<uint8_t>(byte);
+    }
+  }
+  return out;
+}
+
+uint8_t* pack_4bit(const QuadVectors& quads, uint8_t* out) {
+  for (int v = 0; v < 4; ++v, out += kQuadBytes) {
+    for (int i = 0; i < kQuadBytes; ++i) {
+      out[i] = static_cast<uint8_t>((quads[v][i] & 15) | ((quads[v + 4][i] & 15) << 4));
+    }
+  }
+  return out;
+}
+
+uint8_t* pack_1bit(const QuadVectors& quads, int shift, uint8_t* out) {
+  for (int i = 0; i < kQuadBytes; ++i) {
+    int byte = 0;
+    for (int v = 0; v < 8; ++v) byte |= ((quads[v][i] >> shift) & 1) << v;
+    out[i] = static_cast<uint8_t>(byte);
+  }
+  return out + kQuadBytes;
+}
+
+uint8_t* pack_codes(CodeKind kind, const QuadVectors& quads, uint8_t* out) {
+  switch (kind) {
+    case CodeKind::k2:
+      return pack_2bit(quads, 0, out);
+    case CodeKind::k3:
+      return pack_1bit(quads, 2, pack_2bit(quads, 0, out));
+    case CodeKind::k4:
+      return pack_4bit(quads, out);
+    case CodeKind::k5:
+      return pack_1bit(quads, 4, pack_4bit(quads, out));
+    case CodeKind::k6:
+      return pack_2bit(quads, 4, pack_4bit(quads, out));
+    case CodeKind::k8:
+      std::memcpy(out, quads, sizeof(quads));
+      return out + sizeof(quads);
+  }
+  return out;
+}
+
+// --- scales
+
+uint8_t* pack_f16(const BlockParts* rows, uint16_t BlockParts::*field, uint8_t* out) {
+  for (int r = 0; r < kPanelRows; ++r) std::memcpy(out + 2 * r, &(rows[r].*field), 2);
+  return out + 2 * kPanelRows;
+}
+
+uint8_t* pack_bytes(const BlockParts* rows, uint8_t (BlockParts::*field)[16], int count,
+                    uint8_t* out) {
+  for (int j = 0; j < count; ++j) {
+    for (int r = 0; r < kPanelRows; ++r) *out++ = (rows[r].*field)[j];
+  }
+  return out;
+}
+
+uint8_t* pack_scales(ScaleKind kind, const BlockParts* rows, uint8_t* out) {
+  if (kind == ScaleKind::kE8M0) {
+    for (int r = 0; r < kPanelRows; ++r) *out++ = static_cast<uint8_t>(rows[r].d);
+    return out;
+  }
+  out = pack_f16(rows, &BlockParts::d, out);
+  if (has_min(kind)) out = pack_f16(rows, &BlockParts::min, out);
+  switch (kind) {
+    case ScaleKind::kK32:
+      return pack_bytes(rows, &BlockParts::scales, 8, out);
+    case ScaleKind::kK32Min:
+      out = pack_bytes(rows, &BlockParts::scales, 8, out);
+      return pack_bytes(rows, &BlockParts::mins, 8, out);
+    case ScaleKind::kK16:
+    case ScaleKind::kK16Min4:
+      return pack_bytes(rows, &BlockParts::scales, 16, out);
+    default:
+      return out;
+  }
+}
+
+}  // namespace
+
+void repack_panel(const Layout& layout, const std::byte* rows_begin, size_t row_bytes, int rows,
+                  int columns, std::byte* panel) {
+  const int width = static_cast<int>(layout.format->block_elements);
+  auto* codes = reinterpret_cast<uint8_t*>(panel);
+  auto* scales = codes + layout.code_bytes(columns);
+  BlockParts parts[kPanelRows] = {};
+  for (int first = 0; first < columns; first += width) {
+    const size_t block = static_cast<size_t>(first) / width * layout.format->block_bytes;
+    for (int r = 0; r < rows; ++r) {
+      layout.split(reinterpret_cast<const uint8_t*>(rows_begin) + r * row_bytes + block, parts[r]);
+    }
+    for (int column = 0; column < width; column += kBlock) {
+      alignas(64) QuadVectors quads;
+      for (int v = 0; v < 8; ++v) {
+        for (int r = 0; r < kPanelRows; ++r) {
+          std::memcpy(&quads[v][4 * r], &parts[r].codes[column + 4 * v], 4);
+        }
+      }
+      codes = pack_codes(layout.codes, quads, codes);
+    }
+    scales = pack_scales(layout.scales, parts, scales);
+  }
+}
+
+}  // namespace tessera::cpu

@@ -1,0 +1,175 @@
+// A parallel_for is a counter of indices not yet claimed and one of indices not yet finished. Any
+// thread claims by compare-and-swap; the caller works too and waits only for what others have
+// claimed. So a worker that is asleep or has lost its core delays nobody: its share is done by
+// those who are there.
+#include "backend/cpu/thread_pool.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "backend/cpu/target.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace tessera::cpu {
+namespace {
+
+constexpr size_t kCacheLine = 64;
+// Longer than the gaps between the operations of a forward pass, too short to be seen in a load
+// meter.
+constexpr std::chrono::microseconds kSpin{50};
+
+void relax() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+int usable_cores() {
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+// Waits until done() for a short while; true if it came to be. A thread without a core of its own
+// yields, so that it never burns the time slice of the thread it waits for.
+template <typename Done>
+bool spin_until(bool own_core, Done done) {
+  const auto deadline = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < 32; ++i) {
+      if (done()) return true;
+      relax();
+    }
+    if (!own_core) std::this_thread::yield();
+  } while (std::chrono::steady_clock::now() < deadline);
+  return false;
+}
+
+}  // namespace
+
+struct ThreadPool::State {
+  using Body = FunctionRef<void(int, int)>;
+
+  alignas(kCacheLine) std::atomic<uint32_t> generation{
+      0};  // grows with every job; workers sleep on it
+  std::atomic<bool> stop{false};
+  alignas(kCacheLine) std::atomic<int> unclaimed{0};
+  alignas(kCacheLine) std::atomic<int> unfinished{0};
+
+  // The job. Written before `unclaimed` is raised, read only after claiming an index of it, hence
+  // constant until that index counts as finished.
+  const Body* body = nullptr;
+  int count = 0;
+  std::atomic<bool> failed{false};
+  std::exception_ptr error;
+  std::mutex error_mutex;
+
+  bool own_core = true;
+  std::vector<std::thread> workers;
+
+  void work(int thread);
+  void run_worker(int thread);
+  void stop_workers();
+};
+
+// Claims and runs indices until none is left.
+void ThreadPool::State::work(int thread) {
+  int left = unclaimed.load(std::memory_order_relaxed);
+  while (left > 0) {
+    // A stale `left` that happens to equal the present value is a valid claim on the present job.
+    if (!unclaimed.compare_exchange_weak(left, left - 1, std::memory_order_acquire,
+                                         std::memory_order_relaxed)) {
+      continue;
+    }
+    if (!failed.load(std::memory_order_relaxed)) {
+      try {
+        (*body)(count - left, thread);
+      } catch (...) {
+        const std::lock_guard lock(error_mutex);
+        if (!failed.exchange(true)) error = std::current_exception();
+      }
+    }
+    if (unfinished.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished.notify_one();
+    left = unclaimed.load(std::memory_order_relaxed);
+  }
+}
+
+void ThreadPool::State::run_worker(int thread) {
+  uint32_t seen = 0;
+  while (true) {
+    const auto news = [&] { return generation.load(std::memory_order_acquire) != seen; };
+    if (!spin_until(own_core, news)) generation.wait(seen, std::memory_order_acquire);
+    seen = generation.load(std::memory_order_acquire);
+    if (stop.load(std::memory_order_relaxed)) return;
+    work(thread);
+  }
+}
+
+void ThreadPool::State::stop_workers() {
+  stop.store(true, std::memory_order_relaxed);
+  generation.fetch_add(1, std::memory_order_seq_cst);
+  generation.notify_all();
+  for (std::thread& worker : workers) worker.join();
+}
+
+ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
+  choose_target();
+  const int cores = usable_cores();
+  if (threads <= 0) threads = cores;
+  state_->own_core = threads <= cores;
+  try {
+    for (int i = 1; i < threads; ++i) {
+      state_->workers.emplace_back([state = state_.get(), i] { state->run_worker(i); });
+    }
+  } catch (...) {  // the system has no more threads to give
+    state_->stop_workers();
+    throw;
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  state_->stop_workers();
+}
+
+int ThreadPool::threads() const {
+  return static_cast<int>(state_->workers.size()) + 1;
+}
+
+void ThreadPool::parallel_for(int count, FunctionRef<void(int index, int thread)> body) {
+  if (count <= 0) return;
+  if (count == 1 || state_->workers.empty()) {
+    for (int i = 0; i < count; ++i) body(i, 0);
+    return;
+  }
+  State& state = *state_;
+  state.body = &body;
+  state.count = count;
+  state.failed.store(false, std::memory_order_relaxed);
+  state.unfinished.store(count, std::memory_order_relaxed);
+  state.unclaimed.store(count, std::memory_order_release);
+  state.generation.fetch_add(1, std::memory_order_seq_cst);
+  state.generation.notify_all();
+
+  state.work(0);
+  const auto done = [&] { return state.unfinished.load(std::memory_order_acquire) == 0; };
+  while (!spin_until(state.own_core, done)) {
+    const int left = state.unfinished.load(std::memory_order_acquire);
+    if (left != 0) state.unfinished.wait(left, std::memory_order_acquire);
+  }
+  if (state.failed.load(std::memory_order_relaxed))
+    std::rethrow_exception(std::exchange(state.error, nullptr));
+}
+
+}  // namespace tessera::cpu

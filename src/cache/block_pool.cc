@@ -1,0 +1,81 @@
+#include "cache/block_pool.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+
+namespace tessera {
+
+BlockPool::BlockPool(int blocks, int block_tokens) : block_tokens_(block_tokens), blocks_(blocks) {
+  free_.reserve(blocks);
+  for (int block = blocks - 1; block >= 0; --block) free_.push_back(block);
+}
+
+std::optional<BlockId> BlockPool::allocate() {
+  if (free_.empty()) {
+    if (cached_.empty()) return std::nullopt;
+    forget(cached_.front());
+  }
+  const BlockId block = free_.back();
+  free_.pop_back();
+  blocks_[block].references = 1;
+  return block;
+}
+
+void BlockPool::retain(BlockId block) {
+  Block& b = blocks_[block];
+  if (b.references++ == 0) cached_.erase(b.cached);
+}
+
+void BlockPool::release(BlockId block) {
+  Block& b = blocks_[block];
+  if (--b.references > 0) return;
+  if (b.serial == 0) {
+    free_.push_back(block);
+  } else {
+    b.cached = cached_.insert(cached_.end(), block);
+  }
+}
+
+std::optional<BlockPool::Found> BlockPool::find(BlockSerial parent, std::span<const Token> tokens) {
+  const auto entry = find_entry(parent, tokens);
+  if (entry == index_.end()) return std::nullopt;
+  retain(entry->second);
+  return Found{entry->second, blocks_[entry->second].serial};
+}
+
+BlockSerial BlockPool::publish(BlockId block, BlockSerial parent, std::span<const Token> tokens) {
+  if (const auto entry = find_entry(parent, tokens); entry != index_.end()) {
+    return blocks_[entry->second].serial;
+  }
+  Block& b = blocks_[block];
+  b.serial = next_serial_++;
+  b.parent = parent;
+  b.tokens.assign(tokens.begin(), tokens.end());
+  index_.emplace(hash(parent, tokens), block);
+  return b.serial;
+}
+
+uint64_t BlockPool::hash(BlockSerial parent, std::span<const Token> tokens) const {
+  return XXH3_64bits_withSeed(tokens.data(), tokens.size_bytes(), parent);
+}
+
+BlockPool::Index::iterator BlockPool::find_entry(BlockSerial parent, std::span<const Token> tokens) {
+  auto [entry, end] = index_.equal_range(hash(parent, tokens));
+  for (; entry != end; ++entry) {
+    const Block& b = blocks_[entry->second];
+    if (b.parent == parent && std::ranges::equal(b.tokens, tokens)) return entry;
+  }
+  return index_.end();
+}
+
+void BlockPool::forget(BlockId block) {
+  Block& b = blocks_[block];
+  cached_.erase(b.cached);
+  index_.erase(find_entry(b.parent, b.tokens));
+  b.serial = 0;
+  b.tokens.clear();
+  free_.push_back(block);
+}
+
+}  // namespace tessera

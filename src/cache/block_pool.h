@@ -1,0 +1,74 @@
+// The blocks that hold keys and values, who uses them, and which prefix each full one holds.
+//
+// A block is kBlockTokens slots. It is *used* while its reference count is above zero; when that
+// drops to zero a block whose contents were published stays findable until its memory is needed,
+// the least recently used first (PagedAttention, Kwon et al. 2023; automatic prefix caching).
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "base/token.h"
+
+namespace tessera {
+
+using BlockId = int32_t;
+
+// Names the contents of one published block, never reused: so (serial of the parent, own tokens)
+// names a prefix exactly, and two prefixes can never share a block by a hash collision.
+using BlockSerial = uint64_t;
+inline constexpr BlockSerial kRootSerial = 0;  // the empty prefix
+
+class BlockPool {
+ public:
+  BlockPool(int blocks, int block_tokens);
+
+  int capacity() const { return static_cast<int>(blocks_.size()); }
+  int block_tokens() const { return block_tokens_; }
+  // Blocks that allocate() can still give, cached ones included.
+  int available() const { return static_cast<int>(free_.size() + cached_.size()); }
+
+  // A block with a reference count of one; nullopt if all are used. May forget the least recently
+  // used cached prefix.
+  std::optional<BlockId> allocate();
+  void retain(BlockId block);
+  void release(BlockId block);
+
+  // The block that holds exactly `tokens` (block_tokens of them) after the prefix `parent`, retained;
+  // nullopt if none.
+  struct Found {
+    BlockId block;
+    BlockSerial serial;
+  };
+  std::optional<Found> find(BlockSerial parent, std::span<const Token> tokens);
+  // Declares that the used `block` now holds `tokens` after `parent`. If another block holds the
+  // same prefix already, that one stays the one to be found.
+  BlockSerial publish(BlockId block, BlockSerial parent, std::span<const Token> tokens);
+
+ private:
+  struct Block {
+    int references = 0;
+    BlockSerial serial = 0;  // 0: not published
+    BlockSerial parent = 0;
+    std::vector<Token> tokens;
+    std::list<BlockId>::iterator cached;  // its place in cached_, while published and unused
+  };
+  using Index = std::unordered_multimap<uint64_t, BlockId>;
+
+  uint64_t hash(BlockSerial parent, std::span<const Token> tokens) const;
+  Index::iterator find_entry(BlockSerial parent, std::span<const Token> tokens);
+  void forget(BlockId block);
+
+  int block_tokens_;
+  std::vector<Block> blocks_;
+  std::vector<BlockId> free_;
+  std::list<BlockId> cached_;  // published and unused, least recently used first
+  Index index_;                // hash of (parent, tokens) -> published block
+  BlockSerial next_serial_ = kRootSerial + 1;
+};
+
+}  // namespace tessera

@@ -1,0 +1,53 @@
+// The subcommands: each file adds one to the command line. Parsing and printing only.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "tessera/tessera.h"
+
+namespace tessera::cli {
+
+void add_run(CLI::App& app);
+void add_chat(CLI::App& app);
+void add_bench(CLI::App& app);
+void add_eval(CLI::App& app);
+void add_logits(CLI::App& app);
+void add_tokenize(CLI::App& app);
+void add_inspect(CLI::App& app);
+void add_quantize(CLI::App& app);
+void add_pull(CLI::App& app);
+
+// Flags that several commands share.
+struct ModelFlags {
+  std::string model;
+  LoadOptions load;
+};
+void add_model_flags(CLI::App& command, ModelFlags& flags);
+void add_sampling_flags(CLI::App& command, GenerateOptions& options);
+
+// Sets load.on_progress to a bar on standard error, unless that is no terminal.
+void show_loading(LoadOptions& load);
+
+// Prints one JSON object and a newline on standard output.
+void print_json(const nlohmann::ordered_json& json);
+// Writes to standard output; Error if that fails (a closed pipe, a full disk).
+void print(std::string_view text);
+
+// Reads a whole file, "-" for standard input. Error if it cannot be read.
+std::string read_text(const std::string& path);
+// Error naming the first bad byte unless `text` is UTF-8.
+void require_utf8(const std::string& what, std::string_view text);
+
+nlohmann::ordered_json to_json(const Generation& generation, double load_ms, const std::string& decoder);
+// "18 tokens/s" of a generation's two phases, for people.
+std::string describe_speed(const Generation& generation);
+
+// True once Ctrl-C was pressed. The first call installs the handler; reset clears it.
+bool interrupted();
+void reset_interrupted();
+
+}  // namespace tessera::cli

@@ -1,0 +1,165 @@
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "cli/commands.h"
+#include "decode/drafter.h"
+
+namespace tessera::cli {
+namespace {
+
+volatile std::sig_atomic_t interrupt_count = 0;
+
+// The second Ctrl-C ends the program as usual, should the answer not stop.
+void on_interrupt(int) {
+  interrupt_count = interrupt_count + 1;
+  if (interrupt_count > 1) {
+    std::signal(SIGINT, SIG_DFL);
+    std::raise(SIGINT);
+  }
+}
+
+}  // namespace
+
+void add_model_flags(CLI::App& command, ModelFlags& flags) {
+  command.add_option("MODEL", flags.model, "a GGUF file, or a name: smollm2:135m, hf:OWNER/REPO[/FILE], https://...")
+      ->required();
+  command.add_option("--threads", flags.load.threads, "threads; 0: one for each core")->check(CLI::Range(0, 1024))->capture_default_str();
+  command.add_option("--ctx", flags.load.context, "context in tokens; 0: what the model was trained for")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
+  command.add_option("--kv", flags.load.kv_format, "format of the KV cache: f16 or q8_0")
+      ->check(CLI::IsMember({"f16", "q8_0"}))
+      ->capture_default_str();
+}
+
+void add_sampling_flags(CLI::App& command, GenerateOptions& options) {
+  command.add_option("--temp", options.temperature, "temperature; 0: greedy")->capture_default_str();
+  command.add_option("--top-k", options.top_k, "keep the K most likely tokens; 0: off")->capture_default_str();
+  command.add_option("--top-p", options.top_p, "keep the smallest set with probability P; 1: off")->capture_default_str();
+  command.add_option("--min-p", options.min_p, "keep tokens at least P as likely as the best; 0: off")->capture_default_str();
+  command.add_option("--repeat-penalty", options.repetition_penalty, "divide logits of recent tokens; 1: off")
+      ->capture_default_str();
+  command.add_option("--presence-penalty", options.presence_penalty, "subtract from tokens generated before")
+      ->capture_default_str();
+  command.add_option("--frequency-penalty", options.frequency_penalty, "subtract for each time a token was generated")
+      ->capture_default_str();
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--logit-bias",
+          [&options](const std::vector<std::string>& entries) {
+            for (const std::string& entry : entries) {
+              int token = 0, used = 0;
+              float bias = 0;
+              if (std::sscanf(entry.c_str(), "%d=%f%n", &token, &bias, &used) != 2 ||
+                  used != static_cast<int>(entry.size())) {
+                throw CLI::ValidationError("--logit-bias", "expected TOKEN=BIAS, found '" + entry + "'");
+              }
+              options.logit_bias[token] = bias;
+            }
+          },
+          "TOKEN=BIAS, added to a token's logit; repeatable")
+      ->type_name("TOKEN=BIAS");
+  command.add_option("--stop", options.stop, "end the answer before this text; repeatable");
+  command.add_option("--seed", options.seed, "the same seed gives the same text")->capture_default_str();
+  std::vector<std::string> decoders;
+  for (const auto name : drafter_names()) decoders.emplace_back(name);
+  command.add_option("--decoder", options.decoder, "how tokens are proposed; never changes the text")
+      ->check(CLI::IsMember(decoders))
+      ->capture_default_str();
+  command.add_flag("--ignore-eos", options.ignore_eos, "go on after the end of the answer");
+}
+
+void show_loading(LoadOptions& load) {
+  auto bar = std::make_shared<ProgressBar>("loading", 1);
+  load.on_progress = [bar](size_t done, size_t total) {
+    bar->set_total(total);
+    bar->update(done);
+  };
+}
+
+void print(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
+    fail("cannot write to standard output: {}", std::strerror(errno));
+  }
+}
+
+void print_json(const nlohmann::ordered_json& json) { print(json.dump(2) + "\n"); }
+
+std::string read_text(const std::string& path) {
+  std::ostringstream text;
+  if (path == "-") {
+    text << std::cin.rdbuf();
+    return text.str();
+  }
+  std::ifstream file(path, std::ios::binary);
+  if (!file) fail("cannot open '{}': {}", path, std::strerror(errno));
+  text << file.rdbuf();
+  if (file.bad() || (text.fail() && file.peek() != EOF)) fail("cannot read '{}': {}", path, std::strerror(errno));
+  return text.str();
+}
+
+void require_utf8(const std::string& what, std::string_view text) {
+  size_t i = 0;
+  while (i < text.size()) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    const size_t length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+    bool valid = length > 0 && i + length <= text.size();
+    for (size_t k = 1; valid && k < length; ++k) valid = (static_cast<unsigned char>(text[i + k]) & 0xc0) == 0x80;
+    if (valid && length > 2) {
+      const auto second = static_cast<unsigned char>(text[i + 1]);
+      valid = !(lead == 0xe0 && second < 0xa0) && !(lead == 0xed && second > 0x9f) && !(lead == 0xf0 && second < 0x90) &&
+              !(lead == 0xf4 && second > 0x8f);
+    }
+    if (!valid) fail("{} is not valid UTF-8: byte 0x{:02x} at offset {}", what, lead, i);
+    i += length;
+  }
+}
+
+nlohmann::ordered_json to_json(const Generation& g, double load_ms, const std::string& decoder) {
+  const auto rate = [](double tokens, double ms) { return ms > 0 ? tokens / ms * 1e3 : 0.0; };
+  const auto generated = static_cast<double>(g.tokens.size());
+  return {
+      {"text", g.text},
+      {"tokens", g.tokens},
+      {"finish_reason", g.finish_reason},
+      {"usage",
+       {{"prompt_tokens", g.prompt_tokens},
+        {"completion_tokens", g.tokens.size()},
+        {"total_tokens", g.prompt_tokens + g.tokens.size()}}},
+      {"timings",
+       {{"load_ms", load_ms},
+        {"prefill_ms", g.prefill_ms},
+        {"decode_ms", g.decode_ms},
+        {"prefill_tokens_per_second", rate(g.prompt_tokens - g.cached_tokens, g.prefill_ms)},
+        {"decode_tokens_per_second", rate(generated - 1, g.decode_ms)}}},
+      {"decoder", {{"name", decoder}, {"steps", g.steps}, {"drafted", g.drafted}, {"accepted", g.accepted}}},
+  };
+}
+
+std::string describe_speed(const Generation& g) {
+  const double computed = g.prompt_tokens - g.cached_tokens;
+  return fmt::format("prompt {} tokens ({} cached), {:.1f} tokens/s; answer {} tokens, {:.1f} tokens/s", g.prompt_tokens,
+                     g.cached_tokens, g.prefill_ms > 0 ? computed / g.prefill_ms * 1e3 : 0.0, g.tokens.size(),
+                     g.decode_ms > 0 ? (static_cast<double>(g.tokens.size()) - 1) / g.decode_ms * 1e3 : 0.0);
+}
+
+bool interrupted() {
+  static const bool installed = [] {
+    std::signal(SIGINT, on_interrupt);
+    return true;
+  }();
+  return installed && interrupt_count > 0;
+}
+
+void reset_interrupted() {
+  interrupt_count = 0;
+  std::signal(SIGINT, on_interrupt);
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,100 @@
+// tessera eval: how much quality a model keeps.
+#include <memory>
+
+#include "base/log.h"
+#include "cli/commands.h"
+#include "engine/session.h"
+#include "evaluate/score.h"
+
+namespace tessera::cli {
+namespace {
+
+struct Flags {
+  ModelFlags model;
+  std::string reference, file;
+  ScoreOptions score;
+  bool json = false;
+};
+
+void add_score_flags(CLI::App& command, Flags& flags) {
+  command.add_option("FILE", flags.file, "a text file")->required();
+  command.add_option("--chunks", flags.score.chunks, "chunks to read; 0: the whole text")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
+  command.add_flag("--json", flags.json, "print one JSON object");
+}
+
+// --ctx is the chunk here, as in llama.cpp's perplexity tool.
+void prepare(Flags& flags) {
+  if (flags.model.load.context > 0) flags.score.context = flags.model.load.context;
+  flags.score.kv_format = parse_kv_format(flags.model.load.kv_format);
+  ScoreOptions& score = flags.score;
+  auto bar = std::make_shared<ProgressBar>("scoring chunks", 1);
+  score.on_progress = [bar](size_t done, size_t total) {
+    bar->set_total(total);
+    bar->update(done);
+  };
+}
+
+nlohmann::ordered_json to_json(const Perplexity& p) {
+  return {{"perplexity", p.value}, {"standard_error", p.standard_error}, {"chunks", p.chunks}, {"tokens", p.scored_tokens}};
+}
+
+void perplexity(Flags& flags) {
+  const std::string text = read_text(flags.file);
+  const Session session = Session::load(flags.model.model, flags.model.load);
+  prepare(flags);
+  const Perplexity p = measure_perplexity(*session.model, *session.tokenizer, text, flags.score);
+  flags.score.on_progress = nullptr;
+  if (flags.json) return print_json(to_json(p));
+  print(fmt::format("perplexity {:.4f} +- {:.4f} ({} chunks of {}, {} tokens scored)\n", p.value, p.standard_error, p.chunks,
+                    flags.score.context, p.scored_tokens));
+}
+
+void kl(Flags& flags) {
+  const std::string text = read_text(flags.file);
+  const Session session = Session::load(flags.model.model, flags.model.load);
+  const Session reference = Session::load(flags.reference, flags.model.load);
+  prepare(flags);
+  const Divergence d =
+      measure_divergence(*session.model, *reference.model, *session.tokenizer, text, flags.score);
+  flags.score.on_progress = nullptr;
+  if (flags.json) {
+    return print_json({{"mean_kl", d.mean_kl},
+                       {"standard_error", d.standard_error},
+                       {"max_kl", d.max_kl},
+                       {"same_top", d.same_top},
+                       {"perplexity", d.model.value},
+                       {"reference_perplexity", d.reference.value},
+                       {"chunks", d.model.chunks},
+                       {"tokens", d.model.scored_tokens}});
+  }
+  print(fmt::format("KL divergence   {:.6f} +- {:.6f} nats a token (largest {:.4f})\n"
+                    "same top token  {:.2f} %\n"
+                    "perplexity      {:.4f}, reference {:.4f} (ratio {:.4f})\n"
+                    "{} chunks of {}, {} tokens scored\n",
+                    d.mean_kl, d.standard_error, d.max_kl, 100 * d.same_top, d.model.value, d.reference.value,
+                    d.model.value / d.reference.value, d.model.chunks, flags.score.context, d.model.scored_tokens));
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app) {
+  CLI::App* eval = app.add_subcommand("eval", "measure quality");
+  eval->require_subcommand(1);
+
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = eval->add_subcommand("perplexity", "how surprised the model is by a text");
+  add_model_flags(*command, flags->model);
+  add_score_flags(*command, *flags);
+  command->callback([flags] { perplexity(*flags); });
+
+  auto kl_flags = std::make_shared<Flags>();
+  command = eval->add_subcommand("kl", "how far the model's predictions are from a reference model's");
+  add_model_flags(*command, kl_flags->model);
+  command->add_option("REFERENCE", kl_flags->reference, "the model to compare with")->required();
+  add_score_flags(*command, *kl_flags);
+  command->callback([kl_flags] { kl(*kl_flags); });
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,65 @@
+// tessera quantize: a model file in a smaller format.
+#include "compress/quantize.h"
+
+#include <memory>
+
+#include "base/log.h"
+#include "cli/commands.h"
+#include "files/model_reference.h"
+
+namespace tessera::cli {
+namespace {
+
+struct Flags {
+  std::string source, out;
+  QuantizeOptions options;
+  bool table = false, json = false;
+};
+
+void quantize(Flags& flags) {
+  QuantizeSummary summary;
+  {
+    ProgressBar bar("quantizing", 1, ProgressBar::Unit::kBytes);
+    flags.options.progress = [&](uint64_t done, uint64_t total) {
+      bar.set_total(total);
+      bar.update(done);
+    };
+    summary = quantize_file(resolve_model(flags.source), flags.options, flags.out);
+  }
+  if (!flags.json) return print(flags.table ? describe(summary) : describe_totals(summary));
+
+  auto tensors = nlohmann::ordered_json::array();
+  for (const QuantizedTensor& tensor : summary.tensors) {
+    tensors.push_back({{"name", tensor.name},
+                       {"from", tensor.from->name},
+                       {"to", tensor.to->name},
+                       {"bytes_before", tensor.bytes_before},
+                       {"bytes_after", tensor.bytes_after},
+                       {"relative_error", tensor.relative_error}});
+  }
+  print_json({{"bytes_before", summary.bytes_before},
+              {"bytes_after", summary.bytes_after},
+              {"bits_per_weight_before", summary.bits_per_weight_before},
+              {"bits_per_weight_after", summary.bits_per_weight_after},
+              {"tensors", tensors}});
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand("quantize", "write a model file in another format");
+  command->add_option("SOURCE", flags->source, "a GGUF file or a model's name")->required();
+  command->add_option("--format", flags->options.format, "Q4_K_M, Q8_0, F16, ...; an unknown name lists them all")
+      ->capture_default_str();
+  command->add_option("-o,--out", flags->out, "the file to write")->required();
+  command->add_flag("--pure", flags->options.pure, "one format wherever it fits, instead of the recipe's mixture");
+  command->add_option("--threads", flags->options.threads, "threads; 0: one for each core")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command->add_flag("--table", flags->table, "show what became of each tensor, and its error");
+  command->add_flag("--json", flags->json, "print one JSON object");
+  command->callback([flags] { quantize(*flags); });
+}
+
+}  // namespace tessera::cli

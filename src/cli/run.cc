@@ -1,0 +1,70 @@
+// tessera run: one prompt, one answer.
+#include <memory>
+
+#include "base/error.h"
+#include "cli/commands.h"
+
+namespace tessera::cli {
+namespace {
+
+struct Flags {
+  ModelFlags model;
+  GenerateOptions generate;
+  std::string prompt, prompt_file, system;
+  bool chat = false, json = false, stats = false;
+};
+
+void run(Flags& flags) {
+  if (!flags.prompt_file.empty()) flags.prompt = read_text(flags.prompt_file);
+  require_utf8("the prompt", flags.prompt);
+  require_utf8("the system prompt", flags.system);
+  show_loading(flags.model.load);
+  LanguageModel model = LanguageModel::load(flags.model.model, flags.model.load);
+
+  std::string prompt = flags.prompt;
+  if (flags.chat || !flags.system.empty()) {
+    std::vector<ChatMessage> messages;
+    if (!flags.system.empty()) messages.push_back({"system", flags.system});
+    messages.push_back({"user", flags.prompt});
+    prompt = model.render_chat(messages);
+  }
+
+  interrupted();  // from here on Ctrl-C ends the answer, not the program
+  const Generation generation = model.generate(prompt, flags.generate, [&](std::string_view text) {
+    if (!flags.json) print(text);
+    return !interrupted();
+  });
+  if (flags.json) {
+    auto json = to_json(generation, model.load_ms(), flags.generate.decoder);
+    json["prompt"] = prompt;
+    print_json(json);
+    return;
+  }
+  print("\n");
+  if (flags.stats) fmt::print(stderr, "load {:.0f} ms; {}\n", model.load_ms(), describe_speed(generation));
+}
+
+}  // namespace
+
+void add_run(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand("run", "answer one prompt");
+  add_model_flags(*command, flags->model);
+  auto* prompt = command->add_option("-p,--prompt", flags->prompt, "the prompt");
+  auto* file = command->add_option("-f,--file", flags->prompt_file, "read the prompt from a file; -: standard input");
+  prompt->excludes(file);
+  command->add_option("-n", flags->generate.max_tokens, "tokens to generate at most; -1: until the answer ends")
+      ->check(CLI::Range(-1, 1 << 24))
+      ->capture_default_str();
+  command->add_flag("--chat", flags->chat, "put the prompt into the model's chat template");
+  command->add_option("--system", flags->system, "system prompt; implies --chat");
+  add_sampling_flags(*command, flags->generate);
+  command->add_flag("--json", flags->json, "print one JSON object when done");
+  command->add_flag("--stats", flags->stats, "say how fast it was, on standard error");
+  command->callback([flags, prompt, file] {
+    if (prompt->count() + file->count() == 0) throw CLI::RequiredError("-p");
+    run(*flags);
+  });
+}
+
+}  // namespace tessera::cli

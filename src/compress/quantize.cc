@@ -1,0 +1,219 @@
+#include "compress/quantize.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <exception>
+#include <iterator>
+#include <mutex>
+#include <span>
+#include <thread>
+#include <utility>
+
+#include "base/error.h"
+#include "compress/recipes.h"
+#include "files/printable.h"
+
+namespace tessera {
+namespace {
+
+constexpr uint64_t kChunkElements = 1 << 16;  // a thread's work between two looks at the counter
+constexpr uint32_t kQuantizationVersion =
+    2;  // GGML_QNT_VERSION: the block formats as they are today
+
+// Sums of squares over a part of a tensor.
+struct SquaredError {
+  double error = 0, source = 0;
+};
+
+// Runs work(0) ... work(count - 1) on `threads` threads; the first exception is thrown again here.
+void parallel_for(uint64_t count, int threads, const std::function<void(uint64_t)>& work) {
+  std::atomic<uint64_t> next{0};
+  std::exception_ptr failure;
+  std::mutex failure_mutex;
+  const auto loop = [&] {
+    try {
+      for (uint64_t i = next++; i < count; i = next++) work(i);
+    } catch (...) {
+      const std::lock_guard lock(failure_mutex);
+      if (!failure) failure = std::current_exception();
+      next = count;
+    }
+  };
+  {
+    std::vector<std::jthread> others;
+    const uint64_t wanted = std::min<uint64_t>(static_cast<uint64_t>(threads), count);
+    for (uint64_t i = 1; i < wanted; ++i) others.emplace_back(loop);
+    loop();
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+// Decodes and encodes the rows of one tensor.
+class Recoder {
+ public:
+  Recoder(const GgufTensor& source, const Format& target)
+      : source_(source),
+        target_(target),
+        source_row_(source.format->row_bytes(source.columns())),
+        target_row_(target.row_bytes(source.columns())) {}
+
+  std::vector<std::byte> run(int threads, double& relative_error) const {
+    const uint64_t rows = source_.rows();
+    const uint64_t rows_in_chunk = std::max<uint64_t>(1, kChunkElements / source_.columns());
+    const uint64_t chunks = (rows + rows_in_chunk - 1) / rows_in_chunk;
+    std::vector<std::byte> out(rows * target_row_);
+    std::vector<SquaredError> errors(chunks);
+    parallel_for(chunks, threads, [&](uint64_t chunk) {
+      const uint64_t first = chunk * rows_in_chunk;
+      errors[chunk] = recode_rows(first, std::min(rows, first + rows_in_chunk), out);
+    });
+    SquaredError sum;  // in the order of the rows, so that any number of threads gives the same
+    for (const SquaredError& part : errors) {
+      sum.error += part.error;
+      sum.source += part.source;
+    }
+    relative_error = sum.source > 0 ? std::sqrt(sum.error / sum.source) : 0;
+    return out;
+  }
+
+ private:
+  SquaredError recode_rows(uint64_t first, uint64_t last, std::span<std::byte> out) const {
+    std::vector<float> values(source_.columns()), recoded(source_.columns());
+    SquaredError sum;
+    for (uint64_t row = first; row < last; ++row) {
+      source_.format->decode(source_.bytes.data() + row * source_row_, values);
+      for (const float value : values) {
+        if (!std::isfinite(value)) {
+          fail("tensor '{}' holds {} in row {}: it cannot be quantized", printable(source_.name),
+               value, row);
+        }
+      }
+      std::byte* encoded = out.data() + row * target_row_;
+      target_.encode(values, encoded, {});
+      target_.decode(encoded, recoded);
+      for (size_t i = 0; i < values.size(); ++i) {
+        const double difference = static_cast<double>(recoded[i]) - static_cast<double>(values[i]);
+        sum.error += difference * difference;
+        sum.source += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+      }
+    }
+    return sum;
+  }
+
+  const GgufTensor& source_;
+  const Format& target_;
+  uint64_t source_row_, target_row_;
+};
+
+void refuse_overwriting_source(const GgufFile& model, const std::filesystem::path& out) {
+  for (const auto& path : model.paths()) {
+    std::error_code ignored;  // `out` need not exist
+    if (std::filesystem::equivalent(path, out, ignored)) {
+      fail("the output '{}' is the source itself; name another file", printable(out.string(), 400));
+    }
+  }
+}
+
+GgufMetadata quantized_metadata(const GgufFile& model, const Recipe& recipe) {
+  GgufMetadata metadata = model.metadata();
+  metadata.set("general.quantization_version", {kQuantizationVersion});
+  metadata.set("general.file_type", {recipe.file_type});
+  return metadata;
+}
+
+// Before the first byte is written: everything that will be asked of the formats is there.
+void check_formats(const GgufFile& model, std::span<const Format* const> plan) {
+  for (size_t i = 0; i < plan.size(); ++i) {
+    const GgufTensor& tensor = model.tensors()[i];
+    if (plan[i] == tensor.format) continue;
+    if (!tensor.format->supported()) {
+      fail("tensor '{}' is in {}, which cannot be decoded yet", printable(tensor.name),
+           tensor.format->name);
+    }
+    if (plan[i]->encode == nullptr) fail("encoding to {} is not supported yet", plan[i]->name);
+  }
+}
+
+double bits_per_weight(uint64_t bytes, uint64_t elements) {
+  return elements == 0 ? 0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(elements);
+}
+
+// Everything but the errors is known before the work begins.
+QuantizeSummary planned_summary(const GgufFile& model, std::span<const Format* const> plan) {
+  QuantizeSummary summary;
+  uint64_t elements = 0;
+  for (size_t i = 0; i < plan.size(); ++i) {
+    const GgufTensor& tensor = model.tensors()[i];
+    const uint64_t bytes_after = plan[i]->row_bytes(tensor.columns()) * tensor.rows();
+    summary.tensors.push_back({tensor.name, tensor.format, plan[i], tensor.elements(),
+                               tensor.bytes.size(), bytes_after, 0});
+    summary.bytes_before += tensor.bytes.size();
+    summary.bytes_after += bytes_after;
+    elements += tensor.elements();
+  }
+  summary.bits_per_weight_before = bits_per_weight(summary.bytes_before, elements);
+  summary.bits_per_weight_after = bits_per_weight(summary.bytes_after, elements);
+  return summary;
+}
+
+}  // namespace
+
+QuantizeSummary quantize_file(const std::filesystem::path& source, const QuantizeOptions& options,
+                              const std::filesystem::path& out) {
+  const Recipe& recipe = require_recipe(options.format);
+  const GgufFile model = GgufFile::open(source);
+  refuse_overwriting_source(model, out);
+  const std::vector<const Format*> plan = plan_formats(model, recipe, options.pure);
+  check_formats(model, plan);
+
+  GgufWriter writer(quantized_metadata(model, recipe));
+  for (size_t i = 0; i < plan.size(); ++i) {
+    writer.declare(model.tensors()[i].name, *plan[i], model.tensors()[i].shape);
+  }
+  const unsigned available = std::max(1U, std::thread::hardware_concurrency());
+  const int threads = options.threads > 0 ? options.threads : static_cast<int>(available);
+
+  QuantizeSummary summary = planned_summary(model, plan);
+  uint64_t done = 0;
+  writer.write(out, [&](size_t i) {
+    const GgufTensor& tensor = model.tensors()[i];
+    std::vector<std::byte> bytes;
+    if (plan[i] == tensor.format) {
+      bytes.assign(tensor.bytes.begin(), tensor.bytes.end());
+    } else {
+      bytes = Recoder(tensor, *plan[i]).run(threads, summary.tensors[i].relative_error);
+    }
+    model.release(tensor);
+    done += tensor.bytes.size();
+    if (options.progress) options.progress(done, summary.bytes_before);
+    return bytes;
+  });
+  return summary;
+}
+
+std::string describe(const QuantizeSummary& summary) {
+  std::string text;
+  const auto out = std::back_inserter(text);
+  size_t width = 4;
+  for (const auto& tensor : summary.tensors) width = std::max(width, printable(tensor.name).size());
+  fmt::format_to(out, "{:<{}}  {:>8}    {:<8} {:>13} {:>13}  {}\n", "name", width, "from", "to",
+                 "bytes before", "bytes after", "relative error");
+  for (const auto& tensor : summary.tensors) {
+    fmt::format_to(out, "{:<{}}  {:>8} -> {:<8} {:>13} {:>13}", printable(tensor.name), width,
+                   tensor.from->name, tensor.to->name, tensor.bytes_before, tensor.bytes_after);
+    if (tensor.from != tensor.to) fmt::format_to(out, "  {:.5f}", tensor.relative_error);
+    text += '\n';
+  }
+  return text + describe_totals(summary);
+}
+
+std::string describe_totals(const QuantizeSummary& summary) {
+  return fmt::format("{:.2f} MB ({:.2f} bits per weight) -> {:.2f} MB ({:.2f} bits per weight)\n",
+                     static_cast<double>(summary.bytes_before) / 1e6, summary.bits_per_weight_before,
+                     static_cast<double>(summary.bytes_after) / 1e6, summary.bits_per_weight_after);
+}
+
+}  // namespace tessera

@@ -1,0 +1,50 @@
+// Round-to-nearest quantization: every matrix of a GGUF model is decoded and encoded again.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "files/gguf.h"
+
+namespace tessera {
+
+struct QuantizeOptions {
+  std::string format = "Q4_K_M";  // a recipe's name, see recipes.h
+  bool pure = false;              // one format wherever it fits, no mixture
+  int threads = 0;                // 0: as many as the machine has
+  // Called between tensors with the source bytes that are done, and all of them.
+  std::function<void(uint64_t done, uint64_t total)> progress;
+};
+
+struct QuantizedTensor {
+  std::string name;
+  const Format* from = nullptr;
+  const Format* to = nullptr;
+  uint64_t elements = 0, bytes_before = 0, bytes_after = 0;
+  // ||encoded - source|| / ||source||, the source as it decodes; 0 where nothing changed.
+  double relative_error = 0;
+};
+
+struct QuantizeSummary {
+  std::vector<QuantizedTensor> tensors;
+  uint64_t bytes_before = 0, bytes_after = 0;  // of the tensors
+  double bits_per_weight_before = 0, bits_per_weight_after = 0;
+};
+
+// Re-encodes `source` (any member of a split model will do) and writes one file, which appears
+// under `out` only when it is complete. Holds one tensor in memory at a time. The result does not
+// depend on the number of threads. Errors: unknown format name; a tensor to be re-encoded whose
+// format cannot be decoded, or that holds NaN or infinity; `out` being one of the source files;
+// anything that reading or writing can meet.
+QuantizeSummary quantize_file(const std::filesystem::path& source, const QuantizeOptions& options,
+                              const std::filesystem::path& out);
+
+// A table of the tensors and the totals, for people.
+std::string describe(const QuantizeSummary& summary);
+// The totals alone, one line.
+std::string describe_totals(const QuantizeSummary& summary);
+
+}  // namespace tessera

@@ -1,0 +1,335 @@
+#include "compress/recipes.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <numeric>
+#include <string>
+#include <utility>
+
+#include "base/error.h"
+#include "files/printable.h"
+
+namespace tessera {
+namespace {
+
+using Mix = Recipe::Mix;
+
+bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+bool same_name(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return std::tolower(static_cast<unsigned char>(c)); };
+  return std::ranges::equal(a, b, {}, lower, lower);
+}
+
+// What a matrix does in the transformer, as far as the rules tell matrices apart.
+enum class Role { kEmbedding, kOutput, kValue, kKey, kAttentionOutput, kDown, kOther };
+
+Role role_of(std::string_view name) {
+  if (name == "output.weight") return Role::kOutput;
+  if (name == "token_embd.weight" || name == "per_layer_token_embd.weight") return Role::kEmbedding;
+  for (const auto part : {"attn_qkv.weight", "attn_kv_b.weight", "attn_v.weight"}) {
+    if (contains(name, part)) return Role::kValue;  // fused matrices hold the values too
+  }
+  if (contains(name, "attn_k.weight")) return Role::kKey;
+  if (contains(name, "attn_output.weight")) return Role::kAttentionOutput;
+  if (contains(name, "ffn_down")) return Role::kDown;
+  return Role::kOther;
+}
+
+// The N of "blk.N.", or -1.
+int64_t layer_of(std::string_view name) {
+  constexpr std::string_view kBlock = "blk.";
+  if (!name.starts_with(kBlock)) return -1;
+  uint32_t layer = 0;
+  const char* end = name.data() + name.size();
+  const auto [stop, error] = std::from_chars(name.data() + kBlock.size(), end, layer);
+  return error == std::errc() && stop != end && *stop == '.' ? static_cast<int64_t>(layer) : -1;
+}
+
+// Matrices worth re-encoding. The exceptions are small, or steer what happens (routers, positions,
+// state-space and RWKV mixing), so that their error costs more than their bytes.
+bool is_reencoded(const GgufTensor& tensor) {
+  const std::string_view name = tensor.name;
+  if (tensor.shape.size() < 2 || !name.ends_with("weight")) return false;
+  if (name == "position_embd.weight" || name == "token_types.weight") return false;
+  static constexpr auto kExceptions = std::to_array<std::string_view>({
+      "_norm.weight",
+      "ffn_gate_inp.weight",
+      "ffn_gate_tid2eid.weight",
+      "altup",
+      "laurel",
+      "per_layer_model_proj",
+      "ssm_conv1d",
+      "shortconv.conv.weight",
+      "indexer.k_proj.weight",
+      "indexer.q_proj.weight",
+      "time_mix_first.weight",
+      "time_mix_w0.weight",
+      "time_mix_w1.weight",
+      "time_mix_w2.weight",
+      "time_mix_v0.weight",
+      "time_mix_v1.weight",
+      "time_mix_v2.weight",
+      "time_mix_a0.weight",
+      "time_mix_a1.weight",
+      "time_mix_a2.weight",
+      "time_mix_g1.weight",
+      "time_mix_g2.weight",
+      "time_mix_decay_w1.weight",
+      "time_mix_decay_w2.weight",
+      "time_mix_lerp_fused.weight",
+      "attn_rel_b.weight",
+      ".position_embd",
+      ".rel_pos",
+      ".patch_embd",
+      ".patch_merger",
+  });
+  return std::ranges::none_of(kExceptions,
+                              [&](std::string_view part) { return contains(name, part); });
+}
+
+// What the rules ask of the model as a whole.
+struct ModelFacts {
+  bool falcon = false;
+  bool eighty_layers =
+      false;         // "70B": 8 query heads share a value matrix that is thus 8 times smaller
+  bool tied = true;  // the embedding is the output matrix too
+  int64_t experts = 0, query_groups = 1, layers = 0, values = 0;
+
+  explicit ModelFacts(const GgufFile& model) {
+    const GgufMetadata& metadata = model.metadata();
+    const std::string architecture = metadata.get_string("general.architecture").value_or("");
+    // Clamped: the number is untrusted, and is multiplied below.
+    layers = std::clamp<int64_t>(metadata.get_int(architecture + ".block_count").value_or(0), 0,
+                                 1 << 20);
+    experts = metadata.get_int(architecture + ".expert_count").value_or(0);
+    const int64_t heads = first_int(metadata, architecture + ".attention.head_count", 1);
+    const int64_t kv_heads = first_int(metadata, architecture + ".attention.head_count_kv", heads);
+    query_groups = kv_heads > 0 ? heads / kv_heads : 0;
+    falcon = architecture == "falcon";
+    eighty_layers =
+        layers == 80 && (architecture == "llama" || architecture == "qwen2") && experts != 8;
+    tied = model.find_tensor("output.weight") == nullptr;
+    values = std::ranges::count_if(model.tensors(), [](const GgufTensor& tensor) {
+      return role_of(tensor.name) == Role::kValue;
+    });
+  }
+
+  // Head counts are one number, or one for each layer: the rules look at the first.
+  static int64_t first_int(const GgufMetadata& metadata, const std::string& key,
+                           int64_t otherwise) {
+    const GgufValue* value = metadata.find(key);
+    if (value == nullptr) return otherwise;
+    if (!std::holds_alternative<GgufValue::Array>(value->value))
+      return metadata.get_int(key).value_or(otherwise);
+    const auto list = metadata.get_ints(key);
+    return list->empty() ? otherwise : list->front();
+  }
+};
+
+// The first and last eighth of the layers, and every third between them.
+bool use_more_bits(int64_t layer, int64_t layers) {
+  return layer < layers / 8 || layer >= 7 * layers / 8 || (layer - layers / 8) % 3 == 2;
+}
+
+const Format& value_format(const Recipe& recipe, const ModelFacts& model, int64_t ordinal) {
+  if (model.experts == 8) return kQ8_0;  // small beside the experts
+  const Format* format = recipe.base;
+  switch (recipe.mix) {
+    case Mix::kQ2_K:
+      format = model.query_groups >= 4 ? &kQ4_K : &kQ3_K;
+      break;
+    case Mix::kQ3_K_M:
+      format = ordinal < 2 ? &kQ5_K : &kQ4_K;
+      break;
+    case Mix::kQ3_K_L:
+      format = &kQ5_K;
+      break;
+    case Mix::kQ4_K_S:
+      if (ordinal < 4) format = &kQ5_K;
+      break;
+    case Mix::kQ4_K_M:
+    case Mix::kQ5_K_M:
+      if (use_more_bits(ordinal, model.values)) format = &kQ6_K;
+      break;
+    case Mix::kIQ4:
+      if (model.query_groups >= 4) format = &kQ5_K;
+      break;
+    default:
+      break;
+  }
+  if (model.eighty_layers && (format == &kQ3_K || format == &kQ4_K)) return kQ5_K;
+  return *format;
+}
+
+const Format& down_format(const Recipe& recipe, const ModelFacts& model, int64_t layer) {
+  const bool more = use_more_bits(layer, model.layers);
+  const bool first_eighth = layer < model.layers / 8, first_sixteenth = layer < model.layers / 16;
+  switch (recipe.mix) {
+    case Mix::kQ2_K:
+      return kQ3_K;
+    case Mix::kQ3_K_M:
+      if (first_sixteenth) return kQ5_K;
+      return !model.falcon || more ? kQ4_K : kQ3_K;
+    case Mix::kQ3_K_L:
+      return model.falcon ? kQ4_K : kQ5_K;
+    case Mix::kQ4_K_S:
+      return first_eighth && !model.falcon ? kQ5_K : kQ4_K;
+    case Mix::kQ4_K_M:
+      if (model.falcon) return first_sixteenth ? kQ6_K : more ? kQ5_K : kQ4_K;
+      return more ? kQ6_K : kQ4_K;
+    case Mix::kQ5_K_M:
+      return more ? kQ6_K : kQ5_K;
+    case Mix::kIQ4:
+      return first_eighth ? kQ5_K : *recipe.base;
+    default:
+      return *recipe.base;
+  }
+}
+
+const Format& attention_output_format(const Recipe& recipe, const ModelFacts& model) {
+  if (model.falcon) return recipe.mix == Mix::kQ3_K_L ? kQ4_K : *recipe.base;
+  if (model.experts == 8) {
+    switch (recipe.mix) {
+      case Mix::kQ2_K:
+      case Mix::kQ3_K_S:
+      case Mix::kQ3_K_M:
+      case Mix::kQ4_K_S:
+      case Mix::kQ4_K_M:
+      case Mix::kIQ4:
+        return kQ5_K;
+      default:
+        return *recipe.base;
+    }
+  }
+  switch (recipe.mix) {
+    case Mix::kQ2_K:
+      return kQ3_K;
+    case Mix::kQ3_K_M:
+      return kQ4_K;
+    case Mix::kQ3_K_L:
+      return kQ5_K;
+    default:
+      return *recipe.base;
+  }
+}
+
+// The output matrix decides every token, so it gets 6 bits at least.
+const Format& output_format(const Recipe& recipe, const ModelFacts& model, uint64_t columns) {
+  const bool eight_bits =
+      recipe.mix == Mix::kMXFP4_MOE || recipe.base == &kMXFP4 || recipe.base == &kQ8_0;
+  if (eight_bits || model.falcon || columns % recipe.base->block_elements != 0) return kQ8_0;
+  return kQ6_K;
+}
+
+// `ordinal` counts the tensors of the same role, from the first layer to the last.
+const Format& mixed_format(const Recipe& recipe, const ModelFacts& model, const GgufTensor& tensor,
+                           int64_t ordinal) {
+  const Role role = role_of(tensor.name);
+  if (role == Role::kOutput || (role == Role::kEmbedding && model.tied)) {
+    return output_format(recipe, model, tensor.columns());
+  }
+  if (recipe.mix == Mix::kMXFP4_MOE)
+    return tensor.shape.size() > 2 && tensor.shape[2] > 1 ? kMXFP4 : kQ8_0;
+  switch (role) {
+    case Role::kValue:
+      return value_format(recipe, model, ordinal);
+    case Role::kKey:
+      return model.experts == 8 ? kQ8_0 : *recipe.base;
+    // A layer may have several (one for each expert), so there the name tells the layer.
+    case Role::kDown:
+      return down_format(recipe, model, model.experts > 1 ? layer_of(tensor.name) : ordinal);
+    case Role::kAttentionOutput:
+      return attention_output_format(recipe, model);
+    default:
+      return *recipe.base;
+  }
+}
+
+// `wanted`, or what comes nearest to it in blocks that `columns` is a whole number of.
+const Format& fitting_format(const Format& wanted, uint64_t columns) {
+  if (columns % wanted.block_elements == 0) return wanted;
+  const Format* smaller = &kF16;
+  if (&wanted == &kQ2_K || &wanted == &kQ3_K || &wanted == &kIQ4_XS) smaller = &kIQ4_NL;
+  if (&wanted == &kQ4_K) smaller = &kQ5_0;
+  if (&wanted == &kQ5_K) smaller = &kQ5_1;
+  if (&wanted == &kQ6_K) smaller = &kQ8_0;
+  return columns % smaller->block_elements == 0 ? *smaller : kF16;
+}
+
+}  // namespace
+
+std::span<const Recipe> all_recipes() {
+  // File types: enum llama_ftype in llama.cpp's include/llama.h.
+  static const auto kRecipes = std::to_array<Recipe>({
+      {"F32", &kF32, 0, Mix::kPlain},
+      {"F16", &kF16, 1, Mix::kPlain},
+      {"BF16", &kBF16, 32, Mix::kPlain},
+      {"Q4_0", &kQ4_0, 2, Mix::kPlain},
+      {"Q4_1", &kQ4_1, 3, Mix::kPlain},
+      {"Q5_0", &kQ5_0, 8, Mix::kPlain},
+      {"Q5_1", &kQ5_1, 9, Mix::kPlain},
+      {"Q8_0", &kQ8_0, 7, Mix::kPlain},
+      {"Q2_K", &kQ2_K, 10, Mix::kQ2_K},
+      {"Q3_K_S", &kQ3_K, 11, Mix::kQ3_K_S},
+      {"Q3_K_M", &kQ3_K, 12, Mix::kQ3_K_M},
+      {"Q3_K_L", &kQ3_K, 13, Mix::kQ3_K_L},
+      {"Q4_K_S", &kQ4_K, 14, Mix::kQ4_K_S},
+      {"Q4_K_M", &kQ4_K, 15, Mix::kQ4_K_M},
+      {"Q5_K_S", &kQ5_K, 16, Mix::kQ5_K_S},
+      {"Q5_K_M", &kQ5_K, 17, Mix::kQ5_K_M},
+      {"Q6_K", &kQ6_K, 18, Mix::kPlain},
+      {"IQ4_NL", &kIQ4_NL, 25, Mix::kIQ4},
+      {"IQ4_XS", &kIQ4_XS, 30, Mix::kIQ4},
+      {"MXFP4", &kMXFP4, 38, Mix::kPlain},
+      {"MXFP4_MOE", &kMXFP4, 38, Mix::kMXFP4_MOE},
+  });
+  return kRecipes;
+}
+
+const Recipe& require_recipe(std::string_view name) {
+  std::string wanted(name);
+  for (const auto medium : {"Q3_K", "Q4_K", "Q5_K"}) {
+    if (same_name(name, medium)) wanted += "_M";
+  }
+  std::string known;
+  for (const Recipe& recipe : all_recipes()) {
+    if (same_name(recipe.name, wanted)) return recipe;
+    if (!known.empty()) known += ", ";
+    known += recipe.name;
+  }
+  fail("unknown format '{}'; known are {}", printable(name), known);
+}
+
+std::vector<const Format*> plan_formats(const GgufFile& model, const Recipe& recipe, bool pure) {
+  const ModelFacts facts(model);
+  const auto& tensors = model.tensors();
+
+  // Layers are counted in the order of the network, whatever the order in the file.
+  std::vector<size_t> order(tensors.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::sort(order, {}, [&](size_t i) {
+    return std::pair<int64_t, std::string_view>(layer_of(tensors[i].name), tensors[i].name);
+  });
+
+  const bool blocks = recipe.base->block_elements > 1;
+  std::array<int64_t, static_cast<size_t>(Role::kOther) + 1> seen{};
+  std::vector<const Format*> plan(tensors.size());
+  for (const size_t i : order) {
+    const GgufTensor& tensor = tensors[i];
+    plan[i] = tensor.format;
+    if (recipe.base == &kF32 && tensor.format->supported()) plan[i] = &kF32;
+    if (!is_reencoded(tensor)) continue;
+    const int64_t ordinal = seen[static_cast<size_t>(role_of(tensor.name))]++;
+    const Format& wanted =
+        pure || !blocks ? *recipe.base : mixed_format(recipe, facts, tensor, ordinal);
+    plan[i] = &fitting_format(wanted, tensor.columns());
+  }
+  return plan;
+}
+
+}  // namespace tessera

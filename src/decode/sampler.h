@@ -1,0 +1,56 @@
+// From a row of logits to a token.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "base/token.h"
+
+namespace tessera {
+
+struct SamplingOptions {
+  float temperature = 0.8f;  // 0: greedy
+  int top_k = 40;            // 0: off. Keep the k most likely tokens (Fan et al. 2018).
+  float top_p = 0.95f;       // 1: off. Keep the smallest set with this much probability (Holtzman et al. 2020).
+  float min_p = 0.05f;       // 0: off. Keep tokens at least this likely, relative to the best (Nguyen et al. 2024).
+  float repetition_penalty = 1.0f;  // 1: off. Divides positive logits of seen tokens (Keskar et al. 2019).
+  float presence_penalty = 0.0f;    // subtracted once from the logit of a token generated before
+  float frequency_penalty = 0.0f;   // subtracted for each time it was generated
+  int penalty_window = 64;          // last tokens that the repetition penalty looks at; -1: all
+  std::unordered_map<Token, float> logit_bias = {};  // added to the logits; -infinity forbids a token
+  uint64_t seed = 0;
+
+  // Throws Error naming the first value that is out of range.
+  void validate() const;
+};
+
+// The rule that gives a token, the same whatever decoder asks: argmax over the filtered logits of
+// logit / temperature + gumbel(seed, position, token). It depends on the logits, on the tokens
+// before, and on the position; never on how the position was reached, so a drafted token is right
+// exactly if it equals the one this rule gives (Daliri et al. 2025).
+class Sampler {
+ public:
+  explicit Sampler(SamplingOptions options) : options_(std::move(options)) { options_.validate(); }
+
+  // `tokens`: the sequence so far, prompt included; the answer is the token at position
+  // tokens.size(). `prompt_size`: how many of them are the prompt.
+  Token choose(std::span<const float> logits, std::span<const Token> tokens, size_t prompt_size);
+
+  const SamplingOptions& options() const { return options_; }
+
+ private:
+  struct Candidate {
+    float logit;
+    Token token;
+  };
+  void adjust(std::span<const Token> tokens, size_t prompt_size);
+  void filter();
+
+  SamplingOptions options_;
+  std::vector<float> logits_;  // reused between calls
+  std::vector<Candidate> candidates_;
+};
+
+}  // namespace tessera

@@ -1,0 +1,26 @@
+#include <algorithm>
+
+#include "decode/drafter.h"
+
+namespace tessera {
+
+Verified verify(const TokenTree& tree, Tensor logits, Sampler& sampler, std::span<const Token> tokens,
+                size_t prompt_size) {
+  std::vector<Token> sequence(tokens.begin(), tokens.end());
+  Verified result;
+  int node = 0;
+  for (;;) {
+    const std::span<const float> row(logits.row(node), logits.columns);
+    const Token token = sampler.choose(row, sequence, prompt_size);
+    result.tokens.push_back(token);
+    result.path.push_back(node);
+    sequence.push_back(token);
+
+    int child = node + 1;
+    while (child < tree.size() && (tree.parents[child] != node || tree.tokens[child] != token)) ++child;
+    if (child >= tree.size()) return result;
+    node = child;
+  }
+}
+
+}  // namespace tessera

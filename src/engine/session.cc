@@ -1,0 +1,100 @@
+#include "engine/session.h"
+
+#include "base/error.h"
+#include "base/timer.h"
+#include "engine/text_stream.h"
+#include "files/model_reference.h"
+
+namespace tessera {
+
+KvFormat parse_kv_format(std::string_view name) {
+  if (name == "f16") return KvFormat::kF16;
+  if (name == "q8_0") return KvFormat::kQ8_0;
+  fail("there is no KV format '{}' (known: f16, q8_0)", name);
+}
+
+Session Session::load(const std::string& reference, const LoadOptions& options) {
+  const Timer timer;
+  Session session;
+  session.kv_format = parse_kv_format(options.kv_format);
+  session.file = std::make_shared<const GgufFile>(GgufFile::open(resolve_model(reference)));
+  session.tokenizer = Tokenizer::load(session.file->metadata());
+  session.model = std::make_unique<Model>(session.file, make_cpu_backend(options.threads),
+                                          Model::Limits{.context = options.context}, options.on_progress);
+  const auto vocabulary = static_cast<size_t>(session.model->config().vocabulary);
+  if (session.tokenizer->vocabulary_size() > vocabulary) {
+    fail("the tokenizer has {} tokens, the model only {}", session.tokenizer->vocabulary_size(), vocabulary);
+  }
+  session.load_ms = timer.milliseconds();
+  return session;
+}
+
+std::unique_ptr<Engine> Session::make_engine() const {
+  return std::make_unique<Engine>(*model, Engine::Options{.kv_format = kv_format}, [t = tokenizer.get()](Token token) {
+    return static_cast<size_t>(token) < t->vocabulary_size() && t->is_end_of_generation(token);
+  });
+}
+
+namespace {
+
+Request make_request(std::vector<Token> prompt, const GenerateOptions& options, int context) {
+  Request request;
+  const int room = context + 1 - static_cast<int>(prompt.size());
+  if (options.max_tokens < -1) fail("the number of tokens to generate is {}, expected 0 or more", options.max_tokens);
+  request.max_tokens = options.max_tokens < 0 ? std::max(room, 0) : options.max_tokens;
+  request.prompt = std::move(prompt);
+  request.ignore_eos = options.ignore_eos;
+  request.decoder = options.decoder;
+  request.sampling = {.temperature = options.temperature,
+                      .top_k = options.top_k,
+                      .top_p = options.top_p,
+                      .min_p = options.min_p,
+                      .repetition_penalty = options.repetition_penalty,
+                      .presence_penalty = options.presence_penalty,
+                      .frequency_penalty = options.frequency_penalty,
+                      .logit_bias = {options.logit_bias.begin(), options.logit_bias.end()},
+                      .seed = options.seed};
+  return request;
+}
+
+}  // namespace
+
+Generation generate(Engine& engine, const Tokenizer& tokenizer, std::vector<Token> prompt,
+                    const GenerateOptions& options, const TextCallback& on_text) {
+  const Timer timer;
+  double first_token_ms = 0;
+  bool cancelled = false;
+  Generation result;
+  TextStream stream(tokenizer, options.stop);
+  const auto emit = [&](const std::string& text) {
+    result.text += text;
+    if (!text.empty() && on_text && !on_text(text)) cancelled = true;
+  };
+
+  Request request = make_request(std::move(prompt), options, engine.model().config().context);
+  request.on_tokens = [&](std::span<const Token> tokens) {
+    if (first_token_ms == 0) first_token_ms = timer.milliseconds();
+    for (const Token token : tokens) {
+      result.tokens.push_back(token);
+      if (!cancelled) emit(stream.push(token));
+      if (cancelled || stream.stopped()) return false;
+    }
+    return true;
+  };
+  const auto sequence = engine.add(std::move(request));
+  while (sequence->finished == FinishReason::kNone && engine.step()) {
+  }
+  if (!cancelled) emit(stream.finish());
+
+  result.finish_reason = cancelled ? "cancelled" : to_string(sequence->finished);
+  result.prompt_tokens = static_cast<int>(sequence->prompt_size());
+  result.cached_tokens = sequence->statistics.cached_tokens;
+  result.steps = sequence->statistics.steps;
+  result.drafted = sequence->statistics.drafted;
+  result.accepted = sequence->statistics.accepted;
+  result.prefill_ms = first_token_ms;
+  result.decode_ms = first_token_ms > 0 ? timer.milliseconds() - first_token_ms : 0;
+  return result;
+}
+
+}  // namespace tessera

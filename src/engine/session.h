@@ -1,0 +1,35 @@
+// Everything that one loaded model file gives: what the public API wraps and the tools look into.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/engine.h"
+#include "files/gguf.h"
+#include "model/model.h"
+#include "tessera/tessera.h"
+#include "text/chat.h"
+#include "text/tokenizer.h"
+
+namespace tessera {
+
+KvFormat parse_kv_format(std::string_view name);  // "f16", "q8_0"; Error otherwise
+
+struct Session {
+  std::shared_ptr<const GgufFile> file;
+  std::unique_ptr<const Tokenizer> tokenizer;
+  std::unique_ptr<Model> model;
+  KvFormat kv_format = KvFormat::kF16;
+  double load_ms = 0;
+
+  static Session load(const std::string& reference, const LoadOptions& options = {});
+  // An engine whose KV store holds one sequence of the model's context.
+  std::unique_ptr<Engine> make_engine() const;
+};
+
+// Runs one request to its end.
+Generation generate(Engine& engine, const Tokenizer& tokenizer, std::vector<Token> prompt,
+                    const GenerateOptions& options, const TextCallback& on_text = {});
+
+}  // namespace tessera

@@ -1,0 +1,205 @@
+#include "files/inspect.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+#include <type_traits>
+
+#include "files/gguf_layout.h"
+#include "files/printable.h"
+
+namespace tessera {
+namespace {
+
+constexpr size_t kShownText = 6, kShownJson = 16;  // elements of an array before it is cut short
+constexpr size_t kShownStringBytes = 160;
+
+struct Total {
+  uint64_t tensors = 0, parameters = 0, bytes = 0;
+
+  void add(const GgufTensor& tensor) {
+    ++tensors;
+    parameters += tensor.elements();
+    bytes += tensor.bytes.size();
+  }
+  double bits_per_weight() const {
+    return parameters == 0 ? 0.0
+                           : 8.0 * static_cast<double>(bytes) / static_cast<double>(parameters);
+  }
+};
+
+struct Totals {
+  Total all;
+  std::map<std::string_view, Total> by_format;
+
+  explicit Totals(const GgufFile& file) {
+    for (const GgufTensor& tensor : file.tensors()) {
+      all.add(tensor);
+      by_format[tensor.format->name].add(tensor);
+    }
+  }
+};
+
+template <typename T>
+std::string text_of(const T& value) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    return fmt::format("\"{}\"", printable(value, kShownStringBytes));
+  } else {
+    return fmt::format("{}", value);
+  }
+}
+
+template <typename E>
+std::string text_of_array(const std::vector<E>& elements) {
+  std::string out = "[";
+  for (size_t i = 0; i < std::min(elements.size(), kShownText); ++i) {
+    if (i > 0) out += ", ";
+    out += text_of<E>(elements[i]);
+  }
+  if (elements.size() > kShownText)
+    fmt::format_to(std::back_inserter(out), ", ... {} in all", elements.size());
+  return out + "]";
+}
+
+std::string text_of_value(const GgufValue& value) {
+  return std::visit(
+      []<typename T>(const T& v) {
+        if constexpr (std::is_same_v<T, GgufValue::Array>) {
+          return std::visit([](const auto& elements) { return text_of_array(elements); }, v);
+        } else {
+          return text_of(v);
+        }
+      },
+      value.value);
+}
+
+template <typename T>
+nlohmann::json json_of(const T& value) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    return to_utf8(value);
+  } else {
+    return value;
+  }
+}
+
+nlohmann::json json_of_entry(const std::string& key, const GgufValue& value) {
+  nlohmann::json out = {{"key", key}, {"type", gguf::type_name(value)}};
+  std::visit(
+      [&]<typename T>(const T& v) {
+        if constexpr (std::is_same_v<T, GgufValue::Array>) {
+          std::visit(
+              [&]<typename E>(const std::vector<E>& elements) {
+                out["count"] = elements.size();
+                auto& first = out["first"] = nlohmann::json::array();
+                for (size_t i = 0; i < std::min(elements.size(), kShownJson); ++i) {
+                  first.push_back(json_of<E>(elements[i]));
+                }
+              },
+              v);
+        } else {
+          out["value"] = json_of(v);
+        }
+      },
+      value.value);
+  return out;
+}
+
+nlohmann::json json_of_total(const Total& total) {
+  return {{"tensors", total.tensors}, {"parameters", total.parameters}, {"bytes", total.bytes}};
+}
+
+std::string human_bytes(uint64_t bytes) {
+  const double value = static_cast<double>(bytes);
+  if (value >= 1e9) return fmt::format("{:.2f} GB", value / 1e9);
+  if (value >= 1e6) return fmt::format("{:.2f} MB", value / 1e6);
+  return fmt::format("{} bytes", bytes);
+}
+
+// Characters, not bytes, as a rule of thumb for the width on a terminal.
+size_t shown_width(std::string_view text) {
+  return static_cast<size_t>(std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xc0) != 0x80; }));
+}
+
+class TextPage {
+ public:
+  template <typename... Args>
+  void line(fmt::format_string<Args...> format, Args&&... args) {
+    fmt::format_to(std::back_inserter(text_), format, std::forward<Args>(args)...);
+    text_ += '\n';
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+void add_tensor_table(TextPage& page, const GgufFile& file) {
+  size_t width = 4;
+  for (const GgufTensor& tensor : file.tensors())
+    width = std::max(width, shown_width(printable(tensor.name)));
+  page.line("  {:<{}}  {:<8} {:>20} {:>13} {:>14}{}", "name", width, "format", "shape", "bytes",
+            "offset", file.paths().size() > 1 ? "  file" : "");
+  for (const GgufTensor& tensor : file.tensors()) {
+    const std::string name = printable(tensor.name);
+    page.line("  {}{:<{}}  {:<8} {:>20} {:>13} {:>14}{}", name, "", width - shown_width(name),
+              tensor.format->name, fmt::format("{}", fmt::join(tensor.shape, " x ")),
+              tensor.bytes.size(), file.offset_of(tensor),
+              file.paths().size() > 1 ? fmt::format("  {:>4}", tensor.file_index + 1) : "");
+  }
+}
+
+}  // namespace
+
+std::string describe(const GgufFile& file) {
+  const Totals totals(file);
+  TextPage page;
+  for (const auto& path : file.paths()) page.line("{}", printable(path.string(), 4096));
+  page.line("GGUF version {}, alignment {}", file.version(), file.alignment());
+
+  page.line("\nmetadata ({})", file.metadata().entries().size());
+  for (const auto& [key, value] : file.metadata().entries()) {
+    page.line("  {} ({}) = {}", printable(key), gguf::type_name(value), text_of_value(value));
+  }
+
+  page.line("\ntensors ({})", file.tensors().size());
+  add_tensor_table(page, file);
+
+  page.line("\ntotals");
+  for (const auto& [name, total] : totals.by_format) {
+    page.line("  {:<8} {:>5} tensors {:>15} parameters {:>15}", name, total.tensors,
+              total.parameters, human_bytes(total.bytes));
+  }
+  page.line("  {:<8} {:>5} tensors {:>15} parameters {:>15}, {:.2f} bits per weight", "all",
+            totals.all.tensors, totals.all.parameters, human_bytes(totals.all.bytes),
+            totals.all.bits_per_weight());
+  return page.take();
+}
+
+nlohmann::json describe_json(const GgufFile& file) {
+  using nlohmann::json;
+  const Totals totals(file);
+  json out = {{"version", file.version()}, {"alignment", file.alignment()}};
+  for (const char* list : {"files", "metadata", "tensors"}) out[list] = json::array();
+  for (const auto& path : file.paths()) out["files"].push_back(to_utf8(path.string()));
+  for (const auto& [key, value] : file.metadata().entries())
+    out["metadata"].push_back(json_of_entry(key, value));
+  for (const GgufTensor& tensor : file.tensors()) {
+    out["tensors"].push_back({{"name", tensor.name},
+                              {"shape", tensor.shape},
+                              {"format", tensor.format->name},
+                              {"bytes", tensor.bytes.size()},
+                              {"offset", file.offset_of(tensor)},
+                              {"file", tensor.file_index}});
+  }
+  out["totals"] = json_of_total(totals.all);
+  out["totals"]["bits_per_weight"] = totals.all.bits_per_weight();
+  auto& formats = out["totals"]["formats"] = json::object();
+  for (const auto& [name, total] : totals.by_format)
+    formats[std::string(name)] = json_of_total(total);
+  return out;
+}
+
+}  // namespace tessera

@@ -1,0 +1,74 @@
+// Q3_K, 110 bytes for 256 elements in 16 groups of 16.
+//
+//   32 bytes: third bits; 64 bytes: low two bits; 12 bytes: 6-bit scales; f16 d
+//   x = d * (scale - 32) * (q - 4)
+//
+// Low bits: as in Q2_K. Third bits: bit i / 32 of byte i % 32 belongs to element i.
+// Scales: byte j of 0..7 holds the low 4 bits of scale j (low half) and scale j + 8 (high half);
+// the high 2 bits of scale j are in byte 8 + j % 4, from bit j / 4 * 2 up.
+#include "formats/block_codec.h"
+#include "formats/codecs.h"
+#include "formats/super_block.h"
+
+namespace tessera {
+namespace {
+
+constexpr int kHighBits = 0, kLowBits = 32, kScales = 96, kD = 108;
+constexpr IntegerLevels kLevels{-4, 3};
+constexpr IntegerLevels kScaleRange{-32, 31};
+constexpr SuperBlockSearch kSearch{{-1.2f, 1.2f, 17}, 1, 3};
+
+int low_byte(int i) {
+  return kLowBits + i / 128 * 32 + i % 32;
+}
+int low_shift(int i) {
+  return i % 128 / 32 * 2;
+}
+
+int load_scale(const uint8_t* block, int g) {
+  const int low = (block[kScales + g % 8] >> (g < 8 ? 0 : 4)) & 15;
+  const int high = (block[kScales + 8 + g % 4] >> (g / 4 * 2)) & 3;
+  return (low | (high << 4)) - 32;
+}
+
+void store_scale(uint8_t* block, int g, int scale) {
+  const int stored = scale + 32;
+  block[kScales + g % 8] |= static_cast<uint8_t>((stored & 15) << (g < 8 ? 0 : 4));
+  block[kScales + 8 + g % 4] |= static_cast<uint8_t>((stored >> 4) << (g / 4 * 2));
+}
+
+void encode_block(const BlockInput<256>& in, uint8_t* block) {
+  const SymmetricScales<16> found = search_symmetric<16, 16>(kLevels, kScaleRange, in, kSearch);
+  store_f16(block + kD, found.d);
+  for (int g = 0; g < 16; ++g) {
+    store_scale(block, g, found.scale[g]);
+    const Coder coder(kLevels, found.group_scale(g), 0);
+    for (int i = 16 * g; i < 16 * g + 16; ++i) {
+      const uint8_t code = coder(in.x[i]);
+      block[low_byte(i)] |= static_cast<uint8_t>((code & 3) << low_shift(i));
+      block[kHighBits + i % 32] |= static_cast<uint8_t>((code >> 2) << (i / 32));
+    }
+  }
+}
+
+void decode_block(const uint8_t* block, float* x) {
+  const float d = load_f16(block + kD);
+  for (int i = 0; i < 256; ++i) {
+    const int low = (block[low_byte(i)] >> low_shift(i)) & 3;
+    const int high = (block[kHighBits + i % 32] >> (i / 32)) & 1;
+    const int q = low + 4 * high - 4;
+    x[i] = d * static_cast<float>(load_scale(block, i / 16)) * static_cast<float>(q);
+  }
+}
+
+}  // namespace
+
+void decode_q3_k(const std::byte* src, std::span<float> dst) {
+  decode_blocks<256, 110>(src, dst, decode_block);
+}
+
+void encode_q3_k(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
+  encode_blocks<256, 110>("Q3_K", 4 * 32 * kF16Max, src, dst, importance, encode_block);
+}
+
+}  // namespace tessera

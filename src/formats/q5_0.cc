@@ -1,0 +1,69 @@
+// Q5_0 and Q5_1: 32 elements of 5 bits with one f16 scale (and, in Q5_1, one f16 minimum).
+//
+//   Q5_0, 22 bytes: f16 d; 4 bytes of fifth bits; 16 bytes of low bits.         x = d * (q - 16)
+//   Q5_1, 24 bytes: f16 d; f16 m; 4 bytes of fifth bits; 16 bytes of low bits.  x = d * q + m
+//
+// Byte i of the low bits holds elements i (low half) and i + 16 (high half); bit i of the fifth
+// bits, a little-endian 32-bit number, belongs to element i.
+#include "formats/block_codec.h"
+#include "formats/codecs.h"
+#include "formats/scale_search.h"
+
+namespace tessera {
+namespace {
+
+constexpr IntegerLevels kSigned{-16, 15};
+constexpr IntegerLevels kUnsigned{0, 31};
+constexpr Candidates kCandidates5_0{-1.5f, 1.5f, 31};
+constexpr Candidates kCandidates5_1{-1, 1, 7};
+
+// `bits` points at the fifth bits; the low bits follow.
+int load_code(const uint8_t* bits, int i) {
+  const int low = i < 16 ? bits[4 + i] & 15 : bits[4 + i - 16] >> 4;
+  return low | (((bits[i / 8] >> (i % 8)) & 1) << 4);
+}
+
+void store_code(uint8_t* bits, int i, uint8_t code) {
+  bits[4 + i % 16] |= static_cast<uint8_t>((code & 15) << (i < 16 ? 0 : 4));
+  bits[i / 8] |= static_cast<uint8_t>((code >> 4) << (i % 8));
+}
+
+}  // namespace
+
+void decode_q5_0(const std::byte* src, std::span<float> dst) {
+  decode_blocks<32, 22>(src, dst, [](const uint8_t* block, float* x) {
+    const float d = load_f16(block);
+    for (int i = 0; i < 32; ++i) x[i] = d * static_cast<float>(load_code(block + 2, i) - 16);
+  });
+}
+
+void encode_q5_0(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
+  encode_blocks<32, 22>(
+      "Q5_0", 16 * kF16Max, src, dst, importance, [](const BlockInput<32>& in, uint8_t* block) {
+        const float d = search_scale_f16<32>(kSigned, in.x, in.weight, kCandidates5_0);
+        const Coder coder(kSigned, d, 0);
+        store_f16(block, d);
+        for (int i = 0; i < 32; ++i) store_code(block + 2, i, coder(in.x[i]));
+      });
+}
+
+void decode_q5_1(const std::byte* src, std::span<float> dst) {
+  decode_blocks<32, 24>(src, dst, [](const uint8_t* block, float* x) {
+    const float d = load_f16(block);
+    const float m = load_f16(block + 2);
+    for (int i = 0; i < 32; ++i) x[i] = d * static_cast<float>(load_code(block + 4, i)) + m;
+  });
+}
+
+void encode_q5_1(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
+  encode_blocks<32, 24>(
+      "Q5_1", kF16Max, src, dst, importance, [](const BlockInput<32>& in, uint8_t* block) {
+        const AffineF16 fit = search_affine_f16<32>(kUnsigned, in.x, in.weight, kCandidates5_1);
+        const Coder coder(kUnsigned, fit.scale, fit.offset);
+        store_f16(block, fit.scale);
+        store_f16(block + 2, fit.offset);
+        for (int i = 0; i < 32; ++i) store_code(block + 4, i, coder(in.x[i]));
+      });
+}
+
+}  // namespace tessera

@@ -1,0 +1,68 @@
+// Q6_K, 210 bytes for 256 elements in 16 groups of 16.
+//
+//   128 bytes: low 4 bits; 64 bytes: high 2 bits; 16 bytes: signed 8-bit scales; f16 d
+//   x = d * scale * (q - 32)
+//
+// Each half of 128 elements has 64 bytes of low bits, byte i holding elements i (low half) and
+// i + 64 (high half) of its half, and 32 bytes of high bits, byte i holding elements i, i + 32,
+// i + 64, i + 96 from the lowest bits up.
+#include "formats/block_codec.h"
+#include "formats/codecs.h"
+#include "formats/super_block.h"
+
+namespace tessera {
+namespace {
+
+constexpr int kLowBits = 0, kHighBits = 128, kScales = 192, kD = 208;
+constexpr IntegerLevels kLevels{-32, 31};
+constexpr IntegerLevels kScaleRange{-128, 127};
+constexpr SuperBlockSearch kSearch{{-1.5f, 1.5f, 13}, 2, 2};
+
+int low_byte(int i) {
+  return kLowBits + i / 128 * 64 + i % 64;
+}
+int low_shift(int i) {
+  return i % 128 / 64 * 4;
+}
+int high_byte(int i) {
+  return kHighBits + i / 128 * 32 + i % 32;
+}
+int high_shift(int i) {
+  return i % 128 / 32 * 2;
+}
+
+void encode_block(const BlockInput<256>& in, uint8_t* block) {
+  const SymmetricScales<16> found = search_symmetric<16, 16>(kLevels, kScaleRange, in, kSearch);
+  store_f16(block + kD, found.d);
+  for (int g = 0; g < 16; ++g) {
+    block[kScales + g] = static_cast<uint8_t>(found.scale[g]);
+    const Coder coder(kLevels, found.group_scale(g), 0);
+    for (int i = 16 * g; i < 16 * g + 16; ++i) {
+      const uint8_t code = coder(in.x[i]);
+      block[low_byte(i)] |= static_cast<uint8_t>((code & 15) << low_shift(i));
+      block[high_byte(i)] |= static_cast<uint8_t>((code >> 4) << high_shift(i));
+    }
+  }
+}
+
+void decode_block(const uint8_t* block, float* x) {
+  const float d = load_f16(block + kD);
+  for (int i = 0; i < 256; ++i) {
+    const int low = (block[low_byte(i)] >> low_shift(i)) & 15;
+    const int high = (block[high_byte(i)] >> high_shift(i)) & 3;
+    const auto scale = static_cast<int8_t>(block[kScales + i / 16]);
+    x[i] = d * static_cast<float>(scale) * static_cast<float>((low | (high << 4)) - 32);
+  }
+}
+
+}  // namespace
+
+void decode_q6_k(const std::byte* src, std::span<float> dst) {
+  decode_blocks<256, 210>(src, dst, decode_block);
+}
+
+void encode_q6_k(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
+  encode_blocks<256, 210>("Q6_K", 32 * 128 * kF16Max, src, dst, importance, encode_block);
+}
+
+}  // namespace tessera

@@ -1,0 +1,38 @@
+// Model families as rows of a table. There is one transformer; a family only says how it differs.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "backend/backend.h"
+
+namespace tessera {
+
+struct Architecture {
+  std::string_view name;  // general.architecture in GGUF
+  std::string_view note;  // for people
+
+  bool interleaved_rope = false;  // pairs (2i, 2i+1) rather than (i, i + d/2)
+  Activation activation = Activation::kSilu;
+  bool scale_embeddings = false;  // by sqrt(embedding length)
+  bool post_norms = false;        // a norm behind attention and behind the feed-forward, too
+  bool qk_norm = false;           // RMSNorm of each query and key head
+  bool qkv_bias = false;          // required; other families may ship one or not
+  bool fused_qkv = false;         // one tensor attn_qkv
+  bool fused_gate_up = false;     // ffn_up holds gate and up
+
+  // Sliding windows: with period n, layers n-1, 2n-1, ... attend to everything and the others to the
+  // window; 1 gives every layer the window.
+  int window_period = 1;
+  float local_rope_base = 0.0f;  // RoPE base of the windowed layers; 0: as the others, scaling included
+  // Up to this number of layers the attention scale is 1/sqrt(head_dim); the family's one larger
+  // model uses 1/sqrt(embedding / heads).
+  int head_dim_scale_layers = 1 << 30;
+};
+
+std::span<const Architecture> all_architectures();
+
+// Throws Error naming the known ones.
+const Architecture& find_architecture(std::string_view name);
+
+}  // namespace tessera

@@ -1,0 +1,47 @@
+#include "model/batch.h"
+
+#include <algorithm>
+
+namespace tessera {
+
+void Batch::add_tree(std::span<const Token> nodes, std::span<const int32_t> parents, int prefix,
+                     std::span<const int32_t> block_table) {
+  const auto slot_of = [&](int position) {
+    return block_table[position / kBlockTokens] * kBlockTokens + position % kBlockTokens;
+  };
+  std::vector<int32_t> path;  // node indices from the root to the current node
+  for (int node = 0; node < static_cast<int>(nodes.size()); ++node) {
+    path.clear();
+    for (int ancestor = node; ancestor >= 0; ancestor = parents[ancestor]) path.push_back(ancestor);
+    std::ranges::reverse(path);
+
+    // Node i lies where position prefix + i belongs: the ancestors that are in place are read
+    // through the block table, the others through a list of slots.
+    const int depth = static_cast<int>(path.size()) - 1;
+    int in_place = 0;
+    while (in_place <= depth && path[in_place] == in_place) ++in_place;
+
+    RowContext context{.block_table = block_table, .position = prefix + depth, .direct = prefix + in_place, .tail = {}};
+    if (in_place <= depth) {
+      auto& tail = tails_.emplace_back();
+      for (int i = in_place; i <= depth; ++i) tail.push_back(slot_of(prefix + path[i]));
+      context.tail = tail;
+    }
+    tokens.push_back(nodes[node]);
+    positions.push_back(prefix + depth);
+    slots.push_back(slot_of(prefix + node));
+    contexts.push_back(context);
+  }
+}
+
+void Batch::add_chain(std::span<const Token> chain, int prefix, std::span<const int32_t> block_table) {
+  for (int i = 0; i < static_cast<int>(chain.size()); ++i) {
+    const int position = prefix + i;
+    tokens.push_back(chain[i]);
+    positions.push_back(position);
+    slots.push_back(block_table[position / kBlockTokens] * kBlockTokens + position % kBlockTokens);
+    contexts.push_back({.block_table = block_table, .position = position, .direct = position + 1, .tail = {}});
+  }
+}
+
+}  // namespace tessera

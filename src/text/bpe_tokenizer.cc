@@ -1,0 +1,137 @@
+#include "text/bpe_tokenizer.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "files/printable.h"
+#include "text/byte_alphabet.h"
+#include "text/utf8.h"
+#include "text/vocabulary.h"
+
+namespace tessera {
+namespace {
+
+// Words repeat: each is merged once for each call of encode. Bounded, for text may be anything.
+constexpr size_t kMaxCachedWords = 1 << 16;
+constexpr size_t kMaxCachedWordBytes = 64;
+
+uint64_t pair_key(Token left, Token right) {
+  return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
+}
+
+PreTokenizerFamily read_family(const GgufMetadata& metadata) {
+  return find_pre_tokenizer_family(metadata.get_string("tokenizer.ggml.pre").value_or(""));
+}
+
+VocabularyDefaults defaults_of(const PreTokenizerFamily& family) {
+  VocabularyDefaults defaults;
+  defaults.adds_bos = family.adds_bos;
+  return defaults;
+}
+
+}  // namespace
+
+BpeTokenizer::BpeTokenizer(const GgufMetadata& metadata)
+    : BpeTokenizer(metadata, read_family(metadata)) {}
+
+BpeTokenizer::BpeTokenizer(const GgufMetadata& metadata, const PreTokenizerFamily& family)
+    : Tokenizer(Vocabulary(metadata, defaults_of(family)), false), pre_tokenizer_(family.steps) {
+  for (size_t byte = 0; byte < 256; ++byte) {
+    byte_tokens_[byte] = vocabulary().find(byte_to_alphabet(static_cast<unsigned char>(byte)));
+  }
+  read_merges(metadata);
+  if (family.ignore_merges) {
+    for (Token token = 0; vocabulary().contains(token); ++token) {
+      if (auto bytes = bytes_from_alphabet(vocabulary().text(token))) {
+        whole_words_.emplace(std::move(*bytes), token);
+      }
+    }
+  }
+}
+
+void BpeTokenizer::read_merges(const GgufMetadata& metadata) {
+  constexpr std::string_view kKey = "tokenizer.ggml.merges";
+  const auto merges = metadata.get_strings(kKey);
+  if (!merges) fail("key '{}' is missing: a tokenizer of model 'gpt2' needs it", kKey);
+  merges_.reserve(merges->size());
+  for (size_t i = 0; i < merges->size(); ++i) {
+    const std::string_view merge = (*merges)[i];
+    const size_t space =
+        merge.find(' ', 1);  // a pair may begin with a space, but not be nothing else
+    if (space == std::string_view::npos) {
+      fail("key '{}': merge {} is '{}', expected two tokens and a space between", kKey, i,
+           printable(merge));
+    }
+    const auto require = [&](std::string_view text) {
+      const Token token = vocabulary().find(text);
+      if (token == kNoToken) {
+        fail("key '{}': merge {}, '{}', needs the token '{}', which the vocabulary lacks", kKey, i,
+             printable(merge), printable(text));
+      }
+      return token;
+    };
+    const std::string_view left = merge.substr(0, space), right = merge.substr(space + 1);
+    const Token joined = require(std::string(left).append(right));
+    // The first of equal merges counts.
+    merges_.emplace(pair_key(require(left), require(right)),
+                    Merge<int32_t>{static_cast<int32_t>(i), joined});
+  }
+}
+
+void BpeTokenizer::encode_text(std::string_view text, bool /*after_special*/,
+                               std::vector<Token>& tokens) const {
+  std::string repaired;
+  if (!is_valid_utf8(text)) text = repaired = replace_invalid_bytes(text);
+
+  struct Range {
+    size_t begin, length;  // in `tokens`
+  };
+  std::unordered_map<std::string_view, Range> cache;
+  std::vector<Symbol> scratch;
+  for (const std::string_view word : pre_tokenizer_.split(text)) {
+    const bool cacheable = word.size() <= kMaxCachedWordBytes;
+    if (const auto known = cacheable ? cache.find(word) : cache.end(); known != cache.end()) {
+      const Range range = known->second;
+      for (size_t i = 0; i < range.length; ++i) tokens.push_back(tokens[range.begin + i]);
+      continue;
+    }
+    const size_t begin = tokens.size();
+    encode_word(word, scratch, tokens);
+    if (cacheable && cache.size() < kMaxCachedWords)
+      cache.emplace(word, Range{begin, tokens.size() - begin});
+  }
+}
+
+void BpeTokenizer::encode_word(std::string_view word, std::vector<Symbol>& scratch,
+                               std::vector<Token>& tokens) const {
+  if (!whole_words_.empty()) {
+    if (const auto found = whole_words_.find(std::string(word)); found != whole_words_.end()) {
+      tokens.push_back(found->second);
+      return;
+    }
+  }
+  scratch.clear();
+  for (size_t i = 0; i < word.size(); ++i) {
+    const auto index = static_cast<int32_t>(i);
+    const bool last = i + 1 == word.size();
+    scratch.push_back({byte_tokens_[static_cast<unsigned char>(word[i])], static_cast<uint32_t>(i),
+                       1, index - 1, last ? -1 : index + 1});
+  }
+  merge_symbols<int32_t>(scratch, [&](const Symbol& left, const Symbol& right) {
+    const auto found = merges_.find(pair_key(left.token, right.token));
+    return found == merges_.end() ? std::nullopt : std::optional(found->second);
+  });
+  for (const Symbol& symbol : scratch) {
+    // A byte that the vocabulary lacks (SmolLM2 lacks some that UTF-8 hardly uses) is dropped, as
+    // llama.cpp and Hugging Face's tokenizers do.
+    if (symbol.length > 0 && symbol.token != kNoToken) tokens.push_back(symbol.token);
+  }
+}
+
+std::string BpeTokenizer::normal_piece(Token token) const {
+  if (vocabulary().type(token) == TokenType::kByte) return "";  // byte-level BPE knows no such type
+  const std::string& text = vocabulary().text(token);
+  return bytes_from_alphabet(text).value_or(text);
+}
+
+}  // namespace tessera

@@ -1,0 +1,130 @@
+#include "text/tokenizer.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "files/printable.h"
+#include "text/bpe_tokenizer.h"
+#include "text/sentencepiece_tokenizer.h"
+#include "text/special_tokens.h"
+#include "text/unigram_tokenizer.h"
+#include "text/vocabulary.h"
+
+namespace tessera {
+namespace {
+
+// Normalization may triple a text, and positions in it are kept in 32 bits.
+constexpr size_t kMaxTextBytes = size_t{1} << 30;
+
+void check_token(const Vocabulary& vocabulary, Token token) {
+  if (!vocabulary.contains(token)) {
+    fail("token {} is outside the vocabulary of {} tokens", token, vocabulary.size());
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<const Tokenizer> Tokenizer::load(const GgufMetadata& metadata) {
+  const std::string model = metadata.require_string("tokenizer.ggml.model");
+  if (model == "gpt2") return std::make_unique<const BpeTokenizer>(metadata);
+  if (model == "llama") return std::make_unique<const SentencePieceTokenizer>(metadata);
+  if (model == "t5") return std::make_unique<const UnigramTokenizer>(metadata);
+  fail("key 'tokenizer.ggml.model': expected 'gpt2', 'llama' or 't5', found '{}'",
+       printable(model));
+}
+
+Tokenizer::Tokenizer(Vocabulary vocabulary, bool add_space_prefix)
+    : vocabulary_(std::make_unique<const Vocabulary>(std::move(vocabulary))),
+      special_tokens_(std::make_unique<const SpecialTokens>(*vocabulary_)),
+      add_space_prefix_(add_space_prefix) {}
+
+Tokenizer::~Tokenizer() = default;
+
+std::vector<Token> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
+  if (text.size() > kMaxTextBytes) {
+    fail("a text of {} bytes is too long to tokenize, at most {} expected", text.size(),
+         kMaxTextBytes);
+  }
+  std::vector<Token> tokens;
+  if (options.add_special && vocabulary_->adds_bos()) tokens.push_back(*vocabulary_->bos());
+  bool after_special = true;
+  for (const Fragment& fragment : special_tokens_->partition(text, options.parse_special)) {
+    if (fragment.token == kNoToken) {
+      encode_text(fragment.text, after_special, tokens);
+    } else {
+      tokens.push_back(fragment.token);
+    }
+    after_special = fragment.token != kNoToken;
+  }
+  if (options.add_special && vocabulary_->adds_eos()) tokens.push_back(*vocabulary_->eos());
+  return tokens;
+}
+
+std::string Tokenizer::piece(Token token, bool special) const {
+  check_token(*vocabulary_, token);
+  switch (vocabulary_->type(token)) {
+    case TokenType::kControl:
+    case TokenType::kUnknown:
+      return special ? vocabulary_->text(token) : "";
+    case TokenType::kUserDefined:
+      return vocabulary_->text(token);
+    case TokenType::kNormal:
+    case TokenType::kByte:
+      return normal_piece(token);
+    case TokenType::kUnused:
+    case TokenType::kUndefined:
+      break;
+  }
+  return "";
+}
+
+std::string Tokenizer::decode(std::span<const Token> tokens, bool special) const {
+  std::string text;
+  bool at_first_word = add_space_prefix_;
+  for (const Token token : tokens) {
+    const std::string next = piece(token, special);
+    if (is_control(token)) {
+      text += next;
+      continue;
+    }
+    text += at_first_word && next.starts_with(' ') ? std::string_view(next).substr(1) : next;
+    at_first_word = false;
+  }
+  return text;
+}
+
+size_t Tokenizer::vocabulary_size() const {
+  return vocabulary_->size();
+}
+
+bool Tokenizer::is_end_of_generation(Token token) const {
+  return vocabulary_->is_end_of_generation(token);
+}
+
+bool Tokenizer::is_control(Token token) const {
+  return vocabulary_->contains(token) && vocabulary_->type(token) == TokenType::kControl;
+}
+
+std::optional<Token> Tokenizer::bos() const {
+  return vocabulary_->bos();
+}
+
+std::optional<Token> Tokenizer::eos() const {
+  return vocabulary_->eos();
+}
+
+bool Tokenizer::adds_bos() const {
+  return vocabulary_->adds_bos();
+}
+
+const std::string& Tokenizer::token_text(Token token) const {
+  check_token(*vocabulary_, token);
+  return vocabulary_->text(token);
+}
+
+std::optional<Token> Tokenizer::find_token(std::string_view text) const {
+  const Token token = vocabulary_->find(text);
+  return token == kNoToken ? std::nullopt : std::optional(token);
+}
+
+}  // namespace tessera

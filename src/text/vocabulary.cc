@@ -1,0 +1,254 @@
+#include "text/vocabulary.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+
+namespace tessera {
+namespace {
+
+// Far beyond any real entry (runs of spaces, lines of dashes); bounds the work per place in a text.
+constexpr size_t kMaxTokenBytes = 16384;
+
+// Files do not say which tokens end a generation, beyond eos, eot and eom; like llama.cpp we know
+// them by name. <|fim_pad|>, <|repo_name|> and <|file_sep|> end a fill in the middle.
+constexpr auto kEndOfGenerationNames = std::to_array<std::string_view>({
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<|flush|>",
+    "<|calls|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "</s>",
+    "<|eom_id|>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "[EOS]",
+    "<|end_of_text|>",
+    "<end_of_utterance>",
+    "<eos>",
+    "<turn|>",
+    "<|tool_response>",
+    "[e~[",
+    "<|ifm|im_end|>",
+    "<\uFF5Cend\u2581of\u2581sentence\uFF5C>",
+    "<|fim_pad|>",
+    "<fim-pad>",
+    "<fim_pad>",
+    "<PAD>",
+    "[PAD]",
+    "<|fim_repo|>",
+    "<|repo_name|>",
+    "<fim-repo>",
+    "<REPO>",
+    "<reponame>",
+    "<|file_sep|>",
+});
+
+// Named like control tokens; llama.cpp takes them for such whatever type the file gives.
+constexpr auto kFillInMiddleNames = std::to_array<std::string_view>({
+    "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>",    "<\uFF5Cfim\u2581begin\uFF5C>",
+    "<PRE>",          "\u2581<PRE>",  "<|code_prefix|>", "<|prefix|>",
+    "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>",    "<\uFF5Cfim\u2581hole\uFF5C>",
+    "<SUF>",          "\u2581<SUF>",  "<|code_suffix|>", "<|suffix|>",
+    "<|fim_middle|>", "<fim-middle>", "<fim_middle>",    "<\uFF5Cfim\u2581end\uFF5C>",
+    "<MID>",          "\u2581<MID>",  "<|code_middle|>", "<|middle|>",
+});
+
+// The frame of gpt-oss's channels: parsers need to see it in the text.
+constexpr auto kShownNames = std::to_array<std::string_view>({
+    "<|channel|>",
+    "<|message|>",
+    "<|start|>",
+    "<|constrain|>",
+});
+
+bool holds_any(std::string_view text, std::initializer_list<std::string_view> parts) {
+  return std::any_of(parts.begin(), parts.end(), [&](std::string_view part) {
+    return text.find(part) != std::string_view::npos;
+  });
+}
+
+std::string lower_case(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+}  // namespace
+
+Vocabulary::Vocabulary(const GgufMetadata& metadata, const VocabularyDefaults& defaults) {
+  read_texts(metadata);
+  read_types(metadata);
+  read_scores(metadata);
+  read_roles(metadata, defaults);
+  find_end_of_generation(metadata);
+  find_stripping_tokens(metadata);
+}
+
+void Vocabulary::read_texts(const GgufMetadata& metadata) {
+  auto texts = metadata.get_strings("tokenizer.ggml.tokens");
+  if (!texts) fail("key 'tokenizer.ggml.tokens' is missing: the file holds no vocabulary");
+  if (texts->empty()) fail("key 'tokenizer.ggml.tokens': the vocabulary is empty");
+  if (texts->size() > static_cast<size_t>(std::numeric_limits<Token>::max())) {
+    fail("key 'tokenizer.ggml.tokens': {} tokens are too many", texts->size());
+  }
+  texts_ = std::move(*texts);
+  by_text_.reserve(texts_.size());
+  for (size_t i = 0; i < texts_.size(); ++i) {
+    if (texts_[i].empty()) texts_[i] = fmt::format("[EMPTY_{}]", i);  // as llama.cpp names them
+    const std::string& text = texts_[i];
+    if (text.size() > kMaxTokenBytes) {
+      fail("key 'tokenizer.ggml.tokens': token {} has {} bytes, at most {} expected", i,
+           text.size(), kMaxTokenBytes);
+    }
+    longest_text_ = std::max(longest_text_, text.size());
+    const auto [other, added] = by_text_.emplace(text, static_cast<Token>(i));
+    if (!added) {
+      fail("key 'tokenizer.ggml.tokens': tokens {} and {} have the same text", other->second, i);
+    }
+  }
+}
+
+void Vocabulary::read_types(const GgufMetadata& metadata) {
+  types_.assign(size(), TokenType::kNormal);
+  const auto types = metadata.get_ints("tokenizer.ggml.token_type");
+  if (!types) return;
+  if (types->size() != size()) {
+    fail("key 'tokenizer.ggml.token_type': {} types for {} tokens", types->size(), size());
+  }
+  for (size_t i = 0; i < size(); ++i) {
+    const int64_t type = (*types)[i];
+    types_[i] = type >= 1 && type <= 6 ? static_cast<TokenType>(type) : TokenType::kUndefined;
+  }
+  for (const std::string_view name : kShownNames) {
+    const Token token = find(name);
+    if (token != kNoToken) types_[static_cast<size_t>(token)] = TokenType::kUserDefined;
+  }
+}
+
+void Vocabulary::read_scores(const GgufMetadata& metadata) {
+  auto scores = metadata.get_floats("tokenizer.ggml.scores");
+  if (!scores) {
+    scores_.assign(size(), 0.0f);
+    return;
+  }
+  if (scores->size() != size()) {
+    fail("key 'tokenizer.ggml.scores': {} scores for {} tokens", scores->size(), size());
+  }
+  for (size_t i = 0; i < size(); ++i) {
+    if (std::isnan((*scores)[i])) fail("key 'tokenizer.ggml.scores': score {} is not a number", i);
+  }
+  scores_ = std::move(*scores);
+}
+
+std::optional<Token> Vocabulary::token_of_key(const GgufMetadata& metadata,
+                                              std::string_view key) const {
+  const std::optional<int64_t> id = metadata.get_int(key);
+  // Some converters write "none" as -1 or as the largest unsigned number.
+  if (!id || *id == -1 || *id == std::numeric_limits<uint32_t>::max()) return std::nullopt;
+  if (*id < 0 || static_cast<uint64_t>(*id) >= size()) {
+    fail("key '{}': token {} is outside the vocabulary of {} tokens", key, *id, size());
+  }
+  return static_cast<Token>(*id);
+}
+
+void Vocabulary::read_roles(const GgufMetadata& metadata, const VocabularyDefaults& defaults) {
+  const auto role = [&](std::string_view key, std::optional<Token> standard) {
+    if (metadata.contains(key)) return token_of_key(metadata, key);
+    return standard && contains(*standard) ? standard : std::nullopt;
+  };
+  bos_ = role("tokenizer.ggml.bos_token_id", defaults.bos);
+  eos_ = role("tokenizer.ggml.eos_token_id", defaults.eos);
+  unknown_ = role("tokenizer.ggml.unknown_token_id", defaults.unknown);
+
+  const auto adds = [&](std::string_view key, std::string_view id_key, bool standard,
+                        std::optional<Token> token) {
+    const std::optional<bool> asked = metadata.get_bool(key);
+    if (asked.value_or(false) && !token) {
+      fail("key '{}' is true, but there is no valid '{}'", key, id_key);
+    }
+    return asked.value_or(standard) && token.has_value();
+  };
+  adds_bos_ =
+      adds("tokenizer.ggml.add_bos_token", "tokenizer.ggml.bos_token_id", defaults.adds_bos, bos_);
+  adds_eos_ =
+      adds("tokenizer.ggml.add_eos_token", "tokenizer.ggml.eos_token_id", defaults.adds_eos, eos_);
+}
+
+void Vocabulary::find_end_of_generation(const GgufMetadata& metadata) {
+  for (const std::string_view name : kEndOfGenerationNames) {
+    const Token token = find(name);
+    if (token == kNoToken) continue;
+    // Gemma has a user-defined "</s>" for HTML, Qwen a normal one: text, and no end of it. Yet
+    // llama.cpp makes every token of these names a control token when it reads text.
+    if (type(token) == TokenType::kControl) end_of_generation_.insert(token);
+    control_by_name_.insert(token);
+  }
+  for (const std::string_view name : kFillInMiddleNames) {
+    const Token token = find(name);
+    if (token != kNoToken) control_by_name_.insert(token);
+  }
+  // gpt-oss and Solar end a message, not the generation, with <|end|>.
+  const bool gpt_oss = find("<|return|>") != kNoToken && find("<|call|>") != kNoToken;
+  const bool solar = find("<|calls|>") != kNoToken && find("<|flush|>") != kNoToken;
+  if (const Token end = find("<|end|>"); end != kNoToken && (gpt_oss || solar)) {
+    end_of_generation_.erase(end);
+    control_by_name_.erase(end);
+    types_[static_cast<size_t>(end)] = TokenType::kUserDefined;
+  }
+  if (eos_) end_of_generation_.insert(*eos_);
+  for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
+    if (const auto token = token_of_key(metadata, key)) end_of_generation_.insert(*token);
+  }
+}
+
+// Files do not carry the strip attributes of tokenizer.json; llama.cpp knows the models by name.
+void Vocabulary::find_stripping_tokens(const GgufMetadata& metadata) {
+  const std::string pre = metadata.get_string("tokenizer.ggml.pre").value_or("");
+  const std::string architecture = metadata.get_string("general.architecture").value_or("");
+  const std::string name = lower_case(metadata.get_string("general.name").value_or(""));
+  const auto strip_left = [&](std::string_view text) {
+    if (const Token token = find(text); token != kNoToken) strip_left_.insert(token);
+  };
+  if (holds_any(pre, {"jina-v2-de", "jina-v2-es", "jina-v2-code"}) ||
+      holds_any(architecture, {"nomic-bert-moe", "jina-bert-v3"})) {
+    strip_left("<mask>");
+  } else if (holds_any(name, {"phi-3", "phi3"})) {
+    for (const Token token : special_tokens()) strip_right_.insert(token);
+    if (const Token token = find("</s>"); token != kNoToken) strip_right_.insert(token);
+    for (const char* text : {"<unk>", "<s>", "<|endoftext|>"}) strip_right_.erase(find(text));
+  } else if (holds_any(name, {"modern-bert"})) {
+    strip_left("[MASK]");
+  }
+}
+
+Token Vocabulary::find(std::string_view text) const {
+  const auto found = by_text_.find(text);
+  return found == by_text_.end() ? kNoToken : found->second;
+}
+
+bool Vocabulary::needs_parse_special(Token token) const {
+  return type(token) != TokenType::kUserDefined || control_by_name_.contains(token);
+}
+
+std::vector<Token> Vocabulary::special_tokens() const {
+  std::vector<Token> tokens;
+  for (Token token = 0; contains(token); ++token) {
+    const TokenType kind = type(token);
+    if (kind == TokenType::kControl || kind == TokenType::kUnknown ||
+        kind == TokenType::kUserDefined || control_by_name_.contains(token)) {
+      tokens.push_back(token);
+    }
+  }
+  return tokens;
+}
+
+}  // namespace tessera

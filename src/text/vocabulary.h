@@ -1,0 +1,97 @@
+// The entries of tokenizer.ggml.tokens with their types and scores, and the roles some of them
+// play.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "base/token.h"
+#include "files/gguf.h"
+
+namespace tessera {
+
+inline constexpr Token kNoToken = -1;
+
+// tokenizer.ggml.token_type, as SentencePiece numbers them.
+enum class TokenType : uint8_t {
+  kUndefined = 0,
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,
+  kUserDefined = 4,
+  kUnused = 5,
+  kByte = 6,
+};
+
+// What holds where the metadata is silent; each tokenizer model has its own.
+struct VocabularyDefaults {
+  std::optional<Token> bos, eos, unknown;
+  bool adds_bos = false;
+  bool adds_eos = false;
+};
+
+class Vocabulary {
+ public:
+  // Throws Error if the arrays are missing or of different lengths, if an entry is twice there or
+  // absurdly long, or if an id of tokenizer.ggml.*_token_id lies outside the vocabulary.
+  Vocabulary(const GgufMetadata& metadata, const VocabularyDefaults& defaults);
+  Vocabulary(Vocabulary&&) noexcept = default;
+  Vocabulary(const Vocabulary&) = delete;
+
+  size_t size() const { return texts_.size(); }
+  bool contains(Token token) const {
+    return token >= 0 && static_cast<size_t>(token) < texts_.size();
+  }
+  // kNoToken if no entry reads so.
+  Token find(std::string_view text) const;
+  // Of the longest entry, in bytes.
+  size_t longest_text() const { return longest_text_; }
+
+  // These need contains(token).
+  const std::string& text(Token token) const { return texts_[static_cast<size_t>(token)]; }
+  TokenType type(Token token) const { return types_[static_cast<size_t>(token)]; }
+  float score(Token token) const { return scores_[static_cast<size_t>(token)]; }
+  bool is_end_of_generation(Token token) const { return end_of_generation_.contains(token); }
+  // In the text for its own sake (user-defined), or only when special tokens are parsed.
+  bool needs_parse_special(Token token) const;
+  // Takes the white space before / after it along ("<mask>", the tokens of Phi-3).
+  bool strips_left(Token token) const { return strip_left_.contains(token); }
+  bool strips_right(Token token) const { return strip_right_.contains(token); }
+  // Control, unknown and user-defined tokens: text is searched for them before it is tokenized.
+  std::vector<Token> special_tokens() const;
+
+  std::optional<Token> bos() const { return bos_; }
+  std::optional<Token> eos() const { return eos_; }
+  std::optional<Token> unknown() const { return unknown_; }
+  bool adds_bos() const { return adds_bos_; }  // implies bos()
+  bool adds_eos() const { return adds_eos_; }  // implies eos()
+
+ private:
+  void read_texts(const GgufMetadata& metadata);
+  void read_types(const GgufMetadata& metadata);
+  void read_scores(const GgufMetadata& metadata);
+  void read_roles(const GgufMetadata& metadata, const VocabularyDefaults& defaults);
+  void find_end_of_generation(const GgufMetadata& metadata);
+  void find_stripping_tokens(const GgufMetadata& metadata);
+  std::optional<Token> token_of_key(const GgufMetadata& metadata, std::string_view key) const;
+
+  std::vector<std::string> texts_;
+  std::vector<TokenType> types_;
+  std::vector<float> scores_;
+  std::unordered_map<std::string_view, Token> by_text_;  // views into texts_
+  size_t longest_text_ = 0;
+
+  std::optional<Token> bos_, eos_, unknown_;
+  bool adds_bos_ = false;
+  bool adds_eos_ = false;
+  std::unordered_set<Token> end_of_generation_;
+  std::unordered_set<Token> control_by_name_;  // not typed control, yet named like one
+  std::unordered_set<Token> strip_left_, strip_right_;
+};
+
+}  // namespace tessera

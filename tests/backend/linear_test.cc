@@ -1,0 +1,354 @@
+// Linear against a double-precision oracle over the values that formats/ decodes, and against
+// itself: an output may not depend on the other rows of a call, on the threads or on the tile that
+// computed it.
+#include "backend/cpu/linear.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "backend/cpu/target.h"
+#include "base/error.h"
+#include "base/half.h"
+
+namespace tessera::cpu {
+namespace {
+
+using Part = Backend::WeightPart;
+
+const Format* const kFormats[] = {&kF32,  &kF16,    &kBF16,   &kQ4_0, &kQ4_1, &kQ5_0,
+                                  &kQ5_1, &kQ8_0,   &kQ2_K,   &kQ3_K, &kQ4_K, &kQ5_K,
+                                  &kQ6_K, &kIQ4_NL, &kIQ4_XS, &kMXFP4};
+
+bool is_float(const Format& format) {
+  return format.block_elements == 1;
+}
+
+// Where a block's f16 scales and mins lie.
+std::vector<size_t> f16_fields(const Format& format) {
+  const std::string name(format.name);
+  if (name == "Q4_1" || name == "Q5_1" || name == "Q4_K" || name == "Q5_K") return {0, 2};
+  if (name == "Q2_K") return {80, 82};
+  if (name == "Q3_K") return {108};
+  if (name == "Q6_K") return {208};
+  return name == "MXFP4" ? std::vector<size_t>{} : std::vector<size_t>{0};
+}
+
+void store_f16(float value, std::byte* to) {
+  const uint16_t bits = f32_to_f16(value);
+  std::memcpy(to, &bits, sizeof(bits));
+}
+
+// Every bit of every code and sub-scale at random; only the floats are kept in a sane range.
+std::vector<std::byte> random_weights(const Format& format, int rows, int columns,
+                                      std::mt19937& rng) {
+  const size_t row_bytes = format.row_bytes(static_cast<uint64_t>(columns));
+  std::vector<std::byte> bytes(row_bytes * static_cast<size_t>(rows));
+  std::uniform_real_distribution<float> uniform(-1.0f, 1.0f);
+  for (std::byte& b : bytes) b = static_cast<std::byte>(rng());
+  for (size_t at = 0; at < bytes.size(); at += format.block_bytes) {
+    if (&format == &kF32) {
+      const float value = uniform(rng);
+      std::memcpy(&bytes[at], &value, sizeof(value));
+    } else if (&format == &kBF16) {
+      const uint16_t bits = f32_to_bf16(uniform(rng));
+      std::memcpy(&bytes[at], &bits, sizeof(bits));
+    } else {
+      for (size_t field : f16_fields(format)) store_f16(uniform(rng), &bytes[at + field]);
+      if (&format == &kMXFP4) bytes[at] = static_cast<std::byte>(120 + rng() % 16);
+    }
+  }
+  return bytes;
+}
+
+std::vector<float> random_activations(int rows, int columns, std::mt19937& rng) {
+  std::normal_distribution<float> normal;
+  std::vector<float> x(static_cast<size_t>(rows) * columns);
+  for (float& value : x) value = normal(rng) * std::exp2(static_cast<float>(rng() % 9) - 4.0f);
+  return x;
+}
+
+// Activations as quantized weights meet them: int8 codes times a scale, in blocks of 32
+// (backend.h).
+std::vector<double> quantized(const std::vector<float>& x) {
+  std::vector<double> result(x.size());
+  for (size_t block = 0; block < x.size(); block += 32) {
+    float max = 0;
+    for (size_t i = block; i < block + 32; ++i) max = std::max(max, std::fabs(x[i]));
+    for (size_t i = block; i < block + 32 && max > 0; ++i) {
+      result[i] = std::nearbyint(x[i] * (127.0f / max)) * static_cast<double>(max / 127.0f);
+    }
+  }
+  return result;
+}
+
+struct Weights {
+  std::vector<std::vector<std::byte>> bytes;
+  std::vector<Part> parts;
+  std::vector<float> values;  // decoded, [rows][columns]
+  int rows = 0, columns = 0;
+  bool quantized = false;
+};
+
+Weights make_weights(const std::vector<std::pair<const Format*, int>>& formats_and_rows,
+                     int columns, std::mt19937& rng) {
+  Weights w;
+  w.columns = columns;
+  for (const auto& [format, rows] : formats_and_rows) {
+    w.bytes.push_back(random_weights(*format, rows, columns, rng));
+    std::vector<float> values(static_cast<size_t>(rows) * columns);
+    format->decode(w.bytes.back().data(), values);
+    w.values.insert(w.values.end(), values.begin(), values.end());
+    w.rows += rows;
+    w.quantized |= !is_float(*format);
+  }
+  for (size_t i = 0; i < w.bytes.size(); ++i) {
+    w.parts.push_back({formats_and_rows[i].first, w.bytes[i], formats_and_rows[i].second});
+  }
+  return w;
+}
+
+std::vector<float> run_linear(ThreadPool& pool, const Matrix& matrix, std::vector<float> x,
+                              int rows, std::span<const float> bias = {}) {
+  LinearScratch scratch;
+  std::vector<float> out(static_cast<size_t>(rows) * matrix.rows,
+                         std::numeric_limits<float>::quiet_NaN());
+  linear(pool, scratch, matrix, {x.data(), rows, matrix.columns, matrix.columns}, bias,
+         {out.data(), rows, matrix.rows, matrix.rows});
+  return out;
+}
+
+std::vector<float> rows_of(const std::vector<float>& x, int first, int count, int columns) {
+  return {x.begin() + static_cast<ptrdiff_t>(first) * columns,
+          x.begin() + static_cast<ptrdiff_t>(first + count) * columns};
+}
+
+// Equality of bits, with a message of one line.
+void expect_same(const std::vector<float>& a, const std::vector<float>& b,
+                 const std::string& what) {
+  ASSERT_EQ(a.size(), b.size()) << what;
+  for (size_t i = 0; i < a.size(); ++i) {
+    ASSERT_EQ(std::bit_cast<uint32_t>(a[i]), std::bit_cast<uint32_t>(b[i]))
+        << what << ": element " << i << ", " << a[i] << " and " << b[i];
+  }
+}
+
+// y must be W x for the activations that the kernel sees (only f32 rounding between), and W x for
+// those it was given, within what rounding them to int8 can change.
+void expect_product(const Weights& w, const std::vector<float>& x, int rows,
+                    const std::vector<float>& y, const std::string& what) {
+  const std::vector<double> seen =
+      w.quantized ? quantized(x) : std::vector<double>(x.begin(), x.end());
+  for (int r = 0; r < rows; ++r) {
+    for (int o = 0; o < w.rows; ++o) {
+      double exact = 0, ideal = 0, magnitude = 0, rounding = 0;
+      for (int c = 0; c < w.columns; ++c) {
+        const double weight = w.values[static_cast<size_t>(o) * w.columns + c];
+        const size_t i = static_cast<size_t>(r) * w.columns + c;
+        exact += weight * seen[i];
+        ideal += weight * x[i];
+        magnitude += std::fabs(weight * seen[i]);
+        rounding += std::fabs(weight * (seen[i] - x[i]));
+      }
+      const double result = y[static_cast<size_t>(r) * w.rows + o];
+      ASSERT_NEAR(result, exact, 1e-5 * magnitude + 1e-30)
+          << what << ": row " << r << ", output " << o;
+      ASSERT_NEAR(result, ideal, rounding + 1e-5 * magnitude + 1e-30)
+          << what << ": row " << r << ", output " << o;
+    }
+  }
+}
+
+class LinearTest : public ::testing::TestWithParam<const Format*> {};
+
+TEST_P(LinearTest, IsTheProductOnEveryTarget) {
+  const Format& format = *GetParam();
+  std::mt19937 rng(1);
+  ThreadPool pool(2);
+  struct Shape {
+    int outputs, columns, rows;
+  };
+  std::vector<Shape> shapes = {
+      {1, 256, 1}, {16, 256, 2}, {50, 512, 3}, {33, 1024, 9}, {17, 768, 37}};
+  if (format.block_elements <= 32) {
+    shapes.insert(shapes.end(), {{5, 32, 1}, {40, 96, 5}, {19, 576, 50}});
+  }
+  if (is_float(format)) shapes.insert(shapes.end(), {{20, 1, 3}, {35, 37, 13}, {64, 129, 4}});
+  for (const Shape& shape : shapes) {
+    const Weights w = make_weights({{&format, shape.outputs}}, shape.columns, rng);
+    const std::vector<float> x = random_activations(shape.rows, shape.columns, rng);
+    const auto matrix = load_matrix(pool, w.parts, shape.columns);
+    ASSERT_EQ(matrix->rows, shape.outputs);
+    ASSERT_EQ(matrix->columns, shape.columns);
+    for (const char* target : available_targets()) {
+      cap_target(target);
+      const std::string what = fmt::format("{} {}x{}, {} rows, {}", format.name, shape.outputs,
+                                           shape.columns, shape.rows, target);
+      expect_product(w, x, shape.rows, run_linear(pool, *matrix, x, shape.rows), what);
+      cap_target("");
+    }
+  }
+}
+
+TEST_P(LinearTest, ARowIsTheSameAloneAndInAnyBatchOnEveryTarget) {
+  const Format& format = *GetParam();
+  std::mt19937 rng(2);
+  ThreadPool pool(2);
+  constexpr int kRows = 70, kColumns = 768, kOutputs = 72;
+  const Weights w = make_weights({{&format, kOutputs}}, kColumns, rng);
+  const std::vector<float> x = random_activations(kRows, kColumns, rng);
+  const auto matrix = load_matrix(pool, w.parts, kColumns);
+  for (const char* target : available_targets()) {
+    cap_target(target);
+    std::vector<float> alone;
+    for (int r = 0; r < kRows; ++r) {
+      const std::vector<float> y = run_linear(pool, *matrix, rows_of(x, r, 1, kColumns), 1);
+      alone.insert(alone.end(), y.begin(), y.end());
+    }
+    for (int count : {2, 3, 4, 5, 6, 7, 8, 9, 11, 15, 16, 23, 40, 64, 69, 70}) {
+      const int first = (kRows - count) / 2;
+      expect_same(run_linear(pool, *matrix, rows_of(x, first, count, kColumns), count),
+                  rows_of(alone, first, count, kOutputs),
+                  fmt::format("{} rows, {}", count, target));
+    }
+    cap_target("");
+  }
+}
+
+TEST_P(LinearTest, IsTheSameWithAnyNumberOfThreads) {
+  const Format& format = *GetParam();
+  std::mt19937 rng(3);
+  constexpr int kColumns = 512, kOutputs = 333;
+  const Weights w = make_weights({{&format, kOutputs}}, kColumns, rng);
+  for (int rows : {1, 6, 70}) {
+    const std::vector<float> x = random_activations(rows, kColumns, rng);
+    std::vector<float> first;
+    for (int threads = 1; threads <= 4; ++threads) {
+      ThreadPool pool(threads);
+      const auto matrix = load_matrix(pool, w.parts, kColumns);
+      const std::vector<float> y = run_linear(pool, *matrix, x, rows);
+      if (threads == 1) first = y;
+      expect_same(y, first, fmt::format("{} rows, {} threads", rows, threads));
+    }
+  }
+}
+
+TEST_P(LinearTest, TakesTheMemoryOfTheFile) {
+  const Format& format = *GetParam();
+  std::mt19937 rng(4);
+  ThreadPool pool(2);
+  const Weights w = make_weights({{&format, 64}}, 2048, rng);
+  EXPECT_LE(static_cast<double>(load_matrix(pool, w.parts, 2048)->bytes),
+            1.05 * static_cast<double>(w.bytes[0].size()));
+}
+
+// Weights of a file are untrusted: any bits must give some result and no undefined behaviour.
+TEST_P(LinearTest, TakesAnyBits) {
+  const Format& format = *GetParam();
+  std::mt19937 rng(5);
+  ThreadPool pool(1);
+  std::vector<std::byte> bytes(format.row_bytes(256) * 20);
+  for (std::byte& b : bytes) b = static_cast<std::byte>(rng());
+  const Part part = {&format, bytes, 20};
+  const auto matrix = load_matrix(pool, {&part, 1}, 256);
+  for (const char* target : available_targets()) {
+    cap_target(target);
+    run_linear(pool, *matrix, random_activations(3, 256, rng), 3);
+    cap_target("");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, LinearTest, ::testing::ValuesIn(kFormats),
+                         [](const auto& test) { return std::string(test.param->name); });
+
+TEST(Linear, StacksPartsOfDifferentFormatsAndAddsTheBias) {
+  std::mt19937 rng(6);
+  ThreadPool pool(3);
+  const Weights w =
+      make_weights({{&kQ4_K, 37}, {&kF16, 5}, {&kQ6_K, 64}, {&kQ4_1, 3}, {&kQ4_K, 18}}, 512, rng);
+  for (int rows : {1, 4, 21}) {
+    const std::vector<float> x = random_activations(rows, 512, rng);
+    const auto matrix = load_matrix(pool, w.parts, 512);
+    ASSERT_EQ(matrix->rows, 127);
+    const std::vector<float> bias = random_activations(1, 127, rng);
+    const std::vector<float> y = run_linear(pool, *matrix, x, rows);
+    std::vector<float> expected = y;
+    for (size_t i = 0; i < expected.size(); ++i) expected[i] += bias[i % 127];
+    expect_same(run_linear(pool, *matrix, x, rows, bias), expected, "bias");
+
+    int first = 0;
+    for (const Part& part : w.parts) {  // the same as each part alone
+      const auto alone = load_matrix(pool, {&part, 1}, 512);
+      const std::vector<float> piece = run_linear(pool, *alone, x, rows);
+      for (int r = 0; r < rows; ++r) {
+        const auto from = y.begin() + r * 127 + first;
+        expect_same({from, from + part.rows}, rows_of(piece, r, 1, part.rows), "part");
+      }
+      first += part.rows;
+    }
+  }
+}
+
+TEST(Linear, KeepsToTheColumnsOfItsArguments) {  // rows may be slices of wider ones
+  std::mt19937 rng(7);
+  ThreadPool pool(2);
+  const Weights w = make_weights({{&kQ8_0, 21}}, 64, rng);
+  const auto matrix = load_matrix(pool, w.parts, 64);
+  const std::vector<float> x = random_activations(3, 64, rng);
+  std::vector<float> wide_x(3 * 100, 1e30f), wide_out(3 * 50, -7.0f);
+  for (int r = 0; r < 3; ++r) std::copy_n(x.begin() + r * 64, 64, wide_x.begin() + r * 100 + 20);
+  LinearScratch scratch;
+  linear(pool, scratch, *matrix, Tensor{wide_x.data(), 3, 100, 100}.slice(20, 64), {},
+         Tensor{wide_out.data(), 3, 50, 50}.slice(10, 21));
+  const std::vector<float> y = run_linear(pool, *matrix, x, 3);
+  for (int r = 0; r < 3; ++r) {
+    for (int i = 0; i < 50; ++i) {
+      const bool inside = i >= 10 && i < 31;
+      EXPECT_EQ(wide_out[r * 50 + i], inside ? y[r * 21 + i - 10] : -7.0f);
+    }
+  }
+}
+
+TEST(Linear, TakesZerosTinyValuesAndNaN) {
+  std::mt19937 rng(8);
+  ThreadPool pool(1);
+  const Weights w = make_weights({{&kQ4_0, 16}}, 64, rng);
+  const auto matrix = load_matrix(pool, w.parts, 64);
+  std::vector<float> x = random_activations(4, 64, rng);
+  std::fill_n(x.begin(), 64, 0.0f);
+  std::fill_n(x.begin() + 64, 64, std::numeric_limits<float>::denorm_min());
+  x[2 * 64 + 5] = std::numeric_limits<float>::quiet_NaN();
+  x[3 * 64 + 5] = std::numeric_limits<float>::infinity();
+  for (const char* target : available_targets()) {
+    cap_target(target);
+    const std::vector<float> y = run_linear(pool, *matrix, x, 4);
+    EXPECT_THAT(rows_of(y, 0, 2, 16), ::testing::Each(0.0f)) << target;
+    EXPECT_THAT(rows_of(y, 2, 2, 16), ::testing::Each(::testing::IsNan())) << target;
+    cap_target("");
+  }
+  EXPECT_TRUE(run_linear(pool, *matrix, {}, 0).empty());
+}
+
+TEST(Linear, RefusesBytesThatAreNotTheMatrix) {
+  std::mt19937 rng(9);
+  ThreadPool pool(1);
+  const std::vector<std::byte> bytes(1000);
+  const Part part = {&kQ4_0, bytes, 16};
+  EXPECT_THROW(load_matrix(pool, {&part, 1}, 64), Error);  // 576 bytes are expected
+  EXPECT_THROW(load_matrix(pool, {&part, 1}, 63), Error);  // no whole number of blocks
+  EXPECT_THROW(load_matrix(pool, {&part, 1}, -32), Error);
+  for (const Format& format : all_formats()) {
+    if (format.supported()) continue;
+    const Part unknown = {&format, bytes, 1};
+    EXPECT_THROW(load_matrix(pool, {&unknown, 1}, 256), Error) << format.name;
+  }
+}
+
+}  // namespace
+}  // namespace tessera::cpu

@@ -1,0 +1,80 @@
+#include "backend/cpu/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <numeric>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "backend/cpu/target.h"
+#include "base/error.h"
+
+namespace tessera::cpu {
+namespace {
+
+class ThreadPoolTest : public ::testing::TestWithParam<int> {};
+
+TEST_P(ThreadPoolTest, CallsEachIndexOnceOnAValidThread) {
+  ThreadPool pool(GetParam());
+  ASSERT_EQ(pool.threads(), GetParam());
+  for (int count : {0, 1, 2, 7, 1000}) {
+    std::vector<int> calls(count, 0);  // plain ints: the pool itself must order the accesses
+    pool.parallel_for(count, [&](int index, int thread) {
+      ASSERT_GE(thread, 0);
+      ASSERT_LT(thread, GetParam());
+      ++calls[index];
+    });
+    EXPECT_EQ(calls, std::vector<int>(count, 1)) << count;
+  }
+}
+
+TEST_P(ThreadPoolTest, MakesOneCallsWritesVisibleToTheNext) {
+  ThreadPool pool(GetParam());
+  std::vector<int> values(64, 0);
+  for (int round = 0; round < 300; ++round) {
+    pool.parallel_for(64, [&](int i, int) { values[i] += 1; });
+    pool.parallel_for(64, [&](int i, int) { values[63 - i] += 1; });
+    if (round % 100 == 0)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));  // workers fall asleep
+  }
+  EXPECT_EQ(std::accumulate(values.begin(), values.end(), 0), 64 * 600);
+}
+
+TEST_P(ThreadPoolTest, RethrowsAnExceptionAndStaysUsable) {
+  ThreadPool pool(GetParam());
+  for (int round = 0; round < 20; ++round) {
+    EXPECT_THROW(pool.parallel_for(100,
+                                   [&](int i, int) {
+                                     if (i % 10 == 3) throw std::runtime_error("body failed");
+                                   }),
+                 std::runtime_error);
+    std::atomic<int> sum{0};
+    pool.parallel_for(10, [&](int i, int) { sum += i; });
+    EXPECT_EQ(sum, 45);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Threads, ThreadPoolTest, ::testing::Values(1, 2, 3, 16));
+
+TEST(ThreadPool, ZeroMeansTheCoresOfThisProcess) {
+  ThreadPool pool(0);
+  EXPECT_GE(pool.threads(), 1);
+}
+
+TEST(Target, IsOneThatTheMachineHasAndCanBeCapped) {
+  const std::vector<const char*> targets = available_targets();
+  ASSERT_FALSE(targets.empty());
+  for (const char* name : targets) {
+    cap_target(name);
+    EXPECT_STREQ(target_name(), name);
+  }
+  cap_target("");
+  EXPECT_STREQ(target_name(), targets.front());
+  EXPECT_THROW(cap_target("MMX"), Error);
+}
+
+}  // namespace
+}  // namespace tessera::cpu

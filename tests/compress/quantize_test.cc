@@ -1,0 +1,214 @@
+#include "compress/quantize.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "base/error.h"
+#include "compress/recipes.h"
+#include "compress/toy_model.h"
+#include "support/temp_folder.h"
+
+namespace tessera {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+template <typename Action>
+std::string error_of(Action action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "(no error)";
+}
+
+std::vector<float> decoded(const GgufTensor& tensor) {
+  std::vector<float> values(tensor.elements());
+  tensor.format->decode(tensor.bytes.data(), values);
+  return values;
+}
+
+class Quantize : public testing::Test {
+ protected:
+  void SetUp() override {
+    shape_.layers = 2;
+    test::ToyModel(shape_, kF16).write(source_);
+  }
+  QuantizeSummary run(const std::string& format, const std::filesystem::path& out,
+                      int threads = 2) {
+    QuantizeOptions options;
+    options.format = format;
+    options.threads = threads;
+    return quantize_file(source_, options, out);
+  }
+
+  test::TempFolder folder_;
+  test::ToyShape shape_;
+  std::filesystem::path source_ = folder_ / "source.gguf", out_ = folder_ / "out.gguf";
+};
+
+TEST_F(Quantize, EveryRecipeWritesWhatItPlannedAndDecodesNearTheSource) {
+  const GgufFile source = GgufFile::open(source_);
+  for (const Recipe& recipe : all_recipes()) {
+    const QuantizeSummary summary = run(std::string(recipe.name), out_);
+    const GgufFile result = GgufFile::open(out_);
+    EXPECT_EQ(result.metadata().require_int("general.file_type"), recipe.file_type);
+    EXPECT_EQ(result.metadata().require_int("general.quantization_version"), 2);
+    EXPECT_EQ(result.metadata().require_int("llama.block_count"), 2);
+    ASSERT_EQ(result.tensors().size(), source.tensors().size());
+    ASSERT_EQ(summary.tensors.size(), source.tensors().size());
+    for (size_t t = 0; t < summary.tensors.size(); ++t) {
+      const GgufTensor &before = source.tensors()[t], &after = result.tensors()[t];
+      const QuantizedTensor& said = summary.tensors[t];
+      EXPECT_EQ(after.name, before.name);
+      EXPECT_EQ(after.shape, before.shape);
+      EXPECT_EQ(after.format->name, said.to->name);
+      EXPECT_EQ(after.bytes.size(), said.bytes_after);
+
+      const std::vector<float> x = decoded(before), y = decoded(after);
+      double error = 0, norm = 0;
+      for (size_t i = 0; i < x.size(); ++i) {
+        error += std::pow(static_cast<double>(y[i]) - static_cast<double>(x[i]), 2);
+        norm += std::pow(static_cast<double>(x[i]), 2);
+      }
+      EXPECT_NEAR(said.relative_error, std::sqrt(error / norm), 1e-9)
+          << recipe.name << " " << said.name;
+      EXPECT_LT(said.relative_error, 0.5) << recipe.name << " " << said.name;
+    }
+  }
+}
+
+TEST_F(Quantize, WiderFormatsLoseLess) {
+  double last = 1;
+  for (const char* format : {"Q2_K", "Q3_K_S", "Q4_K_S", "Q5_K_S", "Q6_K", "Q8_0"}) {
+    double error = 0;
+    for (const auto& tensor : run(format, out_).tensors) {
+      if (tensor.name == "blk.1.ffn_up.weight") error = tensor.relative_error;
+    }
+    EXPECT_GT(error, 0) << format;
+    EXPECT_LT(error, last) << format;
+    last = error;
+  }
+}
+
+TEST_F(Quantize, ToF32AndBackToF16ChangesNoBit) {
+  run("F32", folder_ / "f32.gguf");
+  const GgufFile wide = GgufFile::open(folder_ / "f32.gguf");
+  for (const auto& tensor : wide.tensors()) EXPECT_EQ(tensor.format->name, "F32");
+  QuantizeOptions options;
+  options.format = "F16";
+  quantize_file(folder_ / "f32.gguf", options, out_);
+  const GgufFile before = GgufFile::open(source_), after = GgufFile::open(out_);
+  for (size_t t = 0; t < before.tensors().size(); ++t) {
+    const auto &x = before.tensors()[t].bytes, &y = after.tensors()[t].bytes;
+    EXPECT_TRUE(std::equal(x.begin(), x.end(), y.begin(), y.end())) << before.tensors()[t].name;
+  }
+}
+
+TEST_F(Quantize, FileIsTheSameForAnyNumberOfThreads) {
+  const QuantizeSummary one = run("Q4_K_M", folder_ / "one.gguf", 1);
+  const QuantizeSummary seven = run("Q4_K_M", folder_ / "seven.gguf", 7);
+  EXPECT_EQ(test::read_bytes(folder_ / "one.gguf"), test::read_bytes(folder_ / "seven.gguf"));
+  for (size_t i = 0; i < one.tensors.size(); ++i) {
+    EXPECT_EQ(one.tensors[i].relative_error, seven.tensors[i].relative_error);
+  }
+}
+
+TEST_F(Quantize, SplitSourceGivesTheSameFileAsAWholeOne) {
+  test::ToyModel(shape_, kF16).write_split(folder_ / "split", 5);
+  QuantizeOptions options;
+  options.format = "Q5_1";
+  quantize_file(folder_ / "split-00002-of-00005.gguf", options, folder_ / "a.gguf");
+  quantize_file(source_, options, folder_ / "b.gguf");
+  EXPECT_EQ(test::read_bytes(folder_ / "a.gguf"), test::read_bytes(folder_ / "b.gguf"));
+}
+
+TEST_F(Quantize, SummaryAddsUp) {
+  const QuantizeSummary summary = run("Q8_0", out_);
+  uint64_t before = 0, after = 0, elements = 0;
+  for (const auto& tensor : summary.tensors) {
+    before += tensor.bytes_before;
+    after += tensor.bytes_after;
+    elements += tensor.elements;
+  }
+  EXPECT_EQ(summary.bytes_before, before);
+  EXPECT_EQ(summary.bytes_after, after);
+  EXPECT_DOUBLE_EQ(summary.bits_per_weight_after,
+                   8.0 * static_cast<double>(after) / static_cast<double>(elements));
+  EXPECT_THAT(describe(summary), AllOf(HasSubstr("F16 -> Q8_0"), HasSubstr("bits per weight")));
+}
+
+TEST_F(Quantize, ProgressEndsWithAllBytes) {
+  QuantizeOptions options;
+  options.format = "Q8_0";
+  uint64_t last = 0, total = 0;
+  options.progress = [&](uint64_t done, uint64_t all) {
+    EXPECT_GE(done, last);
+    last = done;
+    total = all;
+  };
+  quantize_file(source_, options, out_);
+  EXPECT_EQ(last, total);
+  EXPECT_GT(total, 0U);
+}
+
+TEST_F(Quantize, RefusesToOverwriteItsSource) {
+  const std::string bytes = test::read_bytes(source_);
+  EXPECT_THAT(error_of([&] { run("Q8_0", source_); }), HasSubstr("is the source itself"));
+  std::filesystem::create_symlink(source_, folder_ / "link.gguf");
+  EXPECT_THAT(error_of([&] { run("Q8_0", folder_ / "link.gguf"); }),
+              HasSubstr("is the source itself"));
+  EXPECT_EQ(test::read_bytes(source_), bytes);
+}
+
+TEST_F(Quantize, UnknownFormatListsTheKnownOnes) {
+  EXPECT_THAT(error_of([&] { run("Q7_X", out_); }), AllOf(HasSubstr("Q7_X"), HasSubstr("Q4_K_M")));
+  EXPECT_FALSE(std::filesystem::exists(out_));
+}
+
+TEST_F(Quantize, SourceThatCannotBeDecodedIsNamed) {
+  const Format* unsupported = find_format("IQ1_S");
+  if (unsupported == nullptr || unsupported->supported())
+    GTEST_SKIP() << "IQ1_S can be decoded by now";
+  GgufWriter writer{GgufMetadata{}};
+  writer.declare("blk.0.attn_q.weight", *unsupported, {256, 1});
+  writer.write(source_, [&](size_t) { return std::vector<std::byte>(unsupported->block_bytes); });
+  EXPECT_THAT(error_of([&] { run("Q8_0", out_); }),
+              AllOf(HasSubstr("blk.0.attn_q.weight"), HasSubstr("IQ1_S")));
+  EXPECT_FALSE(std::filesystem::exists(out_));
+}
+
+TEST_F(Quantize, NanInTheSourceIsNamedAndLeavesNoFile) {
+  GgufWriter writer{GgufMetadata{}};
+  writer.declare("blk.0.attn_q.weight", kF32, {32, 3});
+  writer.write(source_, [&](size_t) {
+    std::vector<std::byte> bytes(32 * 3 * 4);
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    std::memcpy(bytes.data() + 70 * 4, &nan, 4);
+    return bytes;
+  });
+  EXPECT_THAT(error_of([&] { run("Q4_0", out_); }),
+              AllOf(HasSubstr("blk.0.attn_q.weight"), HasSubstr("nan"), HasSubstr("row 2")));
+  EXPECT_FALSE(std::filesystem::exists(out_));
+}
+
+TEST_F(Quantize, IntegerTensorsAreCopied) {
+  const Format* integers = find_format("I32");
+  ASSERT_NE(integers, nullptr);
+  GgufWriter writer{GgufMetadata{}};
+  writer.declare("token_map", *integers, {3, 2});
+  writer.write(source_, [&](size_t) { return std::vector<std::byte>(24, std::byte{7}); });
+  run("Q4_0", out_);
+  const GgufFile result = GgufFile::open(out_);
+  EXPECT_EQ(result.require_tensor("token_map").format->name, "I32");
+  EXPECT_EQ(result.require_tensor("token_map").bytes[23], std::byte{7});
+}
+
+}  // namespace
+}  // namespace tessera

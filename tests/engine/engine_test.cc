@@ -1,0 +1,192 @@
+#include "engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "base/error.h"
+#include "support/temp_folder.h"
+#include "support/tiny_model.h"
+
+namespace tessera {
+namespace {
+
+constexpr Token kEnd = 5;
+
+class EngineTest : public testing::Test {
+ protected:
+  EngineTest() : model_(open({}), make_cpu_backend(2), {.context = 0, .rows = 48, .wanted_rows = 16}) {}
+
+  static std::shared_ptr<const GgufFile> open(const TinyModelSpec& spec) {
+    static const test::TempFolder folder;
+    return std::make_shared<const GgufFile>(GgufFile::open(write_tiny_model(spec, folder.path())));
+  }
+  Engine engine(int blocks = 0) {
+    return Engine(model_, {.kv_format = KvFormat::kF16, .kv_blocks = blocks}, [](Token token) { return token == kEnd; });
+  }
+  static std::vector<Token> random_tokens(int count, uint32_t seed) {
+    std::mt19937 random(seed);
+    std::vector<Token> tokens(count);
+    for (Token& token : tokens) token = static_cast<Token>(random() % 300);
+    return tokens;
+  }
+  static Request request(std::vector<Token> prompt, int max_tokens, uint64_t seed = 1) {
+    Request r;
+    r.prompt = std::move(prompt);
+    r.max_tokens = max_tokens;
+    r.ignore_eos = true;
+    r.sampling.temperature = 1;
+    r.sampling.seed = seed;
+    return r;
+  }
+  std::vector<Token> alone(const Request& r) {
+    Engine e = engine();
+    const auto sequence = e.add(r);
+    e.run_to_end();
+    return sequence->tokens;
+  }
+
+  Model model_;
+};
+
+TEST_F(EngineTest, ManySequencesAnswerAsEachAlone) {
+  std::vector<Request> requests;
+  for (int i = 0; i < 9; ++i) requests.push_back(request(random_tokens(1 + 17 * i, i), 10 + i, i));
+  Engine e = engine(64);
+  std::vector<std::shared_ptr<Sequence>> sequences;
+  for (const Request& r : requests) sequences.push_back(e.add(r));
+  e.run_to_end();
+  for (size_t i = 0; i < requests.size(); ++i) {
+    EXPECT_EQ(sequences[i]->tokens, alone(requests[i])) << i;
+    EXPECT_EQ(sequences[i]->finished, FinishReason::kLength);
+  }
+  EXPECT_EQ(e.pool().available(), e.pool().capacity());
+}
+
+TEST_F(EngineTest, PreemptionLosesAndRepeatsNothing) {
+  std::vector<Request> requests;
+  for (int i = 0; i < 4; ++i) requests.push_back(request(random_tokens(30, i), 90, i));
+  Engine e = engine(8);  // two sequences of 120 tokens fit
+  std::vector<std::shared_ptr<Sequence>> sequences;
+  for (const Request& r : requests) sequences.push_back(e.add(r));
+  e.run_to_end();
+  EXPECT_GT(e.preemptions(), 0);
+  for (size_t i = 0; i < requests.size(); ++i) EXPECT_EQ(sequences[i]->tokens, alone(requests[i])) << i;
+}
+
+TEST_F(EngineTest, ACachedPrefixGivesTheSameAnswer) {
+  const auto prompt = random_tokens(100, 3);
+  Engine e = engine();
+  const auto cold = e.add(request(prompt, 20));
+  e.run_to_end();
+  const auto warm = e.add(request(prompt, 20));
+  e.run_to_end();
+  EXPECT_EQ(cold->statistics.cached_tokens, 0);
+  EXPECT_EQ(warm->statistics.cached_tokens, 96);
+  EXPECT_EQ(warm->tokens, cold->tokens);
+}
+
+// A drafter that is often wrong in all ways: random trees over the tokens likely to come.
+class RandomDrafter final : public Drafter {
+ public:
+  explicit RandomDrafter(std::vector<Token> answer) : answer_(std::move(answer)) {}
+  TokenTree propose(std::span<const Token> tokens, int budget) override {
+    TokenTree tree;
+    const int nodes = static_cast<int>(random_() % (budget + 1));
+    std::vector<int> depth;
+    for (int i = 0; i < nodes; ++i) {
+      const int parent = static_cast<int>(random_() % (i + 1)) - 1;
+      depth.push_back(parent < 0 ? 0 : depth[parent] + 1);
+      const size_t position = tokens.size() + depth.back();
+      const bool right = position < answer_.size() && random_() % 3 != 0;
+      tree.tokens.push_back(right ? answer_[position] : static_cast<Token>(random_() % 300));
+      tree.parents.push_back(parent);
+    }
+    return tree;
+  }
+
+ private:
+  std::vector<Token> answer_;
+  std::mt19937 random_{9};
+};
+
+TEST_F(EngineTest, AnyDrafterGivesTheSameTokens) {
+  for (const float temperature : {0.0f, 1.0f}) {
+    Request r = request(random_tokens(40, 8), 60);
+    r.sampling.temperature = temperature;
+    const auto expected = alone(r);
+
+    Engine drafted = engine();
+    const auto sequence = drafted.add(r);
+    sequence->drafter = std::make_unique<RandomDrafter>(expected);
+    drafted.run_to_end();
+    EXPECT_EQ(sequence->tokens, expected);
+    EXPECT_GT(sequence->statistics.accepted, 0);
+    EXPECT_LT(sequence->statistics.steps, sequence->generated());
+
+    r.decoder = "prompt-lookup";
+    EXPECT_EQ(alone(r), expected);
+  }
+}
+
+TEST_F(EngineTest, DraftedSequencesPreemptedInASmallPoolStillAgree) {
+  std::vector<Request> requests;
+  for (int i = 0; i < 4; ++i) requests.push_back(request(random_tokens(30, i), 90, i));
+  Engine e = engine(8);
+  std::vector<std::shared_ptr<Sequence>> sequences;
+  std::vector<std::vector<Token>> expected;
+  for (const Request& r : requests) {
+    expected.push_back(alone(r));
+    sequences.push_back(e.add(r));
+    sequences.back()->drafter = std::make_unique<RandomDrafter>(expected.back());
+  }
+  e.run_to_end();
+  for (size_t i = 0; i < requests.size(); ++i) EXPECT_EQ(sequences[i]->tokens, expected[i]) << i;
+}
+
+TEST_F(EngineTest, StopsAtTheEndTokenUnlessAskedNotTo) {
+  Request r = request(random_tokens(10, 1), 50);
+  r.sampling.logit_bias[kEnd] = 1000;
+  r.ignore_eos = false;
+  Engine e = engine();
+  const auto sequence = e.add(r);
+  e.run_to_end();
+  EXPECT_EQ(sequence->finished, FinishReason::kStop);
+  EXPECT_EQ(sequence->generated(), 1);
+  r.ignore_eos = true;
+  EXPECT_EQ(alone(r).size(), 60u);
+}
+
+TEST_F(EngineTest, TheContextIsFilledToItsLastToken) {
+  const int context = model_.config().context;
+  Request r = request(random_tokens(context - 3, 1), 1000);
+  Engine e = engine();
+  const auto sequence = e.add(r);
+  e.run_to_end();
+  EXPECT_EQ(sequence->finished, FinishReason::kLength);
+  EXPECT_EQ(sequence->size(), context + 1);  // the last token was predicted, and is never read
+}
+
+TEST_F(EngineTest, CancellingFreesTheBlocks) {
+  Engine e = engine();
+  const auto sequence = e.add(request(random_tokens(40, 1), 50));
+  e.step();
+  EXPECT_LT(e.pool().available(), e.pool().capacity());
+  e.cancel(*sequence);
+  EXPECT_EQ(e.pool().available(), e.pool().capacity());
+  EXPECT_FALSE(e.step());
+  EXPECT_EQ(sequence->finished, FinishReason::kCancelled);
+}
+
+TEST_F(EngineTest, RefusesWhatCanNeverRun) {
+  Engine e = engine(2);
+  EXPECT_THROW(e.add(request({}, 1)), Error);
+  EXPECT_THROW(e.add(request({100000}, 1)), Error);
+  EXPECT_THROW(e.add(request({-1}, 1)), Error);
+  EXPECT_THROW(e.add(request(random_tokens(1000, 1), 1)), Error);
+  EXPECT_THROW(e.add(request(random_tokens(60, 1), 100)), Error);  // more than two blocks
+  EXPECT_EQ(e.add(request(random_tokens(4, 1), 0))->finished, FinishReason::kLength);
+}
+
+}  // namespace
+}  // namespace tessera

@@ -1,0 +1,102 @@
+#include "files/model_reference.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+#include "base/error.h"
+
+namespace tessera {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+// A cache folder of its own for each test.
+class ModelReferenceTest : public testing::Test {
+ protected:
+  ModelReferenceTest() {
+    std::string name = (fs::temp_directory_path() / "tessera-cache-XXXXXX").string();
+    cache_ = ::mkdtemp(name.data());
+    ::setenv("TESSERA_CACHE", cache_.c_str(), 1);
+  }
+  ~ModelReferenceTest() override {
+    ::unsetenv("TESSERA_CACHE");
+    fs::remove_all(cache_);
+  }
+  void touch(const fs::path& relative) {
+    fs::create_directories((cache_ / relative).parent_path());
+    std::ofstream(cache_ / relative) << "x";
+  }
+  std::string error_of(std::string_view reference) {
+    try {
+      return "(no error) " + resolve_model(reference).string();
+    } catch (const Error& error) {
+      return error.what();
+    }
+  }
+  fs::path cache_;
+};
+
+TEST_F(ModelReferenceTest, AnExistingPathIsItself) {
+  touch("a.gguf");
+  EXPECT_EQ(resolve_model((cache_ / "a.gguf").string()), cache_ / "a.gguf");
+}
+
+TEST_F(ModelReferenceTest, AKnownNameIsAFileOfTheCacheOrTheCommandThatFetchesIt) {
+  EXPECT_THAT(error_of("smollm2:135m"), HasSubstr("script/fetch-model smollm2:135m"));
+  touch("SmolLM2-135M-Instruct.Q4_1.gguf");
+  EXPECT_EQ(resolve_model("smollm2:135m"), cache_ / "SmolLM2-135M-Instruct.Q4_1.gguf");
+}
+
+TEST_F(ModelReferenceTest, AHubReferenceIsWhatWasPulled) {
+  EXPECT_THAT(error_of("hf:acme/tiny"), HasSubstr("tessera pull hf:acme/tiny"));
+  EXPECT_THAT(error_of("hf:acme/tiny/a.gguf"), HasSubstr("tessera pull hf:acme/tiny/a.gguf"));
+  touch("hub/acme/tiny/a.gguf.part");
+  EXPECT_THAT(error_of("hf:acme/tiny"), HasSubstr("tessera pull"));
+  touch("hub/acme/tiny/a.gguf");
+  EXPECT_EQ(resolve_model("hf:acme/tiny"), cache_ / "hub/acme/tiny/a.gguf");
+  EXPECT_EQ(resolve_model("hf:acme/tiny/a.gguf"), cache_ / "hub/acme/tiny/a.gguf");
+}
+
+TEST_F(ModelReferenceTest, AUrlIsWhatWasPulled) {
+  EXPECT_THAT(error_of("https://example.org/m/a.gguf"), HasSubstr("tessera pull"));
+  touch("url/example.org/m/a.gguf");
+  EXPECT_EQ(resolve_model("https://example.org/m/a.gguf?download=true"),
+            cache_ / "url/example.org/m/a.gguf");
+}
+
+TEST_F(ModelReferenceTest, AnythingElseIsAnError) {
+  EXPECT_THAT(error_of("absent.gguf"), HasSubstr("no file 'absent.gguf'"));
+  EXPECT_THAT(error_of(""), HasSubstr("empty"));
+  EXPECT_THAT(error_of("hf:acme"), HasSubstr("expected hf:OWNER/REPO"));
+  EXPECT_THAT(error_of("https://example.org/"), HasSubstr("URL of a file"));
+}
+
+TEST(SplitMembersTest, AllPartsInOrder) {
+  EXPECT_THAT(split_members("d/m-00002-of-00003.gguf"),
+              testing::ElementsAre("d/m-00001-of-00003.gguf", "d/m-00002-of-00003.gguf",
+                                   "d/m-00003-of-00003.gguf"));
+  EXPECT_THAT(split_members("m.gguf"), testing::ElementsAre("m.gguf"));
+  EXPECT_THAT(split_members("m-0001-of-0003.gguf"), testing::ElementsAre("m-0001-of-0003.gguf"));
+  EXPECT_THAT(split_members("m-00004-of-00003.gguf"),
+              testing::ElementsAre("m-00004-of-00003.gguf"));
+}
+
+// script/fetch-model and the program must agree on the names and the files.
+TEST(KnownModelsTest, AreThoseOfTheScript) {
+  std::ifstream table(TESSERA_SOURCE_DIR "/script/models.tsv");
+  std::string line;
+  std::getline(table, line);  // the header
+  for (const KnownModel& model : known_models()) {
+    ASSERT_TRUE(std::getline(table, line));
+    EXPECT_TRUE(line.starts_with(fmt::format("{}\t{}\t", model.name, model.file))) << line;
+  }
+  EXPECT_FALSE(std::getline(table, line)) << line;
+}
+
+}  // namespace
+}  // namespace tessera

@@ -1,0 +1,120 @@
+// The table of formats: lookups, sizes, errors.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <set>
+#include <string>
+
+#include "base/error.h"
+#include "formats/format.h"
+
+namespace tessera {
+namespace {
+
+using testing::HasSubstr;
+
+template <typename F>
+std::string error_of(F&& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "(no error)";
+}
+
+TEST(Registry, IsOrderedByTypeAndNamesAreUnique) {
+  std::set<std::string_view> names;
+  int64_t previous = -1;
+  for (const Format& format : all_formats()) {
+    EXPECT_GT(int64_t{format.ggml_type}, previous) << format.name;
+    previous = format.ggml_type;
+    EXPECT_TRUE(names.insert(format.name).second) << format.name;
+    EXPECT_GT(format.block_elements, 0u);
+    EXPECT_GT(format.block_bytes, 0u);
+    EXPECT_EQ(format.decode == nullptr, format.encode == nullptr) << format.name;
+  }
+}
+
+TEST(Registry, FindsEveryFormatByTypeAndName) {
+  for (const Format& format : all_formats()) {
+    EXPECT_EQ(find_format(format.ggml_type), &format);
+    EXPECT_EQ(find_format(format.name), &format);
+  }
+}
+
+TEST(Registry, NamesAreMatchedWithoutRegardToCase) {
+  EXPECT_EQ(find_format("q4_k"), &kQ4_K);
+  EXPECT_EQ(find_format("iQ4_nL"), &kIQ4_NL);
+  EXPECT_EQ(find_format("bf16"), &kBF16);
+}
+
+TEST(Registry, UnknownFormatsAreNull) {
+  EXPECT_EQ(find_format("Q4"), nullptr);
+  EXPECT_EQ(find_format("Q4_K_M"), nullptr);
+  EXPECT_EQ(find_format(""), nullptr);
+  EXPECT_EQ(find_format(4u), nullptr);  // Q4_2, removed from the specification
+  EXPECT_EQ(find_format(std::numeric_limits<uint32_t>::max()), nullptr);
+}
+
+TEST(Registry, TypeIdsAndSizesAreThoseOfGgml) {
+  struct Row {
+    const Format* format;
+    uint32_t type, elements, bytes;
+  };
+  const Row rows[] = {
+      {&kF32, 0, 1, 4},       {&kF16, 1, 1, 2},       {&kBF16, 30, 1, 2},
+      {&kQ4_0, 2, 32, 18},    {&kQ4_1, 3, 32, 20},    {&kQ5_0, 6, 32, 22},
+      {&kQ5_1, 7, 32, 24},    {&kQ8_0, 8, 32, 34},    {&kQ2_K, 10, 256, 84},
+      {&kQ3_K, 11, 256, 110}, {&kQ4_K, 12, 256, 144}, {&kQ5_K, 13, 256, 176},
+      {&kQ6_K, 14, 256, 210}, {&kIQ4_NL, 20, 32, 18}, {&kIQ4_XS, 23, 256, 136},
+      {&kMXFP4, 39, 32, 17},
+  };
+  for (const Row& row : rows) {
+    EXPECT_EQ(row.format->ggml_type, row.type) << row.format->name;
+    EXPECT_EQ(row.format->block_elements, row.elements) << row.format->name;
+    EXPECT_EQ(row.format->block_bytes, row.bytes) << row.format->name;
+    EXPECT_TRUE(row.format->supported()) << row.format->name;
+  }
+}
+
+TEST(Registry, RowBytesCountsWholeBlocks) {
+  EXPECT_EQ(kQ4_K.row_bytes(512), 288u);
+  EXPECT_EQ(kQ8_0.row_bytes(0), 0u);
+  EXPECT_EQ(kF32.row_bytes(3), 12u);
+}
+
+TEST(Registry, RowBytesOfAPartialBlockIsAnError) {
+  const std::string error = error_of([] { kQ4_K.row_bytes(300); });
+  EXPECT_THAT(error, HasSubstr("300"));
+  EXPECT_THAT(error, HasSubstr("Q4_K"));
+  EXPECT_THAT(error, HasSubstr("256"));
+}
+
+TEST(Registry, RowBytesThatOverflowAreAnError) {
+  EXPECT_THROW(kF32.row_bytes(std::numeric_limits<uint64_t>::max()), Error);
+}
+
+TEST(Registry, UnsupportedFormatsAreKnownByNameAndSizeOnly) {
+  for (const char* name :
+       {"Q8_1", "Q8_K", "IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "TQ1_0",
+        "TQ2_0", "F64", "I8", "I16", "I32", "I64"}) {
+    const Format* format = find_format(name);
+    ASSERT_NE(format, nullptr) << name;
+    EXPECT_FALSE(format->supported()) << name;
+    EXPECT_THAT(error_of([&] { require_format(format->ggml_type, "tensor a"); }),
+                testing::AllOf(HasSubstr(name), HasSubstr("tensor a")));
+    EXPECT_THAT(error_of([&] { require_format(name); }), HasSubstr(name));
+  }
+}
+
+TEST(Registry, RequireFormatNamesWhatItDoesNotKnow) {
+  EXPECT_EQ(&require_format("q8_0"), &kQ8_0);
+  EXPECT_EQ(&require_format(8, "tensor a"), &kQ8_0);
+  EXPECT_THAT(error_of([] { require_format("Q9_Z"); }), HasSubstr("Q9_Z"));
+  EXPECT_THAT(error_of([] { require_format(12345, "tensor a"); }), HasSubstr("12345"));
+}
+
+}  // namespace
+}  // namespace tessera

@@ -1,0 +1,63 @@
+#include "support/model_runner.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/error.h"
+
+namespace tessera {
+
+ModelRunner::ModelRunner(const std::filesystem::path& path, const Options& options) {
+  auto file = std::make_shared<const GgufFile>(GgufFile::open(path));
+  std::shared_ptr<Backend> backend = make_cpu_backend(options.threads);
+  const Model::Limits limits{.context = options.context, .rows = 512, .wanted_rows = 512};
+  model_ = std::make_unique<Model>(std::move(file), std::move(backend), limits);
+  kv_ = model_->make_kv(options.blocks, options.kv);
+  free_blocks_.resize(static_cast<size_t>(options.blocks));
+  std::iota(free_blocks_.begin(), free_blocks_.end(), 0);
+  std::ranges::shuffle(free_blocks_, std::mt19937(7));
+}
+
+std::vector<int32_t> ModelRunner::new_table(int tokens) {
+  std::vector<int32_t> table;
+  for (int first = 0; first < tokens; first += kBlockTokens) {
+    if (free_blocks_.empty()) fail("the test's KV store has no free block left");
+    table.push_back(free_blocks_.back());
+    free_blocks_.pop_back();
+  }
+  return table;
+}
+
+std::vector<LogitRow> ModelRunner::run(Batch& batch) {
+  batch.wanted.resize(static_cast<size_t>(batch.rows()));
+  std::iota(batch.wanted.begin(), batch.wanted.end(), 0);
+  const Tensor logits = model_->forward(batch, *kv_);
+  std::vector<LogitRow> rows;
+  for (int r = 0; r < logits.rows; ++r)
+    rows.emplace_back(logits.row(r), logits.row(r) + logits.columns);
+  return rows;
+}
+
+std::vector<LogitRow> ModelRunner::run_chain(std::span<const Token> tokens, int prefix,
+                                             std::span<const int32_t> table) {
+  Batch batch;
+  batch.add_chain(tokens, prefix, table);
+  return run(batch);
+}
+
+std::vector<LogitRow> ModelRunner::run_text(std::span<const Token> tokens) {
+  const std::vector<int32_t> table = new_table(static_cast<int>(tokens.size()));
+  std::vector<LogitRow> rows = run_chain(tokens, 0, table);
+  free_blocks_.insert(free_blocks_.begin(), table.begin(), table.end());
+  return rows;
+}
+
+std::vector<Token> random_tokens(int count, int vocabulary, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::vector<Token> tokens(static_cast<size_t>(count));
+  for (Token& token : tokens)
+    token = static_cast<Token>(random() % static_cast<uint64_t>(vocabulary));
+  return tokens;
+}
+
+}  // namespace tessera

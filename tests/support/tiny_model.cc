@@ -1,0 +1,304 @@
+#include "support/tiny_model.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <numbers>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "files/gguf.h"
+#include "support/tiny_tokenizer.h"
+
+namespace tessera {
+namespace {
+
+uint64_t hash_text(std::string_view text, uint64_t hash = 0xcbf29ce484222325u) {  // FNV-1a
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return hash;
+}
+
+// Random numbers that are the same with every compiler and library: integers and one exact scaling.
+class Random {
+ public:
+  explicit Random(uint64_t seed) : state_(seed) {}
+
+  uint64_t bits() {  // SplitMix64
+    uint64_t z = (state_ += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+  }
+  float uniform() { return static_cast<float>(bits() >> 40) * 0x1p-24f; }
+  // Nearly normal: the sum of 12 uniform variables has variance 1.
+  float normal() {
+    float sum = -6.0f;
+    for (int i = 0; i < 12; ++i) sum += uniform();
+    return sum;
+  }
+
+ private:
+  uint64_t state_;
+};
+
+bool is_gemma(const TinyModelSpec& spec) {
+  return spec.architecture == "gemma2" || spec.architecture == "gemma3";
+}
+
+// What a tensor's values are like.
+enum class Role {
+  kMatrix,      // normal, scaled by gain / sqrt(columns): keeps the size of what it multiplies
+  kEmbedding,   // normal, scaled by gain
+  kNorm,        // around gain
+  kOutputNorm,  // around +-1. Random signs keep tied embeddings from just repeating the last token.
+  kBias,        // normal, scaled by gain
+  kGiven,       // `values`
+};
+
+struct PlannedTensor {
+  std::string name;
+  const Format* format;
+  std::vector<uint64_t> shape;
+  Role role;
+  float gain = 1.0f;
+  std::vector<float> values = {};
+
+  std::vector<float> make_values(uint64_t seed) const {
+    if (role == Role::kGiven) return values;
+    Random random(hash_text(name, seed));
+    uint64_t count = 1;
+    for (const uint64_t axis : shape) count *= axis;
+    std::vector<float> made(count);
+    const float scale =
+        role == Role::kMatrix ? gain / std::sqrt(static_cast<float>(shape[0])) : gain;
+    for (float& value : made) {
+      value = scale * random.normal();
+      if (role == Role::kNorm) value = scale + 0.2f * value;
+      if (role == Role::kOutputNorm)
+        value = (random.bits() % 2 == 0 ? 1.0f : -1.0f) * (scale + 0.2f * value);
+    }
+    return made;
+  }
+};
+
+// ---- tensors
+
+class Plan {
+ public:
+  explicit Plan(const TinyModelSpec& spec) : spec_(spec) {
+    // Output logits get a standard deviation of about 2: the likeliest of 320 tokens has p ~ 0.1.
+    const float logit_spread = 1.7f;
+    const float tied_scale = logit_spread / std::sqrt(static_cast<float>(spec.embedding));
+    tensors_.push_back({"token_embd.weight", spec.format, shape(spec.embedding, spec.vocabulary),
+                        Role::kEmbedding, spec.tied ? tied_scale : 1.0f});
+    for (int layer = 0; layer < spec.layers; ++layer) {
+      prefix_ = fmt::format("blk.{}.", layer);
+      attention();
+      feed_forward();
+    }
+    prefix_.clear();
+    vector("output_norm.weight", spec.embedding, Role::kOutputNorm, 1.0f);
+    if (!spec.tied) matrix("output.weight", spec.embedding, spec.vocabulary, logit_spread);
+    rope_factors();
+  }
+
+  std::vector<PlannedTensor> take() { return std::move(tensors_); }
+
+ private:
+  static std::vector<uint64_t> shape(int columns, int rows) {
+    return {static_cast<uint64_t>(columns), static_cast<uint64_t>(rows)};
+  }
+  void matrix(std::string_view name, int columns, int rows, float gain) {
+    tensors_.push_back(
+        {prefix_ + std::string(name), spec_.format, shape(columns, rows), Role::kMatrix, gain});
+  }
+  void vector(std::string_view name, int length, Role role, float gain) {
+    tensors_.push_back(
+        {prefix_ + std::string(name), &kF32, {static_cast<uint64_t>(length)}, role, gain});
+  }
+  void given(std::string_view name, std::vector<float> values) {
+    tensors_.push_back({prefix_ + std::string(name),
+                        &kF32,
+                        {values.size()},
+                        Role::kGiven,
+                        1.0f,
+                        std::move(values)});
+  }
+
+  void attention() {
+    const int q_length = spec_.heads * spec_.head_dim;
+    const int kv_length = spec_.kv_heads * spec_.head_dim;
+    vector("attn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
+    // Gains above 1 make attention choose: with scores of variance 1 it would nearly average.
+    if (spec_.architecture == "phi3") {
+      matrix("attn_qkv.weight", spec_.embedding, q_length + 2 * kv_length, 1.2f);
+    } else {
+      matrix("attn_q.weight", spec_.embedding, q_length, 1.2f);
+      matrix("attn_k.weight", spec_.embedding, kv_length, 1.2f);
+      matrix("attn_v.weight", spec_.embedding, kv_length, 1.0f);
+    }
+    if (spec_.architecture == "qwen2") {
+      vector("attn_q.bias", q_length, Role::kBias, 0.5f);
+      vector("attn_k.bias", kv_length, Role::kBias, 0.5f);
+      vector("attn_v.bias", kv_length, Role::kBias, 0.5f);
+    }
+    if (spec_.architecture == "qwen3" || spec_.architecture == "gemma3") {
+      vector("attn_q_norm.weight", spec_.head_dim, Role::kNorm, 1.2f);
+      vector("attn_k_norm.weight", spec_.head_dim, Role::kNorm, 1.2f);
+    }
+    matrix("attn_output.weight", q_length, spec_.embedding, 1.0f);
+    if (spec_.attention_output_bias) vector("attn_output.bias", spec_.embedding, Role::kBias, 0.5f);
+    // Gemma's embeddings enter at sqrt(embedding) times their size: the layers must keep up to
+    // matter.
+    if (is_gemma(spec_)) vector("post_attention_norm.weight", spec_.embedding, Role::kNorm, 0.9f);
+  }
+
+  void feed_forward() {
+    vector("ffn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
+    if (spec_.architecture == "phi3") {
+      matrix("ffn_up.weight", spec_.embedding, 2 * spec_.feed_forward, 1.2f);
+    } else {
+      matrix("ffn_gate.weight", spec_.embedding, spec_.feed_forward, 1.2f);
+      matrix("ffn_up.weight", spec_.embedding, spec_.feed_forward, 1.2f);
+    }
+    matrix("ffn_down.weight", spec_.feed_forward, spec_.embedding, 1.0f);
+    if (is_gemma(spec_)) vector("post_ffw_norm.weight", spec_.embedding, Role::kNorm, 0.9f);
+  }
+
+  void rope_factors() {
+    const int pairs = spec_.rope_dimensions / 2;
+    std::vector<float> factors, short_factors;
+    if (spec_.rope_scaling == "llama3") {
+      for (int i = 0; i < pairs; ++i) factors.push_back(llama3_factor(i));
+      given("rope_freqs.weight", factors);
+    } else if (spec_.rope_scaling == "longrope") {
+      for (int i = 0; i < pairs; ++i) {
+        const float depth = static_cast<float>(i) / static_cast<float>(pairs);
+        factors.push_back(1.0f + 5.0f * depth);
+        short_factors.push_back(1.0f + 0.3f * depth);
+      }
+      given("rope_factors_long.weight", factors);
+      given("rope_factors_short.weight", short_factors);
+    }
+  }
+
+  // The rule of Llama 3.1 (its config.json: rope_type "llama3"), which GGUF converters turn into a
+  // tensor.
+  float llama3_factor(int pair) const {
+    const double factor = 8, low = 1, high = 4, original = spec_.context / factor;
+    const double frequency = std::pow(10000.0, -2.0 * pair / spec_.rope_dimensions);
+    const double turns = original * frequency / (2 * std::numbers::pi);  // in the original context
+    if (turns > high) return 1.0f;
+    if (turns < low) return static_cast<float>(factor);
+    const double smooth = (turns - low) / (high - low);
+    return static_cast<float>(1 / ((1 - smooth) / factor + smooth));
+  }
+
+  const TinyModelSpec& spec_;
+  std::string prefix_;  // "blk.N." inside a layer
+  std::vector<PlannedTensor> tensors_;
+};
+
+// ---- metadata
+
+GgufMetadata make_metadata(const TinyModelSpec& spec) {
+  GgufMetadata metadata;
+  const auto set = [&](std::string_view name, auto value) {
+    metadata.set(fmt::format("{}.{}", spec.architecture, name), GgufValue{value});
+  };
+  const auto number = [](int value) { return static_cast<uint32_t>(value); };
+  metadata.set("general.architecture", GgufValue{spec.architecture});
+  metadata.set("general.name",
+               GgufValue{std::string("tiny")});  // llama.cpp treats a name with "phi3" specially
+  set("context_length", number(spec.context));
+  set("embedding_length", number(spec.embedding));
+  set("block_count", number(spec.layers));
+  set("feed_forward_length", number(spec.feed_forward));
+  set("attention.head_count", number(spec.heads));
+  set("attention.head_count_kv", number(spec.kv_heads));
+  set("attention.layer_norm_rms_epsilon", 1e-6f);
+  if (spec.head_dim * spec.heads != spec.embedding || is_gemma(spec) ||
+      spec.architecture == "qwen3") {
+    set("attention.key_length", number(spec.head_dim));
+    set("attention.value_length", number(spec.head_dim));
+  }
+  if (spec.window > 0) set("attention.sliding_window", number(spec.window));
+  if (spec.architecture == "gemma2") {
+    set("attn_logit_softcapping", 50.0f);
+    set("final_logit_softcapping", 30.0f);
+  }
+
+  set("rope.dimension_count", number(spec.rope_dimensions));
+  set("rope.freq_base", spec.architecture == "gemma3" ? 100000.0f : 10000.0f);
+  if (spec.rope_scaling == "linear" || spec.rope_scaling == "yarn") {
+    set("rope.scaling.type", spec.rope_scaling);
+    set("rope.scaling.factor", 4.0f);
+    set("rope.scaling.original_context_length", number(spec.context / 4));
+  } else if (spec.rope_scaling == "longrope") {
+    const double original = spec.context / 4.0;
+    set("rope.scaling.original_context_length", number(spec.context / 4));
+    set("rope.scaling.attn_factor",
+        static_cast<float>(std::sqrt(1 + std::log(4.0) / std::log(original))));
+  } else if (!spec.rope_scaling.empty() && spec.rope_scaling != "llama3") {
+    fail("no such RoPE scaling: '{}'", spec.rope_scaling);
+  }
+  add_tiny_tokenizer(metadata, spec.vocabulary);
+  return metadata;
+}
+
+}  // namespace
+
+TinyModelSpec with_defaults(TinyModelSpec spec) {
+  const bool wide = spec.format->block_elements > 32;
+  const auto choose = [](int& field, int value) {
+    if (field == 0) field = value;
+  };
+  // Where a family lets heads * head_dim differ from the embedding length, it does.
+  const bool free_head_dim = spec.architecture == "qwen3" || is_gemma(spec);
+  choose(spec.layers, spec.architecture == "gemma3" ? 7 : spec.architecture == "gemma2" ? 3 : 2);
+  choose(spec.embedding, wide ? 256 : 64);
+  choose(spec.feed_forward, wide ? 512 : 160);
+  choose(spec.heads, wide ? 8 : 4);
+  choose(spec.kv_heads, 2);
+  choose(spec.head_dim, spec.embedding / spec.heads * (free_head_dim ? 2 : 1));
+  choose(spec.rope_dimensions, spec.head_dim);
+  choose(spec.vocabulary, 320);
+  choose(spec.context, 256);
+  choose(spec.window, is_gemma(spec) ? 24 : -1);
+  if (is_gemma(spec)) spec.tied = true;
+  return spec;
+}
+
+std::filesystem::path write_tiny_model(const TinyModelSpec& given,
+                                       const std::filesystem::path& folder) {
+  const TinyModelSpec spec = with_defaults(given);
+  const std::vector<PlannedTensor> tensors = Plan(spec).take();
+  GgufWriter writer(make_metadata(spec));
+  for (const PlannedTensor& tensor : tensors)
+    writer.declare(tensor.name, *tensor.format, tensor.shape);
+
+  const std::string dimensions = fmt::format(
+      "{} {} {} {} {} {} {} {} {} {} {} {}", spec.layers, spec.embedding, spec.heads, spec.kv_heads,
+      spec.head_dim, spec.rope_dimensions, spec.feed_forward, spec.vocabulary, spec.context,
+      spec.window, spec.tied, spec.attention_output_bias);
+  const auto path =
+      folder / fmt::format("{}-{}-{}{}-{:08x}.gguf", spec.architecture, spec.format->name,
+                           spec.seed, spec.rope_scaling, hash_text(dimensions) >> 32);
+  writer.write(path, [&](size_t index) {
+    const PlannedTensor& tensor = tensors[index];
+    const std::vector<float> values = tensor.make_values(spec.seed);
+    const uint64_t columns = tensor.shape[0], rows = values.size() / columns;
+    const uint64_t row_bytes = tensor.format->row_bytes(columns);
+    std::vector<std::byte> bytes(rows * row_bytes);
+    for (uint64_t row = 0; row < rows; ++row) {
+      tensor.format->encode(std::span(values).subspan(row * columns, columns),
+                            bytes.data() + row * row_bytes, {});
+    }
+    return bytes;
+  });
+  return path;
+}
+
+}  // namespace tessera

@@ -1,0 +1,41 @@
+// Tiny models with random weights, as real GGUF files: every architecture row and every number
+// format has an end-to-end test without a download. The same spec always gives the same bytes.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "formats/format.h"
+
+namespace tessera {
+
+// A number that is 0 takes the default of the architecture and the format (small, but a whole
+// number of blocks in every row).
+struct TinyModelSpec {
+  std::string architecture = "llama";  // llama, qwen2, qwen3, gemma2, gemma3, phi3
+  const Format* format = &kF32;  // of the matrices; norms and biases are F32, as in real files
+  uint64_t seed = 1;
+  int layers = 0;     // gemma3 takes 7, so that one layer (the sixth) is global
+  int embedding = 0;  // 64, or 256 for formats with blocks of 256
+  int heads = 0, kv_heads = 0, head_dim = 0;
+  int rope_dimensions = 0;  // head_dim; less leaves the rest of a head unrotated (phi3)
+  int feed_forward = 0;
+  int vocabulary = 0;  // at least 300: bytes, merges and special tokens; the rest are unused tokens
+  int context = 0;     // 256
+  int window = 0;      // sliding window in tokens: gemma2 and gemma3 take 24; -1 for none
+  // "": none; "linear"; "yarn"; "llama3": factors of each frequency in rope_freqs.weight;
+  // "longrope": long and short factors, where contexts up to `context` / 4 take the short ones.
+  std::string rope_scaling = {};
+  bool tied = false;  // no output.weight: the embeddings serve (always so in gemma2, gemma3)
+  bool attention_output_bias = false;  // which some Llama-like models ship
+};
+
+// The spec with every default filled in.
+TinyModelSpec with_defaults(TinyModelSpec spec);
+
+// Writes the model into `folder` and returns its path, which is the same for equal specs.
+std::filesystem::path write_tiny_model(const TinyModelSpec& spec,
+                                       const std::filesystem::path& folder);
+
+}  // namespace tessera

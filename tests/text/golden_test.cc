@@ -1,0 +1,120 @@
+// Real vocabularies, against the ids that llama.cpp gives (script/make-tokenizer-goldens).
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "files/gguf.h"
+#include "text/byte_alphabet.h"
+#include "text/tokenizer.h"
+#include "text/utf8.h"
+
+namespace tessera {
+namespace {
+
+std::filesystem::path cache_folder() {
+  if (const char* folder = std::getenv("TESSERA_CACHE")) return folder;
+  if (const char* folder = std::getenv("XDG_CACHE_HOME"))
+    return std::filesystem::path(folder) / "tessera";
+  const char* home = std::getenv("HOME");
+  return std::filesystem::path(home != nullptr ? home : ".") / ".cache" / "tessera";
+}
+
+std::vector<std::string> read_texts() {
+  std::vector<std::string> texts;
+  std::ifstream strings(TESSERA_TEST_DATA "/hard_text.jsonl");
+  for (std::string line; std::getline(strings, line);) {
+    texts.push_back(nlohmann::json::parse(line).get<std::string>());
+  }
+  std::ifstream bytes(TESSERA_TEST_DATA "/hard_bytes.txt");
+  for (std::string line; std::getline(bytes, line);) {
+    std::string& text = texts.emplace_back();
+    for (size_t i = 0; i + 1 < line.size(); i += 2) {
+      text += static_cast<char>(std::stoi(line.substr(i, 2), nullptr, 16));
+    }
+  }
+  return texts;
+}
+
+struct Model {
+  std::string name, file;
+  friend std::ostream& operator<<(std::ostream& out, const Model& model) {
+    return out << model.name;
+  }
+};
+
+class Golden : public ::testing::TestWithParam<Model> {
+ protected:
+  void SetUp() override {
+    const auto path = cache_folder() / GetParam().file;
+    if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path;
+    tokenizer_ = Tokenizer::load(GgufFile::open(path).metadata());
+  }
+  std::unique_ptr<const Tokenizer> tokenizer_;
+};
+
+TEST_P(Golden, IdsAreThoseOfLlamaCpp) {
+  std::ifstream file(TESSERA_TEST_DATA "/tokens_" + GetParam().name + ".txt");
+  for (const std::string& text : read_texts()) {
+    for (const bool parse_special : {true, false}) {
+      std::string line;
+      ASSERT_TRUE(std::getline(file, line));
+      std::istringstream numbers(line);
+      std::vector<Token> expected;
+      for (Token token; numbers >> token;) expected.push_back(token);
+      const auto tokens =
+          tokenizer_->encode(text, {.add_special = true, .parse_special = parse_special});
+      EXPECT_EQ(tokens, expected) << text;
+    }
+  }
+}
+
+// SmolLM2's vocabulary lacks some bytes, Gemma's cannot tell U+2581 from a space.
+bool is_representable(const Tokenizer& tokenizer, const std::string& text) {
+  if (tokenizer.find_token("<0x00>")) return text.find("\u2581") == std::string::npos;
+  return std::all_of(text.begin(), text.end(), [&](char c) {
+    return tokenizer.find_token(byte_to_alphabet(static_cast<unsigned char>(c))).has_value();
+  });
+}
+
+TEST_P(Golden, DecodingGivesTheTextBack) {
+  for (const std::string& text : read_texts()) {
+    if (!is_valid_utf8(text) || !is_representable(*tokenizer_, text)) continue;
+    EXPECT_EQ(tokenizer_->decode(tokenizer_->encode(text, {.parse_special = false})), text);
+    StreamDecoder decoder(*tokenizer_);
+    std::string streamed;
+    for (const Token token : tokenizer_->encode(text, {.parse_special = false})) {
+      const std::string part = decoder.push(token);
+      EXPECT_TRUE(is_valid_utf8(part));
+      streamed += part;
+    }
+    EXPECT_EQ(streamed + decoder.finish(), text);
+  }
+}
+
+TEST_P(Golden, TheTurnEndsTheGeneration) {
+  for (const char* text : {"<|im_end|>", "<end_of_turn>"}) {
+    if (const auto token = tokenizer_->find_token(text)) {
+      EXPECT_TRUE(tokenizer_->is_end_of_generation(*token));
+      EXPECT_TRUE(tokenizer_->is_control(*token));
+    }
+  }
+  // An HTML tag to Gemma and Qwen, not the end.
+  if (const auto token = tokenizer_->find_token("</s>")) {
+    EXPECT_FALSE(tokenizer_->is_end_of_generation(*token));
+  }
+  EXPECT_TRUE(tokenizer_->is_end_of_generation(*tokenizer_->eos()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Golden,
+                         ::testing::Values(Model{"smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"},
+                                           Model{"gemma3", "gemma-3-270m-q4_k_m.gguf"},
+                                           Model{"qwen2", "qwen2.5-coder-0.5b-q4_k_m.gguf"}),
+                         [](const auto& model) { return model.param.name; });
+
+}  // namespace
+}  // namespace tessera
