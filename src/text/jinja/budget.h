@@ -31,8 +31,8 @@ class Budget {
     steps_ += count;
     if (steps_ > limits_.steps) fail("the template needs more than {} steps", limits_.steps);
   }
-  // Reading `bytes` of text is cheap for each byte, but not free.
-  void scan(size_t bytes) { step(1 + bytes / 32); }
+  // Reading `bytes` of text, perhaps character by character.
+  void scan(size_t bytes) { step(1 + bytes / 8); }
 
   // Call before building a text of this size.
   void check_text(size_t bytes) const {

@@ -11,6 +11,9 @@
 
 namespace tessera::jinja {
 
+// What entering a scope with its variables costs, compared with evaluating a small expression.
+constexpr uint64_t kIterationSteps = 5;
+
 // Enters a scope below `parent`, and leaves it again.
 class Interpreter::ScopeGuard {
  public:
@@ -107,6 +110,7 @@ void Interpreter::run_loop(const ast::For& loop, const Value& iterable, int dept
   hold(state);
   bool completed = false;
   for (size_t i = 0; i < state->items().size(); ++i) {
+    budget_.step(kIterationSteps);
     const ScopeGuard guard(*this, outer);
     state->move_to(i);
     scope_->variables.emplace("loop", state);
@@ -126,6 +130,7 @@ std::vector<Value> Interpreter::select_items(const ast::For& loop, std::vector<V
   if (!loop.condition) return items;
   std::vector<Value> selected;
   for (Value& item : items) {
+    budget_.step(kIterationSteps);
     const ScopeGuard guard(*this);
     assign(loop.target, item);
     if (evaluate(*loop.condition).truthy()) selected.push_back(std::move(item));
@@ -253,6 +258,7 @@ std::string Interpreter::call_macro(const ast::Macro& macro, const std::shared_p
   std::string text;
   std::string* const saved_out = std::exchange(out_, &text);
   {
+    budget_.step(kIterationSteps);
     const ScopeGuard guard(*this, closure);
     bind_parameters(macro, arguments);
     execute(macro.body);
