@@ -12,8 +12,8 @@
 namespace tessera {
 
 struct LoadOptions {
-  int threads = 0;              // 0: one for each core this process may use
-  int context = 0;              // tokens; 0: what the model was trained for
+  int threads = 0;                // 0: one for each core this process may use
+  int context = 0;                // tokens; 0: what the model was trained for
   std::string kv_format = "f16";  // or "q8_0"
   // Called while weights are read: (done, total) tensors. May be empty.
   std::function<void(size_t done, size_t total)> on_progress;
@@ -35,7 +35,7 @@ struct GenerateOptions {
   float frequency_penalty = 0.0f;
   std::unordered_map<int32_t, float> logit_bias;  // token id -> added to its logit
   std::vector<std::string> stop;                  // the answer ends before the first of these
-  uint64_t seed = 0;                              // the same seed gives the same text, with every decoder
+  uint64_t seed = 0;  // the same seed gives the same text, with every decoder
   std::string decoder = "plain";
   bool ignore_eos = false;
   bool parse_special = true;  // special tokens spelled out in the prompt are control tokens
@@ -65,13 +65,15 @@ class LanguageModel {
   LanguageModel(LanguageModel&&) noexcept;
   LanguageModel& operator=(LanguageModel&&) noexcept;
 
-  Generation generate(std::string_view prompt, const GenerateOptions& options = {}, const TextCallback& on_text = {});
+  Generation generate(std::string_view prompt, const GenerateOptions& options = {},
+                      const TextCallback& on_text = {});
   Generation chat(const std::vector<ChatMessage>& messages, const GenerateOptions& options = {},
                   const TextCallback& on_text = {});
   // The prompt that chat() would generate from.
   std::string render_chat(const std::vector<ChatMessage>& messages) const;
 
-  std::vector<int32_t> tokenize(std::string_view text, bool add_special = true, bool parse_special = true) const;
+  std::vector<int32_t> tokenize(std::string_view text, bool add_special = true,
+                                bool parse_special = true) const;
   std::string detokenize(const std::vector<int32_t>& tokens) const;
 
   int context() const;

@@ -66,9 +66,10 @@ class KvStore {
   KvShape shape;
 };
 
-// What one row of a batch attends to: the logical sequence 0 .. position. Logical position j lies in
-// slot block_table[j / kBlockTokens] * kBlockTokens + j % kBlockTokens while j < direct, and in
-// tail[j - direct] from there on (a tree node's ancestors and itself; tail.size() == position + 1 - direct).
+// What one row of a batch attends to: the logical sequence 0 .. position. Logical position j lies
+// in slot block_table[j / kBlockTokens] * kBlockTokens + j % kBlockTokens while j < direct, and in
+// tail[j - direct] from there on (a tree node's ancestors and itself; tail.size() == position + 1 -
+// direct).
 struct RowContext {
   std::span<const int32_t> block_table;
   int32_t position = 0;
@@ -115,8 +116,10 @@ class Backend {
   // 32; F32, F16 and BF16 weights meet f32 activations.
   virtual void linear(const Matrix& weights, Tensor x, std::span<const float> bias, Tensor out) = 0;
   // Rotates each head of x (columns = heads * head_dim) in place by its row's position.
-  virtual void rope(const Rope& rope, int head_dim, std::span<const int32_t> positions, Tensor x) = 0;
-  virtual void write_kv(KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k, Tensor v) = 0;
+  virtual void rope(const Rope& rope, int head_dim, std::span<const int32_t> positions,
+                    Tensor x) = 0;
+  virtual void write_kv(KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k,
+                        Tensor v) = 0;
   // Copies slots from[i] to to[i] in all layers, in order.
   virtual void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) = 0;
   // out[r] = softmax(scale * q[r] . K) V over what contexts[r] sees.

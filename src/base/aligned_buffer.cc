@@ -15,8 +15,8 @@ constexpr size_t kHugePage = size_t{2} << 20;
 // reservation (the KV pool) is resident only as far as it is used.
 AlignedBuffer::AlignedBuffer(size_t bytes) : size_(bytes) {
   if (bytes == 0) return;
-  void* address =
-      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* address = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (address == MAP_FAILED) fail("out of memory: cannot reserve {} MB", bytes >> 20);
   if (bytes >= 2 * kHugePage) ::madvise(address, bytes, MADV_HUGEPAGE);
   data_ = static_cast<std::byte*>(address);

@@ -14,7 +14,8 @@ namespace tessera {
 AtomicFile::AtomicFile(std::filesystem::path target) : target_(std::move(target)) {
   // Renaming over a device such as /dev/null would replace the device itself.
   std::error_code ignored;
-  if (std::filesystem::exists(target_, ignored) && !std::filesystem::is_regular_file(target_, ignored)) {
+  if (std::filesystem::exists(target_, ignored) &&
+      !std::filesystem::is_regular_file(target_, ignored)) {
     fail("cannot write '{}': it is not a regular file", target_.string());
   }
   partial_ = target_;
@@ -49,7 +50,8 @@ void AtomicFile::commit() {
     fail("cannot write '{}': {}", target_.string(), std::strerror(error));
   }
   // The rename itself is durable only once the folder is synced; failing to do so loses nothing.
-  const auto folder = target_.has_parent_path() ? target_.parent_path() : std::filesystem::path(".");
+  const auto folder =
+      target_.has_parent_path() ? target_.parent_path() : std::filesystem::path(".");
   if (const int fd = ::open(folder.c_str(), O_RDONLY | O_CLOEXEC); fd >= 0) {
     ::fsync(fd);
     ::close(fd);

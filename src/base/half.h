@@ -26,7 +26,7 @@ inline uint16_t f32_to_f16(float f) {
   const uint32_t magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u);
   if (magnitude >= 0x47800000u) return static_cast<uint16_t>(sign | 0x7c00u);  // >= 2^16
-  if (magnitude < 0x38800000u) {                                               // below 2^-14: subnormal
+  if (magnitude < 0x38800000u) {  // below 2^-14: subnormal
     // Adding 0.5 places the f16 subnormal's last bit at the last bit of the f32 mantissa.
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;
     return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3f000000u));

@@ -45,8 +45,8 @@ void ProgressBar::update(uint64_t done) {
                         static_cast<double>(total_) / 1e6, rate / 1e6)
           : fmt::format("{}/{}, {:.1f}/s", done, total_, rate);
   const double remaining = fraction > 0 ? seconds * (1 - fraction) / fraction : 0;
-  fmt::print(stderr, "\r{} [{:#<{}}{:.<{}}] {:3.0f} % ({}, {:.0f} s left)\x1b[K", label_, "", filled, "",
-             width - filled, fraction * 100, amount, remaining);
+  fmt::print(stderr, "\r{} [{:#<{}}{:.<{}}] {:3.0f} % ({}, {:.0f} s left)\x1b[K", label_, "",
+             filled, "", width - filled, fraction * 100, amount, remaining);
   std::fflush(stderr);
 }
 

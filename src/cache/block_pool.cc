@@ -60,7 +60,8 @@ uint64_t BlockPool::hash(BlockSerial parent, std::span<const Token> tokens) cons
   return XXH3_64bits_withSeed(tokens.data(), tokens.size_bytes(), parent);
 }
 
-BlockPool::Index::iterator BlockPool::find_entry(BlockSerial parent, std::span<const Token> tokens) {
+BlockPool::Index::iterator BlockPool::find_entry(BlockSerial parent,
+                                                 std::span<const Token> tokens) {
   auto [entry, end] = index_.equal_range(hash(parent, tokens));
   for (; entry != end; ++entry) {
     const Block& b = blocks_[entry->second];

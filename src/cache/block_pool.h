@@ -38,8 +38,8 @@ class BlockPool {
   void retain(BlockId block);
   void release(BlockId block);
 
-  // The block that holds exactly `tokens` (block_tokens of them) after the prefix `parent`, retained;
-  // nullopt if none.
+  // The block that holds exactly `tokens` (block_tokens of them) after the prefix `parent`,
+  // retained; nullopt if none.
   struct Found {
     BlockId block;
     BlockSerial serial;

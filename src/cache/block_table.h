@@ -21,14 +21,16 @@ class BlockTable {
   // Makes slots for logical positions below `tokens`. False if the pool ran out; what was
   // reserved so far stays.
   bool reserve(int tokens);
-  // Publishes the blocks that are full with `tokens`, the sequence's computed tokens from its start.
+  // Publishes the blocks that are full with `tokens`, the sequence's computed tokens from its
+  // start.
   void publish(std::span<const Token> tokens);
   // Gives everything back. The last blocks first, so that a prefix outlives its continuations.
   void clear();
 
   std::span<const BlockId> blocks() const { return blocks_; }
   int slot(int position) const {
-    return blocks_[position / pool_->block_tokens()] * pool_->block_tokens() + position % pool_->block_tokens();
+    return blocks_[position / pool_->block_tokens()] * pool_->block_tokens() +
+           position % pool_->block_tokens();
   }
 
  private:

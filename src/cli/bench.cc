@@ -19,12 +19,15 @@ void bench(Flags& flags) {
   const Session session = Session::load(flags.model.model, flags.model.load);
   flags.bench.kv_format = session.kv_format;
   if (!flags.json) {
-    print(fmt::format("{}; weights {:.1f} MB; loaded in {:.0f} ms\n\n", session.model->backend().description(),
+    print(fmt::format("{}; weights {:.1f} MB; loaded in {:.0f} ms\n\n",
+                      session.model->backend().description(),
                       static_cast<double>(session.model->weight_bytes()) / 1e6, session.load_ms));
     print(fmt::format("{:<12} {:>12}  {:>22}\n", "test", "tokens/s", "slowest - fastest"));
   }
   const auto results = run_bench(*session.model, flags.bench, [&](const BenchResult& r) {
-    if (!flags.json) print(fmt::format("{:<12} {:>12.1f}  {:>10.1f} - {:>9.1f}\n", r.name, r.tokens_per_second, r.slowest, r.fastest));
+    if (!flags.json)
+      print(fmt::format("{:<12} {:>12.1f}  {:>10.1f} - {:>9.1f}\n", r.name, r.tokens_per_second,
+                        r.slowest, r.fastest));
   });
   if (!flags.json) return;
   auto list = nlohmann::ordered_json::array();
@@ -45,13 +48,20 @@ void add_bench(CLI::App& app) {
   CLI::App* command = app.add_subcommand("bench", "measure speed, on random tokens");
   add_model_flags(*command, flags->model);
   const auto counts = [&](const char* name, std::vector<int>& into, const char* help) {
-    command->add_option(name, into, help)->delimiter(',')->check(CLI::Range(0, 1 << 24))->capture_default_str();
+    command->add_option(name, into, help)
+        ->delimiter(',')
+        ->check(CLI::Range(0, 1 << 24))
+        ->capture_default_str();
   };
   counts("-p", flags->bench.prompt, "read a prompt of this many tokens");
   counts("-n", flags->bench.generate, "generate this many tokens one by one");
   counts("-b", flags->bench.verify, "run steps of this many tokens at once");
-  command->add_option("-d", flags->bench.depth, "tokens already in the context")->check(CLI::Range(0, 1 << 24))->capture_default_str();
-  command->add_option("-r", flags->bench.repetitions, "repetitions; the median is shown")->check(CLI::Range(1, 1000))->capture_default_str();
+  command->add_option("-d", flags->bench.depth, "tokens already in the context")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
+  command->add_option("-r", flags->bench.repetitions, "repetitions; the median is shown")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
   command->add_flag("--json", flags->json, "print a JSON list");
   command->callback([flags] {
     const auto drop_zeros = [](std::vector<int>& counts_) { std::erase(counts_, 0); };

@@ -38,12 +38,14 @@ class LineReader {
     HistEvent event;
     ::history(history_, &event, H_SETSIZE, 1000);
     ::history(history_, &event, H_SETUNIQUE, 1);
-    if (const char* home = std::getenv("HOME")) history_file_ = std::string(home) + "/.tessera_history";
+    if (const char* home = std::getenv("HOME"))
+      history_file_ = std::string(home) + "/.tessera_history";
     if (!history_file_.empty()) ::history(history_, &event, H_LOAD, history_file_.c_str());
     ::el_set(edit_, EL_HIST, ::history, history_);
     ::el_set(edit_, EL_EDITOR, "emacs");
     ::el_set(edit_, EL_SIGNAL, 1);
-    ::el_set(edit_, EL_PROMPT, +[](EditLine*) { return const_cast<char*>("> "); });
+    ::el_set(
+        edit_, EL_PROMPT, +[](EditLine*) { return const_cast<char*>("> "); });
     ::el_source(edit_, nullptr);
   }
   ~LineReader() {
@@ -98,7 +100,9 @@ class LineReader {
 
 class Conversation {
  public:
-  Conversation(LanguageModel model, const Flags& flags) : model_(std::move(model)), flags_(flags) { reset(); }
+  Conversation(LanguageModel model, const Flags& flags) : model_(std::move(model)), flags_(flags) {
+    reset();
+  }
 
   void reset() {
     messages_.clear();
@@ -126,14 +130,17 @@ class Conversation {
   void save(const std::string& path) const {
     if (path.empty()) fail("/save needs a file name");
     auto json = nlohmann::ordered_json::array();
-    for (const ChatMessage& message : messages_) json.push_back({{"role", message.role}, {"content", message.content}});
+    for (const ChatMessage& message : messages_)
+      json.push_back({{"role", message.role}, {"content", message.content}});
     AtomicFile file(path);
     file.write(nlohmann::ordered_json{{"messages", json}}.dump(2) + "\n");
     file.commit();
     fmt::print("saved {} messages to {}\n", messages_.size(), path);
   }
 
-  void print_statistics() const { fmt::print("{}\n", last_ ? describe_speed(*last_) : "no answer yet"); }
+  void print_statistics() const {
+    fmt::print("{}\n", last_ ? describe_speed(*last_) : "no answer yet");
+  }
 
  private:
   LanguageModel model_;
@@ -167,7 +174,8 @@ void chat(Flags& flags) {
   require_utf8("the system prompt", flags.system);
   show_loading(flags.model.load);
   Conversation conversation(LanguageModel::load(flags.model.model, flags.model.load), flags);
-  if (::isatty(STDOUT_FILENO) == 1) fmt::print("Chatting with {}. /help lists the commands.\n", flags.model.model);
+  if (::isatty(STDOUT_FILENO) == 1)
+    fmt::print("Chatting with {}. /help lists the commands.\n", flags.model.model);
   reset_interrupted();
   LineReader reader;
   while (const auto line = reader.read()) {
@@ -187,7 +195,9 @@ void add_chat(CLI::App& app) {
   CLI::App* command = app.add_subcommand("chat", "talk with a model");
   add_model_flags(*command, flags->model);
   command->add_option("--system", flags->system, "system prompt");
-  command->add_option("-n", flags->generate.max_tokens, "tokens of an answer at most; -1: until it ends")
+  command
+      ->add_option("-n", flags->generate.max_tokens,
+                   "tokens of an answer at most; -1: until it ends")
       ->check(CLI::Range(-1, 1 << 24))
       ->capture_default_str();
   add_sampling_flags(*command, flags->generate);

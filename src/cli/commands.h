@@ -1,8 +1,8 @@
 // The subcommands: each file adds one to the command line. Parsing and printing only.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <nlohmann/json.hpp>
 #include <string>
@@ -42,7 +42,8 @@ std::string read_text(const std::string& path);
 // Error naming the first bad byte unless `text` is UTF-8.
 void require_utf8(const std::string& what, std::string_view text);
 
-nlohmann::ordered_json to_json(const Generation& generation, double load_ms, const std::string& decoder);
+nlohmann::ordered_json to_json(const Generation& generation, double load_ms,
+                               const std::string& decoder);
 // "18 tokens/s" of a generation's two phases, for people.
 std::string describe_speed(const Generation& generation);
 

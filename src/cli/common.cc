@@ -27,10 +27,16 @@ void on_interrupt(int) {
 }  // namespace
 
 void add_model_flags(CLI::App& command, ModelFlags& flags) {
-  command.add_option("MODEL", flags.model, "a GGUF file, or a name: smollm2:135m, hf:OWNER/REPO[/FILE], https://...")
+  command
+      .add_option("MODEL", flags.model,
+                  "a GGUF file, or a name: smollm2:135m, hf:OWNER/REPO[/FILE], https://...")
       ->required();
-  command.add_option("--threads", flags.load.threads, "threads; 0: one for each core")->check(CLI::Range(0, 1024))->capture_default_str();
-  command.add_option("--ctx", flags.load.context, "context in tokens; 0: what the model was trained for")
+  command.add_option("--threads", flags.load.threads, "threads; 0: one for each core")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  command
+      .add_option("--ctx", flags.load.context,
+                  "context in tokens; 0: what the model was trained for")
       ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str();
   command.add_option("--kv", flags.load.kv_format, "format of the KV cache: f16 or q8_0")
@@ -39,15 +45,26 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
 }
 
 void add_sampling_flags(CLI::App& command, GenerateOptions& options) {
-  command.add_option("--temp", options.temperature, "temperature; 0: greedy")->capture_default_str();
-  command.add_option("--top-k", options.top_k, "keep the K most likely tokens; 0: off")->capture_default_str();
-  command.add_option("--top-p", options.top_p, "keep the smallest set with probability P; 1: off")->capture_default_str();
-  command.add_option("--min-p", options.min_p, "keep tokens at least P as likely as the best; 0: off")->capture_default_str();
-  command.add_option("--repeat-penalty", options.repetition_penalty, "divide logits of recent tokens; 1: off")
+  command.add_option("--temp", options.temperature, "temperature; 0: greedy")
       ->capture_default_str();
-  command.add_option("--presence-penalty", options.presence_penalty, "subtract from tokens generated before")
+  command.add_option("--top-k", options.top_k, "keep the K most likely tokens; 0: off")
       ->capture_default_str();
-  command.add_option("--frequency-penalty", options.frequency_penalty, "subtract for each time a token was generated")
+  command.add_option("--top-p", options.top_p, "keep the smallest set with probability P; 1: off")
+      ->capture_default_str();
+  command
+      .add_option("--min-p", options.min_p, "keep tokens at least P as likely as the best; 0: off")
+      ->capture_default_str();
+  command
+      .add_option("--repeat-penalty", options.repetition_penalty,
+                  "divide logits of recent tokens; 1: off")
+      ->capture_default_str();
+  command
+      .add_option("--presence-penalty", options.presence_penalty,
+                  "subtract from tokens generated before")
+      ->capture_default_str();
+  command
+      .add_option("--frequency-penalty", options.frequency_penalty,
+                  "subtract for each time a token was generated")
       ->capture_default_str();
   command
       .add_option_function<std::vector<std::string>>(
@@ -58,7 +75,8 @@ void add_sampling_flags(CLI::App& command, GenerateOptions& options) {
               float bias = 0;
               if (std::sscanf(entry.c_str(), "%d=%f%n", &token, &bias, &used) != 2 ||
                   used != static_cast<int>(entry.size())) {
-                throw CLI::ValidationError("--logit-bias", "expected TOKEN=BIAS, found '" + entry + "'");
+                throw CLI::ValidationError("--logit-bias",
+                                           "expected TOKEN=BIAS, found '" + entry + "'");
               }
               options.logit_bias[token] = bias;
             }
@@ -66,10 +84,12 @@ void add_sampling_flags(CLI::App& command, GenerateOptions& options) {
           "TOKEN=BIAS, added to a token's logit; repeatable")
       ->type_name("TOKEN=BIAS");
   command.add_option("--stop", options.stop, "end the answer before this text; repeatable");
-  command.add_option("--seed", options.seed, "the same seed gives the same text")->capture_default_str();
+  command.add_option("--seed", options.seed, "the same seed gives the same text")
+      ->capture_default_str();
   std::vector<std::string> decoders;
   for (const auto name : drafter_names()) decoders.emplace_back(name);
-  command.add_option("--decoder", options.decoder, "how tokens are proposed; never changes the text")
+  command
+      .add_option("--decoder", options.decoder, "how tokens are proposed; never changes the text")
       ->check(CLI::IsMember(decoders))
       ->capture_default_str();
   command.add_flag("--ignore-eos", options.ignore_eos, "go on after the end of the answer");
@@ -89,7 +109,9 @@ void print(std::string_view text) {
   }
 }
 
-void print_json(const nlohmann::ordered_json& json) { print(json.dump(2) + "\n"); }
+void print_json(const nlohmann::ordered_json& json) {
+  print(json.dump(2) + "\n");
+}
 
 std::string read_text(const std::string& path) {
   std::ostringstream text;
@@ -100,7 +122,8 @@ std::string read_text(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) fail("cannot open '{}': {}", path, std::strerror(errno));
   text << file.rdbuf();
-  if (file.bad() || (text.fail() && file.peek() != EOF)) fail("cannot read '{}': {}", path, std::strerror(errno));
+  if (file.bad() || (text.fail() && file.peek() != EOF))
+    fail("cannot read '{}': {}", path, std::strerror(errno));
   return text.str();
 }
 
@@ -108,13 +131,19 @@ void require_utf8(const std::string& what, std::string_view text) {
   size_t i = 0;
   while (i < text.size()) {
     const auto lead = static_cast<unsigned char>(text[i]);
-    const size_t length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+    const size_t length = lead < 0x80   ? 1
+                          : lead < 0xc2 ? 0
+                          : lead < 0xe0 ? 2
+                          : lead < 0xf0 ? 3
+                          : lead < 0xf5 ? 4
+                                        : 0;
     bool valid = length > 0 && i + length <= text.size();
-    for (size_t k = 1; valid && k < length; ++k) valid = (static_cast<unsigned char>(text[i + k]) & 0xc0) == 0x80;
+    for (size_t k = 1; valid && k < length; ++k)
+      valid = (static_cast<unsigned char>(text[i + k]) & 0xc0) == 0x80;
     if (valid && length > 2) {
       const auto second = static_cast<unsigned char>(text[i + 1]);
-      valid = !(lead == 0xe0 && second < 0xa0) && !(lead == 0xed && second > 0x9f) && !(lead == 0xf0 && second < 0x90) &&
-              !(lead == 0xf4 && second > 0x8f);
+      valid = !(lead == 0xe0 && second < 0xa0) && !(lead == 0xed && second > 0x9f) &&
+              !(lead == 0xf0 && second < 0x90) && !(lead == 0xf4 && second > 0x8f);
     }
     if (!valid) fail("{} is not valid UTF-8: byte 0x{:02x} at offset {}", what, lead, i);
     i += length;
@@ -138,15 +167,18 @@ nlohmann::ordered_json to_json(const Generation& g, double load_ms, const std::s
         {"decode_ms", g.decode_ms},
         {"prefill_tokens_per_second", rate(g.prompt_tokens - g.cached_tokens, g.prefill_ms)},
         {"decode_tokens_per_second", rate(generated - 1, g.decode_ms)}}},
-      {"decoder", {{"name", decoder}, {"steps", g.steps}, {"drafted", g.drafted}, {"accepted", g.accepted}}},
+      {"decoder",
+       {{"name", decoder}, {"steps", g.steps}, {"drafted", g.drafted}, {"accepted", g.accepted}}},
   };
 }
 
 std::string describe_speed(const Generation& g) {
   const double computed = g.prompt_tokens - g.cached_tokens;
-  return fmt::format("prompt {} tokens ({} cached), {:.1f} tokens/s; answer {} tokens, {:.1f} tokens/s", g.prompt_tokens,
-                     g.cached_tokens, g.prefill_ms > 0 ? computed / g.prefill_ms * 1e3 : 0.0, g.tokens.size(),
-                     g.decode_ms > 0 ? (static_cast<double>(g.tokens.size()) - 1) / g.decode_ms * 1e3 : 0.0);
+  return fmt::format(
+      "prompt {} tokens ({} cached), {:.1f} tokens/s; answer {} tokens, {:.1f} tokens/s",
+      g.prompt_tokens, g.cached_tokens, g.prefill_ms > 0 ? computed / g.prefill_ms * 1e3 : 0.0,
+      g.tokens.size(),
+      g.decode_ms > 0 ? (static_cast<double>(g.tokens.size()) - 1) / g.decode_ms * 1e3 : 0.0);
 }
 
 bool interrupted() {

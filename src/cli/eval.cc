@@ -37,7 +37,10 @@ void prepare(Flags& flags) {
 }
 
 nlohmann::ordered_json to_json(const Perplexity& p) {
-  return {{"perplexity", p.value}, {"standard_error", p.standard_error}, {"chunks", p.chunks}, {"tokens", p.scored_tokens}};
+  return {{"perplexity", p.value},
+          {"standard_error", p.standard_error},
+          {"chunks", p.chunks},
+          {"tokens", p.scored_tokens}};
 }
 
 void perplexity(Flags& flags) {
@@ -47,8 +50,8 @@ void perplexity(Flags& flags) {
   const Perplexity p = measure_perplexity(*session.model, *session.tokenizer, text, flags.score);
   flags.score.on_progress = nullptr;
   if (flags.json) return print_json(to_json(p));
-  print(fmt::format("perplexity {:.4f} +- {:.4f} ({} chunks of {}, {} tokens scored)\n", p.value, p.standard_error, p.chunks,
-                    flags.score.context, p.scored_tokens));
+  print(fmt::format("perplexity {:.4f} +- {:.4f} ({} chunks of {}, {} tokens scored)\n", p.value,
+                    p.standard_error, p.chunks, flags.score.context, p.scored_tokens));
 }
 
 void kl(Flags& flags) {
@@ -69,12 +72,14 @@ void kl(Flags& flags) {
                        {"chunks", d.model.chunks},
                        {"tokens", d.model.scored_tokens}});
   }
-  print(fmt::format("KL divergence   {:.6f} +- {:.6f} nats a token (largest {:.4f})\n"
-                    "same top token  {:.2f} %\n"
-                    "perplexity      {:.4f}, reference {:.4f} (ratio {:.4f})\n"
-                    "{} chunks of {}, {} tokens scored\n",
-                    d.mean_kl, d.standard_error, d.max_kl, 100 * d.same_top, d.model.value, d.reference.value,
-                    d.model.value / d.reference.value, d.model.chunks, flags.score.context, d.model.scored_tokens));
+  print(
+      fmt::format("KL divergence   {:.6f} +- {:.6f} nats a token (largest {:.4f})\n"
+                  "same top token  {:.2f} %\n"
+                  "perplexity      {:.4f}, reference {:.4f} (ratio {:.4f})\n"
+                  "{} chunks of {}, {} tokens scored\n",
+                  d.mean_kl, d.standard_error, d.max_kl, 100 * d.same_top, d.model.value,
+                  d.reference.value, d.model.value / d.reference.value, d.model.chunks,
+                  flags.score.context, d.model.scored_tokens));
 }
 
 }  // namespace
@@ -90,7 +95,8 @@ void add_eval(CLI::App& app) {
   command->callback([flags] { perplexity(*flags); });
 
   auto kl_flags = std::make_shared<Flags>();
-  command = eval->add_subcommand("kl", "how far the model's predictions are from a reference model's");
+  command =
+      eval->add_subcommand("kl", "how far the model's predictions are from a reference model's");
   add_model_flags(*command, kl_flags->model);
   command->add_option("REFERENCE", kl_flags->reference, "the model to compare with")->required();
   add_score_flags(*command, *kl_flags);

@@ -15,7 +15,8 @@ void add_inspect(CLI::App& app) {
     bool json = false;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = app.add_subcommand("inspect", "show the metadata and tensors of a model file");
+  CLI::App* command =
+      app.add_subcommand("inspect", "show the metadata and tensors of a model file");
   command->add_option("FILE", flags->file, "a GGUF file or a model's name")->required();
   command->add_flag("--json", flags->json, "print one JSON object");
   command->callback([flags] {

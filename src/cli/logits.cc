@@ -20,12 +20,14 @@ struct Flags {
   bool all = false, json = false;
 };
 
-nlohmann::ordered_json top_tokens(const Tokenizer& tokenizer, std::span<const float> logits, int count) {
+nlohmann::ordered_json top_tokens(const Tokenizer& tokenizer, std::span<const float> logits,
+                                  int count) {
   std::vector<Token> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
   count = std::min<int>(count, static_cast<int>(order.size()));
-  std::ranges::partial_sort(order, order.begin() + count,
-                            [&](Token a, Token b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; });
+  std::ranges::partial_sort(order, order.begin() + count, [&](Token a, Token b) {
+    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+  });
   auto top = nlohmann::ordered_json::array();
   for (int i = 0; i < count; ++i) {
     const bool known = static_cast<size_t>(order[i]) < tokenizer.vocabulary_size();
@@ -40,10 +42,12 @@ nlohmann::ordered_json top_tokens(const Tokenizer& tokenizer, std::span<const fl
 void logits(Flags& flags) {
   const Session session = Session::load(flags.model.model, flags.model.load);
   Model& model = *session.model;
-  const std::vector<Token> tokens = flags.tokens.empty() ? session.tokenizer->encode(flags.prompt) : flags.tokens;
+  const std::vector<Token> tokens =
+      flags.tokens.empty() ? session.tokenizer->encode(flags.prompt) : flags.tokens;
   if (tokens.empty()) fail("the prompt is empty: it has no tokens");
   const int count = static_cast<int>(tokens.size());
-  if (count > model.config().context) fail("the prompt has {} tokens, the context holds {}", count, model.config().context);
+  if (count > model.config().context)
+    fail("the prompt has {} tokens, the context holds {}", count, model.config().context);
   for (const Token token : tokens) {
     if (token < 0 || token >= model.config().vocabulary) {
       fail("token {} is outside the vocabulary of {}", token, model.config().vocabulary);
@@ -75,14 +79,18 @@ void logits(Flags& flags) {
   }
   if (out) out->commit();
   if (flags.json) {
-    print(nlohmann::ordered_json{{"tokens", tokens}, {"positions", positions}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+    print(nlohmann::ordered_json{{"tokens", tokens}, {"positions", positions}}.dump(
+              2, ' ', false, nlohmann::json::error_handler_t::replace) +
+          "\n");
     return;
   }
   for (const auto& position : positions) {
     print(fmt::format("after position {}:\n", position["position"].get<int>()));
     for (const auto& top : position["top"]) {
-      print(fmt::format("{:>8}  {:>9.4f}  {:>8.2f} %  {}\n", top["token"].get<int>(), top["logit"].get<double>(),
-                        100 * std::exp(top["logprob"].get<double>()), top["piece"].dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
+      print(
+          fmt::format("{:>8}  {:>9.4f}  {:>8.2f} %  {}\n", top["token"].get<int>(),
+                      top["logit"].get<double>(), 100 * std::exp(top["logprob"].get<double>()),
+                      top["piece"].dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
     }
   }
 }
@@ -94,9 +102,12 @@ void add_logits(CLI::App& app) {
   CLI::App* command = app.add_subcommand("logits", "show the most likely next tokens");
   add_model_flags(*command, flags->model);
   auto* prompt = command->add_option("-p,--prompt", flags->prompt, "the prompt");
-  auto* tokens = command->add_option("--tokens", flags->tokens, "the prompt as token ids: 1,2,3")->delimiter(',');
+  auto* tokens = command->add_option("--tokens", flags->tokens, "the prompt as token ids: 1,2,3")
+                     ->delimiter(',');
   prompt->excludes(tokens);
-  command->add_option("--top", flags->top, "how many to show")->check(CLI::Range(0, 1 << 24))->capture_default_str();
+  command->add_option("--top", flags->top, "how many to show")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
   command->add_flag("--all", flags->all, "after every position, not only the last");
   command->add_option("--out", flags->out, "write all logits as raw f32, [positions, vocabulary]");
   command->add_flag("--json", flags->json, "print one JSON object");

@@ -50,10 +50,13 @@ void add_quantize(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("quantize", "write a model file in another format");
   command->add_option("SOURCE", flags->source, "a GGUF file or a model's name")->required();
-  command->add_option("--format", flags->options.format, "Q4_K_M, Q8_0, F16, ...; an unknown name lists them all")
+  command
+      ->add_option("--format", flags->options.format,
+                   "Q4_K_M, Q8_0, F16, ...; an unknown name lists them all")
       ->capture_default_str();
   command->add_option("-o,--out", flags->out, "the file to write")->required();
-  command->add_flag("--pure", flags->options.pure, "one format wherever it fits, instead of the recipe's mixture");
+  command->add_flag("--pure", flags->options.pure,
+                    "one format wherever it fits, instead of the recipe's mixture");
   command->add_option("--threads", flags->options.threads, "threads; 0: one for each core")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();

@@ -41,7 +41,8 @@ void run(Flags& flags) {
     return;
   }
   print("\n");
-  if (flags.stats) fmt::print(stderr, "load {:.0f} ms; {}\n", model.load_ms(), describe_speed(generation));
+  if (flags.stats)
+    fmt::print(stderr, "load {:.0f} ms; {}\n", model.load_ms(), describe_speed(generation));
 }
 
 }  // namespace
@@ -51,9 +52,12 @@ void add_run(CLI::App& app) {
   CLI::App* command = app.add_subcommand("run", "answer one prompt");
   add_model_flags(*command, flags->model);
   auto* prompt = command->add_option("-p,--prompt", flags->prompt, "the prompt");
-  auto* file = command->add_option("-f,--file", flags->prompt_file, "read the prompt from a file; -: standard input");
+  auto* file = command->add_option("-f,--file", flags->prompt_file,
+                                   "read the prompt from a file; -: standard input");
   prompt->excludes(file);
-  command->add_option("-n", flags->generate.max_tokens, "tokens to generate at most; -1: until the answer ends")
+  command
+      ->add_option("-n", flags->generate.max_tokens,
+                   "tokens to generate at most; -1: until the answer ends")
       ->check(CLI::Range(-1, 1 << 24))
       ->capture_default_str();
   command->add_flag("--chat", flags->chat, "put the prompt into the model's chat template");

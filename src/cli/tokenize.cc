@@ -19,13 +19,16 @@ void tokenize(const Flags& flags) {
   const auto gguf = GgufFile::open(resolve_model(flags.model));
   const auto tokenizer = Tokenizer::load(gguf.metadata());
   const std::string text = flags.file.empty() ? flags.text : read_text(flags.file);
-  const auto tokens =
-      tokenizer->encode(text, {.add_special = !flags.no_special, .parse_special = !flags.no_parse_special});
+  const auto tokens = tokenizer->encode(
+      text, {.add_special = !flags.no_special, .parse_special = !flags.no_parse_special});
   if (flags.json) {
     print_json({{"tokens", tokens}});
     return;
   }
-  for (const Token token : tokens) print(fmt::format("{:>7}  {}\n", token, nlohmann::json(tokenizer->piece(token, true)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
+  for (const Token token : tokens)
+    print(fmt::format("{:>7}  {}\n", token,
+                      nlohmann::json(tokenizer->piece(token, true))
+                          .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
 }
 
 }  // namespace
@@ -35,10 +38,12 @@ void add_tokenize(CLI::App& app) {
   CLI::App* command = app.add_subcommand("tokenize", "show the tokens of a text");
   command->add_option("MODEL", flags->model, "a GGUF file or a model's name")->required();
   auto* text = command->add_option("TEXT", flags->text, "the text");
-  auto* file = command->add_option("--file", flags->file, "read the text from a file; -: standard input");
+  auto* file =
+      command->add_option("--file", flags->file, "read the text from a file; -: standard input");
   text->excludes(file);
   command->add_flag("--no-special", flags->no_special, "do not add bos and eos");
-  command->add_flag("--no-parse-special", flags->no_parse_special, "special tokens spelled out in the text are plain text");
+  command->add_flag("--no-parse-special", flags->no_parse_special,
+                    "special tokens spelled out in the text are plain text");
   command->add_flag("--json", flags->json, "print {\"tokens\": [...]}");
   command->callback([flags, text, file] {
     if (text->count() + file->count() == 0) throw CLI::RequiredError("TEXT or --file");

@@ -212,8 +212,9 @@ std::string describe(const QuantizeSummary& summary) {
 
 std::string describe_totals(const QuantizeSummary& summary) {
   return fmt::format("{:.2f} MB ({:.2f} bits per weight) -> {:.2f} MB ({:.2f} bits per weight)\n",
-                     static_cast<double>(summary.bytes_before) / 1e6, summary.bits_per_weight_before,
-                     static_cast<double>(summary.bytes_after) / 1e6, summary.bits_per_weight_after);
+                     static_cast<double>(summary.bytes_before) / 1e6,
+                     summary.bits_per_weight_before, static_cast<double>(summary.bytes_after) / 1e6,
+                     summary.bits_per_weight_after);
 }
 
 }  // namespace tessera

@@ -12,7 +12,8 @@
 
 namespace tessera {
 
-// Candidate continuations. Node i's token follows node parents[i] < i, or the sequence if that is -1.
+// Candidate continuations. Node i's token follows node parents[i] < i, or the sequence if that is
+// -1.
 struct TokenTree {
   std::vector<Token> tokens;
   std::vector<int32_t> parents;
@@ -22,7 +23,8 @@ struct TokenTree {
 class Drafter {
  public:
   virtual ~Drafter() = default;
-  // Proposes what may follow `tokens` (the sequence so far), in at most `budget` nodes; may be empty.
+  // Proposes what may follow `tokens` (the sequence so far), in at most `budget` nodes; may be
+  // empty.
   virtual TokenTree propose(std::span<const Token> tokens, int budget) = 0;
 };
 
@@ -32,13 +34,13 @@ std::vector<std::string_view> drafter_names();
 
 // What a step of one sequence committed.
 struct Verified {
-  std::vector<Token> tokens;   // at least one
-  std::vector<int32_t> path;   // the nodes of the verified tree whose tokens were accepted
+  std::vector<Token> tokens;  // at least one
+  std::vector<int32_t> path;  // the nodes of the verified tree whose tokens were accepted
 };
 
 // `tree` is what the model ran: node 0 is the sequence's last token, the drafted nodes hang below.
 // logits has a row for each node. Walks down from node 0 as long as the sampler's token is a child.
-Verified verify(const TokenTree& tree, Tensor logits, Sampler& sampler, std::span<const Token> tokens,
-                size_t prompt_size);
+Verified verify(const TokenTree& tree, Tensor logits, Sampler& sampler,
+                std::span<const Token> tokens, size_t prompt_size);
 
 }  // namespace tessera

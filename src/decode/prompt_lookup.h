@@ -8,7 +8,8 @@ namespace tessera {
 
 class PromptLookup final : public Drafter {
  public:
-  explicit PromptLookup(int max_ngram = 3, int draft_tokens = 8) : max_ngram_(max_ngram), draft_tokens_(draft_tokens) {}
+  explicit PromptLookup(int max_ngram = 3, int draft_tokens = 8)
+      : max_ngram_(max_ngram), draft_tokens_(draft_tokens) {}
   TokenTree propose(std::span<const Token> tokens, int budget) override;
 
  private:

@@ -10,8 +10,9 @@ std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, uint64_t key) {
   auto key0 = static_cast<uint32_t>(key), key1 = static_cast<uint32_t>(key >> 32);
   for (int round = 0; round < 10; ++round) {
     const uint64_t product0 = kMultiplier0 * counter[0], product1 = kMultiplier1 * counter[2];
-    counter = {static_cast<uint32_t>(product1 >> 32) ^ counter[1] ^ key0, static_cast<uint32_t>(product1),
-               static_cast<uint32_t>(product0 >> 32) ^ counter[3] ^ key1, static_cast<uint32_t>(product0)};
+    counter = {
+        static_cast<uint32_t>(product1 >> 32) ^ counter[1] ^ key0, static_cast<uint32_t>(product1),
+        static_cast<uint32_t>(product0 >> 32) ^ counter[3] ^ key1, static_cast<uint32_t>(product0)};
     key0 += kWeyl0;
     key1 += kWeyl1;
   }
@@ -19,8 +20,8 @@ std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, uint64_t key) {
 }
 
 float gumbel(uint64_t seed, uint64_t position, uint32_t token) {
-  const auto words =
-      philox({token, 0, static_cast<uint32_t>(position), static_cast<uint32_t>(position >> 32)}, seed);
+  const auto words = philox(
+      {token, 0, static_cast<uint32_t>(position), static_cast<uint32_t>(position >> 32)}, seed);
   // 33 bits, odd: never 0 nor 1, so both logarithms are finite; the largest value is log(2^33).
   const double u = (static_cast<double>(words[0]) + 0.5) * 0x1p-32;
   return static_cast<float>(-std::log(-std::log(u)));

@@ -30,18 +30,21 @@ void SamplingOptions::validate() const {
   const auto check = [](const char* name, double value, bool ok, const char* range) {
     if (!ok || std::isnan(value)) fail("{} is {}, expected {}", name, value, range);
   };
-  check("temperature", temperature, temperature >= 0 && std::isfinite(temperature), "a number >= 0");
+  check("temperature", temperature, temperature >= 0 && std::isfinite(temperature),
+        "a number >= 0");
   check("top-k", top_k, top_k >= 0, "a number >= 0");
   check("top-p", top_p, top_p > 0 && top_p <= 1, "a number in (0, 1]");
   check("min-p", min_p, min_p >= 0 && min_p <= 1, "a number in [0, 1]");
-  check("repetition penalty", repetition_penalty, repetition_penalty > 0 && std::isfinite(repetition_penalty),
-        "a number > 0");
+  check("repetition penalty", repetition_penalty,
+        repetition_penalty > 0 && std::isfinite(repetition_penalty), "a number > 0");
   check("presence penalty", presence_penalty, std::isfinite(presence_penalty), "a finite number");
-  check("frequency penalty", frequency_penalty, std::isfinite(frequency_penalty), "a finite number");
+  check("frequency penalty", frequency_penalty, std::isfinite(frequency_penalty),
+        "a finite number");
   check("penalty window", penalty_window, penalty_window >= -1, "-1 or more");
 }
 
-Token Sampler::choose(std::span<const float> logits, std::span<const Token> tokens, size_t prompt_size) {
+Token Sampler::choose(std::span<const float> logits, std::span<const Token> tokens,
+                      size_t prompt_size) {
   logits_.assign(logits.begin(), logits.end());
   adjust(tokens, prompt_size);
   if (options_.temperature == 0) return argmax(logits_);
@@ -52,7 +55,8 @@ Token Sampler::choose(std::span<const float> logits, std::span<const Token> toke
   for (const Candidate& candidate : candidates_) {
     // No noise can lift a candidate by more than kGumbelMax: most of a vocabulary needs no draw.
     if (candidate.logit + kGumbelMax < best_score) continue;
-    const float score = candidate.logit + gumbel(options_.seed, tokens.size(), static_cast<uint32_t>(candidate.token));
+    const float score = candidate.logit + gumbel(options_.seed, tokens.size(),
+                                                 static_cast<uint32_t>(candidate.token));
     if (score > best_score) {
       best_score = score;
       best = candidate.token;
@@ -64,9 +68,10 @@ Token Sampler::choose(std::span<const float> logits, std::span<const Token> toke
 // Penalties and biases change the logits of a few tokens.
 void Sampler::adjust(std::span<const Token> tokens, size_t prompt_size) {
   if (options_.repetition_penalty != 1.0f) {
-    const size_t window = options_.penalty_window < 0
-                              ? tokens.size()
-                              : std::min<size_t>(tokens.size(), static_cast<size_t>(options_.penalty_window));
+    const size_t window =
+        options_.penalty_window < 0
+            ? tokens.size()
+            : std::min<size_t>(tokens.size(), static_cast<size_t>(options_.penalty_window));
     std::vector<Token> seen(tokens.end() - static_cast<ptrdiff_t>(window), tokens.end());
     std::ranges::sort(seen);
     seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
@@ -79,7 +84,8 @@ void Sampler::adjust(std::span<const Token> tokens, size_t prompt_size) {
     std::unordered_map<Token, int> counts;
     for (const Token token : tokens.subspan(prompt_size)) ++counts[token];
     for (const auto& [token, count] : counts) {
-      logits_[token] -= options_.presence_penalty + options_.frequency_penalty * static_cast<float>(count);
+      logits_[token] -=
+          options_.presence_penalty + options_.frequency_penalty * static_cast<float>(count);
     }
   }
   for (const auto& [token, bias] : options_.logit_bias) {
@@ -104,16 +110,19 @@ void Sampler::filter() {
   };
   const auto k = static_cast<size_t>(options_.top_k);
   if (k > 0 && k < candidates_.size()) {
-    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<ptrdiff_t>(k), candidates_.end(), more_likely);
+    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<ptrdiff_t>(k),
+                     candidates_.end(), more_likely);
     candidates_.resize(k);
   }
   const float scaled_best = best / options_.temperature;
-  for (Candidate& candidate : candidates_) candidate.logit = candidate.logit / options_.temperature - scaled_best;
+  for (Candidate& candidate : candidates_)
+    candidate.logit = candidate.logit / options_.temperature - scaled_best;
 
   if (options_.top_p < 1) {
     std::ranges::sort(candidates_, more_likely);
     double total = 0;
-    for (const Candidate& candidate : candidates_) total += std::exp(static_cast<double>(candidate.logit));
+    for (const Candidate& candidate : candidates_)
+      total += std::exp(static_cast<double>(candidate.logit));
     double kept = 0;
     size_t size = 0;
     while (size < candidates_.size() && kept < options_.top_p * total) {

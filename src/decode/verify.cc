@@ -4,8 +4,8 @@
 
 namespace tessera {
 
-Verified verify(const TokenTree& tree, Tensor logits, Sampler& sampler, std::span<const Token> tokens,
-                size_t prompt_size) {
+Verified verify(const TokenTree& tree, Tensor logits, Sampler& sampler,
+                std::span<const Token> tokens, size_t prompt_size) {
   std::vector<Token> sequence(tokens.begin(), tokens.end());
   Verified result;
   int node = 0;
@@ -17,7 +17,8 @@ Verified verify(const TokenTree& tree, Tensor logits, Sampler& sampler, std::spa
     sequence.push_back(token);
 
     int child = node + 1;
-    while (child < tree.size() && (tree.parents[child] != node || tree.tokens[child] != token)) ++child;
+    while (child < tree.size() && (tree.parents[child] != node || tree.tokens[child] != token))
+      ++child;
     if (child >= tree.size()) return result;
     node = child;
   }

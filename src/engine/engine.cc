@@ -9,17 +9,23 @@ namespace tessera {
 
 const char* to_string(FinishReason reason) {
   switch (reason) {
-    case FinishReason::kNone: return "none";
-    case FinishReason::kStop: return "stop";
-    case FinishReason::kLength: return "length";
-    case FinishReason::kCancelled: return "cancelled";
+    case FinishReason::kNone:
+      return "none";
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kCancelled:
+      return "cancelled";
   }
   return "none";
 }
 
 namespace {
 
-int blocks_for(int tokens) { return (tokens + kBlockTokens - 1) / kBlockTokens; }
+int blocks_for(int tokens) {
+  return (tokens + kBlockTokens - 1) / kBlockTokens;
+}
 
 }  // namespace
 
@@ -44,10 +50,12 @@ std::shared_ptr<Sequence> Engine::add(Request request) {
   if (prompt > config.context) {
     fail("the prompt has {} tokens, the context holds {}", prompt, config.context);
   }
-  if (request.max_tokens < 0) fail("the number of tokens to generate is {}, expected 0 or more", request.max_tokens);
+  if (request.max_tokens < 0)
+    fail("the number of tokens to generate is {}, expected 0 or more", request.max_tokens);
   const int longest = std::min(config.context, prompt + request.max_tokens);
   if (blocks_for(longest) > pool_.capacity()) {
-    fail("a text of {} tokens needs {} KV blocks, there are {}", longest, blocks_for(longest), pool_.capacity());
+    fail("a text of {} tokens needs {} KV blocks, there are {}", longest, blocks_for(longest),
+         pool_.capacity());
   }
   auto sequence = std::make_shared<Sequence>(std::move(request), pool_);
   if (sequence->request.max_tokens == 0) {
@@ -63,7 +71,9 @@ void Engine::cancel(Sequence& sequence) {
 }
 
 bool Engine::step() {
-  const auto is_finished = [](const auto& sequence) { return sequence->finished != FinishReason::kNone; };
+  const auto is_finished = [](const auto& sequence) {
+    return sequence->finished != FinishReason::kNone;
+  };
   waiting_.remove_if(is_finished);
   running_.remove_if(is_finished);
   admit();
@@ -76,11 +86,12 @@ bool Engine::step() {
     share.first_row = batch.rows();
     if (share.tree.size() > 0) {
       share.first_wanted = static_cast<int>(batch.wanted.size());
-      batch.add_tree(share.tree.tokens, share.tree.parents, sequence.computed, sequence.blocks.blocks());
+      batch.add_tree(share.tree.tokens, share.tree.parents, sequence.computed,
+                     sequence.blocks.blocks());
       for (int row = share.first_row; row < batch.rows(); ++row) batch.wanted.push_back(row);
     } else {
-      batch.add_chain(std::span(sequence.tokens).subspan(sequence.computed, share.chunk), sequence.computed,
-                      sequence.blocks.blocks());
+      batch.add_chain(std::span(sequence.tokens).subspan(sequence.computed, share.chunk),
+                      sequence.computed, sequence.blocks.blocks());
       if (share.chunk == sequence.pending()) {
         share.first_wanted = static_cast<int>(batch.wanted.size());
         batch.wanted.push_back(batch.rows() - 1);
@@ -92,7 +103,8 @@ bool Engine::step() {
   return true;
 }
 
-// A waiting sequence starts when the blocks of its whole prompt are there; first come, first served.
+// A waiting sequence starts when the blocks of its whole prompt are there; first come, first
+// served.
 void Engine::admit() {
   while (!waiting_.empty()) {
     const auto sequence = waiting_.front();
@@ -141,8 +153,8 @@ std::vector<Engine::Share> Engine::schedule() {
   return shares;
 }
 
-// Slots for `tokens` tokens, by preempting younger sequences if need be. False if this one itself is
-// the youngest that could yield: then it waits for the older ones.
+// Slots for `tokens` tokens, by preempting younger sequences if need be. False if this one itself
+// is the youngest that could yield: then it waits for the older ones.
 bool Engine::reserve(Sequence& sequence, int tokens) {
   while (!sequence.blocks.reserve(tokens)) {
     if (!preempt_youngest(sequence)) return false;
@@ -172,7 +184,8 @@ void Engine::commit(Share& share, Tensor logits) {
   const TokenTree single{.tokens = {sequence.tokens.back()}, .parents = {-1}};
   const TokenTree& tree = share.tree.size() > 0 ? share.tree : single;
   const Tensor rows{logits.row(share.first_wanted), tree.size(), logits.columns, logits.stride};
-  const Verified verified = verify(tree, rows, sequence.sampler, sequence.tokens, sequence.prompt_size());
+  const Verified verified =
+      verify(tree, rows, sequence.sampler, sequence.tokens, sequence.prompt_size());
 
   // Keys and values of the accepted path move to where its logical positions are. Node i is never
   // left of its depth, so copying in ascending order overwrites nothing that is still to be read.
@@ -195,7 +208,8 @@ void Engine::accept(Sequence& sequence, const Verified& verified) {
     sequence.tokens.push_back(token);
     if (is_end_(token) && !sequence.request.ignore_eos) {
       reason = FinishReason::kStop;
-    } else if (sequence.generated() == sequence.request.max_tokens || sequence.size() > model_.config().context) {
+    } else if (sequence.generated() == sequence.request.max_tokens ||
+               sequence.size() > model_.config().context) {
       reason = FinishReason::kLength;
     }
   }
@@ -205,7 +219,8 @@ void Engine::accept(Sequence& sequence, const Verified& verified) {
   sequence.blocks.publish(std::span(sequence.tokens).first(sequence.computed));
 
   const auto committed = std::span(sequence.tokens).last(kept);
-  if (sequence.request.on_tokens && !sequence.request.on_tokens(committed) && reason == FinishReason::kNone) {
+  if (sequence.request.on_tokens && !sequence.request.on_tokens(committed) &&
+      reason == FinishReason::kNone) {
     reason = FinishReason::kStop;
   }
   if (reason != FinishReason::kNone) finish(sequence, reason);

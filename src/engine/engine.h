@@ -1,5 +1,5 @@
-// The step loop: continuous batching (Orca, Yu et al. 2022) of prompt chunks and token trees from all
-// sequences over one paged KV store.
+// The step loop: continuous batching (Orca, Yu et al. 2022) of prompt chunks and token trees from
+// all sequences over one paged KV store.
 //
 // By exactness, what a sequence answers does not depend on its company, on preemption, or on what
 // the prefix cache held. Not thread-safe: one thread owns an engine.
@@ -47,9 +47,9 @@ class Engine {
   // A sequence's share of a step: some pending tokens, or its last token with drafts below it.
   struct Share {
     std::shared_ptr<Sequence> sequence;
-    TokenTree tree;       // empty for a chunk
-    int chunk = 0;        // tokens of a chunk
-    int first_row = 0;    // in the batch
+    TokenTree tree;         // empty for a chunk
+    int chunk = 0;          // tokens of a chunk
+    int first_row = 0;      // in the batch
     int first_wanted = -1;  // row of the logits; -1: a chunk that ends before the last token
   };
   void admit();

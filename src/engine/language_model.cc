@@ -33,39 +33,51 @@ LanguageModel LanguageModel::load(const std::string& reference, const LoadOption
   return LanguageModel(std::move(impl));
 }
 
-Generation LanguageModel::generate(std::string_view prompt, const GenerateOptions& options, const TextCallback& on_text) {
-  return tessera::generate(*impl_->engine, *impl_->session.tokenizer, impl_->encode(prompt, options.parse_special), options,
-                           on_text);
+Generation LanguageModel::generate(std::string_view prompt, const GenerateOptions& options,
+                                   const TextCallback& on_text) {
+  return tessera::generate(*impl_->engine, *impl_->session.tokenizer,
+                           impl_->encode(prompt, options.parse_special), options, on_text);
 }
 
-Generation LanguageModel::chat(const std::vector<ChatMessage>& messages, const GenerateOptions& options,
-                               const TextCallback& on_text) {
+Generation LanguageModel::chat(const std::vector<ChatMessage>& messages,
+                               const GenerateOptions& options, const TextCallback& on_text) {
   return generate(render_chat(messages), options, on_text);
 }
 
 std::string LanguageModel::render_chat(const std::vector<ChatMessage>& messages) const {
-  const ChatFormat format = load_chat_format(impl_->session.file->metadata(), *impl_->session.tokenizer);
+  const ChatFormat format =
+      load_chat_format(impl_->session.file->metadata(), *impl_->session.tokenizer);
   std::vector<Message> converted;
-  for (const ChatMessage& message : messages) converted.push_back({.role = message.role, .content = message.content});
+  for (const ChatMessage& message : messages)
+    converted.push_back({.role = message.role, .content = message.content});
   return tessera::render_chat(format, converted);
 }
 
-std::vector<int32_t> LanguageModel::tokenize(std::string_view text, bool add_special, bool parse_special) const {
-  return impl_->session.tokenizer->encode(text, {.add_special = add_special, .parse_special = parse_special});
+std::vector<int32_t> LanguageModel::tokenize(std::string_view text, bool add_special,
+                                             bool parse_special) const {
+  return impl_->session.tokenizer->encode(
+      text, {.add_special = add_special, .parse_special = parse_special});
 }
 
 std::string LanguageModel::detokenize(const std::vector<int32_t>& tokens) const {
   return impl_->session.tokenizer->decode(tokens);
 }
 
-int LanguageModel::context() const { return impl_->session.model->config().context; }
-int LanguageModel::vocabulary_size() const { return impl_->session.model->config().vocabulary; }
-double LanguageModel::load_ms() const { return impl_->session.load_ms; }
+int LanguageModel::context() const {
+  return impl_->session.model->config().context;
+}
+int LanguageModel::vocabulary_size() const {
+  return impl_->session.model->config().vocabulary;
+}
+double LanguageModel::load_ms() const {
+  return impl_->session.load_ms;
+}
 
 std::string LanguageModel::description() const {
   const Model& model = *impl_->session.model;
   return fmt::format("{}, {:.1f} MB of weights; {}", model.config().architecture->name,
-                     static_cast<double>(model.weight_bytes()) / 1e6, model.backend().description());
+                     static_cast<double>(model.weight_bytes()) / 1e6,
+                     model.backend().description());
 }
 
 }  // namespace tessera

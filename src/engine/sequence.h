@@ -44,7 +44,8 @@ struct Sequence {
   int size() const { return static_cast<int>(tokens.size()); }
   size_t prompt_size() const { return request.prompt.size(); }
   int generated() const { return static_cast<int>(tokens.size() - request.prompt.size()); }
-  // Tokens whose keys and values are still missing; at least the last one, whose logits give the next.
+  // Tokens whose keys and values are still missing; at least the last one, whose logits give the
+  // next.
   int pending() const { return size() - computed; }
 
   Request request;

@@ -19,20 +19,23 @@ Session Session::load(const std::string& reference, const LoadOptions& options) 
   session.kv_format = parse_kv_format(options.kv_format);
   session.file = std::make_shared<const GgufFile>(GgufFile::open(resolve_model(reference)));
   session.tokenizer = Tokenizer::load(session.file->metadata());
-  session.model = std::make_unique<Model>(session.file, make_cpu_backend(options.threads),
-                                          Model::Limits{.context = options.context}, options.on_progress);
+  session.model =
+      std::make_unique<Model>(session.file, make_cpu_backend(options.threads),
+                              Model::Limits{.context = options.context}, options.on_progress);
   const auto vocabulary = static_cast<size_t>(session.model->config().vocabulary);
   if (session.tokenizer->vocabulary_size() > vocabulary) {
-    fail("the tokenizer has {} tokens, the model only {}", session.tokenizer->vocabulary_size(), vocabulary);
+    fail("the tokenizer has {} tokens, the model only {}", session.tokenizer->vocabulary_size(),
+         vocabulary);
   }
   session.load_ms = timer.milliseconds();
   return session;
 }
 
 std::unique_ptr<Engine> Session::make_engine() const {
-  return std::make_unique<Engine>(*model, Engine::Options{.kv_format = kv_format}, [t = tokenizer.get()](Token token) {
-    return static_cast<size_t>(token) < t->vocabulary_size() && t->is_end_of_generation(token);
-  });
+  return std::make_unique<Engine>(
+      *model, Engine::Options{.kv_format = kv_format}, [t = tokenizer.get()](Token token) {
+        return static_cast<size_t>(token) < t->vocabulary_size() && t->is_end_of_generation(token);
+      });
 }
 
 namespace {
@@ -40,7 +43,8 @@ namespace {
 Request make_request(std::vector<Token> prompt, const GenerateOptions& options, int context) {
   Request request;
   const int room = context + 1 - static_cast<int>(prompt.size());
-  if (options.max_tokens < -1) fail("the number of tokens to generate is {}, expected 0 or more", options.max_tokens);
+  if (options.max_tokens < -1)
+    fail("the number of tokens to generate is {}, expected 0 or more", options.max_tokens);
   request.max_tokens = options.max_tokens < 0 ? std::max(room, 0) : options.max_tokens;
   request.prompt = std::move(prompt);
   request.ignore_eos = options.ignore_eos;

@@ -20,7 +20,8 @@ std::string TextStream::take(std::string text, bool last) {
     // Keep the longest ending of held_ that is a beginning of some stop string.
     for (const std::string& stop : stop_) {
       for (size_t n = std::min(held_.size(), stop.size()); n > 0; --n) {
-        if (std::string_view(held_).substr(held_.size() - n) == std::string_view(stop).substr(0, n)) {
+        if (std::string_view(held_).substr(held_.size() - n) ==
+            std::string_view(stop).substr(0, n)) {
           end = std::min(end, held_.size() - n);
           break;
         }

@@ -20,12 +20,13 @@ class Bench {
         tokens_(tokens) {
     std::iota(block_table_.begin(), block_table_.end(), 0);
     for (int i = 0; i < tokens; ++i) {
-      tokens_[i] = static_cast<Token>(philox({static_cast<uint32_t>(i), 0, 0, 0}, 0)[0] % model.config().vocabulary);
+      tokens_[i] = static_cast<Token>(philox({static_cast<uint32_t>(i), 0, 0, 0}, 0)[0] %
+                                      model.config().vocabulary);
     }
   }
 
-  // Reads `count` tokens from position `first` in steps of `rows`, with the logits of each step's last
-  // row, or of all its rows.
+  // Reads `count` tokens from position `first` in steps of `rows`, with the logits of each step's
+  // last row, or of all its rows.
   void read(int first, int count, int rows, bool all_logits = false) {
     for (int done = 0; done < count; done += rows) {
       const int n = std::min(rows, count - done);
@@ -69,12 +70,14 @@ std::vector<BenchResult> run_bench(Model& model, const BenchOptions& options,
   for (const int n : options.prompt) longest = std::max(longest, n);
   for (const int n : options.generate) longest = std::max(longest, n);
   for (const int n : options.verify) {
-    if (n > model.limits().wanted_rows) fail("a step of {} tokens is too long, at most {}", n, model.limits().wanted_rows);
+    if (n > model.limits().wanted_rows)
+      fail("a step of {} tokens is too long, at most {}", n, model.limits().wanted_rows);
     longest = std::max(longest, n * kVerifySteps);
   }
   longest += options.depth;
   if (longest > model.config().context) {
-    fail("the benchmark needs a context of {} tokens, the model has {}", longest, model.config().context);
+    fail("the benchmark needs a context of {} tokens, the model has {}", longest,
+         model.config().context);
   }
 
   Bench bench(model, std::max(longest, 1), options.kv_format);
@@ -83,7 +86,8 @@ std::vector<BenchResult> run_bench(Model& model, const BenchOptions& options,
   std::vector<BenchResult> results;
   const auto add = [&](const std::string& kind, int n, int tokens, auto body) {
     const std::string suffix = depth > 0 ? fmt::format("@{}", depth) : "";
-    results.push_back(measure(fmt::format("{}{}{}", kind, n, suffix), tokens, options.repetitions, body));
+    results.push_back(
+        measure(fmt::format("{}{}{}", kind, n, suffix), tokens, options.repetitions, body));
     if (on_result) on_result(results.back());
   };
   for (const int n : options.prompt) add("pp", n, n, [&] { bench.read(depth, n, rows); });

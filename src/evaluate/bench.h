@@ -9,7 +9,7 @@
 namespace tessera {
 
 struct BenchOptions {
-  std::vector<int> prompt = {512};   // pp<N>: read a prompt of N tokens
+  std::vector<int> prompt = {512};    // pp<N>: read a prompt of N tokens
   std::vector<int> generate = {128};  // tg<N>: N steps of one token
   std::vector<int> verify;            // verify<N>: a step of N tokens, after a short prompt
   int repetitions = 3;                // after one that is not counted
@@ -19,9 +19,9 @@ struct BenchOptions {
 
 struct BenchResult {
   std::string name;
-  int tokens = 0;                    // of one repetition
-  double tokens_per_second = 0;      // median of the repetitions
-  double slowest = 0, fastest = 0;   // tokens per second
+  int tokens = 0;                   // of one repetition
+  double tokens_per_second = 0;     // median of the repetitions
+  double slowest = 0, fastest = 0;  // tokens per second
 };
 
 // on_result is called as each result is known.

@@ -20,7 +20,9 @@ class Mean {
   }
   double value() const { return mean_; }
   double standard_error() const {
-    return count_ < 2 ? 0 : std::sqrt(squares_ / static_cast<double>(count_ - 1) / static_cast<double>(count_));
+    return count_ < 2 ? 0
+                      : std::sqrt(squares_ / static_cast<double>(count_ - 1) /
+                                  static_cast<double>(count_));
   }
   long count() const { return count_; }
 
@@ -38,12 +40,14 @@ class Reader {
         block_table_(kv_->shape.blocks) {
     const int context = options.context;
     if (context > model.config().context) {
-      fail("chunks of {} tokens do not fit the model's context of {}", context, model.config().context);
+      fail("chunks of {} tokens do not fit the model's context of {}", context,
+           model.config().context);
     }
     std::iota(block_table_.begin(), block_table_.end(), 0);
   }
 
-  // Reads tokens [first, last) of a chunk, whose earlier ones were read. With `wanted`, returns their logits.
+  // Reads tokens [first, last) of a chunk, whose earlier ones were read. With `wanted`, returns
+  // their logits.
   Tensor read(std::span<const Token> chunk, int first, int last, bool wanted) {
     Batch batch;
     batch.add_chain(chunk.subspan(first, last - first), first, block_table_);
@@ -54,7 +58,8 @@ class Reader {
     return model_.forward(batch, *kv_);
   }
   int rows(bool wanted) const {
-    return wanted ? std::min(model_.limits().rows, model_.limits().wanted_rows) : model_.limits().rows;
+    return wanted ? std::min(model_.limits().rows, model_.limits().wanted_rows)
+                  : model_.limits().rows;
   }
 
  private:
@@ -69,7 +74,8 @@ struct Text {
 };
 
 Text split(const Tokenizer& tokenizer, std::string_view text, const ScoreOptions& options) {
-  if (options.context < 2) fail("chunks of {} tokens score nothing, expected 2 or more", options.context);
+  if (options.context < 2)
+    fail("chunks of {} tokens score nothing, expected 2 or more", options.context);
   Text result;
   result.tokens = tokenizer.encode(text, {.add_special = true, .parse_special = false});
   result.chunks = static_cast<int>(result.tokens.size()) / options.context;
@@ -88,7 +94,8 @@ void for_each_scored(std::span<Reader> readers, const Tokenizer& tokenizer, cons
   std::vector<Token> chunk(options.context);
   std::vector<Tensor> logits(readers.size());
   for (int c = 0; c < text.chunks; ++c) {
-    const auto tokens = std::span(text.tokens).subspan(static_cast<size_t>(c) * options.context, options.context);
+    const auto tokens =
+        std::span(text.tokens).subspan(static_cast<size_t>(c) * options.context, options.context);
     std::ranges::copy(tokens, chunk.begin());
     if (tokenizer.adds_bos()) chunk[0] = *tokenizer.bos();
 
@@ -96,15 +103,19 @@ void for_each_scored(std::span<Reader> readers, const Tokenizer& tokenizer, cons
       const bool wanted = first >= half;
       const int end = wanted ? options.context - 1 : half;
       const int last = std::min(end, first + readers[0].rows(wanted));
-      for (size_t i = 0; i < readers.size(); ++i) logits[i] = readers[i].read(chunk, first, last, wanted);
-      for (int position = first; wanted && position < last; ++position) score(logits, position - first, chunk[position + 1]);
+      for (size_t i = 0; i < readers.size(); ++i)
+        logits[i] = readers[i].read(chunk, first, last, wanted);
+      for (int position = first; wanted && position < last; ++position)
+        score(logits, position - first, chunk[position + 1]);
       first = last;
     }
     if (options.on_progress) options.on_progress(c + 1, text.chunks);
   }
 }
 
-std::span<const float> row(Tensor logits, int r) { return {logits.row(r), static_cast<size_t>(logits.columns)}; }
+std::span<const float> row(Tensor logits, int r) {
+  return {logits.row(r), static_cast<size_t>(logits.columns)};
+}
 
 double log_sum_exp(std::span<const float> logits) {
   const double peak = *std::ranges::max_element(logits);
@@ -123,7 +134,9 @@ Perplexity finish(const Mean& negative_log_likelihood, int chunks) {
 
 }  // namespace
 
-double log_probability(std::span<const float> logits, Token token) { return logits[token] - log_sum_exp(logits); }
+double log_probability(std::span<const float> logits, Token token) {
+  return logits[token] - log_sum_exp(logits);
+}
 
 Perplexity measure_perplexity(Model& model, const Tokenizer& tokenizer, std::string_view text,
                               const ScoreOptions& options) {
@@ -131,33 +144,40 @@ Perplexity measure_perplexity(Model& model, const Tokenizer& tokenizer, std::str
   Reader reader(model, options);
   Mean loss;
   for_each_scored(std::span(&reader, 1), tokenizer, split_text, options,
-                  [&](std::span<const Tensor> logits, int r, Token next) { loss.add(-log_probability(row(logits[0], r), next)); });
+                  [&](std::span<const Tensor> logits, int r, Token next) {
+                    loss.add(-log_probability(row(logits[0], r), next));
+                  });
   return finish(loss, split_text.chunks);
 }
 
-Divergence measure_divergence(Model& model, Model& reference, const Tokenizer& tokenizer, std::string_view text,
-                              const ScoreOptions& options) {
+Divergence measure_divergence(Model& model, Model& reference, const Tokenizer& tokenizer,
+                              std::string_view text, const ScoreOptions& options) {
   if (model.config().vocabulary != reference.config().vocabulary) {
-    fail("the models have vocabularies of {} and {}", model.config().vocabulary, reference.config().vocabulary);
+    fail("the models have vocabularies of {} and {}", model.config().vocabulary,
+         reference.config().vocabulary);
   }
   const Text split_text = split(tokenizer, text, options);
   Reader readers[] = {Reader(model, options), Reader(reference, options)};
   Mean loss, reference_loss, divergence, same_top;
   double max_kl = 0;
-  for_each_scored(readers, tokenizer, split_text, options, [&](std::span<const Tensor> logits, int r, Token next) {
-    const auto q = row(logits[0], r), p = row(logits[1], r);
-    const double log_zq = log_sum_exp(q), log_zp = log_sum_exp(p);
-    double kl = 0;
-    for (size_t v = 0; v < p.size(); ++v) {
-      const double log_p = p[v] - log_zp;
-      kl += std::exp(log_p) * (log_p - (q[v] - log_zq));
-    }
-    divergence.add(kl);
-    max_kl = std::max(max_kl, kl);
-    same_top.add(std::ranges::max_element(p) - p.begin() == std::ranges::max_element(q) - q.begin() ? 1 : 0);
-    loss.add(log_zq - q[next]);
-    reference_loss.add(log_zp - p[next]);
-  });
+  for_each_scored(readers, tokenizer, split_text, options,
+                  [&](std::span<const Tensor> logits, int r, Token next) {
+                    const auto q = row(logits[0], r), p = row(logits[1], r);
+                    const double log_zq = log_sum_exp(q), log_zp = log_sum_exp(p);
+                    double kl = 0;
+                    for (size_t v = 0; v < p.size(); ++v) {
+                      const double log_p = p[v] - log_zp;
+                      kl += std::exp(log_p) * (log_p - (q[v] - log_zq));
+                    }
+                    divergence.add(kl);
+                    max_kl = std::max(max_kl, kl);
+                    same_top.add(std::ranges::max_element(p) - p.begin() ==
+                                         std::ranges::max_element(q) - q.begin()
+                                     ? 1
+                                     : 0);
+                    loss.add(log_zq - q[next]);
+                    reference_loss.add(log_zp - p[next]);
+                  });
   return {.mean_kl = divergence.value(),
           .standard_error = divergence.standard_error(),
           .max_kl = max_kl,

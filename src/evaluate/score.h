@@ -11,8 +11,8 @@
 
 namespace tessera {
 
-// The text is cut into chunks of `context` tokens; each is read from nothing, and the second half of
-// it is scored (llama.cpp's definition, so that figures compare).
+// The text is cut into chunks of `context` tokens; each is read from nothing, and the second half
+// of it is scored (llama.cpp's definition, so that figures compare).
 struct ScoreOptions {
   int context = 512;
   int chunks = 0;  // 0: as many as the text fills
@@ -39,8 +39,8 @@ Perplexity measure_perplexity(Model& model, const Tokenizer& tokenizer, std::str
                               const ScoreOptions& options);
 
 // Both models must have the same vocabulary; the text is tokenized once, with `tokenizer`.
-Divergence measure_divergence(Model& model, Model& reference, const Tokenizer& tokenizer, std::string_view text,
-                              const ScoreOptions& options);
+Divergence measure_divergence(Model& model, Model& reference, const Tokenizer& tokenizer,
+                              std::string_view text, const ScoreOptions& options);
 
 // log softmax(logits)[token], in double.
 double log_probability(std::span<const float> logits, Token token);

@@ -10,7 +10,8 @@ namespace {
 
 // Sources: each family's technical report and its GGUF conversion.
 constexpr std::array kArchitectures = {
-    Architecture{.name = "llama", .note = "Llama 1 to 3, Mistral, SmolLM", .interleaved_rope = true},
+    Architecture{
+        .name = "llama", .note = "Llama 1 to 3, Mistral, SmolLM", .interleaved_rope = true},
     Architecture{.name = "qwen2", .note = "Qwen 1.5 to 2.5", .qkv_bias = true},
     Architecture{.name = "qwen3", .note = "Qwen 3, dense", .qk_norm = true},
     Architecture{.name = "gemma2",
@@ -29,12 +30,15 @@ constexpr std::array kArchitectures = {
                  .window_period = 6,
                  .local_rope_base = 10000.0f,
                  .head_dim_scale_layers = 61},
-    Architecture{.name = "phi3", .note = "Phi 3, Phi 3.5, Phi 4", .fused_qkv = true, .fused_gate_up = true},
+    Architecture{
+        .name = "phi3", .note = "Phi 3, Phi 3.5, Phi 4", .fused_qkv = true, .fused_gate_up = true},
 };
 
 }  // namespace
 
-std::span<const Architecture> all_architectures() { return kArchitectures; }
+std::span<const Architecture> all_architectures() {
+  return kArchitectures;
+}
 
 const Architecture& find_architecture(std::string_view name) {
   std::string known;

@@ -21,10 +21,11 @@ struct Architecture {
   bool fused_qkv = false;         // one tensor attn_qkv
   bool fused_gate_up = false;     // ffn_up holds gate and up
 
-  // Sliding windows: with period n, layers n-1, 2n-1, ... attend to everything and the others to the
-  // window; 1 gives every layer the window.
+  // Sliding windows: with period n, layers n-1, 2n-1, ... attend to everything and the others to
+  // the window; 1 gives every layer the window.
   int window_period = 1;
-  float local_rope_base = 0.0f;  // RoPE base of the windowed layers; 0: as the others, scaling included
+  float local_rope_base =
+      0.0f;  // RoPE base of the windowed layers; 0: as the others, scaling included
   // Up to this number of layers the attention scale is 1/sqrt(head_dim); the family's one larger
   // model uses 1/sqrt(embedding / heads).
   int head_dim_scale_layers = 1 << 30;

@@ -21,7 +21,10 @@ void Batch::add_tree(std::span<const Token> nodes, std::span<const int32_t> pare
     int in_place = 0;
     while (in_place <= depth && path[in_place] == in_place) ++in_place;
 
-    RowContext context{.block_table = block_table, .position = prefix + depth, .direct = prefix + in_place, .tail = {}};
+    RowContext context{.block_table = block_table,
+                       .position = prefix + depth,
+                       .direct = prefix + in_place,
+                       .tail = {}};
     if (in_place <= depth) {
       auto& tail = tails_.emplace_back();
       for (int i = in_place; i <= depth; ++i) tail.push_back(slot_of(prefix + path[i]));
@@ -34,13 +37,15 @@ void Batch::add_tree(std::span<const Token> nodes, std::span<const int32_t> pare
   }
 }
 
-void Batch::add_chain(std::span<const Token> chain, int prefix, std::span<const int32_t> block_table) {
+void Batch::add_chain(std::span<const Token> chain, int prefix,
+                      std::span<const int32_t> block_table) {
   for (int i = 0; i < static_cast<int>(chain.size()); ++i) {
     const int position = prefix + i;
     tokens.push_back(chain[i]);
     positions.push_back(position);
     slots.push_back(block_table[position / kBlockTokens] * kBlockTokens + position % kBlockTokens);
-    contexts.push_back({.block_table = block_table, .position = position, .direct = position + 1, .tail = {}});
+    contexts.push_back(
+        {.block_table = block_table, .position = position, .direct = position + 1, .tail = {}});
   }
 }
 

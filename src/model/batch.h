@@ -15,25 +15,26 @@ namespace tessera {
 struct Batch {
   // One entry a row.
   std::vector<Token> tokens;
-  std::vector<int32_t> positions;     // logical position in its sequence
-  std::vector<int32_t> slots;         // where its keys and values go
-  std::vector<RowContext> contexts;   // what it attends to
+  std::vector<int32_t> positions;    // logical position in its sequence
+  std::vector<int32_t> slots;        // where its keys and values go
+  std::vector<RowContext> contexts;  // what it attends to
   // Rows whose logits are wanted, ascending.
   std::vector<int32_t> wanted;
 
   int rows() const { return static_cast<int>(tokens.size()); }
 
   // Appends the nodes of a tree that follows `prefix` computed tokens of a sequence. Node i hangs
-  // below node parents[i] < i, or directly below the prefix if that is -1. Its keys and values go to
-  // the slot of position prefix + i, so `block_table` must reach prefix + nodes.size() tokens; it
-  // must outlive the forward pass.
+  // below node parents[i] < i, or directly below the prefix if that is -1. Its keys and values go
+  // to the slot of position prefix + i, so `block_table` must reach prefix + nodes.size() tokens;
+  // it must outlive the forward pass.
   void add_tree(std::span<const Token> nodes, std::span<const int32_t> parents, int prefix,
                 std::span<const int32_t> block_table);
   // A chain: a prompt chunk, or one decode token.
   void add_chain(std::span<const Token> chain, int prefix, std::span<const int32_t> block_table);
 
  private:
-  std::deque<std::vector<int32_t>> tails_;  // what contexts[].tail points to; deque: they never move
+  std::deque<std::vector<int32_t>>
+      tails_;  // what contexts[].tail points to; deque: they never move
 };
 
 }  // namespace tessera

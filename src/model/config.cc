@@ -19,12 +19,16 @@ Config read_config(const GgufFile& file, int context) {
   config.architecture = &find_architecture(metadata.require_string("general.architecture"));
   const Architecture& architecture = *config.architecture;
 
-  const auto key = [&](std::string_view name) { return fmt::format("{}.{}", architecture.name, name); };
+  const auto key = [&](std::string_view name) {
+    return fmt::format("{}.{}", architecture.name, name);
+  };
   const auto checked = [&](std::string_view name, int64_t value) {
     if (value < 1 || value > kMaxDimension) fail("key '{}': {} is out of range", key(name), value);
     return static_cast<int>(value);
   };
-  const auto required = [&](std::string_view name) { return checked(name, metadata.require_int(key(name))); };
+  const auto required = [&](std::string_view name) {
+    return checked(name, metadata.require_int(key(name)));
+  };
   const auto optional = [&](std::string_view name, int64_t fallback) {
     return checked(name, metadata.get_int(key(name)).value_or(fallback));
   };
@@ -42,8 +46,10 @@ Config read_config(const GgufFile& file, int context) {
   config.training_context = required("context_length");
   config.context = context > 0 ? context : config.training_context;
   config.head_dim = optional("attention.key_length", config.embedding / config.heads);
-  if (const int value_length = optional("attention.value_length", config.head_dim); value_length != config.head_dim) {
-    fail("keys of length {} with values of length {} are not supported", config.head_dim, value_length);
+  if (const int value_length = optional("attention.value_length", config.head_dim);
+      value_length != config.head_dim) {
+    fail("keys of length {} with values of length {} are not supported", config.head_dim,
+         value_length);
   }
   if (config.heads % config.kv_heads != 0) {
     fail("{} query heads cannot share {} key-value heads", config.heads, config.kv_heads);
@@ -54,16 +60,20 @@ Config read_config(const GgufFile& file, int context) {
   config.vocabulary = checked("vocab_size", static_cast<int64_t>(embeddings.rows()));
 
   config.norm_epsilon = real("attention.layer_norm_rms_epsilon", 1e-5);
-  if (config.norm_epsilon <= 0) fail("key '{}': must be positive", key("attention.layer_norm_rms_epsilon"));
-  if (architecture.scale_embeddings) config.embedding_scale = std::sqrt(static_cast<float>(config.embedding));
-  const float scaled_length = config.layers <= architecture.head_dim_scale_layers
-                                  ? static_cast<float>(config.head_dim)
-                                  : static_cast<float>(config.embedding) / static_cast<float>(config.heads);
+  if (config.norm_epsilon <= 0)
+    fail("key '{}': must be positive", key("attention.layer_norm_rms_epsilon"));
+  if (architecture.scale_embeddings)
+    config.embedding_scale = std::sqrt(static_cast<float>(config.embedding));
+  const float scaled_length =
+      config.layers <= architecture.head_dim_scale_layers
+          ? static_cast<float>(config.head_dim)
+          : static_cast<float>(config.embedding) / static_cast<float>(config.heads);
   config.attention_scale = 1.0f / std::sqrt(scaled_length);
   config.attention_soft_cap = real("attn_logit_softcapping", 0);
   config.final_soft_cap = real("final_logit_softcapping", 0);
   config.window = static_cast<int>(metadata.get_int(key("attention.sliding_window")).value_or(0));
-  if (config.window < 0) fail("key '{}': {} is out of range", key("attention.sliding_window"), config.window);
+  if (config.window < 0)
+    fail("key '{}': {} is out of range", key("attention.sliding_window"), config.window);
   config.window_period = optional("attention.sliding_window_pattern", architecture.window_period);
 
   config.rope = read_rope(file, config);

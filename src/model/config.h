@@ -12,7 +12,7 @@ namespace tessera {
 struct Config {
   const Architecture* architecture = nullptr;
   int vocabulary = 0;
-  int embedding = 0;     // length of the residual stream
+  int embedding = 0;  // length of the residual stream
   int layers = 0;
   int heads = 0, kv_heads = 0, head_dim = 0;
   int feed_forward = 0;
@@ -23,8 +23,8 @@ struct Config {
   float attention_scale = 0.0f;
   float attention_soft_cap = 0.0f, final_soft_cap = 0.0f;  // 0: none
   int window = 0;                                          // 0: none
-  int window_period = 1;                                   // see Architecture; files may say otherwise
-  Rope rope, local_rope;                                   // local: for the windowed layers
+  int window_period = 1;  // see Architecture; files may say otherwise
+  Rope rope, local_rope;  // local: for the windowed layers
 
   bool is_windowed(int layer) const {
     return window > 0 && (window_period == 1 || (layer + 1) % window_period != 0);

@@ -51,7 +51,8 @@ Tensor Model::embed(const Batch& batch) {
   const uint64_t row_bytes = table.format->row_bytes(config_.embedding);
   embedded_.resize(static_cast<size_t>(batch.rows()) * config_.embedding);
   for (int r = 0; r < batch.rows(); ++r) {
-    const std::span<float> row(embedded_.data() + static_cast<size_t>(r) * config_.embedding, config_.embedding);
+    const std::span<float> row(embedded_.data() + static_cast<size_t>(r) * config_.embedding,
+                               config_.embedding);
     table.format->decode(table.bytes.data() + batch.tokens[r] * row_bytes, row);
     if (config_.embedding_scale != 1.0f) {
       for (float& value : row) value *= config_.embedding_scale;
@@ -66,7 +67,8 @@ Tensor Model::embed(const Batch& batch) {
 void Model::attention(int index, const Batch& batch, KvStore& kv, Tensor x) {
   Backend& b = *backend_;
   const LayerWeights& layer = weights_.layers[index];
-  const int head_dim = config_.head_dim, q_columns = config_.heads * head_dim, kv_columns = config_.kv_heads * head_dim;
+  const int head_dim = config_.head_dim, q_columns = config_.heads * head_dim,
+            kv_columns = config_.kv_heads * head_dim;
   const Tensor h = hidden_.top(x.rows), qkv = qkv_.top(x.rows), attended = attended_.top(x.rows);
   const Tensor q = qkv.slice(0, q_columns), k = qkv.slice(q_columns, kv_columns),
                v = qkv.slice(q_columns + kv_columns, kv_columns);
@@ -90,7 +92,8 @@ void Model::attention(int index, const Batch& batch, KvStore& kv, Tensor x) {
             .window = windowed ? config_.window : 0},
            q, batch.contexts, attended);
   b.linear(*layer.attention_output, attended, layer.attention_output_bias, h);
-  if (!layer.post_attention_norm.empty()) b.rms_norm(h, layer.post_attention_norm, config_.norm_epsilon, h);
+  if (!layer.post_attention_norm.empty())
+    b.rms_norm(h, layer.post_attention_norm, config_.norm_epsilon, h);
   b.add(h, x);
 }
 
@@ -98,13 +101,15 @@ void Model::attention(int index, const Batch& batch, KvStore& kv, Tensor x) {
 void Model::feed_forward(const LayerWeights& layer, Tensor x) {
   Backend& b = *backend_;
   const Tensor h = hidden_.top(x.rows), gate_up = gate_up_.top(x.rows);
-  const Tensor gate = gate_up.slice(0, config_.feed_forward), up = gate_up.slice(config_.feed_forward, config_.feed_forward);
+  const Tensor gate = gate_up.slice(0, config_.feed_forward),
+               up = gate_up.slice(config_.feed_forward, config_.feed_forward);
 
   b.rms_norm(x, layer.feed_forward_norm, config_.norm_epsilon, h);
   b.linear(*layer.gate_up, h, {}, gate_up);
   b.gated(config_.architecture->activation, gate, up, gate);
   b.linear(*layer.down, gate, {}, h);
-  if (!layer.post_feed_forward_norm.empty()) b.rms_norm(h, layer.post_feed_forward_norm, config_.norm_epsilon, h);
+  if (!layer.post_feed_forward_norm.empty())
+    b.rms_norm(h, layer.post_feed_forward_norm, config_.norm_epsilon, h);
   b.add(h, x);
 }
 

@@ -22,7 +22,8 @@ Scaling read_scaling(const GgufMetadata& metadata, const Config& config) {
   };
   const auto number = [&](std::string_view name, double fallback) {
     const double value = metadata.get_float(key(name)).value_or(fallback);
-    if (!std::isfinite(value) || value <= 0) fail("key '{}': {} is not a positive number", key(name), value);
+    if (!std::isfinite(value) || value <= 0)
+      fail("key '{}': {} is not a positive number", key(name), value);
     return value;
   };
   Scaling scaling;
@@ -42,22 +43,27 @@ Scaling read_scaling(const GgufMetadata& metadata, const Config& config) {
 // dimensions that turn beta times over the original context.
 void apply_yarn(Rope& rope, double base, const Scaling& scaling) {
   const auto dimension_of = [&](double turns) {
-    return rope.dimensions * std::log(scaling.original_context / (turns * 2 * std::numbers::pi)) / (2 * std::log(base));
+    return rope.dimensions * std::log(scaling.original_context / (turns * 2 * std::numbers::pi)) /
+           (2 * std::log(base));
   };
   const double low = std::max(0.0, std::floor(dimension_of(scaling.beta_fast)));
   const double high = std::min(rope.dimensions - 1.0, std::ceil(dimension_of(scaling.beta_slow)));
   for (size_t i = 0; i < rope.frequency.size(); ++i) {
-    const double ramp = std::clamp((static_cast<double>(i) - low) / std::max(0.001, high - low), 0.0, 1.0);
+    const double ramp =
+        std::clamp((static_cast<double>(i) - low) / std::max(0.001, high - low), 0.0, 1.0);
     const double extrapolated = (1 - ramp) * scaling.extrapolation;
-    rope.frequency[i] = static_cast<float>(rope.frequency[i] * (extrapolated + (1 - extrapolated) / scaling.factor));
+    rope.frequency[i] = static_cast<float>(rope.frequency[i] *
+                                           (extrapolated + (1 - extrapolated) / scaling.factor));
   }
-  rope.magnitude = static_cast<float>(scaling.attention_factor * (1 + 0.1 * std::log(scaling.factor)));
+  rope.magnitude =
+      static_cast<float>(scaling.attention_factor * (1 + 0.1 * std::log(scaling.factor)));
 }
 
 void divide_by_factors(Rope& rope, const GgufTensor& tensor) {
   if (tensor.format->name != kF32.name) fail("tensor '{}' must be F32", tensor.name);
   if (tensor.elements() < rope.frequency.size()) {
-    fail("tensor '{}' has {} factors, {} frequencies need one", tensor.name, tensor.elements(), rope.frequency.size());
+    fail("tensor '{}' has {} factors, {} frequencies need one", tensor.name, tensor.elements(),
+         rope.frequency.size());
   }
   std::vector<float> factors(tensor.elements());
   tensor.format->decode(tensor.bytes.data(), factors);
@@ -70,25 +76,31 @@ void divide_by_factors(Rope& rope, const GgufTensor& tensor) {
 }  // namespace
 
 Rope plain_rope(int dimensions, bool interleaved, float base) {
-  Rope rope{.dimensions = dimensions, .interleaved = interleaved, .magnitude = 1.0f, .frequency = {}};
+  Rope rope{
+      .dimensions = dimensions, .interleaved = interleaved, .magnitude = 1.0f, .frequency = {}};
   for (int i = 0; i < dimensions / 2; ++i) {
-    rope.frequency.push_back(static_cast<float>(std::pow(static_cast<double>(base), -2.0 * i / dimensions)));
+    rope.frequency.push_back(
+        static_cast<float>(std::pow(static_cast<double>(base), -2.0 * i / dimensions)));
   }
   return rope;
 }
 
 Rope read_rope(const GgufFile& file, const Config& config) {
   const GgufMetadata& metadata = file.metadata();
-  const auto key = [&](std::string_view name) { return fmt::format("{}.rope.{}", config.architecture->name, name); };
+  const auto key = [&](std::string_view name) {
+    return fmt::format("{}.rope.{}", config.architecture->name, name);
+  };
   const int64_t dimensions = metadata.get_int(key("dimension_count")).value_or(config.head_dim);
   if (dimensions < 2 || dimensions > config.head_dim || dimensions % 2 != 0) {
-    fail("key '{}': {} does not fit heads of length {}", key("dimension_count"), dimensions, config.head_dim);
+    fail("key '{}': {} does not fit heads of length {}", key("dimension_count"), dimensions,
+         config.head_dim);
   }
   const double base = metadata.get_float(key("freq_base")).value_or(10000.0);
-  if (!(base > 1) || !std::isfinite(base)) fail("key '{}': {} is not a base", key("freq_base"), base);
+  if (!(base > 1) || !std::isfinite(base))
+    fail("key '{}': {} is not a base", key("freq_base"), base);
 
-  Rope rope =
-      plain_rope(static_cast<int>(dimensions), config.architecture->interleaved_rope, static_cast<float>(base));
+  Rope rope = plain_rope(static_cast<int>(dimensions), config.architecture->interleaved_rope,
+                         static_cast<float>(base));
   const Scaling scaling = read_scaling(metadata, config);
   rope.magnitude = static_cast<float>(scaling.attention_factor);
   if (scaling.type == "linear") {
@@ -99,8 +111,9 @@ Rope read_rope(const GgufFile& file, const Config& config) {
     fail("key '{}': RoPE scaling '{}' is not supported", key("scaling.type"), scaling.type);
   }
 
-  const char* long_or_short =
-      config.context > scaling.original_context ? "rope_factors_long.weight" : "rope_factors_short.weight";
+  const char* long_or_short = config.context > scaling.original_context
+                                  ? "rope_factors_long.weight"
+                                  : "rope_factors_short.weight";
   for (const char* name : {"rope_freqs.weight", long_or_short}) {
     if (const GgufTensor* factors = file.find_tensor(name)) divide_by_factors(rope, *factors);
   }

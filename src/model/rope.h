@@ -1,4 +1,5 @@
-// The frequencies of a model's rotary position embedding, with what stretches it to longer contexts.
+// The frequencies of a model's rotary position embedding, with what stretches it to longer
+// contexts.
 #pragma once
 
 #include "files/gguf.h"

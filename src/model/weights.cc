@@ -12,15 +12,18 @@ namespace {
 // Takes tensors out of a file by name, checks them, and remembers which were taken.
 class Loader {
  public:
-  Loader(const GgufFile& file, Backend& backend, const std::function<void(size_t, size_t)>& on_progress)
+  Loader(const GgufFile& file, Backend& backend,
+         const std::function<void(size_t, size_t)>& on_progress)
       : file_(file), backend_(backend), on_progress_(on_progress) {}
 
   bool has(const std::string& name) const { return file_.find_tensor(name) != nullptr; }
 
   const GgufTensor& take(const std::string& name, int64_t columns, int64_t rows) {
     const GgufTensor& tensor = file_.require_tensor(name);
-    if (static_cast<int64_t>(tensor.columns()) != columns || static_cast<int64_t>(tensor.rows()) != rows) {
-      fail("tensor '{}' is {} x {}, expected {} x {}", name, tensor.columns(), tensor.rows(), columns, rows);
+    if (static_cast<int64_t>(tensor.columns()) != columns ||
+        static_cast<int64_t>(tensor.rows()) != rows) {
+      fail("tensor '{}' is {} x {}, expected {} x {}", name, tensor.columns(), tensor.rows(),
+           columns, rows);
     }
     if (!tensor.format->supported()) {
       fail("tensor '{}' has format {}, which is not supported yet", name, tensor.format->name);
@@ -54,7 +57,8 @@ class Loader {
       weight_parts.push_back({tensor.format, tensor.bytes, part.rows});
     }
     auto matrix = backend_.load_matrix(weight_parts, columns);
-    for (const GgufTensor* tensor : tensors) file_.release(*tensor);  // the repacked copy is all we need
+    for (const GgufTensor* tensor : tensors)
+      file_.release(*tensor);  // the repacked copy is all we need
     return matrix;
   }
 
@@ -62,7 +66,8 @@ class Loader {
 
   void require_all_taken() const {
     for (const GgufTensor& tensor : file_.tensors()) {
-      if (!taken_.contains(tensor.name)) fail("tensor '{}' has no place in this architecture", tensor.name);
+      if (!taken_.contains(tensor.name))
+        fail("tensor '{}' has no place in this architecture", tensor.name);
     }
   }
 
@@ -109,10 +114,12 @@ LayerWeights load_layer(Loader& loader, const Config& config, int index) {
     layer.post_feed_forward_norm = loader.vector(name("post_ffw_norm.weight"), config.embedding);
   }
   if (architecture.fused_gate_up) {
-    layer.gate_up = loader.matrix({{name("ffn_up.weight"), 2 * config.feed_forward}}, config.embedding);
+    layer.gate_up =
+        loader.matrix({{name("ffn_up.weight"), 2 * config.feed_forward}}, config.embedding);
   } else {
-    layer.gate_up = loader.matrix(
-        {{name("ffn_gate.weight"), config.feed_forward}, {name("ffn_up.weight"), config.feed_forward}}, config.embedding);
+    layer.gate_up = loader.matrix({{name("ffn_gate.weight"), config.feed_forward},
+                                   {name("ffn_up.weight"), config.feed_forward}},
+                                  config.embedding);
   }
   layer.down = loader.matrix({{name("ffn_down.weight"), config.embedding}}, config.feed_forward);
   return layer;
@@ -130,13 +137,15 @@ Weights load_weights(const GgufFile& file, const Config& config, Backend& backen
   const char* output = loader.has("output.weight") ? "output.weight" : "token_embd.weight";
   weights.output = loader.matrix({{output, config.vocabulary}}, config.embedding);
 
-  for (const char* rope_factors : {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"}) {
+  for (const char* rope_factors :
+       {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"}) {
     loader.mark_taken(rope_factors);  // read_rope has them
   }
   loader.require_all_taken();
 
   for (const LayerWeights& layer : weights.layers) {
-    weights.bytes += layer.qkv->bytes + layer.attention_output->bytes + layer.gate_up->bytes + layer.down->bytes;
+    weights.bytes +=
+        layer.qkv->bytes + layer.attention_output->bytes + layer.gate_up->bytes + layer.down->bytes;
   }
   weights.bytes += weights.output->bytes;
   return weights;

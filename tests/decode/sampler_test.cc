@@ -99,7 +99,8 @@ TEST(Sampler, TopKKeepsTheKMostLikely) {
 TEST(Sampler, TopPKeepsTheSmallestSetThatReachesP) {
   auto options = unfiltered();
   // Probabilities 0.5, 0.3, 0.15, 0.05.
-  const std::vector<float> logits = {std::log(0.15f), std::log(0.5f), std::log(0.05f), std::log(0.3f)};
+  const std::vector<float> logits = {std::log(0.15f), std::log(0.5f), std::log(0.05f),
+                                     std::log(0.3f)};
   options.top_p = 0.79f;
   EXPECT_EQ(drawn(options, logits), (std::set<Token>{1, 3}));
   options.top_p = 0.81f;
@@ -110,7 +111,8 @@ TEST(Sampler, TopPKeepsTheSmallestSetThatReachesP) {
 
 TEST(Sampler, MinPIsRelativeToTheBest) {
   auto options = unfiltered();
-  const std::vector<float> logits = {std::log(0.15f), std::log(0.5f), std::log(0.05f), std::log(0.3f)};
+  const std::vector<float> logits = {std::log(0.15f), std::log(0.5f), std::log(0.05f),
+                                     std::log(0.3f)};
   options.min_p = 0.5f;
   EXPECT_EQ(drawn(options, logits), (std::set<Token>{1, 3}));
 }
@@ -125,7 +127,9 @@ TEST(Sampler, PenaltiesAndBiasChangeTheChoice) {
       << "presence and frequency count generated tokens, not the prompt";
   EXPECT_EQ(Sampler({.temperature = 0, .frequency_penalty = 0.06f}).choose(logits, tokens, 0), 1);
   const float never = -std::numeric_limits<float>::infinity();
-  EXPECT_EQ(Sampler({.temperature = 0, .logit_bias = {{0, never}, {2, 2.5f}}}).choose(logits, tokens, 0), 2);
+  EXPECT_EQ(
+      Sampler({.temperature = 0, .logit_bias = {{0, never}, {2, 2.5f}}}).choose(logits, tokens, 0),
+      2);
 }
 
 TEST(Sampler, RefusesOptionsOutOfRange) {

@@ -14,14 +14,17 @@ struct Rows {
   explicit Rows(const std::vector<Token>& greedy) : values(greedy.size() * kVocabulary) {
     for (size_t r = 0; r < greedy.size(); ++r) values[r * kVocabulary + greedy[r]] = 1;
   }
-  Tensor tensor() { return {values.data(), static_cast<int>(values.size()) / kVocabulary, kVocabulary, kVocabulary}; }
+  Tensor tensor() {
+    return {values.data(), static_cast<int>(values.size()) / kVocabulary, kVocabulary, kVocabulary};
+  }
   std::vector<float> values;
 };
 
 TEST(Verify, OneNodeGivesOneToken) {
   Rows rows({3});
   Sampler sampler({.temperature = 0});
-  const Verified verified = verify({.tokens = {1}, .parents = {-1}}, rows.tensor(), sampler, std::vector<Token>{1}, 1);
+  const Verified verified =
+      verify({.tokens = {1}, .parents = {-1}}, rows.tensor(), sampler, std::vector<Token>{1}, 1);
   EXPECT_EQ(verified.tokens, (std::vector<Token>{3}));
   EXPECT_EQ(verified.path, (std::vector<int32_t>{0}));
 }
@@ -29,7 +32,8 @@ TEST(Verify, OneNodeGivesOneToken) {
 TEST(Verify, AcceptsTheLongestPathTheModelWouldHaveTaken) {
   // 0 -> {1: token 3 -> {3: token 5}, 2: token 4 -> {4: token 6 -> {5: token 7}}}
   const TokenTree tree{.tokens = {1, 3, 4, 5, 6, 7}, .parents = {-1, 0, 0, 1, 2, 4}};
-  Rows rows({4, 0, 6, 0, 2, 0});  // after the root 4, after that 6, after that 2, which nobody drafted
+  Rows rows(
+      {4, 0, 6, 0, 2, 0});  // after the root 4, after that 6, after that 2, which nobody drafted
   Sampler sampler({.temperature = 0});
   const Verified verified = verify(tree, rows.tensor(), sampler, std::vector<Token>{1}, 1);
   EXPECT_EQ(verified.tokens, (std::vector<Token>{4, 6, 2}));

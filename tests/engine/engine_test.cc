@@ -15,14 +15,16 @@ constexpr Token kEnd = 5;
 
 class EngineTest : public testing::Test {
  protected:
-  EngineTest() : model_(open({}), make_cpu_backend(2), {.context = 0, .rows = 48, .wanted_rows = 16}) {}
+  EngineTest()
+      : model_(open({}), make_cpu_backend(2), {.context = 0, .rows = 48, .wanted_rows = 16}) {}
 
   static std::shared_ptr<const GgufFile> open(const TinyModelSpec& spec) {
     static const test::TempFolder folder;
     return std::make_shared<const GgufFile>(GgufFile::open(write_tiny_model(spec, folder.path())));
   }
   Engine engine(int blocks = 0) {
-    return Engine(model_, {.kv_format = KvFormat::kF16, .kv_blocks = blocks}, [](Token token) { return token == kEnd; });
+    return Engine(model_, {.kv_format = KvFormat::kF16, .kv_blocks = blocks},
+                  [](Token token) { return token == kEnd; });
   }
   static std::vector<Token> random_tokens(int count, uint32_t seed) {
     std::mt19937 random(seed);
@@ -71,7 +73,8 @@ TEST_F(EngineTest, PreemptionLosesAndRepeatsNothing) {
   for (const Request& r : requests) sequences.push_back(e.add(r));
   e.run_to_end();
   EXPECT_GT(e.preemptions(), 0);
-  for (size_t i = 0; i < requests.size(); ++i) EXPECT_EQ(sequences[i]->tokens, alone(requests[i])) << i;
+  for (size_t i = 0; i < requests.size(); ++i)
+    EXPECT_EQ(sequences[i]->tokens, alone(requests[i])) << i;
 }
 
 TEST_F(EngineTest, ACachedPrefixGivesTheSameAnswer) {

@@ -40,9 +40,11 @@ TEST(Batch, ATreeNodeSeesItsAncestorsWhereverTheyLie) {
   EXPECT_EQ(batch.slots, (std::vector<int32_t>{100, 101, 102, 103, 104}));
   EXPECT_EQ(batch.contexts[1].direct, 6);  // in place
   EXPECT_EQ(batch.contexts[2].direct, 5);
-  EXPECT_EQ(std::vector<int32_t>(batch.contexts[2].tail.begin(), batch.contexts[2].tail.end()), (std::vector<int32_t>{102}));
+  EXPECT_EQ(std::vector<int32_t>(batch.contexts[2].tail.begin(), batch.contexts[2].tail.end()),
+            (std::vector<int32_t>{102}));
   EXPECT_EQ(batch.contexts[3].direct, 6);
-  EXPECT_EQ(std::vector<int32_t>(batch.contexts[3].tail.begin(), batch.contexts[3].tail.end()), (std::vector<int32_t>{103}));
+  EXPECT_EQ(std::vector<int32_t>(batch.contexts[3].tail.begin(), batch.contexts[3].tail.end()),
+            (std::vector<int32_t>{103}));
   EXPECT_EQ(batch.contexts[4].direct, 5);
   EXPECT_EQ(std::vector<int32_t>(batch.contexts[4].tail.begin(), batch.contexts[4].tail.end()),
             (std::vector<int32_t>{102, 104}));

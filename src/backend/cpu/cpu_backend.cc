@@ -20,7 +20,8 @@ class CpuBackend final : public Backend {
   explicit CpuBackend(int threads) : pool_(threads) {}
 
   std::string description() const override {
-    return fmt::format("CPU, {}, {} thread{}", cpu::target_name(), pool_.threads(), pool_.threads() == 1 ? "" : "s");
+    return fmt::format("CPU, {}, {} thread{}", cpu::target_name(), pool_.threads(),
+                       pool_.threads() == 1 ? "" : "s");
   }
 
   std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) override {
@@ -31,7 +32,9 @@ class CpuBackend final : public Backend {
     auto& buffer = buffers_.emplace_back(static_cast<size_t>(rows) * stride * sizeof(float));
     return {buffer.as<float>().data(), rows, columns, stride};
   }
-  std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) override { return cpu::allocate_kv(shape); }
+  std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) override {
+    return cpu::allocate_kv(shape);
+  }
 
   void upload(std::span<const float> host, Tensor into) override {
     for (int r = 0; r < into.rows; ++r) {
@@ -39,7 +42,8 @@ class CpuBackend final : public Backend {
     }
   }
   void gather_rows(Tensor x, std::span<const int32_t> rows, Tensor out) override {
-    for (size_t i = 0; i < rows.size(); ++i) std::copy_n(x.row(rows[i]), x.columns, out.row(static_cast<int>(i)));
+    for (size_t i = 0; i < rows.size(); ++i)
+      std::copy_n(x.row(rows[i]), x.columns, out.row(static_cast<int>(i)));
   }
   void rms_norm(Tensor x, std::span<const float> weight, float epsilon, Tensor out) override {
     cpu::rms_norm(pool_, x, weight, epsilon, out);
@@ -50,7 +54,8 @@ class CpuBackend final : public Backend {
   void rope(const Rope& rope, int head_dim, std::span<const int32_t> positions, Tensor x) override {
     cpu::rope(pool_, rope, head_dim, positions, x);
   }
-  void write_kv(KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k, Tensor v) override {
+  void write_kv(KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k,
+                Tensor v) override {
     cpu::write_kv(pool_, kv, layer, slots, k, v);
   }
   void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) override {
@@ -64,7 +69,9 @@ class CpuBackend final : public Backend {
     cpu::gated(pool_, activation, gate, up, out);
   }
   void add(Tensor x, Tensor into) override { cpu::add(pool_, x, into); }
-  void scale_and_cap(float factor, float cap, Tensor x) override { cpu::scale_and_cap(pool_, factor, cap, x); }
+  void scale_and_cap(float factor, float cap, Tensor x) override {
+    cpu::scale_and_cap(pool_, factor, cap, x);
+  }
 
  private:
   cpu::ThreadPool pool_;
@@ -74,6 +81,8 @@ class CpuBackend final : public Backend {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_cpu_backend(int threads) { return std::make_unique<CpuBackend>(threads); }
+std::unique_ptr<Backend> make_cpu_backend(int threads) {
+  return std::make_unique<CpuBackend>(threads);
+}
 
 }  // namespace tessera

@@ -11,7 +11,8 @@ namespace tessera::cpu {
 inline constexpr int kMaxRopePairs = 512;  // rope: Error beyond, or if it does not fit the head
 
 void rms_norm(ThreadPool& pool, Tensor x, std::span<const float> weight, float epsilon, Tensor out);
-void rope(ThreadPool& pool, const Rope& rope, int head_dim, std::span<const int32_t> positions, Tensor x);
+void rope(ThreadPool& pool, const Rope& rope, int head_dim, std::span<const int32_t> positions,
+          Tensor x);
 void gated(ThreadPool& pool, Activation activation, Tensor gate, Tensor up, Tensor out);
 void add(ThreadPool& pool, Tensor x, Tensor into);
 void scale_and_cap(ThreadPool& pool, float factor, float cap, Tensor x);
