@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "tiny_vocabularies.h"
 
 namespace tessera {
 namespace {
@@ -54,6 +55,32 @@ TEST(Chat, ErrorsSayThatTheTemplateRaisedThem) {
     EXPECT_STREQ(error.what(), "chat template, line 2: roles must alternate");
   }
   EXPECT_THROW(ChatTemplate("{% if %}"), Error);
+}
+
+// A model with the tokens <s> (256) and </s> (257).
+GgufMetadata tiny_model() {
+  GgufMetadata metadata = testing::byte_level_bpe("gpt-2", {}, {{"<s>", 3}, {"</s>", 3}});
+  metadata.set("tokenizer.ggml.bos_token_id", {uint32_t{256}});
+  metadata.set("tokenizer.ggml.eos_token_id", {uint32_t{257}});
+  return metadata;
+}
+
+TEST(ChatFormat, ComesFromTheModel) {
+  GgufMetadata metadata = tiny_model();
+  metadata.set("tokenizer.chat_template", {std::string("{{ bos_token }}plain{{ eos_token }}")});
+  metadata.set("tokenizer.chat_template.tool_use", {std::string("with tools")});
+  const auto tokenizer = Tokenizer::load(metadata);
+  EXPECT_EQ(render_chat(load_chat_format(metadata, *tokenizer), {}), "<s>plain</s>");
+  EXPECT_EQ(render_chat(load_chat_format(metadata, *tokenizer, "tool_use"), {}), "with tools");
+  EXPECT_THROW(load_chat_format(metadata, *tokenizer, "rag"), Error);
+}
+
+TEST(ChatFormat, IsChatMlForAModelWithoutTemplate) {
+  const GgufMetadata metadata = tiny_model();
+  EXPECT_EQ(find_chat_template(metadata), std::nullopt);
+  const auto tokenizer = Tokenizer::load(metadata);
+  EXPECT_EQ(render_chat(load_chat_format(metadata, *tokenizer), {{"user", "Hi"}}),
+            "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
 }
 
 }  // namespace

@@ -97,7 +97,7 @@ TEST(JinjaLimits, EndlessWorkIsRefused) {
       "{% set ns = namespace(l=[0]) %}{% for x in range(9999) %}{% for y in ns.l %}"
       "{% set ns.l = ns.l + [x] %}{% endfor %}{% endfor %}");
   expect_stopped(
-      "{% set s = 'ab' * 400000 %}{% for x in range(9999) %}{{ s.count('ba') }}{% endfor %}");
+      "{% set s = 'ab' * 400000 %}{% for x in range(9999) %}{{ s.count('bb') }}{% endfor %}");
   expect_stopped("{% set l = ['x' * 99999] * 9999 %}{{ l | map('upper') | map('length') | sum }}");
   expect_stopped("{{ (range(99999) | list) == (range(99999) | list) }}" +
                  repeat("{{ range(99999) | sort | unique | list | length }}", 20));
