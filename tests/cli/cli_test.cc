@@ -1,0 +1,148 @@
+// The program as people meet it: exit status, one error line, and what stands on which stream.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "support/malformed_gguf.h"
+#include "support/temp_folder.h"
+#include "support/tiny_model.h"
+
+namespace tessera {
+namespace {
+
+using test::read_bytes;
+using test::TempFolder;
+
+struct Outcome {
+  int status = 0;
+  std::string out, err;
+};
+
+class CliTest : public testing::Test {
+ protected:
+  // Runs `tessera ARGUMENTS` in a shell; `before` is shell code that runs first.
+  Outcome run(const std::string& arguments, const std::string& before = "") {
+    const std::string out = (folder_ / "out").string(), err = (folder_ / "err").string();
+    const std::string command =
+        before + TESSERA_BINARY_DIR "/src/tessera " + arguments + " > " + out + " 2> " + err + " < /dev/null";
+    const int code = std::system(command.c_str());
+    return {WIFEXITED(code) ? WEXITSTATUS(code) : -1, read_bytes(out), read_bytes(err)};
+  }
+  // A failure said in one line that begins "error:".
+  static void expect_error(const Outcome& outcome, const std::string& part, const std::string& what) {
+    EXPECT_EQ(outcome.status, 1) << what;
+    EXPECT_TRUE(outcome.err.starts_with("error: ")) << what << ": " << outcome.err;
+    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << what << ": " << outcome.err;
+    EXPECT_NE(outcome.err.find(part), std::string::npos) << what << ": " << outcome.err;
+  }
+
+  TempFolder folder_;
+  std::string model_ = write_tiny_model({}, folder_.path()).string();
+};
+
+TEST_F(CliTest, RunAnswersInText) {
+  const Outcome outcome = run("run " + model_ + " -p hello -n 5 --temp 0 --ignore-eos");
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_FALSE(outcome.out.empty());
+  EXPECT_EQ(outcome.err, "");
+}
+
+TEST_F(CliTest, RunAnswersInJsonAndNothingElse) {
+  const Outcome outcome = run("run " + model_ + " -p hello -n 5 --temp 0 --ignore-eos --json");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto json = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(json["tokens"].size(), 5u);
+  EXPECT_EQ(json["finish_reason"], "length");
+  EXPECT_EQ(json["usage"]["completion_tokens"], 5);
+  EXPECT_TRUE(json["timings"].contains("decode_tokens_per_second"));
+  EXPECT_EQ(json["decoder"]["name"], "plain");
+}
+
+TEST_F(CliTest, TheSameSeedGivesTheSameTextWithEveryDecoder) {
+  const std::string flags = "run " + model_ + " -p 'a b a b a b' -n 40 --temp 1 --ignore-eos --seed 3";
+  const Outcome plain = run(flags);
+  EXPECT_EQ(plain.out, run(flags + " --decoder prompt-lookup").out);
+  EXPECT_EQ(plain.out, run(flags + " --threads 1").out);
+}
+
+TEST_F(CliTest, NoTokensAskedForIsNoError) {
+  const Outcome outcome = run("run " + model_ + " -p hello -n 0 --json");
+  EXPECT_EQ(outcome.status, 0);
+  EXPECT_EQ(nlohmann::json::parse(outcome.out)["text"], "");
+}
+
+TEST_F(CliTest, BadInputIsOneErrorLine) {
+  expect_error(run("run " + model_ + " -p ''"), "empty", "empty prompt");
+  expect_error(run("run " + model_ + " -p \"$(printf '\\377\\376')\""), "UTF-8", "invalid UTF-8");
+  expect_error(run("run " + model_ + " -p \"$(seq 2000)\""), "the context holds", "long prompt");
+  expect_error(run("run " + (folder_ / "missing.gguf").string() + " -p x"), "missing.gguf", "missing file");
+  expect_error(run("run " + model_ + " -p x --top-p 7"), "top-p", "flag out of range");
+  expect_error(run("run " + folder_.path().string() + " -p x"), "not a regular file", "a folder");
+  expect_error(run("logits " + model_ + " --tokens 1,999999"), "999999", "unknown token");
+  expect_error(run("eval perplexity " + model_ + " /dev/null"), "0 tokens", "empty text");
+  expect_error(run("quantize " + model_ + " --format Q9 -o " + (folder_ / "x").string()), "Q9", "unknown format");
+  expect_error(run("quantize " + model_ + " --format F16 -o " + model_), "source", "output is the source");
+}
+
+TEST_F(CliTest, WrongUsageIsStatusTwo) {
+  for (const char* arguments : {"", "fly", "run", "run x --bogus", "run x -n -7", "run x", "bench x --kv f17"}) {
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.status, 2) << arguments;
+    EXPECT_TRUE(outcome.err.starts_with("error: ")) << arguments << ": " << outcome.err;
+  }
+  EXPECT_EQ(run("run --help").status, 0);
+  EXPECT_EQ(run("--version").status, 0);
+}
+
+TEST_F(CliTest, AFullDiskLeavesNothingBehind) {
+  // A limit on file sizes stands in for the disk; ignoring SIGXFSZ makes the write fail instead.
+  const Outcome outcome =
+      run("quantize " + model_ + " --format F16 -o " + (folder_ / "big.gguf").string(), "trap '' XFSZ; ulimit -f 8; ");
+  expect_error(outcome, "big.gguf", "full disk");
+  for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
+    EXPECT_EQ(entry.path().filename().string().find("big.gguf"), std::string::npos) << entry.path();
+  }
+  const int code = std::system((TESSERA_BINARY_DIR "/src/tessera run " + model_ + " -p x -n 2 > /dev/full 2> " +
+                                (folder_ / "err").string())
+                                   .c_str());
+  EXPECT_EQ(WEXITSTATUS(code), 1);
+  EXPECT_TRUE(read_bytes(folder_ / "err").starts_with("error: cannot write to standard output"));
+}
+
+TEST_F(CliTest, EveryMalformedFileIsOneErrorLine) {
+  for (const test::NamedBytes& malformed : test::malformed_gguf_corpus()) {
+    const auto path = folder_.write("bad.gguf", malformed.bytes);
+    expect_error(run("inspect " + path.string()), "", malformed.name);
+  }
+}
+
+// A model whose file is well-formed GGUF, cut anywhere: whatever command opens it says so.
+TEST_F(CliTest, ATruncatedModelIsOneErrorLineForEveryCommand) {
+  const std::string bytes = read_bytes(model_);
+  const auto path = folder_.write("cut.gguf", bytes.substr(0, bytes.size() - 100)).string();
+  for (const std::string arguments : {"run " + path + " -p x", "inspect " + path, "tokenize " + path + " x",
+                                      "logits " + path + " -p x", "bench " + path, "chat " + path,
+                                      "quantize " + path + " -o " + (folder_ / "out.gguf").string()}) {
+    expect_error(run(arguments), "", arguments);
+  }
+}
+
+TEST_F(CliTest, ChatKeepsAConversationInAPipe) {
+  const auto saved = folder_ / "saved.json";
+  const std::string input = (folder_.write("input", "hello\n/stats\n/save " + saved.string() + "\n/nonsense\n/reset\n/exit\n")).string();
+  const int code = std::system((TESSERA_BINARY_DIR "/src/tessera chat " + model_ + " -n 4 --ignore-eos < " + input + " > " +
+                                (folder_ / "out").string() + " 2> " + (folder_ / "err").string())
+                                   .c_str());
+  EXPECT_EQ(WEXITSTATUS(code), 0);
+  const auto json = nlohmann::json::parse(read_bytes(saved));
+  ASSERT_EQ(json["messages"].size(), 2u);
+  EXPECT_EQ(json["messages"][0]["content"], "hello");
+  EXPECT_EQ(json["messages"][1]["role"], "assistant");
+  EXPECT_NE(read_bytes(folder_ / "err").find("/nonsense"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace tessera
