@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "decode/drafter.h"
+#include "text/utf8.h"
 
 namespace tessera::cli {
 namespace {
@@ -128,25 +129,13 @@ std::string read_text(const std::string& path) {
 }
 
 void require_utf8(const std::string& what, std::string_view text) {
-  size_t i = 0;
-  while (i < text.size()) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const size_t length = lead < 0x80   ? 1
-                          : lead < 0xc2 ? 0
-                          : lead < 0xe0 ? 2
-                          : lead < 0xf0 ? 3
-                          : lead < 0xf5 ? 4
-                                        : 0;
-    bool valid = length > 0 && i + length <= text.size();
-    for (size_t k = 1; valid && k < length; ++k)
-      valid = (static_cast<unsigned char>(text[i + k]) & 0xc0) == 0x80;
-    if (valid && length > 2) {
-      const auto second = static_cast<unsigned char>(text[i + 1]);
-      valid = !(lead == 0xe0 && second < 0xa0) && !(lead == 0xed && second > 0x9f) &&
-              !(lead == 0xf0 && second < 0x90) && !(lead == 0xf4 && second > 0x8f);
+  for (size_t i = 0; i < text.size();) {
+    const Utf8Prefix character = inspect_utf8(text.substr(i));
+    if (character.kind != Utf8Prefix::Kind::kComplete) {
+      fail("{} is not valid UTF-8: byte 0x{:02x} at offset {}", what,
+           static_cast<unsigned char>(text[i]), i);
     }
-    if (!valid) fail("{} is not valid UTF-8: byte 0x{:02x} at offset {}", what, lead, i);
-    i += length;
+    i += character.length;
   }
 }
 

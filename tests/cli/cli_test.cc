@@ -26,13 +26,14 @@ class CliTest : public testing::Test {
   // Runs `tessera ARGUMENTS` in a shell; `before` is shell code that runs first.
   Outcome run(const std::string& arguments, const std::string& before = "") {
     const std::string out = (folder_ / "out").string(), err = (folder_ / "err").string();
-    const std::string command =
-        before + TESSERA_BINARY_DIR "/src/tessera " + arguments + " > " + out + " 2> " + err + " < /dev/null";
+    const std::string command = before + TESSERA_BINARY_DIR "/src/tessera " + arguments + " > " +
+                                out + " 2> " + err + " < /dev/null";
     const int code = std::system(command.c_str());
     return {WIFEXITED(code) ? WEXITSTATUS(code) : -1, read_bytes(out), read_bytes(err)};
   }
   // A failure said in one line that begins "error:".
-  static void expect_error(const Outcome& outcome, const std::string& part, const std::string& what) {
+  static void expect_error(const Outcome& outcome, const std::string& part,
+                           const std::string& what) {
     EXPECT_EQ(outcome.status, 1) << what;
     EXPECT_TRUE(outcome.err.starts_with("error: ")) << what << ": " << outcome.err;
     EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << what << ": " << outcome.err;
@@ -62,7 +63,8 @@ TEST_F(CliTest, RunAnswersInJsonAndNothingElse) {
 }
 
 TEST_F(CliTest, TheSameSeedGivesTheSameTextWithEveryDecoder) {
-  const std::string flags = "run " + model_ + " -p 'a b a b a b' -n 40 --temp 1 --ignore-eos --seed 3";
+  const std::string flags =
+      "run " + model_ + " -p 'a b a b a b' -n 40 --temp 1 --ignore-eos --seed 3";
   const Outcome plain = run(flags);
   EXPECT_EQ(plain.out, run(flags + " --decoder prompt-lookup").out);
   EXPECT_EQ(plain.out, run(flags + " --threads 1").out);
@@ -78,17 +80,21 @@ TEST_F(CliTest, BadInputIsOneErrorLine) {
   expect_error(run("run " + model_ + " -p ''"), "empty", "empty prompt");
   expect_error(run("run " + model_ + " -p \"$(printf '\\377\\376')\""), "UTF-8", "invalid UTF-8");
   expect_error(run("run " + model_ + " -p \"$(seq 2000)\""), "the context holds", "long prompt");
-  expect_error(run("run " + (folder_ / "missing.gguf").string() + " -p x"), "missing.gguf", "missing file");
+  expect_error(run("run " + (folder_ / "missing.gguf").string() + " -p x"), "missing.gguf",
+               "missing file");
   expect_error(run("run " + model_ + " -p x --top-p 7"), "top-p", "flag out of range");
   expect_error(run("run " + folder_.path().string() + " -p x"), "not a regular file", "a folder");
   expect_error(run("logits " + model_ + " --tokens 1,999999"), "999999", "unknown token");
   expect_error(run("eval perplexity " + model_ + " /dev/null"), "0 tokens", "empty text");
-  expect_error(run("quantize " + model_ + " --format Q9 -o " + (folder_ / "x").string()), "Q9", "unknown format");
-  expect_error(run("quantize " + model_ + " --format F16 -o " + model_), "source", "output is the source");
+  expect_error(run("quantize " + model_ + " --format Q9 -o " + (folder_ / "x").string()), "Q9",
+               "unknown format");
+  expect_error(run("quantize " + model_ + " --format F16 -o " + model_), "source",
+               "output is the source");
 }
 
 TEST_F(CliTest, WrongUsageIsStatusTwo) {
-  for (const char* arguments : {"", "fly", "run", "run x --bogus", "run x -n -7", "run x", "bench x --kv f17"}) {
+  for (const char* arguments :
+       {"", "fly", "run", "run x --bogus", "run x -n -7", "run x", "bench x --kv f17"}) {
     const Outcome outcome = run(arguments);
     EXPECT_EQ(outcome.status, 2) << arguments;
     EXPECT_TRUE(outcome.err.starts_with("error: ")) << arguments << ": " << outcome.err;
@@ -100,13 +106,14 @@ TEST_F(CliTest, WrongUsageIsStatusTwo) {
 TEST_F(CliTest, AFullDiskLeavesNothingBehind) {
   // A limit on file sizes stands in for the disk; ignoring SIGXFSZ makes the write fail instead.
   const Outcome outcome =
-      run("quantize " + model_ + " --format F16 -o " + (folder_ / "big.gguf").string(), "trap '' XFSZ; ulimit -f 8; ");
+      run("quantize " + model_ + " --format F16 -o " + (folder_ / "big.gguf").string(),
+          "trap '' XFSZ; ulimit -f 8; ");
   expect_error(outcome, "big.gguf", "full disk");
   for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
     EXPECT_EQ(entry.path().filename().string().find("big.gguf"), std::string::npos) << entry.path();
   }
-  const int code = std::system((TESSERA_BINARY_DIR "/src/tessera run " + model_ + " -p x -n 2 > /dev/full 2> " +
-                                (folder_ / "err").string())
+  const int code = std::system((TESSERA_BINARY_DIR "/src/tessera run " + model_ +
+                                " -p x -n 2 > /dev/full 2> " + (folder_ / "err").string())
                                    .c_str());
   EXPECT_EQ(WEXITSTATUS(code), 1);
   EXPECT_TRUE(read_bytes(folder_ / "err").starts_with("error: cannot write to standard output"));
@@ -123,19 +130,23 @@ TEST_F(CliTest, EveryMalformedFileIsOneErrorLine) {
 TEST_F(CliTest, ATruncatedModelIsOneErrorLineForEveryCommand) {
   const std::string bytes = read_bytes(model_);
   const auto path = folder_.write("cut.gguf", bytes.substr(0, bytes.size() - 100)).string();
-  for (const std::string arguments : {"run " + path + " -p x", "inspect " + path, "tokenize " + path + " x",
-                                      "logits " + path + " -p x", "bench " + path, "chat " + path,
-                                      "quantize " + path + " -o " + (folder_ / "out.gguf").string()}) {
+  for (const std::string& arguments : std::vector<std::string>{
+           "run " + path + " -p x", "inspect " + path, "tokenize " + path + " x",
+           "logits " + path + " -p x", "bench " + path, "chat " + path,
+           "quantize " + path + " -o " + (folder_ / "out.gguf").string()}) {
     expect_error(run(arguments), "", arguments);
   }
 }
 
 TEST_F(CliTest, ChatKeepsAConversationInAPipe) {
   const auto saved = folder_ / "saved.json";
-  const std::string input = (folder_.write("input", "hello\n/stats\n/save " + saved.string() + "\n/nonsense\n/reset\n/exit\n")).string();
-  const int code = std::system((TESSERA_BINARY_DIR "/src/tessera chat " + model_ + " -n 4 --ignore-eos < " + input + " > " +
-                                (folder_ / "out").string() + " 2> " + (folder_ / "err").string())
-                                   .c_str());
+  const std::string input = (folder_.write("input", "hello\n/stats\n/save " + saved.string() +
+                                                        "\n/nonsense\n/reset\n/exit\n"))
+                                .string();
+  const int code =
+      std::system((TESSERA_BINARY_DIR "/src/tessera chat " + model_ + " -n 4 --ignore-eos < " +
+                   input + " > " + (folder_ / "out").string() + " 2> " + (folder_ / "err").string())
+                      .c_str());
   EXPECT_EQ(WEXITSTATUS(code), 0);
   const auto json = nlohmann::json::parse(read_bytes(saved));
   ASSERT_EQ(json["messages"].size(), 2u);
