@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -97,6 +98,9 @@ class Backend {
     const Format* format;
     std::span<const std::byte> bytes;
     int rows;
+    // Told of each stretch of `bytes` once it has been read, so that its pages can go: a large
+    // matrix and its file need not be resident together. May be empty.
+    std::function<void(std::span<const std::byte>)> on_read = {};
   };
   virtual std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) = 0;
   // Lives as long as the backend; rows that are never touched cost no memory.

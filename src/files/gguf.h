@@ -93,7 +93,9 @@ class GgufFile {
   // Where the tensor's bytes begin in paths()[tensor.file_index].
   uint64_t offset_of(const GgufTensor& tensor) const;
   // Lets the tensor's pages go from resident memory; bytes stay readable.
-  void release(const GgufTensor& tensor) const;
+  void release(const GgufTensor& tensor) const { release(tensor, tensor.bytes); }
+  // As above for `part` of its bytes.
+  void release(const GgufTensor& tensor, std::span<const std::byte> part) const;
 
  private:
   std::vector<MappedFile> files_;

@@ -123,8 +123,8 @@ uint64_t GgufFile::offset_of(const GgufTensor& tensor) const {
   return static_cast<uint64_t>(tensor.bytes.data() - files_.at(tensor.file_index).bytes().data());
 }
 
-void GgufFile::release(const GgufTensor& tensor) const {
-  files_.at(tensor.file_index).release(tensor.bytes);
+void GgufFile::release(const GgufTensor& tensor, std::span<const std::byte> part) const {
+  files_.at(tensor.file_index).release(part);
 }
 
 }  // namespace tessera

@@ -49,17 +49,15 @@ class Loader {
   };
   // One matrix of several tensors, stacked by rows.
   std::unique_ptr<Matrix> matrix(std::initializer_list<Part> parts, int columns) {
-    std::vector<const GgufTensor*> tensors;
     std::vector<Backend::WeightPart> weight_parts;
     for (const Part& part : parts) {
       const GgufTensor& tensor = take(part.name, columns, part.rows);
-      tensors.push_back(&tensor);
-      weight_parts.push_back({tensor.format, tensor.bytes, part.rows});
+      const auto on_read = [this, &tensor](std::span<const std::byte> bytes) {
+        file_.release(tensor, bytes);  // the repacked copy is all we need
+      };
+      weight_parts.push_back({tensor.format, tensor.bytes, part.rows, on_read});
     }
-    auto matrix = backend_.load_matrix(weight_parts, columns);
-    for (const GgufTensor* tensor : tensors)
-      file_.release(*tensor);  // the repacked copy is all we need
-    return matrix;
+    return backend_.load_matrix(weight_parts, columns);
   }
 
   void mark_taken(std::string name) { taken_.insert(std::move(name)); }

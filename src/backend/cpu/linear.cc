@@ -30,6 +30,9 @@ class CpuMatrix final : public Matrix {
   std::vector<Segment> segments;
 };
 
+// Of a file's bytes, repacked before their pages are given back.
+constexpr uint64_t kStretchBytes = uint64_t{8} << 20;
+
 Segment load_segment(ThreadPool& pool, const Backend::WeightPart& part, int first_row,
                      int columns) {
   const Format& format = *part.format;
@@ -51,7 +54,7 @@ Segment load_segment(ThreadPool& pool, const Backend::WeightPart& part, int firs
                                                   : float_panel_bytes(segment.float_kind, columns);
   const auto panels = static_cast<uint64_t>(segment.panels());
   segment.data = AlignedBuffer(checked_mul(segment.panel_bytes, panels, "bytes of a matrix"));
-  pool.parallel_for(segment.panels(), [&](int p, int) {
+  const auto repack = [&](int p) {
     const std::byte* from = part.bytes.data() + static_cast<size_t>(p) * kPanelRows * row_bytes;
     const int rows = std::min(kPanelRows, part.rows - p * kPanelRows);
     std::byte* panel = segment.data.data() + p * segment.panel_bytes;
@@ -60,7 +63,16 @@ Segment load_segment(ThreadPool& pool, const Backend::WeightPart& part, int firs
     } else {
       repack_float_panel(segment.float_kind, from, rows, columns, panel);
     }
-  });
+  };
+  const uint64_t file_panel_bytes = kPanelRows * row_bytes;
+  const int stretch = static_cast<int>(std::max<uint64_t>(1, kStretchBytes / file_panel_bytes));
+  for (int first = 0; first < segment.panels(); first += stretch) {
+    const int count = std::min(stretch, segment.panels() - first);
+    pool.parallel_for(count, [&](int p, int) { repack(first + p); });
+    const uint64_t begin = first * file_panel_bytes;
+    const uint64_t end = std::min<uint64_t>(bytes, begin + count * file_panel_bytes);
+    if (part.on_read) part.on_read(part.bytes.subspan(begin, end - begin));
+  }
   return segment;
 }
 
