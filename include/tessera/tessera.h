@@ -16,7 +16,7 @@ struct LoadOptions {
   int context = 0;                // tokens; 0: what the model was trained for
   std::string kv_format = "f16";  // or "q8_0"
   // Called while weights are read: (done, total) tensors. May be empty.
-  std::function<void(size_t done, size_t total)> on_progress;
+  std::function<void(size_t done, size_t total)> on_progress = {};
 };
 
 struct ChatMessage {
@@ -33,12 +33,13 @@ struct GenerateOptions {
   float repetition_penalty = 1.0f;
   float presence_penalty = 0.0f;
   float frequency_penalty = 0.0f;
-  std::unordered_map<int32_t, float> logit_bias;  // token id -> added to its logit
-  std::vector<std::string> stop;                  // the answer ends before the first of these
+  std::unordered_map<int32_t, float> logit_bias = {};  // token id -> added to its logit
+  std::vector<std::string> stop = {};                  // the answer ends before the first of these
   uint64_t seed = 0;  // the same seed gives the same text, with every decoder
   std::string decoder = "plain";
   bool ignore_eos = false;
   bool parse_special = true;  // special tokens spelled out in the prompt are control tokens
+  std::function<bool()> is_cancelled = {};  // asked after every step; true ends the answer
 };
 
 struct Generation {
@@ -81,10 +82,8 @@ class LanguageModel {
   double load_ms() const;
   std::string description() const;  // architecture, size, backend
 
-  struct Impl;
-  Impl& impl() { return *impl_; }
-
  private:
+  struct Impl;
   explicit LanguageModel(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

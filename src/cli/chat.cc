@@ -2,6 +2,9 @@
 #include <histedit.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <clocale>
+#include <cwchar>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -33,6 +36,7 @@ class LineReader {
  public:
   LineReader() {
     if (::isatty(STDIN_FILENO) == 0 || ::isatty(STDOUT_FILENO) == 0) return;
+    std::setlocale(LC_CTYPE, "");
     edit_ = ::el_init("tessera", stdin, stdout, stderr);
     history_ = ::history_init();
     HistEvent event;
@@ -43,7 +47,7 @@ class LineReader {
     if (!history_file_.empty()) ::history(history_, &event, H_LOAD, history_file_.c_str());
     ::el_set(edit_, EL_HIST, ::history, history_);
     ::el_set(edit_, EL_EDITOR, "emacs");
-    ::el_set(edit_, EL_SIGNAL, 1);
+    ::el_set(edit_, EL_GETCFN, read_character);
     ::el_set(
         edit_, EL_PROMPT, +[](EditLine*) { return const_cast<char*>("> "); });
     ::el_source(edit_, nullptr);
@@ -58,11 +62,17 @@ class LineReader {
   LineReader(const LineReader&) = delete;
   LineReader& operator=(const LineReader&) = delete;
 
-  // nullopt at the end of input.
+  // nullopt at the end of input. Ctrl-C drops what was typed so far.
   std::optional<std::string> read() {
     std::string text;
     for (;;) {
-      auto line = read_line();
+      reset_interrupted();
+      const auto line = read_line();
+      if (interrupted()) {
+        fmt::print("\n");
+        text.clear();
+        continue;
+      }
       if (!line) return text.empty() ? std::nullopt : std::optional(text);
       text += *line;
       if (text.empty() || text.back() != '\\') return text;
@@ -79,18 +89,26 @@ class LineReader {
     }
     int length = 0;
     const char* line = ::el_gets(edit_, &length);
-    if (line == nullptr) {
-      // Ctrl-C at the prompt drops the line; only Ctrl-D ends the input.
-      if (!interrupted()) return std::nullopt;
-      reset_interrupted();
-      fmt::print("\n");
-      return std::string();
-    }
+    if (line == nullptr) return std::nullopt;
     std::string text(line, length);
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
     HistEvent event;
     if (!text.empty()) ::history(history_, &event, H_ENTER, text.c_str());
     return text;
+  }
+
+  // libedit's own reader begins again when a signal interrupts it; this one gives up the line.
+  static int read_character(EditLine*, wchar_t* character) {
+    std::mbstate_t state{};
+    for (;;) {
+      char byte = 0;
+      const ssize_t count = ::read(STDIN_FILENO, &byte, 1);
+      if (count < 0 && errno == EINTR && !interrupted()) continue;
+      if (count <= 0) return static_cast<int>(count);
+      const size_t used = std::mbrtowc(character, &byte, 1, &state);
+      if (used <= 1) return 1;
+      if (used == static_cast<size_t>(-1)) state = {};  // not a character: skip it
+    }
   }
 
   EditLine* edit_ = nullptr;
@@ -100,7 +118,7 @@ class LineReader {
 
 class Conversation {
  public:
-  Conversation(LanguageModel model, const Flags& flags) : model_(std::move(model)), flags_(flags) {
+  Conversation(LanguageModel model, Flags& flags) : model_(std::move(model)), flags_(flags) {
     reset();
   }
 
@@ -113,10 +131,11 @@ class Conversation {
     require_utf8("the message", text);
     messages_.push_back({"user", text});
     reset_interrupted();
+    flags_.generate.is_cancelled = interrupted;
     try {
       last_ = model_.chat(messages_, flags_.generate, [](std::string_view piece) {
         print(piece);
-        return !interrupted();
+        return true;
       });
     } catch (...) {
       messages_.pop_back();  // the conversation stays as it was
@@ -144,7 +163,7 @@ class Conversation {
 
  private:
   LanguageModel model_;
-  const Flags& flags_;
+  Flags& flags_;
   std::vector<ChatMessage> messages_;
   std::optional<Generation> last_;
 };
@@ -172,8 +191,7 @@ bool handle(Conversation& conversation, const std::string& line) {
 
 void chat(Flags& flags) {
   require_utf8("the system prompt", flags.system);
-  show_loading(flags.model.load);
-  Conversation conversation(LanguageModel::load(flags.model.model, flags.model.load), flags);
+  Conversation conversation(load_model(flags.model), flags);
   if (::isatty(STDOUT_FILENO) == 1)
     fmt::print("Chatting with {}. /help lists the commands.\n", flags.model.model);
   reset_interrupted();

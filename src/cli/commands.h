@@ -29,8 +29,8 @@ struct ModelFlags {
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 void add_sampling_flags(CLI::App& command, GenerateOptions& options);
 
-// Sets load.on_progress to a bar on standard error, unless that is no terminal.
-void show_loading(LoadOptions& load);
+// Loads with a bar on standard error, if that is a terminal.
+LanguageModel load_model(ModelFlags& flags);
 
 // Prints one JSON object and a newline on standard output.
 void print_json(const nlohmann::ordered_json& json);
@@ -47,7 +47,7 @@ nlohmann::ordered_json to_json(const Generation& generation, double load_ms,
 // "18 tokens/s" of a generation's two phases, for people.
 std::string describe_speed(const Generation& generation);
 
-// True once Ctrl-C was pressed. The first call installs the handler; reset clears it.
+// Whether Ctrl-C was pressed since the last reset, which also takes over the signal.
 bool interrupted();
 void reset_interrupted();
 

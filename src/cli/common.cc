@@ -1,9 +1,7 @@
 #include <csignal>
 #include <cstdio>
-#include <fstream>
-#include <iostream>
+#include <cstring>
 #include <memory>
-#include <sstream>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -96,12 +94,13 @@ void add_sampling_flags(CLI::App& command, GenerateOptions& options) {
   command.add_flag("--ignore-eos", options.ignore_eos, "go on after the end of the answer");
 }
 
-void show_loading(LoadOptions& load) {
-  auto bar = std::make_shared<ProgressBar>("loading", 1);
-  load.on_progress = [bar](size_t done, size_t total) {
-    bar->set_total(total);
-    bar->update(done);
+LanguageModel load_model(ModelFlags& flags) {
+  ProgressBar bar("loading", 1);
+  flags.load.on_progress = [&](size_t done, size_t total) {
+    bar.set_total(total);
+    bar.update(done);
   };
+  return LanguageModel::load(flags.model, flags.load);
 }
 
 void print(std::string_view text) {
@@ -115,17 +114,16 @@ void print_json(const nlohmann::ordered_json& json) {
 }
 
 std::string read_text(const std::string& path) {
-  std::ostringstream text;
-  if (path == "-") {
-    text << std::cin.rdbuf();
-    return text.str();
-  }
-  std::ifstream file(path, std::ios::binary);
-  if (!file) fail("cannot open '{}': {}", path, std::strerror(errno));
-  text << file.rdbuf();
-  if (file.bad() || (text.fail() && file.peek() != EOF))
-    fail("cannot read '{}': {}", path, std::strerror(errno));
-  return text.str();
+  std::FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "rb");
+  if (file == nullptr) fail("cannot open '{}': {}", path, std::strerror(errno));
+  std::string text;
+  char buffer[1 << 16];
+  size_t count = 0;
+  while ((count = std::fread(buffer, 1, sizeof buffer, file)) > 0) text.append(buffer, count);
+  const int error = std::ferror(file) != 0 ? errno : 0;
+  if (file != stdin) std::fclose(file);
+  if (error != 0) fail("cannot read '{}': {}", path, std::strerror(error));
+  return text;
 }
 
 void require_utf8(const std::string& what, std::string_view text) {
@@ -171,16 +169,14 @@ std::string describe_speed(const Generation& g) {
 }
 
 bool interrupted() {
-  static const bool installed = [] {
-    std::signal(SIGINT, on_interrupt);
-    return true;
-  }();
-  return installed && interrupt_count > 0;
+  return interrupt_count > 0;
 }
 
 void reset_interrupted() {
   interrupt_count = 0;
-  std::signal(SIGINT, on_interrupt);
+  struct sigaction action {};  // without SA_RESTART: waiting for a key ends, too
+  action.sa_handler = on_interrupt;
+  ::sigaction(SIGINT, &action, nullptr);
 }
 
 }  // namespace tessera::cli

@@ -18,8 +18,7 @@ void run(Flags& flags) {
   if (!flags.prompt_file.empty()) flags.prompt = read_text(flags.prompt_file);
   require_utf8("the prompt", flags.prompt);
   require_utf8("the system prompt", flags.system);
-  show_loading(flags.model.load);
-  LanguageModel model = LanguageModel::load(flags.model.model, flags.model.load);
+  LanguageModel model = load_model(flags.model);
 
   std::string prompt = flags.prompt;
   if (flags.chat || !flags.system.empty()) {
@@ -29,10 +28,12 @@ void run(Flags& flags) {
     prompt = model.render_chat(messages);
   }
 
-  interrupted();  // from here on Ctrl-C ends the answer, not the program
+  flags.generate.is_cancelled =
+      interrupted;  // from here on Ctrl-C ends the answer, not the program
+  reset_interrupted();
   const Generation generation = model.generate(prompt, flags.generate, [&](std::string_view text) {
     if (!flags.json) print(text);
-    return !interrupted();
+    return true;
   });
   if (flags.json) {
     auto json = to_json(generation, model.load_ms(), flags.generate.decoder);

@@ -40,6 +40,10 @@ void SamplingOptions::validate() const {
   check("presence penalty", presence_penalty, std::isfinite(presence_penalty), "a finite number");
   check("frequency penalty", frequency_penalty, std::isfinite(frequency_penalty),
         "a finite number");
+  for (const auto& [token, bias] : logit_bias) {
+    check("a logit bias", bias, !(bias > std::numeric_limits<float>::max()),
+          "a number or -infinity");
+  }
   check("penalty window", penalty_window, penalty_window >= -1, "-1 or more");
 }
 
@@ -114,10 +118,11 @@ void Sampler::filter() {
                      candidates_.end(), more_likely);
     candidates_.resize(k);
   }
-  const float scaled_best = best / options_.temperature;
-  for (Candidate& candidate : candidates_)
-    candidate.logit = candidate.logit / options_.temperature - scaled_best;
-
+  // The difference first: with a tiny temperature, dividing first would give inf - inf.
+  for (Candidate& candidate : candidates_) {
+    candidate.logit =
+        candidate.logit == best ? 0.0f : (candidate.logit - best) / options_.temperature;
+  }
   if (options_.top_p < 1) {
     std::ranges::sort(candidates_, more_likely);
     double total = 0;

@@ -52,7 +52,7 @@ std::shared_ptr<Sequence> Engine::add(Request request) {
   }
   if (request.max_tokens < 0)
     fail("the number of tokens to generate is {}, expected 0 or more", request.max_tokens);
-  const int longest = std::min(config.context, prompt + request.max_tokens);
+  const int longest = prompt + std::min(request.max_tokens, config.context - prompt);
   if (blocks_for(longest) > pool_.capacity()) {
     fail("a text of {} tokens needs {} KV blocks, there are {}", longest, blocks_for(longest),
          pool_.capacity());
@@ -83,12 +83,12 @@ bool Engine::step() {
   Batch batch;
   for (Share& share : shares) {
     Sequence& sequence = *share.sequence;
-    share.first_row = batch.rows();
+    const int first_row = batch.rows();
     if (share.tree.size() > 0) {
       share.first_wanted = static_cast<int>(batch.wanted.size());
       batch.add_tree(share.tree.tokens, share.tree.parents, sequence.computed,
                      sequence.blocks.blocks());
-      for (int row = share.first_row; row < batch.rows(); ++row) batch.wanted.push_back(row);
+      for (int row = first_row; row < batch.rows(); ++row) batch.wanted.push_back(row);
     } else {
       batch.add_chain(std::span(sequence.tokens).subspan(sequence.computed, share.chunk),
                       sequence.computed, sequence.blocks.blocks());
@@ -106,13 +106,19 @@ bool Engine::step() {
 // A waiting sequence starts when the blocks of its whole prompt are there; first come, first
 // served.
 void Engine::admit() {
+  int promised = 0;  // to sequences that run, and have not taken all of it yet
+  for (const auto& sequence : running_) {
+    const int taken = static_cast<int>(sequence->blocks.blocks().size());
+    promised += std::max(0, blocks_for(sequence->size()) - taken);
+  }
   while (!waiting_.empty()) {
     const auto sequence = waiting_.front();
-    if (blocks_for(sequence->size()) > pool_.available() && !running_.empty()) return;
-    if (sequence->blocks.blocks().empty()) {
-      sequence->computed = sequence->blocks.adopt_prefix(sequence->tokens);
-      if (sequence->generated() == 0) sequence->statistics.cached_tokens = sequence->computed;
-    }
+    const int needed = blocks_for(sequence->size());
+    if (needed > pool_.available() - promised && !running_.empty()) return;
+    promised += needed;  // an adopted prefix may make it less
+    sequence->computed = sequence->blocks.adopt_prefix(sequence->tokens);
+    if (!sequence->admitted) sequence->statistics.cached_tokens = sequence->computed;
+    sequence->admitted = true;
     waiting_.pop_front();
     running_.push_back(sequence);
   }
@@ -136,7 +142,6 @@ std::vector<Engine::Share> Engine::schedule() {
       share.tree.parents.push_back(-1);
       if (room > 0) {
         const TokenTree draft = sequence.drafter->propose(sequence.tokens, room);
-        sequence.statistics.drafted += draft.size();
         share.tree.tokens.insert(share.tree.tokens.end(), draft.tokens.begin(), draft.tokens.end());
         for (const int32_t parent : draft.parents) share.tree.parents.push_back(parent + 1);
       }
@@ -146,6 +151,7 @@ std::vector<Engine::Share> Engine::schedule() {
     }
     const int share_rows = std::max(share.chunk, share.tree.size());
     if (!reserve(sequence, sequence.computed + share_rows)) break;
+    sequence.statistics.drafted += std::max(0, share.tree.size() - 1);
     rows -= share_rows;
     wanted -= std::max(1, share.tree.size());
     shares.push_back(std::move(share));
@@ -219,8 +225,8 @@ void Engine::accept(Sequence& sequence, const Verified& verified) {
   sequence.blocks.publish(std::span(sequence.tokens).first(sequence.computed));
 
   const auto committed = std::span(sequence.tokens).last(kept);
-  if (sequence.request.on_tokens && !sequence.request.on_tokens(committed) &&
-      reason == FinishReason::kNone) {
+  // A stop string wins over the length, whichever step either was reached in.
+  if (sequence.request.on_tokens && !sequence.request.on_tokens(committed)) {
     reason = FinishReason::kStop;
   }
   if (reason != FinishReason::kNone) finish(sequence, reason);

@@ -49,7 +49,6 @@ class Engine {
     std::shared_ptr<Sequence> sequence;
     TokenTree tree;         // empty for a chunk
     int chunk = 0;          // tokens of a chunk
-    int first_row = 0;      // in the batch
     int first_wanted = -1;  // row of the logits; -1: a chunk that ends before the last token
   };
   void admit();

@@ -54,6 +54,7 @@ struct Sequence {
   Sampler sampler;
   std::unique_ptr<Drafter> drafter;
   BlockTable blocks;
+  bool admitted = false;  // at least once; preemption does not take it back
   FinishReason finished = FinishReason::kNone;
   SequenceStatistics statistics;
 };

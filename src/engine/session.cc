@@ -86,7 +86,17 @@ Generation generate(Engine& engine, const Tokenizer& tokenizer, std::vector<Toke
     return true;
   };
   const auto sequence = engine.add(std::move(request));
+  // Should a callback throw, the sequence must not stay behind with references to this frame.
+  struct CancelAtExit {
+    Engine& engine;
+    Sequence& sequence;
+    ~CancelAtExit() { engine.cancel(sequence); }
+  } cancel_at_exit{engine, *sequence};
   while (sequence->finished == FinishReason::kNone && engine.step()) {
+    if (options.is_cancelled && options.is_cancelled()) {
+      cancelled = true;
+      engine.cancel(*sequence);
+    }
   }
   if (!cancelled) emit(stream.finish());
 

@@ -11,9 +11,9 @@ namespace tessera {
 struct BenchOptions {
   std::vector<int> prompt = {512};    // pp<N>: read a prompt of N tokens
   std::vector<int> generate = {128};  // tg<N>: N steps of one token
-  std::vector<int> verify;            // verify<N>: a step of N tokens, after a short prompt
-  int repetitions = 3;                // after one that is not counted
-  int depth = 0;                      // tokens already in the context
+  std::vector<int> verify;  // verify<N>: a step of N tokens, all of whose logits are wanted
+  int repetitions = 3;      // after one that is not counted
+  int depth = 0;            // tokens already in the context
   KvFormat kv_format = KvFormat::kF16;
 };
 

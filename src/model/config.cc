@@ -8,7 +8,7 @@
 namespace tessera {
 namespace {
 
-// Far beyond any real model, small enough that no product of two overflows an int64.
+// Of any one dimension, and of a row of activations: far beyond any real model.
 constexpr int64_t kMaxDimension = 1 << 24;
 
 }  // namespace
@@ -54,6 +54,14 @@ Config read_config(const GgufFile& file, int context) {
   if (config.heads % config.kv_heads != 0) {
     fail("{} query heads cannot share {} key-value heads", config.heads, config.kv_heads);
   }
+  // Twice: gate and up share a row of activations, as queries, keys and values do.
+  const int64_t qkv_columns = (config.heads + 2 * int64_t{config.kv_heads}) * config.head_dim;
+  if (qkv_columns > kMaxDimension || 2 * int64_t{config.feed_forward} > kMaxDimension) {
+    fail(
+        "{} query and {} key-value heads of length {} with a feed-forward length of {} are too "
+        "large",
+        config.heads, config.kv_heads, config.head_dim, config.feed_forward);
+  }
   if (config.head_dim % 2 != 0) fail("head length {} is odd", config.head_dim);
 
   const GgufTensor& embeddings = file.require_tensor("token_embd.weight");
@@ -71,15 +79,18 @@ Config read_config(const GgufFile& file, int context) {
   config.attention_scale = 1.0f / std::sqrt(scaled_length);
   config.attention_soft_cap = real("attn_logit_softcapping", 0);
   config.final_soft_cap = real("final_logit_softcapping", 0);
-  config.window = static_cast<int>(metadata.get_int(key("attention.sliding_window")).value_or(0));
-  if (config.window < 0)
-    fail("key '{}': {} is out of range", key("attention.sliding_window"), config.window);
+  const int64_t window = metadata.get_int(key("attention.sliding_window")).value_or(0);
+  if (window < 0 || window > kMaxDimension) {
+    fail("key '{}': {} is out of range", key("attention.sliding_window"), window);
+  }
+  config.window = static_cast<int>(window);
   config.window_period = optional("attention.sliding_window_pattern", architecture.window_period);
 
   config.rope = read_rope(file, config);
   config.local_rope = architecture.local_rope_base > 0
                           ? plain_rope(config.rope.dimensions, architecture.interleaved_rope,
-                                       real("rope.freq_base_swa", architecture.local_rope_base))
+                                       read_rope_base(metadata, key("rope.freq_base_swa"),
+                                                      architecture.local_rope_base))
                           : config.rope;
   return config;
 }

@@ -85,6 +85,12 @@ Rope plain_rope(int dimensions, bool interleaved, float base) {
   return rope;
 }
 
+float read_rope_base(const GgufMetadata& metadata, const std::string& key, double fallback) {
+  const double base = metadata.get_float(key).value_or(fallback);
+  if (!(base > 1) || !std::isfinite(base)) fail("key '{}': {} is not a base", key, base);
+  return static_cast<float>(base);
+}
+
 Rope read_rope(const GgufFile& file, const Config& config) {
   const GgufMetadata& metadata = file.metadata();
   const auto key = [&](std::string_view name) {
@@ -95,12 +101,9 @@ Rope read_rope(const GgufFile& file, const Config& config) {
     fail("key '{}': {} does not fit heads of length {}", key("dimension_count"), dimensions,
          config.head_dim);
   }
-  const double base = metadata.get_float(key("freq_base")).value_or(10000.0);
-  if (!(base > 1) || !std::isfinite(base))
-    fail("key '{}': {} is not a base", key("freq_base"), base);
+  const float base = read_rope_base(metadata, key("freq_base"), 10000);
 
-  Rope rope = plain_rope(static_cast<int>(dimensions), config.architecture->interleaved_rope,
-                         static_cast<float>(base));
+  Rope rope = plain_rope(static_cast<int>(dimensions), config.architecture->interleaved_rope, base);
   const Scaling scaling = read_scaling(metadata, config);
   rope.magnitude = static_cast<float>(scaling.attention_factor);
   if (scaling.type == "linear") {

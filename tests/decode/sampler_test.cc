@@ -132,6 +132,19 @@ TEST(Sampler, PenaltiesAndBiasChangeTheChoice) {
       2);
 }
 
+TEST(Sampler, ATinyTemperatureIsGreedy) {
+  auto options = unfiltered();
+  options.temperature = 1e-38f;
+  options.top_p = 0.9f;
+  EXPECT_EQ(Sampler(options).choose(std::vector<float>{1, 20, 19, 3}, {}, 0), 1);
+}
+
+TEST(Sampler, RefusesABiasThatIsNoNumber) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  EXPECT_THROW(Sampler({.logit_bias = {{5, infinity}}}), Error);
+  EXPECT_THROW(Sampler({.logit_bias = {{5, std::nanf("")}}}), Error);
+}
+
 TEST(Sampler, RefusesOptionsOutOfRange) {
   EXPECT_THROW(Sampler({.temperature = -1}), Error);
   EXPECT_THROW(Sampler({.temperature = std::numeric_limits<float>::quiet_NaN()}), Error);

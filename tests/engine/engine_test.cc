@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <random>
 
 #include "base/error.h"
@@ -179,6 +180,26 @@ TEST_F(EngineTest, CancellingFreesTheBlocks) {
   EXPECT_EQ(e.pool().available(), e.pool().capacity());
   EXPECT_FALSE(e.step());
   EXPECT_EQ(sequence->finished, FinishReason::kCancelled);
+}
+
+TEST_F(EngineTest, AnUnboundedNumberOfTokensIsBoundedByTheContext) {
+  Engine e = engine();
+  const auto sequence = e.add(request(random_tokens(5, 1), std::numeric_limits<int>::max()));
+  e.run_to_end();
+  EXPECT_EQ(sequence->finished, FinishReason::kLength);
+  EXPECT_EQ(sequence->size(), model_.config().context + 1);
+}
+
+TEST_F(EngineTest, AStopStringWinsOverTheLength) {
+  Request r = request(random_tokens(5, 1), 3);
+  int seen = 0;
+  r.on_tokens = [&](std::span<const Token> tokens) {
+    return (seen += static_cast<int>(tokens.size())) < 3;
+  };
+  Engine e = engine();
+  const auto sequence = e.add(r);
+  e.run_to_end();
+  EXPECT_EQ(sequence->finished, FinishReason::kStop);
 }
 
 TEST_F(EngineTest, RefusesWhatCanNeverRun) {

@@ -1,0 +1,63 @@
+#include "model/config.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "support/temp_folder.h"
+#include "support/tiny_model.h"
+
+namespace tessera {
+namespace {
+
+class ConfigTest : public testing::Test {
+ protected:
+  // A tiny model whose metadata is changed.
+  GgufFile with(const std::string& key, GgufValue::Variant value) {
+    const GgufFile tiny = GgufFile::open(write_tiny_model({}, folder_.path()));
+    GgufMetadata metadata = tiny.metadata();
+    metadata.set(key, {std::move(value)});
+    GgufWriter writer(metadata);
+    for (const GgufTensor& tensor : tiny.tensors())
+      writer.declare(tensor.name, *tensor.format, tensor.shape);
+    const auto path = folder_ / "changed.gguf";
+    writer.write(path, [&](size_t i) {
+      const auto bytes = tiny.tensors()[i].bytes;
+      return std::vector<std::byte>(bytes.begin(), bytes.end());
+    });
+    return GgufFile::open(path);
+  }
+  void expect_error(const std::string& key, GgufValue::Variant value) {
+    EXPECT_THROW(read_config(with(key, std::move(value))), Error) << key;
+  }
+
+  test::TempFolder folder_;
+};
+
+TEST_F(ConfigTest, ReadsATinyModel) {
+  const Config config = read_config(with("general.name", std::string("x")));
+  EXPECT_EQ(config.architecture->name, "llama");
+  EXPECT_GT(config.vocabulary, 0);
+}
+
+TEST_F(ConfigTest, RefusesAbsurdValues) {
+  expect_error("general.architecture", std::string("llama9"));
+  expect_error("llama.embedding_length", uint32_t{0});
+  expect_error("llama.block_count", uint64_t{1} << 40);
+  expect_error("llama.attention.head_count", uint32_t{0});
+  expect_error("llama.attention.head_count", uint32_t{7});  // not a multiple of the key-value heads
+  expect_error("llama.attention.value_length", uint32_t{8});
+  expect_error("llama.attention.layer_norm_rms_epsilon", -1.0f);
+  expect_error("llama.attention.sliding_window", uint64_t{1} << 32);
+  expect_error("llama.rope.freq_base", 0.0f);
+  expect_error("llama.rope.dimension_count", uint32_t{1 << 20});
+  expect_error("llama.rope.scaling.type", std::string("magic"));
+}
+
+// 2^22 + 1 heads of 1024 wrap around to 1024 columns in 32 bits.
+TEST_F(ConfigTest, RefusesHeadsWhoseProductWrapsAround) {
+  const GgufFile file = with("llama.attention.head_count", uint32_t{4194305});
+  EXPECT_THROW(read_config(file), Error);
+}
+
+}  // namespace
+}  // namespace tessera
