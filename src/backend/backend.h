@@ -20,6 +20,14 @@ namespace tessera {
 // Keys and values live in blocks of this many tokens; attention walks logical positions in tiles of
 // the same size.
 inline constexpr int kBlockTokens = 32;
+// Blocks that hold so many tokens.
+inline constexpr int blocks_for(int tokens) {
+  return (tokens + kBlockTokens - 1) / kBlockTokens;
+}
+// The slot of a logical position.
+inline int32_t slot_of(std::span<const int32_t> block_table, int position) {
+  return block_table[position / kBlockTokens] * kBlockTokens + position % kBlockTokens;
+}
 
 // A weight matrix [rows, columns] in a compute layout. y = W x has `rows` outputs.
 class Matrix {

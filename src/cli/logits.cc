@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "engine/session.h"
 #include "evaluate/score.h"
+#include "model/flat_context.h"
 
 namespace tessera::cli {
 namespace {
@@ -56,19 +57,17 @@ void logits(Flags& flags) {
 
   std::optional<AtomicFile> out;
   if (!flags.out.empty()) out.emplace(flags.out);
-  const auto kv = model.make_kv((count + kBlockTokens - 1) / kBlockTokens, session.kv_format);
-  std::vector<int32_t> block_table(kv->shape.blocks);
-  std::iota(block_table.begin(), block_table.end(), 0);
+  const FlatContext context(model, count, session.kv_format);
   const int step = flags.all ? model.limits().wanted_rows : model.limits().rows;
   auto positions = nlohmann::ordered_json::array();
   for (int first = 0; first < count; first += step) {
     const int n = std::min(step, count - first);
     Batch batch;
-    batch.add_chain(std::span(tokens).subspan(first, n), first, block_table);
+    batch.add_chain(std::span(tokens).subspan(first, n), first, context.block_table);
     for (int r = 0; r < n; ++r) {
       if (flags.all || first + r == count - 1) batch.wanted.push_back(r);
     }
-    const Tensor rows = model.forward(batch, *kv);
+    const Tensor rows = model.forward(batch, *context.kv);
     for (int r = 0; r < static_cast<int>(batch.wanted.size()); ++r) {
       const std::span<const float> row(rows.row(r), rows.columns);
       if (out) out->write(std::as_bytes(row));

@@ -21,14 +21,6 @@ const char* to_string(FinishReason reason) {
   return "none";
 }
 
-namespace {
-
-int blocks_for(int tokens) {
-  return (tokens + kBlockTokens - 1) / kBlockTokens;
-}
-
-}  // namespace
-
 Engine::Engine(Model& model, Options options, std::function<bool(Token)> is_end)
     : model_(model),
       options_(options),

@@ -1,11 +1,11 @@
 #include "evaluate/bench.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "base/error.h"
 #include "base/timer.h"
 #include "decode/random.h"
+#include "model/flat_context.h"
 
 namespace tessera {
 namespace {
@@ -14,11 +14,7 @@ namespace {
 class Bench {
  public:
   Bench(Model& model, int tokens, KvFormat format)
-      : model_(model),
-        kv_(model.make_kv((tokens + kBlockTokens - 1) / kBlockTokens, format)),
-        block_table_(kv_->shape.blocks),
-        tokens_(tokens) {
-    std::iota(block_table_.begin(), block_table_.end(), 0);
+      : model_(model), context_(model, tokens, format), tokens_(tokens) {
     for (int i = 0; i < tokens; ++i) {
       tokens_[i] = static_cast<Token>(philox({static_cast<uint32_t>(i), 0, 0, 0}, 0)[0] %
                                       model.config().vocabulary);
@@ -31,16 +27,16 @@ class Bench {
     for (int done = 0; done < count; done += rows) {
       const int n = std::min(rows, count - done);
       Batch batch;
-      batch.add_chain(std::span(tokens_).subspan(first + done, n), first + done, block_table_);
+      batch.add_chain(std::span(tokens_).subspan(first + done, n), first + done,
+                      context_.block_table);
       for (int r = all_logits ? 0 : n - 1; r < n; ++r) batch.wanted.push_back(r);
-      model_.forward(batch, *kv_);
+      model_.forward(batch, *context_.kv);
     }
   }
 
  private:
   Model& model_;
-  std::unique_ptr<KvStore> kv_;
-  std::vector<int32_t> block_table_;
+  FlatContext context_;
   std::vector<Token> tokens_;
 };
 

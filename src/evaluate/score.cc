@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "model/flat_context.h"
 
 namespace tessera {
 namespace {
@@ -35,27 +36,23 @@ class Mean {
 class Reader {
  public:
   Reader(Model& model, const ScoreOptions& options)
-      : model_(model),
-        kv_(model.make_kv((options.context + kBlockTokens - 1) / kBlockTokens, options.kv_format)),
-        block_table_(kv_->shape.blocks) {
-    const int context = options.context;
-    if (context > model.config().context) {
-      fail("chunks of {} tokens do not fit the model's context of {}", context,
+      : model_(model), context_(model, options.context, options.kv_format) {
+    if (options.context > model.config().context) {
+      fail("chunks of {} tokens do not fit the model's context of {}", options.context,
            model.config().context);
     }
-    std::iota(block_table_.begin(), block_table_.end(), 0);
   }
 
   // Reads tokens [first, last) of a chunk, whose earlier ones were read. With `wanted`, returns
   // their logits.
   Tensor read(std::span<const Token> chunk, int first, int last, bool wanted) {
     Batch batch;
-    batch.add_chain(chunk.subspan(first, last - first), first, block_table_);
+    batch.add_chain(chunk.subspan(first, last - first), first, context_.block_table);
     if (wanted) {
       batch.wanted.resize(last - first);
       std::iota(batch.wanted.begin(), batch.wanted.end(), 0);
     }
-    return model_.forward(batch, *kv_);
+    return model_.forward(batch, *context_.kv);
   }
   int rows(bool wanted) const {
     return wanted ? std::min(model_.limits().rows, model_.limits().wanted_rows)
@@ -64,8 +61,7 @@ class Reader {
 
  private:
   Model& model_;
-  std::unique_ptr<KvStore> kv_;
-  std::vector<int32_t> block_table_;
+  FlatContext context_;
 };
 
 struct Text {

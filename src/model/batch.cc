@@ -6,9 +6,6 @@ namespace tessera {
 
 void Batch::add_tree(std::span<const Token> nodes, std::span<const int32_t> parents, int prefix,
                      std::span<const int32_t> block_table) {
-  const auto slot_of = [&](int position) {
-    return block_table[position / kBlockTokens] * kBlockTokens + position % kBlockTokens;
-  };
   std::vector<int32_t> path;  // node indices from the root to the current node
   for (int node = 0; node < static_cast<int>(nodes.size()); ++node) {
     path.clear();
@@ -27,12 +24,13 @@ void Batch::add_tree(std::span<const Token> nodes, std::span<const int32_t> pare
                        .tail = {}};
     if (in_place <= depth) {
       auto& tail = tails_.emplace_back();
-      for (int i = in_place; i <= depth; ++i) tail.push_back(slot_of(prefix + path[i]));
+      for (int i = in_place; i <= depth; ++i)
+        tail.push_back(slot_of(block_table, prefix + path[i]));
       context.tail = tail;
     }
     tokens.push_back(nodes[node]);
     positions.push_back(prefix + depth);
-    slots.push_back(slot_of(prefix + node));
+    slots.push_back(slot_of(block_table, prefix + node));
     contexts.push_back(context);
   }
 }
@@ -43,7 +41,7 @@ void Batch::add_chain(std::span<const Token> chain, int prefix,
     const int position = prefix + i;
     tokens.push_back(chain[i]);
     positions.push_back(position);
-    slots.push_back(block_table[position / kBlockTokens] * kBlockTokens + position % kBlockTokens);
+    slots.push_back(slot_of(block_table, position));
     contexts.push_back(
         {.block_table = block_table, .position = position, .direct = position + 1, .tail = {}});
   }
