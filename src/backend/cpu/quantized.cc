@@ -4,7 +4,7 @@
 //   8 loads of weights, 8 T dot instructions (64 products each) on a broadcast of 4 activations;
 //   then 3 T float instructions (to float, scale * scale, multiply-add), one more T with a min.
 // Two ports run all of these. With 12 rows 96 of 132 to 144 are dots: about 70 % of the int8 peak
-// is the bound, and 65 % is measured in the cache. With 1 row it is 11 instructions for 128 to 512
+// is the bound, before expansion and quantization (bench/linear_bench.cc measures all). With 1 row it is 11 instructions for 128 to 512
 // bytes of weights, after the 25 to 50 of expand.h: less time than memory takes to deliver them. So
 // decoding is bound by memory, prompts by the dot instruction.
 //
