@@ -4,9 +4,10 @@
 //   8 loads of weights, 8 T dot instructions (64 products each) on a broadcast of 4 activations;
 //   then 3 T float instructions (to float, scale * scale, multiply-add), one more T with a min.
 // Two ports run all of these. With 12 rows 96 of 132 to 144 are dots: about 70 % of the int8 peak
-// is the bound, before expansion and quantization (bench/linear_bench.cc measures all). With 1 row it is 11 instructions for 128 to 512
-// bytes of weights, after the 25 to 50 of expand.h: less time than memory takes to deliver them. So
-// decoding is bound by memory, prompts by the dot instruction.
+// is the bound, before expansion and quantization (bench/linear_bench.cc measures all). With 1 row
+// it is 11 instructions for 128 to 512 bytes of weights, after the 25 to 50 of expand.h: less time
+// than memory takes to deliver them. So decoding is bound by memory, prompts by the dot
+// instruction.
 //
 // Order, the same for every T and every caller (exactness): integers are summed over the columns of
 // a scale, exactly; their f32 products are added block by block, ascending, to one accumulator for
