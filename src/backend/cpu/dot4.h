@@ -7,6 +7,7 @@
 #define TESSERA_CPU_DOT4_H
 #endif
 
+#include "backend/cpu/lanes.h"
 #include "backend/cpu/simd.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -15,8 +16,7 @@ namespace tessera::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // In every 32-bit lane: sum + w0 x0 + w1 x1 + w2 x2 + w3 x3, exactly, where w are the lane's bytes
-// as uint8 and x as int8. Unless kWide, no w exceeds 127: then sums of two products fit 16 bits (2
-// * 127 * 128 < 2^15), which halves the work of targets without a dot instruction.
+// as uint8 and x as int8, which is never -128. Unless kWide, no w exceeds 127.
 #if HWY_TARGET == HWY_AVX3_DL
 
 template <bool kWide, class D, class V = hn::Vec<D>>
@@ -25,30 +25,49 @@ HWY_INLINE V dot4(D /*di32*/, V sum, V w, V x) {
 }
 
 #elif HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_SSE4
+#define TESSERA_DOT_BY_PAIRS 1
 
-// uint8 x int8 products of neighbours, summed to int16; those of neighbours, to int32.
+// product_pairs: uint8 x int8 products of neighbours, summed to int16. add_pairs: their sums.
+// widen_pairs: sums of int16 neighbours times `factor`, int32.
 #if HWY_TARGET == HWY_AVX3
-HWY_INLINE __m512i pair_sums(__m512i w, __m512i x) {
-  return _mm512_madd_epi16(_mm512_maddubs_epi16(w, x), _mm512_set1_epi16(1));
+using RawInt = __m512i;
+HWY_INLINE RawInt product_pairs(RawInt w, RawInt x) {
+  return _mm512_maddubs_epi16(w, x);
+}
+HWY_INLINE RawInt add_pairs(RawInt a, RawInt b) {
+  return _mm512_add_epi16(a, b);
+}
+HWY_INLINE RawInt widen_pairs(RawInt a, short factor) {
+  return _mm512_madd_epi16(a, _mm512_set1_epi16(factor));
 }
 #elif HWY_TARGET == HWY_AVX2
-HWY_INLINE __m256i pair_sums(__m256i w, __m256i x) {
-  return _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), _mm256_set1_epi16(1));
+using RawInt = __m256i;
+HWY_INLINE RawInt product_pairs(RawInt w, RawInt x) {
+  return _mm256_maddubs_epi16(w, x);
+}
+HWY_INLINE RawInt add_pairs(RawInt a, RawInt b) {
+  return _mm256_add_epi16(a, b);
+}
+HWY_INLINE RawInt widen_pairs(RawInt a, short factor) {
+  return _mm256_madd_epi16(a, _mm256_set1_epi16(factor));
 }
 #else
-HWY_INLINE __m128i pair_sums(__m128i w, __m128i x) {
-  return _mm_madd_epi16(_mm_maddubs_epi16(w, x), _mm_set1_epi16(1));
+using RawInt = __m128i;
+HWY_INLINE RawInt product_pairs(RawInt w, RawInt x) {
+  return _mm_maddubs_epi16(w, x);
+}
+HWY_INLINE RawInt add_pairs(RawInt a, RawInt b) {
+  return _mm_add_epi16(a, b);
+}
+HWY_INLINE RawInt widen_pairs(RawInt a, short factor) {
+  return _mm_madd_epi16(a, _mm_set1_epi16(factor));
 }
 #endif
 
 template <bool kWide, class D, class V = hn::Vec<D>>
-HWY_INLINE V dot4(D di32, V sum, V w, V x) {
-  if constexpr (!kWide) return hn::Add(sum, V{pair_sums(w.raw, x.raw)});
-  // A single product fits (255 * 128 < 2^15), two might not: even bytes, then odd ones.
-  const V even = hn::And(w, hn::Set(di32, 0x00ff00ff));
-  const V odd = hn::AndNot(hn::Set(di32, 0x00ff00ff), w);
-  sum = hn::Add(sum, V{pair_sums(even.raw, x.raw)});
-  return hn::Add(sum, V{pair_sums(odd.raw, x.raw)});
+HWY_INLINE V dot4(D /*di32*/, V sum, V w, V x) {
+  static_assert(!kWide, "wide codes go through Dot");
+  return hn::Add(sum, V{widen_pairs(product_pairs(w.raw, x.raw), 1)});
 }
 
 #elif HWY_TARGET == HWY_NEON && defined(__ARM_FEATURE_DOTPROD)
@@ -95,6 +114,95 @@ HWY_INLINE V dot4(D di32, V sum, V w, V x) {
   return hn::Add(sum, product(hn::ShiftRight<24>(w), hn::ShiftRight<24>(x)));
 }
 
+#endif
+
+// --- the dot of kQuads quad vectors of codes, none above kMaxCode, with one row of activations:
+//   DotCodes w = dot_codes<kMaxCode>(vector);  Dot dot(start);
+//   dot.add<quad, kQuads>(w, x) for quad = 0 .. kQuads - 1;  dot.sum()
+
+// dot_class(c): the kMaxCode to use for codes of at most c; kernels of one class are the same.
+
+#ifndef TESSERA_DOT_BY_PAIRS
+
+constexpr int dot_class(int max_code) {
+  return max_code <= 127 && HWY_TARGET != HWY_AVX3_DL ? 127 : 255;
+}
+
+template <int kMaxCode>
+HWY_INLINE IntVector dot_codes(IntVector codes) {
+  return codes;
+}
+
+template <int kMaxCode>
+class Dot {
+ public:
+  HWY_INLINE void start(IntVector from) { sum_ = from; }
+  template <int kQuad, int kQuads>
+  HWY_INLINE void add(IntVector w, IntVector x) {
+    sum_ = dot4<(kMaxCode > 127)>(IntTag(), sum_, w, x);
+  }
+  HWY_INLINE IntVector sum() const { return sum_; }
+
+ private:
+  IntVector sum_;
+};
+
+#else
+
+// Without a dot instruction the small codes are summed as int16 pairs for as long as they fit: one
+// multiplication and one addition a quad instead of two and one. Codes above 63 go as two nibbles.
+struct Nibbles {
+  IntVector low, high;
+};
+
+constexpr int dot_class(int max_code) {
+  return max_code <= 15 ? 15 : max_code <= 31 ? 31 : max_code <= 63 ? 63 : 255;
+}
+
+template <int kMaxCode>
+HWY_INLINE auto dot_codes(IntVector codes) {
+  if constexpr (kMaxCode <= 63) {
+    return codes;
+  } else {
+    const auto nibble = hn::Set(IntTag(), 0x0f0f0f0f);
+    return Nibbles{hn::And(codes, nibble), hn::And(hn::ShiftRight<4>(codes), nibble)};
+  }
+}
+
+template <int kMaxCode>
+class Dot {
+ public:
+  HWY_INLINE void start(IntVector from) { sum_ = from; }
+
+  template <int kQuad, int kQuads>
+  HWY_INLINE void add(IntVector w, IntVector x) {
+    constexpr int kFit = 32767 / (2 * 127 * kMaxCode);  // pairs whose sum fits int16
+    const RawInt product = product_pairs(w.raw, x.raw);
+    pairs_.raw = kQuad % kFit == 0 ? product : add_pairs(pairs_.raw, product);
+    if constexpr (kQuad % kFit == kFit - 1 || kQuad == kQuads - 1) {
+      sum_ = hn::Add(sum_, IntVector{widen_pairs(pairs_.raw, 1)});
+    }
+  }
+
+  template <int kQuad, int kQuads>
+  HWY_INLINE void add(const Nibbles& w, IntVector x) {
+    static_assert(kQuads <= 8);
+    const RawInt low = product_pairs(w.low.raw, x.raw), high = product_pairs(w.high.raw, x.raw);
+    pairs_.raw = kQuad == 0 ? low : add_pairs(pairs_.raw, low);
+    high_pairs_.raw = kQuad == 0 ? high : add_pairs(high_pairs_.raw, high);
+    if constexpr (kQuad == kQuads - 1) {
+      sum_ = hn::Add(sum_, IntVector{widen_pairs(pairs_.raw, 1)});
+      sum_ = hn::Add(sum_, IntVector{widen_pairs(high_pairs_.raw, 16)});
+    }
+  }
+
+  HWY_INLINE IntVector sum() const { return sum_; }
+
+ private:
+  IntVector sum_, pairs_, high_pairs_;
+};
+
+#undef TESSERA_DOT_BY_PAIRS
 #endif
 
 }  // namespace tessera::cpu::HWY_NAMESPACE

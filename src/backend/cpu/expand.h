@@ -1,11 +1,11 @@
-// Expands 256 columns of a panel from its compute layout to one common shape: codes of a byte each
-// and f32 scales. The chunk stays in the first-level cache, where the dot kernel reads it once for
-// every tile of rows; so there is one dot kernel, whatever the format, and a format costs only its
-// shifts and masks here.
+// From a panel's compute layout to what the dot kernel multiplies: vectors of byte codes, f32
+// scales. A format costs only its shifts and masks here. Few rows of activations take codes right
+// from load_quad; many share a chunk of 256 columns that was expanded once, into the first-level
+// cache.
 //
 // Instructions for a block of 32 columns (512 weights) with AVX-512: 4-bit codes 4 loads, 4 shifts,
-// 8 masks, 8 stores; the fifth or sixth bit adds 3 for each of the 8 vectors; scales 3 to 6. Read
-// once for each target (see simd.h).
+// 8 masks; the fifth or sixth bit adds 3 for each of the 8 vectors; scales 3 to 6. Read once for
+// each target (see simd.h).
 #if defined(TESSERA_CPU_EXPAND_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef TESSERA_CPU_EXPAND_H
 #undef TESSERA_CPU_EXPAND_H
@@ -22,7 +22,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace tessera::cpu::HWY_NAMESPACE {
 
-struct Chunk {
+struct Chunk {                                             // 256 columns, expanded
   alignas(64) uint8_t codes[kPanelRows * kSuperBlock];     // quad vectors
   alignas(64) float scales[kSuperBlock / 16][kPanelRows];  // by 16 or by 32 columns
   alignas(64) float mins[kSuperBlock / 16][kPanelRows];
@@ -34,13 +34,12 @@ struct Chunk {
 using CodeTag = hn::ScalableTag<uint32_t>;
 using CodeVector = hn::Vec<CodeTag>;
 
-// Bits [kFrom, kFrom + bits) of every byte moved to bit kTo; mask = (2^bits - 1) << kTo in every
-// byte.
+// Moves bit kFrom of every byte to bit kTo, and the others along.
 template <int kFrom, int kTo>
-HWY_INLINE CodeVector move_bits(CodeVector v, CodeVector mask) {
-  if constexpr (kFrom > kTo) v = hn::ShiftRight<kFrom - kTo>(v);
-  if constexpr (kFrom < kTo) v = hn::ShiftLeft<kTo - kFrom>(v);
-  return hn::And(v, mask);
+HWY_INLINE CodeVector shift_bits(CodeVector v) {
+  if constexpr (kFrom > kTo) return hn::ShiftRight<kFrom - kTo>(v);
+  if constexpr (kFrom < kTo) return hn::ShiftLeft<kTo - kFrom>(v);
+  return v;
 }
 
 // Quad kQuad of a block, or the part of it at byte `part`.
@@ -51,23 +50,24 @@ HWY_INLINE CodeVector load_quad(const uint8_t* block, size_t part) {
     return hn::Load(d, reinterpret_cast<const uint32_t*>(block + vector * kQuadBytes + part));
   };
   const auto low4 = [&]() HWY_ATTR {
-    return move_bits<kQuad / 4 * 4, 0>(plane(kQuad % 4), hn::Set(d, 0x0f0f0f0fu));
+    return hn::And(shift_bits<kQuad / 4 * 4, 0>(plane(kQuad % 4)), hn::Set(d, 0x0f0f0f0fu));
   };
   const auto low2 = [&]() HWY_ATTR {
-    return move_bits<kQuad / 2 * 2, 0>(plane(kQuad % 2), hn::Set(d, 0x03030303u));
+    return hn::And(shift_bits<kQuad / 2 * 2, 0>(plane(kQuad % 2)), hn::Set(d, 0x03030303u));
   };
   if constexpr (kKind == CodeKind::k2) return low2();
   if constexpr (kKind == CodeKind::k3) {
-    return hn::Or(low2(), move_bits<kQuad, 2>(plane(2), hn::Set(d, 0x04040404u)));
+    return hn::OrAnd(low2(), shift_bits<kQuad, 2>(plane(2)), hn::Set(d, 0x04040404u));
   }
   if constexpr (kKind == CodeKind::k4) return low4();
   if constexpr (kKind == CodeKind::k5) {
-    return hn::Or(low4(), move_bits<kQuad, 4>(plane(4), hn::Set(d, 0x10101010u)));
+    return hn::OrAnd(low4(), shift_bits<kQuad, 4>(plane(4)), hn::Set(d, 0x10101010u));
   }
   if constexpr (kKind == CodeKind::k6) {
-    return hn::Or(low4(),
-                  move_bits<kQuad / 2 * 2, 4>(plane(4 + kQuad % 2), hn::Set(d, 0x30303030u)));
+    return hn::OrAnd(low4(), shift_bits<kQuad / 2 * 2, 4>(plane(4 + kQuad % 2)),
+                     hn::Set(d, 0x30303030u));
   }
+  if constexpr (kKind == CodeKind::k8) return plane(kQuad);
 }
 
 HWY_INLINE CodeVector look_up(const uint8_t* table, CodeVector codes) {
@@ -82,20 +82,22 @@ HWY_INLINE CodeVector look_up(const uint8_t* table, CodeVector codes) {
 #endif
 }
 
+// ... of a layout whose codes are looked up, if kTable.
+template <CodeKind kKind, bool kTable, int kQuad>
+HWY_INLINE CodeVector load_codes(const uint8_t* block, size_t part, const uint8_t* table) {
+  const CodeVector codes = load_quad<kKind, kQuad>(block, part);
+  return kTable ? look_up(table, codes) : codes;
+}
+
 template <CodeKind kKind, bool kTable>
 HWY_NOINLINE void expand_codes(const uint8_t* from, int blocks, const uint8_t* table, uint8_t* to) {
-  constexpr int kVectors[] = {2, 3, 4, 5, 6};
-  constexpr size_t kPrefetch = 4096;  // the stream runs on into the next chunk and the next panel
   const CodeTag d;
   for (int b = 0; b < blocks; ++b) {
-    const uint8_t* block = from + b * kVectors[static_cast<int>(kKind)] * kQuadBytes;
-    for (int v = 0; v < kVectors[static_cast<int>(kKind)]; ++v)
-      __builtin_prefetch(block + kPrefetch + v * 64);
+    const uint8_t* block = from + b * code_vectors(kKind) * kQuadBytes;
     for (size_t part = 0; part < kQuadBytes; part += 4 * kLanes) {
       unroll<8>([&](auto quad) TESSERA_INLINE_LAMBDA {
-        CodeVector codes = load_quad<kKind, quad>(block, part);
-        if constexpr (kTable) codes = look_up(table, codes);
-        hn::Store(codes, d, reinterpret_cast<uint32_t*>(to + (b * 8 + quad) * kQuadBytes + part));
+        hn::Store(load_codes<kKind, kTable, quad>(block, part, table), d,
+                  reinterpret_cast<uint32_t*>(to + (b * 8 + quad) * kQuadBytes + part));
       });
     }
   }
@@ -170,60 +172,23 @@ HWY_INLINE void expand_super_scales(ScaleKind kind, const uint8_t* from, Chunk& 
   }
 }
 
-// --- both, for columns [first, first + 32 * blocks), first a multiple of 256
-
-inline void expand_scales(ScaleKind kind, const uint8_t* scales, int first, int blocks,
-                          Chunk& chunk) {
-  const auto at = [&](size_t bytes_each) HWY_ATTR {  // of one row, in 256 columns
-    return scales + static_cast<size_t>(first) / kSuperBlock * bytes_each * kPanelRows;
-  };
+inline void expand_scales(ScaleKind kind, const uint8_t* scales, int blocks, Chunk& chunk) {
   switch (kind) {  // constant kinds, so that each case is compiled without branches
     case ScaleKind::kF16:
-      return expand_block_scales(ScaleKind::kF16, at(16), blocks, chunk);
+      return expand_block_scales(ScaleKind::kF16, scales, blocks, chunk);
     case ScaleKind::kF16Min:
-      return expand_block_scales(ScaleKind::kF16Min, at(32), blocks, chunk);
+      return expand_block_scales(ScaleKind::kF16Min, scales, blocks, chunk);
     case ScaleKind::kE8M0:
-      return expand_block_scales(ScaleKind::kE8M0, at(8), blocks, chunk);
+      return expand_block_scales(ScaleKind::kE8M0, scales, blocks, chunk);
     case ScaleKind::kK32:
-      return expand_super_scales(ScaleKind::kK32, at(10), chunk);
+      return expand_super_scales(ScaleKind::kK32, scales, chunk);
     case ScaleKind::kK32Min:
-      return expand_super_scales(ScaleKind::kK32Min, at(20), chunk);
+      return expand_super_scales(ScaleKind::kK32Min, scales, chunk);
     case ScaleKind::kK16:
-      return expand_super_scales(ScaleKind::kK16, at(18), chunk);
+      return expand_super_scales(ScaleKind::kK16, scales, chunk);
     case ScaleKind::kK16Min4:
-      return expand_super_scales(ScaleKind::kK16Min4, at(20), chunk);
+      return expand_super_scales(ScaleKind::kK16Min4, scales, chunk);
   }
-}
-
-// Returns the codes: the chunk's, or the panel's own where they are bytes already.
-inline const uint8_t* expand_codes(const Layout& layout, const uint8_t* panel, int first,
-                                   int blocks, Chunk& chunk) {
-  const uint8_t* from = panel + layout.code_bytes(first);
-  uint8_t* to = chunk.codes;
-  switch (layout.codes) {
-    case CodeKind::k2:
-      expand_codes<CodeKind::k2, false>(from, blocks, nullptr, to);
-      break;
-    case CodeKind::k3:
-      expand_codes<CodeKind::k3, false>(from, blocks, nullptr, to);
-      break;
-    case CodeKind::k4:
-      if (layout.table != nullptr) {
-        expand_codes<CodeKind::k4, true>(from, blocks, layout.table, to);
-      } else {
-        expand_codes<CodeKind::k4, false>(from, blocks, nullptr, to);
-      }
-      break;
-    case CodeKind::k5:
-      expand_codes<CodeKind::k5, false>(from, blocks, nullptr, to);
-      break;
-    case CodeKind::k6:
-      expand_codes<CodeKind::k6, false>(from, blocks, nullptr, to);
-      break;
-    case CodeKind::k8:
-      return from;
-  }
-  return to;
 }
 
 }  // namespace tessera::cpu::HWY_NAMESPACE

@@ -1,16 +1,18 @@
 // The kernel of float weights. The loop that matters is in `multiply_rows`.
 //
-// For each column: 1 load (and conversion) of 16 weights and one fused multiply-add for each row of
-// activations. Each output has one accumulator, and columns go up one at a time (exactness), so the
-// latency of the multiply-add (4 cycles) must be covered by different outputs: two panels at a time
-// where rows are few. With 1 row that is 64 to 128 bytes of weights in 4 cycles, beyond what memory
-// delivers.
+// For each column: 2 loads (and conversions) of 16 weights and 2 fused multiply-adds for each row
+// of activations. Each output has one accumulator, and columns go up one at a time (exactness), so
+// the latency of the multiply-add (4 cycles) must be covered by different outputs: 24 of them with
+// 12 rows. Many rows share a chunk of weights that was converted once, into the first-level cache;
+// then nothing but the multiply-adds bounds. With 1 row it is 64 bytes of f16 in 4 cycles, beyond
+// what memory delivers.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/float_panel.cc"
 #include "backend/cpu/simd_targets.h"
 //
 #include <hwy/foreach_target.h>
 //
+#include <algorithm>
 #include <cstring>
 
 #include "backend/cpu/float_panel.h"
@@ -34,79 +36,99 @@ HWY_INLINE FloatVector load_weights(const std::byte* p) {
   }
 }
 
-// `kRows` rows of x, `stride` floats apart, with kPanels panels that lie `panel_bytes` apart. The
-// 16 rows of a panel take one accumulator for each part of kLanes.
-template <FloatKind kKind, int kRows, int kPanels>
-HWY_NOINLINE void multiply_rows(const std::byte* panel, size_t panel_bytes, const float* x,
-                                size_t stride, int columns,
-                                float (*sums)[kFloatPanels * kPanelRows]) {
-  constexpr int kParts = kPanelRows / static_cast<int>(kLanes);
-  constexpr int kVectors = kPanels * kParts;
-  constexpr size_t kBytes = value_bytes(kKind);
+// Adds `columns` columns of a panel to the sums of kRows rows of x, `stride` floats apart.
+template <FloatKind kKind, int kRows>
+HWY_NOINLINE void multiply_rows(const std::byte* weights, const float* x, size_t stride,
+                                int columns, float (*sums)[kPanelRows]) {
+  constexpr int kParts = kLanes < kPanelRows ? 2 : 1;  // at a time
+  constexpr size_t kColumnBytes = kPanelRows * value_bytes(kKind);
   const FloatTag df;
-  FloatVector sum[kRows * kVectors];
-  unroll<kRows * kVectors>([&](auto i) TESSERA_INLINE_LAMBDA { sum[i] = hn::Zero(df); });
-  for (int c = 0; c < columns; ++c) {
-    const std::byte* column = panel + c * kPanelRows * kBytes;
-    FloatVector w[kVectors];
-    unroll<kVectors>([&](auto v) TESSERA_INLINE_LAMBDA {
-      w[v] = load_weights<kKind>(column + v / kParts * panel_bytes + v % kParts * kLanes * kBytes);
+  for (size_t part = 0; part < kPanelRows; part += kParts * kLanes) {
+    FloatVector sum[kParts][kRows];
+    unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
+      TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
+        sum[p][r] = hn::Load(df, sums[r] + part + p * kLanes);
+      }
     });
-    unroll<kRows>([&](auto r) TESSERA_INLINE_LAMBDA {
-      const FloatVector xr = hn::Set(df, x[r * stride + c]);
-      unroll<kVectors>([&](auto v) TESSERA_INLINE_LAMBDA {
-        sum[r * kVectors + v] = hn::MulAdd(w[v], xr, sum[r * kVectors + v]);
+    for (int c = 0; c < columns; ++c) {
+      const std::byte* column = weights + c * kColumnBytes;
+      if (part == 0) {
+        for (size_t line = 0; line < kColumnBytes; line += 64) fetch_ahead(column + line);
+      }
+      unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
+        const FloatVector w =
+            load_weights<kKind>(column + (part + p * kLanes) * value_bytes(kKind));
+        TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
+          sum[p][r] = hn::MulAdd(w, hn::Set(df, x[r * stride + c]), sum[p][r]);
+        }
       });
+    }
+    unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
+      TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
+        hn::Store(sum[p][r], df, sums[r] + part + p * kLanes);
+      }
     });
   }
-  unroll<kRows>([&](auto r) TESSERA_INLINE_LAMBDA {
-    unroll<kVectors>([&](auto v) TESSERA_INLINE_LAMBDA {
-      hn::StoreU(sum[r * kVectors + v], df, sums[r] + v * kLanes);
-    });
-  });
 }
 
-template <FloatKind kKind, int kPanels>
-void multiply_panels(const std::byte* panel, const Tensor& x, int first_row, int end_row,
-                     float (*sums)[kFloatPanels * kPanelRows]) {
-  const size_t bytes = float_panel_bytes(kKind, x.columns);
-  const size_t stride = static_cast<size_t>(x.stride);
-  constexpr int kMost = kLanes >= 16  ? 8
-                        : kLanes == 8 ? 4
-                        : kLanes == 4 ? 2
-                                      : 1;  // that registers hold
+constexpr int kMostRows = kLanes >= 16 ? 12 : 4;  // that registers hold
+
+// ... to those of any number of rows.
+template <FloatKind kKind>
+void multiply_all_rows(const std::byte* weights, const Tensor& x, int first_row, int end_row,
+                       int first_column, int columns, float (*sums)[kPanelRows]) {
   int row = first_row;
   const auto run = [&](auto rows) {
     for (; end_row - row >= rows; row += rows) {
-      multiply_rows<kKind, rows, kPanels>(panel, bytes, x.row(row), stride, x.columns,
-                                          sums + (row - first_row));
+      multiply_rows<kKind, rows>(weights, x.row(row) + first_column, static_cast<size_t>(x.stride),
+                                 columns, sums + (row - first_row));
     }
   };
-  if constexpr (kMost >= 8) run(std::integral_constant<int, 8>());
-  if constexpr (kMost >= 4) run(std::integral_constant<int, 4>());
-  if constexpr (kMost >= 2) run(std::integral_constant<int, 2>());
+  run(std::integral_constant<int, kMostRows>());
+  if constexpr (kMostRows > 8) run(std::integral_constant<int, 8>());
+  if constexpr (kMostRows > 4) run(std::integral_constant<int, 4>());
   run(std::integral_constant<int, 1>());
 }
 
 template <FloatKind kKind>
-void multiply_panels(const std::byte* panel, int panels, const Tensor& x, int first_row,
-                     int end_row, float (*sums)[kFloatPanels * kPanelRows]) {
-  if (panels == 2) {
-    multiply_panels<kKind, 2>(panel, x, first_row, end_row, sums);
-  } else {
-    multiply_panels<kKind, 1>(panel, x, first_row, end_row, sums);
+HWY_NOINLINE void convert_columns(const std::byte* weights, int columns, float* to) {
+  for (size_t i = 0; i < static_cast<size_t>(columns) * kPanelRows; i += kLanes) {
+    const std::byte* from = weights + i * value_bytes(kKind);
+    if (i * value_bytes(kKind) % 64 == 0) fetch_ahead(from);
+    hn::Store(load_weights<kKind>(from), FloatTag(), to + i);
   }
 }
 
-void multiply_float_panels(FloatKind kind, const std::byte* panel, int panels, const Tensor& x,
-                           int first_row, int end_row, float (*sums)[kFloatPanels * kPanelRows]) {
+template <FloatKind kKind>
+void multiply_panel(const std::byte* panel, const Tensor& x, int first_row, int end_row,
+                    float (*sums)[kPanelRows]) {
+  constexpr int kColumns = 128;    // of a chunk
+  constexpr int kConvertOnce = 9;  // rows: from here on it pays
+  const int rows = end_row - first_row;
+  alignas(64) float converted[kColumns * kPanelRows];
+  std::memset(sums, 0, static_cast<size_t>(rows) * sizeof(*sums));
+  for (int first = 0; first < x.columns; first += kColumns) {
+    const int columns = std::min(kColumns, x.columns - first);
+    const std::byte* weights = panel + first * kPanelRows * value_bytes(kKind);
+    if (kKind == FloatKind::kF32 || rows < kConvertOnce) {
+      multiply_all_rows<kKind>(weights, x, first_row, end_row, first, columns, sums);
+    } else {
+      convert_columns<kKind>(weights, columns, converted);
+      multiply_all_rows<FloatKind::kF32>(reinterpret_cast<const std::byte*>(converted), x,
+                                         first_row, end_row, first, columns, sums);
+    }
+  }
+}
+
+void multiply_float_panel(FloatKind kind, const std::byte* panel, const Tensor& x, int first_row,
+                          int end_row, float (*sums)[kPanelRows]) {
   switch (kind) {
     case FloatKind::kF32:
-      return multiply_panels<FloatKind::kF32>(panel, panels, x, first_row, end_row, sums);
+      return multiply_panel<FloatKind::kF32>(panel, x, first_row, end_row, sums);
     case FloatKind::kF16:
-      return multiply_panels<FloatKind::kF16>(panel, panels, x, first_row, end_row, sums);
+      return multiply_panel<FloatKind::kF16>(panel, x, first_row, end_row, sums);
     case FloatKind::kBF16:
-      return multiply_panels<FloatKind::kBF16>(panel, panels, x, first_row, end_row, sums);
+      return multiply_panel<FloatKind::kBF16>(panel, x, first_row, end_row, sums);
   }
 }
 
@@ -116,11 +138,11 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace tessera::cpu {
 
-HWY_EXPORT(multiply_float_panels);
+HWY_EXPORT(multiply_float_panel);
 
-void multiply_float_panels(FloatKind kind, const std::byte* panel, int panels, const Tensor& x,
-                           int first_row, int end_row, float (*sums)[kFloatPanels * kPanelRows]) {
-  HWY_DYNAMIC_DISPATCH(multiply_float_panels)(kind, panel, panels, x, first_row, end_row, sums);
+void multiply_float_panel(FloatKind kind, const std::byte* panel, const Tensor& x, int first_row,
+                          int end_row, float (*sums)[kPanelRows]) {
+  HWY_DYNAMIC_DISPATCH(multiply_float_panel)(kind, panel, x, first_row, end_row, sums);
 }
 
 bool find_float_kind(const Format& format, FloatKind& kind) {

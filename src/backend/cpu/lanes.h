@@ -1,4 +1,4 @@
-// Small helpers of the kernels over the 16 rows of a panel. Read once for each target (see simd.h).
+// Small helpers of the kernels over the rows of a panel. Read once for each target (see simd.h).
 #if defined(TESSERA_CPU_LANES_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef TESSERA_CPU_LANES_H
 #undef TESSERA_CPU_LANES_H
@@ -14,18 +14,29 @@
 // For lambdas handed to unroll(): compiled for the target, and never a call.
 #define TESSERA_INLINE_LAMBDA HWY_ATTR __attribute__((always_inline))
 
+// Before an innermost loop over registers. Cheaper to compile than unroll().
+#if defined(__clang__)
+#define TESSERA_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define TESSERA_UNROLL _Pragma("GCC unroll 16")
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace tessera::cpu::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-// A vector holds 16 rows with AVX-512; else the rows are walked in parts of kLanes.
+// The rows of a panel are walked in parts of kLanes.
 using FloatTag = hn::ScalableTag<float>;
 using IntTag = hn::ScalableTag<int32_t>;
 using FloatVector = hn::Vec<FloatTag>;
 using IntVector = hn::Vec<IntTag>;
 constexpr size_t kLanes = HWY_LANES(float);
 static_assert(kLanes <= 16 && 16 % kLanes == 0);
+
+// Whether MulAdd rounds once.
+constexpr bool kHasMulAdd =
+    HWY_TARGET != HWY_SSE4 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128;
 
 // f(0), f(1), ... f(n - 1), each index a constant: the arrays of vectors that f indexes become
 // registers.
@@ -36,6 +47,15 @@ HWY_INLINE void unroll(std::index_sequence<kIndex...>, F&& f) {
 template <int kCount, class F>
 HWY_INLINE void unroll(F&& f) {
   unroll(std::make_index_sequence<kCount>(), std::forward<F>(f));
+}
+
+// Fetches what a kernel that streams weights from `p` on will read later, in its next chunk or the
+// next panel: into the second-level cache from far, into the first from near. From far into the
+// first alone would occupy its few fill buffers for as long as memory takes.
+constexpr size_t kNearAhead = 2048, kFarAhead = 8192;
+HWY_INLINE void fetch_ahead(const void* p) {
+  __builtin_prefetch(static_cast<const char*>(p) + kFarAhead, 0, 2);
+  __builtin_prefetch(static_cast<const char*>(p) + kNearAhead);
 }
 
 // 32 bits in every lane.

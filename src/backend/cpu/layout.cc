@@ -202,15 +202,12 @@ const Layout* find_layout(const Format& format) {
   return nullptr;
 }
 
-size_t Layout::code_bytes(int columns) const {
-  static constexpr size_t kVectors[] = {2, 3, 4, 5, 6, 8};  // of a block, by CodeKind
-  return static_cast<size_t>(columns) / kBlock * kVectors[static_cast<int>(codes)] * kQuadBytes;
+size_t Layout::code_bytes(int blocks) const {
+  return static_cast<size_t>(blocks * code_vectors(codes)) * kQuadBytes;
 }
 
-size_t Layout::scale_bytes(int columns) const {
-  const size_t blocks = static_cast<size_t>(columns) / kBlock;
-  const size_t super_blocks = static_cast<size_t>(columns) / kSuperBlock;
-  const auto values_bytes = [&]() -> size_t {  // of one row
+size_t Layout::scale_bytes(int blocks) const {
+  const auto row_bytes = [&] {
     switch (scales) {
       case ScaleKind::kF16:
         return blocks * 2;
@@ -219,17 +216,17 @@ size_t Layout::scale_bytes(int columns) const {
       case ScaleKind::kE8M0:
         return blocks;
       case ScaleKind::kK32:
-        return super_blocks * (2 + 8);
+        return 2 + 8;
       case ScaleKind::kK32Min:
-        return super_blocks * (4 + 8 + 8);
+        return 4 + 8 + 8;
       case ScaleKind::kK16:
-        return super_blocks * (2 + 16);
+        return 2 + 16;
       case ScaleKind::kK16Min4:
-        return super_blocks * (4 + 16);
+        return 4 + 16;
     }
     return 0;
   };
-  return round_up(values_bytes() * kPanelRows, 64);
+  return round_up(static_cast<size_t>(row_bytes()) * kPanelRows, 64);
 }
 
 }  // namespace tessera::cpu

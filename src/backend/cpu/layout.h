@@ -1,4 +1,4 @@
-// Compute layouts of quantized weights: how 16 rows of a matrix, a *panel*, lie in memory.
+// Compute layouts of quantized weights: how 32 rows of a matrix, a *panel*, lie in memory.
 //
 // Many storage formats, few compute layouts. Every quantized format is, for each sub-block of 16 or
 // 32 columns of a row,
@@ -9,12 +9,13 @@
 // and a layout is a choice of how codes and how scales are stored. Repacking is value-exact and
 // takes the memory of the file, within a few per cent.
 //
-//   panel = [codes of all columns][scales of all columns], both padded to 64 bytes
+//   panel = chunks of 256 columns, the last one of what is left; chunk = [scales][codes], each
+//   padded to 64 bytes: a kernel reads one stream from end to end
 //
-// Codes. For a group of 4 columns, a *quad vector* holds 16 rows x 4 columns = 64 bytes: one
-// AVX-512 vector, two AVX2 vectors, four NEON vectors; lane r of the 4 x int8 dot is row r. A block
-// of 32 columns is 8 quad vectors. Codes of fewer than 8 bits share bytes as *bit planes*, so that
-// shift and mask give whole quad vectors and no bits cross a byte:
+// Codes. For a group of 4 columns, a *quad vector* holds 32 rows x 4 columns = 128 bytes: two
+// AVX-512 vectors, four AVX2 vectors, eight NEON vectors; lane r of the 4 x int8 dot is row r. A
+// block of 32 columns is 8 quad vectors. Codes of fewer than 8 bits share bytes as *bit planes*, so
+// that shift and mask give whole quad vectors and no bits cross a byte:
 //
 //   2 bits: 2 vectors; vector v holds quads v, v+2, v+4, v+6 at bits 0, 2, 4, 6
 //   4 bits: 4 vectors; vector v holds quad v in the low nibbles, quad v+4 in the high ones
@@ -23,7 +24,7 @@
 //   5 bits: a 4-bit plane, then the fifth bit, likewise
 //   6 bits: a 4-bit plane, then a 2-bit plane with the two high bits
 //
-// Scales. Each entry is a row of 16 values, one for each row of the panel: see ScaleKind.
+// Scales. Each entry is a row of 32 values, one for each row of the panel: see ScaleKind.
 #pragma once
 
 #include <cstddef>
@@ -33,12 +34,22 @@
 
 namespace tessera::cpu {
 
-inline constexpr int kPanelRows = 16;
+inline constexpr int kPanelRows = 32;
 inline constexpr int kBlock = 32;        // columns that share an activation scale
 inline constexpr int kSuperBlock = 256;  // columns of a k-quant's block, and of a kernel's chunk
+inline constexpr int kChunkBlocks = kSuperBlock / kBlock;
+// Blocks of a row of weights or activations: an even number, the last one perhaps of zeros.
+constexpr int padded_blocks(int columns) {
+  return (columns / kBlock + 1) / 2 * 2;
+}
 inline constexpr int kQuadBytes = kPanelRows * 4;
 
 enum class CodeKind : uint8_t { k2, k3, k4, k5, k6, k8 };  // bits of a code
+// Vectors of kQuadBytes that a block's codes take.
+constexpr int code_vectors(CodeKind kind) {
+  constexpr int kVectors[] = {2, 3, 4, 5, 6, 8};
+  return kVectors[static_cast<int>(kind)];
+}
 
 enum class ScaleKind : uint8_t {
   kF16,     // by 32 columns: scale f16
@@ -75,16 +86,22 @@ struct Layout {
   const uint8_t* table;  // codes are table[stored code], 16 entries; nullptr: codes are as stored
   void (*split)(const uint8_t* block, BlockParts& parts);
 
-  bool wide() const { return codes == CodeKind::k8 || table != nullptr; }  // codes may exceed 127
-  size_t code_bytes(int columns) const;                                    // of a panel
-  size_t scale_bytes(int columns) const;                                   // of a panel
-  size_t panel_bytes(int columns) const { return code_bytes(columns) + scale_bytes(columns); }
+  // Of a chunk of `blocks` (1 .. 8) blocks.
+  size_t code_bytes(int blocks) const;
+  size_t scale_bytes(int blocks) const;
+  size_t chunk_bytes(int blocks) const { return code_bytes(blocks) + scale_bytes(blocks); }
+
+  size_t panel_bytes(int columns) const {
+    const int blocks = padded_blocks(columns), rest = blocks % kChunkBlocks;
+    return static_cast<size_t>(blocks / kChunkBlocks) * chunk_bytes(kChunkBlocks) +
+           (rest > 0 ? chunk_bytes(rest) : 0);
+  }
 };
 
 // nullptr if the format is no quantized format that this backend knows.
 const Layout* find_layout(const Format& format);
 
-// Repacks `rows` (1 .. 16) rows of `row_bytes` bytes each into one panel. Missing rows become
+// Repacks `rows` (1 .. 32) rows of `row_bytes` bytes each into one panel. Missing rows become
 // zeros.
 void repack_panel(const Layout& layout, const std::byte* rows_begin, size_t row_bytes, int rows,
                   int columns, std::byte* panel);

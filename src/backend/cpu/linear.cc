@@ -80,7 +80,7 @@ Segment load_segment(ThreadPool& pool, const Backend::WeightPart& part, int firs
 
 // Rows of activations that one piece of work takes: as many as the second-level cache holds, and
 // sums on the stack.
-constexpr int kMostRows = 21 * kTileRows;
+constexpr int kMostRows = 64 * kTileRows;
 constexpr size_t kActivationBytes = size_t{1} << 20;
 
 int rows_of_piece(int rows, int columns, size_t value_bytes) {
@@ -97,17 +97,18 @@ struct Product {
   std::vector<const int32_t*> terms;  // of each segment
 };
 
-// y = sums + bias for one panel. `stride` is the distance of rows in `sums`.
+// y = sums + bias for one panel.
 void store(const Product& product, const Segment& segment, int panel, int first_row, int end_row,
-           const float* sums, int stride) {
+           const float (*sums)[kPanelRows]) {
   const int first = segment.first_row + panel * kPanelRows;
   const int count = std::min(kPanelRows, segment.rows - panel * kPanelRows);
-  for (int row = first_row; row < end_row; ++row, sums += stride) {
+  for (int row = first_row; row < end_row; ++row) {
+    const float* sum = sums[row - first_row];
     float* y = product.out.row(row) + first;
     if (product.bias.empty()) {
-      std::copy_n(sums, count, y);
+      std::copy_n(sum, count, y);
     } else {
-      for (int i = 0; i < count; ++i) y[i] = sums[i] + product.bias[static_cast<size_t>(first + i)];
+      for (int i = 0; i < count; ++i) y[i] = sum[i] + product.bias[static_cast<size_t>(first + i)];
     }
   }
 }
@@ -121,19 +122,14 @@ void multiply(const Product& product, size_t s, int first_panel, int end_panel, 
     for (int p = first_panel; p < end_panel; ++p) {
       multiply_panel(*segment.layout, segment.panel(p), product.quantized, product.terms[s],
                      first_row / kTileRows, end_tile, sums);
-      store(product, segment, p, first_row, end_row, sums[0], kPanelRows);
+      store(product, segment, p, first_row, end_row, sums);
     }
     return;
   }
-  alignas(64) float sums[kMostRows][kFloatPanels * kPanelRows];
-  for (int p = first_panel; p < end_panel; p += kFloatPanels) {
-    const int panels = std::min(kFloatPanels, end_panel - p);
-    multiply_float_panels(segment.float_kind, segment.panel(p), panels, product.x, first_row,
-                          end_row, sums);
-    for (int i = 0; i < panels; ++i) {
-      store(product, segment, p + i, first_row, end_row, sums[0] + i * kPanelRows,
-            kFloatPanels * kPanelRows);
-    }
+  alignas(64) float sums[kMostRows][kPanelRows];
+  for (int p = first_panel; p < end_panel; ++p) {
+    multiply_float_panel(segment.float_kind, segment.panel(p), product.x, first_row, end_row, sums);
+    store(product, segment, p, first_row, end_row, sums);
   }
 }
 
@@ -146,9 +142,7 @@ int panels_of_piece(const Segment& segment, int rows, int threads) {
   const int worth = static_cast<int>(
       std::min<size_t>(64, (kWorthBytes + bytes - 1) / std::max<size_t>(1, bytes)));
   const int level = std::max(1, segment.panels() / (4 * threads));
-  const int panels = std::min(std::max(1, worth), level);
-  return segment.layout == nullptr ? (panels + kFloatPanels - 1) / kFloatPanels * kFloatPanels
-                                   : panels;
+  return std::min(std::max(1, worth), level);
 }
 
 void run(ThreadPool& pool, const Product& product, size_t value_bytes) {
@@ -203,7 +197,7 @@ void quantize(ThreadPool& pool, LinearScratch& scratch, Product& product) {
   quantized.rows = product.x.rows;
   quantized.columns = product.x.columns;
   const size_t rows = static_cast<size_t>(quantized.padded_rows());
-  const size_t columns = static_cast<size_t>(quantized.columns);
+  const auto columns = static_cast<size_t>(padded_blocks(quantized.columns)) * kBlock;
 
   std::vector<const Layout*> kinds;  // of terms
   std::vector<int32_t*> kind_terms;

@@ -1,5 +1,6 @@
 // Writes panels. Scalar: it runs once for each weight, and the loops over 64 bytes vectorize by
 // themselves.
+#include <algorithm>
 #include <cstring>
 
 #include "backend/cpu/layout.h"
@@ -100,10 +101,16 @@ uint8_t* pack_scales(ScaleKind kind, const BlockParts* rows, uint8_t* out) {
 void repack_panel(const Layout& layout, const std::byte* rows_begin, size_t row_bytes, int rows,
                   int columns, std::byte* panel) {
   const int width = static_cast<int>(layout.format->block_elements);
-  auto* codes = reinterpret_cast<uint8_t*>(panel);
-  auto* scales = codes + layout.code_bytes(columns);
+  auto* chunk = reinterpret_cast<uint8_t*>(panel);
+  uint8_t *codes = nullptr, *scales = nullptr;
   BlockParts parts[kPanelRows] = {};
   for (int first = 0; first < columns; first += width) {
+    if (first % kSuperBlock == 0) {
+      const int blocks = std::min(kChunkBlocks, padded_blocks(columns) - first / kBlock);
+      scales = chunk;
+      codes = chunk + layout.scale_bytes(blocks);
+      chunk += layout.chunk_bytes(blocks);
+    }
     const size_t block = static_cast<size_t>(first) / width * layout.format->block_bytes;
     for (int r = 0; r < rows; ++r) {
       layout.split(reinterpret_cast<const uint8_t*>(rows_begin) + r * row_bytes + block, parts[r]);
