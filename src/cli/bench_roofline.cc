@@ -3,6 +3,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "base/atomic_file.h"
 #include "base/log.h"
 #include "engine/session.h"
@@ -108,7 +110,7 @@ void bench_roofline(ModelFlags& model, BenchOptions options, bool json,
   }
   if (!svg_path.empty()) {
     AtomicFile file(svg_path);
-    file.write(to_svg(roofline, model.model));
+    file.write(to_svg(roofline, std::filesystem::path(model.model).filename().string()));
     file.commit();
   }
   if (json) {

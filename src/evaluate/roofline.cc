@@ -54,8 +54,7 @@ Phase make_phase(double seconds, std::vector<OperationProfile> operations,
 class Runner {
  public:
   Runner(Model& model, ProfilingBackend& backend, const BenchOptions& options)
-      : model_(model),
-        backend_(backend),
+      : backend_(backend),
         options_(options),
         workload_(model, std::max(context_of(options, model), 1), options.kv_format) {
     if (options.depth > 0) workload_.read(0, options.depth, model.limits().rows);
@@ -97,7 +96,6 @@ class Runner {
     });
   }
 
-  Model& model_;
   ProfilingBackend& backend_;
   const BenchOptions& options_;
   Workload workload_;
@@ -138,7 +136,6 @@ Roofline run_roofline(Model& model, ProfilingBackend& backend, const BenchOption
   Runner runner(model, backend, options);
   const auto add = [&](std::string name, int tokens_of_step, int steps, int rows, bool all_logits) {
     if (on_phase) on_phase(name);
-    measure_peaks();
     backend.time_sections(true);
     Phase phase = runner.run(tokens_of_step * steps, rows, all_logits, steps);
     backend.time_sections(false);
@@ -146,8 +143,11 @@ Roofline run_roofline(Model& model, ProfilingBackend& backend, const BenchOption
     phase.tokens = tokens_of_step;
     roofline.phases.push_back(std::move(phase));
   };
+  measure_peaks();
   for (const int n : options.generate) add("decode", 1, n, 1, false);
+  measure_peaks();
   for (const int n : options.verify) add(fmt::format("verify {}", n), n, kVerifySteps, n, true);
+  measure_peaks();
   for (const int n : options.prompt) {
     add(fmt::format("prompt {}", n), n, 1, model.limits().rows, false);
   }

@@ -101,7 +101,7 @@ class Picture {
 
  private:
   void header(const std::string& title) {
-    svg_.text({kMargin, 44}, "Where the time goes: " + title, "title");
+    svg_.text({kMargin, 44}, fmt::format("Where the time goes: {}", title), "title");
     svg_.text({kMargin, 68},
               fmt::format("{}; weights {}, KV {}, {} tokens in the context", roofline_.machine,
                           with_unit(roofline_.weight_bytes, "B"), to_string(roofline_.kv_format),
@@ -216,11 +216,11 @@ class Picture {
     set_axes(all);
     svg_.text({kMargin, y_ + 16}, "Under the roof", "strong");
     svg_.text(
-        {kMargin + 110, y_ + 16},
-        "multiply-adds per second against multiply-adds per byte read; a dot on the roof is at "
-        "the limit",
+        {kMargin, y_ + 34},
+        "Multiply-adds per second against multiply-adds per byte read. A dot on the roof is at "
+        "the limit; each dotted line is a phase.",
         "soft");
-    top_ = y_ + 52;
+    top_ = y_ + 70;
     bottom_ = top_ + kPlotHeight;
     grid();
     phase_guides();
@@ -253,21 +253,29 @@ class Picture {
     return bottom_ - kPlotHeight * (std::log10(rate) - low_y_) / (high_y_ - low_y_);
   }
 
-  void grid() {
-    for (double decade = std::ceil(low_x_); decade <= high_x_; ++decade) {
-      const double x = at_x(std::pow(10, decade));
-      svg_.line({{x, top_}, {x, bottom_}}, "grid");
-      svg_.text({x, bottom_ + 18}, fmt::format("{:g}", std::pow(10, decade)), "soft",
-                Anchor::kMiddle);
+  // 1, 2 and 5 times each power of ten within 10^low .. 10^high.
+  static std::vector<double> ticks(double low, double high) {
+    std::vector<double> ticks;
+    for (double decade = std::floor(low); decade <= high; ++decade) {
+      for (const double digit : {1, 2, 5}) {
+        const double tick = digit * std::pow(10, decade);
+        if (std::log10(tick) >= low && std::log10(tick) <= high) ticks.push_back(tick);
+      }
     }
-    for (double decade = std::ceil(low_y_); decade <= high_y_; ++decade) {
-      const double y = at_y(std::pow(10, decade));
-      svg_.line({{kLeft, y}, {kRight, y}}, "grid");
-      svg_.text({kLeft - 8, y + 4}, with_unit(std::pow(10, decade), "") + "MAC/s", "soft",
+    return ticks;
+  }
+
+  void grid() {
+    for (const double tick : ticks(low_x_, high_x_)) {
+      svg_.line({{at_x(tick), top_}, {at_x(tick), bottom_}}, "grid");
+      svg_.text({at_x(tick), bottom_ + 18}, fmt::format("{:g}", tick), "soft", Anchor::kMiddle);
+    }
+    for (const double tick : ticks(low_y_, high_y_)) {
+      svg_.line({{kLeft, at_y(tick)}, {kRight, at_y(tick)}}, "grid");
+      svg_.text({kLeft - 8, at_y(tick) + 4}, fmt::format("{:g} GMAC/s", tick / 1e9), "soft",
                 Anchor::kEnd);
     }
-    svg_.line({{kLeft, top_}, {kLeft, bottom_}, {kRight, bottom_}}, "grid");
-    svg_.text({(kLeft + kRight) / 2, bottom_ + 36},
+    svg_.text({(kLeft + kRight) / 2, bottom_ + 38},
               "multiply-adds per byte of weights, keys and values", "soft", Anchor::kMiddle);
   }
 
@@ -302,21 +310,23 @@ class Picture {
               "second");
     svg_.line({begin, top, {at_x(most), top.y}}, "roof");
 
-    const double degrees = std::atan2(top.y - begin.y, top.x - begin.x) * 180 / std::numbers::pi;
-    const auto along = [&](double part) {
-      return Point{begin.x + (top.x - begin.x) * part, begin.y + (top.y - begin.y) * part - 10};
-    };
-    svg_.text(along(0.72), fmt::format("read {}/s", with_unit(bandwidth, "B")), "soft",
-              Anchor::kMiddle, degrees);
-    svg_.text({kRight - 4, top.y - 7},
-              fmt::format("int8 dot {}/s", with_unit(peaks_.dot_macs_per_second, "MAC")), "soft",
-              Anchor::kEnd);
-    svg_.text({kRight - 4, at_y(peaks_.fma_macs_per_second) - 7},
-              fmt::format("f32 {}/s", with_unit(peaks_.fma_macs_per_second, "MAC")), "soft",
-              Anchor::kEnd);
+    const double angle = std::atan2(top.y - begin.y, top.x - begin.x);
+    const double along = 0.7, above = 7;
+    svg_.text({begin.x + (top.x - begin.x) * along + above * std::sin(angle),
+               begin.y + (top.y - begin.y) * along - above * std::cos(angle)},
+              fmt::format("read {}/s", with_unit(bandwidth, "B")), "soft", Anchor::kMiddle,
+              angle * 180 / std::numbers::pi);
+    roof_name("int8 dot", peaks_.dot_macs_per_second);
+    roof_name("f32", peaks_.fma_macs_per_second);
   }
 
-  static constexpr double kLeft = kMargin + 70, kRight = kWidth - kMargin;
+  // Beside the end of a roof, in two lines.
+  void roof_name(std::string_view name, double rate) {
+    svg_.text({kRight + 8, at_y(rate) - 2}, name, "soft");
+    svg_.text({kRight + 8, at_y(rate) + 11}, fmt::format("{}/s", with_unit(rate, "MAC")), "soft");
+  }
+
+  static constexpr double kLeft = kMargin + 76, kRight = kWidth - kMargin - 76;
 
   const Roofline& roofline_;
   const Peaks& peaks_;

@@ -51,14 +51,31 @@ std::string headline(const Roofline& roofline, const Phase& phase) {
              bound_by_reading(work, roofline.peaks) ? "reading" : "arithmetic");
 }
 
+// Without those too short to see, whose time goes to the last: "everything else".
+std::vector<OperationProfile> visible_operations(const Phase& phase) {
+  constexpr double kLeastShare = 0.001;
+  std::vector<OperationProfile> visible;
+  OperationProfile rest = phase.operations.back();
+  for (const OperationProfile& operation :
+       std::span(phase.operations).first(phase.operations.size() - 1)) {
+    if (operation.seconds < kLeastShare * phase.seconds) {
+      rest.seconds += operation.seconds;
+    } else {
+      visible.push_back(operation);
+    }
+  }
+  visible.push_back(std::move(rest));
+  return visible;
+}
+
 std::string table(const Roofline& roofline, const Phase& phase, int bar_width) {
-  std::string text = fmt::format("  {:<{}} {:>5} {:>9} {:>5} {:>9} {:>9} {:>9}  {}\n", "operation",
-                                 kLabel, "calls", "time", "share", "reads", "MACs", "of limit",
-                                 bar_width > 0 ? "time, solid as far as the limit" : "");
+  std::string text = fmt::format("  {:<{}} {:>5} {:>9} {:>5} {:>9} {:>9} {:>9}\n", "operation",
+                                 kLabel, "calls", "time", "share", "reads", "MACs", "of limit");
+  const auto operations = visible_operations(phase);
   double longest = 0;
-  for (const OperationProfile& operation : phase.operations)
+  for (const OperationProfile& operation : operations)
     longest = std::max(longest, operation.seconds);
-  for (const OperationProfile& operation : phase.operations) {
+  for (const OperationProfile& operation : operations) {
     const double limit = limit_seconds(operation.work, roofline.peaks);
     const bool limited = operation.work.memory_bytes > 0 && operation.seconds > 0;
     const double reached = limited ? limit / operation.seconds : 0;
@@ -70,7 +87,7 @@ std::string table(const Roofline& roofline, const Phase& phase, int bar_width) {
         operation.work.macs() > 0 ? with_unit(operation.work.macs(), "") : "-",
         limited ? percent(reached) : "-");
     if (bar_width > 0 && longest > 0)
-      line += "  " + bar(operation.seconds / longest, reached, bar_width);
+      line += fmt::format("  {}", bar(operation.seconds / longest, reached, bar_width));
     line.erase(line.find_last_not_of(' ') + 1);
     text += line + "\n";
   }
@@ -79,11 +96,10 @@ std::string table(const Roofline& roofline, const Phase& phase, int bar_width) {
 
 std::string footer(const Phase& phase) {
   const ParallelTime& parallel = phase.parallel;
-  return fmt::format(
-      "  {:<{}} {:>5} {:>9} {:>5}  part of the above; threads idle {} of these sections\n",
-      "waiting at barriers", kLabel, parallel.sections, with_unit(parallel.waiting, "s"),
-      percent(parallel.waiting / phase.seconds),
-      percent(parallel.seconds > 0 ? parallel.idle / parallel.seconds : 0));
+  return fmt::format("  {:<{}} {:>5} {:>9} {:>5}  part of the above; threads idle {}\n",
+                     "waiting at barriers", kLabel, parallel.sections,
+                     with_unit(parallel.waiting, "s"), percent(parallel.waiting / phase.seconds),
+                     percent(parallel.seconds > 0 ? parallel.idle / parallel.seconds : 0));
 }
 
 }  // namespace
@@ -98,8 +114,12 @@ std::string to_text(const Roofline& roofline, int width) {
       with_unit(peaks.dot_macs_per_second, "MAC"), with_unit(peaks.fma_macs_per_second, "MAC"));
   const int room = width - kLabel - kFigures;
   const int bar_width = room < kLeastBar ? 0 : std::min(room, kMostBar);
+  if (bar_width > 0) text += "bars: time, solid as far as the limit\n";
   for (const Phase& phase : roofline.phases) {
-    text += "\n" + headline(roofline, phase) + table(roofline, phase, bar_width) + footer(phase);
+    text += '\n';
+    text += headline(roofline, phase);
+    text += table(roofline, phase, bar_width);
+    text += footer(phase);
   }
   return text;
 }

@@ -6,7 +6,8 @@ namespace tessera {
 
 std::string Svg::escape(std::string_view text) {
   std::string escaped;
-  for (const char c : printable(text)) {
+  constexpr size_t kLongest = 1000;
+  for (const char c : printable(text, kLongest)) {
     switch (c) {
       case '&':
         escaped += "&amp;";
