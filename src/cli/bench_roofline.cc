@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <optional>
 
 #include "base/atomic_file.h"
 #include "base/log.h"
@@ -100,6 +101,8 @@ void bench_roofline(ModelFlags& model, BenchOptions options, bool json,
   auto backend = std::make_shared<ProfilingBackend>(make_cpu_backend(model.load.threads));
   const Session session = Session::load(model.model, model.load, backend);
   options.kv_format = session.kv_format;
+  std::optional<AtomicFile> svg;  // a path that cannot be written fails before the long work
+  if (!svg_path.empty()) svg.emplace(svg_path);
   const size_t phases = options.generate.size() + options.verify.size() + options.prompt.size();
   Roofline roofline;
   {
@@ -108,10 +111,9 @@ void bench_roofline(ModelFlags& model, BenchOptions options, bool json,
     roofline = run_roofline(*session.model, *backend, options,
                             [&](const std::string&) { bar.update(begun++); });
   }
-  if (!svg_path.empty()) {
-    AtomicFile file(svg_path);
-    file.write(to_svg(roofline, std::filesystem::path(model.model).filename().string()));
-    file.commit();
+  if (svg) {
+    svg->write(to_svg(roofline, std::filesystem::path(model.model).filename().string()));
+    svg->commit();
   }
   if (json) {
     print_json(to_json(roofline));
