@@ -34,7 +34,10 @@ class Matrix {
  public:
   virtual ~Matrix() = default;
   int rows = 0, columns = 0;
-  size_t bytes = 0;  // memory it takes
+  size_t bytes = 0;     // memory it takes
+  int dot_rows = 0;     // rows that are multiplied as int8 dot products, the rest in f32
+  std::string formats;  // of the weights as they came: "Q4_K", or "Q4_K+Q6_K" if parts differ
+  std::string name;     // what reports call it: "down"; the owner's choice
 };
 
 // Activations: `rows` row vectors of `columns` floats, `stride` floats apart, in backend memory.
@@ -66,6 +69,13 @@ struct KvShape {
   int layers = 0, kv_heads = 0, head_dim = 0;  // head_dim: of keys and of values
   int blocks = 0;                              // capacity, in blocks of kBlockTokens
   KvFormat format = KvFormat::kF16;
+
+  // What one token's key and value take in one layer, of all heads. q8_0: a code and 1/32 of an
+  // f16.
+  size_t token_bytes() const {
+    const size_t values = size_t{2} * static_cast<size_t>(kv_heads) * static_cast<size_t>(head_dim);
+    return format == KvFormat::kF16 ? values * 2 : values + values / 16;
+  }
 };
 
 // Keys and values of all layers. A slot is block * kBlockTokens + offset.
@@ -92,6 +102,21 @@ struct AttentionParameters {
   float scale = 1.0f;
   float soft_cap = 0.0f;  // 0: none, else cap * tanh(score / cap)  (Gemma 2)
   int window = 0;         // 0: all, else positions p - window + 1 .. p
+};
+
+// The limits of a machine, as measured with all of the backend's threads.
+struct Peaks {
+  double read_bytes_per_second = 0;  // from memory, beyond the caches
+  double dot_macs_per_second = 0;    // int8 multiply-adds of the best dot instruction
+  double fma_macs_per_second = 0;    // f32 multiply-adds
+};
+
+// Time in the sections where a backend calls its threads together.
+struct ParallelTime {
+  int64_t sections = 0;
+  double seconds = 0;  // wall time of all sections
+  double waiting = 0;  // of the calling thread, for the others to start and to finish
+  double idle = 0;     // of all threads, their mean
 };
 
 class Backend {
@@ -142,6 +167,14 @@ class Backend {
   virtual void add(Tensor x, Tensor into) = 0;  // into += x
   // x = factor * x, then cap * tanh(x / cap) if cap > 0.
   virtual void scale_and_cap(float factor, float cap, Tensor x) = 0;
+
+  // --- measuring (evaluate/roofline.h)
+  // Takes about half a second, and up to 1 GiB of memory meanwhile. Noise only lowers what it
+  // finds, so the best of several calls is the truth.
+  virtual Peaks measure_peaks() = 0;
+  // Turns the clocks of parallel sections on or off; they are off, and free, by default.
+  virtual void time_sections(bool on) = 0;
+  virtual ParallelTime parallel_time() const = 0;  // sums since the backend was made
 };
 
 // threads = 0: one for each core this process may use.

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "cli/bench_roofline.h"
 #include "cli/commands.h"
 #include "engine/session.h"
 
@@ -12,7 +13,8 @@ namespace {
 struct Flags {
   ModelFlags model;
   BenchOptions bench;
-  bool json = false;
+  bool json = false, roofline = false;
+  std::string svg;
 };
 
 void bench(Flags& flags) {
@@ -62,13 +64,19 @@ void add_bench(CLI::App& app) {
   command->add_option("-r", flags->bench.repetitions, "repetitions; the median is shown")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  command->add_flag("--json", flags->json, "print a JSON list");
-  command->callback([flags] {
+  command->add_flag("--roofline", flags->roofline,
+                    "show where the time of each phase goes, beside the limits of this machine");
+  command->add_option("--svg", flags->svg, "write that as a picture; implies --roofline")
+      ->type_name("FILE");
+  command->add_flag("--json", flags->json, "print a JSON list; of --roofline, one object");
+  command->callback([flags, command] {
     const auto drop_zeros = [](std::vector<int>& counts_) { std::erase(counts_, 0); };
     drop_zeros(flags->bench.prompt);
     drop_zeros(flags->bench.generate);
     drop_zeros(flags->bench.verify);
-    bench(*flags);
+    if (!flags->roofline && flags->svg.empty()) return bench(*flags);
+    if (command->count("-b") == 0) flags->bench.verify = {2, 4, 8, 16};
+    bench_roofline(flags->model, flags->bench, flags->json, flags->svg);
   });
 }
 

@@ -13,14 +13,20 @@ KvFormat parse_kv_format(std::string_view name) {
   fail("there is no KV format '{}' (known: f16, q8_0)", name);
 }
 
-Session Session::load(const std::string& reference, const LoadOptions& options) {
+std::string_view to_string(KvFormat format) {
+  return format == KvFormat::kF16 ? "f16" : "q8_0";
+}
+
+Session Session::load(const std::string& reference, const LoadOptions& options,
+                      std::shared_ptr<Backend> backend) {
   const Timer timer;
   Session session;
   session.kv_format = parse_kv_format(options.kv_format);
   session.file = std::make_shared<const GgufFile>(GgufFile::open(resolve_model(reference)));
   session.tokenizer = Tokenizer::load(session.file->metadata());
+  if (backend == nullptr) backend = make_cpu_backend(options.threads);
   session.model =
-      std::make_unique<Model>(session.file, make_cpu_backend(options.threads),
+      std::make_unique<Model>(session.file, std::move(backend),
                               Model::Limits{.context = options.context}, options.on_progress);
   const auto vocabulary = static_cast<size_t>(session.model->config().vocabulary);
   if (session.tokenizer->vocabulary_size() > vocabulary) {

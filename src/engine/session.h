@@ -15,6 +15,7 @@
 namespace tessera {
 
 KvFormat parse_kv_format(std::string_view name);  // "f16", "q8_0"; Error otherwise
+std::string_view to_string(KvFormat format);
 
 struct Session {
   std::shared_ptr<const GgufFile> file;
@@ -23,7 +24,9 @@ struct Session {
   KvFormat kv_format = KvFormat::kF16;
   double load_ms = 0;
 
-  static Session load(const std::string& reference, const LoadOptions& options = {});
+  // `backend`: nullptr for the CPU with options.threads.
+  static Session load(const std::string& reference, const LoadOptions& options = {},
+                      std::shared_ptr<Backend> backend = nullptr);
   // An engine whose KV store holds one sequence of the model's context.
   std::unique_ptr<Engine> make_engine() const;
 };

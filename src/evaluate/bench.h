@@ -17,6 +17,11 @@ struct BenchOptions {
   KvFormat kv_format = KvFormat::kF16;
 };
 
+inline constexpr int kVerifySteps = 16;  // that one repetition of verify<N> times
+
+// Tokens of context that the options need. Error if the model has less.
+int context_of(const BenchOptions& options, const Model& model);
+
 struct BenchResult {
   std::string name;
   int tokens = 0;                   // of one repetition

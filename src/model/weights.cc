@@ -120,6 +120,11 @@ LayerWeights load_layer(Loader& loader, const Config& config, int index) {
                                   config.embedding);
   }
   layer.down = loader.matrix({{name("ffn_down.weight"), config.embedding}}, config.feed_forward);
+
+  layer.qkv->name = "qkv";
+  layer.attention_output->name = "attention output";
+  layer.gate_up->name = "gate, up";
+  layer.down->name = "down";
   return layer;
 }
 
@@ -134,6 +139,7 @@ Weights load_weights(const GgufFile& file, const Config& config, Backend& backen
   weights.output_norm = loader.vector("output_norm.weight", config.embedding);
   const char* output = loader.has("output.weight") ? "output.weight" : "token_embd.weight";
   weights.output = loader.matrix({{output, config.vocabulary}}, config.embedding);
+  weights.output->name = "logits";
 
   for (const char* rope_factors :
        {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"}) {

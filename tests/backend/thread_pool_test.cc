@@ -57,6 +57,26 @@ TEST_P(ThreadPoolTest, RethrowsAnExceptionAndStaysUsable) {
   }
 }
 
+TEST_P(ThreadPoolTest, TimesItsSectionsWhenAsked) {
+  ThreadPool pool(GetParam());
+  std::atomic<int> sum{0};
+  const auto run = [&](int count) { pool.parallel_for(count, [&](int i, int) { sum += i; }); };
+  run(100);
+  EXPECT_EQ(pool.parallel_time().sections, 0);
+  EXPECT_EQ(pool.parallel_time().seconds, 0);
+  pool.time_sections(true);
+  for (const int count : {100, 1, 0, 50}) run(count);
+  pool.time_sections(false);
+  run(100);
+  const ParallelTime time = pool.parallel_time();
+  EXPECT_EQ(time.sections, 3);  // nothing to do is no section
+  EXPECT_GT(time.seconds, 0);
+  EXPECT_GE(time.waiting, 0);
+  EXPECT_LE(time.waiting, time.seconds);
+  EXPECT_GE(time.idle, 0);
+  EXPECT_LE(time.idle, time.seconds);
+}
+
 INSTANTIATE_TEST_SUITE_P(Threads, ThreadPoolTest, ::testing::Values(1, 2, 3, 16));
 
 TEST(ThreadPool, ZeroMeansTheCoresOfThisProcess) {

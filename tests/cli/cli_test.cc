@@ -126,6 +126,37 @@ TEST_F(CliTest, EveryMalformedFileIsOneErrorLine) {
   }
 }
 
+TEST_F(CliTest, BenchShowsWhereTheTimeGoes) {
+  const auto svg = folder_ / "roofline.svg";
+  const Outcome outcome = run("bench " + model_ + " --roofline -p 16 -n 4 -b 2,3 -d 8 -r 2 --json" +
+                              " --svg " + svg.string());
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto json = nlohmann::json::parse(outcome.out);
+  for (const char* peak : {"read_bytes_per_second", "dot_macs_per_second", "fma_macs_per_second"})
+    EXPECT_GT(json["peaks"][peak].get<double>(), 0) << peak;
+  EXPECT_EQ(json["depth"], 8);
+  ASSERT_EQ(json["phases"].size(), 4u);
+  std::vector<std::string> names;
+  for (const auto& phase : json["phases"]) {
+    names.push_back(phase["name"]);
+    EXPECT_GT(phase["tokens_per_second"].get<double>(), 0);
+    EXPECT_GT(phase["percent_of_limit"].get<double>(), 0);
+    double ms = 0;
+    for (const auto& operation : phase["operations"]) ms += operation["ms"].get<double>();
+    EXPECT_NEAR(ms, phase["ms"].get<double>(), 1e-6 * ms) << "operations and the rest are the step";
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"decode", "verify 2", "verify 3", "prompt 16"}));
+  // All weights and keys are read once in a step, whatever its rows.
+  EXPECT_GE(json["phases"][0]["memory_bytes"].get<double>(), json["weight_bytes"].get<double>());
+  EXPECT_LT(json["phases"][3]["memory_bytes"].get<double>(),
+            1.1 * json["phases"][0]["memory_bytes"].get<double>());
+  EXPECT_TRUE(read_bytes(svg).starts_with("<?xml"));
+
+  expect_error(run("bench " + model_ + " --roofline -p 100000"), "context", "too long");
+  expect_error(run("bench " + model_ + " -p 4 -n 1 -b 0 --svg " + (folder_ / "no" / "x").string()),
+               "x", "no such folder");
+}
+
 // A model whose file is well-formed GGUF, cut anywhere: whatever command opens it says so.
 TEST_F(CliTest, ATruncatedModelIsOneErrorLineForEveryCommand) {
   const std::string bytes = read_bytes(model_);

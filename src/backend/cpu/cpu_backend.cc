@@ -8,6 +8,7 @@
 #include "backend/cpu/attention.h"
 #include "backend/cpu/elementwise.h"
 #include "backend/cpu/linear.h"
+#include "backend/cpu/peaks.h"
 #include "backend/cpu/target.h"
 #include "backend/cpu/thread_pool.h"
 #include "base/aligned_buffer.h"
@@ -72,6 +73,10 @@ class CpuBackend final : public Backend {
   void scale_and_cap(float factor, float cap, Tensor x) override {
     cpu::scale_and_cap(pool_, factor, cap, x);
   }
+
+  Peaks measure_peaks() override { return cpu::measure_peaks(pool_); }
+  void time_sections(bool on) override { pool_.time_sections(on); }
+  ParallelTime parallel_time() const override { return pool_.parallel_time(); }
 
  private:
   cpu::ThreadPool pool_;

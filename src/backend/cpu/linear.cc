@@ -235,6 +235,20 @@ void quantize(ThreadPool& pool, LinearScratch& scratch, Product& product) {
   pool.parallel_for(quantized.tiles(), quantize_and_sum);
 }
 
+// The names of the parts' formats, each once: "Q4_K+Q6_K".
+std::string names_of_formats(std::span<const Backend::WeightPart> parts) {
+  std::string names;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const auto same = [&](const Backend::WeightPart& part) {
+      return part.format == parts[i].format;
+    };
+    if (std::any_of(parts.begin(), parts.begin() + static_cast<ptrdiff_t>(i), same)) continue;
+    if (!names.empty()) names += '+';
+    names += parts[i].format->name;
+  }
+  return names;
+}
+
 }  // namespace
 
 std::unique_ptr<Matrix> load_matrix(ThreadPool& pool, std::span<const Backend::WeightPart> parts,
@@ -242,12 +256,14 @@ std::unique_ptr<Matrix> load_matrix(ThreadPool& pool, std::span<const Backend::W
   if (columns <= 0) fail("a matrix cannot have {} columns", columns);
   auto matrix = std::make_unique<CpuMatrix>();
   matrix->columns = columns;
+  matrix->formats = names_of_formats(parts);
   for (const Backend::WeightPart& part : parts) {
     if (part.rows <= 0 || part.rows > INT32_MAX - matrix->rows)
       fail("a matrix cannot have {} more rows", part.rows);
     matrix->segments.push_back(load_segment(pool, part, matrix->rows, columns));
     matrix->rows += part.rows;
     matrix->bytes += matrix->segments.back().data.size();
+    if (matrix->segments.back().layout != nullptr) matrix->dot_rows += part.rows;
   }
   return matrix;
 }

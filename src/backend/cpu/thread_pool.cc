@@ -20,6 +20,8 @@
 #include <immintrin.h>
 #endif
 
+#include "base/timer.h"
+
 namespace tessera::cpu {
 namespace {
 
@@ -57,6 +59,18 @@ bool spin_until(bool own_core, Done done) {
   return false;
 }
 
+// Time that one thread spent at work, for others to read.
+struct alignas(kCacheLine) BusyClock {
+  std::atomic<int64_t> nanoseconds{0};
+
+  void add(const Timer& timer) {
+    nanoseconds.fetch_add(static_cast<int64_t>(timer.seconds() * 1e9), std::memory_order_relaxed);
+  }
+  double seconds() const {
+    return static_cast<double>(nanoseconds.load(std::memory_order_relaxed)) * 1e-9;
+  }
+};
+
 }  // namespace
 
 struct ThreadPool::State {
@@ -79,6 +93,13 @@ struct ThreadPool::State {
   bool own_core = true;
   std::vector<std::thread> workers;
 
+  std::atomic<bool> timed{false};
+  std::vector<BusyClock> busy;  // of each thread, in timed sections
+  int64_t sections = 0;         // timed ones
+  double seconds = 0;           // from call to end of them
+
+  void run_section(int job_count, const Body& job_body);
+  void work_timed(int thread);
   void work(int thread);
   void run_worker(int thread);
   void stop_workers();
@@ -113,8 +134,15 @@ void ThreadPool::State::run_worker(int thread) {
     if (!spin_until(own_core, news)) generation.wait(seen, std::memory_order_acquire);
     seen = generation.load(std::memory_order_acquire);
     if (stop.load(std::memory_order_relaxed)) return;
-    work(thread);
+    work_timed(thread);
   }
+}
+
+void ThreadPool::State::work_timed(int thread) {
+  if (!timed.load(std::memory_order_relaxed)) return work(thread);
+  const Timer timer;
+  work(thread);
+  busy[static_cast<size_t>(thread)].add(timer);
 }
 
 void ThreadPool::State::stop_workers() {
@@ -128,6 +156,7 @@ ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
   choose_target();
   const int cores = usable_cores();
   if (threads <= 0) threads = cores;
+  state_->busy = std::vector<BusyClock>(static_cast<size_t>(threads));
   state_->own_core = threads <= cores;
   try {
     for (int i = 1; i < threads; ++i) {
@@ -147,29 +176,52 @@ int ThreadPool::threads() const {
   return static_cast<int>(state_->workers.size()) + 1;
 }
 
-void ThreadPool::parallel_for(int count, FunctionRef<void(int index, int thread)> body) {
-  if (count <= 0) return;
-  if (count == 1 || state_->workers.empty()) {
-    for (int i = 0; i < count; ++i) body(i, 0);
+// One job, from the call until all of its indices are finished.
+void ThreadPool::State::run_section(int job_count, const Body& job_body) {
+  if (job_count == 1 || workers.empty()) {
+    for (int i = 0; i < job_count; ++i) job_body(i, 0);
     return;
   }
-  State& state = *state_;
-  state.body = &body;
-  state.count = count;
-  state.failed.store(false, std::memory_order_relaxed);
-  state.unfinished.store(count, std::memory_order_relaxed);
-  state.unclaimed.store(count, std::memory_order_release);
-  state.generation.fetch_add(1, std::memory_order_seq_cst);
-  state.generation.notify_all();
+  body = &job_body;
+  count = job_count;
+  failed.store(false, std::memory_order_relaxed);
+  unfinished.store(count, std::memory_order_relaxed);
+  unclaimed.store(count, std::memory_order_release);
+  generation.fetch_add(1, std::memory_order_seq_cst);
+  generation.notify_all();
 
-  state.work(0);
-  const auto done = [&] { return state.unfinished.load(std::memory_order_acquire) == 0; };
-  while (!spin_until(state.own_core, done)) {
-    const int left = state.unfinished.load(std::memory_order_acquire);
-    if (left != 0) state.unfinished.wait(left, std::memory_order_acquire);
+  work_timed(0);
+  const auto done = [&] { return unfinished.load(std::memory_order_acquire) == 0; };
+  while (!spin_until(own_core, done)) {
+    const int left = unfinished.load(std::memory_order_acquire);
+    if (left != 0) unfinished.wait(left, std::memory_order_acquire);
   }
-  if (state.failed.load(std::memory_order_relaxed))
-    std::rethrow_exception(std::exchange(state.error, nullptr));
+  if (failed.load(std::memory_order_relaxed)) std::rethrow_exception(std::exchange(error, nullptr));
+}
+
+void ThreadPool::parallel_for(int count, FunctionRef<void(int index, int thread)> body) {
+  if (count <= 0) return;
+  State& state = *state_;
+  if (!state.timed.load(std::memory_order_relaxed)) return state.run_section(count, body);
+  const Timer section;
+  state.run_section(count, body);
+  if (count == 1 || state.workers.empty()) state.busy[0].add(section);
+  state.seconds += section.seconds();
+  ++state.sections;
+}
+
+void ThreadPool::time_sections(bool on) {
+  state_->timed.store(on, std::memory_order_relaxed);
+}
+
+ParallelTime ThreadPool::parallel_time() const {
+  const State& state = *state_;
+  double busy = 0;
+  for (const BusyClock& clock : state.busy) busy += clock.seconds();
+  return {.sections = state.sections,
+          .seconds = state.seconds,
+          .waiting = std::max(0.0, state.seconds - state.busy[0].seconds()),
+          .idle = std::max(0.0, state.seconds - busy / threads())};
 }
 
 }  // namespace tessera::cpu

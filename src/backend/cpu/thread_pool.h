@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "backend/backend.h"
 #include "base/function_ref.h"
 
 namespace tessera::cpu {
@@ -21,6 +22,10 @@ class ThreadPool {
   // returns when all are done. Costs a few microseconds; idle threads spin briefly, then sleep.
   // An exception from body is rethrown here. One caller at a time; not reentrant.
   void parallel_for(int count, FunctionRef<void(int index, int thread)> body);
+
+  // Clocks around the work of each thread, for those who look for lost time. Off by default.
+  void time_sections(bool on);
+  ParallelTime parallel_time() const;
 
  private:
   struct State;

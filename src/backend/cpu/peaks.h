@@ -1,0 +1,13 @@
+// The limits of this machine, measured: what memory delivers and what the arithmetic units take in.
+#pragma once
+
+#include "backend/backend.h"
+#include "backend/cpu/thread_pool.h"
+
+namespace tessera::cpu {
+
+// With all threads of the pool and the chosen target's instructions. Best of several passes: what
+// else the machine does only takes away from a peak.
+Peaks measure_peaks(ThreadPool& pool);
+
+}  // namespace tessera::cpu

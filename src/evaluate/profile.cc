@@ -1,0 +1,166 @@
+#include "evaluate/profile.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/timer.h"
+
+namespace tessera {
+namespace {
+
+double size_of(const Tensor& x) {
+  return static_cast<double>(x.rows) * x.columns;
+}
+double bytes_of(const Tensor& x) {
+  return size_of(x) * sizeof(float);
+}
+
+// An operation on activations alone: `bytes` of them in and out, `macs` multiply-adds.
+Work activations(double bytes, double macs = 0) {
+  return {.memory_bytes = 0, .activation_bytes = bytes, .dot_macs = 0, .float_macs = macs};
+}
+
+Work work_of_linear(const Matrix& w, const Tensor& x, std::span<const float> bias,
+                    const Tensor& out) {
+  const double macs_of_row = static_cast<double>(w.columns) * x.rows;
+  return {.memory_bytes = static_cast<double>(w.bytes + bias.size_bytes()),
+          .activation_bytes = bytes_of(x) + bytes_of(out),
+          .dot_macs = macs_of_row * w.dot_rows,
+          .float_macs = macs_of_row * (w.rows - w.dot_rows)};
+}
+
+// Rows that follow each other in one sequence read its keys once, together: those in place from the
+// first that any row sees, and each tree node's own.
+Work work_of_attend(const KvShape& shape, const AttentionParameters& parameters, const Tensor& q,
+                    std::span<const RowContext> contexts, const Tensor& out) {
+  int64_t seen = 0, read = 0;  // keys
+  for (size_t i = 0; i < contexts.size();) {
+    const int32_t* sequence = contexts[i].block_table.data();
+    int first = contexts[i].position, end = 0;
+    for (; i < contexts.size() && contexts[i].block_table.data() == sequence; ++i) {
+      const RowContext& row = contexts[i];
+      const int begin =
+          parameters.window > 0 ? std::max(0, row.position - parameters.window + 1) : 0;
+      seen += row.position + 1 - begin;
+      first = std::min(first, begin);
+      end = std::max<int>(end, row.direct);
+      if (!row.tail.empty()) ++read;
+    }
+    read += std::max(0, end - first);
+  }
+  return {.memory_bytes = static_cast<double>(read) * static_cast<double>(shape.token_bytes()),
+          .activation_bytes = bytes_of(q) + bytes_of(out),
+          .dot_macs = 0,
+          .float_macs = 2.0 * static_cast<double>(seen) * parameters.heads * shape.head_dim};
+}
+
+}  // namespace
+
+Work& Work::operator+=(const Work& other) {
+  memory_bytes += other.memory_bytes;
+  activation_bytes += other.activation_bytes;
+  dot_macs += other.dot_macs;
+  float_macs += other.float_macs;
+  return *this;
+}
+
+std::string OperationProfile::label() const {
+  if (rows == 0) return name;
+  return fmt::format("{} {} {}x{}", matrix.empty() ? name : matrix, formats, rows, columns);
+}
+
+OperationProfile& ProfilingBackend::find(std::string_view name, const Matrix* matrix) {
+  for (OperationProfile& operation : operations_) {
+    if (operation.name != name) continue;
+    if (matrix == nullptr
+            ? operation.rows == 0
+            : operation.rows == matrix->rows && operation.columns == matrix->columns &&
+                  operation.matrix == matrix->name && operation.formats == matrix->formats) {
+      return operation;
+    }
+  }
+  OperationProfile& operation = operations_.emplace_back();
+  operation.name = name;
+  if (matrix != nullptr) {
+    operation.matrix = matrix->name;
+    operation.formats = matrix->formats;
+    operation.rows = matrix->rows;
+    operation.columns = matrix->columns;
+  }
+  return operation;
+}
+
+void ProfilingBackend::record(std::string_view name, const Matrix* matrix, const Work& work,
+                              FunctionRef<void()> call) {
+  const Timer timer;
+  call();
+  const double seconds = timer.seconds();
+  OperationProfile& operation = find(name, matrix);
+  ++operation.calls;
+  operation.seconds += seconds;
+  operation.work += work;
+}
+
+std::unique_ptr<Matrix> ProfilingBackend::load_matrix(std::span<const WeightPart> parts,
+                                                      int columns) {
+  return backend_->load_matrix(parts, columns);
+}
+Tensor ProfilingBackend::allocate(int rows, int columns) {
+  return backend_->allocate(rows, columns);
+}
+std::unique_ptr<KvStore> ProfilingBackend::allocate_kv(const KvShape& shape) {
+  return backend_->allocate_kv(shape);
+}
+
+void ProfilingBackend::upload(std::span<const float> host, Tensor into) {
+  record("upload", activations(2 * bytes_of(into)), [&] { backend_->upload(host, into); });
+}
+void ProfilingBackend::gather_rows(Tensor x, std::span<const int32_t> rows, Tensor out) {
+  record("gather", activations(2 * bytes_of(out)), [&] { backend_->gather_rows(x, rows, out); });
+}
+void ProfilingBackend::rms_norm(Tensor x, std::span<const float> weight, float epsilon,
+                                Tensor out) {
+  record("norm", activations(2 * bytes_of(x), 2 * size_of(x)),
+         [&] { backend_->rms_norm(x, weight, epsilon, out); });
+}
+void ProfilingBackend::linear(const Matrix& weights, Tensor x, std::span<const float> bias,
+                              Tensor out) {
+  record("linear", &weights, work_of_linear(weights, x, bias, out),
+         [&] { backend_->linear(weights, x, bias, out); });
+}
+void ProfilingBackend::rope(const Rope& rope, int head_dim, std::span<const int32_t> positions,
+                            Tensor x) {
+  record("rope", activations(2 * bytes_of(x), 2 * size_of(x)),
+         [&] { backend_->rope(rope, head_dim, positions, x); });
+}
+void ProfilingBackend::write_kv(KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k,
+                                Tensor v) {
+  const double stored = static_cast<double>(slots.size() * kv.shape.token_bytes());
+  record("write KV", activations(bytes_of(k) + bytes_of(v) + stored),
+         [&] { backend_->write_kv(kv, layer, slots, k, v); });
+}
+void ProfilingBackend::copy_kv(KvStore& kv, std::span<const int32_t> from,
+                               std::span<const int32_t> to) {
+  const double token = static_cast<double>(kv.shape.token_bytes()) * kv.shape.layers;
+  record("copy KV", activations(2 * token * static_cast<double>(from.size())),
+         [&] { backend_->copy_kv(kv, from, to); });
+}
+void ProfilingBackend::attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
+                              std::span<const RowContext> contexts, Tensor out) {
+  record("attention", work_of_attend(kv.shape, parameters, q, contexts, out),
+         [&] { backend_->attend(kv, parameters, q, contexts, out); });
+}
+void ProfilingBackend::gated(Activation activation, Tensor gate, Tensor up, Tensor out) {
+  record("gate * up", activations(3 * bytes_of(out), size_of(out)),
+         [&] { backend_->gated(activation, gate, up, out); });
+}
+void ProfilingBackend::add(Tensor x, Tensor into) {
+  record("add", activations(3 * bytes_of(x), size_of(x)), [&] { backend_->add(x, into); });
+}
+void ProfilingBackend::scale_and_cap(float factor, float cap, Tensor x) {
+  record("cap", activations(2 * bytes_of(x), size_of(x)),
+         [&] { backend_->scale_and_cap(factor, cap, x); });
+}
+
+}  // namespace tessera

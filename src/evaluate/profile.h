@@ -1,0 +1,87 @@
+// Where a backend's time goes.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backend/backend.h"
+#include "base/function_ref.h"
+
+namespace tessera {
+
+// What an operation cannot do without.
+struct Work {
+  double memory_bytes = 0;      // weights and keys and values read, each once a call
+  double activation_bytes = 0;  // in and out: these can stay in caches
+  double dot_macs = 0;          // multiply-adds of int8
+  double float_macs = 0;        // multiply-adds of f32
+
+  double macs() const { return dot_macs + float_macs; }
+  Work& operator+=(const Work& other);
+  Work of_one(int of) const {
+    return {memory_bytes / of, activation_bytes / of, dot_macs / of, float_macs / of};
+  }
+};
+
+// All calls of one kind.
+struct OperationProfile {
+  std::string name;    // "linear", "attention", "norm", ...
+  std::string matrix;  // linear: its Matrix's name, formats and shape
+  std::string formats;
+  int rows = 0, columns = 0;
+  int64_t calls = 0;
+  double seconds = 0;  // on the calling thread's clock
+  Work work;
+
+  std::string label() const;  // "down Q4_K 1536x8960"
+};
+
+// A backend that forwards to another and keeps account. A new operation of Backend is one more
+// method here: record(name, work, call).
+class ProfilingBackend final : public Backend {
+ public:
+  explicit ProfilingBackend(std::unique_ptr<Backend> backend) : backend_(std::move(backend)) {}
+
+  // Since the last reset, in the order of their first calls.
+  const std::vector<OperationProfile>& operations() const { return operations_; }
+  void reset() { operations_.clear(); }
+  // Runs `call` and adds its time and work to the operation `name`; for what is none of Backend's.
+  void record(std::string_view name, const Work& work, FunctionRef<void()> call) {
+    record(name, nullptr, work, call);
+  }
+
+  std::string description() const override { return backend_->description(); }
+  std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) override;
+  Tensor allocate(int rows, int columns) override;
+  std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) override;
+
+  void upload(std::span<const float> host, Tensor into) override;
+  void gather_rows(Tensor x, std::span<const int32_t> rows, Tensor out) override;
+  void rms_norm(Tensor x, std::span<const float> weight, float epsilon, Tensor out) override;
+  void linear(const Matrix& weights, Tensor x, std::span<const float> bias, Tensor out) override;
+  void rope(const Rope& rope, int head_dim, std::span<const int32_t> positions, Tensor x) override;
+  void write_kv(KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k,
+                Tensor v) override;
+  void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) override;
+  void attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
+              std::span<const RowContext> contexts, Tensor out) override;
+  void gated(Activation activation, Tensor gate, Tensor up, Tensor out) override;
+  void add(Tensor x, Tensor into) override;
+  void scale_and_cap(float factor, float cap, Tensor x) override;
+
+  Peaks measure_peaks() override { return backend_->measure_peaks(); }
+  void time_sections(bool on) override { backend_->time_sections(on); }
+  ParallelTime parallel_time() const override { return backend_->parallel_time(); }
+
+ private:
+  void record(std::string_view name, const Matrix* matrix, const Work& work,
+              FunctionRef<void()> call);
+  OperationProfile& find(std::string_view name, const Matrix* matrix);
+
+  std::unique_ptr<Backend> backend_;
+  std::vector<OperationProfile> operations_;
+};
+
+}  // namespace tessera
