@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -238,6 +239,17 @@ class Plan {
 
 // ---- metadata
 
+// general.file_type: what a file mostly holds, in the numbers of llama.h (llama_ftype). Some
+// readers insist on it.
+std::optional<uint32_t> file_type(const Format* format) {
+  static const std::pair<const Format*, uint32_t> kTypes[] = {
+      {&kF32, 0},  {&kF16, 1},   {&kQ4_0, 2},  {&kQ4_1, 3},  {&kQ8_0, 7},  {&kQ5_0, 8},
+      {&kQ5_1, 9}, {&kQ2_K, 10}, {&kQ3_K, 12}, {&kQ4_K, 15}, {&kQ5_K, 17}, {&kQ6_K, 18}};
+  for (const auto& [known, number] : kTypes)
+    if (known == format) return number;
+  return std::nullopt;
+}
+
 GgufMetadata make_metadata(const TinyModelSpec& spec) {
   GgufMetadata metadata;
   const auto set = [&](std::string_view name, auto value) {
@@ -247,6 +259,7 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
   metadata.set("general.architecture", GgufValue{spec.architecture});
   metadata.set("general.name",
                GgufValue{std::string("tiny")});  // llama.cpp treats a name with "phi3" specially
+  if (const auto type = file_type(spec.format)) metadata.set("general.file_type", GgufValue{*type});
   set("context_length", number(spec.context));
   set("embedding_length", number(spec.embedding));
   set("block_count", number(spec.layers));
