@@ -74,10 +74,12 @@ def measure_llama(peer, options):
 def measure_openvino(options):
     model = openvino_llm.OpenVino(options["model"], options["threads"], options["kv"])
     depth, repetitions = options["depth"], options["repetitions"]
+    generator = random.Random(1)
 
     def median(prompt, count, index):
-        tokens = random.Random(1).choices(range(100, 20000), k=prompt)
-        times = [model.generate(tokens, count)[index] for _ in range(repetitions + 1)]
+        # It keeps the keys and values of prompts it has read: each repetition needs another.
+        times = [model.generate(generator.choices(range(100, 20000), k=prompt), count)[index]
+                 for _ in range(repetitions + 1)]
         return statistics.median(times[1:])
 
     if not depth:
