@@ -34,6 +34,25 @@ def in_peer_environment():
         os.execv(python, [python, *sys.argv])
 
 
+def install_peer(*packages):
+    """Adds packages that only a measurement needs to the virtual environment. RuntimeError, in one
+    line, where that fails; the failure is not remembered."""
+    stamp = PEERS / "venv" / f"{packages[0]}.txt"
+    if stamp.exists():
+        return
+    print(f"installing {', '.join(packages)}", file=sys.stderr)
+    result = subprocess.run([PEERS / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet", "--only-binary",
+                             ":all:", *packages], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                            check=False)
+    if result.returncode != 0:
+        errors = [line for line in result.stdout.splitlines() if line.startswith("ERROR:")]
+        raise RuntimeError(f"pip cannot install {packages[0]}: {(errors or ['no reason given'])[-1]}")
+    stamp.touch()
+
+
+KV_TYPES = {"f16": 1, "q8_0": 8}  # ggml_type
+
+
 class Blob(c.Structure):
     """A C struct that is passed by value and larger than any version of it."""
     _fields_ = [("words", c.c_uint64 * 64)]
@@ -49,9 +68,8 @@ class Batch(c.Structure):
                 ("later_fields", c.c_uint64 * 8)]
 
 
-def load_library():
-    """The shared library of xllamacpp with the types of the functions used here."""
-    lib = c.CDLL(importlib.import_module("xllamacpp.xllamacpp").__file__)
+def declare(lib):
+    """Gives the functions of llama.h that are used here, as far as `lib` has them, their types."""
     pointer, integer = c.c_void_p, c.c_int32
     signatures = {
         "llama_backend_init": (None, []),
@@ -74,12 +92,14 @@ def load_library():
         "llama_get_logits_ith": (c.POINTER(c.c_float), [pointer, integer]),
         "llama_get_memory": (pointer, [pointer]),
         "llama_memory_clear": (None, [pointer, c.c_bool]),
+        "llama_memory_seq_rm": (c.c_bool, [pointer, integer, integer, integer]),
         "llama_synchronize": (None, [pointer]),
         "llama_log_set": (None, [pointer, pointer]),
     }
     for name, (result, arguments) in signatures.items():
-        function = getattr(lib, name)
-        function.restype, function.argtypes = result, arguments
+        if hasattr(lib, name):
+            function = getattr(lib, name)
+            function.restype, function.argtypes = result, arguments
     return lib
 
 
@@ -91,36 +111,46 @@ def _silent(_level, _text, _user):
 class Llama:
     """One model and one context of llama.cpp."""
 
+    NAME = "llama.cpp"
     MAX_BATCH = 2048
 
-    def __init__(self, path, context=512, threads=2, flash_attention=None):
+    def __init__(self, path, context=512, threads=2, flash_attention=None, kv="f16"):
         import numpy
         self.numpy = numpy
-        self.lib = lib = load_library()
+        self.lib = lib = declare(self._library())
         lib.llama_log_set(c.cast(_silent, c.c_void_p), None)
         lib.llama_backend_init()
-        self.model = lib.llama_model_load_from_file(str(path).encode(), lib.llama_model_default_params())
+        self.model = lib.llama_model_load_from_file(str(path).encode(), self._model_parameters())
         if not self.model:
-            raise RuntimeError(f"llama.cpp cannot load {path}")
+            raise RuntimeError(f"{self.NAME} cannot load {path}")
         self.vocab = lib.llama_model_get_vocab(self.model)
-        self.context = lib.llama_init_from_model(self.model, self._parameters(context, flash_attention))
+        self.context = lib.llama_init_from_model(self.model, self._parameters(context, flash_attention, KV_TYPES[kv]))
         if not self.context:
-            raise RuntimeError(f"llama.cpp cannot make a context for {path}")
+            raise RuntimeError(f"{self.NAME} cannot make a context of {context} tokens, {kv} cache")
         lib.llama_set_n_threads(self.context, threads, threads)
         self.batch = lib.llama_batch_init(self.MAX_BATCH, 0, 1)
         self.n_vocab = lib.llama_vocab_n_tokens(self.vocab)
 
-    def _parameters(self, context, flash_attention):
+    def _library(self):
+        return c.CDLL(importlib.import_module("xllamacpp.xllamacpp").__file__)
+
+    def _model_parameters(self):
+        return self.lib.llama_model_default_params()
+
+    def _parameters(self, context, flash_attention, kv_type):
         blob = self.lib.llama_context_default_params()
         ints = blob.ints()
         values = ints[:32]
         if values[:3] != [512, 2048, 512]:
             raise RuntimeError("this version of llama.cpp has another llama_context_params; expected n_ctx first")
         ints[0] = context
+        # ..., rope_scaling_type, pooling_type, attention_type, flash_attn_type: all -1 by default.
+        unset = next(i for i in range(28) if values[i:i + 4] == [-1] * 4)
         if flash_attention is not None:
-            # ..., rope_scaling_type, pooling_type, attention_type, flash_attn_type: all -1 by default.
-            unset = next(i for i in range(28) if values[i:i + 4] == [-1] * 4)
             ints[unset + 3] = 1 if flash_attention else 0
+        # cb_eval and its data: null; type_k, type_v: f16 by default.
+        nulls = next(i for i in range(unset + 4, 26) if values[i:i + 6] == [0] * 4 + [1] * 2)
+        ints[nulls + 4] = ints[nulls + 5] = kv_type
         return blob
 
     def close(self):
@@ -141,6 +171,11 @@ class Llama:
 
     def clear(self):
         self.lib.llama_memory_clear(self.lib.llama_get_memory(self.context), True)
+
+    def rewind(self, length):
+        """Forgets all but the first `length` tokens."""
+        if not self.lib.llama_memory_seq_rm(self.lib.llama_get_memory(self.context), 0, length, -1):
+            raise RuntimeError(f"{self.NAME} cannot forget what follows position {length}")
 
     def decode(self, tokens, start, wanted):
         """Runs tokens at positions start, start + 1, ...; the logits of those in `wanted` can be read after."""

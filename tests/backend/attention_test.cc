@@ -14,19 +14,10 @@
 #include "backend/cpu/target.h"
 #include "base/error.h"
 #include "base/half.h"
+#include "support/random_floats.h"
 
 namespace tessera::cpu {
 namespace {
-
-using Floats = std::vector<float>;
-
-Floats random_floats(size_t count, uint32_t seed, float scale = 1.0f) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal(0.0f, scale);
-  Floats x(count);
-  for (float& value : x) value = normal(random);
-  return x;
-}
 
 Tensor as_tensor(Floats& x, int rows) {
   const int columns = static_cast<int>(x.size()) / rows;

@@ -7,9 +7,9 @@
 #include <cstring>
 #include <limits>
 
-#include "base/error.h"
 #include "compress/recipes.h"
 #include "compress/toy_model.h"
+#include "support/error_of.h"
 #include "support/temp_folder.h"
 
 namespace tessera {
@@ -17,16 +17,6 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-template <typename Action>
-std::string error_of(Action action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "(no error)";
-}
 
 std::vector<float> decoded(const GgufTensor& tensor) {
   std::vector<float> values(tensor.elements());

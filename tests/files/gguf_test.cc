@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "support/error_of.h"
 #include "support/malformed_gguf.h"
 #include "support/temp_folder.h"
 
@@ -14,16 +15,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-template <typename Action>
-std::string error_of(Action action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "(no error)";
-}
 
 std::vector<std::byte> numbered_bytes(size_t count, int seed) {
   std::vector<std::byte> bytes(count);

@@ -9,14 +9,13 @@
 #include <atomic>
 #include <cstdlib>
 #include <fstream>
-#include <functional>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "base/error.h"
 #include "files/model_reference.h"
 #include "files/sha256.h"
+#include "support/error_of.h"
 
 namespace tessera {
 namespace {
@@ -74,15 +73,6 @@ std::string read(const fs::path& path) {
 void write(const fs::path& path, const std::string& text) {
   fs::create_directories(path.parent_path());
   std::ofstream(path, std::ios::binary) << text;
-}
-
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "(no error)";
 }
 
 constexpr const char* kFile = "/acme/tiny/resolve/main/tiny.gguf";

@@ -8,21 +8,12 @@
 
 #include "base/error.h"
 #include "formats/format.h"
+#include "support/error_of.h"
 
 namespace tessera {
 namespace {
 
 using testing::HasSubstr;
-
-template <typename F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "(no error)";
-}
 
 TEST(Registry, IsOrderedByTypeAndNamesAreUnique) {
   std::set<std::string_view> names;

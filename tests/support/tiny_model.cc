@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -65,11 +67,15 @@ struct PlannedTensor {
   float gain = 1.0f;
   std::vector<float> values = {};
 
-  std::vector<float> make_values(uint64_t seed) const {
-    if (role == Role::kGiven) return values;
-    Random random(hash_text(name, seed));
+  uint64_t elements() const {
     uint64_t count = 1;
     for (const uint64_t axis : shape) count *= axis;
+    return count;
+  }
+
+  std::vector<float> make_values(uint64_t seed, uint64_t count) const {
+    if (role == Role::kGiven) return values;
+    Random random(hash_text(name, seed));
     std::vector<float> made(count);
     const float scale =
         role == Role::kMatrix ? gain / std::sqrt(static_cast<float>(shape[0])) : gain;
@@ -81,6 +87,35 @@ struct PlannedTensor {
     }
     return made;
   }
+
+  std::vector<std::byte> make_bytes(uint64_t seed) const {
+    const std::vector<float> made = make_values(seed, elements());
+    const uint64_t columns = shape[0], rows = made.size() / columns;
+    const uint64_t row_bytes = format->row_bytes(columns);
+    std::vector<std::byte> bytes(rows * row_bytes);
+    for (uint64_t row = 0; row < rows; ++row) {
+      format->encode(std::span(made).subspan(row * columns, columns),
+                     bytes.data() + row * row_bytes, {});
+    }
+    return bytes;
+  }
+
+  // As above from kPieces pieces of kPieceElements or one block, each used many times.
+  std::vector<std::byte> make_repeated_bytes(uint64_t seed) const {
+    constexpr uint64_t kPieces = 512, kPieceElements = 32;
+    const uint64_t piece = std::max<uint64_t>(format->block_elements, kPieceElements);
+    if (elements() <= piece * kPieces || elements() % piece != 0) return make_bytes(seed);
+    const uint64_t piece_bytes = format->row_bytes(piece);
+    std::vector<std::byte> pool(kPieces * piece_bytes), bytes(elements() / piece * piece_bytes);
+    format->encode(make_values(seed, kPieces * piece), pool.data(), {});
+    Random random(hash_text(name, seed + 1));
+    for (uint64_t at = 0; at < bytes.size(); at += piece_bytes) {
+      const uint64_t from = random.bits() % kPieces * piece_bytes;
+      std::copy_n(pool.begin() + static_cast<int64_t>(from), piece_bytes,
+                  bytes.begin() + static_cast<int64_t>(at));
+    }
+    return bytes;
+  }
 };
 
 // ---- tensors
@@ -91,8 +126,9 @@ class Plan {
     // Output logits get a standard deviation of about 2: the likeliest of 320 tokens has p ~ 0.1.
     const float logit_spread = 1.7f;
     const float tied_scale = logit_spread / std::sqrt(static_cast<float>(spec.embedding));
-    tensors_.push_back({"token_embd.weight", spec.format, shape(spec.embedding, spec.vocabulary),
-                        Role::kEmbedding, spec.tied ? tied_scale : 1.0f});
+    tensors_.push_back({"token_embd.weight", &fitting_format(*spec.format, spec.embedding),
+                        shape(spec.embedding, spec.vocabulary), Role::kEmbedding,
+                        spec.tied ? tied_scale : 1.0f});
     for (int layer = 0; layer < spec.layers; ++layer) {
       prefix_ = fmt::format("blk.{}.", layer);
       attention();
@@ -111,8 +147,8 @@ class Plan {
     return {static_cast<uint64_t>(columns), static_cast<uint64_t>(rows)};
   }
   void matrix(std::string_view name, int columns, int rows, float gain) {
-    tensors_.push_back(
-        {prefix_ + std::string(name), spec_.format, shape(columns, rows), Role::kMatrix, gain});
+    tensors_.push_back({prefix_ + std::string(name), &fitting_format(*spec_.format, columns),
+                        shape(columns, rows), Role::kMatrix, gain});
   }
   void vector(std::string_view name, int length, Role role, float gain) {
     tensors_.push_back(
@@ -203,6 +239,17 @@ class Plan {
 
 // ---- metadata
 
+// general.file_type: what a file mostly holds, in the numbers of llama.h (llama_ftype). Some
+// readers insist on it.
+std::optional<uint32_t> file_type(const Format* format) {
+  static const std::pair<const Format*, uint32_t> kTypes[] = {
+      {&kF32, 0},  {&kF16, 1},   {&kQ4_0, 2},  {&kQ4_1, 3},  {&kQ8_0, 7},  {&kQ5_0, 8},
+      {&kQ5_1, 9}, {&kQ2_K, 10}, {&kQ3_K, 12}, {&kQ4_K, 15}, {&kQ5_K, 17}, {&kQ6_K, 18}};
+  for (const auto& [known, number] : kTypes)
+    if (known == format) return number;
+  return std::nullopt;
+}
+
 GgufMetadata make_metadata(const TinyModelSpec& spec) {
   GgufMetadata metadata;
   const auto set = [&](std::string_view name, auto value) {
@@ -212,6 +259,7 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
   metadata.set("general.architecture", GgufValue{spec.architecture});
   metadata.set("general.name",
                GgufValue{std::string("tiny")});  // llama.cpp treats a name with "phi3" specially
+  if (const auto type = file_type(spec.format)) metadata.set("general.file_type", GgufValue{*type});
   set("context_length", number(spec.context));
   set("embedding_length", number(spec.embedding));
   set("block_count", number(spec.layers));
@@ -271,33 +319,39 @@ TinyModelSpec with_defaults(TinyModelSpec spec) {
   return spec;
 }
 
-std::filesystem::path write_tiny_model(const TinyModelSpec& given,
-                                       const std::filesystem::path& folder) {
+const Format& fitting_format(const Format& format, int columns) {
+  static const std::pair<const Format*, const Format*> kFallbacks[] = {
+      {&kQ2_K, &kQ4_0}, {&kQ3_K, &kQ4_0},     {&kQ4_K, &kQ5_0},
+      {&kQ5_K, &kQ5_1}, {&kIQ4_XS, &kIQ4_NL}, {&kQ6_K, &kQ8_0}};
+  if (static_cast<uint32_t>(columns) % format.block_elements == 0) return format;
+  for (const auto& [wide, narrow] : kFallbacks)
+    if (wide == &format) return fitting_format(*narrow, columns);
+  return kF16;
+}
+
+void write_tiny_model_file(const TinyModelSpec& given, const std::filesystem::path& path) {
   const TinyModelSpec spec = with_defaults(given);
   const std::vector<PlannedTensor> tensors = Plan(spec).take();
   GgufWriter writer(make_metadata(spec));
   for (const PlannedTensor& tensor : tensors)
     writer.declare(tensor.name, *tensor.format, tensor.shape);
+  writer.write(path, [&](size_t index) {
+    return spec.repeat_blocks ? tensors[index].make_repeated_bytes(spec.seed)
+                              : tensors[index].make_bytes(spec.seed);
+  });
+}
 
+std::filesystem::path write_tiny_model(const TinyModelSpec& given,
+                                       const std::filesystem::path& folder) {
+  const TinyModelSpec spec = with_defaults(given);
   const std::string dimensions = fmt::format(
-      "{} {} {} {} {} {} {} {} {} {} {} {}", spec.layers, spec.embedding, spec.heads, spec.kv_heads,
-      spec.head_dim, spec.rope_dimensions, spec.feed_forward, spec.vocabulary, spec.context,
-      spec.window, spec.tied, spec.attention_output_bias);
+      "{} {} {} {} {} {} {} {} {} {} {} {} {}", spec.layers, spec.embedding, spec.heads,
+      spec.kv_heads, spec.head_dim, spec.rope_dimensions, spec.feed_forward, spec.vocabulary,
+      spec.context, spec.window, spec.tied, spec.attention_output_bias, spec.repeat_blocks);
   const auto path =
       folder / fmt::format("{}-{}-{}{}-{:08x}.gguf", spec.architecture, spec.format->name,
                            spec.seed, spec.rope_scaling, hash_text(dimensions) >> 32);
-  writer.write(path, [&](size_t index) {
-    const PlannedTensor& tensor = tensors[index];
-    const std::vector<float> values = tensor.make_values(spec.seed);
-    const uint64_t columns = tensor.shape[0], rows = values.size() / columns;
-    const uint64_t row_bytes = tensor.format->row_bytes(columns);
-    std::vector<std::byte> bytes(rows * row_bytes);
-    for (uint64_t row = 0; row < rows; ++row) {
-      tensor.format->encode(std::span(values).subspan(row * columns, columns),
-                            bytes.data() + row * row_bytes, {});
-    }
-    return bytes;
-  });
+  write_tiny_model_file(spec, path);
   return path;
 }
 

@@ -29,10 +29,20 @@ struct TinyModelSpec {
   std::string rope_scaling = {};
   bool tied = false;  // no output.weight: the embeddings serve (always so in gemma2, gemma3)
   bool attention_output_bias = false;  // which some Llama-like models ship
+  // Draws few values for each tensor and repeats their blocks in random order: for models of full
+  // size, which are to be written in seconds.
+  bool repeat_blocks = false;
 };
 
 // The spec with every default filled in.
 TinyModelSpec with_defaults(TinyModelSpec spec);
+
+// The format of a matrix of `columns` in a file of `format`: where rows are no whole number of
+// blocks, the one with smaller blocks that llama.cpp falls back to, at last F16.
+const Format& fitting_format(const Format& format, int columns);
+
+// Writes the model to `path`.
+void write_tiny_model_file(const TinyModelSpec& spec, const std::filesystem::path& path);
 
 // Writes the model into `folder` and returns its path, which is the same for equal specs.
 std::filesystem::path write_tiny_model(const TinyModelSpec& spec,

@@ -1,0 +1,103 @@
+// A model of a real shape with random weights in one format, for measuring: what
+// script/make-random-model runs.
+//
+//   random_model SHAPE FORMAT OUT.gguf
+//   random_model --list
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "support/tiny_model.h"
+
+namespace tessera {
+namespace {
+
+struct Shape {
+  std::string_view name;
+  TinyModelSpec spec;
+};
+
+// Dimensions as published (config.json of each model), except for the context: all have room to
+// measure at a depth of 8192 tokens and more.
+std::vector<Shape> shapes() {
+  constexpr int kContext = 32768;
+  return {
+      {"smollm2-135m",
+       {.layers = 30,
+        .embedding = 576,
+        .heads = 9,
+        .kv_heads = 3,
+        .head_dim = 64,
+        .feed_forward = 1536,
+        .vocabulary = 49152,
+        .context = kContext,
+        .tied = true,
+        .repeat_blocks = true}},
+      {"qwen2.5-1.5b",
+       {.architecture = "qwen2",
+        .layers = 28,
+        .embedding = 1536,
+        .heads = 12,
+        .kv_heads = 2,
+        .head_dim = 128,
+        .feed_forward = 8960,
+        .vocabulary = 151936,
+        .context = kContext,
+        .tied = true,
+        .repeat_blocks = true}},
+      {"llama3.2-1b",
+       {.layers = 16,
+        .embedding = 2048,
+        .heads = 32,
+        .kv_heads = 8,
+        .head_dim = 64,
+        .feed_forward = 8192,
+        .vocabulary = 128256,
+        .context = kContext,
+        .rope_scaling = "llama3",
+        .tied = true,
+        .repeat_blocks = true}},
+  };
+}
+
+void write_random_model(std::string_view name, std::string_view format, const char* path) {
+  for (Shape& shape : shapes()) {
+    if (shape.name != name) continue;
+    TinyModelSpec& spec = shape.spec;
+    spec.format = &require_format(format);
+    for (const int columns :
+         {spec.embedding, spec.feed_forward}) {  // heads * head_dim is the former
+      const Format& fitting = fitting_format(*spec.format, columns);
+      if (&fitting != spec.format)
+        fmt::print(stderr, "matrices of {} columns are {}: no whole number of blocks of {}\n",
+                   columns, fitting.name, spec.format->name);
+    }
+    return write_tiny_model_file(spec, path);
+  }
+  fail("no such shape: '{}' (--list names them)", name);
+}
+
+}  // namespace
+}  // namespace tessera
+
+int main(int argc, char** argv) {
+  using namespace tessera;
+  if (argc == 2 && std::string_view(argv[1]) == "--list") {
+    for (const Shape& shape : shapes()) fmt::print("{}\n", shape.name);
+    return 0;
+  }
+  if (argc != 4) {
+    fmt::print(stderr, "usage: random_model SHAPE FORMAT OUT.gguf | --list\n");
+    return 2;
+  }
+  try {
+    write_random_model(argv[1], argv[2], argv[3]);
+    return 0;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "error: {}\n", error.what());
+    return 1;
+  }
+}
