@@ -152,6 +152,9 @@ class Backend {
   // out = W x (+ bias). Quantized weights meet activations quantized to int8 per row in blocks of
   // 32; F32, F16 and BF16 weights meet f32 activations.
   virtual void linear(const Matrix& weights, Tensor x, std::span<const float> bias, Tensor out) = 0;
+  // out = activation(W_gate x) * (W_up x), for a matrix of two parts alike, gate and up (GLU
+  // variants, Shazeer 2020).
+  virtual void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out) = 0;
   // Rotates each head of x (columns = heads * head_dim) in place by its row's position.
   virtual void rope(const Rope& rope, int head_dim, std::span<const int32_t> positions,
                     Tensor x) = 0;
@@ -162,8 +165,6 @@ class Backend {
   // out[r] = softmax(scale * q[r] . K) V over what contexts[r] sees.
   virtual void attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
                       std::span<const RowContext> contexts, Tensor out) = 0;
-  // out = activation(gate) * up
-  virtual void gated(Activation activation, Tensor gate, Tensor up, Tensor out) = 0;
   virtual void add(Tensor x, Tensor into) = 0;  // into += x
   // x = factor * x, then cap * tanh(x / cap) if cap > 0.
   virtual void scale_and_cap(float factor, float cap, Tensor x) = 0;

@@ -129,6 +129,11 @@ void ProfilingBackend::linear(const Matrix& weights, Tensor x, std::span<const f
   record("linear", &weights, work_of_linear(weights, x, bias, out),
          [&] { backend_->linear(weights, x, bias, out); });
 }
+void ProfilingBackend::linear_gated(const Matrix& weights, Tensor x, Activation activation,
+                                    Tensor out) {
+  record("linear", &weights, work_of_linear(weights, x, {}, out),
+         [&] { backend_->linear_gated(weights, x, activation, out); });
+}
 void ProfilingBackend::rope(const Rope& rope, int head_dim, std::span<const int32_t> positions,
                             Tensor x) {
   record("rope", activations(2 * bytes_of(x), 2 * size_of(x)),
@@ -150,10 +155,6 @@ void ProfilingBackend::attend(const KvStore& kv, const AttentionParameters& para
                               std::span<const RowContext> contexts, Tensor out) {
   record("attention", work_of_attend(kv.shape, parameters, q, contexts, out),
          [&] { backend_->attend(kv, parameters, q, contexts, out); });
-}
-void ProfilingBackend::gated(Activation activation, Tensor gate, Tensor up, Tensor out) {
-  record("gate * up", activations(3 * bytes_of(out), size_of(out)),
-         [&] { backend_->gated(activation, gate, up, out); });
 }
 void ProfilingBackend::add(Tensor x, Tensor into) {
   record("add", activations(3 * bytes_of(x), size_of(x)), [&] { backend_->add(x, into); });

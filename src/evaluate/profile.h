@@ -67,7 +67,7 @@ class ProfilingBackend final : public Backend {
   void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) override;
   void attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
               std::span<const RowContext> contexts, Tensor out) override;
-  void gated(Activation activation, Tensor gate, Tensor up, Tensor out) override;
+  void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out) override;
   void add(Tensor x, Tensor into) override;
   void scale_and_cap(float factor, float cap, Tensor x) override;
 

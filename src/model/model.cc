@@ -16,7 +16,7 @@ Model::Model(std::shared_ptr<const GgufFile> file, std::shared_ptr<Backend> back
   hidden_ = backend_->allocate(limits_.rows, config_.embedding);
   qkv_ = backend_->allocate(limits_.rows, qkv_columns);
   attended_ = backend_->allocate(limits_.rows, config_.heads * config_.head_dim);
-  gate_up_ = backend_->allocate(limits_.rows, 2 * config_.feed_forward);
+  gated_ = backend_->allocate(limits_.rows, config_.feed_forward);
   wanted_ = backend_->allocate(limits_.wanted_rows, config_.embedding);
   logits_ = backend_->allocate(limits_.wanted_rows, config_.vocabulary);
 }
@@ -100,14 +100,11 @@ void Model::attention(int index, const Batch& batch, KvStore& kv, Tensor x) {
 // x += W_down (activation(W_gate h) * W_up h), where h = norm(x)  (GLU variants, Shazeer 2020)
 void Model::feed_forward(const LayerWeights& layer, Tensor x) {
   Backend& b = *backend_;
-  const Tensor h = hidden_.top(x.rows), gate_up = gate_up_.top(x.rows);
-  const Tensor gate = gate_up.slice(0, config_.feed_forward),
-               up = gate_up.slice(config_.feed_forward, config_.feed_forward);
+  const Tensor h = hidden_.top(x.rows), gated = gated_.top(x.rows);
 
   b.rms_norm(x, layer.feed_forward_norm, config_.norm_epsilon, h);
-  b.linear(*layer.gate_up, h, {}, gate_up);
-  b.gated(config_.architecture->activation, gate, up, gate);
-  b.linear(*layer.down, gate, {}, h);
+  b.linear_gated(*layer.gate_up, h, config_.architecture->activation, gated);
+  b.linear(*layer.down, gated, {}, h);
   if (!layer.post_feed_forward_norm.empty())
     b.rms_norm(h, layer.post_feed_forward_norm, config_.norm_epsilon, h);
   b.add(h, x);

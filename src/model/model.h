@@ -46,7 +46,7 @@ class Model {
   Config config_;
   Weights weights_;
   // Activations, of limits_.rows rows.
-  Tensor residual_, hidden_, qkv_, attended_, gate_up_;
+  Tensor residual_, hidden_, qkv_, attended_, gated_;
   Tensor wanted_, logits_;  // of limits_.wanted_rows rows
   std::vector<float> embedded_;
 };

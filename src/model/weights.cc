@@ -52,12 +52,17 @@ class Loader {
     std::vector<Backend::WeightPart> weight_parts;
     for (const Part& part : parts) {
       const GgufTensor& tensor = take(part.name, columns, part.rows);
-      const auto on_read = [this, &tensor](std::span<const std::byte> bytes) {
-        file_.release(tensor, bytes);  // the repacked copy is all we need
-      };
-      weight_parts.push_back({tensor.format, tensor.bytes, part.rows, on_read});
+      weight_parts.push_back(part_of(tensor, tensor.bytes, part.rows));
     }
     return backend_.load_matrix(weight_parts, columns);
+  }
+  // One matrix whose parts are the halves of one tensor.
+  std::unique_ptr<Matrix> halves(const std::string& name, int rows, int columns) {
+    const GgufTensor& tensor = take(name, columns, 2 * rows);
+    const size_t bytes = tensor.bytes.size() / 2;
+    const Backend::WeightPart parts[] = {part_of(tensor, tensor.bytes.first(bytes), rows),
+                                         part_of(tensor, tensor.bytes.subspan(bytes), rows)};
+    return backend_.load_matrix(parts, columns);
   }
 
   void mark_taken(std::string name) { taken_.insert(std::move(name)); }
@@ -70,6 +75,14 @@ class Loader {
   }
 
  private:
+  Backend::WeightPart part_of(const GgufTensor& tensor, std::span<const std::byte> bytes,
+                              int rows) {
+    const auto on_read = [this, &tensor](std::span<const std::byte> read) {
+      file_.release(tensor, read);  // the repacked copy is all we need
+    };
+    return {tensor.format, bytes, rows, on_read};
+  }
+
   const GgufFile& file_;
   Backend& backend_;
   const std::function<void(size_t, size_t)>& on_progress_;
@@ -112,8 +125,7 @@ LayerWeights load_layer(Loader& loader, const Config& config, int index) {
     layer.post_feed_forward_norm = loader.vector(name("post_ffw_norm.weight"), config.embedding);
   }
   if (architecture.fused_gate_up) {
-    layer.gate_up =
-        loader.matrix({{name("ffn_up.weight"), 2 * config.feed_forward}}, config.embedding);
+    layer.gate_up = loader.halves(name("ffn_up.weight"), config.feed_forward, config.embedding);
   } else {
     layer.gate_up = loader.matrix({{name("ffn_gate.weight"), config.feed_forward},
                                    {name("ffn_up.weight"), config.feed_forward}},

@@ -19,8 +19,8 @@ struct LayerWeights {
   std::vector<float> qkv_bias;               // empty: none
   std::unique_ptr<Matrix> attention_output;  // [embedding, heads * head_dim]
   std::vector<float> attention_output_bias;  // empty: none
-  std::unique_ptr<Matrix> gate_up;           // [2 feed_forward, embedding]: gate, then up
-  std::unique_ptr<Matrix> down;              // [embedding, feed_forward]
+  std::unique_ptr<Matrix> gate_up;  // [2 feed_forward, embedding]: gate, then up: two parts
+  std::unique_ptr<Matrix> down;     // [embedding, feed_forward]
 };
 
 struct Weights {

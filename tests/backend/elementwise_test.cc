@@ -136,7 +136,7 @@ TEST(ElementwiseTest, GatedActivationsAgreeWithTheirFormulas) {
       gate.back() = 100.0f;
       Floats up = random_floats(gate.size(), 7), out(gate.size());
       for (auto activation : {Activation::kSilu, Activation::kGelu}) {
-        gated(pool, activation, as_tensor(gate, 2), as_tensor(up, 2), as_tensor(out, 2));
+        gated(activation, as_tensor(gate, 2), as_tensor(up, 2), as_tensor(out, 2));
         for (size_t i = 0; i < gate.size(); ++i) {
           const double x = gate[i], u = std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x);
           const double activated =
@@ -144,7 +144,7 @@ TEST(ElementwiseTest, GatedActivationsAgreeWithTheirFormulas) {
           expect_near(out[i], activated * up[i], 4e-6);
         }
         Floats in_place = gate;
-        gated(pool, activation, as_tensor(in_place, 2), as_tensor(up, 2), as_tensor(in_place, 2));
+        gated(activation, as_tensor(in_place, 2), as_tensor(up, 2), as_tensor(in_place, 2));
         EXPECT_TRUE(same_bits(in_place, out));
       }
     }
@@ -180,7 +180,7 @@ TEST(ElementwiseTest, NanStaysNan) {
     const float nan = std::numeric_limits<float>::quiet_NaN();
     for (auto activation : {Activation::kSilu, Activation::kGelu}) {
       Floats gate(40, nan), up(40, 1.0f);
-      gated(pool, activation, as_tensor(gate, 1), as_tensor(up, 1), as_tensor(gate, 1));
+      gated(activation, as_tensor(gate, 1), as_tensor(up, 1), as_tensor(gate, 1));
       for (float x : gate) EXPECT_TRUE(std::isnan(x));
     }
     Floats x(40, nan);
@@ -229,11 +229,11 @@ TEST(ElementwiseTest, RowsDependOnNeitherCompanyNorThreads) {
       check([&](ThreadPool& pool, int, Tensor x) { rms_norm(pool, x, wide_weight, 1e-5f, x); });
       check([&](ThreadPool& pool, int, Tensor x) { scale_and_cap(pool, 0.3f, 2.0f, x); });
       check([&](ThreadPool& pool, int, Tensor x) { scale_and_cap(pool, 0.3f, 0.0f, x); });
-      check([&](ThreadPool& pool, int first, Tensor x) {
-        gated(pool, Activation::kSilu, x, rest(first, x.rows), x);
+      check([&](ThreadPool&, int first, Tensor x) {
+        gated(Activation::kSilu, x, rest(first, x.rows), x);
       });
-      check([&](ThreadPool& pool, int first, Tensor x) {
-        gated(pool, Activation::kGelu, x, rest(first, x.rows), x);
+      check([&](ThreadPool&, int first, Tensor x) {
+        gated(Activation::kGelu, x, rest(first, x.rows), x);
       });
       check([&](ThreadPool& pool, int first, Tensor x) { add(pool, rest(first, x.rows), x); });
       if (columns % 64 != 0) continue;

@@ -2,6 +2,7 @@
 // itself: an output may not depend on the other rows of a call, on the threads or on the tile that
 // computed it.
 #include "backend/cpu/linear.h"
+#include "backend/cpu/elementwise.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -194,6 +195,41 @@ TEST_P(LinearTest, IsTheProductOnEveryTarget) {
       cap_target("");
     }
   }
+}
+
+TEST_P(LinearTest, GatedIsTheProductOfItsPartsBitForBit) {
+  const Format& format = *GetParam();
+  std::mt19937 rng(3);
+  ThreadPool pool(2);
+  for (const int rows : {1, 6, 70}) {
+    const int half = 72, columns = 512;
+    const Weights w = make_weights({{&format, half}, {&format, half}}, columns, rng);
+    const std::vector<float> x = random_activations(rows, columns, rng);
+    const auto matrix = load_matrix(pool, w.parts, columns);
+    std::vector<float> both = run_linear(pool, *matrix, x, rows);
+    std::vector<float> expected(static_cast<size_t>(rows) * half), result(expected.size());
+    for (const Activation activation : {Activation::kSilu, Activation::kGelu}) {
+      gated(activation, {both.data(), rows, half, 2 * half},
+            {both.data() + half, rows, half, 2 * half}, {expected.data(), rows, half, half});
+      LinearScratch scratch;
+      linear_gated(pool, scratch, *matrix, {const_cast<float*>(x.data()), rows, columns, columns},
+                   activation, {result.data(), rows, half, half});
+      EXPECT_EQ(std::memcmp(result.data(), expected.data(), expected.size() * sizeof(float)), 0)
+          << format.name << ", " << rows << " rows";
+    }
+  }
+}
+
+TEST_P(LinearTest, GatedWantsTwoPartsAlike) {
+  std::mt19937 rng(4);
+  ThreadPool pool(1);
+  const Weights w = make_weights({{GetParam(), 32}, {GetParam(), 64}}, 256, rng);
+  const auto matrix = load_matrix(pool, w.parts, 256);
+  std::vector<float> x(256), out(64);
+  LinearScratch scratch;
+  EXPECT_THROW(linear_gated(pool, scratch, *matrix, {x.data(), 1, 256, 256}, Activation::kSilu,
+                            {out.data(), 1, 64, 64}),
+               Error);
 }
 
 TEST_P(LinearTest, ARowIsTheSameAloneAndInAnyBatchOnEveryTarget) {

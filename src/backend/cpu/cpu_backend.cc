@@ -52,6 +52,9 @@ class CpuBackend final : public Backend {
   void linear(const Matrix& weights, Tensor x, std::span<const float> bias, Tensor out) override {
     cpu::linear(pool_, linear_scratch_, weights, x, bias, out);
   }
+  void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out) override {
+    cpu::linear_gated(pool_, linear_scratch_, weights, x, activation, out);
+  }
   void rope(const Rope& rope, int head_dim, std::span<const int32_t> positions, Tensor x) override {
     cpu::rope(pool_, rope, head_dim, positions, x);
   }
@@ -65,9 +68,6 @@ class CpuBackend final : public Backend {
   void attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
               std::span<const RowContext> contexts, Tensor out) override {
     cpu::attend(pool_, kv, parameters, q, contexts, out);
-  }
-  void gated(Activation activation, Tensor gate, Tensor up, Tensor out) override {
-    cpu::gated(pool_, activation, gate, up, out);
   }
   void add(Tensor x, Tensor into) override { cpu::add(pool_, x, into); }
   void scale_and_cap(float factor, float cap, Tensor x) override {

@@ -292,16 +292,12 @@ void rope(ThreadPool& pool, const Rope& rope, int head_dim, std::span<const int3
   });
 }
 
-void gated(ThreadPool& pool, Activation activation, Tensor gate, Tensor up, Tensor out) {
-  for_each_piece(pool, gate.rows, gate.columns, [&](int row, int first, int count) {
-    const float* g = gate.row(row) + first;
-    const float* u = up.row(row) + first;
-    if (activation == Activation::kSilu) {
-      HWY_DYNAMIC_DISPATCH(gated_silu)(g, u, count, out.row(row) + first);
-    } else {
-      HWY_DYNAMIC_DISPATCH(gated_gelu)(g, u, count, out.row(row) + first);
-    }
-  });
+void gated(Activation activation, Tensor gate, Tensor up, Tensor out) {
+  const auto run = activation == Activation::kSilu ? HWY_DYNAMIC_DISPATCH(gated_silu)
+                                                   : HWY_DYNAMIC_DISPATCH(gated_gelu);
+  for (int row = 0; row < gate.rows; ++row) {
+    run(gate.row(row), up.row(row), gate.columns, out.row(row));
+  }
 }
 
 void add(ThreadPool& pool, Tensor x, Tensor into) {

@@ -13,7 +13,8 @@ inline constexpr int kMaxRopePairs = 512;  // rope: Error beyond, or if it does 
 void rms_norm(ThreadPool& pool, Tensor x, std::span<const float> weight, float epsilon, Tensor out);
 void rope(ThreadPool& pool, const Rope& rope, int head_dim, std::span<const int32_t> positions,
           Tensor x);
-void gated(ThreadPool& pool, Activation activation, Tensor gate, Tensor up, Tensor out);
+// out = activation(gate) * up, on the calling thread.
+void gated(Activation activation, Tensor gate, Tensor up, Tensor out);
 void add(ThreadPool& pool, Tensor x, Tensor into);
 void scale_and_cap(ThreadPool& pool, float factor, float cap, Tensor x);
 

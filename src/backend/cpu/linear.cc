@@ -1,173 +1,24 @@
-// Matrices as stacks of segments, and how their product is shared among threads. The arithmetic is
-// in quantized.cc and float_panel.cc; nothing here may change a bit of it.
+// How a product is shared among threads. The arithmetic is in quantized.cc and float_panel.cc;
+// nothing here may change a bit of it.
 #include "backend/cpu/linear.h"
 
 #include <algorithm>
-#include <vector>
 
-#include "backend/cpu/float_panel.h"
-#include "backend/cpu/layout.h"
+#include "backend/cpu/elementwise.h"
 #include "backend/cpu/quantized.h"
-#include "base/checked.h"
+#include "base/error.h"
 
 namespace tessera::cpu {
 namespace {
-
-// A part of a matrix in one layout: panels behind each other, the last one padded with zero rows.
-struct Segment {
-  const Layout* layout = nullptr;  // nullptr: floats
-  FloatKind float_kind = FloatKind::kF32;
-  int first_row = 0, rows = 0;
-  size_t panel_bytes = 0;
-  AlignedBuffer data;
-
-  int panels() const { return (rows + kPanelRows - 1) / kPanelRows; }
-  const std::byte* panel(int p) const { return data.data() + p * panel_bytes; }
-};
-
-class CpuMatrix final : public Matrix {
- public:
-  std::vector<Segment> segments;
-};
-
-// Of a file's bytes, repacked before their pages are given back.
-constexpr uint64_t kStretchBytes = uint64_t{8} << 20;
-
-Segment load_segment(ThreadPool& pool, const Backend::WeightPart& part, int first_row,
-                     int columns) {
-  const Format& format = *part.format;
-  Segment segment;
-  segment.first_row = first_row;
-  segment.rows = part.rows;
-  segment.layout = find_layout(format);
-  if (segment.layout == nullptr && !find_float_kind(format, segment.float_kind)) {
-    fail("no compute layout for weights in format {}", format.name);
-  }
-  const uint64_t row_bytes = format.row_bytes(static_cast<uint64_t>(columns));
-  const uint64_t bytes =
-      checked_mul(row_bytes, static_cast<uint64_t>(part.rows), "bytes of a matrix");
-  if (part.bytes.size() != bytes) {
-    fail("{} x {} weights in {} take {} bytes, not {}", part.rows, columns, format.name, bytes,
-         part.bytes.size());
-  }
-  segment.panel_bytes = segment.layout != nullptr ? segment.layout->panel_bytes(columns)
-                                                  : float_panel_bytes(segment.float_kind, columns);
-  const auto panels = static_cast<uint64_t>(segment.panels());
-  segment.data = AlignedBuffer(checked_mul(segment.panel_bytes, panels, "bytes of a matrix"));
-  const auto repack = [&](int p) {
-    const std::byte* from = part.bytes.data() + static_cast<size_t>(p) * kPanelRows * row_bytes;
-    const int rows = std::min(kPanelRows, part.rows - p * kPanelRows);
-    std::byte* panel = segment.data.data() + p * segment.panel_bytes;
-    if (segment.layout != nullptr) {
-      repack_panel(*segment.layout, from, row_bytes, rows, columns, panel);
-    } else {
-      repack_float_panel(segment.float_kind, from, rows, columns, panel);
-    }
-  };
-  const uint64_t file_panel_bytes = kPanelRows * row_bytes;
-  const int stretch = static_cast<int>(std::max<uint64_t>(1, kStretchBytes / file_panel_bytes));
-  for (int first = 0; first < segment.panels(); first += stretch) {
-    const int count = std::min(stretch, segment.panels() - first);
-    pool.parallel_for(count, [&](int p, int) { repack(first + p); });
-    const uint64_t begin = first * file_panel_bytes;
-    const uint64_t end = std::min<uint64_t>(bytes, begin + count * file_panel_bytes);
-    if (part.on_read) part.on_read(part.bytes.subspan(begin, end - begin));
-  }
-  return segment;
-}
-
-// --- the product
-
-// Rows of activations that one piece of work takes: as many as the second-level cache holds, and
-// sums on the stack.
-constexpr int kMostRows = 64 * kTileRows;
-constexpr size_t kActivationBytes = size_t{1} << 20;
-
-int rows_of_piece(int rows, int columns, size_t value_bytes) {
-  const size_t fit =
-      kActivationBytes / (static_cast<size_t>(columns) * value_bytes) / kTileRows * kTileRows;
-  return std::min(rows, static_cast<int>(std::clamp<size_t>(fit, kTileRows, kMostRows)));
-}
 
 struct Product {
   const CpuMatrix& matrix;
   Tensor x, out;
   std::span<const float> bias;
+  const Activation* gated;  // nullptr: out has all rows of the matrix
   QuantizedRows quantized;
   std::vector<const int32_t*> terms;  // of each segment
 };
-
-// y = sums + bias for one panel.
-void store(const Product& product, const Segment& segment, int panel, int first_row, int end_row,
-           const float (*sums)[kPanelRows]) {
-  const int first = segment.first_row + panel * kPanelRows;
-  const int count = std::min(kPanelRows, segment.rows - panel * kPanelRows);
-  for (int row = first_row; row < end_row; ++row) {
-    const float* sum = sums[row - first_row];
-    float* y = product.out.row(row) + first;
-    if (product.bias.empty()) {
-      std::copy_n(sum, count, y);
-    } else {
-      for (int i = 0; i < count; ++i) y[i] = sum[i] + product.bias[static_cast<size_t>(first + i)];
-    }
-  }
-}
-
-void multiply(const Product& product, size_t s, int first_panel, int end_panel, int first_row,
-              int end_row) {
-  const Segment& segment = product.matrix.segments[s];
-  if (segment.layout != nullptr) {
-    alignas(64) float sums[kMostRows][kPanelRows];
-    const int end_tile = (end_row + kTileRows - 1) / kTileRows;
-    for (int p = first_panel; p < end_panel; ++p) {
-      multiply_panel(*segment.layout, segment.panel(p), product.quantized, product.terms[s],
-                     first_row / kTileRows, end_tile, sums);
-      store(product, segment, p, first_row, end_row, sums);
-    }
-    return;
-  }
-  alignas(64) float sums[kMostRows][kPanelRows];
-  for (int p = first_panel; p < end_panel; ++p) {
-    multiply_float_panel(segment.float_kind, segment.panel(p), product.x, first_row, end_row, sums);
-    store(product, segment, p, first_row, end_row, sums);
-  }
-}
-
-// Panels that one piece of work takes: enough to be worth claiming, few enough to keep threads
-// level.
-int panels_of_piece(const Segment& segment, int rows, int threads) {
-  constexpr size_t kWorthBytes =
-      32 << 10;  // read from memory, or multiplied with one row: some microseconds
-  const size_t bytes = segment.panel_bytes * static_cast<size_t>(std::max(1, rows / 4));
-  const int worth = static_cast<int>(
-      std::min<size_t>(64, (kWorthBytes + bytes - 1) / std::max<size_t>(1, bytes)));
-  const int level = std::max(1, segment.panels() / (4 * threads));
-  return std::min(std::max(1, worth), level);
-}
-
-void run(ThreadPool& pool, const Product& product, size_t value_bytes) {
-  const auto& segments = product.matrix.segments;
-  const int rows = rows_of_piece(product.x.rows, product.x.columns, value_bytes);
-  // Pieces of a range of rows: those of the first segment, then of the second, ...
-  std::vector<int> piece_panels, ends;
-  int pieces = 0;
-  for (const Segment& segment : segments) {
-    piece_panels.push_back(panels_of_piece(segment, rows, pool.threads()));
-    pieces += (segment.panels() + piece_panels.back() - 1) / piece_panels.back();
-    ends.push_back(pieces);
-  }
-  const int ranges = (product.x.rows + rows - 1) / rows;
-  pool.parallel_for(pieces * ranges, [&](int index, int) {
-    const int first_row = index / pieces * rows;
-    const int piece = index % pieces;
-    const auto s =
-        static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), piece) - ends.begin());
-    const int panels = piece_panels[s];
-    const int first_panel = (piece - (s == 0 ? 0 : ends[s - 1])) * panels;
-    multiply(product, s, first_panel, std::min(first_panel + panels, segments[s].panels()),
-             first_row, std::min(first_row + rows, product.x.rows));
-  });
-}
 
 bool same_terms(const Layout& a, const Layout& b) {
   return scale_columns(a.scales) == scale_columns(b.scales) &&
@@ -235,49 +86,157 @@ void quantize(ThreadPool& pool, LinearScratch& scratch, Product& product) {
   pool.parallel_for(quantized.tiles(), quantize_and_sum);
 }
 
-// The names of the parts' formats, each once: "Q4_K+Q6_K".
-std::string names_of_formats(std::span<const Backend::WeightPart> parts) {
-  std::string names;
-  for (size_t i = 0; i < parts.size(); ++i) {
-    const auto same = [&](const Backend::WeightPart& part) {
-      return part.format == parts[i].format;
-    };
-    if (std::any_of(parts.begin(), parts.begin() + static_cast<ptrdiff_t>(i), same)) continue;
-    if (!names.empty()) names += '+';
-    names += parts[i].format->name;
+// --- what one piece of work does
+
+// Rows of activations that a piece takes: as many as the second-level cache holds, and sums on the
+// stack.
+constexpr int kMostRows = 64 * kTileRows;
+constexpr size_t kActivationBytes = size_t{1} << 20;
+using Sums = float[kMostRows][kPanelRows];
+
+int rows_of_piece(int rows, int columns, size_t value_bytes) {
+  const size_t fit =
+      kActivationBytes / (static_cast<size_t>(columns) * value_bytes) / kTileRows * kTileRows;
+  return std::min(rows, static_cast<int>(std::clamp<size_t>(fit, kTileRows, kMostRows)));
+}
+
+struct RowRange {
+  int begin, end;
+};
+
+void multiply(const Product& product, size_t s, int panel, RowRange rows, Sums& sums) {
+  const Segment& segment = product.matrix.segments[s];
+  if (segment.layout != nullptr) {
+    multiply_panel(*segment.layout, segment.panel(panel), product.quantized, product.terms[s],
+                   rows.begin / kTileRows, (rows.end + kTileRows - 1) / kTileRows, sums);
+  } else {
+    multiply_float_panel(segment.float_kind, segment.panel(panel), product.x, rows.begin, rows.end,
+                         sums);
   }
-  return names;
+}
+
+// y = W x + bias for one panel.
+void project(const Product& product, size_t s, int panel, RowRange rows) {
+  alignas(64) Sums sums;
+  multiply(product, s, panel, rows, sums);
+  const Segment& segment = product.matrix.segments[s];
+  const int first = segment.first_row + panel * kPanelRows;
+  const int count = std::min(kPanelRows, segment.rows - panel * kPanelRows);
+  for (int row = rows.begin; row < rows.end; ++row) {
+    const float* sum = sums[row - rows.begin];
+    float* y = product.out.row(row) + first;
+    if (!product.bias.empty()) {
+      for (int i = 0; i < count; ++i) y[i] = sum[i] + product.bias[static_cast<size_t>(first + i)];
+    } else if (count == kPanelRows) {
+      std::copy_n(sum, kPanelRows, y);  // a constant count: no call
+    } else {
+      std::copy_n(sum, count, y);
+    }
+  }
+}
+
+// y = activation(W_gate x) * W_up x for one panel of each.
+void project_gated(const Product& product, int panel, RowRange rows) {
+  alignas(64) Sums gate, up;
+  multiply(product, 0, panel, rows, gate);
+  multiply(product, 1, panel, rows, up);
+  const int first = panel * kPanelRows, count = rows.end - rows.begin;
+  const int columns = std::min(kPanelRows, product.out.columns - first);
+  const Tensor out = product.out.slice(first, columns);
+  gated(*product.gated, {gate[0], count, columns, kPanelRows}, {up[0], count, columns, kPanelRows},
+        {out.row(rows.begin), count, columns, out.stride});
+}
+
+// --- pieces
+
+// Panels are numbered through all segments, and through all ranges of rows: those of the first
+// range, then of the second, ...
+class Work {
+ public:
+  Work(const Product& product, int rows)
+      : product_(product), rows_(rows), ranges_((product.x.rows + rows - 1) / rows), panels_(0) {
+    for (const Segment& segment : product.matrix.segments) {
+      panels_ += segment.panels();
+      if (product.gated != nullptr) break;  // a panel stands for its pair
+    }
+  }
+
+  int units() const { return panels_ * ranges_; }
+
+  void run(int begin, int end) const {
+    for (int unit = begin; unit < end; ++unit) {
+      const int first_row = unit / panels_ * rows_;
+      const RowRange rows = {first_row, std::min(first_row + rows_, product_.x.rows)};
+      int panel = unit % panels_;
+      if (product_.gated != nullptr) {
+        project_gated(product_, panel, rows);
+        continue;
+      }
+      size_t s = 0;
+      for (; panel >= product_.matrix.segments[s].panels(); ++s) {
+        panel -= product_.matrix.segments[s].panels();
+      }
+      project(product_, s, panel, rows);
+    }
+  }
+
+ private:
+  const Product& product_;
+  int rows_, ranges_, panels_;
+};
+
+// Where pieces end: ever smaller ones (guided self-scheduling, Polychronopoulos and Kuck 1987). A
+// thread reads few long stretches of memory, and all are done at the same time.
+void cut(int units, int threads, int least, std::vector<int>& ends) {
+  ends.clear();
+  int done = 0;
+  while (done < units) {
+    const int left = units - done;
+    done += threads == 1 ? left : std::min(left, std::max(least, left / (2 * threads)));
+    ends.push_back(done);
+  }
+}
+
+// Panels that are worth claiming: some microseconds of reading, or of multiplying.
+int least_panels(const CpuMatrix& matrix, int rows) {
+  constexpr size_t kWorthBytes = 16 << 10;
+  const size_t bytes = matrix.segments[0].panel_bytes * static_cast<size_t>(std::max(1, rows / 4));
+  return static_cast<int>(std::clamp<size_t>(kWorthBytes / std::max<size_t>(1, bytes), 1, 64));
+}
+
+void run(ThreadPool& pool, LinearScratch& scratch, Product& product) {
+  if (product.x.rows == 0 || product.matrix.rows == 0) return;
+  const auto& segments = product.matrix.segments;
+  const bool quantized = std::any_of(segments.begin(), segments.end(), [](const Segment& segment) {
+    return segment.layout != nullptr;
+  });
+  if (quantized) quantize(pool, scratch, product);
+  const int rows = rows_of_piece(product.x.rows, product.x.columns, quantized ? 2 : sizeof(float));
+  const Work work(product, rows);
+  cut(work.units(), pool.threads(), least_panels(product.matrix, rows), scratch.piece_ends);
+  const auto& ends = scratch.piece_ends;
+  pool.parallel_for(static_cast<int>(ends.size()), [&](int piece, int) {
+    const auto p = static_cast<size_t>(piece);
+    work.run(p == 0 ? 0 : ends[p - 1], ends[p]);
+  });
 }
 
 }  // namespace
 
-std::unique_ptr<Matrix> load_matrix(ThreadPool& pool, std::span<const Backend::WeightPart> parts,
-                                    int columns) {
-  if (columns <= 0) fail("a matrix cannot have {} columns", columns);
-  auto matrix = std::make_unique<CpuMatrix>();
-  matrix->columns = columns;
-  matrix->formats = names_of_formats(parts);
-  for (const Backend::WeightPart& part : parts) {
-    if (part.rows <= 0 || part.rows > INT32_MAX - matrix->rows)
-      fail("a matrix cannot have {} more rows", part.rows);
-    matrix->segments.push_back(load_segment(pool, part, matrix->rows, columns));
-    matrix->rows += part.rows;
-    matrix->bytes += matrix->segments.back().data.size();
-    if (matrix->segments.back().layout != nullptr) matrix->dot_rows += part.rows;
-  }
-  return matrix;
-}
-
 void linear(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, Tensor x,
             std::span<const float> bias, Tensor out) {
+  Product product{dynamic_cast<const CpuMatrix&>(weights), x, out, bias, nullptr, {}, {}};
+  run(pool, scratch, product);
+}
+
+void linear_gated(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, Tensor x,
+                  Activation activation, Tensor out) {
   const auto& matrix = dynamic_cast<const CpuMatrix&>(weights);
-  if (x.rows == 0 || matrix.rows == 0) return;
-  Product product{matrix, x, out, bias, {}, {}};
-  const bool quantized =
-      std::any_of(matrix.segments.begin(), matrix.segments.end(),
-                  [](const Segment& segment) { return segment.layout != nullptr; });
-  if (quantized) quantize(pool, scratch, product);
-  run(pool, product, quantized ? 2 : sizeof(float));
+  if (matrix.segments.size() != 2 || matrix.segments[0].rows != matrix.segments[1].rows) {
+    fail("a gated product needs a matrix of two parts alike, gate and up");
+  }
+  Product product{matrix, x, out, {}, &activation, {}, {}};
+  run(pool, scratch, product);
 }
 
 }  // namespace tessera::cpu

@@ -1,25 +1,23 @@
 // y = W x on the CPU: weights in compute layouts, activations quantized to int8 by row.
 #pragma once
 
-#include <memory>
 #include <span>
+#include <vector>
 
-#include "backend/backend.h"
-#include "backend/cpu/thread_pool.h"
-#include "base/aligned_buffer.h"
+#include "backend/cpu/matrix.h"
 
 namespace tessera::cpu {
 
-// Throws Error if a part's bytes are not rows x columns of a format that the backend can multiply.
-std::unique_ptr<Matrix> load_matrix(ThreadPool& pool, std::span<const Backend::WeightPart> parts,
-                                    int columns);
-
-// Where linear() keeps quantized activations; it grows to the largest call's need.
+// What linear() keeps between calls: quantized activations, as large as the largest call's.
 struct LinearScratch {
   AlignedBuffer buffer;
+  std::vector<int> piece_ends;
 };
 
 void linear(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, Tensor x,
             std::span<const float> bias, Tensor out);
+// out = activation(W_gate x) * W_up x. Error unless `weights` has these two parts.
+void linear_gated(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, Tensor x,
+                  Activation activation, Tensor out);
 
 }  // namespace tessera::cpu

@@ -1,0 +1,89 @@
+#include "backend/cpu/matrix.h"
+
+#include <algorithm>
+
+#include "base/checked.h"
+
+namespace tessera::cpu {
+namespace {
+
+// Of a file's bytes, repacked before their pages are given back.
+constexpr uint64_t kStretchBytes = uint64_t{8} << 20;
+
+Segment load_segment(ThreadPool& pool, const Backend::WeightPart& part, int first_row,
+                     int columns) {
+  const Format& format = *part.format;
+  Segment segment;
+  segment.first_row = first_row;
+  segment.rows = part.rows;
+  segment.layout = find_layout(format);
+  if (segment.layout == nullptr && !find_float_kind(format, segment.float_kind)) {
+    fail("no compute layout for weights in format {}", format.name);
+  }
+  const uint64_t row_bytes = format.row_bytes(static_cast<uint64_t>(columns));
+  const uint64_t bytes =
+      checked_mul(row_bytes, static_cast<uint64_t>(part.rows), "bytes of a matrix");
+  if (part.bytes.size() != bytes) {
+    fail("{} x {} weights in {} take {} bytes, not {}", part.rows, columns, format.name, bytes,
+         part.bytes.size());
+  }
+  segment.panel_bytes = segment.layout != nullptr ? segment.layout->panel_bytes(columns)
+                                                  : float_panel_bytes(segment.float_kind, columns);
+  const auto panels = static_cast<uint64_t>(segment.panels());
+  segment.data = AlignedBuffer(checked_mul(segment.panel_bytes, panels, "bytes of a matrix"));
+  const auto repack = [&](int p) {
+    const std::byte* from = part.bytes.data() + static_cast<size_t>(p) * kPanelRows * row_bytes;
+    const int rows = std::min(kPanelRows, part.rows - p * kPanelRows);
+    std::byte* panel = segment.data.data() + p * segment.panel_bytes;
+    if (segment.layout != nullptr) {
+      repack_panel(*segment.layout, from, row_bytes, rows, columns, panel);
+    } else {
+      repack_float_panel(segment.float_kind, from, rows, columns, panel);
+    }
+  };
+  const uint64_t file_panel_bytes = kPanelRows * row_bytes;
+  const int stretch = static_cast<int>(std::max<uint64_t>(1, kStretchBytes / file_panel_bytes));
+  for (int first = 0; first < segment.panels(); first += stretch) {
+    const int count = std::min(stretch, segment.panels() - first);
+    pool.parallel_for(count, [&](int p, int) { repack(first + p); });
+    const uint64_t begin = first * file_panel_bytes;
+    const uint64_t end = std::min<uint64_t>(bytes, begin + count * file_panel_bytes);
+    if (part.on_read) part.on_read(part.bytes.subspan(begin, end - begin));
+  }
+  return segment;
+}
+
+// The names of the parts' formats, each once: "Q4_K+Q6_K".
+std::string names_of_formats(std::span<const Backend::WeightPart> parts) {
+  std::string names;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const auto same = [&](const Backend::WeightPart& part) {
+      return part.format == parts[i].format;
+    };
+    if (std::any_of(parts.begin(), parts.begin() + static_cast<ptrdiff_t>(i), same)) continue;
+    if (!names.empty()) names += '+';
+    names += parts[i].format->name;
+  }
+  return names;
+}
+
+}  // namespace
+
+std::unique_ptr<Matrix> load_matrix(ThreadPool& pool, std::span<const Backend::WeightPart> parts,
+                                    int columns) {
+  if (columns <= 0) fail("a matrix cannot have {} columns", columns);
+  auto matrix = std::make_unique<CpuMatrix>();
+  matrix->columns = columns;
+  matrix->formats = names_of_formats(parts);
+  for (const Backend::WeightPart& part : parts) {
+    if (part.rows <= 0 || part.rows > INT32_MAX - matrix->rows)
+      fail("a matrix cannot have {} more rows", part.rows);
+    matrix->segments.push_back(load_segment(pool, part, matrix->rows, columns));
+    matrix->rows += part.rows;
+    matrix->bytes += matrix->segments.back().data.size();
+    if (matrix->segments.back().layout != nullptr) matrix->dot_rows += part.rows;
+  }
+  return matrix;
+}
+
+}  // namespace tessera::cpu
