@@ -10,8 +10,7 @@ namespace {
 // Of a file's bytes, repacked before their pages are given back.
 constexpr uint64_t kStretchBytes = uint64_t{8} << 20;
 
-Segment load_segment(ThreadPool& pool, const Backend::WeightPart& part, int first_row,
-                     int columns) {
+Segment segment_of(const Backend::WeightPart& part, int first_row, int columns) {
   const Format& format = *part.format;
   Segment segment;
   segment.first_row = first_row;
@@ -20,21 +19,40 @@ Segment load_segment(ThreadPool& pool, const Backend::WeightPart& part, int firs
   if (segment.layout == nullptr && !find_float_kind(format, segment.float_kind)) {
     fail("no compute layout for weights in format {}", format.name);
   }
-  const uint64_t row_bytes = format.row_bytes(static_cast<uint64_t>(columns));
-  const uint64_t bytes =
-      checked_mul(row_bytes, static_cast<uint64_t>(part.rows), "bytes of a matrix");
+  const uint64_t bytes = checked_mul(format.row_bytes(static_cast<uint64_t>(columns)),
+                                     static_cast<uint64_t>(part.rows), "bytes of a matrix");
   if (part.bytes.size() != bytes) {
     fail("{} x {} weights in {} take {} bytes, not {}", part.rows, columns, format.name, bytes,
          part.bytes.size());
   }
   segment.panel_bytes = segment.layout != nullptr ? segment.layout->panel_bytes(columns)
                                                   : float_panel_bytes(segment.float_kind, columns);
-  const auto panels = static_cast<uint64_t>(segment.panels());
-  segment.data = AlignedBuffer(checked_mul(segment.panel_bytes, panels, "bytes of a matrix"));
-  const auto repack = [&](int p) {
+  return segment;
+}
+
+// Where each segment's panels begin in the matrix's buffer; sets their strides and `bytes`.
+std::vector<size_t> place(std::vector<Segment>& segments, size_t& bytes) {
+  const bool alike = segments.size() == 2 && segments[0].rows == segments[1].rows;
+  std::vector<size_t> offsets;
+  bytes = 0;
+  for (Segment& segment : segments) {
+    segment.panel_stride =
+        alike ? segments[0].panel_bytes + segments[1].panel_bytes : segment.panel_bytes;
+    offsets.push_back(alike && bytes > 0 ? segments[0].panel_bytes : bytes);
+    const auto panels = static_cast<uint64_t>(segment.panels());
+    bytes = checked_add(bytes, checked_mul(segment.panel_bytes, panels, "bytes of a matrix"),
+                        "bytes of a matrix");
+  }
+  return offsets;
+}
+
+void repack(ThreadPool& pool, const Backend::WeightPart& part, const Segment& segment, int columns,
+            std::byte* first_panel) {
+  const uint64_t row_bytes = part.format->row_bytes(static_cast<uint64_t>(columns));
+  const auto repack_one = [&](int p) {
     const std::byte* from = part.bytes.data() + static_cast<size_t>(p) * kPanelRows * row_bytes;
     const int rows = std::min(kPanelRows, part.rows - p * kPanelRows);
-    std::byte* panel = segment.data.data() + p * segment.panel_bytes;
+    std::byte* panel = first_panel + p * segment.panel_stride;
     if (segment.layout != nullptr) {
       repack_panel(*segment.layout, from, row_bytes, rows, columns, panel);
     } else {
@@ -45,12 +63,11 @@ Segment load_segment(ThreadPool& pool, const Backend::WeightPart& part, int firs
   const int stretch = static_cast<int>(std::max<uint64_t>(1, kStretchBytes / file_panel_bytes));
   for (int first = 0; first < segment.panels(); first += stretch) {
     const int count = std::min(stretch, segment.panels() - first);
-    pool.parallel_for(count, [&](int p, int) { repack(first + p); });
+    pool.parallel_for(count, [&](int p, int) { repack_one(first + p); });
     const uint64_t begin = first * file_panel_bytes;
-    const uint64_t end = std::min<uint64_t>(bytes, begin + count * file_panel_bytes);
+    const uint64_t end = std::min<uint64_t>(part.bytes.size(), begin + count * file_panel_bytes);
     if (part.on_read) part.on_read(part.bytes.subspan(begin, end - begin));
   }
-  return segment;
 }
 
 // The names of the parts' formats, each once: "Q4_K+Q6_K".
@@ -78,10 +95,17 @@ std::unique_ptr<Matrix> load_matrix(ThreadPool& pool, std::span<const Backend::W
   for (const Backend::WeightPart& part : parts) {
     if (part.rows <= 0 || part.rows > INT32_MAX - matrix->rows)
       fail("a matrix cannot have {} more rows", part.rows);
-    matrix->segments.push_back(load_segment(pool, part, matrix->rows, columns));
+    matrix->segments.push_back(segment_of(part, matrix->rows, columns));
     matrix->rows += part.rows;
-    matrix->bytes += matrix->segments.back().data.size();
     if (matrix->segments.back().layout != nullptr) matrix->dot_rows += part.rows;
+  }
+  std::vector<Segment>& segments = matrix->segments;
+  const std::vector<size_t> offsets = place(segments, matrix->bytes);
+  matrix->data = AlignedBuffer(matrix->bytes);
+  for (size_t s = 0; s < segments.size(); ++s) {
+    std::byte* first_panel = matrix->data.data() + offsets[s];
+    segments[s].first_panel = first_panel;
+    repack(pool, parts[s], segments[s], columns, first_panel);
   }
   return matrix;
 }

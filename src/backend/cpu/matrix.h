@@ -13,21 +13,25 @@
 
 namespace tessera::cpu {
 
-// Rows of a matrix in one layout: panels behind each other, the last one padded with zero rows.
+// Rows of a matrix in one layout, cut into panels; the last one is padded with zero rows.
 struct Segment {
   const Layout* layout = nullptr;  // nullptr: floats
   FloatKind float_kind = FloatKind::kF32;
   int first_row = 0, rows = 0;
   size_t panel_bytes = 0;
-  AlignedBuffer data;
+  const std::byte* first_panel = nullptr;
+  size_t panel_stride = 0;
 
   int panels() const { return (rows + kPanelRows - 1) / kPanelRows; }
-  const std::byte* panel(int p) const { return data.data() + p * panel_bytes; }
+  const std::byte* panel(int p) const { return first_panel + p * panel_stride; }
 };
 
+// Segments lie behind each other; those of two parts alike (gate and up) panel by panel, so that
+// who reads both reads one stream.
 class CpuMatrix final : public Matrix {
  public:
   std::vector<Segment> segments;  // one for each part
+  AlignedBuffer data;
 };
 
 // Throws Error if a part's bytes are not rows x columns of a format that the backend can multiply.
