@@ -23,9 +23,12 @@ struct Session {
   KvFormat kv_format = KvFormat::kF16;
   double load_ms = 0;
 
-  static Session load(const std::string& reference, const LoadOptions& options = {});
-  // An engine whose KV store holds one sequence of the model's context.
-  std::unique_ptr<Engine> make_engine() const;
+  // `limits`: of the model; its context is that of the options.
+  static Session load(const std::string& reference, const LoadOptions& options = {},
+                      Model::Limits limits = {});
+  // Without options, an engine whose KV store holds one sequence of the model's context. Its KV
+  // format is that of the LoadOptions.
+  std::unique_ptr<Engine> make_engine(Engine::Options options = {}) const;
 };
 
 // Runs one request to its end.
