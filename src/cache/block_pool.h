@@ -42,9 +42,9 @@ class BlockPool {
   int references(BlockId block) const { return blocks_[block].references; }
   bool is_published(BlockId block) const { return blocks_[block].serial != 0; }
 
-  // The parent of first blocks: kRootSerial without a salt, else a serial of the salt's own, so that
-  // those who do not know it neither find its blocks nor can tell by the time a prompt takes what
-  // is there. The salts used least recently are forgotten beyond kMaxSalts.
+  // The parent of first blocks: kRootSerial without a salt, else a serial of the salt's own, so
+  // that those who do not know it neither find its blocks nor can tell by the time a prompt takes
+  // what is there. The salts used least recently are forgotten beyond kMaxSalts.
   BlockSerial root(std::string_view salt);
   static constexpr size_t kMaxSalts = 4096;
 

@@ -32,9 +32,7 @@ class BlockTable {
 
   std::span<const BlockId> blocks() const { return blocks_; }
   // Leading tokens in published blocks, and what names them.
-  int published_tokens() const {
-    return static_cast<int>(serials_.size()) * pool_->block_tokens();
-  }
+  int published_tokens() const { return static_cast<int>(serials_.size()) * pool_->block_tokens(); }
   BlockSerial published_serial() const { return serials_.empty() ? root_ : serials_.back(); }
   int slot(int position) const {
     return blocks_[position / pool_->block_tokens()] * pool_->block_tokens() +

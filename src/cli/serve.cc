@@ -42,7 +42,11 @@ size_t parse_size(const std::string& text) {
   std::ranges::transform(unit, unit.begin(), [](unsigned char c) { return std::tolower(c); });
   if (unit.ends_with("ib")) unit.resize(unit.size() - 2);
   if (unit.ends_with("b") && unit.size() > 1) unit.pop_back();
-  const size_t shift = unit == "k" ? 10 : unit == "m" ? 20 : unit == "g" ? 30 : unit == "t" ? 40 : 0;
+  const size_t shift = unit == "k"   ? 10
+                       : unit == "m" ? 20
+                       : unit == "g" ? 30
+                       : unit == "t" ? 40
+                                     : 0;
   if (used == 0 || !(number > 0 && number < 1e15) || (shift == 0 && !unit.empty() && unit != "b")) {
     fail("the memory is '{}', expected a size such as 512M or 8G", text);
   }
@@ -62,7 +66,8 @@ int kv_blocks(const Flags& flags, const Session& session) {
   }
   const size_t for_one = blocks_for(session.model->config().context + flags.draft_budget);
   const size_t useful = for_one * flags.service.max_sequences;
-  return static_cast<int>(std::min({std::max(available_memory() / 2 / block, for_one), useful, most}));
+  return static_cast<int>(
+      std::min({std::max(available_memory() / 2 / block, for_one), useful, most}));
 }
 
 // "smollm2:135m" stays; a path becomes its file's name.
@@ -99,9 +104,8 @@ void run(Flags& flags) {
     bar.update(done);
   };
   const int rows = std::max(flags.step_tokens, flags.service.max_sequences);
-  const Session session =
-      Session::load(flags.model.model, flags.model.load,
-                    {.rows = rows, .wanted_rows = flags.service.max_sequences});
+  const Session session = Session::load(flags.model.model, flags.model.load,
+                                        {.rows = rows, .wanted_rows = flags.service.max_sequences});
   const int blocks = kv_blocks(flags, session);
   const auto engine = session.make_engine({.kv_blocks = blocks,
                                            .draft_budget = flags.draft_budget,

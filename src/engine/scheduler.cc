@@ -90,7 +90,8 @@ void Scheduler::adopt_prefix(Sequence& sequence) {
 std::vector<Scheduler::Share> Scheduler::plan() {
   const auto prompts = prompts_to_compute();
   int pending = 0;
-  for (const auto& sequence : prompts) pending = std::min(limits_.rows, pending + sequence->pending());
+  for (const auto& sequence : prompts)
+    pending = std::min(limits_.rows, pending + sequence->pending());
   int decoding = static_cast<int>(
       std::ranges::count_if(running_, [](const auto& s) { return s->is_decoding(); }));
   decoding = std::min({decoding, limits_.rows, limits_.wanted_rows});
@@ -122,9 +123,9 @@ std::vector<Scheduler::Share> Scheduler::plan() {
 TokenTree Scheduler::draft(Sequence& sequence, int room) const {
   TokenTree tree;
   if (sequence.drafter == nullptr) return tree;
-  room = std::min({room, limits_.draft_budget,
-                   sequence.request.max_tokens - sequence.generated() - 1,
-                   limits_.context - sequence.size()});
+  room =
+      std::min({room, limits_.draft_budget, sequence.request.max_tokens - sequence.generated() - 1,
+                limits_.context - sequence.size()});
   tree = {.tokens = {sequence.tokens.back()}, .parents = {-1}};
   if (room <= 0) return tree;
   const TokenTree drafted = sequence.drafter->propose(sequence.tokens, room);
@@ -133,9 +134,9 @@ TokenTree Scheduler::draft(Sequence& sequence, int room) const {
   return tree;
 }
 
-// The running sequences whose prompts get rows. One whose next block another one of them is about to
-// compute waits for that instead, and adopts it when it is published: a prefix that many requests
-// share is computed once even if all came together.
+// The running sequences whose prompts get rows. One whose next block another one of them is about
+// to compute waits for that instead, and adopts it when it is published: a prefix that many
+// requests share is computed once even if all came together.
 std::vector<std::shared_ptr<Sequence>> Scheduler::prompts_to_compute() {
   std::vector<std::shared_ptr<Sequence>> prompts;
   const auto next_block = [&](const Sequence& sequence) {

@@ -26,7 +26,7 @@ struct Request {
   std::vector<Token> prompt;  // at least one token
   int max_tokens = 0;         // 0: none are generated
   bool ignore_eos = false;
-  SamplingOptions sampling;
+  SamplingOptions sampling = {};
   std::string decoder = "plain";
   // Smaller is sooner: one more is like having come kPriorityStep requests later, so that nobody
   // is overtaken for ever.
@@ -38,7 +38,7 @@ struct Request {
   // Other than kNone: the request asks for an embedding of the prompt and generates nothing.
   Pooling pooling = Pooling::kNone;
   // Receives the tokens of each step; returning false stops the sequence (a stop string was seen).
-  std::function<bool(std::span<const Token>)> on_tokens;
+  std::function<bool(std::span<const Token>)> on_tokens = {};
 };
 
 inline constexpr int kPriorityStep = 64;

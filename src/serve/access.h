@@ -18,8 +18,8 @@ class ApiKeys {
   static ApiKeys read(const std::filesystem::path& file);
 
   bool empty() const { return digests_.empty(); }
-  // Whether an Authorization header carries one of the keys. Takes the same time whichever part of a
-  // wrong key is right.
+  // Whether an Authorization header carries one of the keys. Takes the same time whichever part of
+  // a wrong key is right.
   bool admit(std::string_view authorization) const;
 
  private:

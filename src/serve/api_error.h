@@ -20,9 +20,9 @@ class ApiError : public Error {
         code(std::move(error_code)) {}
 
   int status;
-  std::string type;  // "invalid_request_error", "rate_limit_error", ...
+  std::string type;         // "invalid_request_error", "rate_limit_error", ...
   std::string param, code;  // may be empty
-  int retry_after = 0;  // seconds; 0: no Retry-After
+  int retry_after = 0;      // seconds; 0: no Retry-After
 };
 
 // 400; `param` names the field at fault, or is empty.

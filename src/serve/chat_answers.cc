@@ -60,8 +60,7 @@ class ChatAnswers final : public Answers {
     }
     if (last) {
       finish(choice, update);
-      chunks.push_back(
-          chunk(update.choice, Json::object(), choice.finish_reason, Json::array()));
+      chunks.push_back(chunk(update.choice, Json::object(), choice.finish_reason, Json::array()));
     }
     return chunks;
   }
@@ -114,7 +113,8 @@ class ChatAnswers final : public Answers {
   void finish(Choice& choice, const Update& update) {
     const Outcome& outcome = *update.outcome;
     choice.finish_reason = finish_reason_of(outcome);
-    if (!choice.calls.empty() && choice.finish_reason == "stop") choice.finish_reason = "tool_calls";
+    if (!choice.calls.empty() && choice.finish_reason == "stop")
+      choice.finish_reason = "tool_calls";
     if (error_.empty()) error_ = outcome.error;
     usage_.add(outcome, update.choice % options_.choices_per_prompt == 0);
   }

@@ -14,11 +14,12 @@ namespace {
 
 thread_local Connection* current_connection = nullptr;
 
-// Waits until the socket is ready for `events`; false when the time is over or it failed.
-bool wait_ready(socket_t socket, short events, std::chrono::milliseconds time) {
+constexpr std::chrono::milliseconds kGlance{200};  // how late a server's end may be seen
+
+bool is_ready(socket_t socket, short events, std::chrono::milliseconds time) {
   pollfd entry{.fd = socket, .events = events, .revents = 0};
   const int ready = ::poll(&entry, 1, static_cast<int>(std::max<int64_t>(0, time.count())));
-  return ready > 0 && (entry.revents & (events | POLLHUP)) != 0;
+  return ready > 0 && (entry.revents & (events | POLLHUP | POLLERR)) != 0;
 }
 
 void name_of(const sockaddr_storage& address, socklen_t size, std::string& ip, int& port) {
@@ -33,8 +34,8 @@ void name_of(const sockaddr_storage& address, socklen_t size, std::string& ip, i
 
 }  // namespace
 
-Connection::Connection(socket_t socket, const HttpLimits& limits)
-    : socket_(socket), limits_(limits) {
+Connection::Connection(socket_t socket, const HttpLimits& limits, const End& end)
+    : socket_(socket), limits_(limits), server_end_(end) {
   current_connection = this;
 }
 
@@ -48,6 +49,17 @@ Connection* Connection::current() {
   return current_connection;
 }
 
+// False when the time is over or the server breaks off.
+bool Connection::wait_ready(short events, Clock::time_point deadline) const {
+  while (!server_end_.broken_off) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+    if (is_ready(socket_, events, std::min(left, kGlance))) return true;
+    if (left.count() <= 0) return false;
+  }
+  return false;
+}
+
 // Closing a socket with unread bytes resets it, and the client may lose the response: so what it
 // still sends is read away, for a moment.
 void Connection::linger() {
@@ -56,17 +68,17 @@ void Connection::linger() {
   const auto end = Clock::now() + std::chrono::seconds(2);
   size_t budget = limits_.body_bytes * 2;
   while (Clock::now() < end) {
-    if (!wait_ready(socket_, POLLIN, std::chrono::milliseconds(200))) continue;
+    if (!wait_ready(POLLIN, end)) return;
     const ssize_t count = ::recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
     if (count <= 0 || static_cast<size_t>(count) >= budget) return;
     budget -= count;
   }
 }
 
-bool Connection::wait_for_request(const std::atomic<bool>& stopping) {
+bool Connection::wait_for_request() {
   const auto end = Clock::now() + limits_.idle_time;
-  while (begin_ == end_ && !wait_ready(socket_, POLLIN, std::chrono::milliseconds(200))) {
-    if (stopping || Clock::now() >= end || is_gone()) return false;
+  while (begin_ == end_ && !is_ready(socket_, POLLIN, kGlance)) {
+    if (server_end_.stopping || Clock::now() >= end || is_gone()) return false;
   }
   budget_ = limits_.header_bytes;
   deadline_ = Clock::now() + limits_.header_time;
@@ -85,7 +97,7 @@ bool Connection::is_gone() const {
 }
 
 bool Connection::is_readable() const {
-  return begin_ < end_ || wait_ready(socket_, POLLIN, std::chrono::milliseconds(0));
+  return begin_ < end_ || is_ready(socket_, POLLIN, std::chrono::milliseconds(0));
 }
 
 ssize_t Connection::read(char* to, size_t size) {
@@ -94,13 +106,10 @@ ssize_t Connection::read(char* to, size_t size) {
     return -1;
   }
   while (begin_ == end_) {
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - Clock::now());
-    if (left.count() <= 0) {
+    if (!wait_ready(POLLIN, deadline_)) {
       too_slow_ = true;
       return -1;
     }
-    if (!wait_ready(socket_, POLLIN, left)) continue;
     const ssize_t count = ::recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (count <= 0) return count;
@@ -117,7 +126,7 @@ ssize_t Connection::read(char* to, size_t size) {
 ssize_t Connection::write(const char* from, size_t size) {
   size_t written = 0;
   while (written < size) {
-    if (!wait_ready(socket_, POLLOUT, limits_.write_time)) return -1;
+    if (!wait_ready(POLLOUT, Clock::now() + limits_.write_time)) return -1;
     const ssize_t count =
         ::send(socket_, from + written, size - written, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;

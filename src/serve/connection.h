@@ -13,23 +13,29 @@
 namespace tessera::serve {
 
 struct HttpLimits {
-  size_t header_bytes = 64 << 10;            // request line and headers
+  size_t header_bytes = 64 << 10;  // request line and headers
   size_t body_bytes = 8 << 20;
-  std::chrono::seconds header_time{15};      // from the first byte to the last header
-  std::chrono::seconds body_time{60};        // from there to the end of the body
-  std::chrono::seconds idle_time{60};        // between two requests
-  std::chrono::seconds write_time{30};       // without the client taking anything
-  int connections = 512;                     // at once
+  std::chrono::seconds header_time{15};  // from the first byte to the last header
+  std::chrono::seconds body_time{60};    // from there to the end of the body
+  std::chrono::seconds idle_time{60};    // between two requests
+  std::chrono::seconds write_time{30};   // without the client taking anything
+  int connections = 512;                 // at once
 };
 
 class Connection final : public httplib::Stream {
  public:
+  // What all connections of a server look at: whether further requests are taken, and whether to
+  // break off at once.
+  struct End {
+    std::atomic<bool> stopping{false}, broken_off{false};
+  };
+
   // Owns the socket.
-  Connection(socket_t socket, const HttpLimits& limits);
+  Connection(socket_t socket, const HttpLimits& limits, const End& end);
   ~Connection() override;
 
-  // Waits for the first byte of a request, a little while at a time so that `stopping` is seen.
-  bool wait_for_request(const std::atomic<bool>& stopping);
+  // Waits for the first byte of a request. False if there will be none.
+  bool wait_for_request();
   // The headers were read: from here on the limits of the body count.
   void begin_body();
 
@@ -55,10 +61,12 @@ class Connection final : public httplib::Stream {
 
  private:
   using Clock = std::chrono::steady_clock;
+  bool wait_ready(short events, Clock::time_point deadline) const;
   void linger();
 
   socket_t socket_;
   const HttpLimits& limits_;
+  const End& server_end_;
   std::array<char, 16 << 10> buffer_;
   size_t begin_ = 0, end_ = 0;  // of what is in the buffer
   size_t budget_ = 0;           // bytes that the request may still have

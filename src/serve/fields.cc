@@ -31,7 +31,8 @@ std::optional<int64_t> Fields::integer(std::string_view name, int64_t least, int
   const bool huge = value->is_number_unsigned() && value->get<uint64_t>() > uint64_t{INT64_MAX};
   const int64_t number = huge ? INT64_MAX : value->get<int64_t>();
   if (huge || number < least || number > most) {
-    bad_request(path(name), "'{}' is {}, expected {} to {}", path(name), value->dump(), least, most);
+    bad_request(path(name), "'{}' is {}, expected {} to {}", path(name), value->dump(), least,
+                most);
   }
   return number;
 }
@@ -47,7 +48,8 @@ double Fields::number(std::string_view name, double otherwise, double least, dou
   if (!value->is_number()) wrong_type(name, "a number");
   const double number = value->get<double>();
   if (!(number >= least && number <= most)) {
-    bad_request(path(name), "'{}' is {}, expected {} to {}", path(name), value->dump(), least, most);
+    bad_request(path(name), "'{}' is {}, expected {} to {}", path(name), value->dump(), least,
+                most);
   }
   return number;
 }

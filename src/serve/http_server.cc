@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <exception>
+#include <limits>
 #include <utility>
 
 #include "base/error.h"
@@ -69,6 +70,7 @@ HttpServer::HttpServer(const HttpLimits& limits) : limits_(limits) {
   };
   set_payload_max_length(limits.body_bytes);
   set_keep_alive_timeout(limits.idle_time.count());
+  set_keep_alive_max_count(std::numeric_limits<int>::max());
   set_tcp_nodelay(true);
 }
 
@@ -79,14 +81,14 @@ int HttpServer::bind(const std::string& host, int port) {
   return bound;
 }
 
-void HttpServer::stop_accepting() {
-  stopping_ = true;
+void HttpServer::end() {
+  end_.stopping = end_.broken_off = true;
   stop();
 }
 
 bool HttpServer::process_and_close_socket(socket_t socket) {
-  Connection connection(socket, limits_);
-  if (connections_.fetch_add(1) >= limits_.connections) {
+  Connection connection(socket, limits_, end_);
+  if (connections_.fetch_add(1) >= limits_.connections || end_.stopping) {
     connection.close_after_response();
     ::send(socket, busy_response_.data(), busy_response_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   } else {
@@ -98,11 +100,10 @@ bool HttpServer::process_and_close_socket(socket_t socket) {
 
 void HttpServer::serve(Connection& connection) {
   try {
-    while (connection.wait_for_request(stopping_)) {
+    while (connection.wait_for_request()) {
       bool closed = false;
-      const bool served =
-          process_request(connection, stopping_, closed,
-                          [&](httplib::Request&) { connection.begin_body(); });
+      const bool served = process_request(connection, end_.stopping, closed,
+                                          [&](httplib::Request&) { connection.begin_body(); });
       if (!served || closed || connection.must_close()) return;
     }
   } catch (const std::exception& error) {  // from a stream, where no response can say it any more

@@ -22,11 +22,14 @@ class HttpServer final : public httplib::Server {
 
   // Binds and listens; port 0 takes any free one. Returns the port. Throws Error.
   int bind(const std::string& host, int port);
-  // Serves until stop_accepting(), then until every connection has ended.
+  // Serves until end() has been called and every connection is closed.
   void run() { listen_after_bind(); }
-  // From now on no new connection, and no further request on those there are.
-  void stop_accepting();
-  // Sent to clients beyond the limit of connections.
+  // From now on no further requests; those that are being answered go on. (httplib's own stop()
+  // would cut them.)
+  void stop_taking() { end_.stopping = true; }
+  void end();
+  int connections() const { return connections_; }
+  // Sent to clients beyond the limit of connections, and after stop_taking().
   void set_busy_response(std::string response) { busy_response_ = std::move(response); }
 
  private:
@@ -35,7 +38,7 @@ class HttpServer final : public httplib::Server {
 
   HttpLimits limits_;
   std::string busy_response_;
-  std::atomic<bool> stopping_{false};
+  Connection::End end_;
   std::atomic<int> connections_{0};
 };
 

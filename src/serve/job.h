@@ -25,9 +25,9 @@ struct JobChoice {
 // How an answer ended.
 struct Outcome {
   std::string finish_reason;  // "stop", "length", "cancelled" or "error"
-  std::string error;          // of "error"
+  std::string error = {};     // of "error"
   int prompt_tokens = 0, generated_tokens = 0, cached_tokens = 0;
-  std::vector<float> embedding;
+  std::vector<float> embedding = {};
 };
 
 // What came of one answer since its reader last looked.

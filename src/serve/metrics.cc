@@ -8,14 +8,13 @@
 namespace tessera::serve {
 namespace {
 
-const std::vector<double> kLatencies = {0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1,
-                                        0.25,  0.5,   0.75, 1.0,  2.5,  5.0,  7.5,  10.0,
-                                        20.0,  40.0,  80.0};
-const std::vector<double> kGaps = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2,
-                                   0.3,   0.4,    0.5,   0.75, 1.0,   2.5,  5.0};
-const std::vector<double> kDurations = {0.1, 0.3,  0.5,  0.8,  1.0,  1.5,  2.0,   2.5,  5.0,
+const std::vector<double> kLatencies = {0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1,  0.25, 0.5,
+                                        0.75,  1.0,   2.5,  5.0,  7.5,  10.0, 20.0, 40.0, 80.0};
+const std::vector<double> kGaps = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15,
+                                   0.2,   0.3,    0.4,   0.5,  0.75,  1.0,  2.5,   5.0};
+const std::vector<double> kDurations = {0.1,  0.3,  0.5,  0.8,  1.0,  1.5,  2.0,   2.5,  5.0,
                                         10.0, 15.0, 20.0, 30.0, 60.0, 120., 240.0, 480.0};
-const std::vector<double> kTokens = {1,   2,   5,    10,   20,   50,    100,   200,
+const std::vector<double> kTokens = {1,   2,    5,    10,   20,    50,    100,   200,
                                      500, 1000, 2000, 5000, 10000, 20000, 50000, 100000};
 
 std::string escaped(const std::string& label) {

@@ -35,7 +35,7 @@ class Histogram {
 
 // What the engine looks like after a step.
 struct EngineState {
-  Engine::Statistics statistics;
+  Engine::Statistics statistics = {};
   int running = 0, waiting = 0;
   int blocks = 0, used_blocks = 0;
 };

@@ -133,9 +133,10 @@ Json parse_tool_calls(const Fields& message, const Json& calls) {
         parsed = text;
       }
     }
-    result.push_back({{"id", fields.text("id")},
-                      {"type", "function"},
-                      {"function", {{"name", function->required_text("name")}, {"arguments", parsed}}}});
+    result.push_back(
+        {{"id", fields.text("id")},
+         {"type", "function"},
+         {"function", {{"name", function->required_text("name")}, {"arguments", parsed}}}});
   }
   return result;
 }
@@ -189,8 +190,8 @@ GenerationParameters parse_generation(const Fields& fields) {
   p.priority = fields.integer("priority", 0, -kMaxPriority, kMaxPriority);
   p.cache_salt = fields.text("cache_salt");
   if (p.cache_salt.size() > kMaxSaltBytes) {
-    bad_request("cache_salt", "'cache_salt' has {} bytes, expected at most {}",
-                p.cache_salt.size(), kMaxSaltBytes);
+    bad_request("cache_salt", "'cache_salt' has {} bytes, expected at most {}", p.cache_salt.size(),
+                kMaxSaltBytes);
   }
   p.ignore_eos = fields.boolean("ignore_eos", false);
   p.decoder = fields.text("decoder", "plain");

@@ -34,8 +34,8 @@ void parse_tools(const Fields& fields, ChatRequest& request) {
     } else if (text == "required") {
       request.tool_choice = ToolChoice::kRequired;
     } else if (text != "auto") {
-      bad_request("tool_choice", "'tool_choice' is '{}', expected none, auto, required or a function",
-                  text);
+      bad_request("tool_choice",
+                  "'tool_choice' is '{}', expected none, auto, required or a function", text);
     }
   } else {
     const auto object = fields.object("tool_choice");
@@ -94,8 +94,8 @@ CompletionRequest parse_completion_request(std::string_view body) {
     bad_request("best_of", "'best_of' other than 'n' is not supported");
   }
   if (request.prompts.size() * p.n > kMaxChoices) {
-    bad_request("prompt", "{} prompts with n = {} are more than {} answers",
-                request.prompts.size(), p.n, kMaxChoices);
+    bad_request("prompt", "{} prompts with n = {} are more than {} answers", request.prompts.size(),
+                p.n, kMaxChoices);
   }
   return request;
 }

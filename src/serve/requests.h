@@ -1,7 +1,8 @@
 // The requests of the API as types: everything that can be checked without a model is checked here.
 //
-// Fields of OpenAI's API, and those that vLLM's and llama.cpp's users know beside them. A field that
-// would change the answer and is not supported is refused by name; other unknown fields are ignored.
+// Fields of OpenAI's API, and those that vLLM's and llama.cpp's users know beside them. A field
+// that would change the answer and is not supported is refused by name; other unknown fields are
+// ignored.
 #pragma once
 
 #include <optional>
@@ -32,7 +33,7 @@ struct GenerationParameters {
   SamplingOptions sampling;
   bool has_seed = false;
   int priority = 0;
-  std::string cache_salt;
+  std::string cache_salt = {};
   bool ignore_eos = false;
   std::string decoder = "plain";
 };
@@ -42,9 +43,9 @@ enum class ToolChoice { kNone, kAuto, kRequired, kNamed };
 struct ChatRequest {
   GenerationParameters parameters;
   std::vector<Message> messages;
-  Json tools;  // a list of function declarations, or null
+  Json tools = nullptr;  // a list of function declarations, or null
   ToolChoice tool_choice = ToolChoice::kNone;
-  std::string tool_name;  // kNamed
+  std::string tool_name = {};  // kNamed
   bool parallel_tool_calls = true;
   Json template_variables = Json::object();  // chat_template_kwargs
 };
@@ -63,13 +64,13 @@ struct EmbeddingRequest {
   std::vector<Prompt> inputs;
   bool base64 = false;
   Pooling pooling = Pooling::kMean;
-  std::string cache_salt;
+  std::string cache_salt = {};
 };
 
 struct TokenizeRequest {
   std::string model;
-  std::string text;
-  std::vector<Message> messages;  // if any, instead of the text
+  std::string text = {};
+  std::vector<Message> messages = {};  // if any, instead of the text
   bool add_special = true;
 };
 

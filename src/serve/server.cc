@@ -12,6 +12,8 @@ namespace {
 using httplib::Request;
 using httplib::Response;
 
+constexpr std::chrono::seconds kLastWords{2};
+
 void set_error(Response& response, const ApiError& error) {
   response.status = error.status;
   if (error.retry_after > 0) {
@@ -32,8 +34,7 @@ std::string literal(std::string_view path) {
 }
 
 std::string busy_response() {
-  const std::string body =
-      error_body({503, "server_error", "the server has too many connections"});
+  const std::string body = error_body({503, "server_error", "the server has too many connections"});
   return fmt::format(
       "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
       "Content-Length: {}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n{}",
@@ -56,9 +57,8 @@ Server::Server(Service& service, ServerOptions options)
   http_.set_busy_response(busy_response());
   http_.set_pre_routing_handler(
       [this](const Request& request, Response& response) { return check(request, response); });
-  http_.set_error_handler([this](const Request& request, Response& response) {
-    complete_error(request, response);
-  });
+  http_.set_error_handler(
+      [this](const Request& request, Response& response) { complete_error(request, response); });
   http_.set_logger([this](const Request&, const Response& response) {
     service_.count_response(response.status);
   });
@@ -76,13 +76,18 @@ void Server::start() {
 }
 
 void Server::shutdown(std::chrono::milliseconds patience) {
+  const auto wait_until = [](Clock::time_point deadline, const auto& done) {
+    while (!done() && Clock::now() < deadline) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  };
   service_.loop().close();
-  http_.stop_accepting();
-  const auto deadline = Clock::now() + patience;
-  while (!service_.loop().is_idle() && Clock::now() < deadline) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
+  http_.stop_taking();
+  wait_until(Clock::now() + patience, [&] { return service_.loop().is_idle(); });
   service_.loop().stop();
+  // What the answers have become by now still goes out.
+  wait_until(Clock::now() + kLastWords, [&] { return http_.connections() == 0; });
+  http_.end();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -111,7 +116,7 @@ void Server::add_assets() {
       response.set_content(asset.bytes.data(), asset.bytes.size(),
                            std::string(content_type_of(asset.path)));
     };
-    http_.Get("/" + literal(asset.path), serve);
+    http_.Get(fmt::format("/{}", literal(asset.path)), serve);
     if (asset.path == "index.html") http_.Get("/", serve);
   }
 }
@@ -154,8 +159,7 @@ httplib::Server::HandlerResponse Server::check(const Request& request, Response&
     return refuse({415, "invalid_request_error", "compressed bodies are not supported"});
   }
   const std::string origin = request.get_header_value("Origin");
-  const bool foreign =
-      !origin.empty() && !is_own_origin(origin, request.get_header_value("Host"));
+  const bool foreign = !origin.empty() && !is_own_origin(origin, request.get_header_value("Host"));
   if (foreign && options_.cors_origin != "*" && origin != options_.cors_origin) {
     return refuse({403, "invalid_request_error",
                    fmt::format("pages of '{}' may not call this server (see --cors)", origin)});
@@ -168,13 +172,13 @@ httplib::Server::HandlerResponse Server::check(const Request& request, Response&
     return Result::Handled;
   }
   // What needs a key is the API; the page asks for one itself.
-  const bool is_open = request.path == "/health" || (request.method == "GET" &&
-                                                     !request.path.starts_with("/v1/") &&
-                                                     request.path != "/metrics" &&
-                                                     request.path != "/engine");
+  const bool is_open =
+      request.path == "/health" || (request.method == "GET" && !request.path.starts_with("/v1/") &&
+                                    request.path != "/metrics" && request.path != "/engine");
   if (!is_open && !options_.keys.admit(request.get_header_value("Authorization"))) {
-    return refuse({401, "authentication_error", "a valid API key is needed: 'Authorization: Bearer KEY'",
-                   "", "invalid_api_key"});
+    return refuse({401, "authentication_error",
+                   "a valid API key is needed: 'Authorization: Bearer KEY'", "",
+                   "invalid_api_key"});
   }
   return Result::Unhandled;
 }
@@ -190,9 +194,10 @@ void Server::complete_error(const Request& request, Response& response) const {
     Connection::current()->close_after_response();
   }
   if (response.status == 404 && request.path.starts_with("/v1/models/")) {
-    set_error(response, {404, "invalid_request_error",
-                         fmt::format("there is no such model; '{}' is served", service_.model_name()),
-                         "model", "model_not_found"});
+    set_error(response,
+              {404, "invalid_request_error",
+               fmt::format("there is no such model; '{}' is served", service_.model_name()),
+               "model", "model_not_found"});
     return;
   }
   set_error(response, error_of_status(response.status));

@@ -14,9 +14,9 @@ namespace tessera::serve {
 struct ServerOptions {
   std::string host = "127.0.0.1";
   int port = 8080;  // 0: any free one
-  ApiKeys keys;
-  std::string cors_origin;  // "": pages of other origins may not call; "*": all may
-  HttpLimits http;
+  ApiKeys keys = {};
+  std::string cors_origin = {};  // "": pages of other origins may not call; "*": all may
+  HttpLimits http = {};
 };
 
 class Server {

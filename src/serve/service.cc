@@ -27,8 +27,8 @@ Service::Service(const Session& session, Engine& engine, ServiceOptions options)
       most_tokens_(std::min(session.model->config().context,
                             engine.pool().capacity() * engine.pool().block_tokens())),
       chat_source_(source_of(session.file->metadata(), "")),
-      tool_chat_source_(source_of(session.file->metadata(),
-                                  tool_template_name(session.file->metadata()))),
+      tool_chat_source_(
+          source_of(session.file->metadata(), tool_template_name(session.file->metadata()))),
       chat_format_(load_chat_format(session.file->metadata(), *session.tokenizer)),
       tool_chat_format_(load_chat_format(session.file->metadata(), *session.tokenizer,
                                          tool_template_name(session.file->metadata()))),
@@ -62,10 +62,10 @@ int Service::room_after(const std::vector<Token>& prompt) const {
     // The last token of a full context is predicted, and never read.
     return most_tokens_ == session_.model->config().context ? room + 1 : std::max(room, 1);
   }
-  throw ApiError(400, "invalid_request_error",
-                 fmt::format("the prompt has {} tokens, the context holds {}", prompt.size(),
-                             most_tokens_),
-                 "messages", "context_length_exceeded");
+  throw ApiError(
+      400, "invalid_request_error",
+      fmt::format("the prompt has {} tokens, the context holds {}", prompt.size(), most_tokens_),
+      "messages", "context_length_exceeded");
 }
 
 void Service::add_choices(const GenerationParameters& p, const std::vector<Token>& prompt,

@@ -50,7 +50,7 @@ class Service {
     std::string text;
     bool tools = false;
     ToolStyle style = ToolStyle::kHermes;
-    std::string forced;
+    std::string forced = {};
   };
 
   void check_model(const std::string& name) const;

@@ -14,10 +14,9 @@ void Service::tokenize(const httplib::Request& http, httplib::Response& response
   } else {
     tokens = session_.tokenizer->encode(request.text, {.add_special = request.add_special});
   }
-  response.set_content(to_text({{"count", tokens.size()},
-                                {"max_model_len", most_tokens_},
-                                {"tokens", tokens}}),
-                       "application/json");
+  response.set_content(
+      to_text({{"count", tokens.size()}, {"max_model_len", most_tokens_}, {"tokens", tokens}}),
+      "application/json");
 }
 
 void Service::detokenize(const httplib::Request& http, httplib::Response& response) {

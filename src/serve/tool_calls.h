@@ -22,7 +22,7 @@ ToolStyle tool_style_of(std::string_view chat_template);
 bool knows_tools(std::string_view chat_template);
 
 struct ToolCall {
-  std::string id;         // "call_..."
+  std::string id;  // "call_..."
   std::string name;
   std::string arguments;  // JSON
 };
@@ -53,7 +53,7 @@ class ToolCallParser {
 std::string forced_call(ToolStyle style, std::string_view name);
 
 // For templates that know of no tools: the declarations go into the system message, calls and
-// results into the text of messages.
+// results into the text of messages. `tools` may be empty.
 std::vector<Message> with_tools_as_text(const std::vector<Message>& messages, const Json& tools);
 
 }  // namespace tessera::serve
