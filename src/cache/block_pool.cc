@@ -37,6 +37,20 @@ void BlockPool::release(BlockId block) {
   }
 }
 
+BlockSerial BlockPool::root(std::string_view salt) {
+  if (salt.empty()) return kRootSerial;
+  auto entry = salts_.find(std::string(salt));
+  if (entry == salts_.end()) {
+    if (salts_.size() >= kMaxSalts) {
+      salts_.erase(std::ranges::min_element(
+          salts_, {}, [](const auto& candidate) { return candidate.second.used; }));
+    }
+    entry = salts_.emplace(salt, Salt{next_serial_++, 0}).first;
+  }
+  entry->second.used = ++salt_uses_;
+  return entry->second.root;
+}
+
 std::optional<BlockPool::Found> BlockPool::find(BlockSerial parent, std::span<const Token> tokens) {
   const auto entry = find_entry(parent, tokens);
   if (entry == index_.end()) return std::nullopt;

@@ -9,6 +9,8 @@
 #include <list>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -37,6 +39,14 @@ class BlockPool {
   std::optional<BlockId> allocate();
   void retain(BlockId block);
   void release(BlockId block);
+  int references(BlockId block) const { return blocks_[block].references; }
+  bool is_published(BlockId block) const { return blocks_[block].serial != 0; }
+
+  // The parent of first blocks: kRootSerial without a salt, else a serial of the salt's own, so
+  // that those who do not know it neither find its blocks nor can tell by the time a prompt takes
+  // what is there. The salts used least recently are forgotten beyond kMaxSalts.
+  BlockSerial root(std::string_view salt);
+  static constexpr size_t kMaxSalts = 4096;
 
   // The block that holds exactly `tokens` (block_tokens of them) after the prefix `parent`,
   // retained; nullopt if none.
@@ -69,6 +79,13 @@ class BlockPool {
   std::list<BlockId> cached_;  // published and unused, least recently used first
   Index index_;                // hash of (parent, tokens) -> published block
   BlockSerial next_serial_ = kRootSerial + 1;
+
+  struct Salt {
+    BlockSerial root;
+    uint64_t used;  // the larger, the more recently
+  };
+  std::unordered_map<std::string, Salt> salts_;
+  uint64_t salt_uses_ = 0;
 };
 
 }  // namespace tessera

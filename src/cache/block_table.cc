@@ -4,15 +4,17 @@ namespace tessera {
 
 int BlockTable::adopt_prefix(std::span<const Token> tokens) {
   const size_t size = pool_->block_tokens();
-  BlockSerial parent = kRootSerial;
-  for (size_t start = 0; start + size < tokens.size(); start += size) {
-    const auto found = pool_->find(parent, tokens.subspan(start, size));
+  while (blocks_.size() > serials_.size()) {
+    pool_->release(blocks_.back());
+    blocks_.pop_back();
+  }
+  for (size_t start = blocks_.size() * size; start + size < tokens.size(); start += size) {
+    const auto found = pool_->find(published_serial(), tokens.subspan(start, size));
     if (!found) break;
     blocks_.push_back(found->block);
     serials_.push_back(found->serial);
-    parent = found->serial;
   }
-  return static_cast<int>(blocks_.size() * size);
+  return published_tokens();
 }
 
 bool BlockTable::reserve(int tokens) {
@@ -28,8 +30,8 @@ void BlockTable::publish(std::span<const Token> tokens) {
   const size_t size = pool_->block_tokens();
   while ((serials_.size() + 1) * size <= tokens.size()) {
     const size_t i = serials_.size();
-    const BlockSerial parent = i == 0 ? kRootSerial : serials_.back();
-    serials_.push_back(pool_->publish(blocks_[i], parent, tokens.subspan(i * size, size)));
+    serials_.push_back(
+        pool_->publish(blocks_[i], published_serial(), tokens.subspan(i * size, size)));
   }
 }
 

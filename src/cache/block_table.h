@@ -10,13 +10,16 @@ namespace tessera {
 
 class BlockTable {
  public:
-  explicit BlockTable(BlockPool& pool) : pool_(&pool) {}
+  // `root`: of the sequence's salt, BlockPool::root().
+  explicit BlockTable(BlockPool& pool, BlockSerial root = kRootSerial)
+      : pool_(&pool), root_(root) {}
   ~BlockTable() { clear(); }
   BlockTable(const BlockTable&) = delete;
   BlockTable& operator=(const BlockTable&) = delete;
 
-  // For an empty table: adopts the longest cached prefix of `tokens` that leaves at least one token
-  // to compute (its logits are wanted). Returns how many tokens it covers.
+  // Goes on from the published blocks with as many others' blocks as hold what follows in `tokens`
+  // and leave at least one token to compute (its logits are wanted). Blocks that are not published
+  // yet are given back: nothing in them may be in use. Returns how many tokens are covered in all.
   int adopt_prefix(std::span<const Token> tokens);
   // Makes slots for logical positions below `tokens`. False if the pool ran out; what was
   // reserved so far stays.
@@ -28,6 +31,9 @@ class BlockTable {
   void clear();
 
   std::span<const BlockId> blocks() const { return blocks_; }
+  // Leading tokens in published blocks, and what names them.
+  int published_tokens() const { return static_cast<int>(serials_.size()) * pool_->block_tokens(); }
+  BlockSerial published_serial() const { return serials_.empty() ? root_ : serials_.back(); }
   int slot(int position) const {
     return blocks_[position / pool_->block_tokens()] * pool_->block_tokens() +
            position % pool_->block_tokens();
@@ -35,6 +41,7 @@ class BlockTable {
 
  private:
   BlockPool* pool_;
+  BlockSerial root_;
   std::vector<BlockId> blocks_;
   std::vector<BlockSerial> serials_;  // of the blocks that are published, from the first on
 };

@@ -99,7 +99,7 @@ Json to_json(const Roofline& roofline) {
 void bench_roofline(ModelFlags& model, BenchOptions options, bool json,
                     const std::string& svg_path) {
   auto backend = std::make_shared<ProfilingBackend>(make_cpu_backend(model.load.threads));
-  const Session session = Session::load(model.model, model.load, backend);
+  const Session session = Session::load(model.model, model.load, {}, backend);
   options.kv_format = session.kv_format;
   std::optional<AtomicFile> svg;  // a path that cannot be written fails before the long work
   if (!svg_path.empty()) svg.emplace(svg_path);

@@ -13,6 +13,7 @@ namespace tessera::cli {
 
 void add_run(CLI::App& app);
 void add_chat(CLI::App& app);
+void add_serve(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_logits(CLI::App& app);

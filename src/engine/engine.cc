@@ -1,6 +1,8 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <limits>
 #include <utility>
 
 #include "base/error.h"
@@ -21,6 +23,25 @@ const char* to_string(FinishReason reason) {
   return "none";
 }
 
+namespace {
+
+int limit(int asked, int most) {
+  return asked > 0 ? std::min(asked, most) : most;
+}
+
+Scheduler::Limits scheduler_limits(const Model& model, const Engine::Options& options) {
+  const Model::Limits& limits = model.limits();
+  const int rows = limit(options.step_rows, limits.rows);
+  return {.context = model.config().context,
+          .rows = rows,
+          .wanted_rows = limits.wanted_rows,
+          .sequences = limit(options.sequences, std::numeric_limits<int>::max()),
+          .prompt_rows = limit(options.prompt_rows, rows),
+          .draft_budget = options.draft_budget};
+}
+
+}  // namespace
+
 Engine::Engine(Model& model, Options options, std::function<bool(Token)> is_end)
     : model_(model),
       options_(options),
@@ -28,9 +49,10 @@ Engine::Engine(Model& model, Options options, std::function<bool(Token)> is_end)
       pool_(options.kv_blocks > 0 ? options.kv_blocks
                                   : blocks_for(model.config().context + options.draft_budget),
             kBlockTokens),
-      kv_(model.make_kv(pool_.capacity(), options.kv_format)) {}
+      kv_(model.make_kv(pool_.capacity(), options.kv_format)),
+      scheduler_(pool_, scheduler_limits(model, options)) {}
 
-std::shared_ptr<Sequence> Engine::add(Request request) {
+void Engine::validate(const Request& request) const {
   const Config& config = model_.config();
   const int prompt = static_cast<int>(request.prompt.size());
   if (prompt == 0) fail("the prompt is empty: it has no tokens");
@@ -49,11 +71,20 @@ std::shared_ptr<Sequence> Engine::add(Request request) {
     fail("a text of {} tokens needs {} KV blocks, there are {}", longest, blocks_for(longest),
          pool_.capacity());
   }
-  auto sequence = std::make_shared<Sequence>(std::move(request), pool_);
-  if (sequence->request.max_tokens == 0) {
+  if (std::abs(request.priority) > kMaxPriority) {
+    fail("the priority is {}, expected {} to {}", request.priority, -kMaxPriority, kMaxPriority);
+  }
+  request.sampling.validate();
+  make_drafter(request.decoder);  // for its error
+}
+
+std::shared_ptr<Sequence> Engine::add(Request request) {
+  validate(request);
+  auto sequence = std::make_shared<Sequence>(std::move(request), pool_, requests_++);
+  if (sequence->request.max_tokens == 0 && !sequence->is_embedding()) {
     sequence->finished = FinishReason::kLength;
   } else {
-    waiting_.push_back(sequence);
+    scheduler_.add(sequence);
   }
   return sequence;
 }
@@ -62,147 +93,92 @@ void Engine::cancel(Sequence& sequence) {
   if (sequence.finished == FinishReason::kNone) finish(sequence, FinishReason::kCancelled);
 }
 
+Engine::Statistics Engine::statistics() const {
+  Statistics all;
+  static_cast<Scheduler::Statistics&>(all) = scheduler_.statistics();
+  all.steps = steps_;
+  all.generated_tokens = generated_tokens_;
+  all.accepted = accepted_;
+  return all;
+}
+
 bool Engine::step() {
-  const auto is_finished = [](const auto& sequence) {
-    return sequence->finished != FinishReason::kNone;
-  };
-  waiting_.remove_if(is_finished);
-  running_.remove_if(is_finished);
-  admit();
-  std::vector<Share> shares = schedule();
+  const std::vector<Scheduler::Share> shares = scheduler_.schedule();
   if (shares.empty()) return false;
-
   Batch batch;
-  for (Share& share : shares) {
-    Sequence& sequence = *share.sequence;
-    const int first_row = batch.rows();
-    if (share.tree.size() > 0) {
-      share.first_wanted = static_cast<int>(batch.wanted.size());
-      batch.add_tree(share.tree.tokens, share.tree.parents, sequence.computed,
-                     sequence.blocks.blocks());
-      for (int row = first_row; row < batch.rows(); ++row) batch.wanted.push_back(row);
-    } else {
-      batch.add_chain(std::span(sequence.tokens).subspan(sequence.computed, share.chunk),
-                      sequence.computed, sequence.blocks.blocks());
-      if (share.chunk == sequence.pending()) {
-        share.first_wanted = static_cast<int>(batch.wanted.size());
-        batch.wanted.push_back(batch.rows() - 1);
-      }
-    }
-  }
+  std::vector<Place> places;
+  for (const Scheduler::Share& share : shares) places.push_back(add_rows(share, batch));
   const Tensor logits = model_.forward(batch, *kv_);
-  for (Share& share : shares) commit(share, logits);
+  ++steps_;
+  for (size_t i = 0; i < shares.size(); ++i) commit(shares[i], places[i], logits);
   return true;
 }
 
-// A waiting sequence starts when the blocks of its whole prompt are there; first come, first
-// served.
-void Engine::admit() {
-  int promised = 0;  // to sequences that run, and have not taken all of it yet
-  for (const auto& sequence : running_) {
-    const int taken = static_cast<int>(sequence->blocks.blocks().size());
-    promised += std::max(0, blocks_for(sequence->size()) - taken);
-  }
-  while (!waiting_.empty()) {
-    const auto sequence = waiting_.front();
-    const int needed = blocks_for(sequence->size());
-    if (needed > pool_.available() - promised && !running_.empty()) return;
-    promised += needed;  // an adopted prefix may make it less
-    sequence->computed = sequence->blocks.adopt_prefix(sequence->tokens);
-    if (!sequence->admitted) sequence->statistics.cached_tokens = sequence->computed;
-    sequence->admitted = true;
-    waiting_.pop_front();
-    running_.push_back(sequence);
-  }
-}
-
-std::vector<Engine::Share> Engine::schedule() {
-  int rows = model_.limits().rows, wanted = model_.limits().wanted_rows;
-  std::vector<Share> shares;
-  // Preemption takes sequences off the end of running_, so the list is walked by position.
-  for (auto it = running_.begin(); it != running_.end() && rows > 0 && wanted > 0; ++it) {
-    Share share;
-    share.sequence = *it;
-    Sequence& sequence = **it;
-    if (sequence.pending() > 1 || sequence.drafter == nullptr) {
-      share.chunk = std::min(sequence.pending(), rows);
-    } else {
-      const int room = std::min({options_.draft_budget, rows - 1, wanted - 1,
-                                 sequence.request.max_tokens - sequence.generated() - 1,
-                                 model_.config().context - sequence.size()});
-      share.tree.tokens.push_back(sequence.tokens.back());
-      share.tree.parents.push_back(-1);
-      if (room > 0) {
-        const TokenTree draft = sequence.drafter->propose(sequence.tokens, room);
-        share.tree.tokens.insert(share.tree.tokens.end(), draft.tokens.begin(), draft.tokens.end());
-        for (const int32_t parent : draft.parents) share.tree.parents.push_back(parent + 1);
-      }
+Engine::Place Engine::add_rows(const Scheduler::Share& share, Batch& batch) const {
+  const Sequence& sequence = *share.sequence;
+  Place place{.first_row = batch.rows()};
+  if (share.tree.size() > 0) {
+    place.first_wanted = static_cast<int>(batch.wanted.size());
+    batch.add_tree(share.tree.tokens, share.tree.parents, sequence.computed,
+                   sequence.blocks.blocks());
+    for (int row = place.first_row; row < batch.rows(); ++row) batch.wanted.push_back(row);
+  } else {
+    batch.add_chain(std::span(sequence.tokens).subspan(sequence.computed, share.chunk),
+                    sequence.computed, sequence.blocks.blocks());
+    if (share.chunk == sequence.pending() && !sequence.is_embedding()) {
+      place.first_wanted = static_cast<int>(batch.wanted.size());
+      batch.wanted.push_back(batch.rows() - 1);
     }
-    if (share.tree.size() > 1 && !sequence.blocks.reserve(sequence.computed + share.tree.size())) {
-      share.tree = {.tokens = {sequence.tokens.back()}, .parents = {-1}};  // drafts preempt nobody
-    }
-    const int share_rows = std::max(share.chunk, share.tree.size());
-    if (!reserve(sequence, sequence.computed + share_rows)) break;
-    sequence.statistics.drafted += std::max(0, share.tree.size() - 1);
-    rows -= share_rows;
-    wanted -= std::max(1, share.tree.size());
-    shares.push_back(std::move(share));
   }
-  return shares;
+  return place;
 }
 
-// Slots for `tokens` tokens, by preempting younger sequences if need be. False if this one itself
-// is the youngest that could yield: then it waits for the older ones.
-bool Engine::reserve(Sequence& sequence, int tokens) {
-  while (!sequence.blocks.reserve(tokens)) {
-    if (!preempt_youngest(sequence)) return false;
-  }
-  return true;
-}
-
-// Recomputation: the youngest sequence gives its blocks back and queues again, ahead of the others.
-bool Engine::preempt_youngest(const Sequence& keep) {
-  const auto youngest = running_.back();
-  if (youngest.get() == &keep) return false;
-  running_.pop_back();
-  youngest->blocks.clear();
-  youngest->computed = 0;
-  waiting_.push_front(youngest);
-  ++preemptions_;
-  return true;
-}
-
-void Engine::commit(Share& share, Tensor logits) {
+void Engine::commit(const Scheduler::Share& share, Place place, Tensor logits) {
   Sequence& sequence = *share.sequence;
-  if (share.first_wanted < 0) {
-    sequence.computed += share.chunk;
-    sequence.blocks.publish(std::span(sequence.tokens).first(sequence.computed));
+  if (place.first_wanted >= 0) {
+    commit_tokens(share, {logits.row(place.first_wanted), std::max(1, share.tree.size()),
+                          logits.columns, logits.stride});
     return;
   }
+  if (sequence.is_embedding()) pool_hidden(sequence, place.first_row, share.chunk);
+  sequence.computed += share.chunk;
+  sequence.blocks.publish(std::span(sequence.tokens).first(sequence.computed));
+  if (sequence.pending() == 0) finish(sequence, FinishReason::kStop);
+}
+
+void Engine::commit_tokens(const Scheduler::Share& share, Tensor rows) {
+  Sequence& sequence = *share.sequence;
   const TokenTree single{.tokens = {sequence.tokens.back()}, .parents = {-1}};
   const TokenTree& tree = share.tree.size() > 0 ? share.tree : single;
-  const Tensor rows{logits.row(share.first_wanted), tree.size(), logits.columns, logits.stride};
   const Verified verified =
       verify(tree, rows, sequence.sampler, sequence.tokens, sequence.prompt_size());
+  move_accepted(sequence, verified.path);
+  sequence.computed += share.chunk > 0 ? share.chunk : static_cast<int>(verified.path.size());
+  accept(sequence, verified, rows);
+}
 
-  // Keys and values of the accepted path move to where its logical positions are. Node i is never
-  // left of its depth, so copying in ascending order overwrites nothing that is still to be read.
+// Keys and values of the accepted path move to where its logical positions are. Node i is never
+// left of its depth, so copying in ascending order overwrites nothing that is still to be read.
+void Engine::move_accepted(Sequence& sequence, const std::vector<int32_t>& path) {
   std::vector<int32_t> from, to;
-  for (int depth = 1; depth < static_cast<int>(verified.path.size()); ++depth) {
-    if (verified.path[depth] == depth) continue;
-    from.push_back(sequence.blocks.slot(sequence.computed + verified.path[depth]));
+  for (int depth = 1; depth < static_cast<int>(path.size()); ++depth) {
+    if (path[depth] == depth) continue;
+    from.push_back(sequence.blocks.slot(sequence.computed + path[depth]));
     to.push_back(sequence.blocks.slot(sequence.computed + depth));
   }
   if (!from.empty()) model_.backend().copy_kv(*kv_, from, to);
-  sequence.computed += share.chunk > 0 ? share.chunk : static_cast<int>(verified.path.size());
-  accept(sequence, verified);
 }
 
-void Engine::accept(Sequence& sequence, const Verified& verified) {
+void Engine::accept(Sequence& sequence, const Verified& verified, Tensor rows) {
   FinishReason reason = FinishReason::kNone;
   size_t kept = 0;
   while (kept < verified.tokens.size() && reason == FinishReason::kNone) {
-    const Token token = verified.tokens[kept++];
+    const Token token = verified.tokens[kept];
+    if (sequence.request.top_logprobs >= 0) {
+      const std::span<const float> logits(rows.row(verified.path[kept]), rows.columns);
+      sequence.logprobs.push_back(find_logprobs(logits, token, sequence.request.top_logprobs));
+    }
+    ++kept;
     sequence.tokens.push_back(token);
     if (is_end_(token) && !sequence.request.ignore_eos) {
       reason = FinishReason::kStop;
@@ -213,6 +189,8 @@ void Engine::accept(Sequence& sequence, const Verified& verified) {
   }
   ++sequence.statistics.steps;
   sequence.statistics.accepted += static_cast<int>(kept) - 1;
+  accepted_ += kept - 1;
+  generated_tokens_ += kept;
   sequence.computed = std::min(sequence.computed, sequence.size() - 1);
   sequence.blocks.publish(std::span(sequence.tokens).first(sequence.computed));
 
@@ -222,6 +200,24 @@ void Engine::accept(Sequence& sequence, const Verified& verified) {
     reason = FinishReason::kStop;
   }
   if (reason != FinishReason::kNone) finish(sequence, reason);
+}
+
+// Sums in the order of positions, so that the chunks make no difference.
+void Engine::pool_hidden(Sequence& sequence, int first_row, int rows) {
+  const bool mean = sequence.request.pooling == Pooling::kMean;
+  const bool last = sequence.computed + rows == sequence.size();
+  if (!mean && !last) return;
+  if (!mean) first_row += rows - 1, rows = 1;
+  const Tensor hidden = model_.hidden_states(first_row, rows);
+  sequence.hidden_sum.resize(hidden.columns);
+  for (int r = 0; r < rows; ++r) {
+    for (int c = 0; c < hidden.columns; ++c) sequence.hidden_sum[c] += hidden.row(r)[c];
+  }
+  if (!last) return;
+  const double count = mean ? sequence.size() : 1;
+  for (const double sum : sequence.hidden_sum) {
+    sequence.embedding.push_back(static_cast<float>(sum / count));
+  }
 }
 
 void Engine::finish(Sequence& sequence, FinishReason reason) {

@@ -5,11 +5,13 @@
 // the prefix cache held. Not thread-safe: one thread owns an engine.
 #pragma once
 
+#include <cstdint>
 #include <functional>
-#include <list>
 #include <memory>
+#include <vector>
 
 #include "cache/block_pool.h"
+#include "engine/scheduler.h"
 #include "engine/sequence.h"
 #include "model/model.h"
 
@@ -21,13 +23,23 @@ class Engine {
     KvFormat kv_format = KvFormat::kF16;
     int kv_blocks = 0;      // 0: one sequence of the model's context
     int draft_budget = 15;  // drafted tokens of one sequence in a step
+    int sequences = 0;      // that run at once; 0: as many as the model's limits allow
+    int step_rows = 0;      // of a step; 0: what the model's limits allow
+    int prompt_rows = 0;    // of a step in which somebody decodes; 0: step_rows
+  };
+  struct Statistics : Scheduler::Statistics {
+    uint64_t steps = 0;
+    uint64_t generated_tokens = 0;
+    uint64_t accepted = 0;  // drafted tokens
   };
 
   // is_end(token): the token ends an answer.
   Engine(Model& model, Options options, std::function<bool(Token)> is_end);
 
-  // Queues a request. Throws Error if it can never run: an empty prompt, a token outside the
-  // vocabulary, a prompt that does not fit the context or the KV store.
+  // Throws Error if the request can never run: an empty prompt, a token outside the vocabulary, a
+  // prompt that does not fit the context or the KV store, a value out of range. Any thread may ask.
+  void validate(const Request& request) const;
+  // Queues a request that validate() accepts; Error otherwise.
   std::shared_ptr<Sequence> add(Request request);
   // Stops a sequence before the next step and frees its blocks.
   void cancel(Sequence& sequence);
@@ -39,24 +51,24 @@ class Engine {
     }
   }
 
-  int preemptions() const { return preemptions_; }
+  int preemptions() const { return static_cast<int>(scheduler_.statistics().preemptions); }
+  Statistics statistics() const;
   const BlockPool& pool() const { return pool_; }
+  const Scheduler& scheduler() const { return scheduler_; }
   const Model& model() const { return model_; }
 
  private:
-  // A sequence's share of a step: some pending tokens, or its last token with drafts below it.
-  struct Share {
-    std::shared_ptr<Sequence> sequence;
-    TokenTree tree;         // empty for a chunk
-    int chunk = 0;          // tokens of a chunk
-    int first_wanted = -1;  // row of the logits; -1: a chunk that ends before the last token
+  // Where the rows of a share are in the batch.
+  struct Place {
+    int first_row = 0;
+    int first_wanted = -1;  // -1: a chunk that ends before the last token, or an embedding's
   };
-  void admit();
-  std::vector<Share> schedule();
-  bool reserve(Sequence& sequence, int tokens);
-  bool preempt_youngest(const Sequence& keep);
-  void commit(Share& share, Tensor logits);
-  void accept(Sequence& sequence, const Verified& verified);
+  Place add_rows(const Scheduler::Share& share, Batch& batch) const;
+  void commit(const Scheduler::Share& share, Place place, Tensor logits);
+  void commit_tokens(const Scheduler::Share& share, Tensor rows);
+  void move_accepted(Sequence& sequence, const std::vector<int32_t>& path);
+  void accept(Sequence& sequence, const Verified& verified, Tensor rows);
+  void pool_hidden(Sequence& sequence, int first_row, int rows);
   void finish(Sequence& sequence, FinishReason reason);
 
   Model& model_;
@@ -64,8 +76,9 @@ class Engine {
   std::function<bool(Token)> is_end_;
   BlockPool pool_;
   std::unique_ptr<KvStore> kv_;
-  std::list<std::shared_ptr<Sequence>> waiting_, running_;  // oldest first
-  int preemptions_ = 0;
+  Scheduler scheduler_;
+  int64_t requests_ = 0;
+  uint64_t steps_ = 0, generated_tokens_ = 0, accepted_ = 0;
 };
 
 }  // namespace tessera

@@ -6,10 +6,12 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cache/block_table.h"
 #include "decode/drafter.h"
+#include "decode/logprobs.h"
 #include "decode/sampler.h"
 
 namespace tessera {
@@ -17,29 +19,47 @@ namespace tessera {
 enum class FinishReason { kNone, kStop, kLength, kCancelled };
 const char* to_string(FinishReason reason);  // OpenAI's words: "stop", "length", "cancelled"
 
+// How the final hidden states of a text become one vector.
+enum class Pooling { kNone, kMean, kLast };
+
 struct Request {
   std::vector<Token> prompt;  // at least one token
   int max_tokens = 0;         // 0: none are generated
   bool ignore_eos = false;
-  SamplingOptions sampling;
+  SamplingOptions sampling = {};
   std::string decoder = "plain";
+  // Smaller is sooner: one more is like having come kPriorityStep requests later, so that nobody
+  // is overtaken for ever.
+  int priority = 0;
+  // Prefixes are shared only between requests with the same salt.
+  std::string cache_salt = {};
+  // Of each generated token: -1 for none, else so many of the likeliest tokens beside it.
+  int top_logprobs = -1;
+  // Other than kNone: the request asks for an embedding of the prompt and generates nothing.
+  Pooling pooling = Pooling::kNone;
   // Receives the tokens of each step; returning false stops the sequence (a stop string was seen).
-  std::function<bool(std::span<const Token>)> on_tokens;
+  std::function<bool(std::span<const Token>)> on_tokens = {};
 };
+
+inline constexpr int kPriorityStep = 64;
+inline constexpr int kMaxPriority = 1000;  // and -kMaxPriority
 
 struct SequenceStatistics {
   int cached_tokens = 0;  // of the prompt, found in the prefix cache
   int steps = 0;          // forward passes that gave tokens
   int drafted = 0, accepted = 0;
+  int preemptions = 0;
 };
 
 struct Sequence {
-  Sequence(Request r, BlockPool& pool)
+  Sequence(Request r, BlockPool& pool, int64_t number)
       : request(std::move(r)),
+        id(number),
+        rank(number + static_cast<int64_t>(kPriorityStep) * request.priority, number),
         tokens(request.prompt),
         sampler(request.sampling),
         drafter(make_drafter(request.decoder)),
-        blocks(pool) {}
+        blocks(pool, pool.root(request.cache_salt)) {}
 
   int size() const { return static_cast<int>(tokens.size()); }
   size_t prompt_size() const { return request.prompt.size(); }
@@ -47,16 +67,26 @@ struct Sequence {
   // Tokens whose keys and values are still missing; at least the last one, whose logits give the
   // next.
   int pending() const { return size() - computed; }
+  bool is_embedding() const { return request.pooling != Pooling::kNone; }
+  // Whether the next step gives it a token (or several), rather than computes more of its prompt.
+  bool is_decoding() const { return pending() == 1 && !is_embedding(); }
 
   Request request;
+  int64_t id;  // counts the requests
+  // The smaller, the sooner it is served and the later preempted; no two are equal.
+  std::pair<int64_t, int64_t> rank;
   std::vector<Token> tokens;  // prompt and answer
   int computed = 0;           // leading tokens whose keys and values are in the cache
   Sampler sampler;
   std::unique_ptr<Drafter> drafter;
   BlockTable blocks;
   bool admitted = false;  // at least once; preemption does not take it back
+  bool running = false;
   FinishReason finished = FinishReason::kNone;
   SequenceStatistics statistics;
+  std::vector<TokenLogprobs> logprobs;  // of the generated tokens, if asked for
+  std::vector<double> hidden_sum;       // of an embedding's computed tokens, for the mean
+  std::vector<float> embedding;         // once finished
 };
 
 }  // namespace tessera

@@ -18,16 +18,16 @@ std::string_view to_string(KvFormat format) {
 }
 
 Session Session::load(const std::string& reference, const LoadOptions& options,
-                      std::shared_ptr<Backend> backend) {
+                      Model::Limits limits, std::shared_ptr<Backend> backend) {
   const Timer timer;
   Session session;
   session.kv_format = parse_kv_format(options.kv_format);
   session.file = std::make_shared<const GgufFile>(GgufFile::open(resolve_model(reference)));
   session.tokenizer = Tokenizer::load(session.file->metadata());
   if (backend == nullptr) backend = make_cpu_backend(options.threads);
-  session.model =
-      std::make_unique<Model>(session.file, std::move(backend),
-                              Model::Limits{.context = options.context}, options.on_progress);
+  limits.context = options.context;
+  session.model = std::make_unique<Model>(session.file, std::move(backend), limits,
+                                          options.on_progress);
   const auto vocabulary = static_cast<size_t>(session.model->config().vocabulary);
   if (session.tokenizer->vocabulary_size() > vocabulary) {
     fail("the tokenizer has {} tokens, the model only {}", session.tokenizer->vocabulary_size(),
@@ -37,11 +37,11 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   return session;
 }
 
-std::unique_ptr<Engine> Session::make_engine() const {
-  return std::make_unique<Engine>(
-      *model, Engine::Options{.kv_format = kv_format}, [t = tokenizer.get()](Token token) {
-        return static_cast<size_t>(token) < t->vocabulary_size() && t->is_end_of_generation(token);
-      });
+std::unique_ptr<Engine> Session::make_engine(Engine::Options options) const {
+  options.kv_format = kv_format;
+  return std::make_unique<Engine>(*model, options, [t = tokenizer.get()](Token token) {
+    return static_cast<size_t>(token) < t->vocabulary_size() && t->is_end_of_generation(token);
+  });
 }
 
 namespace {

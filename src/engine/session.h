@@ -24,11 +24,13 @@ struct Session {
   KvFormat kv_format = KvFormat::kF16;
   double load_ms = 0;
 
-  // `backend`: nullptr for the CPU with options.threads.
+  // `limits`: of the model; its context is that of the options. `backend`: nullptr for the CPU with
+  // options.threads.
   static Session load(const std::string& reference, const LoadOptions& options = {},
-                      std::shared_ptr<Backend> backend = nullptr);
-  // An engine whose KV store holds one sequence of the model's context.
-  std::unique_ptr<Engine> make_engine() const;
+                      Model::Limits limits = {}, std::shared_ptr<Backend> backend = nullptr);
+  // Without options, an engine whose KV store holds one sequence of the model's context. Its KV
+  // format is that of the LoadOptions.
+  std::unique_ptr<Engine> make_engine(Engine::Options options = {}) const;
 };
 
 // Runs one request to its end.

@@ -29,6 +29,12 @@ std::unique_ptr<KvStore> Model::make_kv(int blocks, KvFormat format) const {
                                 .format = format});
 }
 
+size_t Model::kv_block_bytes(KvFormat format) const {
+  const size_t values = size_t{2} * kBlockTokens * config_.kv_heads * config_.head_dim;
+  const size_t bytes = format == KvFormat::kF16 ? values * 2 : values + values / 32 * 2;
+  return bytes * config_.layers;
+}
+
 Tensor Model::forward(const Batch& batch, KvStore& kv) {
   const Tensor x = embed(batch);
   for (int i = 0; i < config_.layers; ++i) {
@@ -44,6 +50,13 @@ Tensor Model::forward(const Batch& batch, KvStore& kv) {
   backend_->linear(*weights_.output, wanted, {}, logits);
   if (config_.final_soft_cap > 0) backend_->scale_and_cap(1.0f, config_.final_soft_cap, logits);
   return logits;
+}
+
+Tensor Model::hidden_states(int first, int count) {
+  const Tensor rows{residual_.row(first), count, residual_.columns, residual_.stride};
+  const Tensor out = hidden_.top(count);
+  backend_->rms_norm(rows, weights_.output_norm, config_.norm_epsilon, out);
+  return out;
 }
 
 Tensor Model::embed(const Batch& batch) {

@@ -30,10 +30,15 @@ class Model {
   Backend& backend() const { return *backend_; }
   size_t weight_bytes() const { return weights_.bytes; }
   std::unique_ptr<KvStore> make_kv(int blocks, KvFormat format) const;
+  // What one block of such a store takes, but for the padding of odd head sizes.
+  size_t kv_block_bytes(KvFormat format) const;
 
   // Runs the batch, writes its keys and values, and returns the logits of its wanted rows:
   // [batch.wanted.size(), vocabulary], valid until the next call. The batch is within limits().
   Tensor forward(const Batch& batch, KvStore& kv);
+  // The final hidden states, normalized, of rows [first, first + count) of the batch that forward()
+  // ran last: [count, embedding], valid until the next call.
+  Tensor hidden_states(int first, int count);
 
  private:
   Tensor embed(const Batch& batch);

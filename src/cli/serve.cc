@@ -1,0 +1,193 @@
+// tessera serve: a model behind OpenAI's API.
+#include "serve/server.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/system_memory.h"
+#include "cli/commands.h"
+#include "engine/session.h"
+
+namespace tessera::cli {
+namespace {
+
+struct Flags {
+  ModelFlags model;
+  serve::ServerOptions server;
+  serve::ServiceOptions service;
+  std::string key_file, kv_memory;
+  int step_tokens = 512, prompt_chunk = 128, draft_budget = 15;
+  int64_t body_mb = 8;
+  int request_seconds = 1800, grace_seconds = 30;
+};
+
+// "8GiB", "512M", "1.5g": bytes.
+size_t parse_size(const std::string& text) {
+  size_t used = 0;
+  double number = 0;
+  try {
+    number = std::stod(text, &used);
+  } catch (const std::exception&) {
+    used = 0;
+  }
+  std::string unit = text.substr(used);
+  std::ranges::transform(unit, unit.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (unit.ends_with("ib")) unit.resize(unit.size() - 2);
+  if (unit.ends_with("b") && unit.size() > 1) unit.pop_back();
+  const size_t shift = unit == "k"   ? 10
+                       : unit == "m" ? 20
+                       : unit == "g" ? 30
+                       : unit == "t" ? 40
+                                     : 0;
+  if (used == 0 || !(number > 0 && number < 1e15) || (shift == 0 && !unit.empty() && unit != "b")) {
+    fail("the memory is '{}', expected a size such as 512M or 8G", text);
+  }
+  const double bytes = number * static_cast<double>(size_t{1} << shift);
+  if (bytes > 1e17) fail("the memory is '{}', which no machine has", text);
+  return static_cast<size_t>(bytes);
+}
+
+// Half of what is free, but no more than all sequences of the full context need.
+int kv_blocks(const Flags& flags, const Session& session) {
+  const size_t block = session.model->kv_block_bytes(session.kv_format);
+  const size_t most = size_t{1} << 24;
+  if (!flags.kv_memory.empty()) {
+    const size_t blocks = std::min(parse_size(flags.kv_memory) / block, most);
+    if (blocks == 0) fail("a KV block takes {} bytes: '{}' is too little", block, flags.kv_memory);
+    return static_cast<int>(blocks);
+  }
+  const size_t for_one = blocks_for(session.model->config().context + flags.draft_budget);
+  const size_t useful = for_one * flags.service.max_sequences;
+  return static_cast<int>(
+      std::min({std::max(available_memory() / 2 / block, for_one), useful, most}));
+}
+
+// "smollm2:135m" stays; a path becomes its file's name.
+std::string model_name_of(const std::string& reference) {
+  const std::filesystem::path path(reference);
+  return path.extension() == ".gguf" ? path.stem().string() : reference;
+}
+
+// Blocks until SIGINT or SIGTERM, which all threads made from now on leave to this one.
+class StopSignals {
+ public:
+  StopSignals() {
+    sigemptyset(&set_);
+    sigaddset(&set_, SIGINT);
+    sigaddset(&set_, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+  }
+  void wait() {
+    int signal = 0;
+    sigwait(&set_, &signal);
+    pthread_sigmask(SIG_UNBLOCK, &set_, nullptr);  // the second one ends the program at once
+  }
+
+ private:
+  sigset_t set_;
+};
+
+void run(Flags& flags) {
+  if (!flags.key_file.empty()) flags.server.keys = serve::ApiKeys::read(flags.key_file);
+  StopSignals signals;
+  ProgressBar bar("loading", 1);
+  flags.model.load.on_progress = [&](size_t done, size_t total) {
+    bar.set_total(total);
+    bar.update(done);
+  };
+  const int rows = std::max(flags.step_tokens, flags.service.max_sequences);
+  const Session session = Session::load(flags.model.model, flags.model.load,
+                                        {.rows = rows, .wanted_rows = flags.service.max_sequences});
+  const int blocks = kv_blocks(flags, session);
+  const auto engine = session.make_engine({.kv_blocks = blocks,
+                                           .draft_budget = flags.draft_budget,
+                                           .sequences = flags.service.max_sequences,
+                                           .step_rows = rows,
+                                           .prompt_rows = flags.prompt_chunk});
+  if (flags.service.model_name.empty()) flags.service.model_name = model_name_of(flags.model.model);
+  flags.server.http.body_bytes = static_cast<size_t>(flags.body_mb) << 20;
+  flags.service.request_time = std::chrono::seconds(flags.request_seconds);
+
+  serve::Service service(session, *engine, flags.service);
+  serve::Server server(service, flags.server);
+  const double gb = static_cast<double>(blocks) *
+                    static_cast<double>(session.model->kv_block_bytes(session.kv_format)) / 1e9;
+  fmt::print(stderr, "KV memory: up to {:.2f} GB for {} tokens in blocks of {}; context {}\n", gb,
+             static_cast<int64_t>(blocks) * kBlockTokens, kBlockTokens,
+             session.model->config().context);
+  server.start();
+  print(fmt::format("Serving {} on http://{}:{}\n", flags.service.model_name, flags.server.host,
+                    server.port()));
+  signals.wait();
+  fmt::print(stderr, "Stopping: running answers have {} s to end\n", flags.grace_seconds);
+  server.shutdown(std::chrono::seconds(flags.grace_seconds));
+}
+
+void add_limits(CLI::App& command, Flags& flags) {
+  command
+      .add_option("--kv-memory", flags.kv_memory,
+                  "memory for keys and values, such as 4G; default: half of what is free")
+      ->type_name("SIZE");
+  command.add_option("--max-seqs", flags.service.max_sequences, "answers made at once")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  command
+      .add_option("--max-queue", flags.service.max_queue, "answers that may wait; more get a 429")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  command.add_option("--step-tokens", flags.step_tokens, "tokens of a step at most")
+      ->check(CLI::Range(32, 1 << 16))
+      ->capture_default_str();
+  command
+      .add_option("--prompt-chunk", flags.prompt_chunk,
+                  "prompt tokens of a step while answers are being made: bounds the gap between "
+                  "their tokens")
+      ->check(CLI::Range(32, 1 << 16))
+      ->capture_default_str();
+  command
+      .add_option("--max-connections", flags.server.http.connections, "clients connected at once")
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str();
+  command.add_option("--max-body", flags.body_mb, "size of a request in MiB")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command.add_option("--timeout", flags.request_seconds, "seconds for a whole answer")
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
+  command
+      .add_option("--grace", flags.grace_seconds,
+                  "seconds that answers have to end after SIGTERM or SIGINT")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
+}
+
+}  // namespace
+
+void add_serve(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand("serve", "serve a model behind OpenAI's API");
+  add_model_flags(*command, flags->model);
+  command->add_option("--host", flags->server.host, "address to listen on; 0.0.0.0: all")
+      ->capture_default_str();
+  command->add_option("--port", flags->server.port, "port; 0: any free one, which is printed")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
+  command->add_option("--name", flags->service.model_name,
+                      "the model's name in the API; default: its reference or file name");
+  command->add_option("--api-key-file", flags->key_file,
+                      "a file of API keys, one a line; without it nobody needs one");
+  command->add_option("--cors", flags->server.cors_origin,
+                      "origin whose pages may call, such as https://chat.example.com; *: all");
+  add_limits(*command, *flags);
+  command->callback([flags] { run(*flags); });
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,228 @@
+#include "engine/scheduler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "backend/backend.h"
+
+namespace tessera {
+
+void Scheduler::enqueue(Queue& queue, std::shared_ptr<Sequence> sequence) {
+  auto place = queue.end();
+  while (place != queue.begin() && (*std::prev(place))->rank > sequence->rank) --place;
+  queue.insert(place, std::move(sequence));
+}
+
+std::vector<Scheduler::Share> Scheduler::schedule() {
+  forget_finished();
+  admit();
+  std::vector<Share> shares = plan();
+  reserve_blocks(shares);
+  return shares;
+}
+
+void Scheduler::forget_finished() {
+  const auto is_finished = [](const auto& sequence) {
+    return sequence->finished != FinishReason::kNone;
+  };
+  waiting_.remove_if(is_finished);
+  running_.remove_if(is_finished);
+}
+
+// --- admission
+
+// Blocks that running sequences have not taken yet but will: the rest of their prompt, and room to
+// grow by one more, lest the newcomer be preempted at once.
+int Scheduler::promised() const {
+  int blocks = 0;
+  for (const auto& sequence : running_) {
+    const auto& request = sequence->request;
+    const int prompt = static_cast<int>(sequence->prompt_size());
+    const int longest =
+        sequence->is_embedding() ? prompt : prompt + std::min(request.max_tokens, limits_.context);
+    const int needed = std::min(blocks_for(sequence->size()) + 1, blocks_for(longest));
+    blocks += std::max(0, needed - static_cast<int>(sequence->blocks.blocks().size()));
+  }
+  return blocks;
+}
+
+// A waiting sequence starts when the blocks of its whole prompt are there, in the order of ranks:
+// one that has to wait is not overtaken.
+void Scheduler::admit() {
+  int promise = promised();
+  while (!waiting_.empty() && std::ssize(running_) < limits_.sequences) {
+    const auto sequence = waiting_.front();
+    adopt_prefix(*sequence);
+    const int needed =
+        blocks_for(sequence->size()) - static_cast<int>(sequence->blocks.blocks().size());
+    if (needed > pool_.available() - promise && !running_.empty()) {
+      sequence->blocks.clear();
+      sequence->computed = 0;
+      return;
+    }
+    promise += needed;
+    if (!sequence->admitted) {
+      statistics_.prompt_tokens += sequence->prompt_size();
+      statistics_.cached_tokens += sequence->computed;
+      sequence->statistics.cached_tokens = sequence->computed;
+    }
+    sequence->admitted = sequence->running = true;
+    waiting_.pop_front();
+    enqueue(running_, sequence);
+  }
+}
+
+// The mean of all hidden states needs all of them computed, so its prefix is of no use.
+void Scheduler::adopt_prefix(Sequence& sequence) {
+  if (sequence.request.pooling == Pooling::kMean) return;
+  if (sequence.computed != sequence.blocks.published_tokens()) return;
+  const int gained = sequence.blocks.adopt_prefix(sequence.tokens) - sequence.computed;
+  sequence.computed += gained;
+  if (sequence.admitted && sequence.statistics.preemptions == 0) {
+    statistics_.cached_tokens += gained;
+    sequence.statistics.cached_tokens += gained;
+  }
+}
+
+// --- rows
+
+// Every decoding sequence has a row before anyone has more; then prompts; then drafts.
+std::vector<Scheduler::Share> Scheduler::plan() {
+  const auto prompts = prompts_to_compute();
+  int pending = 0;
+  for (const auto& sequence : prompts)
+    pending = std::min(limits_.rows, pending + sequence->pending());
+  int decoding = static_cast<int>(
+      std::ranges::count_if(running_, [](const auto& s) { return s->is_decoding(); }));
+  decoding = std::min({decoding, limits_.rows, limits_.wanted_rows});
+
+  int prompt_rows = std::min(pending, limits_.rows - decoding);
+  if (decoding > 0) prompt_rows = std::min(prompt_rows, limits_.prompt_rows);
+  int draft_rows = limits_.rows - decoding - prompt_rows;
+  int draft_wanted = limits_.wanted_rows - decoding - (prompt_rows > 0 ? 1 : 0);
+
+  std::vector<Share> shares;
+  for (auto it = running_.begin(); it != running_.end() && decoding > 0; ++it) {
+    if (!(*it)->is_decoding()) continue;
+    --decoding;
+    Share share{.sequence = *it, .tree = draft(**it, std::min(draft_rows, draft_wanted))};
+    if (share.tree.size() == 0) share.chunk = 1;
+    draft_rows -= share.rows() - 1;
+    draft_wanted -= share.rows() - 1;
+    shares.push_back(std::move(share));
+  }
+  int wanted = limits_.wanted_rows;
+  for (const Share& share : shares) wanted -= share.rows();
+  plan_prompts(prompts, prompt_rows, wanted, shares);
+  std::ranges::sort(shares, {}, [](const Share& share) { return share.sequence->rank; });
+  return shares;
+}
+
+// The last token and what is drafted to follow it, in at most `room` nodes more; empty for a
+// sequence that drafts nothing.
+TokenTree Scheduler::draft(Sequence& sequence, int room) const {
+  TokenTree tree;
+  if (sequence.drafter == nullptr) return tree;
+  room =
+      std::min({room, limits_.draft_budget, sequence.request.max_tokens - sequence.generated() - 1,
+                limits_.context - sequence.size()});
+  tree = {.tokens = {sequence.tokens.back()}, .parents = {-1}};
+  if (room <= 0) return tree;
+  const TokenTree drafted = sequence.drafter->propose(sequence.tokens, room);
+  tree.tokens.insert(tree.tokens.end(), drafted.tokens.begin(), drafted.tokens.end());
+  for (const int32_t parent : drafted.parents) tree.parents.push_back(parent + 1);
+  return tree;
+}
+
+// The running sequences whose prompts get rows. One whose next block another one of them is about
+// to compute waits for that instead, and adopts it when it is published: a prefix that many
+// requests share is computed once even if all came together.
+std::vector<std::shared_ptr<Sequence>> Scheduler::prompts_to_compute() {
+  std::vector<std::shared_ptr<Sequence>> prompts;
+  const auto next_block = [&](const Sequence& sequence) {
+    return std::span(sequence.tokens)
+        .subspan(sequence.blocks.published_tokens())
+        .first(pool_.block_tokens());
+  };
+  for (const auto& sequence : running_) {
+    if (sequence->is_decoding()) continue;
+    adopt_prefix(*sequence);
+    if (sequence->is_decoding()) continue;
+    const int published = sequence->blocks.published_tokens();
+    const bool could_adopt = sequence->request.pooling != Pooling::kMean &&
+                             sequence->computed == published &&
+                             published + pool_.block_tokens() < sequence->size();
+    const auto computes_it = [&](const auto& other) {
+      return other->blocks.published_serial() == sequence->blocks.published_serial() &&
+             published + pool_.block_tokens() <= other->size() &&
+             std::ranges::equal(next_block(*other), next_block(*sequence));
+    };
+    if (!could_adopt || std::ranges::none_of(prompts, computes_it)) prompts.push_back(sequence);
+  }
+  return prompts;
+}
+
+// The oldest prompt has half of the rows if it needs them; the shortest rests go first in the
+// others. So a short prompt need not wait for a long one to end, nor the long one for ever.
+void Scheduler::plan_prompts(std::vector<std::shared_ptr<Sequence>> prompts, int rows, int wanted,
+                             std::vector<Share>& shares) {
+  if (prompts.empty()) return;
+  const auto oldest = prompts.front();
+  const int guaranteed = std::min(oldest->pending(), (rows + 1) / 2);
+  rows -= guaranteed;
+  std::ranges::stable_sort(prompts, {}, [](const auto& s) { return s->pending(); });
+  for (const auto& sequence : prompts) {
+    const int kept = sequence == oldest ? guaranteed : 0;
+    int chunk = kept + std::min(sequence->pending() - kept, rows);
+    rows -= chunk - kept;
+    if (chunk == sequence->pending() && !sequence->is_embedding() && --wanted < 0) --chunk;
+    if (chunk < sequence->pending()) {
+      // To the end of a block if that is possible: others can adopt what is published.
+      const int end = sequence->computed + chunk;
+      const int aligned = end - end % pool_.block_tokens();
+      if (aligned > sequence->computed) chunk = aligned - sequence->computed;
+    }
+    if (chunk > 0) shares.push_back({.sequence = sequence, .tree = {}, .chunk = chunk});
+  }
+}
+
+// --- blocks
+
+// By rank, so that whoever is preempted has not been given anything in this step yet. A sequence
+// that finds no blocks although nobody of larger rank runs waits for the others.
+void Scheduler::reserve_blocks(std::vector<Share>& shares) {
+  for (Share& share : shares) {
+    Sequence& sequence = *share.sequence;
+    if (!sequence.running) continue;
+    if (share.tree.size() > 1 && !sequence.blocks.reserve(sequence.computed + share.rows())) {
+      share.tree = {.tokens = {sequence.tokens.back()}, .parents = {-1}};  // drafts preempt nobody
+    }
+    bool reserved = false;
+    while (!(reserved = sequence.blocks.reserve(sequence.computed + share.rows())) &&
+           preempt_after(sequence)) {
+    }
+    if (!reserved) share.chunk = 0, share.tree = {};
+    const int drafted = std::max(0, share.tree.size() - 1);
+    sequence.statistics.drafted += drafted;
+    statistics_.drafted += drafted;
+  }
+  std::erase_if(shares, [](const Share& s) { return !s.sequence->running || s.rows() == 0; });
+}
+
+// Recomputation: the running sequence of the largest rank gives its blocks back and queues again.
+// False if that is not after `sequence`.
+bool Scheduler::preempt_after(const Sequence& sequence) {
+  const auto victim = running_.back();
+  if (victim->rank <= sequence.rank) return false;
+  running_.pop_back();
+  victim->running = false;
+  victim->blocks.clear();
+  victim->computed = 0;
+  victim->hidden_sum.clear();
+  ++victim->statistics.preemptions;
+  ++statistics_.preemptions;
+  enqueue(waiting_, victim);
+  return true;
+}
+
+}  // namespace tessera

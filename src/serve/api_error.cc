@@ -1,0 +1,35 @@
+#include "serve/api_error.h"
+
+#include "serve/json.h"
+
+namespace tessera::serve {
+
+ApiError error_of_status(int status) {
+  const std::string invalid = "invalid_request_error";
+  switch (status) {
+    case 400:
+      return {status, invalid, "the HTTP request is malformed"};
+    case 404:
+      return {status, invalid, "there is nothing at this path"};
+    case 408:
+      return {status, invalid, "the request took too long to arrive"};
+    case 413:
+      return {status, invalid, "the request is too large"};
+    case 414:
+      return {status, invalid, "the URL is too long"};
+    default:
+      return {status, status < 500 ? invalid : "server_error",
+              fmt::format("the request failed with status {}", status)};
+  }
+}
+
+std::string error_body(const ApiError& error) {
+  const auto or_null = [](const std::string& text) { return text.empty() ? Json() : Json(text); };
+  return to_text({{"error",
+                   {{"message", error.what()},
+                    {"type", error.type},
+                    {"param", or_null(error.param)},
+                    {"code", or_null(error.code)}}}});
+}
+
+}  // namespace tessera::serve

@@ -1,0 +1,50 @@
+#include <utility>
+
+#include "serve/api_error.h"
+#include "serve/service.h"
+
+namespace tessera::serve {
+
+Service::ChatPrompt Service::render(const ChatRequest& request) const {
+  const bool tools = request.tool_choice != ToolChoice::kNone;
+  ChatPrompt prompt{.text = {}, .tools = tools};
+  ChatOptions options;
+  options.variables = request.template_variables;
+  std::vector<Message> messages = request.messages;
+  const std::string& source = tools ? tool_chat_source_ : chat_source_;
+  if (tools && knows_tools(source)) options.tools = request.tools;
+  if (!knows_tools(source)) {
+    // Calls and results of earlier turns stay readable even when no tool is offered any more.
+    messages = with_tools_as_text(messages, tools ? request.tools : Json::array());
+  }
+  prompt.text = render_chat(tools ? tool_chat_format_ : chat_format_, messages, options);
+  prompt.style = tool_style_of(source);
+  if (request.tool_choice >= ToolChoice::kRequired) {
+    prompt.forced = forced_call(prompt.style, request.tool_name);
+    prompt.text += prompt.forced;
+  }
+  return prompt;
+}
+
+void Service::chat_completions(const httplib::Request& http, httplib::Response& response) {
+  const ChatRequest request = parse_chat_request(http.body);
+  const GenerationParameters& p = request.parameters;
+  check_model(p.model);
+  ChatPrompt prompt = render(request);
+  std::vector<JobChoice> choices;
+  add_choices(p, encode(prompt.text), choices);
+  auto job = submit(std::move(choices));
+  AnswersOptions options{.model = options_.model_name,
+                         .choices = p.n,
+                         .choices_per_prompt = p.n,
+                         .logprobs = p.top_logprobs >= 0,
+                         .include_usage = p.include_usage,
+                         .tools = prompt.tools,
+                         .tool_style = prompt.style,
+                         .forced = std::move(prompt.forced),
+                         .parallel_tool_calls = request.parallel_tool_calls};
+  respond(response, std::move(job), make_chat_answers(*session_.tokenizer, std::move(options)),
+          p.stream);
+}
+
+}  // namespace tessera::serve

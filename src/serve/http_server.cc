@@ -1,0 +1,114 @@
+#include "serve/http_server.h"
+
+#include <sys/socket.h>
+
+#include <exception>
+#include <limits>
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace tessera::serve {
+namespace {
+
+constexpr int kBacklog = 1024;
+constexpr int kSpareThreads = 8;  // that turn away what is too much
+
+// Threads made as connections come. (httplib's own pool would make all of them at the start.)
+class ConnectionThreads final : public httplib::TaskQueue {
+ public:
+  explicit ConnectionThreads(size_t most) : most_(most) {}
+
+  void enqueue(std::function<void()> task) override {
+    const std::lock_guard lock(mutex_);
+    tasks_.push_back(std::move(task));
+    if (tasks_.size() > idle_ && threads_.size() < most_) {
+      threads_.emplace_back([this] { work(); });
+    }
+    changed_.notify_one();
+  }
+  void shutdown() override {
+    {
+      const std::lock_guard lock(mutex_);
+      ended_ = true;
+      changed_.notify_all();
+    }
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+ private:
+  void work() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      ++idle_;
+      changed_.wait(lock, [&] { return ended_ || !tasks_.empty(); });
+      --idle_;
+      if (tasks_.empty()) return;
+      const auto task = std::move(tasks_.front());
+      tasks_.pop_front();
+      lock.unlock();
+      task();
+      lock.lock();
+    }
+  }
+
+  const size_t most_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::list<std::function<void()>> tasks_;
+  std::vector<std::thread> threads_;
+  size_t idle_ = 0;
+  bool ended_ = false;
+};
+
+}  // namespace
+
+HttpServer::HttpServer(const HttpLimits& limits) : limits_(limits) {
+  new_task_queue = [most = limits.connections + kSpareThreads] {
+    return new ConnectionThreads(static_cast<size_t>(most));
+  };
+  set_payload_max_length(limits.body_bytes);
+  set_keep_alive_timeout(limits.idle_time.count());
+  set_keep_alive_max_count(std::numeric_limits<int>::max());
+  set_tcp_nodelay(true);
+}
+
+int HttpServer::bind(const std::string& host, int port) {
+  const int bound = port == 0 ? bind_to_any_port(host) : bind_to_port(host, port) ? port : -1;
+  if (bound < 0) fail("cannot listen on {}:{}: the address is taken or not ours", host, port);
+  ::listen(svr_sock_, kBacklog);  // httplib's backlog is 5
+  return bound;
+}
+
+void HttpServer::end() {
+  end_.stopping = end_.broken_off = true;
+  stop();
+}
+
+bool HttpServer::process_and_close_socket(socket_t socket) {
+  Connection connection(socket, limits_, end_);
+  if (connections_.fetch_add(1) >= limits_.connections || end_.stopping) {
+    connection.close_after_response();
+    ::send(socket, busy_response_.data(), busy_response_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  } else {
+    serve(connection);
+  }
+  connections_.fetch_sub(1);
+  return true;
+}
+
+void HttpServer::serve(Connection& connection) {
+  try {
+    while (connection.wait_for_request()) {
+      bool closed = false;
+      const bool served = process_request(connection, end_.stopping, closed,
+                                          [&](httplib::Request&) { connection.begin_body(); });
+      if (!served || closed || connection.must_close()) return;
+    }
+  } catch (const std::exception& error) {  // from a stream, where no response can say it any more
+    spdlog::error("a connection failed: {}", error.what());
+  }
+}
+
+}  // namespace tessera::serve

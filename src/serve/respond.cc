@@ -1,0 +1,99 @@
+// Brings what the engine gives to the client, as it comes or when it is whole.
+#include <utility>
+
+#include "serve/api_error.h"
+#include "serve/connection.h"
+#include "serve/service.h"
+#include "serve/sse.h"
+
+namespace tessera::serve {
+namespace {
+
+constexpr std::chrono::milliseconds kGlance{100};  // how often a silent client is looked at
+constexpr std::chrono::seconds kSilence{15};       // after which a stream says that it is alive
+
+bool client_is_gone() {
+  const Connection* connection = Connection::current();
+  return connection != nullptr && connection->is_gone();
+}
+
+ApiError out_of_time() {
+  return {504, "server_error", "the answer took longer than the server allows", "", "timeout"};
+}
+
+// A stream in the making. httplib asks for more as long as pump() is true.
+struct Stream {
+  std::shared_ptr<Job> job;
+  std::unique_ptr<Answers> answers;
+  Clock::time_point deadline;
+  Clock::time_point written = Clock::now();
+  bool begun = false;
+
+  ~Stream() { job->cancel(); }
+
+  bool pump(httplib::DataSink& sink) {
+    std::string out;
+    if (!std::exchange(begun, true)) out = events(answers->begin());
+    if (out.empty()) {
+      for (Update& update : job->wait(kGlance)) out += events(answers->add(std::move(update)));
+    }
+    bool done = job->is_done();
+    std::string error = done ? answers->error() : "";
+    if (!done && Clock::now() > deadline) done = true, error = out_of_time().what();
+    if (done) {
+      if (error.empty()) {
+        out += events(answers->end());
+      } else {
+        out += "data: " + error_body(ApiError(500, "server_error", error)) + "\n\n";
+      }
+      out += last_event();
+    } else if (out.empty() && Clock::now() - written > kSilence) {
+      out = keep_alive();
+    }
+    if (client_is_gone()) return false;
+    if (!out.empty()) {
+      if (!sink.write(out.data(), out.size())) return false;
+      written = Clock::now();
+    }
+    if (done) sink.done();
+    return true;
+  }
+};
+
+Json collect(Job& job, Answers& answers, Clock::time_point deadline) {
+  answers.begin();
+  while (!job.is_done()) {
+    for (Update& update : job.wait(kGlance)) answers.add(std::move(update));
+    if (client_is_gone()) {
+      job.cancel();
+      throw ApiError(499, "invalid_request_error", "the client is gone");
+    }
+    if (Clock::now() > deadline) {
+      job.cancel();
+      throw out_of_time();
+    }
+  }
+  if (!answers.error().empty()) throw ApiError(500, "server_error", answers.error());
+  return answers.whole();
+}
+
+}  // namespace
+
+void Service::respond(httplib::Response& response, std::shared_ptr<Job> job,
+                      std::unique_ptr<Answers> answers, bool stream) {
+  const auto deadline = Clock::now() + options_.request_time;
+  if (!stream) {
+    response.set_content(to_text(collect(*job, *answers, deadline)), "application/json");
+    return;
+  }
+  auto state = std::make_shared<Stream>();
+  state->job = std::move(job);
+  state->answers = std::move(answers);
+  state->deadline = deadline;
+  response.set_header("Cache-Control", "no-cache");
+  response.set_header("X-Accel-Buffering", "no");  // proxies shall not gather the stream
+  response.set_chunked_content_provider(
+      kEventStream, [state](size_t, httplib::DataSink& sink) { return state->pump(sink); });
+}
+
+}  // namespace tessera::serve

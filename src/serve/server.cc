@@ -1,0 +1,206 @@
+#include "serve/server.h"
+
+#include <utility>
+
+#include "base/log.h"
+#include "serve/api_error.h"
+#include "serve/assets.h"
+
+namespace tessera::serve {
+namespace {
+
+using httplib::Request;
+using httplib::Response;
+
+constexpr std::chrono::seconds kLastWords{2};
+
+void set_error(Response& response, const ApiError& error) {
+  response.status = error.status;
+  if (error.retry_after > 0) {
+    response.set_header("Retry-After", std::to_string(error.retry_after));
+  }
+  if (error.status == 401) response.set_header("WWW-Authenticate", "Bearer");
+  response.set_content(error_body(error), "application/json");
+}
+
+// httplib's routes are regular expressions.
+std::string literal(std::string_view path) {
+  std::string pattern;
+  for (const char c : path) {
+    if (std::string_view(R"(.[]{}()*+?^$|\)").find(c) != std::string_view::npos) pattern += '\\';
+    pattern += c;
+  }
+  return pattern;
+}
+
+std::string busy_response() {
+  const std::string body = error_body({503, "server_error", "the server has too many connections"});
+  return fmt::format(
+      "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+      "Content-Length: {}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n{}",
+      body.size(), body);
+}
+
+// The body of these is not read by httplib.
+bool has_unread_body(const Request& request) {
+  const bool reads_body = request.method == "POST" || request.method == "PUT" ||
+                          request.method == "PATCH" || request.method == "DELETE";
+  const std::string length = request.get_header_value("Content-Length");
+  return !reads_body &&
+         (request.has_header("Transfer-Encoding") || (!length.empty() && length != "0"));
+}
+
+}  // namespace
+
+Server::Server(Service& service, ServerOptions options)
+    : service_(service), options_(std::move(options)), http_(options_.http) {
+  http_.set_busy_response(busy_response());
+  http_.set_pre_routing_handler(
+      [this](const Request& request, Response& response) { return check(request, response); });
+  http_.set_error_handler(
+      [this](const Request& request, Response& response) { complete_error(request, response); });
+  http_.set_logger([this](const Request&, const Response& response) {
+    service_.count_response(response.status);
+  });
+  add_routes();
+  add_assets();
+  port_ = http_.bind(options_.host, options_.port);
+}
+
+Server::~Server() {
+  shutdown(std::chrono::milliseconds(0));
+}
+
+void Server::start() {
+  thread_ = std::thread([this] { http_.run(); });
+}
+
+void Server::shutdown(std::chrono::milliseconds patience) {
+  const auto wait_until = [](Clock::time_point deadline, const auto& done) {
+    while (!done() && Clock::now() < deadline) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  };
+  service_.loop().close();
+  http_.stop_taking();
+  wait_until(Clock::now() + patience, [&] { return service_.loop().is_idle(); });
+  service_.loop().stop();
+  // What the answers have become by now still goes out.
+  wait_until(Clock::now() + kLastWords, [&] { return http_.connections() == 0; });
+  http_.end();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Server::add_routes() {
+  http_.Post("/v1/chat/completions", guarded(&Service::chat_completions));
+  http_.Post("/v1/completions", guarded(&Service::completions));
+  http_.Post("/v1/embeddings", guarded(&Service::embeddings));
+  http_.Get("/v1/models", guarded(&Service::models));
+  http_.Get("/v1/models/" + literal(service_.model_name()), guarded(&Service::model));
+  http_.Post("/tokenize", guarded(&Service::tokenize));
+  http_.Post("/detokenize", guarded(&Service::detokenize));
+  http_.Get("/health", guarded(&Service::health));
+  http_.Get("/metrics", guarded(&Service::metrics));
+  http_.Get("/engine", guarded(&Service::engine_view));
+}
+
+// The page loads nothing from elsewhere, and nobody may put it into a frame.
+void Server::add_assets() {
+  for (const Asset& asset : assets()) {
+    const auto serve = [asset](const Request&, Response& response) {
+      response.set_header("Content-Security-Policy",
+                          "default-src 'self'; img-src 'self' data:; base-uri 'none'; "
+                          "form-action 'none'; frame-ancestors 'none'");
+      response.set_header("X-Content-Type-Options", "nosniff");
+      response.set_header("Cache-Control", "no-cache");
+      response.set_content(asset.bytes.data(), asset.bytes.size(),
+                           std::string(content_type_of(asset.path)));
+    };
+    http_.Get(fmt::format("/{}", literal(asset.path)), serve);
+    if (asset.path == "index.html") http_.Get("/", serve);
+  }
+}
+
+httplib::Server::Handler Server::guarded(Handler handler) {
+  return [this, handler](const Request& request, Response& response) {
+    try {
+      (service_.*handler)(request, response);
+    } catch (const ApiError& error) {
+      set_error(response, error);
+    } catch (const Error& error) {
+      set_error(response, {400, "invalid_request_error", error.what()});
+    } catch (const std::exception& error) {
+      spdlog::error("{} failed: {}", request.path, error.what());
+      set_error(response, {500, "server_error", "the server failed"});
+    }
+  };
+}
+
+void Server::allow_origin(const Request& request, Response& response) const {
+  if (options_.cors_origin.empty() || !request.has_header("Origin")) return;
+  response.set_header("Access-Control-Allow-Origin", options_.cors_origin);
+  if (options_.cors_origin != "*") response.set_header("Vary", "Origin");
+}
+
+httplib::Server::HandlerResponse Server::check(const Request& request, Response& response) {
+  using Result = httplib::Server::HandlerResponse;
+  // The body has not been read yet: after a refusal the connection cannot go on.
+  const auto refuse = [&](const ApiError& error) {
+    if (request.method != "GET") Connection::current()->close_after_response();
+    set_error(response, error);
+    return Result::Handled;
+  };
+  allow_origin(request, response);
+  if (has_unread_body(request)) {
+    Connection::current()->close_after_response();
+    return refuse({400, "invalid_request_error", "this method takes no body"});
+  }
+  if (request.has_header("Content-Encoding")) {
+    return refuse({415, "invalid_request_error", "compressed bodies are not supported"});
+  }
+  const std::string origin = request.get_header_value("Origin");
+  const bool foreign = !origin.empty() && !is_own_origin(origin, request.get_header_value("Host"));
+  if (foreign && options_.cors_origin != "*" && origin != options_.cors_origin) {
+    return refuse({403, "invalid_request_error",
+                   fmt::format("pages of '{}' may not call this server (see --cors)", origin)});
+  }
+  if (request.method == "OPTIONS" && !options_.cors_origin.empty()) {
+    response.status = 204;
+    response.set_header("Access-Control-Allow-Methods", "GET, POST, OPTIONS");
+    response.set_header("Access-Control-Allow-Headers", "*, Authorization, Content-Type");
+    response.set_header("Access-Control-Max-Age", "600");
+    return Result::Handled;
+  }
+  // What needs a key is the API; the page asks for one itself.
+  const bool is_open =
+      request.path == "/health" || (request.method == "GET" && !request.path.starts_with("/v1/") &&
+                                    request.path != "/metrics" && request.path != "/engine");
+  if (!is_open && !options_.keys.admit(request.get_header_value("Authorization"))) {
+    return refuse({401, "authentication_error",
+                   "a valid API key is needed: 'Authorization: Bearer KEY'", "",
+                   "invalid_api_key"});
+  }
+  return Result::Unhandled;
+}
+
+// Gives an error of the HTTP layer the body that clients of the API expect.
+void Server::complete_error(const Request& request, Response& response) const {
+  if (!response.body.empty()) return;
+  if (const Connection* connection = Connection::current()) {
+    if (connection->is_too_slow()) response.status = 408;
+    if (connection->is_too_large()) response.status = 413;
+  }
+  if (response.status >= 400 && response.status != 404) {
+    Connection::current()->close_after_response();
+  }
+  if (response.status == 404 && request.path.starts_with("/v1/models/")) {
+    set_error(response,
+              {404, "invalid_request_error",
+               fmt::format("there is no such model; '{}' is served", service_.model_name()),
+               "model", "model_not_found"});
+    return;
+  }
+  set_error(response, error_of_status(response.status));
+}
+
+}  // namespace tessera::serve

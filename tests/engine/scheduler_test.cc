@@ -1,0 +1,183 @@
+#include "engine/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "backend/backend.h"
+
+namespace tessera {
+namespace {
+
+// Plays the engine: the model's part is to publish what was computed and to add a token.
+class SchedulerTest : public testing::Test {
+ protected:
+  std::shared_ptr<Sequence> add(int prompt, int max_tokens, int first_token = 0, int priority = 0,
+                                const std::string& salt = "") {
+    Request request;
+    request.prompt.resize(prompt);
+    std::iota(request.prompt.begin(), request.prompt.end(), first_token);
+    request.max_tokens = max_tokens;
+    request.priority = priority;
+    request.cache_salt = salt;
+    auto sequence = std::make_shared<Sequence>(std::move(request), pool_, number_++);
+    scheduler_.add(sequence);
+    return sequence;
+  }
+  // One step; how many rows each sequence had.
+  std::vector<Scheduler::Share> step() {
+    auto shares = scheduler_.schedule();
+    for (const auto& share : shares) {
+      Sequence& s = *share.sequence;
+      const bool last = share.chunk == s.pending();
+      s.computed += share.chunk;
+      if (last) s.tokens.push_back(1000 + s.generated());
+      s.blocks.publish(std::span(s.tokens).first(s.computed));
+      if (s.generated() == s.request.max_tokens) {
+        s.finished = FinishReason::kLength;
+        s.blocks.clear();
+      }
+    }
+    return shares;
+  }
+  static int rows_of(const std::vector<Scheduler::Share>& shares, const Sequence& sequence) {
+    for (const auto& share : shares) {
+      if (share.sequence.get() == &sequence) return share.rows();
+    }
+    return 0;
+  }
+
+  BlockPool pool_{64, kBlockTokens};
+  Scheduler::Limits limits_{.context = 1024,
+                            .rows = 256,
+                            .wanted_rows = 8,
+                            .sequences = 8,
+                            .prompt_rows = 64,
+                            .draft_budget = 0};
+  Scheduler scheduler_{pool_, limits_};
+  int64_t number_ = 0;
+};
+
+TEST_F(SchedulerTest, APromptTakesTheWholeStepWhenNobodyDecodes) {
+  const auto sequence = add(300, 4);
+  EXPECT_EQ(rows_of(step(), *sequence), 256);
+  EXPECT_EQ(rows_of(step(), *sequence), 44);
+  EXPECT_EQ(rows_of(step(), *sequence), 1);
+}
+
+TEST_F(SchedulerTest, EveryDecodingSequenceAdvancesWhileALongPromptIsComputed) {
+  const auto decoding = add(5, 100);
+  step();
+  const auto prompt = add(600, 4, 2000);
+  int steps = 0;
+  for (; prompt->generated() == 0; ++steps) {
+    const auto shares = step();
+    EXPECT_EQ(rows_of(shares, *decoding), 1);
+    EXPECT_LE(rows_of(shares, *prompt), limits_.prompt_rows);
+  }
+  EXPECT_GE(steps, 600 / limits_.prompt_rows);
+}
+
+TEST_F(SchedulerTest, AShortPromptNeedNotWaitForALongOneNorTheLongOneForever) {
+  const auto decoding = add(5, 1000);
+  step();
+  const auto prompt = add(600, 4, 2000);
+  step();
+  const auto brief = add(20, 1, 5000);
+  step();
+  EXPECT_EQ(brief->generated(), 1);
+  // However many short ones come, the long one advances.
+  const int before = prompt->computed;
+  for (int i = 0; i < 5; ++i) {
+    add(60, 1, 10000 + 100 * i);
+    step();
+  }
+  EXPECT_GE(prompt->computed - before, 5 * limits_.prompt_rows / 2);
+}
+
+TEST_F(SchedulerTest, ASharedPrefixIsComputedOnceEvenIfAllComeTogether) {
+  std::vector<std::shared_ptr<Sequence>> sequences;
+  for (int i = 0; i < 6; ++i) {
+    sequences.push_back(add(100, 2));
+    sequences.back()->tokens.push_back(7000 + i);  // their own last token
+    sequences.back()->request.prompt = sequences.back()->tokens;
+  }
+  int rows = 0;
+  for (;;) {
+    const auto shares = step();
+    if (shares.empty()) break;
+    for (const auto& share : shares) rows += share.rows();
+  }
+  // 96 tokens once; the rest of each prompt, and the second token of each answer.
+  EXPECT_EQ(rows, 96 + 6 * (5 + 1));
+  EXPECT_EQ(sequences[3]->statistics.cached_tokens, 96);
+  EXPECT_EQ(scheduler_.statistics().cached_tokens, 5u * 96);
+}
+
+TEST_F(SchedulerTest, TenantsWithDifferentSaltsShareNothing) {
+  const auto plain = add(100, 1), red = add(100, 1, 0, 0, "red"),
+             red_too = add(100, 1, 0, 0, "red"), blue = add(100, 1, 0, 0, "blue");
+  while (!step().empty()) {
+  }
+  EXPECT_EQ(plain->statistics.cached_tokens, 0);
+  EXPECT_EQ(red->statistics.cached_tokens, 0);
+  EXPECT_EQ(red_too->statistics.cached_tokens, 96);
+  EXPECT_EQ(blue->statistics.cached_tokens, 0);
+}
+
+TEST_F(SchedulerTest, PriorityMovesARequestAheadByABoundedNumberOfOthers) {
+  for (int i = 0; i < limits_.sequences; ++i) add(5, 10, 100 * i);
+  step();
+  const auto usual = add(5, 1, 5000), urgent = add(5, 1, 6000, -1), unhurried = add(5, 1, 7000, 1);
+  step();
+  ASSERT_EQ(scheduler_.waiting().size(), 3u);
+  EXPECT_EQ(scheduler_.waiting().front(), urgent);
+  EXPECT_EQ(scheduler_.waiting().back(), unhurried);
+  EXPECT_EQ(*std::next(scheduler_.waiting().begin()), usual);
+  for (int i = 0; i < kPriorityStep + 1; ++i) add(5, 1, 8000);
+  EXPECT_NE(scheduler_.waiting().back(), unhurried);
+}
+
+TEST_F(SchedulerTest, TheYoungestIsPreemptedAndEverythingEnds) {
+  std::vector<std::shared_ptr<Sequence>> sequences;
+  for (int i = 0; i < 8; ++i) sequences.push_back(add(60, 900, 1000 * i));  // 30 blocks each, of 64
+  int steps = 0;
+  while (!step().empty()) {
+    ASSERT_LT(++steps, 20000);
+    EXPECT_TRUE(sequences[0]->finished != FinishReason::kNone || sequences[0]->running);
+  }
+  for (const auto& sequence : sequences) EXPECT_EQ(sequence->generated(), 900);
+  EXPECT_EQ(sequences[0]->statistics.preemptions, 0);
+  EXPECT_GT(scheduler_.statistics().preemptions, 0u);
+  EXPECT_EQ(pool_.available(), pool_.capacity());
+}
+
+TEST_F(SchedulerTest, SequencesOfOneRankByPriorityDoNotBlockEachOther) {
+  // The second comes kPriorityStep requests later with a priority one better.
+  BlockPool small(16, kBlockTokens);
+  Scheduler scheduler(small, limits_);
+  Request request{.prompt = std::vector<Token>(100, 1), .max_tokens = 380};
+  const auto first = std::make_shared<Sequence>(request, small, 0);
+  request.priority = -1;
+  request.prompt.front() = 2;
+  const auto second = std::make_shared<Sequence>(request, small, kPriorityStep);
+  scheduler.add(first);
+  scheduler.add(second);
+  for (int steps = 0; steps < 2000; ++steps) {
+    for (const auto& share : scheduler.schedule()) {
+      Sequence& s = *share.sequence;
+      const bool last = share.chunk == s.pending();
+      s.computed += share.chunk;
+      if (last) s.tokens.push_back(1);
+      if (s.generated() < s.request.max_tokens) continue;
+      s.finished = FinishReason::kLength;
+      s.blocks.clear();
+    }
+  }
+  EXPECT_EQ(first->generated(), 380);
+  EXPECT_EQ(second->generated(), 380);
+}
+
+}  // namespace
+}  // namespace tessera

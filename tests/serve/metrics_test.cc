@@ -1,0 +1,111 @@
+#include "serve/metrics.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <regex>
+#include <sstream>
+
+#include "base/error.h"
+#include "serve/access.h"
+#include "serve/job.h"
+#include "support/temp_folder.h"
+
+namespace tessera::serve {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Metrics, BucketsCountWhatIsNotAboveThem) {
+  Histogram histogram({1, 2});
+  for (const double value : {0.5, 1.0, 1.5, 5.0}) histogram.observe(value);
+  std::string text;
+  histogram.print("h", "a=\"b\"", text);
+  EXPECT_EQ(text,
+            "h_bucket{a=\"b\",le=\"1\"} 2\nh_bucket{a=\"b\",le=\"2\"} 3\n"
+            "h_bucket{a=\"b\",le=\"+Inf\"} 4\nh_sum{a=\"b\"} 8\nh_count{a=\"b\"} 4\n");
+}
+
+TEST(Metrics, TheTextIsPrometheusFormat) {
+  Metrics metrics("a \"model\"\\");
+  EngineState state{.running = 2, .waiting = 3, .blocks = 10, .used_blocks = 5};
+  state.statistics.prompt_tokens = 100;
+  state.statistics.cached_tokens = 64;
+  metrics.set_state(state);
+  metrics.count_first_token(0.3);
+  metrics.count_tokens(2, 0.1);
+  metrics.count_request("stop", 100, 7, 1.5);
+  metrics.count_http(200);
+  const std::string text = metrics.prometheus();
+  EXPECT_THAT(text, HasSubstr("vllm:num_requests_running{model_name=\"a \\\"model\\\"\\\\\"} 2\n"));
+  EXPECT_THAT(text,
+              HasSubstr("vllm:kv_cache_usage_perc{model_name=\"a \\\"model\\\"\\\\\"} 0.5\n"));
+  EXPECT_THAT(text, HasSubstr("finished_reason=\"stop\"} 1\n"));
+  const std::regex sample(R"([a-z_:]+[a-z0-9_:]*(\{([a-z_]+="([^"\\]|\\.)*",?)*\})? [0-9.e+-]+)");
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_TRUE(line.starts_with("# HELP ") || line.starts_with("# TYPE ") ||
+                std::regex_match(line, sample))
+        << line;
+  }
+}
+
+TEST(Metrics, ThroughputAddsUp) {
+  Metrics metrics("m");
+  EngineState state;
+  for (int i = 1; i <= 5; ++i) {
+    state.statistics.generated_tokens = 10 * i;
+    metrics.set_state(state);
+  }
+  uint64_t generated = 0;
+  for (const ThroughputSample& sample : metrics.throughput()) generated += sample.generated;
+  EXPECT_EQ(generated, 50u);
+}
+
+TEST(Job, GathersWhatTheReaderHasNotSeen) {
+  Job job(2);
+  EXPECT_TRUE(job.push(1, 1, "a", {}));
+  EXPECT_TRUE(job.push(1, 1, "b", {}));
+  const auto updates = job.wait(std::chrono::milliseconds(0));
+  ASSERT_EQ(updates.size(), 1u);
+  EXPECT_EQ(updates[0].choice, 1);
+  EXPECT_EQ(updates[0].text, "ab");
+  EXPECT_TRUE(job.wait(std::chrono::milliseconds(0)).empty());
+  job.finish(0, "", {.finish_reason = "stop"});
+  job.finish(1, "c", {.finish_reason = "stop"});
+  EXPECT_FALSE(job.is_done());
+  EXPECT_EQ(job.wait(std::chrono::milliseconds(0)).size(), 2u);
+  EXPECT_TRUE(job.is_done());
+}
+
+TEST(Job, ASlowReaderIsBounded) {
+  Job job(1);
+  EXPECT_TRUE(job.push(0, Job::kMaxUnread, "x", {}));
+  EXPECT_FALSE(job.push(0, 1, "x", {}));
+  job.wait(std::chrono::milliseconds(0));
+  EXPECT_TRUE(job.push(0, 1, "x", {}));
+}
+
+TEST(Access, KeysComeFromAFile) {
+  const test::TempFolder folder;
+  const ApiKeys keys = ApiKeys::read(folder.write("keys", "# staff\nsecret-1\r\n\nsecret-2"));
+  EXPECT_TRUE(keys.admit("Bearer secret-1"));
+  EXPECT_TRUE(keys.admit("Bearer secret-2"));
+  for (const char* header : {"", "Bearer", "Bearer ", "secret-1", "Bearer secret-",
+                             "Bearer # staff", "bearer secret-1", "Bearer secret-1 "}) {
+    EXPECT_FALSE(keys.admit(header)) << header;
+  }
+  EXPECT_TRUE(ApiKeys().admit(""));
+  EXPECT_THROW(ApiKeys::read(folder.write("none", "#\n\n")), Error);
+  EXPECT_THROW(ApiKeys::read(folder / "missing"), Error);
+}
+
+TEST(Access, OnlyItsOwnPagesAreOfTheSameOrigin) {
+  EXPECT_TRUE(is_own_origin("http://localhost:8080", "localhost:8080"));
+  EXPECT_FALSE(is_own_origin("http://localhost:8080.evil.example", "localhost:8080"));
+  EXPECT_FALSE(is_own_origin("http://evil.example", "localhost:8080"));
+  EXPECT_FALSE(is_own_origin("null", "localhost:8080"));
+}
+
+}  // namespace
+}  // namespace tessera::serve

@@ -1,0 +1,103 @@
+#include "serve/tool_calls.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace tessera::serve {
+namespace {
+
+struct Read {
+  std::string content;
+  std::vector<std::string> calls;  // name and arguments
+  bool operator==(const Read&) const = default;
+};
+
+Read read(ToolStyle style, std::string_view text, size_t piece) {
+  ToolCallParser parser(style);
+  Read result;
+  const auto take = [&](const ToolCallParser::Output& output) {
+    result.content += output.content;
+    for (const ToolCall& call : output.calls) result.calls.push_back(call.name + call.arguments);
+  };
+  for (size_t i = 0; i < text.size(); i += piece) take(parser.push(text.substr(i, piece)));
+  take(parser.finish());
+  return result;
+}
+
+// Whatever the pieces in which the text comes.
+void expect_read(ToolStyle style, std::string_view text, const Read& expected) {
+  for (const size_t piece : {size_t{1}, size_t{2}, size_t{3}, size_t{7}, text.size() + 1}) {
+    const Read got = read(style, text, piece);
+    EXPECT_EQ(got.content, expected.content) << text << " in pieces of " << piece;
+    EXPECT_EQ(got.calls, expected.calls) << text << " in pieces of " << piece;
+  }
+}
+
+TEST(ToolCalls, HermesStyle) {
+  const auto hermes = ToolStyle::kHermes;
+  expect_read(hermes, "just text, 1 < 2 <tool", {"just text, 1 < 2 <tool", {}});
+  expect_read(hermes, "  spaces \n kept\n", {"  spaces \n kept\n", {}});
+  expect_read(hermes, "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>",
+              {"", {"f{\"a\":1}"}});
+  expect_read(hermes,
+              "Let me see.\n<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>\n"
+              "<tool_call>{\"name\":\"g\",\"arguments\":{\"x\":\"</b>\"}}</tool_call>",
+              {"Let me see.", {"f{}", "g{\"x\":\"</b>\"}"}});
+  // The end may be missing; a call without arguments has none.
+  expect_read(hermes, "<tool_call>{\"name\":\"f\"}", {"", {"f{}"}});
+  // What is no call is not lost.
+  expect_read(hermes, "<tool_call>not JSON</tool_call>", {"<tool_call>not JSON</tool_call>", {}});
+  expect_read(hermes, "<tool_call>{\"name\": 3}", {"<tool_call>{\"name\": 3}", {}});
+  expect_read(hermes, "<tool_call>{\"name\":\"f\",\"arguments\":[1]}</tool_call>",
+              {"<tool_call>{\"name\":\"f\",\"arguments\":[1]}</tool_call>", {}});
+}
+
+TEST(ToolCalls, Llama3Style) {
+  const auto llama = ToolStyle::kLlama3;
+  expect_read(llama, "Hello {world}", {"Hello {world}", {}});
+  expect_read(llama, "{\"name\": \"f\", \"parameters\": {\"a\": \"}\\\"\"}}",
+              {"", {"f{\"a\":\"}\\\"\"}"}});
+  expect_read(llama, "\n{\"name\":\"f\",\"parameters\":{}}; {\"name\":\"g\",\"arguments\":{}}\n",
+              {"", {"f{}", "g{}"}});
+  expect_read(llama, "{\"answer\": 42}", {"{\"answer\": 42}", {}});
+  expect_read(llama, "{\"name\": \"f\"", {"{\"name\": \"f\"", {}});
+  expect_read(llama, "{\"name\":\"f\"} and more", {"{\"name\":\"f\"} and more", {}});
+}
+
+TEST(ToolCalls, AForcedCallIsTheBeginningOfOne) {
+  for (const auto style : {ToolStyle::kHermes, ToolStyle::kLlama3}) {
+    EXPECT_EQ(read(style, forced_call(style, "f") + "\"a\": 1}}", 5), (Read{"", {"f{\"a\":1}"}}));
+    const std::string rest =
+        style == ToolStyle::kHermes ? "f\", \"arguments\": {}}" : "f\", \"parameters\": {}}";
+    EXPECT_EQ(read(style, forced_call(style, "") + rest, 5), (Read{"", {"f{}"}}));
+  }
+}
+
+TEST(ToolCalls, TheTemplateTellsTheStyle) {
+  EXPECT_EQ(tool_style_of("... <tool_call> ..."), ToolStyle::kHermes);
+  EXPECT_EQ(tool_style_of("{{ '<|python_tag|>' }}"), ToolStyle::kLlama3);
+  EXPECT_EQ(tool_style_of("{{ messages }}"), ToolStyle::kHermes);
+  EXPECT_FALSE(knows_tools("{{ messages }}"));
+}
+
+TEST(ToolCalls, ToolsAndResultsBecomeTextForTemplatesThatDoNotKnowThem) {
+  std::vector<Message> messages = {{.role = "user", .content = "weather?"},
+                                   {.role = "assistant", .content = ""},
+                                   {.role = "tool", .content = "sunny"}};
+  messages[1].extra["tool_calls"] =
+      Json::parse(R"([{"id":"1","function":{"name":"f","arguments":{"a":1}}}])");
+  EXPECT_EQ(with_tools_as_text(messages, Json::array()).size(), 3u);
+  const auto texts =
+      with_tools_as_text(messages, Json::parse(R"([{"type":"function","function":{"name":"f"}}])"));
+  ASSERT_EQ(texts.size(), 4u);
+  EXPECT_EQ(texts[0].role, "system");
+  EXPECT_NE(texts[0].content.get<std::string>().find(R"("name":"f")"), std::string::npos);
+  EXPECT_EQ(texts[2].content,
+            "<tool_call>\n{\"name\":\"f\",\"arguments\":{\"a\":1}}\n</tool_call>");
+  EXPECT_EQ(texts[3].role, "user");
+}
+
+}  // namespace
+}  // namespace tessera::serve
