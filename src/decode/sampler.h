@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <unordered_map>
 #include <vector>
 
 #include "base/token.h"
+#include "decode/constraint.h"
 
 namespace tessera {
 
@@ -25,6 +27,8 @@ struct SamplingOptions {
   std::unordered_map<Token, float> logit_bias =
       {};  // added to the logits; -infinity forbids a token
   uint64_t seed = 0;
+  // The form that the answer must keep to (decode/grammar/structured_output.h); none if empty.
+  std::shared_ptr<const ConstraintSource> constraint = {};
 
   // Throws Error naming the first value that is out of range.
   void validate() const;
