@@ -248,7 +248,7 @@ class Parser {
       uint32_t last = first;
       if (peek() == '-' && peek(1) != ']') {
         ++at_;
-        if (at_end()) expected("the end of a range");
+        if (at_end() || peek() == '\n') expected("the end of a range");
         last = character();
         if (last < first) error("a range's end lies before its beginning");
       }
