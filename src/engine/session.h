@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "decode/grammar/structured_output.h"
 #include "engine/engine.h"
 #include "files/gguf.h"
 #include "model/model.h"
@@ -19,6 +20,7 @@ KvFormat parse_kv_format(std::string_view name);  // "f16", "q8_0"; Error otherw
 struct Session {
   std::shared_ptr<const GgufFile> file;
   std::unique_ptr<const Tokenizer> tokenizer;
+  std::unique_ptr<StructuredOutput> structured_output;
   std::unique_ptr<Model> model;
   KvFormat kv_format = KvFormat::kF16;
   double load_ms = 0;
@@ -28,8 +30,13 @@ struct Session {
   std::unique_ptr<Engine> make_engine() const;
 };
 
-// Runs one request to its end.
+// What `options` hold an answer to; nullptr if nothing. Error if there is something wrong with it.
+std::shared_ptr<const ConstraintSource> find_constraint(StructuredOutput& structured_output,
+                                                        const GenerateOptions& options);
+
+// Runs one request to its end. `constraint`: see find_constraint().
 Generation generate(Engine& engine, const Tokenizer& tokenizer, std::vector<Token> prompt,
-                    const GenerateOptions& options, const TextCallback& on_text = {});
+                    const GenerateOptions& options, const TextCallback& on_text = {},
+                    std::shared_ptr<const ConstraintSource> constraint = {});
 
 }  // namespace tessera

@@ -211,7 +211,7 @@ TEST(Gbnf, HugeGrammarsAreRefusedOrBuiltQuickly) {
   EXPECT_THAT(error_of(std::string(300 << 10, ' ')), HasSubstr("bytes are too many"));
   std::string chain = "root ::= r0\n";
   for (int i = 0; i < 2500; ++i)
-    chain += "r" + std::to_string(i) + " ::= \"a\" r" + std::to_string(i + 1) + " \"b\"\n";
+    chain += fmt::format("r{} ::= \"a\" r{} \"b\"\n", i, i + 1);
   EXPECT_THAT(error_of(chain + "r2500 ::= \"c\""), HasSubstr("within 1000 calls"));
 }
 
