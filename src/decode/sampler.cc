@@ -174,20 +174,22 @@ void Sampler::filter(std::span<const float> logits) {
   if (options_.top_p < 1) keep_top_p();
 }
 
+// Sorts no more than it must: the most likely few, then eight times as many, and so on.
 void Sampler::keep_top_p() {
-  // All tokens below this together have less than 1 - top_p of the probability: the sorted ones
-  // above it reach top_p without them.
-  const auto unlikely = static_cast<float>(
-      std::log((1.0 - options_.top_p) / static_cast<double>(candidates_.size())) - 1.0);
-  const auto rest = std::partition(candidates_.begin(), candidates_.end(),
-                                   [&](const Candidate& c) { return c.logit >= unlikely; });
-  std::sort(candidates_.begin(), rest, more_likely);
   double total = 0;
   for (const Candidate& candidate : candidates_)
     total += std::exp(static_cast<double>(candidate.logit));
   double kept = 0;
-  size_t size = 0;
+  size_t size = 0, sorted = 0;
   while (size < candidates_.size() && kept < options_.top_p * total) {
+    if (size == sorted) {
+      const auto begin = candidates_.begin() + static_cast<ptrdiff_t>(sorted);
+      sorted = std::min(candidates_.size(), std::max<size_t>(64, sorted * 8));
+      const auto end = candidates_.begin() + static_cast<ptrdiff_t>(sorted);
+      if (end != candidates_.end())
+        std::nth_element(begin, end, candidates_.end(), more_likely);
+      std::sort(begin, end, more_likely);
+    }
     kept += std::exp(static_cast<double>(candidates_[size++].logit));
   }
   candidates_.resize(std::max<size_t>(size, 1));

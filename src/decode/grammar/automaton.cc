@@ -43,8 +43,7 @@ size_t Automaton::bytes() const {
 }
 
 StackSet Automaton::local(uint32_t node) {
-  add(node, intern({Grammar::kOutside, kDead}));
-  return close();
+  return alone({node, intern({Grammar::kOutside, kDead})});
 }
 
 StackSet Automaton::resume(StackSet below) {

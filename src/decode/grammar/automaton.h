@@ -38,7 +38,7 @@ class Automaton {
   const Grammar& grammar() const { return grammar_; }
   // A state is a stack set whose frames read bytes, or are one of the two ends of a stack.
   StackSet start() { return start_; }
-  // The state at `node`, knowing nothing of the stack below it.
+  // The state of one way at `node`, which reads bytes, knowing nothing of the stack below it.
   StackSet local(uint32_t node);
   // The state in which the stacks of `below` go on.
   StackSet resume(StackSet below);

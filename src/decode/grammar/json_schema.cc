@@ -319,7 +319,7 @@ class Translator {
     const bool more = max == kUnbounded || max > size;
     Expr tail = literal("");
     if (more) {
-      tail = repeat(sequence({comma(), item(), space()}), std::max(0, min - size),
+      tail = repeat(sequence({comma(), item()}), std::max(0, min - size),
                     max == kUnbounded ? kUnbounded : max - size);
     }
     for (int i = std::min(size, max == kUnbounded ? size : max) - 1; i >= 0; --i) {
@@ -328,13 +328,12 @@ class Translator {
       std::vector<Expr> parts;
       if (i > 0) parts.push_back(comma());
       parts.push_back(std::move(here));
-      parts.push_back(space());
       parts.push_back(std::move(tail));
       tail = sequence(std::move(parts));
       if (i >= min) tail = optional(std::move(tail));
       if (i % kChain == 0) tail = named("items", std::move(tail));
     }
-    return sequence({literal("["), space(), std::move(tail), literal("]")});
+    return brackets(std::move(tail));
   }
 
   // An expression that is to stand in several places: copies of copies would be without number.
@@ -344,13 +343,15 @@ class Translator {
 
   Expr list(Expr item, int min, int max) {
     item = named("item", std::move(item));
-    if (max == 0) return sequence({literal("["), space(), literal("]")});
-    Expr further = sequence({comma(), item, space()});
-    Expr items = sequence({std::move(item), space(),
-                           repeat(std::move(further), std::max(0, min - 1),
-                                  max == kUnbounded ? kUnbounded : max - 1)});
+    if (max == 0) return brackets(literal(""));
+    Expr further = sequence({comma(), item});
+    Expr items = sequence({std::move(item), repeat(std::move(further), std::max(0, min - 1),
+                                                   max == kUnbounded ? kUnbounded : max - 1)});
     if (min == 0) items = optional(std::move(items));
-    return sequence({literal("["), space(), std::move(items), literal("]")});
+    return brackets(std::move(items));
+  }
+  Expr brackets(Expr items) {
+    return sequence({literal("["), space(), std::move(items), space(), literal("]")});
   }
 
   // --- objects --------------------------------------------------------------------------------
@@ -361,7 +362,7 @@ class Translator {
 
   Expr colon() { return sequence({literal(":"), space()}); }
   Expr braces(Expr members) {
-    return sequence({literal("{"), space(), std::move(members), literal("}")});
+    return sequence({literal("{"), space(), std::move(members), space(), literal("}")});
   }
 
   Expr object(const Json& schema, const std::string& where) {
@@ -423,7 +424,7 @@ class Translator {
     // later[i]: what may follow when something stands before member i.
     Expr later = literal("");
     if (other) {
-      Expr further = sequence({comma(), *other, space()});
+      Expr further = sequence({comma(), *other});
       later = repeat(std::move(further), std::max(0, min - 1),
                      max == kUnbounded ? kUnbounded : std::max(0, max - 1));
     }
@@ -431,7 +432,7 @@ class Translator {
     const bool all_optional = first_required == members.end();
     std::vector<Expr> beginnings;  // what the object may begin with
     if (all_optional) {
-      if (other && max != 0) beginnings.push_back(sequence({std::move(*other), space(), later}));
+      if (other && max != 0) beginnings.push_back(sequence({std::move(*other), later}));
       if (min == 0) beginnings.push_back(literal(""));
     }
     for (size_t i = members.size(); i-- > 0;) {
@@ -441,10 +442,10 @@ class Translator {
       if (may_begin && i > 0) here = named(where, std::move(here));
       if (may_begin || i % kChain == 0) later = named(where, std::move(later));
       if (may_begin) {
-        beginnings.push_back(sequence({here, space(), later}));
+        beginnings.push_back(sequence({here, later}));
       }
       if (i == 0) break;
-      Expr after_comma = sequence({comma(), std::move(here), space()});
+      Expr after_comma = sequence({comma(), std::move(here)});
       if (!member.required) after_comma = optional(std::move(after_comma));
       later = sequence({std::move(after_comma), std::move(later)});
     }

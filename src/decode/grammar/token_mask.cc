@@ -92,24 +92,28 @@ void TokenMasks::walk(std::vector<Place> places, Mask& mask, Local* local) {
   const auto& classes = automaton_.grammar().byte_classes();
   std::unordered_set<StackSet> seen;
   size_t frames = 0;
-  StackSet last = Automaton::kDead;
+  StackSet last = Automaton::kDead, last_reached = Automaton::kDead;
+  bool departs = false;
   for (size_t next = 0; next < places.size(); ++next) {
     const auto [node, state] = places[next];
-    if (state != last && seen.insert(state).second) {
-      frames += automaton_.size(state);
+    if (state != last) {
+      if (seen.insert(state).second) frames += automaton_.size(state);
       if (frames > kMaxWalkFrames) return;
+      departs = local != nullptr && automaton_.is_outside(state);
+      last = state;
     }
-    last = state;
+    if (departs) local->departures.push_back(node);
     const auto [first, end] = trie_.children(node);
     for (uint32_t child = first; child < end; ++child) {
       const StackSet reached = automaton_.next_of_class(state, classes[trie_.byte(child)]);
       if (reached == Automaton::kDead) continue;
       for (const Token token : trie_.tokens(child)) set(mask, token);
-      if (local != nullptr) local->depth = std::max(local->depth, automaton_.depth(reached));
+      if (local != nullptr && reached != last_reached) {
+        local->depth = std::max(local->depth, automaton_.depth(reached));
+        last_reached = reached;
+      }
       const auto [first_grandchild, last_grandchild] = trie_.children(child);
-      if (first_grandchild == last_grandchild) continue;
-      places.push_back({child, reached});
-      if (local != nullptr && automaton_.is_outside(reached)) local->departures.push_back(child);
+      if (first_grandchild != last_grandchild) places.push_back({child, reached});
     }
   }
 }
