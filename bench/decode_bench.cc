@@ -1,5 +1,5 @@
-// What a token costs beside the model: choosing it from a row of logits, and finding the tokens that
-// a grammar allows.
+// What a token costs beside the model: choosing it from a row of logits, and finding the tokens
+// that a grammar allows.
 //
 // TESSERA_BENCH_MODEL names a GGUF file, for its vocabulary; without one only sampling is measured.
 //   decode_bench --benchmark_filter=Sample
@@ -113,7 +113,8 @@ BENCHMARK_CAPTURE(masks, schema_first, kSchema, true)->Name("Mask/schema, first 
 BENCHMARK_CAPTURE(masks, schema, kSchema, false)->Name("Mask/schema, later answers");
 BENCHMARK_CAPTURE(masks, any_first, R"({"type": "object"})", true)
     ->Name("Mask/any object, first answer");
-BENCHMARK_CAPTURE(masks, any, R"({"type": "object"})", false)->Name("Mask/any object, later answers");
+BENCHMARK_CAPTURE(masks, any, R"({"type": "object"})", false)
+    ->Name("Mask/any object, later answers");
 
 void compile(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(compile_json_schema(kSchema));

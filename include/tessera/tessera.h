@@ -42,7 +42,7 @@ struct GenerateOptions {
   // cuts it off. docs/structured-output.md says what they may hold.
   std::string grammar = {};      // in GBNF, the notation of llama.cpp
   std::string json_schema = {};  // "{}": any JSON; {"type": "object"}: any object
-  bool parse_special = true;  // special tokens spelled out in the prompt are control tokens
+  bool parse_special = true;     // special tokens spelled out in the prompt are control tokens
   std::function<bool()> is_cancelled = {};  // asked after every step; true ends the answer
 };
 

@@ -88,8 +88,8 @@ Token Sampler::choose(std::span<const float> logits, std::span<const Token> toke
 }
 
 // The logits with penalties, biases and the constraint; themselves if there are none.
-std::span<const float> Sampler::adjust(std::span<const float> logits,
-                                       std::span<const Token> tokens, size_t prompt_size) {
+std::span<const float> Sampler::adjust(std::span<const float> logits, std::span<const Token> tokens,
+                                       size_t prompt_size) {
   const bool penalized = options_.repetition_penalty != 1.0f || options_.presence_penalty != 0 ||
                          options_.frequency_penalty != 0 || !options_.logit_bias.empty();
   if (!penalized && !options_.constraint) return logits;
@@ -157,8 +157,9 @@ void Sampler::filter(std::span<const float> logits) {
     floor = std::max(floor, *kth);
   }
   candidates_.clear();
-  visit_at_least(logits, block_maxima_, floor,
-                 [this](float logit, Token token) { candidates_.push_back({logit, token}); });
+  visit_at_least(logits, block_maxima_, floor, [this](float logit, Token token) {
+    candidates_.push_back({logit, token});
+  });
   if (candidates_.empty()) candidates_.push_back({0.0f, 0});  // every logit was NaN
 
   if (k > 0 && k < candidates_.size()) {
@@ -186,8 +187,7 @@ void Sampler::keep_top_p() {
       const auto begin = candidates_.begin() + static_cast<ptrdiff_t>(sorted);
       sorted = std::min(candidates_.size(), std::max<size_t>(64, sorted * 8));
       const auto end = candidates_.begin() + static_cast<ptrdiff_t>(sorted);
-      if (end != candidates_.end())
-        std::nth_element(begin, end, candidates_.end(), more_likely);
+      if (end != candidates_.end()) std::nth_element(begin, end, candidates_.end(), more_likely);
       std::sort(begin, end, more_likely);
     }
     kept += std::exp(static_cast<double>(candidates_[size++].logit));

@@ -223,8 +223,9 @@ TEST(Sampler, GivesTheTokenOfThePlainRule) {
     }
     if (random() % 4 == 0) {
       for (size_t n = random() % (logits.size() + 1); n > 0; --n)
-        logits[random() % logits.size()] = one_of(std::numeric_limits<float>::quiet_NaN(),
-                                                  -std::numeric_limits<float>::infinity(), 0.0f, -0.0f);
+        logits[random() % logits.size()] =
+            one_of(std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity(),
+                   0.0f, -0.0f);
       logits[random() % logits.size()] = 1;
     }
     SamplingOptions options{.temperature = one_of(0.0f, 0.2f, 0.8f, 1.0f, 3.0f),

@@ -34,13 +34,11 @@ class ConstraintTest : public testing::Test {
     return r;
   }
   std::string text(const Sequence& sequence) const {
-    return session_.tokenizer->decode(
-        std::span(sequence.tokens).subspan(sequence.prompt_size()));
+    return session_.tokenizer->decode(std::span(sequence.tokens).subspan(sequence.prompt_size()));
   }
 
   test::TempFolder folder_;
-  Session session_ =
-      Session::load(write_tiny_model({}, folder_.path()).string(), {.threads = 2});
+  Session session_ = Session::load(write_tiny_model({}, folder_.path()).string(), {.threads = 2});
 };
 
 TEST_F(ConstraintTest, AnswersKeepTheSchema) {
@@ -61,7 +59,8 @@ TEST_F(ConstraintTest, AnswersKeepTheSchema) {
 // Random trees over the tokens that are to come: right, wrong, and forbidden ones.
 class RandomDrafter final : public Drafter {
  public:
-  RandomDrafter(std::vector<Token> answer, uint32_t seed) : answer_(std::move(answer)), random_(seed) {}
+  RandomDrafter(std::vector<Token> answer, uint32_t seed)
+      : answer_(std::move(answer)), random_(seed) {}
   TokenTree propose(std::span<const Token> tokens, int budget) override {
     TokenTree tree;
     std::vector<int> depth;
@@ -115,11 +114,11 @@ TEST_F(ConstraintTest, PreemptionLosesNothing) {
     engine->run_to_end();
     alone.push_back(sequence->tokens);
   }
-  Engine small(*session_.model, {.kv_blocks = 8}, [this](Token token) {
-    return session_.tokenizer->is_end_of_generation(token);
-  });
+  Engine small(*session_.model, {.kv_blocks = 8},
+               [this](Token token) { return session_.tokenizer->is_end_of_generation(token); });
   std::vector<std::shared_ptr<Sequence>> sequences;
-  for (uint64_t seed = 0; seed < 4; ++seed) sequences.push_back(small.add(request(source, seed, 1.0f)));
+  for (uint64_t seed = 0; seed < 4; ++seed)
+    sequences.push_back(small.add(request(source, seed, 1.0f)));
   small.run_to_end();
   for (size_t i = 0; i < sequences.size(); ++i) EXPECT_EQ(sequences[i]->tokens, alone[i]) << i;
 }

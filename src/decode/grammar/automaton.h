@@ -56,7 +56,7 @@ class Automaton {
     return compute_next(state, byte_class);
   }
 
-  bool ends(StackSet state) const { return has(state, Grammar::kEnd); }          // may end here
+  bool ends(StackSet state) const { return has(state, Grammar::kEnd); }            // may end here
   bool is_outside(StackSet state) const { return has(state, Grammar::kOutside); }  // left local()
   uint32_t size(StackSet set) const { return sets_[set].frames; }
   Frame frame(StackSet set, uint32_t index) const { return frames_[sets_[set].first + index]; }

@@ -104,9 +104,8 @@ class Translator {
     return shared("array", [this] { return list(any_value(), 0, kUnbounded); });
   }
   Expr any_object() {
-    return shared("object", [this] {
-      return braces(some_members({}, {}, any_member(), 0, kUnbounded));
-    });
+    return shared("object",
+                  [this] { return braces(some_members({}, {}, any_member(), 0, kUnbounded)); });
   }
   Expr any_member() { return sequence({any_string(), colon(), any_value()}); }
   Expr any_value() {
@@ -184,7 +183,8 @@ class Translator {
     const auto types = types_of(schema, where);
     std::vector<Expr> parts;
     for (const Json& each : values) {
-      if (schema.contains("enum") && std::ranges::find(schema["enum"], each) == schema["enum"].end())
+      if (schema.contains("enum") &&
+          std::ranges::find(schema["enum"], each) == schema["enum"].end())
         continue;
       if (types.empty() || std::ranges::any_of(types, [&](const std::string& type) {
             return has_type(each, type);
@@ -315,7 +315,8 @@ class Translator {
     };
     if (size == 0) return list(item(), min, max);
 
-    // From the last to the first: an item after those that must be there takes the later ones along.
+    // From the last to the first: an item after those that must be there takes the later ones
+    // along.
     const bool more = max == kUnbounded || max > size;
     Expr tail = literal("");
     if (more) {

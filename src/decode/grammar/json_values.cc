@@ -41,8 +41,8 @@ Expr same_length(std::string_view low, std::string_view high) {
   const bool from_zeros = low.find_first_not_of('0', 1) == std::string_view::npos;
   const bool to_nines = high.find_first_not_of('9', 1) == std::string_view::npos;
   const auto first_digits = [&](char from, char to) {
-    return sequence({chars({{static_cast<uint32_t>(from), static_cast<uint32_t>(to)}}),
-                     digits(rest, rest)});
+    return sequence(
+        {chars({{static_cast<uint32_t>(from), static_cast<uint32_t>(to)}}), digits(rest, rest)});
   };
   if (from_zeros && to_nines) return first_digits(low[0], high[0]);
   if (low[0] == high[0])
@@ -50,10 +50,9 @@ Expr same_length(std::string_view low, std::string_view high) {
   std::vector<Expr> parts = {
       sequence({literal(low.substr(0, 1)), same_length(low.substr(1), nines(low.size() - 1))})};
   if (low[0] + 1 < high[0])
-    parts.push_back(
-        first_digits(static_cast<char>(low[0] + 1), static_cast<char>(high[0] - 1)));
-  parts.push_back(sequence({literal(high.substr(0, 1)),
-                            same_length(std::string(low.size() - 1, '0'), high.substr(1))}));
+    parts.push_back(first_digits(static_cast<char>(low[0] + 1), static_cast<char>(high[0] - 1)));
+  parts.push_back(sequence(
+      {literal(high.substr(0, 1)), same_length(std::string(low.size() - 1, '0'), high.substr(1))}));
   return choice(std::move(parts));
 }
 
@@ -147,8 +146,8 @@ Expr with_sign(std::optional<Expr> negative, std::optional<Expr> positive) {
 }  // namespace
 
 Expr json_space() {
-  return optional(
-      choice({literal(" "), sequence({literal("\n"), repeat(chars({{' ', ' '}, {'\t', '\t'}}), 0, 32)})}));
+  return optional(choice(
+      {literal(" "), sequence({literal("\n"), repeat(chars({{' ', ' '}, {'\t', '\t'}}), 0, 32)})}));
 }
 
 Expr json_character() {
@@ -162,10 +161,11 @@ Expr json_character() {
   const Expr below_surrogates = sequence({one_of("dD"), one_of("01234567"), hex(2)});
   const Expr pair = sequence({one_of("dD"), one_of("89abAB"), hex(2), literal("\\u"), one_of("dD"),
                               one_of("cdefCDEF"), hex(2)});
-  return choice({chars(kPlain),
-                 sequence({literal("\\"),
-                           choice({one_of("\"\\/bfnrt"),
-                                   sequence({literal("u"), choice({other, below_surrogates, pair})})})})});
+  return choice(
+      {chars(kPlain),
+       sequence({literal("\\"),
+                 choice({one_of("\"\\/bfnrt"),
+                         sequence({literal("u"), choice({other, below_surrogates, pair})})})})});
 }
 
 Expr json_characters(const CharSet& set) {
@@ -184,13 +184,27 @@ std::string json_escaped(std::string_view text) {
   std::string escaped;
   for (const char c : text) {
     switch (c) {
-      case '"': escaped += "\\\""; break;
-      case '\\': escaped += "\\\\"; break;
-      case '\n': escaped += "\\n"; break;
-      case '\r': escaped += "\\r"; break;
-      case '\t': escaped += "\\t"; break;
-      case '\b': escaped += "\\b"; break;
-      case '\f': escaped += "\\f"; break;
+      case '"':
+        escaped += "\\\"";
+        break;
+      case '\\':
+        escaped += "\\\\";
+        break;
+      case '\n':
+        escaped += "\\n";
+        break;
+      case '\r':
+        escaped += "\\r";
+        break;
+      case '\t':
+        escaped += "\\t";
+        break;
+      case '\b':
+        escaped += "\\b";
+        break;
+      case '\f':
+        escaped += "\\f";
+        break;
       default:
         if (static_cast<uint8_t>(c) < 0x20) {
           escaped += fmt::format("\\u{:04x}", static_cast<uint8_t>(c));
@@ -207,8 +221,8 @@ Expr json_integer() {
 }
 
 Expr json_number() {
-  const Expr exponent = sequence({chars({{'e', 'e'}, {'E', 'E'}}),
-                                  optional(chars({{'+', '+'}, {'-', '-'}})), digits(1, 2)});
+  const Expr exponent = sequence(
+      {chars({{'e', 'e'}, {'E', 'E'}}), optional(chars({{'+', '+'}, {'-', '-'}})), digits(1, 2)});
   return sequence({json_integer(), optional(fraction()), optional(exponent)});
 }
 

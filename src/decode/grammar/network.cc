@@ -37,14 +37,18 @@ class Nullability {
 
   bool of(const Expr& expr) const {
     switch (expr.kind) {
-      case Expr::Kind::kLiteral: return expr.literal.empty();
-      case Expr::Kind::kChars: return false;
+      case Expr::Kind::kLiteral:
+        return expr.literal.empty();
+      case Expr::Kind::kChars:
+        return false;
       case Expr::Kind::kSequence:
         return std::ranges::all_of(expr.items, [this](const Expr& e) { return of(e); });
       case Expr::Kind::kChoice:
         return std::ranges::any_of(expr.items, [this](const Expr& e) { return of(e); });
-      case Expr::Kind::kRepeat: return expr.min == 0 || of(expr.items[0]);
-      case Expr::Kind::kRule: return nullable_[expr.rule];
+      case Expr::Kind::kRepeat:
+        return expr.min == 0 || of(expr.items[0]);
+      case Expr::Kind::kRule:
+        return nullable_[expr.rule];
     }
     return false;
   }
@@ -92,12 +96,15 @@ class Builder {
   static std::optional<size_t> size_of(const Expr& expr,
                                        const std::vector<std::optional<size_t>>& rule_sizes) {
     switch (expr.kind) {
-      case Expr::Kind::kLiteral: return expr.literal.size();
-      case Expr::Kind::kChars: return expr.chars.ranges().back().second < 0x80 ? 1 : 8;
+      case Expr::Kind::kLiteral:
+        return expr.literal.size();
+      case Expr::Kind::kChars:
+        return expr.chars.ranges().back().second < 0x80 ? 1 : 8;
       case Expr::Kind::kRule:
         if (!rule_sizes[expr.rule]) return std::nullopt;
         return *rule_sizes[expr.rule] + 1;  // so that no chain of calls is endless
-      default: break;
+      default:
+        break;
     }
     size_t size = 1;
     for (const Expr& item : expr.items) {
@@ -211,7 +218,8 @@ class Builder {
           from = next;
         }
         return from;
-      case Expr::Kind::kChars: return add_chars(expr.chars, from);
+      case Expr::Kind::kChars:
+        return add_chars(expr.chars, from);
       case Expr::Kind::kSequence:
         for (const Expr& item : expr.items) from = add(item, from);
         return from;
@@ -220,7 +228,8 @@ class Builder {
         for (const Expr& item : expr.items) connect_empty(add(item, from), end);
         return end;
       }
-      case Expr::Kind::kRepeat: return add_repeat(expr, from);
+      case Expr::Kind::kRepeat:
+        return add_repeat(expr, from);
       case Expr::Kind::kRule:
         if (inlined_[expr.rule]) return add(syntax_.rules[expr.rule].body, from);
         return add_call(need(expr.rule), from);
@@ -243,7 +252,8 @@ class Builder {
       for (const auto& bytes : utf8_sequences(first, last)) {
         uint32_t next = end;
         for (size_t i = bytes.size() - 1; i > 0; --i) {
-          const auto [found, is_new] = endings.emplace(std::tuple(bytes[i].first, bytes[i].last, next), 0);
+          const auto [found, is_new] =
+              endings.emplace(std::tuple(bytes[i].first, bytes[i].last, next), 0);
           if (is_new) {
             found->second = new_node();
             connect_bytes(found->second, set_of(bytes[i]), next);

@@ -133,7 +133,8 @@ void refuse_left_recursion(const Network& network) {
         continue;
       }
       const uint32_t called = calls[rule][next[rule]++];
-      if (color[called] == Color::kNew) open(called);
+      if (color[called] == Color::kNew)
+        open(called);
       else if (color[called] == Color::kOpen)
         refuse_circle(network, std::span(std::ranges::find(path, called), path.end()));
     }

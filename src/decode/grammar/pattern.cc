@@ -126,8 +126,7 @@ class Parser {
       if (peek() == '-' && at_ + 1 < text_.size() && text_[at_ + 1] != ']') {
         ++at_;
         const CharSet last = single();
-        if (!is_one(first) || !is_one(last) ||
-            last.ranges()[0].first < first.ranges()[0].first)
+        if (!is_one(first) || !is_one(last) || last.ranges()[0].first < first.ranges()[0].first)
           error("this is no range of characters");
         first = {{first.ranges()[0].first, last.ranges()[0].first}};
       }
@@ -147,20 +146,34 @@ class Parser {
     if (at_end()) error("expected an escape");
     ++at_;
     switch (c) {
-      case 'd': return kDigits;
-      case 'D': return kDigits.complement();
-      case 'w': return kWord;
-      case 'W': return kWord.complement();
-      case 's': return kSpace;
-      case 'S': return kSpace.complement();
-      case 'n': return one('\n');
-      case 'r': return one('\r');
-      case 't': return one('\t');
-      case 'f': return one('\f');
-      case 'v': return one('\v');
-      case 'x': return one(hex(2));
-      case 'u': return one(hex(4));
-      default: break;
+      case 'd':
+        return kDigits;
+      case 'D':
+        return kDigits.complement();
+      case 'w':
+        return kWord;
+      case 'W':
+        return kWord.complement();
+      case 's':
+        return kSpace;
+      case 'S':
+        return kSpace.complement();
+      case 'n':
+        return one('\n');
+      case 'r':
+        return one('\r');
+      case 't':
+        return one('\t');
+      case 'f':
+        return one('\f');
+      case 'v':
+        return one('\v');
+      case 'x':
+        return one(hex(2));
+      case 'u':
+        return one(hex(4));
+      default:
+        break;
     }
     if (kWord.contains(static_cast<uint8_t>(c)) || static_cast<uint8_t>(c) >= 0x80) {
       --at_;
@@ -182,7 +195,8 @@ class Parser {
   uint32_t hex(int digits) {
     uint32_t value = 0;
     for (int i = 0; i < digits; ++i) {
-      const size_t digit = std::string_view("0123456789abcdef").find(static_cast<char>(peek() | 0x20));
+      const size_t digit =
+          std::string_view("0123456789abcdef").find(static_cast<char>(peek() | 0x20));
       if (at_end() || digit == std::string_view::npos || peek() < '0')
         error(fmt::format("expected {} hexadecimal digits", digits));
       value = value << 4 | static_cast<uint32_t>(digit);

@@ -15,16 +15,51 @@ constexpr int kMaxNesting = 128;
 constexpr int kMaxReferences = 64;  // one leading to the next
 constexpr int kMaxJoins = 1000;
 
-constexpr std::array<std::string_view, 18> kUnsupported = {
-    "not", "if", "then", "else", "dependentSchemas", "dependentRequired", "dependencies",
-    "patternProperties", "propertyNames", "unevaluatedProperties", "unevaluatedItems", "contains",
-    "minContains", "maxContains", "multipleOf", "uniqueItems", "$dynamicRef", "$recursiveRef"};
+constexpr std::array<std::string_view, 18> kUnsupported = {"not",
+                                                           "if",
+                                                           "then",
+                                                           "else",
+                                                           "dependentSchemas",
+                                                           "dependentRequired",
+                                                           "dependencies",
+                                                           "patternProperties",
+                                                           "propertyNames",
+                                                           "unevaluatedProperties",
+                                                           "unevaluatedItems",
+                                                           "contains",
+                                                           "minContains",
+                                                           "maxContains",
+                                                           "multipleOf",
+                                                           "uniqueItems",
+                                                           "$dynamicRef",
+                                                           "$recursiveRef"};
 
-constexpr std::array<std::string_view, 26> kAssertions = {
-    "$ref", "allOf", "anyOf", "oneOf", "type", "enum", "const", "properties", "required",
-    "additionalProperties", "minProperties", "maxProperties", "items", "prefixItems",
-    "additionalItems", "minItems", "maxItems", "minLength", "maxLength", "pattern", "format",
-    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "nullable"};
+constexpr std::array<std::string_view, 26> kAssertions = {"$ref",
+                                                          "allOf",
+                                                          "anyOf",
+                                                          "oneOf",
+                                                          "type",
+                                                          "enum",
+                                                          "const",
+                                                          "properties",
+                                                          "required",
+                                                          "additionalProperties",
+                                                          "minProperties",
+                                                          "maxProperties",
+                                                          "items",
+                                                          "prefixItems",
+                                                          "additionalItems",
+                                                          "minItems",
+                                                          "maxItems",
+                                                          "minLength",
+                                                          "maxLength",
+                                                          "pattern",
+                                                          "format",
+                                                          "minimum",
+                                                          "maximum",
+                                                          "exclusiveMinimum",
+                                                          "exclusiveMaximum",
+                                                          "nullable"};
 
 bool contains(const Json& array, const Json& value) {
   return std::ranges::find(array, value) != array.end();
@@ -72,7 +107,7 @@ const Json& resolve(const Json& root, const std::string& reference, const std::s
 }
 
 std::vector<std::string> types_of(const Json& schema, const std::string& where) {
-  constexpr std::array<std::string_view, 7> kTypes = {"object", "array",   "string", "number",
+  constexpr std::array<std::string_view, 7> kTypes = {"object",  "array",   "string", "number",
                                                       "integer", "boolean", "null"};
   std::vector<std::string> types;
   const auto add = [&](const Json& type) {
@@ -89,7 +124,8 @@ std::vector<std::string> types_of(const Json& schema, const std::string& where) 
       for (const Json& each : *type) add(each);
       if (types.empty()) fail("json_schema: {}: 'type' is an empty list", where);
     }
-    if (const auto nullable = schema.find("nullable"); nullable != schema.end() && *nullable == true)
+    if (const auto nullable = schema.find("nullable");
+        nullable != schema.end() && *nullable == true)
       types.emplace_back("null");
     return types;
   }
@@ -98,7 +134,8 @@ std::vector<std::string> types_of(const Json& schema, const std::string& where) 
   };
   if (has_any({"properties", "required", "additionalProperties", "minProperties", "maxProperties"}))
     return {"object"};
-  if (has_any({"items", "prefixItems", "additionalItems", "minItems", "maxItems"})) return {"array"};
+  if (has_any({"items", "prefixItems", "additionalItems", "minItems", "maxItems"}))
+    return {"array"};
   if (has_any({"minLength", "maxLength", "pattern", "format"})) return {"string"};
   if (has_any({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"})) return {"number"};
   return {};

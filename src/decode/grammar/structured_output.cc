@@ -145,16 +145,13 @@ struct StructuredOutput::Impl {
   explicit Impl(const Tokenizer& t) : tokenizer(t) {}
 
   // `compile` runs without the lock: another thread's request must not wait for it.
-  std::shared_ptr<const ConstraintSource> get(std::string key,
-                                              std::shared_ptr<const Grammar> (*compile)(
-                                                  std::string_view),
-                                              std::string_view text) {
+  std::shared_ptr<const ConstraintSource> get(
+      std::string key, std::shared_ptr<const Grammar> (*compile)(std::string_view),
+      std::string_view text) {
     key += text;
     if (auto known = find(key)) return known;
     auto compiled = compile(text);
-    std::call_once(trie_made, [this] {
-      trie = std::make_shared<const TokenTrie>(tokenizer);
-    });
+    std::call_once(trie_made, [this] { trie = std::make_shared<const TokenTrie>(tokenizer); });
     if (trie->end_tokens().empty())
       fail("grammar: this model has no token that ends an answer, so no answer can keep to one");
     auto source = std::make_shared<const GrammarSource>(

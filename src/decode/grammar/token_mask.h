@@ -40,9 +40,9 @@ class TokenMasks {
   };
   // What is known of a node of the grammar under any stack.
   struct Local {
-    Mask mask;                        // of the tokens that its rule begins with, or is
+    Mask mask;                         // of the tokens that its rule begins with, or is
     std::vector<uint32_t> departures;  // nodes of the trie where the rule is left
-    uint32_t depth = 0;               // of calls, at most
+    uint32_t depth = 0;                // of calls, at most
   };
   struct Entry {
     std::shared_ptr<const Mask> mask;

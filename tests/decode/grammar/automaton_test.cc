@@ -36,7 +36,8 @@ TEST(Automaton, EqualWaysHaveOneState) {
 }
 
 TEST(Automaton, ARightRecursiveListNeedsNoStack) {
-  const auto list = compile_grammar("root ::= \"a\" root | \"b\" other\nother ::= \"c\" root | \"d\"");
+  const auto list =
+      compile_grammar("root ::= \"a\" root | \"b\" other\nother ::= \"c\" root | \"d\"");
   grammar::StackSet state;
   const Automaton automaton = automaton_of(*list, "aaaabcaaaabcaaa", state);
   EXPECT_LE(automaton.depth(state), 2u);
@@ -45,8 +46,8 @@ TEST(Automaton, ARightRecursiveListNeedsNoStack) {
 // 2^n ways to read n characters stay a handful of frames.
 TEST(Automaton, ExponentialAmbiguityStaysSmall) {
   for (const char* gbnf : {"root ::= \"a\" root | \"a\" root \"b\" | \"\"",
-                           "root ::= (\"a\" | \"a\" root root)?",
-                           "root ::= (\"a\"* \"a\"*)* \"b\"", "root ::= x x x x x x x x\nx ::= \"a\"* y?\ny ::= \"a\" x | \"b\""}) {
+                           "root ::= (\"a\" | \"a\" root root)?", "root ::= (\"a\"* \"a\"*)* \"b\"",
+                           "root ::= x x x x x x x x\nx ::= \"a\"* y?\ny ::= \"a\" x | \"b\""}) {
     const auto ambiguous = compile_grammar(gbnf);
     grammar::StackSet state;
     const Automaton automaton = automaton_of(*ambiguous, std::string(2000, 'a'), state);
@@ -61,7 +62,8 @@ TEST(Automaton, NestingStopsWhereItCanStillBeClosed) {
   Automaton automaton(*nested);
   auto state = automaton.start();
   size_t depth = 0;
-  for (auto next = state; (next = automaton.next(state, '[')) != Automaton::kDead; ++depth) state = next;
+  for (auto next = state; (next = automaton.next(state, '[')) != Automaton::kDead; ++depth)
+    state = next;
   EXPECT_GE(depth, 900u);
   EXPECT_LE(depth, 1001u);
   for (size_t i = 0; i < depth; ++i) {
@@ -76,7 +78,8 @@ TEST(Automaton, ForgettingChangesNothing) {
   Automaton automaton(*nested);
   const auto walk = [&] {
     auto state = automaton.start();
-    for (const char c : std::string_view("((abc)x(")) state = automaton.next(state, static_cast<uint8_t>(c));
+    for (const char c : std::string_view("((abc)x("))
+      state = automaton.next(state, static_cast<uint8_t>(c));
     return automaton.size(state);
   };
   const auto before = walk();

@@ -34,7 +34,8 @@ TEST(Gbnf, Literals) {
 
 TEST(Gbnf, Classes) {
   const char* kLetters = "root ::= [a-cx\\-é\\]]";
-  for (const char* text : {"a", "b", "c", "x", "-", "é", "]"}) EXPECT_TRUE(matches(kLetters, text)) << text;
+  for (const char* text : {"a", "b", "c", "x", "-", "é", "]"})
+    EXPECT_TRUE(matches(kLetters, text)) << text;
   for (const char* text : {"d", "", "ab", "è", "["}) EXPECT_FALSE(matches(kLetters, text)) << text;
   for (const char* text : {"b", "\n", "日", "😀", "\x7F"})
     EXPECT_TRUE(matches("root ::= [^a]", text)) << text;
@@ -160,13 +161,17 @@ ws     ::= | " " | "\n" [ \t]{0,20}
 TEST(Gbnf, ErrorsSayWhere) {
   EXPECT_THAT(error_of(""), HasSubstr("no rule 'root'"));
   EXPECT_THAT(error_of("rot ::= \"a\""), HasSubstr("no rule 'root'"));
-  EXPECT_THAT(error_of("root ::= \"a\" item"), HasSubstr("line 1, column 14: there is no rule 'item'"));
+  EXPECT_THAT(error_of("root ::= \"a\" item"),
+              HasSubstr("line 1, column 14: there is no rule 'item'"));
   EXPECT_THAT(error_of("root ::= \"a\nb\""), HasSubstr("line 1, column 12: expected '\"'"));
-  EXPECT_THAT(error_of("root ::= [a-\n"), HasSubstr("line 1, column 13: expected the end of a range"));
+  EXPECT_THAT(error_of("root ::= [a-\n"),
+              HasSubstr("line 1, column 13: expected the end of a range"));
   EXPECT_THAT(error_of("root ::= []"), HasSubstr("no characters"));
   EXPECT_THAT(error_of("root ::= [b-a]"), HasSubstr("before its beginning"));
-  EXPECT_THAT(error_of("root ::= (\"a\"\n\nx ::= \"b\""), HasSubstr("line 3, column 3: expected ')'"));
-  EXPECT_THAT(error_of("root ::= \"a\"\nroot ::= \"b\""), HasSubstr("line 2, column 1: the rule 'root' is there twice"));
+  EXPECT_THAT(error_of("root ::= (\"a\"\n\nx ::= \"b\""),
+              HasSubstr("line 3, column 3: expected ')'"));
+  EXPECT_THAT(error_of("root ::= \"a\"\nroot ::= \"b\""),
+              HasSubstr("line 2, column 1: the rule 'root' is there twice"));
   EXPECT_THAT(error_of("root = \"a\""), HasSubstr("line 1, column 6: expected '::='"));
   EXPECT_THAT(error_of("root ::= \"\\q\""), HasSubstr("expected an escape"));
   EXPECT_THAT(error_of("root ::= \"\\u12\""), HasSubstr("4 hexadecimal digits"));
@@ -183,7 +188,8 @@ TEST(Gbnf, LeftRecursionIsRefusedWithItsCircle) {
   EXPECT_THAT(error_of("root ::= root \"a\" | \"b\""), HasSubstr("left recursion: 'root' ->"));
   EXPECT_THAT(error_of("root ::= a\na ::= \"x\"? b\nb ::= (\"y\"*) a \"z\" | \"q\""),
               HasSubstr("left recursion: 'a' -> 'b' ->"));
-  EXPECT_THAT(error_of("root ::= e root \"a\" | \"b\"\ne ::= \"\" | \"x\""), HasSubstr("left recursion"));
+  EXPECT_THAT(error_of("root ::= e root \"a\" | \"b\"\ne ::= \"\" | \"x\""),
+              HasSubstr("left recursion"));
   EXPECT_THAT(error_of("root ::= (root)*"), HasSubstr("left recursion"));
   EXPECT_THAT(error_of("root ::= \"a\" root | \"b\""), HasSubstr("no error"));
 }
@@ -192,7 +198,8 @@ TEST(Gbnf, WhatCanNeverEndIsRefused) {
   EXPECT_THAT(error_of("root ::= \"a\" root"), HasSubstr("can never end"));
   EXPECT_THAT(error_of("root ::= a\na ::= \"x\" b\nb ::= \"y\" a"), HasSubstr("can never end"));
   // Only the hopeless way is cut off.
-  const auto compiled = compile_grammar("root ::= \"a\" | \"b\" endless\nendless ::= \"c\" endless");
+  const auto compiled =
+      compile_grammar("root ::= \"a\" | \"b\" endless\nendless ::= \"c\" endless");
   grammar::Automaton automaton(*compiled);
   EXPECT_NE(automaton.next(automaton.start(), 'a'), grammar::Automaton::kDead);
   EXPECT_EQ(automaton.next(automaton.start(), 'b'), grammar::Automaton::kDead);
@@ -200,18 +207,20 @@ TEST(Gbnf, WhatCanNeverEndIsRefused) {
 
 TEST(Gbnf, HugeGrammarsAreRefusedOrBuiltQuickly) {
   EXPECT_THAT(error_of("root ::= \"a\"{0,100000}"), HasSubstr("no error"));
-  EXPECT_THAT(error_of("root ::= (\"ab\" [c-e]){1000}{1000}"), HasSubstr("no error"));  // 2000 calls
+  EXPECT_THAT(error_of("root ::= (\"ab\" [c-e]){1000}{1000}"),
+              HasSubstr("no error"));  // 2000 calls
   EXPECT_THAT(error_of("root ::= [a]{1000}{1000}{1000}"), HasSubstr("no error"));
-  EXPECT_THAT(error_of("root ::= \"a\"{100000} \"b\"{100000} \"c\"{100000}"), HasSubstr("too large"));
+  EXPECT_THAT(error_of("root ::= \"a\"{100000} \"b\"{100000} \"c\"{100000}"),
+              HasSubstr("too large"));
   EXPECT_THAT(error_of("root ::= \"a\"{0,100001}"), HasSubstr("100000 repetitions"));
   EXPECT_THAT(error_of("root ::= \"a\"{99999999999999999999}"), HasSubstr("repetitions"));
   EXPECT_THAT(error_of(fmt::format("root ::= {:(>1000}{:)>1000}", "", "")),
               HasSubstr("groups in groups"));
-  EXPECT_THAT(error_of(fmt::format("root ::= \"a\"{:*>1000}", "")), HasSubstr("too many repetitions"));
+  EXPECT_THAT(error_of(fmt::format("root ::= \"a\"{:*>1000}", "")),
+              HasSubstr("too many repetitions"));
   EXPECT_THAT(error_of(std::string(300 << 10, ' ')), HasSubstr("bytes are too many"));
   std::string chain = "root ::= r0\n";
-  for (int i = 0; i < 2500; ++i)
-    chain += fmt::format("r{} ::= \"a\" r{} \"b\"\n", i, i + 1);
+  for (int i = 0; i < 2500; ++i) chain += fmt::format("r{} ::= \"a\" r{} \"b\"\n", i, i + 1);
   EXPECT_THAT(error_of(chain + "r2500 ::= \"c\""), HasSubstr("within 1000 calls"));
 }
 

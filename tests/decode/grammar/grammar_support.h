@@ -13,8 +13,8 @@
 
 namespace tessera::testing {
 
-// All bytes, tokens that cross the boundaries of JSON's rules, characters in halves, two tokens with
-// the same text, a control token and two ends.
+// All bytes, tokens that cross the boundaries of JSON's rules, characters in halves, two tokens
+// with the same text, a control token and two ends.
 inline std::unique_ptr<const Tokenizer> json_tokenizer() {
   std::vector<Entry> more;
   const auto add = [&](std::string_view text) {
@@ -23,10 +23,12 @@ inline std::unique_ptr<const Tokenizer> json_tokenizer() {
     more.push_back({entry});
   };
   for (const char* text :
-       {"\":", "\": ", "\": \"", "\",", "\", \"", "{\"", "\"}", "\"}}", "]}", "},", "}, {\"", "[[", "]]",
-        "{}", "[]", "true", "false", "null", ", ", "\n  ", "\n    ", "  ", "12", "123", "0.5", "-1",
-        "e+", "1,", "1}", "na", "name", "\"name\"", "ab", "hello", " world", "\\n", "\\u00", "\\ud8",
-        "\\\"", "caf\xC3", "\xA9 ", "\xC3\xA9", "\xE2\x82", "\xF0\x9F\x98", "2024-", "-01", ":00"})
+       {"\":",   "\": ",     "\": \"",   "\",",          "\", \"", "{\"",   "\"}",  "\"}}",
+        "]}",    "},",       "}, {\"",   "[[",           "]]",     "{}",    "[]",   "true",
+        "false", "null",     ", ",       "\n  ",         "\n    ", "  ",    "12",   "123",
+        "0.5",   "-1",       "e+",       "1,",           "1}",     "na",    "name", "\"name\"",
+        "ab",    "hello",    " world",   "\\n",          "\\u00",  "\\ud8", "\\\"", "caf\xC3",
+        "\xA9 ", "\xC3\xA9", "\xE2\x82", "\xF0\x9F\x98", "2024-",  "-01",   ":00"})
     add(text);
   more.push_back({"  ", 4});  // user-defined: stands for itself
   more.push_back({"<start>", 3});
@@ -49,8 +51,8 @@ inline bool matches(std::string_view gbnf, std::string_view text) {
   return matches(*compile_grammar(gbnf), text);
 }
 
-// An answer of random allowed tokens. After `patience` tokens it ends as soon as it may, and prefers
-// what closes something. nullopt if it did not end.
+// An answer of random allowed tokens. After `patience` tokens it ends as soon as it may, and
+// prefers what closes something. nullopt if it did not end.
 inline std::optional<std::string> random_answer(const ConstraintSource& source,
                                                 const Tokenizer& tokenizer, std::mt19937& random,
                                                 int patience = 40, int limit = 4000) {

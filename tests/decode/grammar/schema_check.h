@@ -19,8 +19,8 @@ class SchemaCheck {
  private:
   bool valid(const CheckedJson& value, const CheckedJson& schema) const {
     if (schema.is_boolean()) return schema.get<bool>();
-    if (schema.contains("$ref") &&
-        !valid(value, root_.at(CheckedJson::json_pointer(schema["$ref"].get<std::string>().substr(1)))))
+    if (schema.contains("$ref") && !valid(value, root_.at(CheckedJson::json_pointer(
+                                                     schema["$ref"].get<std::string>().substr(1)))))
       return false;
     if (value.is_null() && schema.value("nullable", false)) return true;
     if (schema.contains("type") && !has_type(value, schema["type"])) return false;
@@ -30,9 +30,9 @@ class SchemaCheck {
     for (const CheckedJson& part : schema.value("allOf", CheckedJson::array()))
       if (!valid(value, part)) return false;
     for (const char* keyword : {"anyOf", "oneOf"}) {
-      if (schema.contains(keyword) && std::ranges::none_of(schema[keyword], [&](const CheckedJson& s) {
-            return valid(value, s);
-          }))
+      if (schema.contains(keyword) &&
+          std::ranges::none_of(schema[keyword],
+                               [&](const CheckedJson& s) { return valid(value, s); }))
         return false;
     }
     if (value.is_object()) return valid_object(value, schema);
@@ -54,8 +54,9 @@ class SchemaCheck {
     for (const auto& name : schema.value("required", CheckedJson::array()))
       if (!value.contains(name)) return false;
     for (const auto& [name, member] : value.items()) {
-      if (properties.contains(name) ? !valid(member, properties[name])
-                                    : !valid(member, schema.value("additionalProperties", CheckedJson(true))))
+      if (properties.contains(name)
+              ? !valid(member, properties[name])
+              : !valid(member, schema.value("additionalProperties", CheckedJson(true))))
         return false;
     }
     return true;
@@ -66,22 +67,24 @@ class SchemaCheck {
     if (value.size() < schema.value("minItems", size_t{0})) return false;
     if (value.size() > schema.value("maxItems", SIZE_MAX)) return false;
     for (size_t i = 0; i < value.size(); ++i) {
-      if (!valid(value[i], i < prefix.size() ? prefix[i] : schema.value("items", CheckedJson(true))))
+      if (!valid(value[i],
+                 i < prefix.size() ? prefix[i] : schema.value("items", CheckedJson(true))))
         return false;
     }
     return true;
   }
 
   static bool valid_string(const std::string& value, const CheckedJson& schema) {
-    const auto length =
-        static_cast<size_t>(std::ranges::count_if(value, [](char c) { return (c & 0xC0) != 0x80; }));
+    const auto length = static_cast<size_t>(
+        std::ranges::count_if(value, [](char c) { return (c & 0xC0) != 0x80; }));
     return length >= schema.value("minLength", size_t{0}) &&
            length <= schema.value("maxLength", SIZE_MAX);
   }
 
   static bool valid_number(double value, const CheckedJson& schema) {
     const double infinity = std::numeric_limits<double>::infinity();
-    return value >= schema.value("minimum", -infinity) && value <= schema.value("maximum", infinity) &&
+    return value >= schema.value("minimum", -infinity) &&
+           value <= schema.value("maximum", infinity) &&
            value > schema.value("exclusiveMinimum", -infinity) &&
            value < schema.value("exclusiveMaximum", infinity);
   }

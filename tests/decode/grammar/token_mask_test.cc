@@ -24,7 +24,8 @@ number ::= "-"? ("0" | [1-9] [0-9]{0,15}) ("." [0-9]{1,9})? ([eE] [-+]? [0-9]{1,
 ws     ::= | " " | "\n" [ \t]{0,20}
 )x",
     "root ::= \"a\" root | \"ab\" root \"b\" | [0-9]{1,3} | \"é\"*",
-    "root ::= word (\" \" word){0,20}\nword ::= [a-z]{1,12} | [^a-z ]{1,40} tail\ntail ::= \"\" | \".\" word",
+    "root ::= word (\" \" word){0,20}\nword ::= [a-z]{1,12} | [^a-z ]{1,40} tail\ntail ::= \"\" | "
+    "\".\" word",
     "root ::= \"\\\"\" .{0,30} \"\\\"\"",
 };
 
@@ -53,7 +54,8 @@ TEST(TokenMasks, AllowExactlyTheTokensThatTheGrammarReads) {
             EXPECT_EQ(allowed, automaton.ends(state));
             continue;
           }
-          EXPECT_EQ(allowed, reads(automaton, state, tokenizer->piece(t))) << gbnf << '\n' << tokenizer->piece(t);
+          EXPECT_EQ(allowed, reads(automaton, state, tokenizer->piece(t))) << gbnf << '\n'
+                                                                           << tokenizer->piece(t);
           if (allowed) choices.push_back(t);
         }
         if (choices.empty()) break;
@@ -117,7 +119,8 @@ TEST(StructuredOutput, SharesWhatHasTheSameText) {
   EXPECT_EQ(a, structured.grammar("root ::= \"a\""));
   EXPECT_NE(a, structured.grammar("root ::= \"b\""));
   for (int i = 0; i < 40; ++i) structured.grammar(fmt::format("root ::= \"a\"{{{}}}", i));
-  EXPECT_FALSE(is_allowed(a->start()->allowed(), *tokenizer->eos())) << "dropped, but still held here";
+  EXPECT_FALSE(is_allowed(a->start()->allowed(), *tokenizer->eos()))
+      << "dropped, but still held here";
 }
 
 // An answer that takes more states than are kept.
@@ -126,8 +129,10 @@ TEST(StructuredOutput, ForgettingStatesChangesNothing) {
   // Many classes of bytes make large tables.
   const char* kGbnf =
       "root ::= ([a-z] | [^a-z] word \".\"){90000} \"end\"\n"
-      "word ::= \"A\" \"B\" \"C\" \"D\" \"E\" \"F\" \"G\" \"H\" \"I\" \"J\" \"K\" \"L\" \"M\" \"N\" \"O\" "
-      "\"P\" \"Q\" \"R\" \"S\" \"T\" \"U\" \"V\" \"W\" \"X\" \"Y\" \"Z\" \"0\" \"1\" \"2\" \"3\" \"4\" \"5\" \"6\" "
+      "word ::= \"A\" \"B\" \"C\" \"D\" \"E\" \"F\" \"G\" \"H\" \"I\" \"J\" \"K\" \"L\" \"M\" "
+      "\"N\" \"O\" "
+      "\"P\" \"Q\" \"R\" \"S\" \"T\" \"U\" \"V\" \"W\" \"X\" \"Y\" \"Z\" \"0\" \"1\" \"2\" \"3\" "
+      "\"4\" \"5\" \"6\" "
       "\"!\" \"?\" \";\" \",\" \":\" \"(\" \")\" \"[\" \"]\" \"/\" \"<\" \">\" \"+\" \"-\" \"*\"";
   {
     const auto compiled = compile_grammar(kGbnf);
@@ -151,7 +156,9 @@ TEST(StructuredOutput, ErrorsPassThroughAndLeaveNothingBehind) {
   const auto tokenizer = json_tokenizer();
   StructuredOutput structured(*tokenizer);
   for (int i = 0; i < 2; ++i) {
-    EXPECT_THROW(structured.grammar("root ::="  "x"), Error);
+    EXPECT_THROW(structured.grammar("root ::="
+                                    "x"),
+                 Error);
     EXPECT_THROW(structured.json_schema("{"), Error);
   }
 }
