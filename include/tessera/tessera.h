@@ -38,7 +38,11 @@ struct GenerateOptions {
   uint64_t seed = 0;  // the same seed gives the same text, with every decoder
   std::string decoder = "plain";
   bool ignore_eos = false;
-  bool parse_special = true;  // special tokens spelled out in the prompt are control tokens
+  // The form that the answer must keep to, one of the two; it then always parses, unless max_tokens
+  // cuts it off. docs/structured-output.md says what they may hold.
+  std::string grammar = {};      // in GBNF, the notation of llama.cpp
+  std::string json_schema = {};  // "{}": any JSON; {"type": "object"}: any object
+  bool parse_special = true;     // special tokens spelled out in the prompt are control tokens
   std::function<bool()> is_cancelled = {};  // asked after every step; true ends the answer
 };
 

@@ -43,6 +43,35 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
       ->capture_default_str();
 }
 
+namespace {
+
+// The names are llama.cpp's.
+void add_constraint_flags(CLI::App& command, GenerateOptions& options) {
+  auto* grammar =
+      command.add_option("--grammar", options.grammar, "hold the answer to a grammar, in GBNF");
+  auto* file = command
+                   .add_option_function<std::string>(
+                       "--grammar-file",
+                       [&options](const std::string& path) { options.grammar = read_text(path); },
+                       "read the grammar from a file; -: standard input")
+                   ->type_name("FILE");
+  auto* schema =
+      command
+          .add_option_function<std::string>(
+              "-j,--json-schema",
+              [&options](const std::string& schema_or_file) {
+                const size_t first = schema_or_file.find_first_not_of(" \t\r\n");
+                const bool is_schema = first != std::string::npos && schema_or_file[first] == '{';
+                options.json_schema = is_schema ? schema_or_file : read_text(schema_or_file);
+              },
+              "hold the answer to a JSON schema, or to the one in a file; {}: any JSON")
+          ->type_name("SCHEMA|FILE");
+  grammar->excludes(file)->excludes(schema);
+  file->excludes(schema);
+}
+
+}  // namespace
+
 void add_sampling_flags(CLI::App& command, GenerateOptions& options) {
   command.add_option("--temp", options.temperature, "temperature; 0: greedy")
       ->capture_default_str();
@@ -92,6 +121,7 @@ void add_sampling_flags(CLI::App& command, GenerateOptions& options) {
       ->check(CLI::IsMember(decoders))
       ->capture_default_str();
   command.add_flag("--ignore-eos", options.ignore_eos, "go on after the end of the answer");
+  add_constraint_flags(command, options);
 }
 
 LanguageModel load_model(ModelFlags& flags) {

@@ -1,27 +1,39 @@
 #include "decode/sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <utility>
 
 #include "base/error.h"
+#include "decode/block_maxima.h"
 #include "decode/random.h"
 
 namespace tessera {
 namespace {
 
-// The lowest id among the largest; NaN never wins.
-Token argmax(std::span<const float> logits) {
-  Token best = 0;
-  float best_logit = -std::numeric_limits<float>::infinity();
-  for (size_t v = 0; v < logits.size(); ++v) {
-    if (logits[v] > best_logit) {
-      best_logit = logits[v];
-      best = static_cast<Token>(v);
+constexpr float kNothing = -std::numeric_limits<float>::infinity();
+
+// The least token that is allowed.
+Token first_of(std::span<const uint64_t> allowed) {
+  for (size_t word = 0; word < allowed.size(); ++word) {
+    if (allowed[word] != 0)
+      return static_cast<Token>(word * 64 + static_cast<size_t>(std::countr_zero(allowed[word])));
+  }
+  return 0;
+}
+
+void mask(std::span<float> logits, std::span<const uint64_t> allowed) {
+  for (size_t first = 0; first < logits.size(); first += 64) {
+    const uint64_t word = first / 64 < allowed.size() ? allowed[first / 64] : 0;
+    if (word == ~uint64_t{0}) continue;
+    const size_t count = std::min<size_t>(64, logits.size() - first);
+    for (size_t i = 0; i < count; ++i) {
+      if ((word >> i & 1) == 0) logits[first + i] = kNothing;
     }
   }
-  return best;
 }
 
 }  // namespace
@@ -49,13 +61,19 @@ void SamplingOptions::validate() const {
 
 Token Sampler::choose(std::span<const float> logits, std::span<const Token> tokens,
                       size_t prompt_size) {
-  logits_.assign(logits.begin(), logits.end());
-  adjust(tokens, prompt_size);
-  if (options_.temperature == 0) return argmax(logits_);
+  logits = adjust(logits, tokens, prompt_size);
+  const std::span<const uint64_t> mask_bits =
+      options_.constraint ? constraint_->allowed() : std::span<const uint64_t>();
+  const auto keep_allowed = [&](Token token) {
+    // Where every allowed logit is NaN or -infinity, nothing else tells them from the others.
+    return !options_.constraint || is_allowed(mask_bits, token) ? token : first_of(mask_bits);
+  };
+  find_block_maxima(logits, block_maxima_);
+  if (options_.temperature == 0) return keep_allowed(argmax(logits, block_maxima_));
 
-  filter();
+  filter(logits);
   Token best = candidates_.front().token;
-  float best_score = -std::numeric_limits<float>::infinity();
+  float best_score = kNothing;
   for (const Candidate& candidate : candidates_) {
     // No noise can lift a candidate by more than kGumbelMax: most of a vocabulary needs no draw.
     if (candidate.logit + kGumbelMax < best_score) continue;
@@ -66,11 +84,38 @@ Token Sampler::choose(std::span<const float> logits, std::span<const Token> toke
       best = candidate.token;
     }
   }
-  return best;
+  return keep_allowed(best);
+}
+
+// The logits with penalties, biases and the constraint; themselves if there are none.
+std::span<const float> Sampler::adjust(std::span<const float> logits, std::span<const Token> tokens,
+                                       size_t prompt_size) {
+  const bool penalized = options_.repetition_penalty != 1.0f || options_.presence_penalty != 0 ||
+                         options_.frequency_penalty != 0 || !options_.logit_bias.empty();
+  if (!penalized && !options_.constraint) return logits;
+  logits_.assign(logits.begin(), logits.end());
+  if (penalized) penalize(tokens, prompt_size);
+  if (options_.constraint) mask(logits_, allowed(tokens.subspan(prompt_size)));
+  return logits_;
+}
+
+// What may follow `answer`. Where an answer does not go on from the last one, it is read anew.
+std::span<const uint64_t> Sampler::allowed(std::span<const Token> answer) {
+  const bool goes_on = constraint_ != nullptr && answer.size() >= constrained_.size() &&
+                       std::equal(constrained_.begin(), constrained_.end(), answer.begin());
+  if (!goes_on) {
+    constraint_ = options_.constraint->start();
+    constrained_.clear();
+  }
+  for (const Token token : answer.subspan(constrained_.size())) {
+    constraint_->accept(token);
+    constrained_.push_back(token);
+  }
+  return constraint_->allowed();
 }
 
 // Penalties and biases change the logits of a few tokens.
-void Sampler::adjust(std::span<const Token> tokens, size_t prompt_size) {
+void Sampler::penalize(std::span<const Token> tokens, size_t prompt_size) {
   if (options_.repetition_penalty != 1.0f) {
     const size_t window =
         options_.penalty_window < 0
@@ -98,21 +143,25 @@ void Sampler::adjust(std::span<const Token> tokens, size_t prompt_size) {
 }
 
 // Divides by the temperature, then keeps what top-k, min-p and top-p keep, in that order.
-void Sampler::filter() {
-  const float best = logits_[argmax(logits_)];
+void Sampler::filter(std::span<const float> logits) {
+  const float best = largest(block_maxima_);
   // min-p bounds the logits below, so it can go first: p >= min_p * p_best for any later top-k.
-  const float floor = options_.min_p > 0 ? best + options_.temperature * std::log(options_.min_p)
-                                         : -std::numeric_limits<float>::infinity();
-  candidates_.clear();
-  for (size_t v = 0; v < logits_.size(); ++v) {
-    if (logits_[v] >= floor) candidates_.push_back({logits_[v], static_cast<Token>(v)});
+  float floor =
+      options_.min_p > 0 ? best + options_.temperature * std::log(options_.min_p) : kNothing;
+  const auto k = static_cast<size_t>(options_.top_k);
+  if (k > 0 && k <= block_maxima_.size()) {
+    // At least k logits are as large as the k-th largest of the blocks' maxima.
+    scratch_ = block_maxima_;
+    const auto kth = scratch_.begin() + static_cast<ptrdiff_t>(k - 1);
+    std::nth_element(scratch_.begin(), kth, scratch_.end(), std::greater<>());
+    floor = std::max(floor, *kth);
   }
+  candidates_.clear();
+  visit_at_least(logits, block_maxima_, floor, [this](float logit, Token token) {
+    candidates_.push_back({logit, token});
+  });
   if (candidates_.empty()) candidates_.push_back({0.0f, 0});  // every logit was NaN
 
-  const auto more_likely = [](const Candidate& a, const Candidate& b) {
-    return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
-  };
-  const auto k = static_cast<size_t>(options_.top_k);
   if (k > 0 && k < candidates_.size()) {
     std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<ptrdiff_t>(k),
                      candidates_.end(), more_likely);
@@ -123,18 +172,27 @@ void Sampler::filter() {
     candidate.logit =
         candidate.logit == best ? 0.0f : (candidate.logit - best) / options_.temperature;
   }
-  if (options_.top_p < 1) {
-    std::ranges::sort(candidates_, more_likely);
-    double total = 0;
-    for (const Candidate& candidate : candidates_)
-      total += std::exp(static_cast<double>(candidate.logit));
-    double kept = 0;
-    size_t size = 0;
-    while (size < candidates_.size() && kept < options_.top_p * total) {
-      kept += std::exp(static_cast<double>(candidates_[size++].logit));
+  if (options_.top_p < 1) keep_top_p();
+}
+
+// Sorts no more than it must: the most likely few, then eight times as many, and so on.
+void Sampler::keep_top_p() {
+  double total = 0;
+  for (const Candidate& candidate : candidates_)
+    total += std::exp(static_cast<double>(candidate.logit));
+  double kept = 0;
+  size_t size = 0, sorted = 0;
+  while (size < candidates_.size() && kept < options_.top_p * total) {
+    if (size == sorted) {
+      const auto begin = candidates_.begin() + static_cast<ptrdiff_t>(sorted);
+      sorted = std::min(candidates_.size(), std::max<size_t>(64, sorted * 8));
+      const auto end = candidates_.begin() + static_cast<ptrdiff_t>(sorted);
+      if (end != candidates_.end()) std::nth_element(begin, end, candidates_.end(), more_likely);
+      std::sort(begin, end, more_likely);
     }
-    candidates_.resize(std::max<size_t>(size, 1));
+    kept += std::exp(static_cast<double>(candidates_[size++].logit));
   }
+  candidates_.resize(std::max<size_t>(size, 1));
 }
 
 }  // namespace tessera

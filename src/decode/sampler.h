@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <unordered_map>
 #include <vector>
 
 #include "base/token.h"
+#include "decode/constraint.h"
 
 namespace tessera {
 
@@ -25,6 +27,8 @@ struct SamplingOptions {
   std::unordered_map<Token, float> logit_bias =
       {};  // added to the logits; -infinity forbids a token
   uint64_t seed = 0;
+  // The form that the answer must keep to (decode/grammar/structured_output.h); none if empty.
+  std::shared_ptr<const ConstraintSource> constraint = {};
 
   // Throws Error naming the first value that is out of range.
   void validate() const;
@@ -33,7 +37,8 @@ struct SamplingOptions {
 // The rule that gives a token, the same whatever decoder asks: argmax over the filtered logits of
 // logit / temperature + gumbel(seed, position, token). It depends on the logits, on the tokens
 // before, and on the position; never on how the position was reached, so a drafted token is right
-// exactly if it equals the one this rule gives (Daliri et al. 2025).
+// exactly if it equals the one this rule gives (Daliri et al. 2025). A constraint is part of the
+// logits: the sampler takes it along the answer among `tokens`.
 class Sampler {
  public:
   explicit Sampler(SamplingOptions options) : options_(std::move(options)) { options_.validate(); }
@@ -49,11 +54,21 @@ class Sampler {
     float logit;
     Token token;
   };
-  void adjust(std::span<const Token> tokens, size_t prompt_size);
-  void filter();
+  static bool more_likely(const Candidate& a, const Candidate& b) {
+    return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+  }
+  std::span<const float> adjust(std::span<const float> logits, std::span<const Token> tokens,
+                                size_t prompt_size);
+  void penalize(std::span<const Token> tokens, size_t prompt_size);
+  std::span<const uint64_t> allowed(std::span<const Token> answer);
+  void filter(std::span<const float> logits);
+  void keep_top_p();
 
   SamplingOptions options_;
-  std::vector<float> logits_;  // reused between calls
+  std::unique_ptr<Constraint> constraint_;  // of an answer that begins with constrained_
+  std::vector<Token> constrained_;
+  // Reused between calls.
+  std::vector<float> logits_, block_maxima_, scratch_;
   std::vector<Candidate> candidates_;
 };
 

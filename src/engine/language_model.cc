@@ -36,7 +36,8 @@ LanguageModel LanguageModel::load(const std::string& reference, const LoadOption
 Generation LanguageModel::generate(std::string_view prompt, const GenerateOptions& options,
                                    const TextCallback& on_text) {
   return tessera::generate(*impl_->engine, *impl_->session.tokenizer,
-                           impl_->encode(prompt, options.parse_special), options, on_text);
+                           impl_->encode(prompt, options.parse_special), options, on_text,
+                           find_constraint(*impl_->session.structured_output, options));
 }
 
 Generation LanguageModel::chat(const std::vector<ChatMessage>& messages,

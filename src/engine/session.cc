@@ -24,6 +24,7 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   session.kv_format = parse_kv_format(options.kv_format);
   session.file = std::make_shared<const GgufFile>(GgufFile::open(resolve_model(reference)));
   session.tokenizer = Tokenizer::load(session.file->metadata());
+  session.structured_output = std::make_unique<StructuredOutput>(*session.tokenizer);
   if (backend == nullptr) backend = make_cpu_backend(options.threads);
   limits.context = options.context;
   session.model = std::make_unique<Model>(session.file, std::move(backend), limits,
@@ -42,6 +43,15 @@ std::unique_ptr<Engine> Session::make_engine(Engine::Options options) const {
   return std::make_unique<Engine>(*model, options, [t = tokenizer.get()](Token token) {
     return static_cast<size_t>(token) < t->vocabulary_size() && t->is_end_of_generation(token);
   });
+}
+
+std::shared_ptr<const ConstraintSource> find_constraint(StructuredOutput& structured_output,
+                                                        const GenerateOptions& options) {
+  if (!options.grammar.empty() && !options.json_schema.empty())
+    fail("a grammar and a JSON schema are given, expected one of them");
+  if (!options.grammar.empty()) return structured_output.grammar(options.grammar);
+  if (!options.json_schema.empty()) return structured_output.json_schema(options.json_schema);
+  return nullptr;
 }
 
 namespace {
@@ -70,7 +80,8 @@ Request make_request(std::vector<Token> prompt, const GenerateOptions& options, 
 }  // namespace
 
 Generation generate(Engine& engine, const Tokenizer& tokenizer, std::vector<Token> prompt,
-                    const GenerateOptions& options, const TextCallback& on_text) {
+                    const GenerateOptions& options, const TextCallback& on_text,
+                    std::shared_ptr<const ConstraintSource> constraint) {
   const Timer timer;
   double first_token_ms = 0;
   bool cancelled = false;
@@ -82,6 +93,7 @@ Generation generate(Engine& engine, const Tokenizer& tokenizer, std::vector<Toke
   };
 
   Request request = make_request(std::move(prompt), options, engine.model().config().context);
+  request.sampling.constraint = std::move(constraint);
   request.on_tokens = [&](std::span<const Token> tokens) {
     if (first_token_ms == 0) first_token_ms = timer.milliseconds();
     for (const Token token : tokens) {

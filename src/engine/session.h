@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "decode/grammar/structured_output.h"
 #include "engine/engine.h"
 #include "files/gguf.h"
 #include "model/model.h"
@@ -20,6 +21,7 @@ std::string_view to_string(KvFormat format);
 struct Session {
   std::shared_ptr<const GgufFile> file;
   std::unique_ptr<const Tokenizer> tokenizer;
+  std::unique_ptr<StructuredOutput> structured_output;
   std::unique_ptr<Model> model;
   KvFormat kv_format = KvFormat::kF16;
   double load_ms = 0;
@@ -33,8 +35,13 @@ struct Session {
   std::unique_ptr<Engine> make_engine(Engine::Options options = {}) const;
 };
 
-// Runs one request to its end.
+// What `options` hold an answer to; nullptr if nothing. Error if there is something wrong with it.
+std::shared_ptr<const ConstraintSource> find_constraint(StructuredOutput& structured_output,
+                                                        const GenerateOptions& options);
+
+// Runs one request to its end. `constraint`: see find_constraint().
 Generation generate(Engine& engine, const Tokenizer& tokenizer, std::vector<Token> prompt,
-                    const GenerateOptions& options, const TextCallback& on_text = {});
+                    const GenerateOptions& options, const TextCallback& on_text = {},
+                    std::shared_ptr<const ConstraintSource> constraint = {});
 
 }  // namespace tessera

@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <random>
 #include <set>
 
 #include "base/error.h"
@@ -151,6 +154,141 @@ TEST(Sampler, RefusesOptionsOutOfRange) {
   EXPECT_THROW(Sampler({.top_p = 0}), Error);
   EXPECT_THROW(Sampler({.min_p = 2}), Error);
   EXPECT_THROW(Sampler({.repetition_penalty = 0}), Error);
+}
+
+// The rule as it is written down, one plain step after the other.
+Token reference(const SamplingOptions& o, std::vector<float> logits, size_t position) {
+  const float nothing = -std::numeric_limits<float>::infinity();
+  Token best = 0;
+  float best_logit = nothing;
+  for (size_t v = 0; v < logits.size(); ++v) {
+    if (logits[v] > best_logit) {
+      best_logit = logits[v];
+      best = static_cast<Token>(v);
+    }
+  }
+  if (o.temperature == 0) return best;
+  struct Candidate {
+    float logit;
+    Token token;
+  };
+  const float floor = o.min_p > 0 ? best_logit + o.temperature * std::log(o.min_p) : nothing;
+  std::vector<Candidate> candidates;
+  for (size_t v = 0; v < logits.size(); ++v)
+    if (logits[v] >= floor) candidates.push_back({logits[v], static_cast<Token>(v)});
+  if (candidates.empty()) return 0;
+  std::ranges::sort(candidates, [](const Candidate& a, const Candidate& b) {
+    return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+  });
+  if (o.top_k > 0 && static_cast<size_t>(o.top_k) < candidates.size())
+    candidates.resize(static_cast<size_t>(o.top_k));
+  double total = 0, kept = 0;
+  for (Candidate& c : candidates) {
+    c.logit = c.logit == best_logit ? 0.0f : (c.logit - best_logit) / o.temperature;
+    total += std::exp(static_cast<double>(c.logit));
+  }
+  if (o.top_p < 1) {
+    size_t size = 0;
+    while (size < candidates.size() && kept < o.top_p * total)
+      kept += std::exp(static_cast<double>(candidates[size++].logit));
+    candidates.resize(std::max<size_t>(size, 1));
+  }
+  float best_score = nothing;
+  best = candidates[0].token;
+  for (const Candidate& c : candidates) {
+    const float score = c.logit + gumbel(o.seed, position, static_cast<uint32_t>(c.token));
+    if (score > best_score) {
+      best_score = score;
+      best = c.token;
+    }
+  }
+  return best;
+}
+
+TEST(Sampler, GivesTheTokenOfThePlainRule) {
+  std::mt19937 random(11);
+  std::normal_distribution<float> normal;
+  const auto one_of = [&](auto... values) {
+    const std::array choices{values...};
+    return choices[random() % choices.size()];
+  };
+  std::vector<Token> tokens;
+  for (int i = 0; i < 3000; ++i) {
+    std::vector<float> logits(1 + random() % one_of(3u, 70u, 700u, 5000u));
+    const float scale = one_of(0.0f, 0.1f, 1.0f, 4.0f, 20.0f);
+    const float grid = one_of(0.0f, 0.0f, 0.5f, 4.0f);  // ties
+    for (float& logit : logits) {
+      logit = normal(random) * scale;
+      if (grid > 0) logit = std::round(logit / grid) * grid;
+    }
+    if (random() % 4 == 0) {
+      for (size_t n = random() % (logits.size() + 1); n > 0; --n)
+        logits[random() % logits.size()] =
+            one_of(std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity(),
+                   0.0f, -0.0f);
+      logits[random() % logits.size()] = 1;
+    }
+    SamplingOptions options{.temperature = one_of(0.0f, 0.2f, 0.8f, 1.0f, 3.0f),
+                            .top_k = one_of(0, 1, 2, 40, 500),
+                            .top_p = one_of(1.0f, 0.95f, 0.5f, 0.01f),
+                            .min_p = one_of(0.0f, 0.05f, 0.5f),
+                            .seed = random()};
+    tokens.push_back(0);
+    EXPECT_EQ(Sampler(options).choose(logits, tokens, tokens.size()),
+              reference(options, logits, tokens.size()))
+        << i;
+  }
+}
+
+// Allows what a list says, one entry for each token so far.
+class ListConstraint final : public Constraint, public ConstraintSource {
+ public:
+  explicit ListConstraint(std::vector<std::vector<Token>> list) : list_(std::move(list)) {}
+  std::unique_ptr<Constraint> start() const override {
+    return std::make_unique<ListConstraint>(list_);
+  }
+  std::span<const uint64_t> allowed() override {
+    mask_.assign(2, 0);
+    for (const Token token : list_.at(accepted_)) mask_[token / 64] |= uint64_t{1} << (token % 64);
+    return mask_;
+  }
+  void accept(Token) override { ++accepted_; }
+
+ private:
+  std::vector<std::vector<Token>> list_;
+  std::vector<uint64_t> mask_;
+  size_t accepted_ = 0;
+};
+
+TEST(Sampler, AConstraintMasksTheLogits) {
+  std::vector<float> logits(200, 1.0f);
+  logits[150] = 9;  // beyond the mask's words
+  logits[70] = 8;
+  logits[3] = 7;
+  SamplingOptions options{.temperature = 0};
+  options.constraint = std::make_shared<ListConstraint>(
+      std::vector<std::vector<Token>>{{3, 5, 70}, {3, 5}, {5, 6}, {100}});
+  Sampler sampler(options);
+  EXPECT_EQ(sampler.choose(logits, std::vector<Token>{1}, 1), 70);
+  EXPECT_EQ(sampler.choose(logits, std::vector<Token>{1, 70}, 1), 3);
+  EXPECT_EQ(sampler.choose(logits, std::vector<Token>{1, 70, 3}, 1), 5);
+  EXPECT_EQ(sampler.choose(logits, std::vector<Token>{1, 70, 3, 5}, 1), 100);
+  EXPECT_EQ(sampler.choose(logits, std::vector<Token>{1, 70}, 1), 3) << "going back is no problem";
+  EXPECT_EQ(sampler.choose(logits, std::vector<Token>{2, 2, 9}, 3), 70) << "nor is another answer";
+}
+
+TEST(Sampler, AConstraintHoldsWhateverTheLogitsAre) {
+  const float nothing = -std::numeric_limits<float>::infinity();
+  for (const float bad : {nothing, std::numeric_limits<float>::quiet_NaN()}) {
+    std::vector<float> logits(100, 1.0f);
+    logits[7] = logits[8] = bad;
+    for (const float temperature : {0.0f, 1.0f}) {
+      SamplingOptions options{.temperature = temperature, .logit_bias = {{2, 100.0f}}};
+      options.constraint =
+          std::make_shared<ListConstraint>(std::vector<std::vector<Token>>{{7, 8}});
+      EXPECT_EQ(Sampler(options).choose(logits, std::vector<Token>{1}, 1), 7);
+    }
+  }
 }
 
 }  // namespace

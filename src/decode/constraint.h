@@ -1,0 +1,39 @@
+// What may come next in an answer that must keep to a form. The sampler masks the logits with it
+// before it chooses, so it composes with every drafter: a drafted token that the constraint forbids
+// is simply not the token that the sampler gives.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/token.h"
+
+namespace tessera {
+
+// The constraint of one answer, as far as the answer has come.
+class Constraint {
+ public:
+  virtual ~Constraint() = default;
+  // Whether each token may come next: bit t % 64 of word t / 64. Tokens beyond the last word are
+  // forbidden. At least one bit is set: where nothing else may come, the end tokens may. The span
+  // holds until the next call of accept().
+  virtual std::span<const uint64_t> allowed() = 0;
+  // The token that came.
+  virtual void accept(Token token) = 0;
+};
+
+// Starts constraints: what a request carries and any number of sequences may share, from any
+// thread.
+class ConstraintSource {
+ public:
+  virtual ~ConstraintSource() = default;
+  virtual std::unique_ptr<Constraint> start() const = 0;
+};
+
+inline bool is_allowed(std::span<const uint64_t> allowed, Token token) {
+  const auto word = static_cast<size_t>(token) / 64;
+  return token >= 0 && word < allowed.size() && (allowed[word] >> (token % 64) & 1) != 0;
+}
+
+}  // namespace tessera

@@ -1,0 +1,197 @@
+#include "decode/grammar/structured_output.h"
+
+#include <algorithm>
+#include <list>
+#include <mutex>
+#include <utility>
+
+#include "base/error.h"
+#include "decode/grammar/automaton.h"
+#include "decode/grammar/gbnf.h"
+#include "decode/grammar/grammar.h"
+#include "decode/grammar/json_schema.h"
+#include "decode/grammar/token_mask.h"
+#include "decode/grammar/token_trie.h"
+
+namespace tessera {
+
+using grammar::Automaton;
+using grammar::Mask;
+using grammar::StackSet;
+using grammar::TokenMasks;
+using grammar::TokenTrie;
+
+std::shared_ptr<const Grammar> compile_grammar(std::string_view gbnf) {
+  return std::make_shared<const Grammar>(grammar::parse_gbnf(gbnf));
+}
+
+std::shared_ptr<const Grammar> compile_json_schema(std::string_view schema) {
+  const grammar::Syntax syntax = grammar::schema_syntax(schema);
+  try {
+    return std::make_shared<const Grammar>(syntax);
+  } catch (const Error& error) {
+    fail("json_schema: as a {}", error.what());
+  }
+}
+
+std::shared_ptr<const Grammar> json_object_grammar() {
+  return compile_json_schema(R"({"type": "object"})");
+}
+
+namespace {
+
+// One grammar over one vocabulary: its automaton and masks, shared by all answers that it holds to
+// itself. The mutex is there because sampling may be spread over threads.
+class SharedGrammar {
+ public:
+  SharedGrammar(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const TokenTrie> trie)
+      : grammar_(std::move(grammar)), trie_(std::move(trie)) {}
+
+  // Where an answer stands. Its state may be forgotten to free memory: its text never is.
+  struct Position {
+    std::string text;
+    uint64_t epoch = 0;  // 0: none yet
+    StackSet state = Automaton::kDead;
+    bool ended = false;  // an end token came, or one that was not allowed
+  };
+
+  std::shared_ptr<const Mask> allowed(Position& position) {
+    const std::lock_guard lock(mutex_);
+    if (position.ended) return masks_.ending();
+    find_state(position);
+    return masks_.of(position.state);
+  }
+
+  void accept(Position& position, Token token) {
+    const std::lock_guard lock(mutex_);
+    if (position.ended) return;
+    find_state(position);
+    const std::string_view text = trie_->text(token);
+    position.ended = text.empty();
+    position.text += text;
+    read(position, text);
+  }
+
+ private:
+  // Of what the automaton knows; walking the texts of answers again comes on top.
+  static constexpr size_t kMaxBytes = 16 << 20;
+
+  void read(Position& position, std::string_view text) {
+    for (const char byte : text)
+      position.state = automaton_.next(position.state, static_cast<uint8_t>(byte));
+    if (position.state == Automaton::kDead) position.ended = true;
+  }
+
+  void find_state(Position& position) {
+    if (automaton_.bytes() > kept_bytes_ + kMaxBytes) {
+      automaton_.clear();
+      masks_.clear();
+      kept_bytes_ = 0;
+      ++epoch_;
+    }
+    if (position.epoch == epoch_) return;
+    position.epoch = epoch_;
+    position.state = automaton_.start();
+    const size_t before = automaton_.bytes();
+    read(position, position.text);
+    kept_bytes_ += automaton_.bytes() - before;
+  }
+
+  const std::shared_ptr<const Grammar> grammar_;
+  const std::shared_ptr<const TokenTrie> trie_;
+  std::mutex mutex_;
+  Automaton automaton_{*grammar_};
+  TokenMasks masks_{automaton_, *trie_};
+  uint64_t epoch_ = 1;
+  size_t kept_bytes_ = 0;
+};
+
+class GrammarConstraint final : public Constraint {
+ public:
+  explicit GrammarConstraint(std::shared_ptr<SharedGrammar> grammar)
+      : grammar_(std::move(grammar)) {}
+
+  std::span<const uint64_t> allowed() override {
+    if (mask_ == nullptr) mask_ = grammar_->allowed(position_);
+    return *mask_;
+  }
+  void accept(Token token) override {
+    mask_ = nullptr;
+    grammar_->accept(position_, token);
+  }
+
+ private:
+  std::shared_ptr<SharedGrammar> grammar_;
+  SharedGrammar::Position position_;
+  std::shared_ptr<const Mask> mask_;
+};
+
+class GrammarSource final : public ConstraintSource {
+ public:
+  explicit GrammarSource(std::shared_ptr<SharedGrammar> grammar) : grammar_(std::move(grammar)) {}
+  std::unique_ptr<Constraint> start() const override {
+    return std::make_unique<GrammarConstraint>(grammar_);
+  }
+
+ private:
+  std::shared_ptr<SharedGrammar> grammar_;
+};
+
+}  // namespace
+
+struct StructuredOutput::Impl {
+  static constexpr size_t kKept = 16;  // grammars
+
+  explicit Impl(const Tokenizer& t) : tokenizer(t) {}
+
+  // `compile` runs without the lock: another thread's request must not wait for it.
+  std::shared_ptr<const ConstraintSource> get(
+      std::string key, std::shared_ptr<const Grammar> (*compile)(std::string_view),
+      std::string_view text) {
+    key += text;
+    if (auto known = find(key)) return known;
+    auto compiled = compile(text);
+    std::call_once(trie_made, [this] { trie = std::make_shared<const TokenTrie>(tokenizer); });
+    if (trie->end_tokens().empty())
+      fail("grammar: this model has no token that ends an answer, so no answer can keep to one");
+    auto source = std::make_shared<const GrammarSource>(
+        std::make_shared<SharedGrammar>(std::move(compiled), trie));
+    const std::lock_guard lock(mutex);
+    kept.emplace_front(std::move(key), source);
+    if (kept.size() > kKept) kept.pop_back();
+    return source;
+  }
+
+  std::shared_ptr<const ConstraintSource> find(const std::string& key) {
+    const std::lock_guard lock(mutex);
+    const auto found = std::ranges::find(kept, key, [](const auto& entry) { return entry.first; });
+    if (found == kept.end()) return nullptr;
+    kept.splice(kept.begin(), kept, found);
+    return found->second;
+  }
+
+  const Tokenizer& tokenizer;
+  std::once_flag trie_made;
+  std::shared_ptr<const TokenTrie> trie;
+  std::mutex mutex;
+  // Latest first.
+  std::list<std::pair<std::string, std::shared_ptr<const ConstraintSource>>> kept;
+};
+
+StructuredOutput::StructuredOutput(const Tokenizer& tokenizer)
+    : impl_(std::make_unique<Impl>(tokenizer)) {}
+StructuredOutput::~StructuredOutput() = default;
+
+std::shared_ptr<const ConstraintSource> StructuredOutput::grammar(std::string_view gbnf) {
+  return impl_->get("grammar:", compile_grammar, gbnf);
+}
+
+std::shared_ptr<const ConstraintSource> StructuredOutput::json_schema(std::string_view schema) {
+  return impl_->get("json_schema:", compile_json_schema, schema);
+}
+
+std::shared_ptr<const ConstraintSource> StructuredOutput::json_object() {
+  return json_schema(R"({"type": "object"})");
+}
+
+}  // namespace tessera

@@ -1,0 +1,167 @@
+#include "decode/grammar/token_mask.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "decode/grammar/grammar_support.h"
+
+namespace tessera {
+namespace {
+
+using grammar::Automaton;
+using grammar::StackSet;
+using testing::json_tokenizer;
+
+constexpr const char* kGrammars[] = {
+    // Small rules are copied, large ones are called.
+    R"x(
+root   ::= object
+value  ::= object | array | string | number | "true" | "false" | "null"
+object ::= "{" ws (string ":" ws value ("," ws string ":" ws value)*)? "}" ws
+array  ::= "[" ws (value ("," ws value)*)? "]" ws
+string ::= "\"" ([^"\\\x00-\x1F] | "\\" (["\\/bfnrt] | "u" [0-9a-f]{4}))* "\""
+number ::= "-"? ("0" | [1-9] [0-9]{0,15}) ("." [0-9]{1,9})? ([eE] [-+]? [0-9]{1,2})?
+ws     ::= | " " | "\n" [ \t]{0,20}
+)x",
+    "root ::= \"a\" root | \"ab\" root \"b\" | [0-9]{1,3} | \"é\"*",
+    "root ::= word (\" \" word){0,20}\nword ::= [a-z]{1,12} | [^a-z ]{1,40} tail\ntail ::= \"\" | "
+    "\".\" word",
+    "root ::= \"\\\"\" .{0,30} \"\\\"\"",
+};
+
+// What the mask must be: each token walked on its own.
+bool reads(Automaton& automaton, StackSet state, std::string_view text) {
+  for (const char c : text) state = automaton.next(state, static_cast<uint8_t>(c));
+  return !text.empty() && state != Automaton::kDead;
+}
+
+TEST(TokenMasks, AllowExactlyTheTokensThatTheGrammarReads) {
+  const auto tokenizer = json_tokenizer();
+  const grammar::TokenTrie trie(*tokenizer);
+  std::mt19937 random(5);
+  for (const char* gbnf : kGrammars) {
+    const auto compiled = compile_grammar(gbnf);
+    Automaton automaton(*compiled);
+    grammar::TokenMasks masks(automaton, trie);
+    for (int answer = 0; answer < 12; ++answer) {
+      auto state = automaton.start();
+      for (int step = 0; step < 40; ++step) {
+        const auto mask = masks.of(state);
+        std::vector<Token> choices;
+        for (Token t = 0; t < static_cast<Token>(tokenizer->vocabulary_size()); ++t) {
+          const bool allowed = is_allowed(*mask, t);
+          if (tokenizer->is_end_of_generation(t)) {
+            EXPECT_EQ(allowed, automaton.ends(state));
+            continue;
+          }
+          EXPECT_EQ(allowed, reads(automaton, state, tokenizer->piece(t))) << gbnf << '\n'
+                                                                           << tokenizer->piece(t);
+          if (allowed) choices.push_back(t);
+        }
+        if (choices.empty()) break;
+        for (const char c : tokenizer->piece(choices[random() % choices.size()]))
+          state = automaton.next(state, static_cast<uint8_t>(c));
+      }
+    }
+  }
+}
+
+TEST(TokenMasks, AreRightWhereNestingEnds) {
+  const auto tokenizer = json_tokenizer();
+  const auto compiled = compile_grammar("root ::= \"[\" (root (\",\" root)*)? \"]\"");
+  Automaton automaton(*compiled);
+  const grammar::TokenTrie trie(*tokenizer);
+  grammar::TokenMasks masks(automaton, trie);
+  auto state = automaton.start();
+  for (int depth = 0; depth < 1100 && state != Automaton::kDead; ++depth) {
+    if (depth > 900 || depth % 100 == 0) {
+      const auto mask = masks.of(state);
+      for (const char* text : {"[[", "[]", "]]", "[", "]"}) {
+        std::optional<Token> token = tokenizer->find_token(text);
+        ASSERT_TRUE(token) << text;
+        EXPECT_EQ(is_allowed(*mask, *token), reads(automaton, state, text)) << depth << text;
+      }
+    }
+    state = automaton.next(state, '[');
+  }
+}
+
+TEST(StructuredOutput, ControlTokensAreNeverAllowedAndEndTokensAtTheEndOnly) {
+  const auto tokenizer = json_tokenizer();
+  StructuredOutput structured(*tokenizer);
+  const auto constraint = structured.grammar("root ::= .{0,2}")->start();
+  const Token start = *tokenizer->find_token("<start>"), end = *tokenizer->eos();
+  EXPECT_FALSE(is_allowed(constraint->allowed(), start));
+  EXPECT_TRUE(is_allowed(constraint->allowed(), end));
+  const auto strict = structured.grammar("root ::= \"ab\"")->start();
+  EXPECT_FALSE(is_allowed(strict->allowed(), end));
+  strict->accept(*tokenizer->find_token("ab"));
+  for (int again = 0; again < 3; ++again) {  // after the end only the end may come, ever
+    for (Token t = 0; t < static_cast<Token>(tokenizer->vocabulary_size()); ++t)
+      EXPECT_EQ(is_allowed(strict->allowed(), t), tokenizer->is_end_of_generation(t)) << t;
+    strict->accept(end);
+  }
+}
+
+TEST(StructuredOutput, ATokenThatWasNotAllowedEndsTheAnswer) {
+  const auto tokenizer = json_tokenizer();
+  StructuredOutput structured(*tokenizer);
+  const auto constraint = structured.grammar("root ::= \"ab\"")->start();
+  constraint->accept('x');
+  EXPECT_TRUE(is_allowed(constraint->allowed(), *tokenizer->eos()));
+}
+
+TEST(StructuredOutput, SharesWhatHasTheSameText) {
+  const auto tokenizer = json_tokenizer();
+  StructuredOutput structured(*tokenizer);
+  EXPECT_EQ(structured.json_object(), structured.json_object());
+  const auto a = structured.grammar("root ::= \"a\"");
+  EXPECT_EQ(a, structured.grammar("root ::= \"a\""));
+  EXPECT_NE(a, structured.grammar("root ::= \"b\""));
+  for (int i = 0; i < 40; ++i) structured.grammar(fmt::format("root ::= \"a\"{{{}}}", i));
+  EXPECT_FALSE(is_allowed(a->start()->allowed(), *tokenizer->eos()))
+      << "dropped, but still held here";
+}
+
+// An answer that takes more states than are kept.
+TEST(StructuredOutput, ForgettingStatesChangesNothing) {
+  constexpr int kTokens = 70'000;
+  // Many classes of bytes make large tables.
+  const char* kGbnf =
+      "root ::= ([a-z] | [^a-z] word \".\"){90000} \"end\"\n"
+      "word ::= \"A\" \"B\" \"C\" \"D\" \"E\" \"F\" \"G\" \"H\" \"I\" \"J\" \"K\" \"L\" \"M\" "
+      "\"N\" \"O\" "
+      "\"P\" \"Q\" \"R\" \"S\" \"T\" \"U\" \"V\" \"W\" \"X\" \"Y\" \"Z\" \"0\" \"1\" \"2\" \"3\" "
+      "\"4\" \"5\" \"6\" "
+      "\"!\" \"?\" \";\" \",\" \":\" \"(\" \")\" \"[\" \"]\" \"/\" \"<\" \">\" \"+\" \"-\" \"*\"";
+  {
+    const auto compiled = compile_grammar(kGbnf);
+    Automaton automaton(*compiled);
+    auto state = automaton.start();
+    for (int i = 0; i < kTokens; ++i) state = automaton.next(state, 'a');
+    ASSERT_GT(automaton.bytes(), size_t{17} << 20) << "the test needs a larger grammar";
+  }
+  const auto tokenizer = json_tokenizer();
+  StructuredOutput structured(*tokenizer);
+  const auto constraint = structured.grammar(kGbnf)->start();
+  for (int i = 0; i < kTokens; ++i) {
+    constraint->accept('a');
+    if (i % 7000 != 0) continue;
+    EXPECT_TRUE(is_allowed(constraint->allowed(), 'x'));
+    EXPECT_FALSE(is_allowed(constraint->allowed(), *tokenizer->eos()));
+  }
+}
+
+TEST(StructuredOutput, ErrorsPassThroughAndLeaveNothingBehind) {
+  const auto tokenizer = json_tokenizer();
+  StructuredOutput structured(*tokenizer);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THROW(structured.grammar("root ::="
+                                    "x"),
+                 Error);
+    EXPECT_THROW(structured.json_schema("{"), Error);
+  }
+}
+
+}  // namespace
+}  // namespace tessera

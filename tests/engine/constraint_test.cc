@@ -1,0 +1,152 @@
+// Constrained answers, through the engine and the public API.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "decode/grammar/structured_output.h"
+#include "engine/session.h"
+#include "support/temp_folder.h"
+#include "support/tiny_model.h"
+
+namespace tessera {
+namespace {
+
+constexpr const char* kSchema = R"({
+  "type": "object",
+  "properties": {
+    "name": {"type": "string", "maxLength": 12},
+    "tags": {"type": "array", "items": {"enum": ["red", "green", "blue"]}, "maxItems": 4},
+    "size": {"type": "integer", "minimum": 0, "maximum": 200}
+  },
+  "required": ["name", "tags", "size"]
+})";
+
+class ConstraintTest : public testing::Test {
+ protected:
+  Request request(std::shared_ptr<const ConstraintSource> source, uint64_t seed,
+                  float temperature) const {
+    Request r;
+    r.prompt = session_.tokenizer->encode("an object:");
+    r.max_tokens = 150;
+    r.sampling = {.temperature = temperature, .top_k = 0, .top_p = 1, .min_p = 0, .seed = seed};
+    r.sampling.constraint = std::move(source);
+    return r;
+  }
+  std::string text(const Sequence& sequence) const {
+    return session_.tokenizer->decode(std::span(sequence.tokens).subspan(sequence.prompt_size()));
+  }
+
+  test::TempFolder folder_;
+  Session session_ = Session::load(write_tiny_model({}, folder_.path()).string(), {.threads = 2});
+};
+
+TEST_F(ConstraintTest, AnswersKeepTheSchema) {
+  const auto source = session_.structured_output->json_schema(kSchema);
+  const auto engine = session_.make_engine();
+  for (uint64_t seed = 0; seed < 8; ++seed) {
+    const auto sequence = engine->add(request(source, seed, 1.0f));
+    engine->run_to_end();
+    ASSERT_EQ(sequence->finished, FinishReason::kStop) << text(*sequence);
+    const auto value = nlohmann::json::parse(text(*sequence));
+    EXPECT_LE(value.at("tags").size(), 4u);
+    EXPECT_LE(value.at("size").get<int>(), 200);
+    EXPECT_TRUE(value.at("name").is_string());
+    EXPECT_EQ(value.size(), 3u);
+  }
+}
+
+// Random trees over the tokens that are to come: right, wrong, and forbidden ones.
+class RandomDrafter final : public Drafter {
+ public:
+  RandomDrafter(std::vector<Token> answer, uint32_t seed)
+      : answer_(std::move(answer)), random_(seed) {}
+  TokenTree propose(std::span<const Token> tokens, int budget) override {
+    TokenTree tree;
+    std::vector<int> depth;
+    for (int i = static_cast<int>(random_() % (budget + 1)); i > 0; --i) {
+      const int parent = static_cast<int>(random_() % (depth.size() + 1)) - 1;
+      depth.push_back(parent < 0 ? 0 : depth[parent] + 1);
+      const size_t position = tokens.size() + depth.back();
+      const bool right = position < answer_.size() && random_() % 4 != 0;
+      tree.tokens.push_back(right ? answer_[position] : static_cast<Token>(random_() % 300));
+      tree.parents.push_back(parent);
+    }
+    return tree;
+  }
+
+ private:
+  std::vector<Token> answer_;
+  std::mt19937 random_;
+};
+
+TEST_F(ConstraintTest, AnyDrafterGivesTheSameAnswer) {
+  const auto grammar = session_.structured_output->grammar(
+      "root ::= item{4,8}\nitem ::= \"ab\" [0-9]{1,3} \" the \" [a-f]* \"\\n\"");
+  for (const auto& source : {session_.structured_output->json_schema(kSchema), grammar}) {
+    for (const float temperature : {0.0f, 1.0f}) {
+      for (uint64_t seed = 0; seed < 3; ++seed) {
+        const Request plain = request(source, seed, temperature);
+        const auto engine = session_.make_engine();
+        const auto expected = engine->add(plain);
+        engine->run_to_end();
+
+        Request lookup = plain;
+        lookup.decoder = "prompt-lookup";
+        const auto looked_up = engine->add(lookup);
+        const auto drafted = engine->add(plain);
+        drafted->drafter = std::make_unique<RandomDrafter>(expected->tokens, seed);
+        engine->run_to_end();  // both at once, sharing the grammar's state
+        EXPECT_EQ(looked_up->tokens, expected->tokens);
+        EXPECT_EQ(drafted->tokens, expected->tokens);
+        EXPECT_GT(drafted->statistics.accepted, 0);
+      }
+    }
+  }
+}
+
+TEST_F(ConstraintTest, PreemptionLosesNothing) {
+  const auto source = session_.structured_output->grammar("root ::= [a-z]{60} [0-9]{30} \"!\"");
+  std::vector<std::vector<Token>> alone;
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    const auto engine = session_.make_engine();
+    const auto sequence = engine->add(request(source, seed, 1.0f));
+    engine->run_to_end();
+    alone.push_back(sequence->tokens);
+  }
+  Engine small(*session_.model, {.kv_blocks = 8},
+               [this](Token token) { return session_.tokenizer->is_end_of_generation(token); });
+  std::vector<std::shared_ptr<Sequence>> sequences;
+  for (uint64_t seed = 0; seed < 4; ++seed)
+    sequences.push_back(small.add(request(source, seed, 1.0f)));
+  small.run_to_end();
+  for (size_t i = 0; i < sequences.size(); ++i) EXPECT_EQ(sequences[i]->tokens, alone[i]) << i;
+}
+
+TEST_F(ConstraintTest, IgnoringTheEndAddsNoText) {
+  Request r = request(session_.structured_output->grammar("root ::= \"yes\" | \"no\""), 1, 1.0f);
+  r.ignore_eos = true;
+  r.max_tokens = 20;
+  const auto engine = session_.make_engine();
+  const auto sequence = engine->add(r);
+  engine->run_to_end();
+  EXPECT_EQ(sequence->generated(), 20);
+  EXPECT_TRUE(text(*sequence) == "yes" || text(*sequence) == "no") << text(*sequence);
+}
+
+TEST_F(ConstraintTest, PublicApi) {
+  LanguageModel model =
+      LanguageModel::load(write_tiny_model({}, folder_.path()).string(), {.threads = 2});
+  GenerateOptions options{.max_tokens = 200, .seed = 3};
+  options.grammar = "root ::= \"x\"{3}";
+  EXPECT_EQ(model.generate("hello", options).text, "xxx");
+  options.json_schema = R"({"const": [1, "two"]})";
+  EXPECT_THROW(model.generate("hello", options), std::runtime_error);  // both
+  options.grammar.clear();
+  EXPECT_EQ(model.generate("hello", options).text, R"([1,"two"])");
+  options.json_schema = R"({"type": "strin"})";
+  EXPECT_THROW(model.generate("hello", options), std::runtime_error);
+}
+
+}  // namespace
+}  // namespace tessera
