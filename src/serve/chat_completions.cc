@@ -30,6 +30,10 @@ void Service::chat_completions(const httplib::Request& http, httplib::Response& 
   const ChatRequest request = parse_chat_request(http.body);
   const GenerationParameters& p = request.parameters;
   check_model(p.model);
+  if (p.form != AnswerForm::kText && request.tool_choice >= ToolChoice::kRequired) {
+    bad_request("tool_choice",
+                "'tool_choice' asks for a call, 'response_format' or 'grammar' for something else");
+  }
   ChatPrompt prompt = render(request);
   std::vector<JobChoice> choices;
   add_choices(p, encode(prompt.text), choices);

@@ -81,19 +81,43 @@ std::vector<std::string> parse_stops(const Fields& fields) {
 }
 
 void refuse_unsupported(const Fields& fields) {
-  for (const char* name : {"grammar", "guided_json", "guided_regex", "guided_grammar",
-                           "guided_choice", "structured_outputs"}) {
-    refuse(fields, name, "is not supported yet");
+  for (const char* name :
+       {"guided_json", "guided_regex", "guided_grammar", "guided_choice", "structured_outputs"}) {
+    refuse(fields, name, "is not supported: use 'response_format' or 'grammar'");
   }
   refuse(fields, "suffix", "is not supported");
   refuse(fields, "functions", "is not supported: use 'tools'");
   refuse(fields, "function_call", "is not supported: use 'tool_choice'");
   refuse(fields, "audio", "is not supported");
+}
+
+// OpenAI's response_format, and llama.cpp's grammar beside it.
+void parse_form(const Fields& fields, GenerationParameters& p) {
   if (const auto format = fields.object("response_format")) {
-    if (format->required_text("type") != "text") {
-      throw ApiError(400, "invalid_request_error", "'response_format' is not supported yet",
-                     "response_format", "unsupported_parameter");
+    const std::string type = format->required_text("type");
+    if (type == "json_object") {
+      p.form = AnswerForm::kJsonObject;
+    } else if (type == "json_schema") {
+      const auto wrapper = format->object("json_schema");
+      if (!wrapper) format->wrong_type("json_schema", "an object with a schema");
+      const Json* schema = wrapper->find("schema");
+      if (schema == nullptr || !(schema->is_object() || schema->is_boolean())) {
+        wrapper->wrong_type("schema", "a JSON schema");
+      }
+      p.form = AnswerForm::kJsonSchema;
+      p.form_source = to_text(*schema);
+    } else if (type != "text") {
+      bad_request("response_format.type",
+                  "'response_format.type' is '{}', expected text, json_object or json_schema",
+                  type);
     }
+  }
+  if (fields.has("grammar")) {
+    if (p.form != AnswerForm::kText) {
+      bad_request("grammar", "'grammar' and 'response_format' are given, expected one of them");
+    }
+    p.form = AnswerForm::kGrammar;
+    p.form_source = fields.required_text("grammar");
   }
 }
 
@@ -187,6 +211,7 @@ GenerationParameters parse_generation(const Fields& fields) {
   }
   p.stop = parse_stops(fields);
   p.sampling = parse_sampling(fields, p.has_seed);
+  parse_form(fields, p);
   p.priority = fields.integer("priority", 0, -kMaxPriority, kMaxPriority);
   p.cache_salt = fields.text("cache_salt");
   if (p.cache_salt.size() > kMaxSaltBytes) {

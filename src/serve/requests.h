@@ -22,6 +22,9 @@ namespace tessera::serve {
 inline constexpr int kMaxChoices = 128;  // of one request: prompts times n
 inline constexpr int kMaxTopLogprobs = 20;
 
+// What an answer is held to: response_format, grammar.
+enum class AnswerForm { kText, kJsonObject, kJsonSchema, kGrammar };
+
 // What chats and completions have in common.
 struct GenerationParameters {
   std::string model;    // empty: whatever is served
@@ -36,6 +39,8 @@ struct GenerationParameters {
   std::string cache_salt = {};
   bool ignore_eos = false;
   std::string decoder = "plain";
+  AnswerForm form = AnswerForm::kText;
+  std::string form_source = {};  // the schema, or the grammar (GBNF)
 };
 
 enum class ToolChoice { kNone, kAuto, kRequired, kNamed };

@@ -4,6 +4,8 @@
 #include <ctime>
 #include <utility>
 
+#include "base/error.h"
+#include "decode/grammar/structured_output.h"
 #include "serve/api_error.h"
 #include "serve/identifiers.h"
 
@@ -68,9 +70,30 @@ int Service::room_after(const std::vector<Token>& prompt) const {
       "messages", "context_length_exceeded");
 }
 
+std::shared_ptr<const ConstraintSource> Service::constraint_of(
+    const GenerationParameters& p) const {
+  StructuredOutput& structured = *session_.structured_output;
+  try {
+    switch (p.form) {
+      case AnswerForm::kText:
+        return nullptr;
+      case AnswerForm::kJsonObject:
+        return structured.json_object();
+      case AnswerForm::kJsonSchema:
+        return structured.json_schema(p.form_source);
+      case AnswerForm::kGrammar:
+        return structured.grammar(p.form_source);
+    }
+  } catch (const Error& error) {
+    bad_request(p.form == AnswerForm::kGrammar ? "grammar" : "response_format", "{}", error.what());
+  }
+  return nullptr;
+}
+
 void Service::add_choices(const GenerationParameters& p, const std::vector<Token>& prompt,
                           std::vector<JobChoice>& choices) const {
   const int room = room_after(prompt);
+  const auto constraint = constraint_of(p);
   const uint64_t seed = p.has_seed ? p.sampling.seed : random_number();
   for (int i = 0; i < p.n; ++i) {
     JobChoice choice{.request = {}, .stop = p.stop};
@@ -80,6 +103,7 @@ void Service::add_choices(const GenerationParameters& p, const std::vector<Token
     request.ignore_eos = p.ignore_eos;
     request.sampling = p.sampling;
     request.sampling.seed = seed + i;
+    request.sampling.constraint = constraint;
     request.decoder = p.decoder;
     request.priority = p.priority;
     request.cache_salt = p.cache_salt;

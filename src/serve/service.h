@@ -59,6 +59,9 @@ class Service {
   std::vector<Token> tokens_of(const Prompt& prompt) const;
   // Throws ApiError if the prompt is too long.
   int room_after(const std::vector<Token>& prompt) const;
+  // Throws ApiError if the grammar or the schema is wrong.
+  std::shared_ptr<const ConstraintSource> constraint_of(
+      const GenerationParameters& parameters) const;
   // n requests that differ in their seeds.
   void add_choices(const GenerationParameters& parameters, const std::vector<Token>& prompt,
                    std::vector<JobChoice>& choices) const;

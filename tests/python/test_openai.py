@@ -67,6 +67,22 @@ def test_logprobs(client):
     assert streamed == [entry.token for entry in content]
 
 
+def test_structured_output(client):
+    schema = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 20}, "age": {"type": "integer"}},
+              "required": ["name", "age"], "additionalProperties": False}
+    answer = ask(client, max_tokens=200, response_format={
+        "type": "json_schema", "json_schema": {"name": "person", "strict": True, "schema": schema}})
+    person = json.loads(answer.choices[0].message.content)
+    assert list(person) == ["name", "age"] and isinstance(person["age"], int)
+    anything = ask(client, max_tokens=300, temperature=1, seed=1, response_format={"type": "json_object"}).choices[0]
+    if anything.finish_reason == "stop":
+        assert isinstance(json.loads(anything.message.content), dict)
+    word = ask(client, extra_body={"grammar": 'root ::= "yes" | "no"'}).choices[0].message.content
+    assert word in ("yes", "no")
+    with pytest.raises(openai.BadRequestError, match="nonsense"):
+        ask(client, response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nonsense"}}})
+
+
 def test_stop_bias_and_penalties(client, server):
     whole = ask(client).choices[0].message.content
     stop = whole.split()[2]

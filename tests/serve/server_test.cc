@@ -248,8 +248,19 @@ TEST(Server, ErrorsAreErrorObjectsWithTheRightStatus) {
   expect_error("/v1/completions", R"({"prompt":[999999]})", 400, "999999");
   expect_error("/v1/completions", R"({"prompt":""})", 400, "empty");
   expect_error("/v1/completions", R"({"prompt":"a","decoder":"magic"})", 400, "magic");
-  expect_error("/v1/completions", R"({"prompt":"a","response_format":{"type":"json_object"}})", 400,
-               "not supported yet");
+  expect_error("/v1/completions", R"({"prompt":"a","response_format":{"type":"yaml"}})", 400,
+               "expected text, json_object or json_schema");
+  expect_error("/v1/completions", R"({"prompt":"a","response_format":{"type":"json_schema"}})", 400,
+               "json_schema");
+  expect_error(
+      "/v1/completions",
+      R"({"prompt":"a","response_format":{"type":"json_schema","json_schema":{"schema":{"type":"thing"}}}})",
+      400, "thing");
+  expect_error("/v1/completions", R"({"prompt":"a","grammar":"root ::= ("})", 400, "1:11");
+  expect_error(
+      "/v1/completions",
+      R"({"prompt":"a","grammar":"root ::= \"a\"","response_format":{"type":"json_object"}})", 400,
+      "one of them");
   const std::string long_prompt(9000, 'x');
   expect_error("/v1/completions", R"({"prompt":")" + long_prompt + "\"}", 400,
                "the context holds 4096");
@@ -259,6 +270,22 @@ TEST(Server, ErrorsAreErrorObjectsWithTheRightStatus) {
   expect_error("/nowhere", "{}", 404, "nothing");
   EXPECT_EQ(fixture.client().Get("/v1/completions")->status, 404);
   EXPECT_EQ(fixture.post("/v1/completions", "{}", {{"Content-Encoding", "gzip"}})->status, 415);
+}
+
+TEST(Server, AnswersKeepToTheirForm) {
+  const Fixture fixture;
+  const auto answer = [&](const Json& extra) {
+    Json body = {{"prompt", "a"}, {"max_tokens", 40}, {"seed", 5}};
+    body.update(extra);
+    const Json json = Json::parse(fixture.post("/v1/completions", body.dump())->body);
+    EXPECT_EQ(json["choices"][0]["finish_reason"], "stop") << json.dump();
+    return json["choices"][0]["text"].get<std::string>();
+  };
+  EXPECT_THAT(answer({{"grammar", "root ::= \"yes\" | \"no\""}}), testing::AnyOf("yes", "no"));
+  const Json schema = {{"enum", {"red", 7}}};
+  const Json format = {{"type", "json_schema"},
+                       {"json_schema", {{"name", "colour"}, {"schema", schema}}}};
+  EXPECT_THAT(answer({{"response_format", format}}), testing::AnyOf("\"red\"", "7"));
 }
 
 TEST(Server, AFullQueueIsSaidWithARetryAfter) {

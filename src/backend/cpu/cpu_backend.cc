@@ -29,7 +29,9 @@ class CpuBackend final : public Backend {
     return cpu::load_matrix(pool_, parts, columns);
   }
   Tensor allocate(int rows, int columns) override {
-    const int stride = (columns + 15) / 16 * 16;  // rows start on a cache line
+    // Rows start on a cache line, and not all in the same set of the first-level cache.
+    int stride = (columns + 15) / 16 * 16;
+    if (stride % 256 == 0) stride += 16;
     auto& buffer = buffers_.emplace_back(static_cast<size_t>(rows) * stride * sizeof(float));
     return {buffer.as<float>().data(), rows, columns, stride};
   }

@@ -105,7 +105,7 @@ std::vector<std::vector<uint32_t>> left_calls(const Network& network) {
   int named = 0;
   for (const uint32_t rule : circle) {
     if (network.names[rule].starts_with('(')) continue;
-    if (++named <= 8) path += "'" + printable(network.names[rule]) + "' -> ";
+    if (++named <= 8) path += fmt::format("'{}' -> ", printable(network.names[rule]));
   }
   if (named > 8) path += "... -> ";
   fail("grammar: left recursion: {}the first again, before anything is read", path);
