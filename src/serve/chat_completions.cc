@@ -37,6 +37,10 @@ void Service::chat_completions(const httplib::Request& http, httplib::Response& 
   ChatPrompt prompt = render(request);
   std::vector<JobChoice> choices;
   add_choices(p, encode(prompt.text), choices);
+  if (request.tool_choice == ToolChoice::kNamed && prompt.style == ToolStyle::kHermes) {
+    // One call was asked for; what follows it is of no use.
+    for (JobChoice& choice : choices) choice.stop.emplace_back("</tool_call>");
+  }
   auto job = submit(std::move(choices));
   AnswersOptions options{.model = options_.model_name,
                          .choices = p.n,

@@ -50,6 +50,12 @@ bool has_unread_body(const Request& request) {
          (request.has_header("Transfer-Encoding") || (!length.empty() && length != "0"));
 }
 
+// Whether a Content-Length is a number. httplib takes what strtoull makes of it.
+bool is_number(std::string_view text) {
+  return !text.empty() && text.size() <= 18 &&
+         text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 }  // namespace
 
 Server::Server(Service& service, ServerOptions options)
@@ -154,6 +160,12 @@ httplib::Server::HandlerResponse Server::check(const Request& request, Response&
   if (has_unread_body(request)) {
     Connection::current()->close_after_response();
     return refuse({400, "invalid_request_error", "this method takes no body"});
+  }
+  if (request.has_header("Content-Length")) {
+    const std::string length = request.get_header_value("Content-Length");
+    if (!is_number(length)) return refuse(error_of_status(400));
+    // At once: httplib would read it all away first.
+    if (std::stoull(length) > options_.http.body_bytes) return refuse(error_of_status(413));
   }
   if (request.has_header("Content-Encoding")) {
     return refuse({415, "invalid_request_error", "compressed bodies are not supported"});

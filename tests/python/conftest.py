@@ -9,6 +9,9 @@ import pytest
 
 MODEL = "smollm2"
 KEY = "test-key"
+WEATHER = {"type": "function", "function": {
+    "name": "get_weather", "description": "The weather in a city",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}
 
 
 class Server:

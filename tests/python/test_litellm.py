@@ -2,7 +2,7 @@
 import litellm
 import pytest
 
-from conftest import KEY, MODEL
+from conftest import KEY, MODEL, WEATHER
 
 QUESTION = [{"role": "user", "content": "Hi"}]  # "Hello! How can I help you today?" or the like
 
@@ -34,10 +34,10 @@ def test_embedding(where):
 
 
 def test_tools(where):
-    tool = {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}}}}
-    answer = litellm.completion(messages=QUESTION, tools=[tool], max_tokens=40, temperature=0,
-                                tool_choice={"type": "function", "function": {"name": "now"}}, **where)
-    assert answer.choices[0].message.tool_calls[0].function.name == "now"
+    named = {"type": "function", "function": {"name": "get_weather"}}
+    answer = litellm.completion(messages=[{"role": "user", "content": "What is the weather in Paris?"}], tools=[WEATHER],
+                                max_tokens=60, temperature=0, tool_choice=named, **where)
+    assert answer.choices[0].message.tool_calls[0].function.name == "get_weather"
 
 
 def test_errors(where):

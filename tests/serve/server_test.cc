@@ -378,7 +378,7 @@ TEST(Server, HugeAndSlowRequestsEnd) {
   EXPECT_THAT(half_body.receive_all(), HasSubstr(" 408 "));
 
   for (const char* text :
-       {"\r\n\r\n", "GET\r\n\r\n", "\0\x01\x02\r\n\r\n", "GET / HTTP/9\r\n\r\n",
+       {"\r\n\r\n", "GET\r\n\r\n", "\x01\x02\r\n\r\n", "GET / HTTP/9\r\n\r\n",
         "POST /v1/completions HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
         "POST /v1/completions HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
         "GET /health HTTP/1.1\r\nContent-Length: 5\r\n\r\nabcde"}) {
