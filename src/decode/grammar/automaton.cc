@@ -6,7 +6,7 @@ namespace tessera::grammar {
 namespace {
 
 // Steps of one closure. The grammars that people write take a few dozen.
-constexpr size_t kMaxWork = 40'000;
+constexpr size_t kMaxWork = 20'000;
 
 uint64_t mix(uint64_t hash, uint64_t value) {
   hash = (hash ^ value) * 0x9E3779B97F4A7C15;

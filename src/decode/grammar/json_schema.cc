@@ -379,7 +379,7 @@ class Translator {
     if (properties.size() + required.size() > kMaxProperties)
       fail("json_schema: {}: more than {} properties", where, kMaxProperties);
     // Where nothing is said and properties are declared, no others are generated.
-    const Json others = schema.value("additionalProperties", Json(properties.empty()));
+    const Json others = schema.value("additionalProperties", Json(!schema.contains("properties")));
 
     std::vector<Member> members;
     std::vector<std::string> names;
@@ -392,7 +392,7 @@ class Translator {
     };
     for (const auto& [name, property] : properties.items())
       add(name, property, required.contains(name));
-    const bool open = properties.empty() && !schema.contains("additionalProperties");
+    const bool open = !schema.contains("properties") && !schema.contains("additionalProperties");
     for (const std::string& name : required) {
       if (properties.contains(name)) continue;
       if (others == false)

@@ -11,7 +11,7 @@ constexpr size_t kMaxBytes = 16 << 20;  // of masks, and as much again of local 
 constexpr uint32_t kFewFrames = 4;
 // Frames of all states that one walk may pass. Past that the longest tokens are left out: only a
 // grammar of boundless ambiguity comes to this.
-constexpr size_t kMaxWalkFrames = 100'000;
+constexpr size_t kMaxWalkFrames = 30'000;
 
 void set(Mask& mask, Token token) {
   mask[static_cast<size_t>(token) / 64] |= uint64_t{1} << (token % 64);

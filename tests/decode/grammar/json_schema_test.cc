@@ -122,6 +122,7 @@ const std::vector<Case>& cases() {
       {R"({"properties": {"a": {"const": 1}}, "additionalProperties": true})",
        {"{}", R"({"a":1})", R"({"b":[1]})", R"({"a":1,"b":2,"c":3})"},
        {R"({"b":2,"a":1})", R"({"b":2,"a":2})"}},
+      {R"({"type": "object", "properties": {}})", {"{}"}, {R"({"a":1})"}},
       {R"({"type": "object", "additionalProperties": false})", {"{}"}, {R"({"a":1})"}},
       {R"({"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 1, "maxProperties": 2})",
        {R"({"a":1})", R"({"a":1, "b":2})"},
@@ -293,7 +294,7 @@ TEST(JsonSchema, HostileSchemasAreAnsweredQuickly) {
         i, i + 1);
   EXPECT_THAT(error_of(doubling + R"("d40":{"type":"object"}}})"), HasSubstr("json_schema"));
   std::string nested = "{}";
-  for (int i = 0; i < 50; ++i) nested = R"({"type":"array","items":)" + nested + "}";
+  for (int i = 0; i < 50; ++i) nested = fmt::format(R"({{"type":"array","items":{}}})", nested);
   EXPECT_THAT(error_of(nested), HasSubstr("no error"));
   std::string wide = "{\"properties\":{";
   for (int i = 0; i < 900; ++i)
