@@ -256,7 +256,8 @@ TEST(Server, ErrorsAreErrorObjectsWithTheRightStatus) {
       "/v1/completions",
       R"({"prompt":"a","response_format":{"type":"json_schema","json_schema":{"schema":{"type":"thing"}}}})",
       400, "thing");
-  expect_error("/v1/completions", R"({"prompt":"a","grammar":"root ::= ("})", 400, "line 1, column 11");
+  expect_error("/v1/completions", R"({"prompt":"a","grammar":"root ::= ("})", 400,
+               "line 1, column 11");
   expect_error(
       "/v1/completions",
       R"({"prompt":"a","grammar":"root ::= \"a\"","response_format":{"type":"json_object"}})", 400,
