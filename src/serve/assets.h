@@ -9,6 +9,7 @@ namespace tessera::serve {
 struct Asset {
   std::string_view path;  // "index.html", "chat/view.js": below ui/
   std::string_view bytes;
+  std::string_view etag;  // of these bytes, in quotes
 };
 
 // All of them; none if the program was built without a ui/ folder.

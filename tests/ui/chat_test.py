@@ -1,0 +1,178 @@
+"""Conversations: what is sent, shown and kept. Against the stand-in server."""
+import json
+import pathlib
+import threading
+
+from selenium.webdriver.common.keys import Keys
+
+from harness import PageTest
+
+
+class ChatTest(PageTest):
+    def setUp(self):
+        self.server.script, self.server.requests = [], []
+        super().setUp()
+
+    def button(self, label):
+        return self.one(f"[aria-label='{label}']")
+
+    def test_answer_streams_and_tells_its_speed(self):
+        hold = threading.Event()
+        self.server.script = [{"text": "one two three", "hold": hold}]
+        self.type("Count").send_keys(Keys.ENTER)
+        self.wait(lambda: "one" in self.said()[-1], "the first piece")
+        self.assertEqual(self.spoken(), [])
+        hold.set()
+        self.assertEqual(self.answered(), "one two three")
+        self.assertIn("3 tokens", self.one(".facts").text)
+        self.assertIn("tokens/s", self.one(".facts").text)
+        self.assertIn("32 of 48 prompt tokens cached", self.one(".facts").text)
+        self.wait(lambda: self.spoken() == ["Answer: one two three"], "the announcement")
+
+    def test_history_settings_and_system_prompt_are_sent(self):
+        self.button("Chat settings").click()
+        self.one("#setting-system").send_keys("Be brief.")
+        for name, value in {"temperature": "0", "seed": "7", "max_tokens": "50", "top_k": "3"}.items():
+            field = self.one(f"#setting-{name}")
+            field.clear()
+            field.send_keys(value)
+        self.ask("First")
+        self.ask("Second")
+        body = self.server.requests[1]
+        self.assertEqual(body["messages"], [
+            {"role": "system", "content": "Be brief."}, {"role": "user", "content": "First"},
+            {"role": "assistant", "content": "First"}, {"role": "user", "content": "Second"}])
+        wanted = {"temperature": 0, "seed": 7, "max_tokens": 50, "top_k": 3, "top_p": 0.95, "min_p": 0.05}
+        self.assertEqual({name: body[name] for name in wanted}, wanted)
+        self.assertEqual(body["stream_options"], {"include_usage": True})
+
+    def test_invalid_setting_is_not_sent(self):
+        self.button("Chat settings").click()
+        field = self.one("#setting-temperature")
+        field.clear()
+        field.send_keys("-3")
+        self.ask("Hi")
+        self.assertNotEqual(self.server.requests[0].get("temperature"), -3)
+
+    def test_stop_keeps_what_there_is(self):
+        hold = threading.Event()
+        self.server.script = [{"text": "one two three", "hold": hold}]
+        self.type("Count").send_keys(Keys.ENTER)
+        self.wait(lambda: "one" in self.said()[-1], "the first piece")
+        self.one("#stop").click()
+        self.assertEqual(self.answered().strip(), "one")
+        self.assertIn("Stopped", self.one(".message.assistant .note").text)
+        self.assertEqual(self.focused(), "input")
+        hold.set()
+        self.ask("On")
+        self.assertEqual(self.server.requests[1]["messages"][1]["content"].strip(), "one")
+
+    def test_regenerate_replaces_the_answer(self):
+        self.server.script = [{"text": "first"}, {"text": "second"}]
+        self.ask("Say something")
+        self.button("Answer again").click()
+        self.wait(lambda: self.said() == ["Say something", "second"], "the second answer")
+        self.assertEqual(self.server.requests[0], self.server.requests[1])
+
+    def test_edit_replaces_what_follows(self):
+        self.ask("One")
+        self.ask("Two")
+        self.all("[aria-label='Edit the message']")[0].click()
+        self.one(".editor textarea").send_keys(" more", Keys.ENTER)
+        self.wait(lambda: self.said() == ["One more", "One more"], "the new answer")
+        self.assertEqual(len(self.server.requests[2]["messages"]), 1)
+
+    def test_arrow_up_edits_the_last_message_and_escape_leaves_it(self):
+        self.ask("One")
+        self.ask("Two")
+        self.one("#input").send_keys(Keys.ARROW_UP)
+        self.assertEqual(self.one(".editor textarea").get_attribute("value"), "Two")
+        self.press(Keys.ESCAPE)
+        self.wait(lambda: not self.all(".editor"), "the editor's end")
+        self.assertEqual(self.said(), ["One", "One", "Two", "Two"])
+        self.assertEqual(self.focused(), "input")
+
+    def test_reload_keeps_conversation_and_draft(self):
+        self.ask("Remember me")
+        self.type("half a tho")
+        self.browser.refresh()
+        self.wait(lambda: self.said() == ["Remember me", "Remember me"], "the conversation")
+        self.assertEqual(self.one("#input").get_attribute("value"), "half a tho")
+        self.assertIn("tokens", self.one(".facts").text)
+
+    def test_reload_in_the_middle_keeps_the_beginning(self):
+        hold = threading.Event()
+        self.server.script = [{"text": "one two", "hold": hold}]
+        self.type("Count").send_keys(Keys.ENTER)
+        self.wait(lambda: "one" in self.said()[-1], "the first piece")
+        self.browser.refresh()
+        self.wait(lambda: len(self.said()) == 2, "the conversation")
+        self.assertIn("one", self.said()[1])
+        self.assertIn("closed before", self.one(".message.assistant .note").text)
+        hold.set()
+
+    def test_an_answer_goes_on_while_another_chat_is_open(self):
+        hold = threading.Event()
+        self.server.script = [{"text": "one two", "hold": hold}]
+        self.type("Count").send_keys(Keys.ENTER)
+        self.wait(lambda: "one" in self.said()[-1], "the first piece")
+        self.press(Keys.CONTROL, "k")
+        self.wait(lambda: self.said() == [], "the new chat")
+        self.ask("Meanwhile")
+        hold.set()
+        self.wait(lambda: not self.all(".conversation.running"), "both answers")
+        self.one(".conversation:not(.current) > a").click()
+        self.wait(lambda: self.said() == ["Count", "one two"], "the first chat")
+
+    def test_error_stands_in_its_place_and_can_be_retried(self):
+        self.server.script = [{"error": (429, "the server is busy: 64 answers are waiting")}, {"text": "now"}]
+        self.ask("Please")
+        problem = self.one(".problem")
+        self.assertIn("The server is busy: 64 answers are waiting", problem.text)
+        self.assertEqual(problem.get_attribute("role"), "alert")
+        self.one(".retry").click()
+        self.wait(lambda: self.said() == ["Please", "now"], "the answer")
+        self.assertFalse(self.all(".problem"))
+
+    def test_broken_stream_keeps_what_came(self):
+        self.server.script = [{"text": "one two three", "break_after": 2}]
+        self.assertEqual(self.ask("Count").strip(), "one two")
+        self.assertIn("ended before", self.one(".problem").text)
+
+    def test_rename_export_delete(self):
+        self.ask("A title from the first message")
+        self.assertIn("A title from", self.one("#view-title").text)
+        self.one("[aria-label^='Rename']").click()
+        self.press(Keys.CONTROL, "a")
+        self.press("Mosaics")
+        self.press(Keys.ENTER)
+        self.wait(lambda: self.one("#view-title").text == "Mosaics", "the new title")
+        self.one("[aria-label^='Export']").click()
+        file = pathlib.Path(self.downloads.name) / "Mosaics.json"
+        self.wait(file.exists, "the download")
+        exported = json.loads(self.wait(file.read_text, "the file's text"))
+        self.assertEqual([m["content"] for m in exported["messages"]], ["A title from the first message"] * 2)
+        self.one("[aria-label^='Delete']").click()
+        self.one("dialog .danger").click()
+        self.wait(lambda: not self.all(".conversation"), "the deletion")
+        self.assertEqual(self.said(), [])
+        self.assertEqual(self.js("return Object.keys(localStorage).filter((key) => key.includes('conversation'))"), [])
+
+    def test_damaged_storage_does_no_harm(self):
+        self.js("localStorage.setItem('tessera/conversation/0123456789abcdef', '{\"id\": 3')")
+        self.js("localStorage.setItem('tessera/conversation/0123456789abcdea', '[]')")
+        self.js("localStorage.setItem('tessera/settings', '\"x\"')")
+        self.open("#/chat/0123456789abcdef")
+        self.assertEqual(self.ask("Still here"), "Still here")
+
+    def test_key_is_asked_for_and_used(self):
+        self.server.key = "s3cret"
+        try:
+            self.ask("Hello")
+            self.assertIn("API key is needed", self.one(".problem").text)
+            self.one(".retry").click()
+            self.one("#dialog-key").send_keys("s3cret", Keys.ENTER)
+            self.wait(lambda: self.said() == ["Hello", "Hello"], "the answer")
+            self.assertNotIn("s3cret", self.js("return JSON.stringify({...localStorage})"))
+        finally:
+            self.server.key = None
