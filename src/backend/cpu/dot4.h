@@ -136,6 +136,7 @@ HWY_INLINE IntVector dot_codes(IntVector codes) {
 template <int kMaxCode>
 class Dot {
  public:
+  HWY_INLINE Dot() {}  // an implicit one is compiled for no target
   HWY_INLINE void start(IntVector from) { sum_ = from; }
   template <int kQuad, int kQuads>
   HWY_INLINE void add(IntVector w, IntVector x) {
@@ -172,6 +173,7 @@ HWY_INLINE auto dot_codes(IntVector codes) {
 template <int kMaxCode>
 class Dot {
  public:
+  HWY_INLINE Dot() {}
   HWY_INLINE void start(IntVector from) { sum_ = from; }
 
   template <int kQuad, int kQuads>
