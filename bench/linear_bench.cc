@@ -53,8 +53,9 @@ const std::vector<std::unique_ptr<Matrix>>& matrices(const Format& format, Shape
   for (std::byte& b : weights) b = static_cast<std::byte>(0x3c + rng() % 2);
   const Backend::WeightPart part = {&format, weights, shape.outputs};
   const size_t count = std::min<size_t>(kMostMatrices, kCycleBytes / bytes + 1);
+  WeightArena arena;
   for (size_t i = 0; i < count; ++i)
-    stored.push_back(load_matrix(pool(), {&part, 1}, shape.columns));
+    stored.push_back(load_matrix(pool(), arena, {&part, 1}, shape.columns));
   return stored;
 }
 

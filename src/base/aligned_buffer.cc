@@ -10,7 +10,7 @@ namespace tessera {
 namespace {
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kPage = 4096;
-}
+}  // namespace
 
 // mmap gives zeroed, page-aligned memory that costs nothing until it is touched, so a large
 // reservation (the KV pool) is resident only as far as it is used. A large buffer begins at a huge

@@ -166,6 +166,12 @@ void expect_product(const Weights& w, const std::vector<float>& x, int rows,
   }
 }
 
+std::unique_ptr<Matrix> load_matrix(ThreadPool& pool, std::span<const Backend::WeightPart> parts,
+                                    int columns) {
+  WeightArena arena;
+  return cpu::load_matrix(pool, arena, parts, columns);
+}
+
 class LinearTest : public ::testing::TestWithParam<const Format*> {};
 
 TEST_P(LinearTest, IsTheProductOnEveryTarget) {

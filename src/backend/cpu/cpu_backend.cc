@@ -26,7 +26,7 @@ class CpuBackend final : public Backend {
   }
 
   std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) override {
-    return cpu::load_matrix(pool_, parts, columns);
+    return cpu::load_matrix(pool_, weight_arena_, parts, columns);
   }
   Tensor allocate(int rows, int columns) override {
     // Rows start on a cache line, and not all in the same set of the first-level cache.
@@ -82,6 +82,7 @@ class CpuBackend final : public Backend {
 
  private:
   cpu::ThreadPool pool_;
+  cpu::WeightArena weight_arena_;
   cpu::LinearScratch linear_scratch_;
   std::vector<AlignedBuffer> buffers_;
 };

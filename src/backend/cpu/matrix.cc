@@ -7,6 +7,8 @@
 namespace tessera::cpu {
 namespace {
 
+constexpr size_t kArenaBytes = size_t{64} << 20;
+
 // Of a file's bytes, repacked before their pages are given back.
 constexpr uint64_t kStretchBytes = uint64_t{8} << 20;
 
@@ -86,8 +88,18 @@ std::string names_of_formats(std::span<const Backend::WeightPart> parts) {
 
 }  // namespace
 
-std::unique_ptr<Matrix> load_matrix(ThreadPool& pool, std::span<const Backend::WeightPart> parts,
-                                    int columns) {
+std::shared_ptr<std::byte> WeightArena::take(size_t bytes) {
+  if (buffer_ == nullptr || bytes > buffer_->size() - used_) {
+    buffer_ = std::make_shared<AlignedBuffer>(std::max(bytes, kArenaBytes));
+    used_ = 0;
+  }
+  std::shared_ptr<std::byte> memory(buffer_, buffer_->data() + used_);
+  used_ = std::min(buffer_->size(), (used_ + bytes + 63) / 64 * 64);
+  return memory;
+}
+
+std::unique_ptr<Matrix> load_matrix(ThreadPool& pool, WeightArena& arena,
+                                    std::span<const Backend::WeightPart> parts, int columns) {
   if (columns <= 0) fail("a matrix cannot have {} columns", columns);
   auto matrix = std::make_unique<CpuMatrix>();
   matrix->columns = columns;
@@ -101,9 +113,9 @@ std::unique_ptr<Matrix> load_matrix(ThreadPool& pool, std::span<const Backend::W
   }
   std::vector<Segment>& segments = matrix->segments;
   const std::vector<size_t> offsets = place(segments, matrix->bytes);
-  matrix->data = AlignedBuffer(matrix->bytes);
+  matrix->data = arena.take(matrix->bytes);
   for (size_t s = 0; s < segments.size(); ++s) {
-    std::byte* first_panel = matrix->data.data() + offsets[s];
+    std::byte* first_panel = matrix->data.get() + offsets[s];
     segments[s].first_panel = first_panel;
     repack(pool, parts[s], segments[s], columns, first_panel);
   }

@@ -26,16 +26,28 @@ struct Segment {
   const std::byte* panel(int p) const { return first_panel + p * panel_stride; }
 };
 
+// Hands out zeroed memory for the matrices of a model from large buffers, which lie on huge pages:
+// small matrices alone would not, and a kernel that streams through them would wait for page walks.
+class WeightArena {
+ public:
+  // Whoever keeps it keeps the buffer. At the start of a cache line.
+  std::shared_ptr<std::byte> take(size_t bytes);
+
+ private:
+  std::shared_ptr<AlignedBuffer> buffer_;
+  size_t used_ = 0;
+};
+
 // Segments lie behind each other; those of two parts alike (gate and up) panel by panel, so that
 // who reads both reads one stream.
 class CpuMatrix final : public Matrix {
  public:
   std::vector<Segment> segments;  // one for each part
-  AlignedBuffer data;
+  std::shared_ptr<std::byte> data;
 };
 
 // Throws Error if a part's bytes are not rows x columns of a format that the backend can multiply.
-std::unique_ptr<Matrix> load_matrix(ThreadPool& pool, std::span<const Backend::WeightPart> parts,
-                                    int columns);
+std::unique_ptr<Matrix> load_matrix(ThreadPool& pool, WeightArena& arena,
+                                    std::span<const Backend::WeightPart> parts, int columns);
 
 }  // namespace tessera::cpu
