@@ -110,8 +110,8 @@ void Server::add_routes() {
   http_.Get("/engine", guarded(&Service::engine_view));
 }
 
-// The page loads nothing from elsewhere, runs no script but its own files, turns no text into markup
-// (Trusted Types), and nobody may put it into a frame.
+// The page loads nothing from elsewhere, runs no script but its own files, turns no text into
+// markup (Trusted Types), and nobody may put it into a frame.
 void Server::add_assets() {
   constexpr const char* kPolicy =
       "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
