@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <string>
 
 #include "cache/block_table.h"
 
@@ -106,6 +107,43 @@ TEST(BlockTable, SaysWhenThePoolRanOutAndKeepsWhatItHas) {
   EXPECT_EQ(table.blocks().size(), 2u);
   table.clear();
   EXPECT_EQ(pool.available(), 2);
+}
+
+TEST(BlockTable, AdoptsWhatOthersPublishedSinceIfAllOfItsOwnIsPublished) {
+  BlockPool pool(8, 4);
+  BlockTable first(pool), second(pool);
+  ASSERT_TRUE(first.reserve(12) && second.reserve(6));  // the second has a block too many
+  first.publish(range(0, 4));
+  second.publish(range(0, 4));
+  first.publish(range(0, 12));
+  EXPECT_EQ(second.adopt_prefix(range(0, 20)), 12);
+  EXPECT_EQ(second.published_serial(), first.published_serial());
+  EXPECT_EQ(second.blocks()[2], first.blocks()[2]);
+  EXPECT_EQ(pool.available(), 8 - 4);  // the first's three, and the second's own first one
+}
+
+TEST(BlockTable, ASaltIsARootOfItsOwn) {
+  BlockPool pool(8, 4);
+  EXPECT_EQ(pool.root(""), kRootSerial);
+  EXPECT_EQ(pool.root("red"), pool.root("red"));
+  EXPECT_NE(pool.root("red"), pool.root("blue"));
+  BlockTable red(pool, pool.root("red")), red_too(pool, pool.root("red")),
+      blue(pool, pool.root("blue")), plain(pool);
+  ASSERT_TRUE(red.reserve(4));
+  red.publish(range(0, 4));
+  EXPECT_EQ(red_too.adopt_prefix(range(0, 5)), 4);
+  EXPECT_EQ(blue.adopt_prefix(range(0, 5)), 0);
+  EXPECT_EQ(plain.adopt_prefix(range(0, 5)), 0);
+}
+
+TEST(BlockPool, ForgetsTheSaltUsedLeastRecently) {
+  BlockPool pool(1, 4);
+  const auto first = pool.root("first"), second = pool.root("second");
+  for (size_t i = 2; i < BlockPool::kMaxSalts; ++i) pool.root(std::to_string(i));
+  EXPECT_EQ(pool.root("first"), first);
+  pool.root("one more");
+  EXPECT_EQ(pool.root("first"), first);
+  EXPECT_NE(pool.root("second"), second);
 }
 
 TEST(BlockTable, SlotsFollowTheBlocks) {
