@@ -27,8 +27,8 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   session.structured_output = std::make_unique<StructuredOutput>(*session.tokenizer);
   if (backend == nullptr) backend = make_cpu_backend(options.threads);
   limits.context = options.context;
-  session.model = std::make_unique<Model>(session.file, std::move(backend), limits,
-                                          options.on_progress);
+  session.model =
+      std::make_unique<Model>(session.file, std::move(backend), limits, options.on_progress);
   const auto vocabulary = static_cast<size_t>(session.model->config().vocabulary);
   if (session.tokenizer->vocabulary_size() > vocabulary) {
     fail("the tokenizer has {} tokens, the model only {}", session.tokenizer->vocabulary_size(),
