@@ -62,6 +62,21 @@ TEST_F(CliTest, RunAnswersInJsonAndNothingElse) {
   EXPECT_EQ(json["decoder"]["name"], "plain");
 }
 
+TEST_F(CliTest, AnswersKeepAGrammarOrASchema) {
+  const std::string command = "run " + model_ + " -p hello -n 100 --temp 1 ";
+  EXPECT_EQ(run(command + "--grammar 'root ::= \"x\"{3}'").out, "xxx\n");
+  const std::string grammar = folder_.write("a.gbnf", "root ::= \"from \" \"a file\"\n").string();
+  const std::string schema = folder_.write("a.json", R"({"const": [1, null]})").string();
+  EXPECT_EQ(run(command + "--grammar-file " + grammar).out, "from a file\n");
+  EXPECT_EQ(run(command + "-j " + schema).out, "[1,null]\n");
+  EXPECT_EQ(run(command + "--json-schema '{\"enum\": [true]}'").out, "true\n");
+
+  expect_error(run(command + "--grammar 'root ::= [a'"), "line 1, column 12", "a grammar");
+  expect_error(run(command + "-j '{\"not\": {}}'"), "'not' is not supported", "a schema");
+  expect_error(run(command + "-j /no/such/file"), "/no/such/file", "a file");
+  EXPECT_EQ(run(command + "--grammar 'root ::= \"x\"' -j '{}'").status, 2);
+}
+
 TEST_F(CliTest, TheSameSeedGivesTheSameTextWithEveryDecoder) {
   const std::string flags =
       "run " + model_ + " -p 'a b a b a b' -n 40 --temp 1 --ignore-eos --seed 3";
