@@ -92,14 +92,14 @@ export class ChatView {
   }
 
   send(text) {
-    if (this.running) return false;
+    if (this.running) return;
     this.conversation.messages.push({role: 'user', content: text});
     this.conversation.updated = Date.now();
     this.keep(this.conversation);
+    this.composer.belongTo(this.conversation.id);
     this.showMessages();
     this.navigate(this.conversation.id);
     this.answer();
-    return true;
   }
 
   // Has the model answer the conversation as it stands.
@@ -204,11 +204,7 @@ export class ChatView {
     const sure = await confirmDialog('Delete the conversation?',
                                      `\u201c${titleOf(conversation)}\u201d will be gone from this browser.`, 'Delete');
     if (!sure) return;
-    const answer = this.answers.get(conversation.id);
-    if (answer) {
-      answer.isDiscarded = true;
-      answer.stop();
-    }
+    this.answers.get(conversation.id)?.discard();
     removeConversation(conversation.id);
     announce('Conversation deleted');
     if (conversation.id === this.conversation.id) this.navigate(null);
