@@ -18,7 +18,7 @@ from selenium.webdriver.common.keys import Keys
 from stub_server import StubServer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PATIENCE = float(os.environ.get("TESSERA_UI_PATIENCE", 180))  # seconds that a test may wait for something
+PATIENCE = float(os.environ.get("TESSERA_UI_PATIENCE", "180"))  # seconds to wait for something at most
 
 # Runs in each page before its own scripts.
 WATCH = """
