@@ -71,7 +71,6 @@ class TesseraServer:
 class PageTest(unittest.TestCase):
     """Each test begins with an empty browser on the page of `self.url`."""
     make_server = StubServer
-    problems_expected = False  # whether the page may report errors of its own
 
     @classmethod
     def setUpClass(cls):

@@ -13,6 +13,7 @@ export class Answer {
     this.abort = new AbortController();
     this.pieces = 0;
     this.isDiscarded = false;
+    this.storageProblem = null;  // what kept it from being stored
   }
 
   // Adds the message to the conversation and fills it. Never throws: what went wrong stands in

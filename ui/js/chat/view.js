@@ -113,7 +113,7 @@ export class ChatView {
     this.showState();
     await done;
     this.answers.delete(conversation.id);
-    if (answer.storageProblem) announce(answer.storageProblem.message);
+    this.showStorageProblem(answer.storageProblem);
     const view = this.views.get(answer.message);
     if (view) this.scroller.following(() => view.update());
     this.showState();
@@ -219,9 +219,17 @@ export class ChatView {
   keep(conversation) {
     try {
       saveConversation(conversation);
+      this.showStorageProblem(null);
     } catch (error) {
-      announce(error.message);
+      this.showStorageProblem(error);
     }
+  }
+
+  // What cannot be stored is still on the screen, and its owner has to know.
+  showStorageProblem(error) {
+    const notice = byId('notice');
+    notice.hidden = !error;
+    notice.textContent = error ? `Not saved: ${error.message}.` : '';
   }
 
   onForeignChange(key) {
