@@ -165,6 +165,14 @@ class ChatTest(PageTest):
         self.open("#/chat/0123456789abcdef")
         self.assertEqual(self.ask("Still here"), "Still here")
 
+    def test_full_storage_is_said_and_nothing_is_lost(self):
+        self.js("for (let size = 1 << 22; size > 8; size >>= 1) { try { for (;;) localStorage.setItem('fill' + Math.random(), 'x'.repeat(size)) } catch {} }")
+        self.assertEqual(self.ask("Where do I go?"), "Where do I go?")
+        self.assertIn("Not saved: the browser has no room", self.one("#notice").text)
+        self.js("for (const key of Object.keys(localStorage)) if (key.startsWith('fill')) localStorage.removeItem(key)")
+        self.ask("And now?")
+        self.assertFalse(self.all("#notice"))
+
     def test_key_is_asked_for_and_used(self):
         self.server.key = "s3cret"
         try:

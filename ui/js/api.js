@@ -4,10 +4,9 @@ import {readEvents} from './events.js';
 import {load, save, remove} from './storage.js';
 
 export class ApiError extends Error {
-  constructor(status, message, retryAfter = null) {
+  constructor(status, message) {
     super(message);
     this.status = status;  // 0: no answer at all
-    this.retryAfter = retryAfter;
   }
 }
 
@@ -41,7 +40,8 @@ async function errorOf(response) {
   } catch {
     // Not an error object: the status has to do.
   }
-  return new ApiError(response.status, message, Number(response.headers.get('Retry-After')) || null);
+  const seconds = Number(response.headers.get('Retry-After'));
+  return new ApiError(response.status, seconds > 0 ? `${message}; it asks to wait ${seconds} s` : message);
 }
 
 export async function fetchModel() {

@@ -75,7 +75,8 @@ document.querySelector('.skip-link').addEventListener('click', (event) => {
   byId('main').focus();
 });
 addEventListener('hashchange', show);
-// Answers of all conversations end here; what they have so far is kept.
-addEventListener('pagehide', () => chat.answers.forEach((answer) => answer.save()));
+// The running answers end here; what they have so far is kept.
+addEventListener('pagehide', () => chat.answers.forEach((answer) => answer.leave()));
+addEventListener('pageshow', (event) => { if (event.persisted) location.reload(); });
 show();
 showModel();

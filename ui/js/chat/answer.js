@@ -13,6 +13,7 @@ export class Answer {
     this.abort = new AbortController();
     this.pieces = 0;
     this.isDiscarded = false;
+    this.storageProblem = null;  // what kept it from being stored
   }
 
   // Adds the message to the conversation and fills it. Never throws: what went wrong stands in
@@ -44,6 +45,18 @@ export class Answer {
     this.abort.abort();
   }
 
+  // Saves for the last time: that the browser then breaks the stream off is no failure.
+  leave() {
+    this.save();
+    this.discard();
+  }
+
+  // Saves no more, for example since the conversation was deleted.
+  discard() {
+    this.isDiscarded = true;
+    this.stop();
+  }
+
   take(text) {
     const now = performance.now();
     this.first ??= now;
@@ -71,7 +84,7 @@ export class Answer {
   }
 
   save() {
-    if (this.isDiscarded) return;  // deleted meanwhile
+    if (this.isDiscarded) return;
     try {
       saveConversation(this.conversation);
       this.storageProblem = null;

@@ -3,7 +3,7 @@ import {byId} from '../dom.js';
 import {load, save, remove} from '../storage.js';
 
 export class Composer {
-  // actions: {send(text) -> whether it was taken, stop(), editLast()}.
+  // actions: {send(text), stop(), editLast()}.
   constructor(actions) {
     this.actions = actions;
     this.input = byId('input');
@@ -21,9 +21,14 @@ export class Composer {
     this.input.addEventListener('keydown', (event) => this.onKey(event));
   }
 
+  // What is typed from now on belongs to this conversation.
+  belongTo(id) {
+    this.draftKey = `draft/${id}`;
+  }
+
   // Shows the field of the conversation with this id.
   open(id) {
-    this.draftKey = `draft/${id}`;
+    this.belongTo(id);
     this.input.value = load(this.draftKey, '');
     this.fit();
   }
@@ -59,9 +64,10 @@ export class Composer {
 
   send() {
     const text = this.input.value.trim();
-    if (this.running || text === '' || !this.actions.send(text)) return;
+    if (this.running || text === '') return;
     this.input.value = '';
     this.changed();
+    this.actions.send(text);
   }
 
   changed() {

@@ -80,7 +80,7 @@ export class MessageView {
   }
 }
 
-export function factsOf({timing, usage}) {
+function factsOf({timing, usage}) {
   const facts = [];
   if (timing) {
     const about = timing.exact ? '' : 'about ';

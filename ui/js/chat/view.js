@@ -92,14 +92,14 @@ export class ChatView {
   }
 
   send(text) {
-    if (this.running) return false;
+    if (this.running) return;
     this.conversation.messages.push({role: 'user', content: text});
     this.conversation.updated = Date.now();
     this.keep(this.conversation);
+    this.composer.belongTo(this.conversation.id);
     this.showMessages();
     this.navigate(this.conversation.id);
     this.answer();
-    return true;
   }
 
   // Has the model answer the conversation as it stands.
@@ -113,7 +113,7 @@ export class ChatView {
     this.showState();
     await done;
     this.answers.delete(conversation.id);
-    if (answer.storageProblem) announce(answer.storageProblem.message);
+    this.showStorageProblem(answer.storageProblem);
     const view = this.views.get(answer.message);
     if (view) this.scroller.following(() => view.update());
     this.showState();
@@ -204,11 +204,7 @@ export class ChatView {
     const sure = await confirmDialog('Delete the conversation?',
                                      `\u201c${titleOf(conversation)}\u201d will be gone from this browser.`, 'Delete');
     if (!sure) return;
-    const answer = this.answers.get(conversation.id);
-    if (answer) {
-      answer.isDiscarded = true;
-      answer.stop();
-    }
+    this.answers.get(conversation.id)?.discard();
     removeConversation(conversation.id);
     announce('Conversation deleted');
     if (conversation.id === this.conversation.id) this.navigate(null);
@@ -223,9 +219,17 @@ export class ChatView {
   keep(conversation) {
     try {
       saveConversation(conversation);
+      this.showStorageProblem(null);
     } catch (error) {
-      announce(error.message);
+      this.showStorageProblem(error);
     }
+  }
+
+  // What cannot be stored is still on the screen, and its owner has to know.
+  showStorageProblem(error) {
+    const notice = byId('notice');
+    notice.hidden = !error;
+    notice.textContent = error ? `Not saved: ${error.message}.` : '';
   }
 
   onForeignChange(key) {

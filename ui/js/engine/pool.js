@@ -7,7 +7,7 @@ const kGap = 2;
 export class PoolPicture {
   constructor(owners) {
     this.owners = owners;
-    this.canvas = element('canvas', {class: 'pool', role: 'img'});
+    this.canvas = element('canvas', {class: 'pool', role: 'img', 'aria-label': 'The block pool'});
     this.legend = element('ul', {class: 'legend', 'aria-label': 'Legend'});
     this.detail = element('p', {class: 'quiet detail'});
     this.element = element('div', {class: 'pool-box'}, this.canvas, this.detail, this.legend);
