@@ -36,10 +36,16 @@ HWY_INLINE FloatVector load_weights(const std::byte* p) {
   }
 }
 
-// Adds `columns` columns of a panel to the sums of kRows rows of x, `stride` floats apart.
+// What lies ahead in memory, to be fetched while columns are multiplied, `stride` bytes a column.
+struct Stream {
+  const std::byte* next;
+  size_t stride;
+};
+
+// Adds `columns` columns of a panel to the sums of kRows rows of x, `x_stride` floats apart.
 template <FloatKind kKind, int kRows>
-HWY_NOINLINE void multiply_rows(const std::byte* weights, const float* x, size_t stride,
-                                int columns, float (*sums)[kPanelRows]) {
+HWY_NOINLINE void multiply_rows(const std::byte* weights, const float* x, size_t x_stride,
+                                int columns, Stream stream, float (*sums)[kPanelRows]) {
   constexpr int kParts = kLanes < kPanelRows ? 2 : 1;  // at a time
   constexpr size_t kColumnBytes = kPanelRows * value_bytes(kKind);
   const FloatTag df;
@@ -53,13 +59,15 @@ HWY_NOINLINE void multiply_rows(const std::byte* weights, const float* x, size_t
     for (int c = 0; c < columns; ++c) {
       const std::byte* column = weights + c * kColumnBytes;
       if (part == 0) {
-        for (size_t line = 0; line < kColumnBytes; line += 64) fetch_ahead(column + line);
+        for (size_t line = 0; line < stream.stride; line += 64) {
+          fetch_ahead(stream.next + c * stream.stride + line);
+        }
       }
       unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
         const FloatVector w =
             load_weights<kKind>(column + (part + p * kLanes) * value_bytes(kKind));
         TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
-          sum[p][r] = hn::MulAdd(w, hn::Set(df, x[r * stride + c]), sum[p][r]);
+          sum[p][r] = hn::MulAdd(w, hn::Set(df, x[r * x_stride + c]), sum[p][r]);
         }
       });
     }
@@ -76,12 +84,13 @@ constexpr int kMostRows = kLanes >= 16 ? 12 : 4;  // that registers hold
 // ... to those of any number of rows.
 template <FloatKind kKind>
 void multiply_all_rows(const std::byte* weights, const Tensor& x, int first_row, int end_row,
-                       int first_column, int columns, float (*sums)[kPanelRows]) {
+                       int first_column, int columns, Stream stream, float (*sums)[kPanelRows]) {
   int row = first_row;
   const auto run = [&](auto rows) {
     for (; end_row - row >= rows; row += rows) {
       multiply_rows<kKind, rows>(weights, x.row(row) + first_column, static_cast<size_t>(x.stride),
-                                 columns, sums + (row - first_row));
+                                 columns, stream, sums + (row - first_row));
+      stream.stride = 0;  // the first pass has fetched
     }
   };
   run(std::integral_constant<int, kMostRows>());
@@ -93,29 +102,32 @@ void multiply_all_rows(const std::byte* weights, const Tensor& x, int first_row,
 template <FloatKind kKind>
 HWY_NOINLINE void convert_columns(const std::byte* weights, int columns, float* to) {
   for (size_t i = 0; i < static_cast<size_t>(columns) * kPanelRows; i += kLanes) {
-    const std::byte* from = weights + i * value_bytes(kKind);
-    if (i * value_bytes(kKind) % 64 == 0) fetch_ahead(from);
-    hn::Store(load_weights<kKind>(from), FloatTag(), to + i);
+    hn::Store(load_weights<kKind>(weights + i * value_bytes(kKind)), FloatTag(), to + i);
   }
 }
 
 template <FloatKind kKind>
 void multiply_panel(const std::byte* panel, const Tensor& x, int first_row, int end_row,
                     float (*sums)[kPanelRows]) {
-  constexpr int kColumns = 128;    // of a chunk
-  constexpr int kConvertOnce = 9;  // rows: from here on it pays
+  constexpr int kColumns = 128;     // of a chunk
+  constexpr int kConvertOnce = 17;  // rows: from here on it pays
+  constexpr size_t kColumnBytes = kPanelRows * value_bytes(kKind);
   const int rows = end_row - first_row;
   alignas(64) float converted[kColumns * kPanelRows];
   std::memset(sums, 0, static_cast<size_t>(rows) * sizeof(*sums));
   for (int first = 0; first < x.columns; first += kColumns) {
     const int columns = std::min(kColumns, x.columns - first);
-    const std::byte* weights = panel + first * kPanelRows * value_bytes(kKind);
+    const std::byte* weights = panel + first * kColumnBytes;
     if (kKind == FloatKind::kF32 || rows < kConvertOnce) {
-      multiply_all_rows<kKind>(weights, x, first_row, end_row, first, columns, sums);
+      multiply_all_rows<kKind>(weights, x, first_row, end_row, first, columns,
+                               {weights, kColumnBytes}, sums);
     } else {
+      // What is converted must be there at once: it was fetched while the chunk before was
+      // multiplied.
       convert_columns<kKind>(weights, columns, converted);
-      multiply_all_rows<FloatKind::kF32>(reinterpret_cast<const std::byte*>(converted), x,
-                                         first_row, end_row, first, columns, sums);
+      multiply_all_rows<FloatKind::kF32>(
+          reinterpret_cast<const std::byte*>(converted), x, first_row, end_row, first, columns,
+          {weights + columns * kColumnBytes - kNearAhead, kColumnBytes}, sums);
     }
   }
 }
