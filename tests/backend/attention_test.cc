@@ -359,6 +359,59 @@ TEST_P(ExactnessTest, OtherSequencesInTheCallDoNotMatter) {
   });
 }
 
+// Sequences that begin alike may name the same blocks (a shared prompt, a tree of them), and are
+// then read together.
+TEST_P(ExactnessTest, SharedBlocksDoNotMatter) {
+  const Case c = GetParam();
+  const int blocks = (c.length + kBlockTokens - 1) / kBlockTokens;
+  const int half = blocks / 2, most = blocks - 1;
+  // Whose first blocks a sequence shares, and how many.
+  const std::vector<std::pair<int, int>> shares = {{0, 0},    {0, half}, {0, 0},   {0, most},
+                                                   {2, half}, {1, most}, {4, most}};
+  const int sequences = static_cast<int>(shares.size());
+  on_all_targets([&] {
+    SCOPED_TRACE(describe(c));
+    std::vector<Sequence> all;
+    std::vector<std::vector<int32_t>> tables;
+    ThreadPool pool(2);
+    const auto kv = poisoned_store(pool, c, blocks * sequences);
+    for (int i = 0; i < sequences; ++i) {
+      const auto [other, shared] = shares[static_cast<size_t>(i)];
+      Sequence s(c, 300 + static_cast<uint32_t>(i));
+      std::vector<int32_t> table = block_table(blocks, i * blocks, 5);
+      if (shared > 0) {
+        const Sequence& from = all[static_cast<size_t>(other)];
+        const auto values = static_cast<ptrdiff_t>(shared) * kBlockTokens * c.kv_columns();
+        std::copy_n(from.k.begin(), values, s.k.begin());
+        std::copy_n(from.v.begin(), values, s.v.begin());
+        std::copy_n(tables[static_cast<size_t>(other)].begin(), shared, table.begin());
+      }
+      write_sequence(pool, *kv, c, s, table, c.length);
+      all.push_back(std::move(s));
+      tables.push_back(std::move(table));
+    }
+    std::vector<RowContext> contexts;
+    Floats q, expected;
+    for (int i = 0; i < sequences; ++i) {
+      Sequence& s = all[static_cast<size_t>(i)];
+      const int last = c.length - i, first = std::max(0, last - (i % 3 == 1 ? 11 : 1));
+      const Floats alone = part(reference(c, s), first, last - first, c.columns());
+      const Floats queries = part(s.q, first, last - first, c.columns());
+      for (int p = first; p < last; ++p)
+        contexts.push_back(direct_row(tables[static_cast<size_t>(i)], p));
+      q.insert(q.end(), queries.begin(), queries.end());
+      expected.insert(expected.end(), alone.begin(), alone.end());
+    }
+    const int rows = static_cast<int>(contexts.size());
+    for (int threads : {1, 2, 4}) {
+      ThreadPool some(threads);
+      Floats out(q.size());
+      attend(some, *kv, c.parameters(), as_tensor(q, rows), contexts, as_tensor(out, rows));
+      EXPECT_TRUE(same_bits(out, expected)) << threads << " threads";
+    }
+  });
+}
+
 // The last `tail` positions lie in slots far from the block table, in no order, as tree nodes do.
 TEST_P(ExactnessTest, TailsEqualDirectLayout) {
   const Case c = GetParam();

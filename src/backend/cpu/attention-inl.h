@@ -60,17 +60,25 @@ struct F32Tile {
   HWY_INLINE void prefetch_value(int, int) const {}
 };
 
+// A cache line of the next tile into the first-level cache, of the one after it into the second:
+// from memory into the first alone would occupy its few fill buffers for as long as memory takes.
+template <typename T>
+HWY_INLINE void fetch(const T* p, ptrdiff_t next, ptrdiff_t far) {
+  __builtin_prefetch(p + far, 0, 2);
+  __builtin_prefetch(p + next);
+}
+
 struct F16Tile {
   const hwy::float16_t* keys;
   const hwy::float16_t* values;
   int padded_dim;
-  ptrdiff_t next;  // elements from this tile to the one that will be read after it
+  ptrdiff_t next, far;  // elements from this tile to the two that will be read after it
 
   HWY_INLINE VF key(int dim, int token) const { return load(keys + dim * kBlockTokens + token); }
   HWY_INLINE VF value(int token, int dim) const { return load(values + token * padded_dim + dim); }
-  HWY_INLINE void prefetch_key(int dim) const { hwy::Prefetch(keys + next + dim * kBlockTokens); }
+  HWY_INLINE void prefetch_key(int dim) const { fetch(keys + dim * kBlockTokens, next, far); }
   HWY_INLINE void prefetch_value(int token, int dim) const {
-    if (dim % 32 == 0) hwy::Prefetch(values + next + token * padded_dim + dim);
+    if (dim % 32 == 0) fetch(values + token * padded_dim + dim, next, far);
   }
   static HWY_INLINE VF load(const hwy::float16_t* p) {
     const hn::Rebind<hwy::float16_t, DF> dh;
@@ -90,7 +98,7 @@ struct Q8Tile {
   const float* key_scales;  // [head_dim / 32][32 tokens]
   const float* value_scales;
   int padded_dim;
-  ptrdiff_t next;
+  ptrdiff_t next, far;
 
   HWY_INLINE VF key(int dim, int token) const {
     const float* scales = key_scales + dim / kQ8Group * kBlockTokens + token;
@@ -101,10 +109,10 @@ struct Q8Tile {
     return hn::Mul(load(values + token * padded_dim + dim), hn::Set(DF(), scale));
   }
   HWY_INLINE void prefetch_key(int dim) const {
-    if (dim % 2 == 0) hwy::Prefetch(keys + next + dim * kBlockTokens);
+    if (dim % 2 == 0) fetch(keys + dim * kBlockTokens, next, far);
   }
   HWY_INLINE void prefetch_value(int token, int dim) const {
-    if (dim % 64 == 0) hwy::Prefetch(values + next + token * padded_dim + dim);
+    if (dim % 64 == 0) fetch(values + token * padded_dim + dim, next, far);
   }
   static HWY_INLINE VF load(const int8_t* p) {
     const hn::Rebind<int8_t, DF> d8;
@@ -352,12 +360,14 @@ template <class Tile>
 void convert_tile(const Tile& tile, int head_dim, float* keys, float* values) {
   const DF df;
   for (int dim = 0; dim < head_dim; ++dim) {
+    tile.prefetch_key(dim);
     for (int token = 0; token < kBlockTokens; token += kLanes) {
       hn::StoreU(tile.key(dim, token), df, keys + dim * kBlockTokens + token);
     }
   }
   for (int token = 0; token < kBlockTokens; ++token) {
     for (int dim = 0; dim < tile.padded_dim; dim += kLanes) {
+      tile.prefetch_value(token, dim);
       hn::StoreU(tile.value(token, dim), df, values + token * tile.padded_dim + dim);
     }
   }

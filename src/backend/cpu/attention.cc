@@ -7,8 +7,9 @@
 // one thread walks through. Neither which rows are grouped nor how items are scheduled enters the
 // arithmetic of a row.
 //
-// Neighbouring rows with the same block table form a group and share the reading of its tiles. A
-// tile that holds any tail position of a row (a token tree's nodes) is gathered for that row into
+// Rows of one sequence, and of sequences whose block tables begin alike (a shared prompt), form a
+// group. Its rows walk together, and each tile is read once for all whose tables name it. A tile
+// that holds any tail position of a row (a token tree's nodes) is gathered for that row into
 // the lanes where its keys would lie, and goes through the same kernels.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/attention.cc"
@@ -32,7 +33,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace tessera::cpu::HWY_NAMESPACE {
 
-// Up to kMaxQueries queries (rows x heads of one KV head) that go through the kernels together.
+// Up to kMaxQueries queries (rows of one sequence x heads of one KV head) that go through the
+// kernels together.
 struct QueryBlock {
   int row = 0, rows = 0;    // rows of the call
   int head = 0, heads = 0;  // query heads; rows x heads <= kMaxQueries
@@ -56,7 +58,7 @@ class ItemWalker {
 
   void walk() {
     int first = std::numeric_limits<int>::max(), last = 0;
-    for (int row = item_.first_row; row < item_.first_row + item_.rows; ++row) {
+    for (const int row : item_.rows) {
       first = std::min(first, call_.first_position(row));
       last = std::max(last, call_.position(row));
     }
@@ -75,34 +77,40 @@ class ItemWalker {
     const int parts = (heads + kMaxQueries - 1) / kMaxQueries;
     const int heads_per_block = (heads + parts - 1) / parts;
     const int rows_per_block = std::max(1, kMaxQueries / heads);
-    const int max_blocks = (item_.rows + rows_per_block - 1) / rows_per_block * parts;
+    const size_t max_blocks = item_.rows.size() * static_cast<size_t>(parts);
     const size_t dim = static_cast<size_t>(layout_.padded_dim);
     const size_t tile = dim * kBlockTokens, vectors = dim * kMaxQueries;
     const size_t scales = static_cast<size_t>(layout_.head_dim);
     Arena arena =
-        scratch.reserve(sizeof(QueryBlock) * static_cast<size_t>(max_blocks) + layout_.bytes +
+        scratch.reserve(sizeof(QueryBlock) * max_blocks + layout_.bytes +
                             sizeof(float) * (max_blocks * 3 * vectors + 2 * tile + 2 * scales +
                                              static_cast<size_t>(kMaxQueries * kBlockTokens)),
                         max_blocks * 4 + 8);
-    blocks_ = arena.take<QueryBlock>(static_cast<size_t>(max_blocks));
+    blocks_ = arena.take<QueryBlock>(max_blocks);
     scores_ = arena.take<float>(kMaxQueries * kBlockTokens);
     keys_ = arena.take<float>(tile);
     values_ = arena.take<float>(tile);
     key_scales_ = arena.take<float>(scales);
     value_scales_ = arena.take<float>(scales);
     gathered_ = arena.take<std::byte>(layout_.bytes);
-    const int last_row = item_.first_row + item_.rows;
-    for (int row = item_.first_row; row < last_row; row += rows_per_block) {
+    for (size_t i = 0; i < item_.rows.size();) {
+      const int row = item_.rows[i];
+      int rows = 1;
+      while (rows < rows_per_block && i + rows < item_.rows.size() &&
+             call_.same_sequence(row, item_.rows[i + rows]) && item_.rows[i + rows] == row + rows) {
+        ++rows;
+      }
       for (int head = 0; head < heads; head += heads_per_block) {
         QueryBlock& block = *new (&blocks_[block_count_++]) QueryBlock;
         block.row = row;
-        block.rows = std::min(rows_per_block, last_row - row);
+        block.rows = rows;
         block.head = item_.kv_head * heads + head;
         block.heads = std::min(heads_per_block, heads - head);
         block.q = arena.take<float>(vectors);
         block.acc = arena.take<float>(vectors);
         block.total = arena.take<float>(vectors);
       }
+      i += rows;
     }
   }
 
@@ -122,16 +130,16 @@ class ItemWalker {
 
   void walk_split(int split) {
     int first = std::numeric_limits<int>::max(), last = -1;  // tiles
-    for (int row = item_.first_row; row < item_.first_row + item_.rows; ++row) {
+    for (const int row : item_.rows) {
       const auto [begin, end] = call_.visible_in_split(row, split);
       if (begin >= end) continue;
       first = std::min(first, begin / kBlockTokens);
       last = std::max(last, (end - 1) / kBlockTokens);
     }
     for (int b = 0; b < block_count_; ++b) open_split(blocks_[b]);
-    for (int tile = first; tile <= last; ++tile) {
-      walk_direct(tile, tile < last);
-      for (int row = item_.first_row; row < item_.first_row + item_.rows; ++row) {
+    walk_direct(first, last);
+    for (const int row : item_.rows) {  // what is gathered comes last in its row
+      for (int tile = std::max(first, call_.direct(row) / kBlockTokens); tile <= last; ++tile) {
         const auto [begin, end] = call_.visible_in_tile(row, tile);
         if (begin < end && end > call_.direct(row)) walk_gathered(row, tile, end);
       }
@@ -205,27 +213,49 @@ class ItemWalker {
  private:
   // --- One tile
 
-  // All rows whose visible part of the tile lies in its block.
-  void walk_direct(int tile, bool more) {
-    int block_row = -1, users = 0;
-    for (int b = 0; b < block_count_; ++b) {
-      bool used = false;
-      for (int row = blocks_[b].row; row < blocks_[b].row + blocks_[b].rows; ++row) {
-        if (!sees_direct(row, tile)) continue;
-        used = true;
-        block_row = row;
-      }
-      users += used ? 1 : 0;
+  // Query blocks [first, end), some of which read a tile from the same place.
+  struct Run {
+    int tile, first, end;
+    int users = 0;                    // how many of them do
+    const std::byte* data = nullptr;  // the place
+  };
+
+  // Tiles [first, last], for all rows that see no more of them than lies in their blocks.
+  void walk_direct(int first, int last) {
+    Run run = next_run(first, 0, last), next = next_run(run.tile, run.end, last);
+    while (run.users > 0) {
+      const Run far = next_run(next.tile, next.end, last);
+      walk_tile(run, next.users > 0 ? next.data : run.data, far.users > 0 ? far.data : run.data,
+                -1);
+      run = next;
+      next = far;
     }
-    if (users == 0) return;
-    const RowContext& context = call_.contexts[static_cast<size_t>(block_row)];
-    const auto at = [&](int t) {
-      return call_.kv->tile(call_.parameters.layer, context.block_table[static_cast<size_t>(t)],
-                            item_.kv_head);
-    };
-    const std::byte* data = at(tile);
-    const bool next_is_direct = more && (tile + 1) * kBlockTokens < context.direct;
-    walk_tile(data, next_is_direct ? at(tile + 1) : data, tile, users, -1);
+  }
+
+  // The first run from this tile and block on; without users if there is none.
+  Run next_run(int tile, int first, int last_tile) const {
+    Run run{tile, first, first};
+    for (; run.tile <= last_tile; ++run.tile, run.first = run.end = 0) {
+      for (; run.end < block_count_; ++run.end) {
+        const std::byte* data = direct_tile(blocks_[run.end], run.tile);
+        if (data == nullptr) continue;
+        if (run.users > 0 && data != run.data) return run;
+        run.data = data;
+        ++run.users;
+      }
+      if (run.users > 0) return run;
+    }
+    return run;
+  }
+
+  // Where the rows of a block read this tile, if any does so directly.
+  const std::byte* direct_tile(const QueryBlock& block, int tile) const {
+    for (int row = block.row; row < block.row + block.rows; ++row) {
+      if (!sees_direct(row, tile)) continue;
+      return call_.kv->tile(call_.parameters.layer,
+                            call_.block_table(row)[static_cast<size_t>(tile)], item_.kv_head);
+    }
+    return nullptr;
   }
 
   bool sees_direct(int row, int tile) const {
@@ -249,46 +279,49 @@ class ItemWalker {
                  gathered_, j - start);
     }
     const int parts = (call_.group_heads() + kMaxQueries - 1) / kMaxQueries;
-    walk_tile(gathered_, gathered_, tile, parts, row);
+    walk_tile({tile, 0, block_count_, parts, gathered_}, gathered_, gathered_, row);
   }
 
-  // Takes the tile through all blocks that see it: converted once if there are several.
-  // only_row: the row the tile was gathered for, or -1 for all that read it directly.
-  void walk_tile(const std::byte* data, const std::byte* next, int tile, int users, int only_row) {
+  // Takes a tile through the blocks of a run that see it: converted once if there are several.
+  // next, far: the tiles that will be read after it. only_row: the row the tile was gathered for,
+  // or -1 for all that read it directly.
+  void walk_tile(const Run& run, const std::byte* next, const std::byte* far, int only_row) {
+    const std::byte* data = run.data;
     const int dim = layout_.padded_dim;
     if (layout_.format == KvFormat::kF16) {
       const auto* keys = reinterpret_cast<const hwy::float16_t*>(data);
       const auto* values = reinterpret_cast<const hwy::float16_t*>(data + layout_.values);
-      const ptrdiff_t ahead = (next - data) / static_cast<ptrdiff_t>(sizeof(uint16_t));
-      walk_stored(F16Tile{keys, values, dim, ahead}, tile, users, only_row);
+      constexpr ptrdiff_t kSize = sizeof(uint16_t);
+      walk_stored(F16Tile{keys, values, dim, (next - data) / kSize, (far - data) / kSize}, run,
+                  only_row);
     } else {
       convert_scales(data + layout_.key_scales, layout_.head_dim, key_scales_);
       convert_scales(data + layout_.value_scales, layout_.head_dim, value_scales_);
       const auto* keys = reinterpret_cast<const int8_t*>(data);
       const auto* values = reinterpret_cast<const int8_t*>(data + layout_.values);
-      walk_stored(Q8Tile{keys, values, key_scales_, value_scales_, dim, next - data}, tile, users,
-                  only_row);
+      walk_stored(Q8Tile{keys, values, key_scales_, value_scales_, dim, next - data, far - data},
+                  run, only_row);
     }
   }
 
   template <class Tile>
-  void walk_stored(const Tile& stored, int tile, int users, int only_row) {
-    if (users == 1) return walk_blocks(stored, tile, only_row);
+  void walk_stored(const Tile& stored, const Run& run, int only_row) {
+    if (run.users == 1) return walk_blocks(stored, run, only_row);
     convert_tile(stored, layout_.head_dim, keys_, values_);
-    walk_blocks(F32Tile{keys_, values_, layout_.padded_dim}, tile, only_row);
+    walk_blocks(F32Tile{keys_, values_, layout_.padded_dim}, run, only_row);
   }
 
   template <class Tile>
-  void walk_blocks(const Tile& data, int tile, int only_row) {
-    for (int b = 0; b < block_count_; ++b) {
+  void walk_blocks(const Tile& data, const Run& run, int only_row) {
+    for (int b = run.first; b < run.end; ++b) {
       QueryBlock& block = blocks_[b];
       Visible visible[8];
       bool used = false;
       for (int m = 0; m < block.queries(); ++m) {
         const int row = block.row + m / block.heads;
-        if (only_row >= 0 ? row != only_row : !sees_direct(row, tile)) continue;
-        const auto [begin, end] = call_.visible_in_tile(row, tile);
-        visible[m] = {begin - tile * kBlockTokens, end - tile * kBlockTokens};
+        if (only_row >= 0 ? row != only_row : !sees_direct(row, run.tile)) continue;
+        const auto [begin, end] = call_.visible_in_tile(row, run.tile);
+        visible[m] = {begin - run.tile * kBlockTokens, end - run.tile * kBlockTokens};
         used = true;
       }
       if (used) attend_tile(data, visible, block);

@@ -1,5 +1,8 @@
 #include "backend/cpu/attention_plan.h"
 
+#include <algorithm>
+#include <numeric>
+
 namespace tessera::cpu {
 namespace {
 
@@ -28,15 +31,31 @@ int rows_per_group(const AttentionCall& call, int threads) {
   return rows;
 }
 
-// One past the last row that belongs to the group that begins at `first`.
-int group_end(const AttentionCall& call, int first, int max_rows) {
-  const auto* table = call.contexts[static_cast<size_t>(first)].block_table.data();
-  int end = first + 1;
-  while (end < call.rows() && end < first + max_rows &&
-         call.contexts[static_cast<size_t>(end)].block_table.data() == table) {
-    ++end;
+// Rows whose contexts begin alike become neighbours (a stable order: rows of a sequence stay as
+// they are).
+void order_rows(const AttentionCall& call, std::vector<int>& rows) {
+  rows.resize(static_cast<size_t>(call.rows()));
+  std::iota(rows.begin(), rows.end(), 0);
+  std::ranges::stable_sort(rows, [&](int a, int b) {
+    return !call.same_sequence(a, b) &&
+           std::ranges::lexicographical_compare(call.block_table(a), call.block_table(b));
+  });
+}
+
+bool share_a_block(const AttentionCall& call, int a, int b) {
+  if (call.same_sequence(a, b)) return true;
+  const auto first = call.block_table(a), second = call.block_table(b);
+  return !first.empty() && !second.empty() && first.front() == second.front();
+}
+
+// The longest group of at most max_rows that begins at `rows`.
+std::span<const int> first_group(const AttentionCall& call, std::span<const int> rows,
+                                 size_t max_rows) {
+  size_t count = 1;
+  while (count < std::min(rows.size(), max_rows) && share_a_block(call, rows[0], rows[count])) {
+    ++count;
   }
-  return end;
+  return rows.first(count);
 }
 
 // Replaces each item by one for each split that any of its rows sees.
@@ -46,9 +65,9 @@ void split_items(const AttentionCall& call, AttentionPlan& plan) {
     AttentionItem item = plan.items[i];
     for (int split = 0; split < call.max_splits; ++split) {
       bool seen = false;
-      for (int row = item.first_row; row < item.first_row + item.rows && !seen; ++row) {
+      for (const int row : item.rows) {
         const auto [begin, end] = call.visible_in_split(row, split);
-        seen = begin < end;
+        seen |= begin < end;
       }
       item.split = split;
       if (seen) plan.items.push_back(item);
@@ -63,12 +82,14 @@ void plan_attention(const AttentionCall& call, int threads, AttentionPlan& plan)
   plan.items.clear();
   plan.alone = threads == 1 || work_of(call) < kAloneWork;
   plan.split = false;
-  const int max_rows = rows_per_group(call, plan.alone ? 1 : threads);
-  for (int first = 0, end = 0; first < call.rows(); first = end) {
-    end = group_end(call, first, max_rows);
+  const auto max_rows = static_cast<size_t>(rows_per_group(call, plan.alone ? 1 : threads));
+  order_rows(call, plan.rows);
+  for (std::span<const int> rest = plan.rows; !rest.empty();) {
+    const std::span<const int> group = first_group(call, rest, max_rows);
     for (int head = 0; head < call.kv->shape.kv_heads; ++head) {
-      plan.items.push_back({first, end - first, head, -1});
+      plan.items.push_back({group, head, -1});
     }
+    rest = rest.subspan(group.size());
   }
   // A prompt's later rows see more: begin with them.
   std::reverse(plan.items.begin(), plan.items.end());

@@ -29,6 +29,10 @@ struct AttentionCall {
   int group_heads() const { return parameters.heads / kv->shape.kv_heads; }  // that share a KV head
   int position(int row) const { return contexts[static_cast<size_t>(row)].position; }
   int direct(int row) const { return contexts[static_cast<size_t>(row)].direct; }
+  std::span<const int32_t> block_table(int row) const {
+    return contexts[static_cast<size_t>(row)].block_table;
+  }
+  bool same_sequence(int a, int b) const { return block_table(a).data() == block_table(b).data(); }
 
   // The positions that a row sees: [first_position, position].
   int first_position(int row) const {
@@ -50,13 +54,17 @@ struct AttentionCall {
   }
 };
 
-// Neighbouring rows of one sequence, one KV head, and one split (or, -1, all of them).
+// Some rows, one KV head, and one split (or, -1, all of them).
 struct AttentionItem {
-  int first_row, rows, kv_head, split;
+  std::span<const int> rows;  // of AttentionPlan::rows
+  int kv_head, split;
 };
 
 // Neither the grouping nor the splitting enters the results, so both may follow the thread count.
 struct AttentionPlan {
+  // All rows of the call: those of one sequence in order, and sequences that share blocks of a
+  // prefix beside each other, so that an item reads these once for all of its rows.
+  std::vector<int> rows;
   std::vector<AttentionItem> items;  // the longest first
   bool alone = false;                // too little work to wake other threads
   bool split = false;                // items leave partials
