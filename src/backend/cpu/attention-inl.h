@@ -60,25 +60,17 @@ struct F32Tile {
   HWY_INLINE void prefetch_value(int, int) const {}
 };
 
-// A cache line of the next tile into the first-level cache, of the one after it into the second:
-// from memory into the first alone would occupy its few fill buffers for as long as memory takes.
-template <typename T>
-HWY_INLINE void fetch(const T* p, ptrdiff_t next, ptrdiff_t far) {
-  __builtin_prefetch(p + far, 0, 2);
-  __builtin_prefetch(p + next);
-}
-
 struct F16Tile {
   const hwy::float16_t* keys;
   const hwy::float16_t* values;
   int padded_dim;
-  ptrdiff_t next, far;  // elements from this tile to the two that will be read after it
+  ptrdiff_t next;  // elements from this tile to the one that will be read after it
 
   HWY_INLINE VF key(int dim, int token) const { return load(keys + dim * kBlockTokens + token); }
   HWY_INLINE VF value(int token, int dim) const { return load(values + token * padded_dim + dim); }
-  HWY_INLINE void prefetch_key(int dim) const { fetch(keys + dim * kBlockTokens, next, far); }
+  HWY_INLINE void prefetch_key(int dim) const { hwy::Prefetch(keys + next + dim * kBlockTokens); }
   HWY_INLINE void prefetch_value(int token, int dim) const {
-    if (dim % 32 == 0) fetch(values + token * padded_dim + dim, next, far);
+    if (dim % 32 == 0) hwy::Prefetch(values + next + token * padded_dim + dim);
   }
   static HWY_INLINE VF load(const hwy::float16_t* p) {
     const hn::Rebind<hwy::float16_t, DF> dh;
@@ -98,7 +90,7 @@ struct Q8Tile {
   const float* key_scales;  // [head_dim / 32][32 tokens]
   const float* value_scales;
   int padded_dim;
-  ptrdiff_t next, far;
+  ptrdiff_t next;
 
   HWY_INLINE VF key(int dim, int token) const {
     const float* scales = key_scales + dim / kQ8Group * kBlockTokens + token;
@@ -109,10 +101,10 @@ struct Q8Tile {
     return hn::Mul(load(values + token * padded_dim + dim), hn::Set(DF(), scale));
   }
   HWY_INLINE void prefetch_key(int dim) const {
-    if (dim % 2 == 0) fetch(keys + dim * kBlockTokens, next, far);
+    if (dim % 2 == 0) hwy::Prefetch(keys + next + dim * kBlockTokens);
   }
   HWY_INLINE void prefetch_value(int token, int dim) const {
-    if (dim % 64 == 0) fetch(values + token * padded_dim + dim, next, far);
+    if (dim % 64 == 0) hwy::Prefetch(values + next + token * padded_dim + dim);
   }
   static HWY_INLINE VF load(const int8_t* p) {
     const hn::Rebind<int8_t, DF> d8;

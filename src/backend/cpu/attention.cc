@@ -222,13 +222,10 @@ class ItemWalker {
 
   // Tiles [first, last], for all rows that see no more of them than lies in their blocks.
   void walk_direct(int first, int last) {
-    Run run = next_run(first, 0, last), next = next_run(run.tile, run.end, last);
-    while (run.users > 0) {
-      const Run far = next_run(next.tile, next.end, last);
-      walk_tile(run, next.users > 0 ? next.data : run.data, far.users > 0 ? far.data : run.data,
-                -1);
+    for (Run run = next_run(first, 0, last); run.users > 0;) {
+      const Run next = next_run(run.tile, run.end, last);
+      walk_tile(run, next.users > 0 ? next.data : run.data, -1);
       run = next;
-      next = far;
     }
   }
 
@@ -279,28 +276,27 @@ class ItemWalker {
                  gathered_, j - start);
     }
     const int parts = (call_.group_heads() + kMaxQueries - 1) / kMaxQueries;
-    walk_tile({tile, 0, block_count_, parts, gathered_}, gathered_, gathered_, row);
+    walk_tile({tile, 0, block_count_, parts, gathered_}, gathered_, row);
   }
 
   // Takes a tile through the blocks of a run that see it: converted once if there are several.
-  // next, far: the tiles that will be read after it. only_row: the row the tile was gathered for,
-  // or -1 for all that read it directly.
-  void walk_tile(const Run& run, const std::byte* next, const std::byte* far, int only_row) {
+  // next: the tile that will be read after it. only_row: the row the tile was gathered for, or -1
+  // for all that read it directly.
+  void walk_tile(const Run& run, const std::byte* next, int only_row) {
     const std::byte* data = run.data;
     const int dim = layout_.padded_dim;
     if (layout_.format == KvFormat::kF16) {
       const auto* keys = reinterpret_cast<const hwy::float16_t*>(data);
       const auto* values = reinterpret_cast<const hwy::float16_t*>(data + layout_.values);
-      constexpr ptrdiff_t kSize = sizeof(uint16_t);
-      walk_stored(F16Tile{keys, values, dim, (next - data) / kSize, (far - data) / kSize}, run,
-                  only_row);
+      const ptrdiff_t ahead = (next - data) / static_cast<ptrdiff_t>(sizeof(uint16_t));
+      walk_stored(F16Tile{keys, values, dim, ahead}, run, only_row);
     } else {
       convert_scales(data + layout_.key_scales, layout_.head_dim, key_scales_);
       convert_scales(data + layout_.value_scales, layout_.head_dim, value_scales_);
       const auto* keys = reinterpret_cast<const int8_t*>(data);
       const auto* values = reinterpret_cast<const int8_t*>(data + layout_.values);
-      walk_stored(Q8Tile{keys, values, key_scales_, value_scales_, dim, next - data, far - data},
-                  run, only_row);
+      walk_stored(Q8Tile{keys, values, key_scales_, value_scales_, dim, next - data}, run,
+                  only_row);
     }
   }
 
