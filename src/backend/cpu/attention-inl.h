@@ -6,7 +6,9 @@
 //
 // Order of operations, the same whichever queries come together and however the tile is read:
 //   score[j]  one chain of multiply-adds over the dimensions, ascending
-//   max       over the tile's visible keys
+//   max       the largest score of the first tile with a visible key, or of a later one that
+//   exceeds
+//             it by more than kMaxSlack
 //   sum       lane by lane over the tile's vectors, ascending; lanes are added at the end of a
 //   split acc[d]    one chain of multiply-adds over the visible keys, ascending
 // Included once for each instruction set (Highway's foreach_target), so no #pragma once.
@@ -115,7 +117,7 @@ struct Q8Tile {
 
 // --- Scores
 
-// scores[m][j] = q[m] . key j for all 32 keys. q is packed [head_dim][kQueries].
+// scores[m][j] = q[m] . key j for all 32 keys. q is [kQueries][head_dim].
 template <int kQueries, class Tile>
 void score_tile(const Tile& tile, int head_dim, const float* HWY_RESTRICT q,
                 float* HWY_RESTRICT scores) {
@@ -128,7 +130,7 @@ void score_tile(const Tile& tile, int head_dim, const float* HWY_RESTRICT q,
       const VF key0 = tile.key(dim, token);
       const VF key1 = tile.key(dim, token + kLanes);
       for (int m = 0; m < kQueries; ++m) {
-        const VF query = hn::Set(df, q[dim * kQueries + m]);
+        const VF query = hn::Set(df, q[m * head_dim + dim]);
         sum0[m] = hn::MulAdd(query, key0, sum0[m]);
         sum1[m] = hn::MulAdd(query, key1, sum1[m]);
       }
@@ -148,6 +150,11 @@ struct Visible {
   bool empty() const { return first >= last; }
   bool full() const { return first == 0 && last == kBlockTokens; }
 };
+
+// How far a score may exceed `max` before everything is rescaled to a new one. Any number near the
+// maximum keeps e^(score - max) in range; not following each small step of it saves most rescaling
+// (as in FlashAttention 4).
+inline constexpr float kMaxSlack = 8.0f;
 
 // Online softmax of one block of queries, between two tiles.
 struct SoftmaxState {
@@ -186,7 +193,7 @@ inline float mask_scores(const AttentionParameters& parameters, const Visible& v
   return hn::GetLane(hn::MaxOfLanes(df, max));
 }
 
-// scores[m] -> probabilities relative to the new maximum, exactly 0 where hidden.
+// scores[m] -> probabilities relative to state.max, exactly 0 where hidden.
 // Returns whether any maximum grew, so that the accumulators must be rescaled by state.correction.
 inline bool softmax_tile(const AttentionParameters& parameters, const Visible* visible, int queries,
                          SoftmaxState& state, float* HWY_RESTRICT scores) {
@@ -195,9 +202,8 @@ inline bool softmax_tile(const AttentionParameters& parameters, const Visible* v
   for (int m = 0; m < queries; ++m) {
     state.correction[m] = 0.0f;
     if (visible[m].empty()) continue;
-    const float max =
-        std::max(state.max[m], mask_scores(parameters, visible[m], scores + m * kBlockTokens));
-    if (max != state.max[m]) {
+    const float max = mask_scores(parameters, visible[m], scores + m * kBlockTokens);
+    if (max > state.max[m] + kMaxSlack) {
       grew = true;
       state.correction[m] = state.max[m] - max;
       state.max[m] = max;

@@ -38,7 +38,7 @@ namespace tessera::cpu::HWY_NAMESPACE {
 struct QueryBlock {
   int row = 0, rows = 0;    // rows of the call
   int head = 0, heads = 0;  // query heads; rows x heads <= kMaxQueries
-  float* q = nullptr;       // [head_dim][queries]
+  float* q = nullptr;       // [queries][head_dim]
   float* acc = nullptr;     // [queries][padded_dim]: of the present split
   float* total = nullptr;   // [queries][padded_dim]: of the splits before
   float total_max[8], total_sum[8];
@@ -119,7 +119,7 @@ class ItemWalker {
     for (int m = 0; m < queries; ++m) {
       const float* q = call_.q.row(block.row + m / block.heads) +
                        static_cast<size_t>(block.head + m % block.heads) * dim;
-      for (int d = 0; d < dim; ++d) block.q[d * queries + m] = q[d];
+      std::copy_n(q, dim, block.q + m * dim);
       block.total_max[m] = -std::numeric_limits<float>::infinity();
       block.total_sum[m] = 0.0f;
     }
@@ -313,11 +313,12 @@ class ItemWalker {
       QueryBlock& block = blocks_[b];
       Visible visible[8];
       bool used = false;
-      for (int m = 0; m < block.queries(); ++m) {
-        const int row = block.row + m / block.heads;
+      for (int r = 0; r < block.rows; ++r) {
+        const int row = block.row + r;
         if (only_row >= 0 ? row != only_row : !sees_direct(row, run.tile)) continue;
         const auto [begin, end] = call_.visible_in_tile(row, run.tile);
-        visible[m] = {begin - run.tile * kBlockTokens, end - run.tile * kBlockTokens};
+        const int start = run.tile * kBlockTokens;
+        std::fill_n(visible + r * block.heads, block.heads, Visible{begin - start, end - start});
         used = true;
       }
       if (used) attend_tile(data, visible, block);

@@ -7,7 +7,7 @@ namespace tessera::cpu {
 namespace {
 
 // Rows x heads that share the conversion of a tile; their state stays in the second-level cache.
-constexpr int kMaxGroupQueries = 64;
+constexpr int kMaxGroupQueries = 128;
 // Below this many multiply-adds (some microseconds), waking other threads costs more than it gives.
 constexpr int64_t kAloneWork = int64_t{1} << 18;
 // Items for each thread that keep all of them busy to the end.

@@ -24,8 +24,10 @@ HWY_INLINE V exp_approx(D d, V x) {
   // By comparisons, which NaN fails: what Min and Max make of it differs between machines.
   V clamped = hn::IfThenElse(vanishes, lowest, x);
   clamped = hn::IfThenElse(hn::Gt(x, highest), highest, clamped);
-  const auto exponent = hn::NearestInt(hn::Mul(clamped, hn::Set(d, 1.44269504088896341f)));
-  const V n = hn::ConvertTo(d, exponent);
+  // Near 1.5 x 2^23 floats are integers: the sum's lowest bits are the rounded exponent.
+  const V magic = hn::Set(d, 12582912.0f);
+  const V shifted = hn::MulAdd(clamped, hn::Set(d, 1.44269504088896341f), magic);
+  const V n = hn::Sub(shifted, magic);
   V r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), clamped);  // ln 2 in two parts
   r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
   V p = hn::Set(d, 1.9875691500e-4f);
@@ -35,7 +37,8 @@ HWY_INLINE V exp_approx(D d, V x) {
   p = hn::MulAdd(p, r, hn::Set(d, 1.6666665459e-1f));
   p = hn::MulAdd(p, r, hn::Set(d, 5.0000001201e-1f));
   p = hn::MulAdd(p, hn::Mul(r, r), hn::Add(r, hn::Set(d, 1.0f)));
-  const V power = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(exponent, hn::Set(di, 127))));
+  const auto biased = hn::Add(hn::BitCast(di, shifted), hn::Set(di, 127));
+  const V power = hn::BitCast(d, hn::ShiftLeft<23>(biased));  // 2^n
   return hn::IfThenZeroElse(vanishes, hn::Mul(p, power));
 }
 
