@@ -71,20 +71,10 @@ Token Sampler::choose(std::span<const float> logits, std::span<const Token> toke
   find_block_maxima(logits, block_maxima_);
   if (options_.temperature == 0) return keep_allowed(argmax(logits, block_maxima_));
 
-  filter(logits);
-  Token best = candidates_.front().token;
-  float best_score = kNothing;
-  for (const Candidate& candidate : candidates_) {
-    // No noise can lift a candidate by more than kGumbelMax: most of a vocabulary needs no draw.
-    if (candidate.logit + kGumbelMax < best_score) continue;
-    const float score = candidate.logit + gumbel(options_.seed, tokens.size(),
-                                                 static_cast<uint32_t>(candidate.token));
-    if (score > best_score) {
-      best_score = score;
-      best = candidate.token;
-    }
-  }
-  return keep_allowed(best);
+  const Pool pool = filter(logits);
+  const Noise noise{.seed = options_.seed, .position = tokens.size()};
+  return keep_allowed(options_.top_p < 1 ? draw_top_p(pool, noise)
+                                         : draw(pool, noise, kEnd, kNothing).token);
 }
 
 // The logits with penalties, biases and the constraint; themselves if there are none.
@@ -142,57 +132,49 @@ void Sampler::penalize(std::span<const Token> tokens, size_t prompt_size) {
   }
 }
 
-// Divides by the temperature, then keeps what top-k, min-p and top-p keep, in that order.
-void Sampler::filter(std::span<const float> logits) {
-  const float best = largest(block_maxima_);
-  // min-p bounds the logits below, so it can go first: p >= min_p * p_best for any later top-k.
-  float floor =
-      options_.min_p > 0 ? best + options_.temperature * std::log(options_.min_p) : kNothing;
-  const auto k = static_cast<size_t>(options_.top_k);
-  if (k > 0 && k <= block_maxima_.size()) {
+// What top-k and min-p keep.
+Pool Sampler::filter(std::span<const float> logits) {
+  Pool pool{.logits = logits,
+            .maxima = block_maxima_,
+            .best = largest(block_maxima_),
+            .temperature = options_.temperature};
+  if (options_.min_p > 0)
+    pool.last.logit = pool.best + options_.temperature * std::log(options_.min_p);
+  if (options_.top_k > 0) keep_top_k(pool, static_cast<size_t>(options_.top_k));
+  return pool;
+}
+
+void Sampler::keep_top_k(Pool& pool, size_t k) {
+  if (k <= block_maxima_.size()) {
     // At least k logits are as large as the k-th largest of the blocks' maxima.
     scratch_ = block_maxima_;
     const auto kth = scratch_.begin() + static_cast<ptrdiff_t>(k - 1);
     std::nth_element(scratch_.begin(), kth, scratch_.end(), std::greater<>());
-    floor = std::max(floor, *kth);
+    pool.last.logit = std::max(pool.last.logit, *kth);
   }
   candidates_.clear();
-  visit_at_least(logits, block_maxima_, floor, [this](float logit, Token token) {
+  visit_at_least(pool.logits, pool.maxima, pool.last.logit, [this](float logit, Token token) {
     candidates_.push_back({logit, token});
   });
-  if (candidates_.empty()) candidates_.push_back({0.0f, 0});  // every logit was NaN
-
-  if (k > 0 && k < candidates_.size()) {
-    std::nth_element(candidates_.begin(), candidates_.begin() + static_cast<ptrdiff_t>(k),
-                     candidates_.end(), more_likely);
-    candidates_.resize(k);
-  }
-  // The difference first: with a tiny temperature, dividing first would give inf - inf.
-  for (Candidate& candidate : candidates_) {
-    candidate.logit =
-        candidate.logit == best ? 0.0f : (candidate.logit - best) / options_.temperature;
-  }
-  if (options_.top_p < 1) keep_top_p();
+  if (k >= candidates_.size()) return;
+  const auto last = candidates_.begin() + static_cast<ptrdiff_t>(k - 1);
+  std::nth_element(candidates_.begin(), last, candidates_.end(), more_likely);
+  pool.last = *last;
 }
 
-// Sorts no more than it must: the most likely few, then eight times as many, and so on.
-void Sampler::keep_top_p() {
-  double total = 0;
-  for (const Candidate& candidate : candidates_)
-    total += std::exp(static_cast<double>(candidate.logit));
-  double kept = 0;
-  size_t size = 0, sorted = 0;
-  while (size < candidates_.size() && kept < options_.top_p * total) {
-    if (size == sorted) {
-      const auto begin = candidates_.begin() + static_cast<ptrdiff_t>(sorted);
-      sorted = std::min(candidates_.size(), std::max<size_t>(64, sorted * 8));
-      const auto end = candidates_.begin() + static_cast<ptrdiff_t>(sorted);
-      if (end != candidates_.end()) std::nth_element(begin, end, candidates_.end(), more_likely);
-      std::sort(begin, end, more_likely);
-    }
-    kept += std::exp(static_cast<double>(candidates_[size++].logit));
-  }
-  candidates_.resize(std::max<size_t>(size, 1));
+// Draws from the whole pool; if top-p does not keep the token, from those more likely than it, and
+// so on. A token is kept if those more likely have less probability than p. Most draws are kept at
+// once, since the whole pool is drawn from by probability: that is why this needs no sorting.
+Token Sampler::draw_top_p(const Pool& pool, Noise noise) const {
+  const double total = mass_before(pool, kEnd);
+  if (total == 0) return 0;  // every logit was NaN
+  const double limit = options_.top_p * total;
+  // Were a kept token below this floor, all that is not kept could not come to total - limit.
+  const auto floor =
+      static_cast<float>(std::log((total - limit) / static_cast<double>(pool.logits.size())));
+  Place place = draw(pool, noise, kEnd, floor);
+  while (mass_before(pool, place) >= limit) place = draw(pool, noise, place, floor);
+  return place.token;
 }
 
 }  // namespace tessera

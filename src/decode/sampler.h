@@ -9,6 +9,7 @@
 
 #include "base/token.h"
 #include "decode/constraint.h"
+#include "decode/draw.h"
 
 namespace tessera {
 
@@ -50,26 +51,20 @@ class Sampler {
   const SamplingOptions& options() const { return options_; }
 
  private:
-  struct Candidate {
-    float logit;
-    Token token;
-  };
-  static bool more_likely(const Candidate& a, const Candidate& b) {
-    return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
-  }
   std::span<const float> adjust(std::span<const float> logits, std::span<const Token> tokens,
                                 size_t prompt_size);
   void penalize(std::span<const Token> tokens, size_t prompt_size);
   std::span<const uint64_t> allowed(std::span<const Token> answer);
-  void filter(std::span<const float> logits);
-  void keep_top_p();
+  Pool filter(std::span<const float> logits);
+  void keep_top_k(Pool& pool, size_t k);
+  Token draw_top_p(const Pool& pool, Noise noise) const;
 
   SamplingOptions options_;
   std::unique_ptr<Constraint> constraint_;  // of an answer that begins with constrained_
   std::vector<Token> constrained_;
   // Reused between calls.
   std::vector<float> logits_, block_maxima_, scratch_;
-  std::vector<Candidate> candidates_;
+  std::vector<Place> candidates_;
 };
 
 }  // namespace tessera

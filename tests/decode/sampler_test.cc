@@ -10,7 +10,10 @@
 #include <random>
 #include <set>
 
+#include "backend/cpu/target.h"
 #include "base/error.h"
+#include "decode/block_maxima.h"
+#include "decode/draw.h"
 #include "decode/random.h"
 
 namespace tessera {
@@ -177,9 +180,10 @@ Token reference(const SamplingOptions& o, std::vector<float> logits, size_t posi
   for (size_t v = 0; v < logits.size(); ++v)
     if (logits[v] >= floor) candidates.push_back({logits[v], static_cast<Token>(v)});
   if (candidates.empty()) return 0;
-  std::ranges::sort(candidates, [](const Candidate& a, const Candidate& b) {
+  const auto likelier = [](const Candidate& a, const Candidate& b) {
     return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
-  });
+  };
+  std::ranges::sort(candidates, likelier);
   if (o.top_k > 0 && static_cast<size_t>(o.top_k) < candidates.size())
     candidates.resize(static_cast<size_t>(o.top_k));
   double total = 0, kept = 0;
@@ -187,6 +191,7 @@ Token reference(const SamplingOptions& o, std::vector<float> logits, size_t posi
     c.logit = c.logit == best_logit ? 0.0f : (c.logit - best_logit) / o.temperature;
     total += std::exp(static_cast<double>(c.logit));
   }
+  std::ranges::sort(candidates, likelier);  // the division may have made equals
   if (o.top_p < 1) {
     size_t size = 0;
     while (size < candidates.size() && kept < o.top_p * total)
@@ -197,7 +202,7 @@ Token reference(const SamplingOptions& o, std::vector<float> logits, size_t posi
   best = candidates[0].token;
   for (const Candidate& c : candidates) {
     const float score = c.logit + gumbel(o.seed, position, static_cast<uint32_t>(c.token));
-    if (score > best_score) {
+    if (score > best_score || (score == best_score && c.token < best)) {
       best_score = score;
       best = c.token;
     }
@@ -238,6 +243,77 @@ TEST(Sampler, GivesTheTokenOfThePlainRule) {
               reference(options, logits, tokens.size()))
         << i;
   }
+}
+
+// Rows as models give them and as they never should: flat and steep, with ties, with values that
+// are no numbers.
+std::vector<float> odd_row(std::mt19937& random, size_t size) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  constexpr std::array kSpecial{
+      std::numeric_limits<float>::quiet_NaN(), -kInfinity, kInfinity, 0.0f, -0.0f, 1e30f,
+      -std::numeric_limits<float>::max()};
+  constexpr std::array kScales{0.0f, 1e-6f, 1.0f, 2.5f, 8.0f, 100.0f};
+  std::normal_distribution<float> normal(0, kScales[random() % kScales.size()]);
+  const bool ties = random() % 3 == 0;
+  std::vector<float> row(size);
+  for (float& logit : row) logit = ties ? std::round(normal(random)) : normal(random);
+  if (random() % 3 == 0) row[random() % size] += 20;  // one that is all but certain
+  if (random() % 3 == 0) {
+    const float special = kSpecial[random() % kSpecial.size()];
+    for (size_t n = random() % (2 * size); n > 0; --n) row[random() % size] = special;
+    row[random() % size] = kSpecial[random() % kSpecial.size()];
+  }
+  return row;
+}
+
+TEST(Sampler, GivesTheTokenOfThePlainRuleForAnyRowOnEveryInstructionSet) {
+  constexpr std::array kTemperatures{1.0f, 1.0f, 0.6f, 3.0f, 1e-3f, 1e-38f, 1e-45f, 3e38f};
+  constexpr std::array kTopP{1.0f, 1.0f, 0.95f, 0.6f, 1e-3f, 0.9999999f, 1e-30f};
+  for (const char* target : cpu::available_targets()) {
+    cpu::cap_target(target);
+    std::mt19937 random(12);
+    std::vector<Token> tokens;
+    for (int i = 0; i < 600; ++i) {
+      const size_t size = i % 50 == 0 ? 49'152 : 1 + random() % (random() % 2 == 0 ? 200 : 3000);
+      const std::vector<float> row = odd_row(random, size);
+      const SamplingOptions options{.temperature = kTemperatures[random() % kTemperatures.size()],
+                                    .top_k = random() % 4 == 0 ? 60 : 0,
+                                    .top_p = kTopP[random() % kTopP.size()],
+                                    .min_p = random() % 4 == 0 ? 1e-3f : 0.0f,
+                                    .seed = random() * uint64_t{0x100000001}};
+      tokens.push_back(0);
+      ASSERT_EQ(Sampler(options).choose(row, tokens, tokens.size()),
+                reference(options, row, tokens.size()))
+          << i << " on " << target;
+    }
+  }
+  cpu::cap_target("");
+}
+
+// What top-p compares: with the sum of exp over all tokens before a place.
+TEST(Draw, TheMassBeforeAPlaceIsThatOfTheTokensMoreLikely) {
+  std::mt19937 random(13);
+  for (const char* target : cpu::available_targets()) {
+    cpu::cap_target(target);
+    for (int i = 0; i < 100; ++i) {
+      std::normal_distribution<float> normal(0, i % 2 == 0 ? 1.0f : 6.0f);
+      std::vector<float> row(1 + random() % 2000);
+      for (float& logit : row) logit = i % 3 == 0 ? std::round(normal(random)) : normal(random);
+      std::vector<float> maxima;
+      find_block_maxima(row, maxima);
+      const Pool pool{
+          .logits = row, .maxima = maxima, .best = largest(maxima), .temperature = 0.7f};
+      const auto token = static_cast<Token>(random() % row.size());
+      const Place end = i % 5 == 0 ? kEnd : Place{pool.scaled(row[token]), token};
+      double expected = 0;
+      for (size_t v = 0; v < row.size(); ++v) {
+        const Place place{pool.scaled(row[v]), static_cast<Token>(v)};
+        if (more_likely(place, end)) expected += std::exp(static_cast<double>(place.logit));
+      }
+      EXPECT_NEAR(mass_before(pool, end), expected, 1e-6 * expected) << i << " on " << target;
+    }
+  }
+  cpu::cap_target("");
 }
 
 // Allows what a list says, one entry for each token so far.

@@ -1,0 +1,56 @@
+// The draw of a token from a row of logits, and what of the probability lies before a token: vector
+// passes over those blocks of the row that can matter (block_maxima.h).
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <span>
+
+#include "base/token.h"
+
+namespace tessera {
+
+// A token's place in the order of likelihood: the larger logit first, of equals the lower id.
+struct Place {
+  float logit;
+  Token token;
+};
+inline bool more_likely(const Place& a, const Place& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+}
+// Behind every token.
+inline constexpr Place kEnd{-std::numeric_limits<float>::infinity(),
+                            std::numeric_limits<Token>::max()};
+
+// A row of logits, and which of its tokens take part: all but NaN down to `last`, whose logit is
+// one of the row.
+struct Pool {
+  std::span<const float> logits;
+  std::span<const float> maxima;  // of its blocks
+  float best;                     // the largest of them
+  float temperature;              // > 0
+  Place last = kEnd;
+
+  // (logit - best) / temperature, at most 0. The difference first: with a tiny temperature,
+  // dividing first would give inf - inf.
+  float scaled(float logit) const { return logit == best ? 0.0f : (logit - best) / temperature; }
+};
+
+// What the noise of a draw depends on (random.h).
+struct Noise {
+  uint64_t seed, position;
+};
+
+// The sum of exp(scaled logit) over the tokens of the pool that are more likely than `end`, a place
+// by scaled logit. Of the most likely token alone it is 1. The order of the additions depends on
+// the row alone and leaves out what is not summed, so more tokens never give less. Blocks that
+// could not change the last bit are left out.
+double mass_before(const Pool& pool, Place end);
+
+// Of the tokens of the pool that are more likely than `end`, the one with the largest
+// scaled logit + gumbel(seed, position, token), the lowest id of equals; its scaled logit beside
+// it. 0 if there is none. `floor`: none with a smaller scaled logit can be the answer, so they may
+// be passed over. The most likely token has to be among them.
+Place draw(const Pool& pool, Noise noise, Place end, float floor);
+
+}  // namespace tessera
