@@ -7,9 +7,11 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <map>
 #include <random>
 #include <vector>
 
+#include "backend/backend.h"
 #include "decode/grammar/automaton.h"
 #include "decode/grammar/structured_output.h"
 #include "decode/grammar/token_mask.h"
@@ -20,35 +22,76 @@
 namespace tessera {
 namespace {
 
-constexpr size_t kVocabulary = 49152;
+constexpr size_t kStreams = 32;
 
-// Rows like a model's: most tokens far below a few.
-const std::vector<std::vector<float>>& rows() {
-  static const auto made = [] {
+// Rows like a model's, but flatter: most tokens far below a few.
+const std::vector<std::vector<float>>& rows(size_t vocabulary) {
+  static std::map<size_t, std::vector<std::vector<float>>> made;
+  auto& result = made[vocabulary];
+  if (result.empty()) {
     std::mt19937 random(1);
     std::normal_distribution<float> normal(0, 2.5f);
-    std::vector<std::vector<float>> result(32, std::vector<float>(kVocabulary));
+    result.resize(kStreams, std::vector<float>(vocabulary));
     for (auto& row : result)
       for (float& logit : row) logit = normal(random);
-    return result;
-  }();
-  return made;
+  }
+  return result;
 }
 
+// The time of one token. The first argument is the size of the vocabulary.
 void sample(benchmark::State& state, const SamplingOptions& options) {
+  const auto& all = rows(static_cast<size_t>(state.range(0)));
   Sampler sampler(options);
   std::vector<Token> tokens(100);
   size_t row = 0;
-  for (auto _ : state)
-    benchmark::DoNotOptimize(sampler.choose(rows()[row++ % rows().size()], tokens, tokens.size()));
+  for (auto _ : state) {
+    tokens.push_back(0);  // another position, hence other noise
+    benchmark::DoNotOptimize(sampler.choose(all[row++ % all.size()], tokens, tokens.size()));
+    if (tokens.size() > 1000) tokens.resize(100);
+  }
 }
-BENCHMARK_CAPTURE(sample, greedy, {.temperature = 0})->Name("Sample/greedy");
-BENCHMARK_CAPTURE(sample, filtered, {})->Name("Sample/top-k,top-p,min-p");
-BENCHMARK_CAPTURE(sample, top_k, {.top_p = 1, .min_p = 0})->Name("Sample/top-k");
-BENCHMARK_CAPTURE(sample, top_p, {.top_k = 0, .min_p = 0})->Name("Sample/top-p");
-BENCHMARK_CAPTURE(sample, unfiltered, {.top_k = 0, .top_p = 1, .min_p = 0})
-    ->Name("Sample/unfiltered");
-BENCHMARK_CAPTURE(sample, penalties, {.repetition_penalty = 1.1f})->Name("Sample/penalties");
+
+void vocabularies(benchmark::internal::Benchmark* benchmark) {
+  benchmark->Arg(49'152)->Arg(151'936);
+}
+const SamplingOptions kTopP{.temperature = 1, .top_k = 0, .min_p = 0};
+const SamplingOptions kUnfiltered{.temperature = 1, .top_k = 0, .top_p = 1, .min_p = 0};
+BENCHMARK_CAPTURE(sample, greedy, {.temperature = 0})->Name("Sample/greedy")->Apply(vocabularies);
+BENCHMARK_CAPTURE(sample, filtered, {})->Name("Sample/top-k,top-p,min-p")->Apply(vocabularies);
+BENCHMARK_CAPTURE(sample, top_k, {.top_p = 1, .min_p = 0})
+    ->Name("Sample/top-k")
+    ->Apply(vocabularies);
+BENCHMARK_CAPTURE(sample, top_p, kTopP)->Name("Sample/top-p")->Apply(vocabularies);
+BENCHMARK_CAPTURE(sample, unfiltered, kUnfiltered)->Name("Sample/unfiltered")->Apply(vocabularies);
+BENCHMARK_CAPTURE(sample, penalties, {.repetition_penalty = 1.1f})
+    ->Name("Sample/penalties")
+    ->Apply(vocabularies);
+
+// The time of a token for each of 32 streams, as the engine's step chooses them. Arguments: the
+// size of the vocabulary, threads.
+void sample_streams(benchmark::State& state, const SamplingOptions& options) {
+  const auto& all = rows(static_cast<size_t>(state.range(0)));
+  const auto backend = make_cpu_backend(static_cast<int>(state.range(1)));
+  std::vector<Sampler> samplers;
+  for (size_t i = 0; i < kStreams; ++i) samplers.emplace_back(options);
+  std::vector<Token> tokens(100);
+  for (auto _ : state) {
+    tokens.push_back(0);
+    backend->parallel_for(kStreams, [&](int i) {
+      const auto stream = static_cast<size_t>(i);
+      benchmark::DoNotOptimize(samplers[stream].choose(all[stream], tokens, tokens.size()));
+    });
+    if (tokens.size() > 1000) tokens.resize(100);
+  }
+}
+void streams(benchmark::internal::Benchmark* benchmark) {
+  benchmark->Args({49'152, 1})->Args({49'152, 2})->UseRealTime();
+}
+BENCHMARK_CAPTURE(sample_streams, filtered, {})->Name("Streams/top-k,top-p,min-p")->Apply(streams);
+BENCHMARK_CAPTURE(sample_streams, top_p, kTopP)->Name("Streams/top-p")->Apply(streams);
+BENCHMARK_CAPTURE(sample_streams, unfiltered, kUnfiltered)
+    ->Name("Streams/unfiltered")
+    ->Apply(streams);
 
 const Tokenizer* tokenizer() {
   static const auto loaded = [] {

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "formats/format.h"
 
 namespace tessera {
@@ -168,6 +169,12 @@ class Backend {
   virtual void add(Tensor x, Tensor into) = 0;  // into += x
   // x = factor * x, then cap * tanh(x / cap) if cap > 0.
   virtual void scale_and_cap(float factor, float cap, Tensor x) = 0;
+
+  // --- the host's threads
+  // Calls body(index) once for each index in [0, count), on any of the host's threads in any order,
+  // and returns when all are done: for work between operations, such as choosing tokens. An
+  // exception from body is rethrown here, once nobody works any more. Not for use within body.
+  virtual void parallel_for(int count, FunctionRef<void(int index)> body) = 0;
 
   // --- measuring (evaluate/roofline.h)
   // Takes about half a second, and up to 1 GiB of memory meanwhile. Noise only lowers what it

@@ -110,8 +110,45 @@ bool Engine::step() {
   for (const Scheduler::Share& share : shares) places.push_back(add_rows(share, batch));
   const Tensor logits = model_.forward(batch, *kv_);
   ++steps_;
-  for (size_t i = 0; i < shares.size(); ++i) commit(shares[i], places[i], logits);
+  std::vector<Choice> choices = choose(shares, places, logits);
+  for (size_t i = 0; i < shares.size(); ++i) commit(shares[i], places[i], choices[i]);
   return true;
+}
+
+// Choosing touches nothing but the sequence's own sampler, so it may be done on all threads.
+std::vector<Engine::Choice> Engine::choose(std::span<const Scheduler::Share> shares,
+                                           std::span<const Place> places, Tensor logits) {
+  std::vector<Choice> choices(shares.size());
+  std::vector<size_t> apart, together;
+  for (size_t i = 0; i < shares.size(); ++i) {
+    if (places[i].first_wanted < 0) continue;
+    // Constraints share the caches of what they are compiled to, which one thread at a time uses.
+    const bool shares_caches = shares[i].sequence->request.sampling.constraint != nullptr;
+    (shares_caches ? together : apart).push_back(i);
+  }
+  const auto choose_one = [&](size_t i) {
+    const int nodes = std::max(1, shares[i].tree.size());
+    choices[i] = choose_tokens(
+        shares[i], {logits.row(places[i].first_wanted), nodes, logits.columns, logits.stride});
+  };
+  model_.backend().parallel_for(static_cast<int>(apart.size()),
+                                [&](int i) { choose_one(apart[static_cast<size_t>(i)]); });
+  for (const size_t i : together) choose_one(i);
+  return choices;
+}
+
+Engine::Choice Engine::choose_tokens(const Scheduler::Share& share, Tensor rows) {
+  Sequence& sequence = *share.sequence;
+  const TokenTree single{.tokens = {sequence.tokens.back()}, .parents = {-1}};
+  const TokenTree& tree = share.tree.size() > 0 ? share.tree : single;
+  Choice choice{.verified =
+                    verify(tree, rows, sequence.sampler, sequence.tokens, sequence.prompt_size())};
+  const auto& [tokens, path] = choice.verified;
+  for (size_t i = 0; i < tokens.size() && sequence.request.top_logprobs >= 0; ++i) {
+    const std::span<const float> logits(rows.row(path[i]), rows.columns);
+    choice.logprobs.push_back(find_logprobs(logits, tokens[i], sequence.request.top_logprobs));
+  }
+  return choice;
 }
 
 Engine::Place Engine::add_rows(const Scheduler::Share& share, Batch& batch) const {
@@ -133,28 +170,19 @@ Engine::Place Engine::add_rows(const Scheduler::Share& share, Batch& batch) cons
   return place;
 }
 
-void Engine::commit(const Scheduler::Share& share, Place place, Tensor logits) {
+void Engine::commit(const Scheduler::Share& share, Place place, Choice& choice) {
   Sequence& sequence = *share.sequence;
   if (place.first_wanted >= 0) {
-    commit_tokens(share, {logits.row(place.first_wanted), std::max(1, share.tree.size()),
-                          logits.columns, logits.stride});
+    const std::vector<int32_t>& path = choice.verified.path;
+    move_accepted(sequence, path);
+    sequence.computed += share.chunk > 0 ? share.chunk : static_cast<int>(path.size());
+    accept(sequence, choice);
     return;
   }
   if (sequence.is_embedding()) pool_hidden(sequence, place.first_row, share.chunk);
   sequence.computed += share.chunk;
   sequence.blocks.publish(std::span(sequence.tokens).first(sequence.computed));
   if (sequence.pending() == 0) finish(sequence, FinishReason::kStop);
-}
-
-void Engine::commit_tokens(const Scheduler::Share& share, Tensor rows) {
-  Sequence& sequence = *share.sequence;
-  const TokenTree single{.tokens = {sequence.tokens.back()}, .parents = {-1}};
-  const TokenTree& tree = share.tree.size() > 0 ? share.tree : single;
-  const Verified verified =
-      verify(tree, rows, sequence.sampler, sequence.tokens, sequence.prompt_size());
-  move_accepted(sequence, verified.path);
-  sequence.computed += share.chunk > 0 ? share.chunk : static_cast<int>(verified.path.size());
-  accept(sequence, verified, rows);
 }
 
 // Keys and values of the accepted path move to where its logical positions are. Node i is never
@@ -169,15 +197,12 @@ void Engine::move_accepted(Sequence& sequence, const std::vector<int32_t>& path)
   if (!from.empty()) model_.backend().copy_kv(*kv_, from, to);
 }
 
-void Engine::accept(Sequence& sequence, const Verified& verified, Tensor rows) {
+void Engine::accept(Sequence& sequence, Choice& choice) {
   FinishReason reason = FinishReason::kNone;
   size_t kept = 0;
-  while (kept < verified.tokens.size() && reason == FinishReason::kNone) {
-    const Token token = verified.tokens[kept];
-    if (sequence.request.top_logprobs >= 0) {
-      const std::span<const float> logits(rows.row(verified.path[kept]), rows.columns);
-      sequence.logprobs.push_back(find_logprobs(logits, token, sequence.request.top_logprobs));
-    }
+  while (kept < choice.verified.tokens.size() && reason == FinishReason::kNone) {
+    const Token token = choice.verified.tokens[kept];
+    if (!choice.logprobs.empty()) sequence.logprobs.push_back(std::move(choice.logprobs[kept]));
     ++kept;
     sequence.tokens.push_back(token);
     if (is_end_(token) && !sequence.request.ignore_eos) {

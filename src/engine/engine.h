@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "cache/block_pool.h"
@@ -63,11 +64,18 @@ class Engine {
     int first_row = 0;
     int first_wanted = -1;  // -1: a chunk that ends before the last token, or an embedding's
   };
+  // What a share's rows gave.
+  struct Choice {
+    Verified verified;
+    std::vector<TokenLogprobs> logprobs;  // of the tokens, if asked for
+  };
   Place add_rows(const Scheduler::Share& share, Batch& batch) const;
-  void commit(const Scheduler::Share& share, Place place, Tensor logits);
-  void commit_tokens(const Scheduler::Share& share, Tensor rows);
+  std::vector<Choice> choose(std::span<const Scheduler::Share> shares,
+                             std::span<const Place> places, Tensor logits);
+  static Choice choose_tokens(const Scheduler::Share& share, Tensor rows);
+  void commit(const Scheduler::Share& share, Place place, Choice& choice);
   void move_accepted(Sequence& sequence, const std::vector<int32_t>& path);
-  void accept(Sequence& sequence, const Verified& verified, Tensor rows);
+  void accept(Sequence& sequence, Choice& choice);
   void pool_hidden(Sequence& sequence, int first_row, int rows);
   void finish(Sequence& sequence, FinishReason reason);
 

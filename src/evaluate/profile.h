@@ -71,6 +71,10 @@ class ProfilingBackend final : public Backend {
   void add(Tensor x, Tensor into) override;
   void scale_and_cap(float factor, float cap, Tensor x) override;
 
+  void parallel_for(int count, FunctionRef<void(int index)> body) override {
+    backend_->parallel_for(count, body);
+  }
+
   Peaks measure_peaks() override { return backend_->measure_peaks(); }
   void time_sections(bool on) override { backend_->time_sections(on); }
   ParallelTime parallel_time() const override { return backend_->parallel_time(); }

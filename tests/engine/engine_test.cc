@@ -4,6 +4,7 @@
 
 #include <limits>
 #include <random>
+#include <utility>
 
 #include "base/error.h"
 #include "support/temp_folder.h"
@@ -88,6 +89,77 @@ TEST_F(EngineTest, ACachedPrefixGivesTheSameAnswer) {
   EXPECT_EQ(cold->statistics.cached_tokens, 0);
   EXPECT_EQ(warm->statistics.cached_tokens, 96);
   EXPECT_EQ(warm->tokens, cold->tokens);
+}
+
+// Tokens are chosen on all threads at once.
+TEST_F(EngineTest, ManySequencesChooseAlikeOnAnyNumberOfThreads) {
+  const std::vector<SamplingOptions> samplings = {
+      {.temperature = 1, .top_k = 0, .top_p = 1, .min_p = 0},
+      {.temperature = 0.9f, .top_k = 0, .top_p = 0.9f, .min_p = 0},
+      {.temperature = 0},
+      {.temperature = 1, .repetition_penalty = 1.2f, .frequency_penalty = 0.1f}};
+  std::vector<std::vector<Token>> tokens;
+  std::vector<std::vector<TokenLogprobs>> logprobs;
+  for (const int threads : {1, 2, 5}) {
+    Model model(open({}), make_cpu_backend(threads), {.context = 0, .rows = 48, .wanted_rows = 16});
+    Engine e(model, {.kv_blocks = 64}, [](Token token) { return token == kEnd; });
+    std::vector<std::shared_ptr<Sequence>> sequences;
+    for (uint32_t i = 0; i < 12; ++i) {
+      Request r = request(random_tokens(5, i), 20);
+      r.sampling = samplings[i % samplings.size()];
+      r.sampling.seed = i;
+      if (i % 3 == 0) r.top_logprobs = 3;
+      if (i % 5 == 0) r.decoder = "prompt-lookup";
+      sequences.push_back(e.add(r));
+    }
+    e.run_to_end();
+    const bool first = tokens.empty();
+    for (size_t i = 0; i < sequences.size(); ++i) {
+      if (first) {
+        tokens.push_back(sequences[i]->tokens);
+        logprobs.push_back(sequences[i]->logprobs);
+      }
+      EXPECT_EQ(sequences[i]->tokens, tokens[i]) << i << " on " << threads << " threads";
+      ASSERT_EQ(sequences[i]->logprobs.size(), i % 3 == 0 ? 20u : 0u);
+      for (size_t t = 0; t < sequences[i]->logprobs.size(); ++t) {
+        EXPECT_EQ(sequences[i]->logprobs[t].logprob, logprobs[i][t].logprob);
+        EXPECT_EQ(sequences[i]->logprobs[t].top, logprobs[i][t].top);
+      }
+    }
+  }
+}
+
+// Forbids nothing; the first question for the third token fails.
+class FailingConstraint final : public Constraint, public ConstraintSource {
+ public:
+  std::unique_ptr<Constraint> start() const override {
+    return std::make_unique<FailingConstraint>(*this);
+  }
+  std::span<const uint64_t> allowed() override {
+    if (accepted_ == 2 && !std::exchange(*failed_, true)) fail("no memory for the mask");
+    return mask_;
+  }
+  void accept(Token) override { ++accepted_; }
+
+ private:
+  std::vector<uint64_t> mask_ = std::vector<uint64_t>(100, ~uint64_t{0});
+  std::shared_ptr<bool> failed_ = std::make_shared<bool>(false);
+  int accepted_ = 0;
+};
+
+TEST_F(EngineTest, AStepThatFailsToChooseCommitsNothing) {
+  std::vector<Request> requests;
+  for (int i = 0; i < 3; ++i) requests.push_back(request(random_tokens(9, i), 10, i));
+  std::vector<std::vector<Token>> expected;
+  for (const Request& r : requests) expected.push_back(alone(r));
+  requests[1].sampling.constraint = std::make_shared<FailingConstraint>();
+  Engine e = engine();
+  std::vector<std::shared_ptr<Sequence>> sequences;
+  for (const Request& r : requests) sequences.push_back(e.add(r));
+  EXPECT_THROW(e.run_to_end(), Error);
+  for (const auto& sequence : sequences) EXPECT_EQ(sequence->generated(), 2);
+  e.run_to_end();
+  for (size_t i = 0; i < sequences.size(); ++i) EXPECT_EQ(sequences[i]->tokens, expected[i]) << i;
 }
 
 // A drafter that is often wrong in all ways: random trees over the tokens likely to come.

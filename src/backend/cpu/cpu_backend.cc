@@ -76,6 +76,10 @@ class CpuBackend final : public Backend {
     cpu::scale_and_cap(pool_, factor, cap, x);
   }
 
+  void parallel_for(int count, FunctionRef<void(int index)> body) override {
+    pool_.parallel_for(count, [&](int index, int) { body(index); });
+  }
+
   Peaks measure_peaks() override { return cpu::measure_peaks(pool_); }
   void time_sections(bool on) override { pool_.time_sections(on); }
   ParallelTime parallel_time() const override { return pool_.parallel_time(); }
