@@ -62,9 +62,9 @@ class Gathering {
 
   void run() {
     for (size_t block = 0; block < pool_.maxima.size(); ++block) {
-      const float most = pool_.maxima[block];
-      if (!(most >= pool_.last.logit && pool_.scaled(most) >= visitor_.lowest())) continue;
-      gather(block);
+      const float most = pool_.maxima[block], lowest = visitor_.lowest() - kSlack;
+      if (!(most >= pool_.last.logit && pool_.scaled(most) >= lowest)) continue;
+      gather(block, lowest);
       while (size_ >= kBatch) {
         size_ -= kBatch;
         visitor_.take(&tokens_[size_], &logits_[size_]);
@@ -77,11 +77,11 @@ class Gathering {
   }
 
  private:
-  void gather(size_t block) {
+  void gather(size_t block, float lowest_scaled) {
     const DF d;
     const VF best = hn::Set(d, pool_.best), last = hn::Set(d, pool_.last.logit);
     const VF inverse = hn::Set(d, 1.0f / std::max(pool_.temperature, kLeastTemperature));
-    const VF lowest = hn::Set(d, visitor_.lowest() - kSlack);
+    const VF lowest = hn::Set(d, lowest_scaled);
     HWY_ALIGN std::array<float, kLogitBlock> padded;
     const float* values = whole_block(block, padded.data());
     const auto first = static_cast<uint32_t>(block * kLogitBlock);
@@ -90,6 +90,12 @@ class Gathering {
       const auto matters =
           hn::And(hn::Ge(logit, last), hn::Ge(scaled_bound(logit, best, inverse), lowest));
       const VU token = hn::Add(hn::Iota(DU(), 0), hn::Set(DU(), first + static_cast<uint32_t>(i)));
+      if (hn::AllTrue(d, matters)) {  // nothing to compress
+        hn::StoreU(token, DU(), &tokens_[size_]);
+        hn::StoreU(logit, d, &logits_[size_]);
+        size_ += kLanes;
+        continue;
+      }
       hn::StoreU(hn::Compress(token, hn::RebindMask(DU(), matters)), DU(), &tokens_[size_]);
       hn::StoreU(hn::Compress(logit, matters), d, &logits_[size_]);
       size_ += hn::CountTrue(d, matters);
@@ -157,7 +163,7 @@ class Mass {
  private:
   using DI = hn::RebindToSigned<DF>;
 
-  // -infinity in place of the scaled logits of tokens behind the pool's last and not before `end`.
+  // -infinity in place of the scaled logits of tokens behind the pool's last or not before `end`.
   HWY_INLINE VF only_before_end(VF logit, VF scaled, hn::Vec<DI> token) const {
     const DF d;
     const VF end = hn::Set(d, end_.logit), nothing = hn::Set(d, kNothing);

@@ -42,9 +42,9 @@ struct Noise {
 };
 
 // The sum of exp(scaled logit) over the tokens of the pool that are more likely than `end`, a place
-// by scaled logit. Of the most likely token alone it is 1. The order of the additions depends on
-// the row alone and leaves out what is not summed, so more tokens never give less. Blocks that
-// could not change the last bit are left out.
+// by scaled logit. exp is of floats, within 2 ulp and 1 for the most likely token; the sum is of
+// doubles, in an order that depends on the row, the pool and `end` alone. What could not reach its
+// last bit may be left out.
 double mass_before(const Pool& pool, Place end);
 
 // Of the tokens of the pool that are more likely than `end`, the one with the largest

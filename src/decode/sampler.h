@@ -36,10 +36,11 @@ struct SamplingOptions {
 };
 
 // The rule that gives a token, the same whatever decoder asks: argmax over the filtered logits of
-// logit / temperature + gumbel(seed, position, token). It depends on the logits, on the tokens
-// before, and on the position; never on how the position was reached, so a drafted token is right
-// exactly if it equals the one this rule gives (Daliri et al. 2025). A constraint is part of the
-// logits: the sampler takes it along the answer among `tokens`.
+// logit / temperature + gumbel(seed, position, token), the lowest token of equals. Top-p keeps a
+// token if those more likely have less than p of the mass (draw.h). The token depends on the
+// logits, on the tokens before, and on the position; never on how the position was reached, so a
+// drafted token is right exactly if it equals the one this rule gives (Daliri et al. 2025). A
+// constraint is part of the logits: the sampler takes it along the answer among `tokens`.
 class Sampler {
  public:
   explicit Sampler(SamplingOptions options) : options_(std::move(options)) { options_.validate(); }

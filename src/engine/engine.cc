@@ -141,8 +141,9 @@ Engine::Choice Engine::choose_tokens(const Scheduler::Share& share, Tensor rows)
   Sequence& sequence = *share.sequence;
   const TokenTree single{.tokens = {sequence.tokens.back()}, .parents = {-1}};
   const TokenTree& tree = share.tree.size() > 0 ? share.tree : single;
-  Choice choice{.verified =
-                    verify(tree, rows, sequence.sampler, sequence.tokens, sequence.prompt_size())};
+  Choice choice{
+      .verified = verify(tree, rows, sequence.sampler, sequence.tokens, sequence.prompt_size()),
+      .logprobs = {}};
   const auto& [tokens, path] = choice.verified;
   for (size_t i = 0; i < tokens.size() && sequence.request.top_logprobs >= 0; ++i) {
     const std::span<const float> logits(rows.row(path[i]), rows.columns);
