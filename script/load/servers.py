@@ -16,6 +16,7 @@ class ServerProcess:
 
     def __init__(self, command, log):
         """`log`: a file that gets what it says on standard error."""
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that callers end their servers
         self.log = pathlib.Path(log)
         with open(log, "wb") as errors:
             self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.PIPE,
