@@ -79,6 +79,17 @@ TEST_F(SchedulerTest, EveryDecodingSequenceAdvancesWhileALongPromptIsComputed) {
   EXPECT_GE(steps, 600 / limits_.prompt_rows);
 }
 
+TEST_F(SchedulerTest, HoweverManyPromptsComeAStepWithAnswersHasABoundedSize) {
+  for (int i = 0; i < 3; ++i) add(5, 100, 100 * i);
+  step();
+  for (int i = 0; i < 5; ++i) add(300, 1, 2000 + 1000 * i);
+  for (int i = 0; i < 20; ++i) {
+    int rows = 0;
+    for (const auto& share : step()) rows += share.rows();
+    EXPECT_LE(rows, 3 + limits_.prompt_rows);
+  }
+}
+
 TEST_F(SchedulerTest, AShortPromptNeedNotWaitForALongOneNorTheLongOneForever) {
   const auto decoding = add(5, 1000);
   step();

@@ -1,13 +1,17 @@
-// An answer to any grammar that compiles: random allowed tokens must never lead into a dead end.
+// Any bytes as the source of a grammar, those after a zero byte as choices of an answer: a grammar
+// or an Error, never a crash or a hang; and random allowed tokens must never lead into a dead end.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "decode/grammar/structured_output.h"
 #include "text/tiny_vocabularies.h"
 #include "text/tokenizer.h"
@@ -39,6 +43,19 @@ inline void walk(const ConstraintSource& source, std::span<const uint8_t> choice
     if (ended && !tokenizer.is_end_of_generation(token)) std::abort();
     ended |= tokenizer.is_end_of_generation(token);
     constraint->accept(token);
+  }
+}
+
+// `compile(structured, text)` gives the ConstraintSource or throws Error.
+template <typename Compile>
+void walk_input(std::span<const uint8_t> input, Compile compile) {
+  const auto zero = std::ranges::find(input, 0);
+  const std::string_view text(reinterpret_cast<const char*>(input.data()),
+                              static_cast<size_t>(zero - input.begin()));
+  try {
+    StructuredOutput structured(walk_tokenizer());
+    walk(*compile(structured, text), input.subspan(text.size()));
+  } catch (const Error&) {
   }
 }
 

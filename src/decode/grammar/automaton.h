@@ -93,7 +93,7 @@ class Automaton {
   std::vector<Frame> frames_;
   std::vector<StackSet> index_;  // hash table, open addressing; kNone where empty
   std::vector<StackSet> transitions_;
-  StackSet start_ = kDead, done_ = kDead;
+  StackSet start_ = kDead;
 
   // Of the closure at work.
   std::vector<StackSet> at_;  // by node: what lies below it; kNone if it is not there
