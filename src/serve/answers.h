@@ -37,7 +37,6 @@ struct AnswersOptions {
   // Chats:
   bool tools = false;
   ToolStyle tool_style = ToolStyle::kHermes;
-  std::string forced = {};  // forced_call(): the answer's beginning, which the model did not write
   bool parallel_tool_calls = true;
   // Completions:
   std::vector<std::string> echoes = {};  // for each choice; may be empty

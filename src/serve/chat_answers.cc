@@ -20,9 +20,7 @@ class ChatAnswers final : public Answers {
         envelope_(new_envelope("chatcmpl-", options_.model)) {
     for (int i = 0; i < options_.choices; ++i) {
       Choice& choice = choices_.emplace_back();
-      if (!options_.tools) continue;
-      choice.parser.emplace(options_.tool_style);
-      if (!options_.forced.empty()) choice.parser->push(options_.forced);
+      if (options_.tools) choice.parser.emplace(options_.tool_style);
     }
   }
 

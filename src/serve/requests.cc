@@ -21,6 +21,7 @@ void parse_tools(const Fields& fields, ChatRequest& request) {
       if (function->required_text("name").empty()) {
         bad_request("tools", "a tool has an empty name");
       }
+      function->object("parameters");  // for its error
     }
     if (!tools->empty()) request.tools = *tools;
   }

@@ -101,6 +101,8 @@ TEST(Requests, WhatIsWrongIsNamed) {
       {R"("tools":{})", "tools"},
       {R"("tools":[{"type":"magic"}])", "tools"},
       {R"("tools":[{"type":"function"}])", "tools.function"},
+      {R"("tools":[{"type":"function","function":{"name":"f","parameters":7}}])",
+       "tools.function.parameters"},
       {R"("tool_choice":"required")", "tool_choice"},
       {R"("tool_choice":"maybe")", "tool_choice"},
       {R"("tool_choice":7)", "tool_choice"},

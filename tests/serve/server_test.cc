@@ -262,6 +262,14 @@ TEST(Server, ErrorsAreErrorObjectsWithTheRightStatus) {
       "/v1/completions",
       R"({"prompt":"a","grammar":"root ::= \"a\"","response_format":{"type":"json_object"}})", 400,
       "one of them");
+  const auto tools = [](const std::string& parameters) {
+    return R"({"messages":[{"role":"user","content":"a"}],"tool_choice":"required","tools":[)"
+           R"({"type":"function","function":{"name":"f","parameters":)" +
+           parameters + "}}]}";
+  };
+  expect_error("/v1/chat/completions", tools(R"({"properties":{"a":{"not":{}}}})"), 400, "'not'");
+  expect_error("/v1/chat/completions", tools(R"({"type":"string"})"), 400, "'f'");
+  expect_error("/v1/chat/completions", tools("[]"), 400, "tools.function.parameters");
   const std::string long_prompt(9000, 'x');
   expect_error("/v1/completions", R"({"prompt":")" + long_prompt + "\"}", 400,
                "the context holds 4096");
@@ -287,6 +295,56 @@ TEST(Server, AnswersKeepToTheirForm) {
   const Json format = {{"type", "json_schema"},
                        {"json_schema", {{"name", "colour"}, {"schema", schema}}}};
   EXPECT_THAT(answer({{"response_format", format}}), testing::AnyOf("\"red\"", "7"));
+}
+
+// A model of random weights would not find a call by itself.
+TEST(Server, RequiredToolsAreCalledWithArgumentsThatFit) {
+  const Fixture fixture;
+  Json body = Json::parse(R"({"messages": [{"role": "user", "content": "hi"}], "max_tokens": 3000,
+    "n": 4, "temperature": 2, "tools": [
+      {"type": "function", "function": {"name": "paint", "parameters": {"type": "object",
+        "properties": {"colour": {"enum": ["red", "blue"]}}, "required": ["colour"]}}},
+      {"type": "function", "function": {"name": "wait"}}]})");
+  const auto check = [](const Json& call) {
+    const std::string arguments = call["function"]["arguments"];
+    EXPECT_THAT(call["function"]["name"].get<std::string>() + arguments,
+                testing::AnyOf(R"(paint{"colour":"red"})", R"(paint{"colour":"blue"})", "wait{}"));
+  };
+  const Json named = {{"type", "function"}, {"function", {{"name", "wait"}}}};
+  for (const Json& choice : {Json("required"), named}) {
+    body["tool_choice"] = choice;
+    for (const bool parallel : {true, false}) {
+      body["parallel_tool_calls"] = parallel;
+      body["seed"] = parallel ? 1 : 2;
+      body["stream"] = false;
+      const Json whole = fixture.json("/v1/chat/completions", body.dump());
+      std::vector<std::string> names;
+      for (const Json& answer : whole["choices"]) {
+        EXPECT_EQ(answer["finish_reason"], "tool_calls");
+        EXPECT_TRUE(answer["message"]["content"].is_null());
+        const Json& calls = answer["message"]["tool_calls"];
+        EXPECT_LE(calls.size(), parallel && choice == "required" ? 16u : 1u);
+        for (const Json& call : calls) {
+          check(call);
+          names.push_back(call["function"]["name"]);
+          EXPECT_TRUE(choice == "required" || names.back() == "wait");
+        }
+      }
+      body["stream"] = true;
+      std::vector<std::string> streamed[4], expected;
+      const auto stream = fixture.post("/v1/chat/completions", body.dump());
+      for (const Json& event : events_of(stream->body)) {
+        for (const Json& delta : event["choices"]) {
+          EXPECT_EQ(delta["delta"].value("content", ""), "");
+          for (const Json& call : delta["delta"].value("tool_calls", Json::array()))
+            streamed[delta["index"].get<int>()].push_back(call["function"]["name"]);
+        }
+      }
+      for (const auto& of_choice : streamed)
+        expected.insert(expected.end(), of_choice.begin(), of_choice.end());
+      EXPECT_EQ(expected, names);
+    }
+  }
 }
 
 TEST(Server, AFullQueueIsSaidWithARetryAfter) {
