@@ -81,7 +81,7 @@ void Engine::validate(const Request& request) const {
 std::shared_ptr<Sequence> Engine::add(Request request) {
   validate(request);
   auto sequence = std::make_shared<Sequence>(std::move(request), pool_, requests_++);
-  if (sequence->request.max_tokens == 0 && !sequence->is_embedding()) {
+  if (!sequence->is_embedding() && sequence->wanted_rows(sequence->pending()) == 0) {
     sequence->finished = FinishReason::kLength;
   } else {
     scheduler_.add(sequence);
@@ -125,7 +125,11 @@ Engine::Place Engine::add_rows(const Scheduler::Share& share, Batch& batch) cons
   } else {
     batch.add_chain(std::span(sequence.tokens).subspan(sequence.computed, share.chunk),
                     sequence.computed, sequence.blocks.blocks());
-    if (share.chunk == sequence.pending() && !sequence.is_embedding()) {
+    place.prompt_wanted = static_cast<int>(batch.wanted.size());
+    const auto [first, count] = sequence.prompt_rows(share.chunk);
+    for (int i = 0; i < count; ++i)
+      batch.wanted.push_back(place.first_row + first - sequence.computed + i);
+    if (share.chunk == sequence.pending() && sequence.generates()) {
       place.first_wanted = static_cast<int>(batch.wanted.size());
       batch.wanted.push_back(batch.rows() - 1);
     }
@@ -135,6 +139,7 @@ Engine::Place Engine::add_rows(const Scheduler::Share& share, Batch& batch) cons
 
 void Engine::commit(const Scheduler::Share& share, Place place, Tensor logits) {
   Sequence& sequence = *share.sequence;
+  if (share.chunk > 0) add_prompt_logprobs(sequence, share.chunk, place.prompt_wanted, logits);
   if (place.first_wanted >= 0) {
     commit_tokens(share, {logits.row(place.first_wanted), std::max(1, share.tree.size()),
                           logits.columns, logits.stride});
@@ -143,7 +148,18 @@ void Engine::commit(const Scheduler::Share& share, Place place, Tensor logits) {
   if (sequence.is_embedding()) pool_hidden(sequence, place.first_row, share.chunk);
   sequence.computed += share.chunk;
   sequence.blocks.publish(std::span(sequence.tokens).first(sequence.computed));
-  if (sequence.pending() == 0) finish(sequence, FinishReason::kStop);
+  if (sequence.pending() == 0) {
+    finish(sequence, sequence.is_embedding() ? FinishReason::kStop : FinishReason::kLength);
+  }
+}
+
+void Engine::add_prompt_logprobs(Sequence& sequence, int chunk, int first_wanted, Tensor logits) {
+  const auto [first, count] = sequence.prompt_rows(chunk);
+  for (int i = 0; i < count; ++i) {
+    const std::span<const float> row(logits.row(first_wanted + i), logits.columns);
+    sequence.prompt_logprobs.push_back(
+        find_logprobs(row, sequence.tokens[first + i + 1], sequence.request.top_logprobs));
+  }
 }
 
 void Engine::commit_tokens(const Scheduler::Share& share, Tensor rows) {

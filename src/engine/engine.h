@@ -61,10 +61,12 @@ class Engine {
   // Where the rows of a share are in the batch.
   struct Place {
     int first_row = 0;
-    int first_wanted = -1;  // -1: a chunk that ends before the last token, or an embedding's
+    int prompt_wanted = 0;  // first of the logits that tell of prompt tokens, if there are any
+    int first_wanted = -1;  // -1: no token comes of it
   };
   Place add_rows(const Scheduler::Share& share, Batch& batch) const;
   void commit(const Scheduler::Share& share, Place place, Tensor logits);
+  void add_prompt_logprobs(Sequence& sequence, int chunk, int first_wanted, Tensor logits);
   void commit_tokens(const Scheduler::Share& share, Tensor rows);
   void move_accepted(Sequence& sequence, const std::vector<int32_t>& path);
   void accept(Sequence& sequence, const Verified& verified, Tensor rows);

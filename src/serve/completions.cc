@@ -20,7 +20,8 @@ void Service::completions(const httplib::Request& http, httplib::Response& respo
     add_choices(p, tokens, constraint, choices);
     if (!request.echo) continue;
     const auto* text = std::get_if<std::string>(&prompt);
-    const std::string echo = text != nullptr ? *text : session_.tokenizer->decode(tokens);
+    Echo echo{.text = text != nullptr ? *text : session_.tokenizer->decode(tokens)};
+    if (!tokens.empty()) echo.first_token = tokens.front();
     options.echoes.insert(options.echoes.end(), p.n, echo);
   }
   auto job = submit(std::move(choices));

@@ -108,6 +108,7 @@ void Service::add_choices(const GenerationParameters& p, const std::vector<Token
     request.priority = p.priority;
     request.cache_salt = p.cache_salt;
     request.top_logprobs = p.top_logprobs;
+    request.prompt_logprobs = p.prompt_logprobs;
     choices.push_back(std::move(choice));
   }
 }

@@ -157,6 +157,21 @@ def test_completions(client):
     assert "".join(chunk.choices[0].text for chunk in chunks) == probable.choices[0].text
 
 
+def test_likelihoods_of_a_given_text(client):
+    def complete(prompt, **options):
+        return client.completions.create(model=MODEL, prompt=prompt, temperature=0, logprobs=1, **options).choices[0]
+    answer = complete("Once upon a time", max_tokens=6)
+    scored = complete("Once upon a time" + answer.text, max_tokens=1, echo=True)
+    token_logprobs, top = scored.logprobs.token_logprobs, scored.logprobs.top_logprobs
+    assert token_logprobs[0] is None and top[0] is None and scored.logprobs.text_offset[:2] == [0, 4]
+    assert scored.text.startswith("".join(scored.logprobs.tokens[:-1]))
+    assert token_logprobs[-7:-1] == answer.logprobs.token_logprobs  # the same text, read instead of written
+    assert [max(t.values()) for t in top[-7:-1]] == token_logprobs[-7:-1]  # greedy: the likeliest ones
+    likely, unlikely = (sum(complete(f"The capital of France is {city}", max_tokens=0, echo=True)
+                            .logprobs.token_logprobs[5:]) for city in ("Paris", "cheese"))
+    assert likely > unlikely
+
+
 def test_embeddings(client):
     texts = ["a cat sat on the mat", "the cat sits on a mat", "quarterly revenue of the company"]
     def embed(**options):
