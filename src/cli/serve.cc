@@ -104,8 +104,10 @@ void run(Flags& flags) {
     bar.update(done);
   };
   const int rows = std::max(flags.step_tokens, flags.service.max_sequences);
-  const Session session = Session::load(flags.model.model, flags.model.load,
-                                        {.rows = rows, .wanted_rows = flags.service.max_sequences});
+  // Every answer needs logits in a step; logprobs of an echoed prompt, those of all its rows.
+  const int wanted = std::min(rows, std::max(flags.service.max_sequences, 64));
+  const Session session =
+      Session::load(flags.model.model, flags.model.load, {.rows = rows, .wanted_rows = wanted});
   const int blocks = kv_blocks(flags, session);
   const auto engine = session.make_engine({.kv_blocks = blocks,
                                            .draft_budget = flags.draft_budget,

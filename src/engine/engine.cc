@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -81,7 +82,7 @@ void Engine::validate(const Request& request) const {
 std::shared_ptr<Sequence> Engine::add(Request request) {
   validate(request);
   auto sequence = std::make_shared<Sequence>(std::move(request), pool_, requests_++);
-  if (sequence->request.max_tokens == 0 && !sequence->is_embedding()) {
+  if (!sequence->is_embedding() && sequence->wanted_rows(sequence->pending()) == 0) {
     sequence->finished = FinishReason::kLength;
   } else {
     scheduler_.add(sequence);
@@ -115,39 +116,36 @@ bool Engine::step() {
   return true;
 }
 
-// Choosing touches nothing but the sequence's own sampler, so it may be done on all threads.
+// Choosing touches nothing but the sequence's own sampler, so it is done on all threads.
 std::vector<Engine::Choice> Engine::choose(std::span<const Scheduler::Share> shares,
                                            std::span<const Place> places, Tensor logits) {
   std::vector<Choice> choices(shares.size());
-  std::vector<size_t> apart, together;
-  for (size_t i = 0; i < shares.size(); ++i) {
-    if (places[i].first_wanted < 0) continue;
-    // Constraints share the caches of what they are compiled to, which one thread at a time uses.
-    const bool shares_caches = shares[i].sequence->request.sampling.constraint != nullptr;
-    (shares_caches ? together : apart).push_back(i);
-  }
-  const auto choose_one = [&](size_t i) {
-    const int nodes = std::max(1, shares[i].tree.size());
-    choices[i] = choose_tokens(
-        shares[i], {logits.row(places[i].first_wanted), nodes, logits.columns, logits.stride});
-  };
-  model_.backend().parallel_for(static_cast<int>(apart.size()),
-                                [&](int i) { choose_one(apart[static_cast<size_t>(i)]); });
-  for (const size_t i : together) choose_one(i);
+  model_.backend().parallel_for(static_cast<int>(shares.size()), [&](int i) {
+    const auto index = static_cast<size_t>(i);
+    choices[index] = choose(shares[index], places[index], logits);
+  });
   return choices;
 }
 
-Engine::Choice Engine::choose_tokens(const Scheduler::Share& share, Tensor rows) {
+Engine::Choice Engine::choose(const Scheduler::Share& share, Place place, Tensor logits) {
   Sequence& sequence = *share.sequence;
+  const int top = sequence.request.top_logprobs;
+  Choice choice;
+  const auto [first, count] = sequence.prompt_rows(share.chunk);
+  for (int i = 0; i < count; ++i) {
+    const std::span<const float> row(logits.row(place.prompt_wanted + i), logits.columns);
+    choice.prompt_logprobs.push_back(find_logprobs(row, sequence.tokens[first + i + 1], top));
+  }
+  if (place.first_wanted < 0) return choice;
+
   const TokenTree single{.tokens = {sequence.tokens.back()}, .parents = {-1}};
   const TokenTree& tree = share.tree.size() > 0 ? share.tree : single;
-  Choice choice{
-      .verified = verify(tree, rows, sequence.sampler, sequence.tokens, sequence.prompt_size()),
-      .logprobs = {}};
+  const Tensor rows = {logits.row(place.first_wanted), tree.size(), logits.columns, logits.stride};
+  choice.verified = verify(tree, rows, sequence.sampler, sequence.tokens, sequence.prompt_size());
   const auto& [tokens, path] = choice.verified;
-  for (size_t i = 0; i < tokens.size() && sequence.request.top_logprobs >= 0; ++i) {
-    const std::span<const float> logits(rows.row(path[i]), rows.columns);
-    choice.logprobs.push_back(find_logprobs(logits, tokens[i], sequence.request.top_logprobs));
+  for (size_t i = 0; i < tokens.size() && top >= 0; ++i) {
+    const std::span<const float> row(rows.row(path[i]), rows.columns);
+    choice.logprobs.push_back(find_logprobs(row, tokens[i], top));
   }
   return choice;
 }
@@ -163,7 +161,11 @@ Engine::Place Engine::add_rows(const Scheduler::Share& share, Batch& batch) cons
   } else {
     batch.add_chain(std::span(sequence.tokens).subspan(sequence.computed, share.chunk),
                     sequence.computed, sequence.blocks.blocks());
-    if (share.chunk == sequence.pending() && !sequence.is_embedding()) {
+    place.prompt_wanted = static_cast<int>(batch.wanted.size());
+    const auto [first, count] = sequence.prompt_rows(share.chunk);
+    for (int i = 0; i < count; ++i)
+      batch.wanted.push_back(place.first_row + first - sequence.computed + i);
+    if (share.chunk == sequence.pending() && sequence.generates()) {
       place.first_wanted = static_cast<int>(batch.wanted.size());
       batch.wanted.push_back(batch.rows() - 1);
     }
@@ -173,6 +175,7 @@ Engine::Place Engine::add_rows(const Scheduler::Share& share, Batch& batch) cons
 
 void Engine::commit(const Scheduler::Share& share, Place place, Choice& choice) {
   Sequence& sequence = *share.sequence;
+  std::ranges::move(choice.prompt_logprobs, std::back_inserter(sequence.prompt_logprobs));
   if (place.first_wanted >= 0) {
     const std::vector<int32_t>& path = choice.verified.path;
     move_accepted(sequence, path);
@@ -183,7 +186,9 @@ void Engine::commit(const Scheduler::Share& share, Place place, Choice& choice) 
   if (sequence.is_embedding()) pool_hidden(sequence, place.first_row, share.chunk);
   sequence.computed += share.chunk;
   sequence.blocks.publish(std::span(sequence.tokens).first(sequence.computed));
-  if (sequence.pending() == 0) finish(sequence, FinishReason::kStop);
+  if (sequence.pending() == 0) {
+    finish(sequence, sequence.is_embedding() ? FinishReason::kStop : FinishReason::kLength);
+  }
 }
 
 // Keys and values of the accepted path move to where its logical positions are. Node i is never

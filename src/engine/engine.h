@@ -62,17 +62,19 @@ class Engine {
   // Where the rows of a share are in the batch.
   struct Place {
     int first_row = 0;
-    int first_wanted = -1;  // -1: a chunk that ends before the last token, or an embedding's
+    int prompt_wanted = 0;  // first of the logits that tell of prompt tokens, if there are any
+    int first_wanted = -1;  // -1: no token comes of it
   };
   // What a share's rows gave.
   struct Choice {
-    Verified verified;
-    std::vector<TokenLogprobs> logprobs;  // of the tokens, if asked for
+    std::vector<TokenLogprobs> prompt_logprobs;  // of those prompt tokens that a chunk tells of
+    Verified verified;                           // empty if no token comes of it
+    std::vector<TokenLogprobs> logprobs;         // of the tokens, if asked for
   };
   Place add_rows(const Scheduler::Share& share, Batch& batch) const;
   std::vector<Choice> choose(std::span<const Scheduler::Share> shares,
                              std::span<const Place> places, Tensor logits);
-  static Choice choose_tokens(const Scheduler::Share& share, Tensor rows);
+  static Choice choose(const Scheduler::Share& share, Place place, Tensor logits);
   void commit(const Scheduler::Share& share, Place place, Choice& choice);
   void move_accepted(Sequence& sequence, const std::vector<int32_t>& path);
   void accept(Sequence& sequence, Choice& choice);

@@ -72,9 +72,8 @@ void Scheduler::admit() {
   }
 }
 
-// The mean of all hidden states needs all of them computed, so its prefix is of no use.
 void Scheduler::adopt_prefix(Sequence& sequence) {
-  if (sequence.request.pooling == Pooling::kMean) return;
+  if (sequence.needs_all_rows()) return;
   if (sequence.computed != sequence.blocks.published_tokens()) return;
   const int gained = sequence.blocks.adopt_prefix(sequence.tokens) - sequence.computed;
   sequence.computed += gained;
@@ -89,9 +88,11 @@ void Scheduler::adopt_prefix(Sequence& sequence) {
 // Every decoding sequence has a row before anyone has more; then prompts; then drafts.
 std::vector<Scheduler::Share> Scheduler::plan() {
   const auto prompts = prompts_to_compute();
-  int pending = 0;
-  for (const auto& sequence : prompts)
+  int pending = 0, prompt_wanted = 0;
+  for (const auto& sequence : prompts) {
     pending = std::min(limits_.rows, pending + sequence->pending());
+    prompt_wanted = std::max(prompt_wanted, sequence->wanted_rows(sequence->pending()));
+  }
   int decoding = static_cast<int>(
       std::ranges::count_if(running_, [](const auto& s) { return s->is_decoding(); }));
   decoding = std::min({decoding, limits_.rows, limits_.wanted_rows});
@@ -99,7 +100,7 @@ std::vector<Scheduler::Share> Scheduler::plan() {
   int prompt_rows = std::min(pending, limits_.rows - decoding);
   if (decoding > 0) prompt_rows = std::min(prompt_rows, limits_.prompt_rows);
   int draft_rows = limits_.rows - decoding - prompt_rows;
-  int draft_wanted = limits_.wanted_rows - decoding - (prompt_rows > 0 ? 1 : 0);
+  int draft_wanted = limits_.wanted_rows - decoding - std::min(prompt_rows, prompt_wanted);
 
   std::vector<Share> shares;
   for (auto it = running_.begin(); it != running_.end() && decoding > 0; ++it) {
@@ -149,8 +150,7 @@ std::vector<std::shared_ptr<Sequence>> Scheduler::prompts_to_compute() {
     adopt_prefix(*sequence);
     if (sequence->is_decoding()) continue;
     const int published = sequence->blocks.published_tokens();
-    const bool could_adopt = sequence->request.pooling != Pooling::kMean &&
-                             sequence->computed == published &&
+    const bool could_adopt = !sequence->needs_all_rows() && sequence->computed == published &&
                              published + pool_.block_tokens() < sequence->size();
     const auto computes_it = [&](const auto& other) {
       return other->blocks.published_serial() == sequence->blocks.published_serial() &&
@@ -162,26 +162,31 @@ std::vector<std::shared_ptr<Sequence>> Scheduler::prompts_to_compute() {
   return prompts;
 }
 
-// The oldest prompt has half of the rows if it needs them; the shortest rests go first in the
-// others. So a short prompt need not wait for a long one to end, nor the long one for ever.
+// The oldest prompt has half of the rows if it needs them, and of those that give logits; the
+// shortest rests go first in the others. So a short prompt need not wait for a long one to end, nor
+// the long one for ever.
 void Scheduler::plan_prompts(std::vector<std::shared_ptr<Sequence>> prompts, int rows, int wanted,
                              std::vector<Share>& shares) {
   if (prompts.empty()) return;
   const auto oldest = prompts.front();
   const int guaranteed = std::min(oldest->pending(), (rows + 1) / 2);
   rows -= guaranteed;
+  const int guaranteed_wanted = std::min(oldest->wanted_rows(guaranteed), (wanted + 1) / 2);
+  wanted -= guaranteed_wanted;
   std::ranges::stable_sort(prompts, {}, [](const auto& s) { return s->pending(); });
   for (const auto& sequence : prompts) {
     const int kept = sequence == oldest ? guaranteed : 0;
     int chunk = kept + std::min(sequence->pending() - kept, rows);
     rows -= chunk - kept;
-    if (chunk == sequence->pending() && !sequence->is_embedding() && --wanted < 0) --chunk;
+    const int room = wanted + (sequence == oldest ? guaranteed_wanted : 0);
+    while (sequence->wanted_rows(chunk) > room) --chunk;
     if (chunk < sequence->pending()) {
       // To the end of a block if that is possible: others can adopt what is published.
       const int end = sequence->computed + chunk;
       const int aligned = end - end % pool_.block_tokens();
       if (aligned > sequence->computed) chunk = aligned - sequence->computed;
     }
+    wanted = room - sequence->wanted_rows(chunk);
     if (chunk > 0) shares.push_back({.sequence = sequence, .tree = {}, .chunk = chunk});
   }
 }

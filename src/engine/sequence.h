@@ -1,6 +1,7 @@
 // One text being generated.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -35,6 +36,9 @@ struct Request {
   std::string cache_salt = {};
   // Of each generated token: -1 for none, else so many of the likeliest tokens beside it.
   int top_logprobs = -1;
+  // Of each prompt token but the first as well, even if nothing is generated. Takes no prefix from
+  // the cache: all rows are computed.
+  bool prompt_logprobs = false;
   // Other than kNone: the request asks for an embedding of the prompt and generates nothing.
   Pooling pooling = Pooling::kNone;
   // Receives the tokens of each step; returning false stops the sequence (a stop string was seen).
@@ -69,7 +73,28 @@ struct Sequence {
   int pending() const { return size() - computed; }
   bool is_embedding() const { return request.pooling != Pooling::kNone; }
   // Whether the next step gives it a token (or several), rather than computes more of its prompt.
-  bool is_decoding() const { return pending() == 1 && !is_embedding(); }
+  bool is_decoding() const { return pending() == 1 && generates(); }
+  bool generates() const { return !is_embedding() && request.max_tokens > 0; }
+
+  // Of the next `chunk` pending tokens, the first and how many tell of prompt tokens that follow
+  // and whose logprobs are still missing.
+  struct PromptRows {
+    int first, count;
+  };
+  PromptRows prompt_rows(int chunk) const {
+    const int known = static_cast<int>(prompt_logprobs.size());
+    const int needed = request.prompt_logprobs ? static_cast<int>(prompt_size()) - 1 : 0;
+    const int first = std::max(computed, known);
+    return {first, std::max(0, std::min(computed + chunk, needed) - first)};
+  }
+  // How many of the next `chunk` pending tokens must give logits.
+  int wanted_rows(int chunk) const {
+    return prompt_rows(chunk).count + (chunk == pending() && generates() ? 1 : 0);
+  }
+  // Whether all of the prompt must be computed: tokens found in the cache are of no use.
+  bool needs_all_rows() const {
+    return request.pooling == Pooling::kMean || prompt_rows(pending()).count > 0;
+  }
 
   Request request;
   int64_t id;  // counts the requests
@@ -84,9 +109,10 @@ struct Sequence {
   bool running = false;
   FinishReason finished = FinishReason::kNone;
   SequenceStatistics statistics;
-  std::vector<TokenLogprobs> logprobs;  // of the generated tokens, if asked for
-  std::vector<double> hidden_sum;       // of an embedding's computed tokens, for the mean
-  std::vector<float> embedding;         // once finished
+  std::vector<TokenLogprobs> prompt_logprobs;  // from the second token on, if asked for
+  std::vector<TokenLogprobs> logprobs;         // of the generated tokens, if asked for
+  std::vector<double> hidden_sum;              // of an embedding's computed tokens, for the mean
+  std::vector<float> embedding;                // once finished
 };
 
 }  // namespace tessera

@@ -37,7 +37,33 @@ std::string shown(const Tokenizer& tokenizer, Token token) {
   return replace_invalid_bytes(tokenizer.piece(token, true));
 }
 
-std::string finish_reason_of(const Outcome& outcome) {
+std::vector<Json> ChoiceAnswers::end() {
+  if (!options_.include_usage) return {};
+  Json json = envelope_.object(chunk_kind_);
+  json["choices"] = Json::array();
+  json["usage"] = usage_.json();
+  return {json};
+}
+
+Json ChoiceAnswers::object_of(Json choices) const {
+  Json json = envelope_.object(kind_);
+  json["choices"] = std::move(choices);
+  json["usage"] = usage_.json();
+  return json;
+}
+
+Json ChoiceAnswers::chunk_of(Json choice) const {
+  Json json = envelope_.object(chunk_kind_);
+  json["choices"] = Json::array();
+  json["choices"].push_back(std::move(choice));
+  if (options_.include_usage) json["usage"] = nullptr;
+  return json;
+}
+
+// OpenAI knows "stop", "length" and "tool_calls".
+std::string ChoiceAnswers::take(const Outcome& outcome, int choice) {
+  if (error_.empty()) error_ = outcome.error;
+  usage_.add(outcome, choice % options_.choices_per_prompt == 0);
   return outcome.finish_reason == "length" ? "length" : "stop";
 }
 

@@ -28,6 +28,12 @@ class Answers {
   std::string error_;
 };
 
+// A prompt that stands before its answer.
+struct Echo {
+  std::string text;
+  Token first_token = 0;  // which nothing tells the likelihood of
+};
+
 struct AnswersOptions {
   std::string model;
   int choices = 1;
@@ -37,10 +43,9 @@ struct AnswersOptions {
   // Chats:
   bool tools = false;
   ToolStyle tool_style = ToolStyle::kHermes;
-  std::string forced = {};  // forced_call(): the answer's beginning, which the model did not write
   bool parallel_tool_calls = true;
   // Completions:
-  std::vector<std::string> echoes = {};  // for each choice; may be empty
+  std::vector<Echo> echoes = {};  // for each choice; may be empty
 };
 
 std::unique_ptr<Answers> make_chat_answers(const Tokenizer& tokenizer, AnswersOptions options);

@@ -12,17 +12,14 @@ Json bytes_of(const Tokenizer& tokenizer, Token token) {
   return bytes;
 }
 
-class ChatAnswers final : public Answers {
+class ChatAnswers final : public ChoiceAnswers {
  public:
   ChatAnswers(const Tokenizer& tokenizer, AnswersOptions options)
-      : tokenizer_(tokenizer),
-        options_(std::move(options)),
-        envelope_(new_envelope("chatcmpl-", options_.model)) {
+      : ChoiceAnswers(tokenizer, std::move(options), "chatcmpl-", "chat.completion",
+                      "chat.completion.chunk") {
     for (int i = 0; i < options_.choices; ++i) {
       Choice& choice = choices_.emplace_back();
-      if (!options_.tools) continue;
-      choice.parser.emplace(options_.tool_style);
-      if (!options_.forced.empty()) choice.parser->push(options_.forced);
+      if (options_.tools) choice.parser.emplace(options_.tool_style);
     }
   }
 
@@ -59,23 +56,16 @@ class ChatAnswers final : public Answers {
       chunks.push_back(chunk(update.choice, std::move(delta), nullptr, std::move(logprobs)));
     }
     if (last) {
-      finish(choice, update);
+      choice.finish_reason = take(*update.outcome, update.choice);
+      if (!choice.calls.empty() && choice.finish_reason == "stop")
+        choice.finish_reason = "tool_calls";
       chunks.push_back(chunk(update.choice, Json::object(), choice.finish_reason, Json::array()));
     }
     return chunks;
   }
 
-  std::vector<Json> end() override {
-    if (!options_.include_usage) return {};
-    Json json = envelope_.object("chat.completion.chunk");
-    json["choices"] = Json::array();
-    json["usage"] = usage_.json();
-    return {json};
-  }
-
   Json whole() override {
-    Json json = envelope_.object("chat.completion");
-    json["choices"] = Json::array();
+    Json choices = Json::array();
     for (int i = 0; i < options_.choices; ++i) {
       Choice& choice = choices_[i];
       Json message = {{"role", "assistant"}, {"content", choice.content}, {"refusal", nullptr}};
@@ -83,13 +73,12 @@ class ChatAnswers final : public Answers {
         if (choice.content.empty()) message["content"] = nullptr;
         message["tool_calls"] = std::move(choice.calls);
       }
-      json["choices"].push_back({{"index", i},
-                                 {"message", std::move(message)},
-                                 {"logprobs", wrapped(std::move(choice.logprobs))},
-                                 {"finish_reason", choice.finish_reason}});
+      choices.push_back({{"index", i},
+                         {"message", std::move(message)},
+                         {"logprobs", wrapped(std::move(choice.logprobs))},
+                         {"finish_reason", choice.finish_reason}});
     }
-    json["usage"] = usage_.json();
-    return json;
+    return object_of(std::move(choices));
   }
 
  private:
@@ -108,15 +97,6 @@ class ChatAnswers final : public Answers {
       for (ToolCall& call : rest.calls) output.calls.push_back(std::move(call));
     }
     return output;
-  }
-
-  void finish(Choice& choice, const Update& update) {
-    const Outcome& outcome = *update.outcome;
-    choice.finish_reason = finish_reason_of(outcome);
-    if (!choice.calls.empty() && choice.finish_reason == "stop")
-      choice.finish_reason = "tool_calls";
-    if (error_.empty()) error_ = outcome.error;
-    usage_.add(outcome, update.choice % options_.choices_per_prompt == 0);
   }
 
   static Json to_json(const ToolCall& call) {
@@ -138,7 +118,7 @@ class ChatAnswers final : public Answers {
   }
   Json logprob_of(Token token, float logprob) const {
     return {{"token", shown(tokenizer_, token)},
-            {"logprob", std::max(logprob, -9999.0f)},  // JSON has no -infinity
+            {"logprob", finite(logprob)},
             {"bytes", bytes_of(tokenizer_, token)}};
   }
   Json wrapped(Json logprobs) const {
@@ -147,22 +127,13 @@ class ChatAnswers final : public Answers {
   }
 
   Json chunk(int index, Json delta, Json finish_reason, Json logprobs) const {
-    Json json = envelope_.object("chat.completion.chunk");
-    json["choices"] = Json::array();
-    json["choices"].push_back(
-        {{"index", index},
-         {"delta", std::move(delta)},
-         {"logprobs", logprobs.empty() ? Json() : wrapped(std::move(logprobs))},
-         {"finish_reason", std::move(finish_reason)}});
-    if (options_.include_usage) json["usage"] = nullptr;
-    return json;
+    return chunk_of({{"index", index},
+                     {"delta", std::move(delta)},
+                     {"logprobs", logprobs.empty() ? Json() : wrapped(std::move(logprobs))},
+                     {"finish_reason", std::move(finish_reason)}});
   }
 
-  const Tokenizer& tokenizer_;
-  AnswersOptions options_;
-  Envelope envelope_;
   std::vector<Choice> choices_;
-  Usage usage_;
 };
 
 }  // namespace

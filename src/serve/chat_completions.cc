@@ -1,5 +1,7 @@
 #include <utility>
 
+#include "base/error.h"
+#include "decode/grammar/structured_output.h"
 #include "serve/api_error.h"
 #include "serve/service.h"
 
@@ -19,28 +21,31 @@ Service::ChatPrompt Service::render(const ChatRequest& request) const {
   }
   prompt.text = render_chat(tools ? tool_chat_format_ : chat_format_, messages, options);
   prompt.style = tool_style_of(source);
-  if (request.tool_choice >= ToolChoice::kRequired) {
-    prompt.forced = forced_call(prompt.style, request.tool_name);
-    prompt.text += prompt.forced;
-  }
   return prompt;
+}
+
+std::shared_ptr<const ConstraintSource> Service::constraint_of(const ChatRequest& request,
+                                                               ToolStyle style) const {
+  if (request.tool_choice < ToolChoice::kRequired) return constraint_of(request.parameters);
+  if (request.parameters.form != AnswerForm::kText) {
+    bad_request("tool_choice",
+                "'tool_choice' asks for a call, 'response_format' or 'grammar' for something else");
+  }
+  try {
+    return session_.structured_output->function_calls(
+        required_calls(style, request.tools, request.tool_name, request.parallel_tool_calls));
+  } catch (const Error& error) {
+    bad_request("tools", "{}", error.what());
+  }
 }
 
 void Service::chat_completions(const httplib::Request& http, httplib::Response& response) {
   const ChatRequest request = parse_chat_request(http.body);
   const GenerationParameters& p = request.parameters;
   check_model(p.model);
-  if (p.form != AnswerForm::kText && request.tool_choice >= ToolChoice::kRequired) {
-    bad_request("tool_choice",
-                "'tool_choice' asks for a call, 'response_format' or 'grammar' for something else");
-  }
-  ChatPrompt prompt = render(request);
+  const ChatPrompt prompt = render(request);
   std::vector<JobChoice> choices;
-  add_choices(p, encode(prompt.text), choices);
-  if (request.tool_choice == ToolChoice::kNamed && prompt.style == ToolStyle::kHermes) {
-    // One call was asked for; what follows it is of no use.
-    for (JobChoice& choice : choices) choice.stop.emplace_back("</tool_call>");
-  }
+  add_choices(p, encode(prompt.text), constraint_of(request, prompt.style), choices);
   auto job = submit(std::move(choices));
   AnswersOptions options{.model = options_.model_name,
                          .choices = p.n,
@@ -49,7 +54,6 @@ void Service::chat_completions(const httplib::Request& http, httplib::Response& 
                          .include_usage = p.include_usage,
                          .tools = prompt.tools,
                          .tool_style = prompt.style,
-                         .forced = std::move(prompt.forced),
                          .parallel_tool_calls = request.parallel_tool_calls};
   respond(response, std::move(job), make_chat_answers(*session_.tokenizer, std::move(options)),
           p.stream);

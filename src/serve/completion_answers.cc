@@ -5,115 +5,133 @@
 namespace tessera::serve {
 namespace {
 
-class CompletionAnswers final : public Answers {
+// OpenAI's lists, an entry for each token.
+struct TokenLists {
+  Json tokens = Json::array(), token_logprobs = Json::array(), top_logprobs = Json::array(),
+       text_offset = Json::array();
+
+  void append(const TokenLists& other) {
+    for (const auto list : {&TokenLists::tokens, &TokenLists::token_logprobs,
+                            &TokenLists::top_logprobs, &TokenLists::text_offset}) {
+      for (const Json& value : other.*list) (this->*list).push_back(value);
+    }
+  }
+  Json json() const {
+    return {{"tokens", tokens},
+            {"token_logprobs", token_logprobs},
+            {"top_logprobs", top_logprobs},
+            {"text_offset", text_offset}};
+  }
+};
+
+class CompletionAnswers final : public ChoiceAnswers {
  public:
   CompletionAnswers(const Tokenizer& tokenizer, AnswersOptions options)
-      : tokenizer_(tokenizer),
-        options_(std::move(options)),
-        envelope_(new_envelope("cmpl-", options_.model)),
+      : ChoiceAnswers(tokenizer, std::move(options), "cmpl-", "text_completion", "text_completion"),
         choices_(options_.choices) {}
 
   std::vector<Json> begin() override {
     std::vector<Json> chunks;
     for (int i = 0; i < static_cast<int>(options_.echoes.size()); ++i) {
-      choices_[i].text = options_.echoes[i];
-      choices_[i].offset = options_.echoes[i].size();
-      chunks.push_back(chunk(i, options_.echoes[i], nullptr, nullptr));
+      choices_[i].text = options_.echoes[i].text;
+      choices_[i].offset = options_.echoes[i].text.size();
+      // With logprobs it goes out when these are there.
+      if (!options_.logprobs) chunks.push_back(chunk(i, choices_[i].text, nullptr, nullptr));
     }
     return chunks;
   }
 
   std::vector<Json> add(Update update) override {
     Choice& choice = choices_[update.choice];
-    choice.text += update.text;
-    Json logprobs = options_.logprobs ? logprobs_of(choice, update) : Json();
     std::vector<Json> chunks;
+    const bool echoes = options_.logprobs && !options_.echoes.empty();
+    if (echoes && !std::exchange(choice.echoed, true)) {
+      const Echo& echo = options_.echoes[update.choice];
+      choice.logprobs = prompt_lists(echo, update.prompt_logprobs);
+      chunks.push_back(chunk(update.choice, echo.text, nullptr, choice.logprobs.json()));
+    }
+    choice.text += update.text;
     if (!update.text.empty() || !update.logprobs.empty()) {
-      chunks.push_back(chunk(update.choice, std::move(update.text), nullptr, logprobs));
+      Json logprobs;
+      if (options_.logprobs) {
+        const TokenLists lists = answer_lists(choice, update.logprobs);
+        choice.logprobs.append(lists);
+        logprobs = lists.json();
+      }
+      chunks.push_back(chunk(update.choice, std::move(update.text), nullptr, std::move(logprobs)));
     }
     if (update.outcome) {
-      const Outcome& outcome = *update.outcome;
-      choice.finish_reason = finish_reason_of(outcome);
-      if (error_.empty()) error_ = outcome.error;
-      usage_.add(outcome, update.choice % options_.choices_per_prompt == 0);
+      choice.finish_reason = take(*update.outcome, update.choice);
       chunks.push_back(chunk(update.choice, "", choice.finish_reason, nullptr));
     }
     return chunks;
   }
 
-  std::vector<Json> end() override {
-    if (!options_.include_usage) return {};
-    Json json = envelope_.object("text_completion");
-    json["choices"] = Json::array();
-    json["usage"] = usage_.json();
-    return {json};
-  }
-
   Json whole() override {
-    Json json = envelope_.object("text_completion");
-    json["choices"] = Json::array();
+    Json choices = Json::array();
     for (int i = 0; i < options_.choices; ++i) {
       Choice& choice = choices_[i];
-      json["choices"].push_back({{"index", i},
-                                 {"text", std::move(choice.text)},
-                                 {"logprobs", options_.logprobs ? choice.logprobs : Json()},
-                                 {"finish_reason", choice.finish_reason}});
+      choices.push_back({{"index", i},
+                         {"text", std::move(choice.text)},
+                         {"logprobs", options_.logprobs ? choice.logprobs.json() : Json()},
+                         {"finish_reason", choice.finish_reason}});
     }
-    json["usage"] = usage_.json();
-    return json;
+    return object_of(std::move(choices));
   }
 
  private:
-  static Json empty_logprobs() {
-    return {{"tokens", Json::array()},
-            {"token_logprobs", Json::array()},
-            {"top_logprobs", Json::array()},
-            {"text_offset", Json::array()}};
-  }
   struct Choice {
     std::string text, finish_reason;
+    bool echoed = false;
     size_t offset = 0;  // of the next token in the text, in bytes
-    Json logprobs = empty_logprobs();
+    TokenLists logprobs;
   };
 
-  // Of this update; the choice keeps them all.
-  Json logprobs_of(Choice& choice, const Update& update) const {
-    Json json = empty_logprobs();
-    for (const TokenLogprobs& entry : update.logprobs) {
-      const std::string token = shown(tokenizer_, entry.token);
-      Json top = Json::object();
-      for (const auto& [other, logprob] : entry.top) {
-        // Two tokens may look alike; the likelier one stays.
-        top.emplace(shown(tokenizer_, other), std::max(logprob, -9999.0f));
-      }
-      json["tokens"].push_back(token);
-      json["token_logprobs"].push_back(std::max(entry.logprob, -9999.0f));
-      json["top_logprobs"].push_back(std::move(top));
-      json["text_offset"].push_back(choice.offset);
-      choice.offset += token.size();
+  TokenLists answer_lists(Choice& choice, const std::vector<TokenLogprobs>& entries) const {
+    TokenLists lists;
+    for (const TokenLogprobs& entry : entries) {
+      add_entry(entry, lists);
+      lists.text_offset.push_back(choice.offset);
+      choice.offset += shown(tokenizer_, entry.token).size();
     }
-    for (const auto& [name, list] : json.items()) {
-      for (const Json& value : list) choice.logprobs[name].push_back(value);
+    return lists;
+  }
+
+  // Of the prompt's tokens. Nothing tells how likely the first one was.
+  TokenLists prompt_lists(const Echo& echo, const std::vector<TokenLogprobs>& entries) const {
+    TokenLists lists;
+    lists.tokens.push_back(shown(tokenizer_, echo.first_token));
+    lists.token_logprobs.push_back(nullptr);
+    lists.top_logprobs.push_back(nullptr);
+    for (const TokenLogprobs& entry : entries) add_entry(entry, lists);
+    // Counted from the end: a token that begins the text for the model only is not in the echo.
+    size_t offset = echo.text.size();
+    for (size_t i = lists.tokens.size(); i-- > 0;) {
+      offset -= std::min(offset, lists.tokens[i].get_ref<const std::string&>().size());
+      lists.text_offset.push_back(offset);
     }
-    return json;
+    std::ranges::reverse(lists.text_offset.get_ref<Json::array_t&>());
+    return lists;
+  }
+
+  void add_entry(const TokenLogprobs& entry, TokenLists& lists) const {
+    lists.tokens.push_back(shown(tokenizer_, entry.token));
+    lists.token_logprobs.push_back(finite(entry.logprob));
+    Json top = Json::object();
+    // Two tokens may look alike; the likelier one stays.
+    for (const auto& [other, logprob] : entry.top)
+      top.emplace(shown(tokenizer_, other), finite(logprob));
+    lists.top_logprobs.push_back(std::move(top));
   }
 
   Json chunk(int index, std::string text, Json finish_reason, Json logprobs) const {
-    Json json = envelope_.object("text_completion");
-    json["choices"] = Json::array();
-    json["choices"].push_back({{"index", index},
-                               {"text", std::move(text)},
-                               {"logprobs", std::move(logprobs)},
-                               {"finish_reason", std::move(finish_reason)}});
-    if (options_.include_usage) json["usage"] = nullptr;
-    return json;
+    return chunk_of({{"index", index},
+                     {"text", std::move(text)},
+                     {"logprobs", std::move(logprobs)},
+                     {"finish_reason", std::move(finish_reason)}});
   }
 
-  const Tokenizer& tokenizer_;
-  AnswersOptions options_;
-  Envelope envelope_;
   std::vector<Choice> choices_;
-  Usage usage_;
 };
 
 }  // namespace

@@ -13,13 +13,15 @@ void Service::completions(const httplib::Request& http, httplib::Response& respo
                          .choices_per_prompt = p.n,
                          .logprobs = p.top_logprobs >= 0,
                          .include_usage = p.include_usage};
+  const auto constraint = constraint_of(p);
   std::vector<JobChoice> choices;
   for (const Prompt& prompt : request.prompts) {
     const std::vector<Token> tokens = tokens_of(prompt);
-    add_choices(p, tokens, choices);
+    add_choices(p, tokens, constraint, choices);
     if (!request.echo) continue;
     const auto* text = std::get_if<std::string>(&prompt);
-    const std::string echo = text != nullptr ? *text : session_.tokenizer->decode(tokens);
+    Echo echo{.text = text != nullptr ? *text : session_.tokenizer->decode(tokens)};
+    if (!tokens.empty()) echo.first_token = tokens.front();
     options.echoes.insert(options.echoes.end(), p.n, echo);
   }
   auto job = submit(std::move(choices));

@@ -165,6 +165,12 @@ void EngineLoop::step() {
   }
 }
 
+// Before anything else of an answer.
+void EngineLoop::send_prompt(Active& active) {
+  if (std::exchange(active.has_prompt, true) || !active.sequence->request.prompt_logprobs) return;
+  active.job->push_prompt(active.choice, active.sequence->prompt_logprobs);
+}
+
 bool EngineLoop::take_tokens(Active& active, std::span<const Token> tokens) {
   const auto now = Clock::now();
   if (active.has_tokens) {
@@ -175,6 +181,7 @@ bool EngineLoop::take_tokens(Active& active, std::span<const Token> tokens) {
   active.has_tokens = true;
   active.last_token = now;
 
+  send_prompt(active);
   std::string text;
   std::vector<TokenLogprobs> logprobs;
   for (const Token token : tokens) {
@@ -218,6 +225,7 @@ void EngineLoop::finish_ended() {
       outcome.finish_reason = "error";
       outcome.error = "the answer was cut by the server";
     }
+    if (sequence.finished == FinishReason::kLength) send_prompt(*active);
     metrics_.count_request(outcome.finish_reason, outcome.prompt_tokens, outcome.generated_tokens,
                            seconds_since(active->submitted, now));
     active->job->finish(active->choice, active->text->finish(), std::move(outcome));

@@ -45,7 +45,7 @@ class EngineLoop {
     std::unique_ptr<TextStream> text;
     Clock::time_point submitted, last_token;
     size_t logprobs_sent = 0;
-    bool ran = false, has_tokens = false, overrun = false;
+    bool ran = false, has_tokens = false, has_prompt = false, overrun = false;
   };
   struct Submission {
     std::shared_ptr<Job> job;
@@ -58,6 +58,7 @@ class EngineLoop {
   void start(Submission submission);
   void cancel_abandoned();
   void step();
+  static void send_prompt(Active& active);
   bool take_tokens(Active& active, std::span<const Token> tokens);
   void finish_ended();
   void publish_state();

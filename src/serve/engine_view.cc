@@ -68,6 +68,7 @@ void Service::engine_view(const httplib::Request&, httplib::Response& response) 
                        {"prompt_tokens", sample.prompt}});
   }
   json["throughput"] = std::move(history);
+  json["second"] = metrics_.second();
   response.set_content(to_text(json), "application/json");
 }
 

@@ -47,6 +47,12 @@ bool Job::push(int choice, int tokens, std::string text, std::vector<TokenLogpro
   return unread_tokens_[choice] <= kMaxUnread;
 }
 
+void Job::push_prompt(int choice, std::vector<TokenLogprobs> logprobs) {
+  const std::lock_guard lock(mutex_);
+  unread(choice).prompt_logprobs = std::move(logprobs);
+  changed_.notify_one();
+}
+
 void Job::finish(int choice, std::string last_text, Outcome outcome) {
   const std::lock_guard lock(mutex_);
   Update& update = unread(choice);

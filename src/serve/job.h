@@ -33,7 +33,8 @@ struct Outcome {
 // What came of one answer since its reader last looked.
 struct Update {
   int choice = 0;
-  std::string text;  // whole characters
+  std::vector<TokenLogprobs> prompt_logprobs;  // if asked for: before the first text
+  std::string text;                            // whole characters
   std::vector<TokenLogprobs> logprobs;
   std::optional<Outcome> outcome;  // the last update of this choice
 };
@@ -61,6 +62,7 @@ class Job {
   bool is_cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
   // False if the reader is too far behind.
   bool push(int choice, int tokens, std::string text, std::vector<TokenLogprobs> logprobs);
+  void push_prompt(int choice, std::vector<TokenLogprobs> logprobs);
   void finish(int choice, std::string last_text, Outcome outcome);
 
  private:

@@ -65,15 +65,18 @@ Metrics::Metrics(std::string model_name)
 
 void Metrics::set_state(const EngineState& state) {
   const std::lock_guard lock(mutex_);
-  const auto second = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_);
-  if (throughput_.empty() || throughput_.back().second != second.count()) {
-    throughput_.push_back({.second = second.count()});
+  if (throughput_.empty() || throughput_.back().second != second()) {
+    throughput_.push_back({.second = second()});
     if (throughput_.size() > kHistorySeconds) throughput_.pop_front();
   }
   ThroughputSample& sample = throughput_.back();
   sample.generated += state.statistics.generated_tokens - state_.statistics.generated_tokens;
   sample.prompt += state.statistics.prompt_tokens - state_.statistics.prompt_tokens;
   state_ = state;
+}
+
+int64_t Metrics::second() const {
+  return std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - started_).count();
 }
 
 EngineState Metrics::state() const {

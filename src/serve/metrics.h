@@ -63,6 +63,7 @@ class Metrics {
 
   std::string prometheus() const;
   std::vector<ThroughputSample> throughput() const;  // oldest first, at most kHistorySeconds
+  int64_t second() const;                            // of the server's life: the one that runs
   static constexpr size_t kHistorySeconds = 300;
 
  private:

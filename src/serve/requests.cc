@@ -21,6 +21,7 @@ void parse_tools(const Fields& fields, ChatRequest& request) {
       if (function->required_text("name").empty()) {
         bad_request("tools", "a tool has an empty name");
       }
+      function->object("parameters");  // for its error
     }
     if (!tools->empty()) request.tools = *tools;
   }
@@ -87,9 +88,7 @@ CompletionRequest parse_completion_request(std::string_view body) {
   if (const auto top = fields.integer("logprobs", 0, kMaxTopLogprobs)) {
     p.top_logprobs = static_cast<int>(*top);
   }
-  if (request.echo && p.top_logprobs >= 0) {
-    bad_request("logprobs", "'logprobs' of an echoed prompt are not supported");
-  }
+  p.prompt_logprobs = request.echo && p.top_logprobs >= 0;
   if (fields.integer("best_of", p.n, 1, kMaxChoices) != p.n) {
     bad_request("best_of", "'best_of' other than 'n' is not supported");
   }

@@ -32,7 +32,8 @@ struct GenerationParameters {
   int n = 1;
   bool stream = false, include_usage = false;
   std::vector<std::string> stop;
-  int top_logprobs = -1;  // -1: no logprobs
+  int top_logprobs = -1;         // -1: no logprobs
+  bool prompt_logprobs = false;  // of an echoed prompt too
   SamplingOptions sampling;
   bool has_seed = false;
   int priority = 0;

@@ -91,9 +91,9 @@ std::shared_ptr<const ConstraintSource> Service::constraint_of(
 }
 
 void Service::add_choices(const GenerationParameters& p, const std::vector<Token>& prompt,
+                          std::shared_ptr<const ConstraintSource> constraint,
                           std::vector<JobChoice>& choices) const {
   const int room = room_after(prompt);
-  const auto constraint = constraint_of(p);
   const uint64_t seed = p.has_seed ? p.sampling.seed : random_number();
   for (int i = 0; i < p.n; ++i) {
     JobChoice choice{.request = {}, .stop = p.stop};
@@ -108,6 +108,7 @@ void Service::add_choices(const GenerationParameters& p, const std::vector<Token
     request.priority = p.priority;
     request.cache_salt = p.cache_salt;
     request.top_logprobs = p.top_logprobs;
+    request.prompt_logprobs = p.prompt_logprobs;
     choices.push_back(std::move(choice));
   }
 }

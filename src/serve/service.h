@@ -50,7 +50,6 @@ class Service {
     std::string text;
     bool tools = false;
     ToolStyle style = ToolStyle::kHermes;
-    std::string forced = {};
   };
 
   void check_model(const std::string& name) const;
@@ -62,8 +61,12 @@ class Service {
   // Throws ApiError if the grammar or the schema is wrong.
   std::shared_ptr<const ConstraintSource> constraint_of(
       const GenerationParameters& parameters) const;
+  // What holds the answer to a call if the request asks for one. Throws ApiError.
+  std::shared_ptr<const ConstraintSource> constraint_of(const ChatRequest& request,
+                                                        ToolStyle style) const;
   // n requests that differ in their seeds.
   void add_choices(const GenerationParameters& parameters, const std::vector<Token>& prompt,
+                   std::shared_ptr<const ConstraintSource> constraint,
                    std::vector<JobChoice>& choices) const;
   // Checks them all before any runs.
   std::shared_ptr<Job> submit(std::vector<JobChoice> choices);

@@ -12,6 +12,8 @@
 namespace tessera::serve {
 namespace {
 
+// Of an answer that may make several: a small model may not find an end.
+constexpr int kMostCalls = 16;
 constexpr std::string_view kOpen = "<tool_call>", kClose = "</tool_call>";
 
 bool is_space(char c) {
@@ -161,13 +163,27 @@ void ToolCallParser::push_llama3(Output& output, bool last) {
   held_.clear();
 }
 
-std::string forced_call(ToolStyle style, std::string_view name) {
-  std::string text = style == ToolStyle::kHermes ? "<tool_call>\n{\"name\": \"" : "{\"name\": \"";
-  if (name.empty()) return text;
-  const std::string quoted = to_text(Json(name));
-  text.pop_back();
-  text += quoted;
-  return text + (style == ToolStyle::kHermes ? ", \"arguments\": {" : ", \"parameters\": {");
+FunctionCalls required_calls(ToolStyle style, const Json& tools, std::string_view name,
+                             bool parallel) {
+  FunctionCalls calls = style == ToolStyle::kHermes
+                            ? FunctionCalls{.open = fmt::format("{}\n{{\"name\": ", kOpen),
+                                            .between = ", \"arguments\": ",
+                                            .close = fmt::format("}}\n{}", kClose),
+                                            .separator = "\n"}
+                            : FunctionCalls{.open = "{\"name\": ",
+                                            .between = ", \"parameters\": ",
+                                            .close = "}",
+                                            .separator = "; "};
+  if (name.empty() && parallel) calls.most = kMostCalls;
+  for (const Json& tool : tools) {
+    const Json& function = tool["function"];
+    const auto& declared = function["name"].get_ref<const std::string&>();
+    if (!name.empty() && declared != name) continue;
+    const auto parameters = function.find("parameters");
+    const bool none = parameters == function.end() || parameters->is_null();
+    calls.functions.push_back({declared, none ? "" : to_text(*parameters)});
+  }
+  return calls;
 }
 
 namespace {

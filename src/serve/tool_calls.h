@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "decode/grammar/function_calls.h"
 #include "serve/json.h"
 #include "text/chat.h"
 
@@ -48,9 +49,10 @@ class ToolCallParser {
   bool in_call_ = false, plain_ = false;
 };
 
-// What the answer must begin with so that it is a call: of `name`, or of any function if that is
-// empty. It belongs to the answer: the parser wants to see it first.
-std::string forced_call(ToolStyle style, std::string_view name);
+// What an answer is held to that must call: the function `name`, once, or if that is empty any of
+// `tools` (OpenAI's declarations), several times if `parallel`.
+FunctionCalls required_calls(ToolStyle style, const Json& tools, std::string_view name,
+                             bool parallel);
 
 // For templates that know of no tools: the declarations go into the system message, calls and
 // results into the text of messages. `tools` may be empty.

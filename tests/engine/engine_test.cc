@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <numeric>
 #include <random>
 #include <utility>
 
@@ -260,6 +261,67 @@ TEST_F(EngineTest, AnUnboundedNumberOfTokensIsBoundedByTheContext) {
   e.run_to_end();
   EXPECT_EQ(sequence->finished, FinishReason::kLength);
   EXPECT_EQ(sequence->size(), model_.config().context + 1);
+}
+
+// What the model alone gives, all rows at once.
+std::vector<TokenLogprobs> expected_logprobs(Model& model, std::span<const Token> tokens, int top) {
+  const auto kv = model.make_kv(blocks_for(static_cast<int>(tokens.size())), KvFormat::kF16);
+  std::vector<int32_t> table(blocks_for(static_cast<int>(tokens.size())));
+  std::iota(table.begin(), table.end(), 0);
+  std::vector<TokenLogprobs> logprobs;
+  for (size_t first = 0; first + 1 < tokens.size(); first += 16) {
+    Batch batch;
+    batch.add_chain(tokens.subspan(first, std::min<size_t>(16, tokens.size() - first)),
+                    static_cast<int>(first), table);
+    for (int row = 0; row < batch.rows(); ++row) batch.wanted.push_back(row);
+    const Tensor logits = model.forward(batch, *kv);
+    for (int row = 0; row < batch.rows() && first + row + 1 < tokens.size(); ++row) {
+      logprobs.push_back(find_logprobs(std::span<const float>(logits.row(row), logits.columns),
+                                       tokens[first + row + 1], top));
+    }
+  }
+  return logprobs;
+}
+
+void expect_same(const std::vector<TokenLogprobs>& got,
+                 const std::vector<TokenLogprobs>& expected) {
+  ASSERT_EQ(got.size(), expected.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    EXPECT_EQ(got[i].token, expected[i].token) << i;
+    EXPECT_EQ(got[i].logprob, expected[i].logprob) << i;
+    EXPECT_EQ(got[i].top, expected[i].top) << i;
+  }
+}
+
+// Beside others, in chunks, with their beginning in the cache, and preempted.
+TEST_F(EngineTest, PromptLogprobsAreThoseOfTheModel) {
+  Engine e = engine(8);
+  const auto shared = random_tokens(70, 2);
+  e.add(request(shared, 1));
+  e.run_to_end();
+  std::vector<std::shared_ptr<Sequence>> sequences;
+  for (const int length : {1, 2, 33, 70, 90}) {
+    for (const int max_tokens : {0, 100}) {
+      std::vector<Token> prompt = random_tokens(length, length);
+      std::copy_n(shared.begin(), std::min(length, 64), prompt.begin());
+      Request r = request(prompt, max_tokens);
+      r.decoder = length == 33 ? "prompt-lookup" : "plain";
+      r.top_logprobs = 2;
+      r.prompt_logprobs = true;
+      sequences.push_back(e.add(r));
+    }
+  }
+  e.run_to_end();
+  EXPECT_GT(e.preemptions(), 0);
+  EXPECT_EQ(e.pool().available(), e.pool().capacity());
+  for (const auto& sequence : sequences) {
+    EXPECT_EQ(sequence->finished, FinishReason::kLength);
+    EXPECT_EQ(sequence->generated(), sequence->request.max_tokens);
+    auto all = sequence->prompt_logprobs;
+    ASSERT_EQ(all.size(), sequence->prompt_size() - 1);
+    all.insert(all.end(), sequence->logprobs.begin(), sequence->logprobs.end());
+    expect_same(all, expected_logprobs(model_, sequence->tokens, 2));
+  }
 }
 
 TEST_F(EngineTest, AStopStringWinsOverTheLength) {

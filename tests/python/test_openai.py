@@ -111,9 +111,9 @@ def test_tools(client):
     named = {"type": "function", "function": {"name": "get_weather"}}
     answer = call(tool_choice=named)
     calls = answer.choices[0].message.tool_calls
-    assert answer.choices[0].finish_reason in ("tool_calls", "length")  # a small model may not find an end
+    assert answer.choices[0].finish_reason == "tool_calls"
     assert calls[0].function.name == "get_weather" and calls[0].id and calls[0].type == "function"
-    assert isinstance(json.loads(calls[0].function.arguments), dict)
+    assert list(json.loads(calls[0].function.arguments)) == ["city"]
 
     deltas = [c.choices[0].delta for c in call(tool_choice=named, stream=True)]
     streamed = [piece for delta in deltas for piece in delta.tool_calls or []]
@@ -122,6 +122,27 @@ def test_tools(client):
 
     question += [answer.choices[0].message, {"role": "tool", "tool_call_id": calls[0].id, "content": "sunny"}]
     assert call(tool_choice="none").choices[0].message.content
+
+
+def test_required_tools(client):
+    sell = {"type": "function", "function": {"name": "sell", "parameters": {
+        "type": "object", "properties": {"amount": {"type": "integer", "minimum": 1, "maximum": 9},
+                                         "unit": {"enum": ["kg", "piece"]}}, "required": ["amount", "unit"]}}}
+    def call(**options):
+        return ask(client, tools=[WEATHER, sell], tool_choice="required", max_tokens=300, temperature=1.5, **options)
+    for seed in range(4):
+        answer = call(seed=seed, parallel_tool_calls=False).choices[0]
+        if answer.finish_reason == "length":  # a very long city
+            continue
+        (made,) = answer.message.tool_calls
+        arguments = json.loads(made.function.arguments)
+        if made.function.name == "sell":
+            assert 1 <= arguments["amount"] <= 9 and arguments["unit"] in ("kg", "piece")
+        else:
+            assert made.function.name == "get_weather" and isinstance(arguments["city"], str)
+    with pytest.raises(openai.BadRequestError, match="patternProperties"):
+        ask(client, tool_choice="required", tools=[{"type": "function", "function": {
+            "name": "f", "parameters": {"type": "object", "patternProperties": {}}}}])
 
 
 def test_completions(client):
@@ -134,6 +155,21 @@ def test_completions(client):
     assert len(logprobs.top_logprobs[0]) == 2 and logprobs.text_offset[0] == 0
     chunks = client.completions.create(model=MODEL, prompt="Once upon a", max_tokens=3, temperature=0, stream=True)
     assert "".join(chunk.choices[0].text for chunk in chunks) == probable.choices[0].text
+
+
+def test_likelihoods_of_a_given_text(client):
+    def complete(prompt, **options):
+        return client.completions.create(model=MODEL, prompt=prompt, temperature=0, logprobs=1, **options).choices[0]
+    answer = complete("Once upon a time", max_tokens=6)
+    scored = complete("Once upon a time" + answer.text, max_tokens=1, echo=True)
+    token_logprobs, top = scored.logprobs.token_logprobs, scored.logprobs.top_logprobs
+    assert token_logprobs[0] is None and top[0] is None and scored.logprobs.text_offset[:2] == [0, 4]
+    assert scored.text.startswith("".join(scored.logprobs.tokens[:-1]))
+    assert token_logprobs[-7:-1] == answer.logprobs.token_logprobs  # the same text, read instead of written
+    assert [max(t.values()) for t in top[-7:-1]] == token_logprobs[-7:-1]  # greedy: the likeliest ones
+    likely, unlikely = (sum(complete(f"The capital of France is {city}", max_tokens=0, echo=True)
+                            .logprobs.token_logprobs[5:]) for city in ("Paris", "cheese"))
+    assert likely > unlikely
 
 
 def test_embeddings(client):

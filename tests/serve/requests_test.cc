@@ -101,6 +101,8 @@ TEST(Requests, WhatIsWrongIsNamed) {
       {R"("tools":{})", "tools"},
       {R"("tools":[{"type":"magic"}])", "tools"},
       {R"("tools":[{"type":"function"}])", "tools.function"},
+      {R"("tools":[{"type":"function","function":{"name":"f","parameters":7}}])",
+       "tools.function.parameters"},
       {R"("tool_choice":"required")", "tool_choice"},
       {R"("tool_choice":"maybe")", "tool_choice"},
       {R"("tool_choice":7)", "tool_choice"},
@@ -161,10 +163,14 @@ TEST(Requests, CompletionsTakePromptsOfAllKinds) {
   EXPECT_EQ(parse_completion_request(R"({"prompt":[[1],[2]]})").prompts.size(), 2u);
   EXPECT_EQ(parse_completion_request(R"({"prompt":"a"})").parameters.max_tokens, 16);
   EXPECT_EQ(parse_completion_request(R"({"prompt":"a","logprobs":2})").parameters.top_logprobs, 2);
+  EXPECT_TRUE(parse_completion_request(R"({"prompt":"a","echo":true,"logprobs":0})")
+                  .parameters.prompt_logprobs);
+  EXPECT_FALSE(
+      parse_completion_request(R"({"prompt":"a","echo":true})").parameters.prompt_logprobs);
   for (const char* body :
        {"{}", R"({"prompt":[]})", R"({"prompt":[1,"a"]})", R"({"prompt":[-1]})",
         R"({"prompt":[1.5]})", R"({"prompt":[99999999999]})", R"({"prompt":{"a":1}})",
-        R"({"prompt":"a","echo":true,"logprobs":1})", R"({"prompt":"a","best_of":3})",
+        R"({"prompt":"a","echo":true,"logprobs":21})", R"({"prompt":"a","best_of":3})",
         R"({"prompt":["a","b"],"n":100})", R"({"prompt":"a","suffix":"b"})"}) {
     EXPECT_EQ(error_of([&] { parse_completion_request(body); }).status, 400) << body;
   }

@@ -198,6 +198,110 @@ TEST(Server, CompletionsEchoStopAndGiveLogprobs) {
             "abc");
 }
 
+// As evaluation harnesses ask for the likelihood of a given text.
+TEST(Server, EchoedPromptsHaveLogprobs) {
+  const Fixture fixture;
+  const Json plain = fixture.json("/v1/completions", R"({"prompt":"abc","max_tokens":4,
+      "temperature":0,"ignore_eos":true,"logprobs":1})");
+  const Json& made = plain["choices"][0]["logprobs"];
+  std::vector<Token> tokens = fixture.json("/tokenize", R"({"prompt":"abc"})")["tokens"];
+  const size_t prompt = tokens.size();
+  ASSERT_GE(prompt, 2u);
+
+  Json body = {{"prompt", "abc"},    {"max_tokens", 4}, {"temperature", 0},
+               {"ignore_eos", true}, {"logprobs", 1},   {"echo", true}};
+  const Json whole = fixture.json("/v1/completions", body.dump())["choices"][0];
+  const Json& logprobs = whole["logprobs"];
+  for (const char* list : {"tokens", "token_logprobs", "top_logprobs", "text_offset"})
+    ASSERT_EQ(logprobs[list].size(), prompt + 4) << list;
+  EXPECT_TRUE(logprobs["token_logprobs"][0].is_null());
+  EXPECT_TRUE(logprobs["top_logprobs"][0].is_null());
+  EXPECT_EQ(logprobs["text_offset"][0], 0);
+  EXPECT_EQ(logprobs["text_offset"][prompt], 3);
+  std::string text;
+  for (size_t i = 0; i < prompt; ++i) text += logprobs["tokens"][i].get<std::string>();
+  EXPECT_THAT(text, testing::EndsWith("abc"));
+  EXPECT_THAT(whole["text"].get<std::string>(), testing::StartsWith("abc"));
+  for (size_t i = 1; i < prompt; ++i) {
+    EXPECT_LE(logprobs["token_logprobs"][i], 0.0);
+    EXPECT_EQ(logprobs["top_logprobs"][i].size(), 1u);
+  }
+  for (size_t i = 0; i < 4; ++i)
+    EXPECT_EQ(logprobs["token_logprobs"][prompt + i], made["token_logprobs"][i]);
+
+  body["stream"] = true;
+  Json streamed = {{"tokens", Json::array()}, {"token_logprobs", Json::array()}};
+  text.clear();
+  for (const Json& event : events_of(fixture.post("/v1/completions", body.dump())->body)) {
+    const Json& choice = event["choices"][0];
+    text += choice["text"].get<std::string>();
+    if (choice["logprobs"].is_null()) continue;
+    for (auto& [name, list] : streamed.items())
+      for (const Json& value : choice["logprobs"][name]) list.push_back(value);
+  }
+  EXPECT_EQ(text, whole["text"]);
+  for (const auto& [name, list] : streamed.items()) EXPECT_EQ(list, logprobs[name]) << name;
+
+  body["stream"] = false;
+  body["max_tokens"] = 0;
+  body["prompt"] = {tokens, std::vector<Token>{tokens[0]}};
+  const Json scored = fixture.json("/v1/completions", body.dump());
+  EXPECT_EQ(scored["usage"]["completion_tokens"], 0);
+  EXPECT_EQ(scored["choices"][0]["finish_reason"], "length");
+  EXPECT_EQ(scored["choices"][0]["logprobs"]["token_logprobs"].size(), prompt);
+  EXPECT_EQ(scored["choices"][1]["logprobs"]["token_logprobs"], Json::parse("[null]"));
+  for (size_t i = 0; i < prompt; ++i) {
+    EXPECT_EQ(scored["choices"][0]["logprobs"]["token_logprobs"][i], logprobs["token_logprobs"][i]);
+  }
+}
+
+TEST(Server, ThePageIsServedUnderItsPolicy) {
+  const Fixture fixture;
+  auto client = fixture.client();
+  const auto page = client.Get("/");
+  ASSERT_EQ(page->status, 200);
+  EXPECT_EQ(page->get_header_value("Content-Type"), "text/html; charset=utf-8");
+  const std::string script = "/js/app.js";
+  EXPECT_THAT(page->body, HasSubstr("js/app.js"));
+  for (const std::string& path : {std::string("/"), std::string("/index.html"), script}) {
+    const auto file = client.Get(path);
+    ASSERT_EQ(file->status, 200) << path;
+    const std::string policy = file->get_header_value("Content-Security-Policy");
+    for (const char* part : {"default-src 'self'", "object-src 'none'", "base-uri 'none'",
+                             "frame-ancestors 'none'", "require-trusted-types-for 'script'"})
+      EXPECT_THAT(policy, HasSubstr(part)) << path;
+    EXPECT_THAT(policy, testing::Not(HasSubstr("unsafe")));
+    EXPECT_EQ(file->get_header_value("X-Content-Type-Options"), "nosniff");
+    EXPECT_EQ(file->get_header_value("Referrer-Policy"), "no-referrer");
+    EXPECT_EQ(file->get_header_value("Cache-Control"), "no-cache");
+
+    const std::string etag = file->get_header_value("ETag");
+    ASSERT_THAT(etag, testing::AllOf(testing::StartsWith("\""), testing::EndsWith("\"")));
+    for (const std::string& known : {etag, "\"other\", " + etag}) {
+      const auto again = client.Get(path, {{"If-None-Match", known}});
+      EXPECT_EQ(again->status, 304) << path;
+      EXPECT_TRUE(again->body.empty());
+      EXPECT_EQ(again->get_header_value("ETag"), etag);
+    }
+    const auto changed = client.Get(path, {{"If-None-Match", "\"other\""}});
+    EXPECT_EQ(changed->status, 200);
+    EXPECT_EQ(changed->body, file->body);
+  }
+  EXPECT_EQ(client.Get("/js/nothing.js")->status, 404);
+  EXPECT_EQ(client.Get("/../server.cc")->status, 404);
+}
+
+TEST(Server, TheEngineTellsItsSecond) {
+  const Fixture fixture;
+  const int64_t before = fixture.engine()["second"];
+  EXPECT_GE(before, 0);
+  fixture.json("/v1/completions", R"({"prompt":"abc","max_tokens":4,"ignore_eos":true})");
+  const Json after = fixture.engine();
+  ASSERT_FALSE(after["throughput"].empty());
+  EXPECT_GE(after["throughput"].back()["second"], before);
+  EXPECT_GE(after["second"], after["throughput"].back()["second"]);
+}
+
 TEST(Server, TokensEmbeddingsAndModels) {
   const Fixture fixture;
   const Json tokens = fixture.json("/tokenize", R"({"prompt":"hello world"})");
@@ -262,6 +366,14 @@ TEST(Server, ErrorsAreErrorObjectsWithTheRightStatus) {
       "/v1/completions",
       R"({"prompt":"a","grammar":"root ::= \"a\"","response_format":{"type":"json_object"}})", 400,
       "one of them");
+  const auto tools = [](const std::string& parameters) {
+    return R"({"messages":[{"role":"user","content":"a"}],"tool_choice":"required","tools":[)"
+           R"({"type":"function","function":{"name":"f","parameters":)" +
+           parameters + "}}]}";
+  };
+  expect_error("/v1/chat/completions", tools(R"({"properties":{"a":{"not":{}}}})"), 400, "'not'");
+  expect_error("/v1/chat/completions", tools(R"({"type":"string"})"), 400, "'f'");
+  expect_error("/v1/chat/completions", tools("[]"), 400, "tools.function.parameters");
   const std::string long_prompt(9000, 'x');
   expect_error("/v1/completions", R"({"prompt":")" + long_prompt + "\"}", 400,
                "the context holds 4096");
@@ -287,6 +399,56 @@ TEST(Server, AnswersKeepToTheirForm) {
   const Json format = {{"type", "json_schema"},
                        {"json_schema", {{"name", "colour"}, {"schema", schema}}}};
   EXPECT_THAT(answer({{"response_format", format}}), testing::AnyOf("\"red\"", "7"));
+}
+
+// A model of random weights would not find a call by itself.
+TEST(Server, RequiredToolsAreCalledWithArgumentsThatFit) {
+  const Fixture fixture;
+  Json body = Json::parse(R"({"messages": [{"role": "user", "content": "hi"}], "max_tokens": 3000,
+    "n": 4, "temperature": 2, "tools": [
+      {"type": "function", "function": {"name": "paint", "parameters": {"type": "object",
+        "properties": {"colour": {"enum": ["red", "blue"]}}, "required": ["colour"]}}},
+      {"type": "function", "function": {"name": "wait"}}]})");
+  const auto check = [](const Json& call) {
+    const std::string arguments = call["function"]["arguments"];
+    EXPECT_THAT(call["function"]["name"].get<std::string>() + arguments,
+                testing::AnyOf(R"(paint{"colour":"red"})", R"(paint{"colour":"blue"})", "wait{}"));
+  };
+  const Json named = {{"type", "function"}, {"function", {{"name", "wait"}}}};
+  for (const Json& choice : {Json("required"), named}) {
+    body["tool_choice"] = choice;
+    for (const bool parallel : {true, false}) {
+      body["parallel_tool_calls"] = parallel;
+      body["seed"] = parallel ? 1 : 2;
+      body["stream"] = false;
+      const Json whole = fixture.json("/v1/chat/completions", body.dump());
+      std::vector<std::string> names;
+      for (const Json& answer : whole["choices"]) {
+        EXPECT_EQ(answer["finish_reason"], "tool_calls");
+        EXPECT_TRUE(answer["message"]["content"].is_null());
+        const Json& calls = answer["message"]["tool_calls"];
+        EXPECT_LE(calls.size(), parallel && choice == "required" ? 16u : 1u);
+        for (const Json& call : calls) {
+          check(call);
+          names.push_back(call["function"]["name"]);
+          EXPECT_TRUE(choice == "required" || names.back() == "wait");
+        }
+      }
+      body["stream"] = true;
+      std::vector<std::string> streamed[4], expected;
+      const auto stream = fixture.post("/v1/chat/completions", body.dump());
+      for (const Json& event : events_of(stream->body)) {
+        for (const Json& delta : event["choices"]) {
+          EXPECT_EQ(delta["delta"].value("content", ""), "");
+          for (const Json& call : delta["delta"].value("tool_calls", Json::array()))
+            streamed[delta["index"].get<int>()].push_back(call["function"]["name"]);
+        }
+      }
+      for (const auto& of_choice : streamed)
+        expected.insert(expected.end(), of_choice.begin(), of_choice.end());
+      EXPECT_EQ(expected, names);
+    }
+  }
 }
 
 TEST(Server, AFullQueueIsSaidWithARetryAfter) {

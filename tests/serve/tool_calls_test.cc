@@ -5,6 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "decode/grammar/automaton.h"
+#include "decode/grammar/structured_output.h"
+
 namespace tessera::serve {
 namespace {
 
@@ -66,13 +69,37 @@ TEST(ToolCalls, Llama3Style) {
   expect_read(llama, "{\"name\":\"f\"} and more", {"{\"name\":\"f\"} and more", {}});
 }
 
-TEST(ToolCalls, AForcedCallIsTheBeginningOfOne) {
-  for (const auto style : {ToolStyle::kHermes, ToolStyle::kLlama3}) {
-    EXPECT_EQ(read(style, forced_call(style, "f") + "\"a\": 1}}", 5), (Read{"", {"f{\"a\":1}"}}));
-    const std::string rest =
-        style == ToolStyle::kHermes ? "f\", \"arguments\": {}}" : "f\", \"parameters\": {}}";
-    EXPECT_EQ(read(style, forced_call(style, "") + rest, 5), (Read{"", {"f{}"}}));
-  }
+// What an answer is held to is what the parser reads.
+TEST(ToolCalls, RequiredCallsAreWrittenInTheStyle) {
+  const Json tools = Json::parse(R"([{"function": {"name": "f", "parameters": {"type": "object",
+      "properties": {"a": {"type": "integer"}}, "required": ["a"]}}}, {"function": {"name": "g"}}])");
+  const auto allows = [&](const FunctionCalls& calls, std::string_view text) {
+    const auto grammar = compile_function_calls(calls);
+    grammar::Automaton automaton(*grammar);
+    auto state = automaton.start();
+    for (const char c : text) state = automaton.next(state, static_cast<uint8_t>(c));
+    return automaton.ends(state);
+  };
+  const auto expect_calls = [&](ToolStyle style, const std::string& f, const std::string& g,
+                                const std::string& separator) {
+    const auto any = required_calls(style, tools, "", true);
+    EXPECT_TRUE(allows(any, f) && allows(any, g));
+    EXPECT_TRUE(allows(any, f + separator + g + separator + f));
+    expect_read(style, f + separator + g, {"", {"f{\"a\":1}", "g{}"}});
+    const auto one = required_calls(style, tools, "", false);
+    EXPECT_TRUE(allows(one, f) && allows(one, g));
+    EXPECT_FALSE(allows(one, f + separator + g));
+    const auto named = required_calls(style, tools, "f", true);
+    EXPECT_TRUE(allows(named, f));
+    EXPECT_FALSE(allows(named, g));
+    EXPECT_FALSE(allows(named, f + separator + f));
+    EXPECT_FALSE(allows(any, "Well, " + f));
+  };
+  expect_calls(ToolStyle::kHermes,
+               "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>",
+               "<tool_call>\n{\"name\": \"g\", \"arguments\": {}}\n</tool_call>", "\n");
+  expect_calls(ToolStyle::kLlama3, R"({"name": "f", "parameters": {"a": 1}})",
+               R"({"name": "g", "parameters": {}})", "; ");
 }
 
 TEST(ToolCalls, TheTemplateTellsTheStyle) {

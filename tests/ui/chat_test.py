@@ -92,6 +92,26 @@ class ChatTest(PageTest):
         self.assertEqual(self.said(), ["One", "One", "Two", "Two"])
         self.assertEqual(self.focused(), "input")
 
+    def test_an_open_edit_is_kept_until_it_is_sent_or_cancelled(self):
+        self.ask("One")
+        self.ask("Two")
+        place = self.js("return location.hash")
+        self.all("[aria-label='Edit the message']")[0].click()
+        self.one(".editor textarea").send_keys(" and a ha")
+        self.js("location.hash = '#/'")
+        self.wait(lambda: not self.all(".message"), "an empty chat")
+        self.js(f"location.hash = '{place}'")
+        self.assertEqual(self.one(".editor textarea").get_attribute("value"), "One and a ha")
+        self.browser.refresh()
+        self.one(".editor textarea").send_keys("lf", Keys.ENTER)
+        self.wait(lambda: self.said() == ["One and a half", "One and a half"], "the new answer")
+        self.all("[aria-label='Edit the message']")[0].click()
+        self.one(".editor textarea").send_keys(" more", Keys.ESCAPE)
+        self.wait(lambda: not self.all(".editor"), "the editor's end")
+        self.browser.refresh()
+        self.wait(lambda: self.said() == ["One and a half", "One and a half"], "the conversation")
+        self.assertFalse(self.all(".editor"))
+
     def test_reload_keeps_conversation_and_draft(self):
         self.ask("Remember me")
         self.type("half a tho")

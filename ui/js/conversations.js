@@ -38,6 +38,7 @@ export function saveConversation(conversation) {
 export function removeConversation(id) {
   remove(kFolder + id);
   remove(`draft/${id}`);
+  remove(`edits/${id}`);
 }
 
 export function titleOf(conversation) {

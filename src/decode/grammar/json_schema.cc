@@ -5,23 +5,21 @@
 #include <limits>
 #include <map>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "base/error.h"
 #include "decode/grammar/json_values.h"
 #include "decode/grammar/pattern.h"
 #include "decode/grammar/schema_merge.h"
+#include "decode/grammar/schema_objects.h"
 #include "files/printable.h"
 
 namespace tessera::grammar {
 namespace {
 
 constexpr int kMaxNesting = 64;
-constexpr int64_t kMaxCount = 100'000;  // of minItems, maxLength and the like
 constexpr size_t kMaxPrefixItems = 256;
-constexpr size_t kMaxRules = 20'000, kMaxProperties = 1000;
-constexpr size_t kChain = 16;  // members of a list that are one expression in the other
+constexpr size_t kMaxRules = 20'000;
 
 // RFC 3339, months with the days that they have every year.
 constexpr const char* kDate =
@@ -44,7 +42,7 @@ std::optional<std::string> format_pattern(std::string_view format) {
   return std::nullopt;
 }
 
-class Translator {
+class Translator final : public SchemaScope {
  public:
   explicit Translator(const Json& root) : root_(root), merger_(root) {}
 
@@ -87,12 +85,11 @@ class Translator {
     return call(shared_[name]);
   }
 
-  Expr space() {
+  Expr space() override {
     return shared("space", [] { return json_space(); });
   }
-  Expr comma() { return sequence({literal(","), space()}); }
   static Expr characters(int min, int max) { return repeat(json_character(), min, max); }
-  Expr any_string() {
+  Expr any_string() override {
     return shared("string", [] {
       return sequence({literal("\""), characters(0, kUnbounded), literal("\"")});
     });
@@ -104,11 +101,9 @@ class Translator {
     return shared("array", [this] { return list(any_value(), 0, kUnbounded); });
   }
   Expr any_object() {
-    return shared("object",
-                  [this] { return braces(some_members({}, {}, any_member(), 0, kUnbounded)); });
+    return shared("object", [this] { return grammar::any_object(*this); });
   }
-  Expr any_member() { return sequence({any_string(), colon(), any_value()}); }
-  Expr any_value() {
+  Expr any_value() override {
     return shared("value", [this] {
       return choice({any_object(), any_array(), any_string(), any_number(), literal("true"),
                      literal("false"), literal("null")});
@@ -116,7 +111,7 @@ class Translator {
   }
 
   // --- schemas --------------------------------------------------------------------------------
-  Expr value(const Json& schema, const std::string& where) {
+  Expr value(const Json& schema, const std::string& where) override {
     if (schema == true) return any_value();
     if (schema == false) fail("json_schema: {}: nothing is valid here", where);
     if (!schema.is_object())
@@ -209,7 +204,7 @@ class Translator {
     if (type == "boolean") return choice({literal("true"), literal("false")});
     if (type == "string") return string(schema, where);
     if (type == "array") return array(schema, where);
-    if (type == "object") return object(schema, where);
+    if (type == "object") return object_of(schema, where, *this);
     return number(schema, type == "integer", where);
   }
 
@@ -251,27 +246,10 @@ class Translator {
     }
   }
 
-  static int bound(const Json& schema, const char* keyword, int otherwise,
-                   const std::string& where) {
-    const auto found = schema.find(keyword);
-    if (found == schema.end()) return otherwise;
-    if (!found->is_number() || found->get<double>() != std::trunc(found->get<double>()) ||
-        found->get<double>() < 0)
-      fail("json_schema: {}: '{}' is no count", where, keyword);
-    if (found->get<double>() > static_cast<double>(kMaxCount))
-      fail("json_schema: {}: '{}' is more than {}", where, keyword, kMaxCount);
-    return static_cast<int>(found->get<double>());
-  }
-  static void check_order(int min, int max, const char* what, const std::string& where) {
-    if (max != kUnbounded && max < min)
-      fail("json_schema: {}: the largest number of {} is {}, the smallest {}", where, what, max,
-           min);
-  }
-
   // --- strings --------------------------------------------------------------------------------
   Expr string(const Json& schema, const std::string& where) {
-    const int min = bound(schema, "minLength", 0, where);
-    const int max = bound(schema, "maxLength", kUnbounded, where);
+    const int min = count_of(schema, "minLength", 0, where);
+    const int max = count_of(schema, "maxLength", kUnbounded, where);
     check_order(min, max, "characters", where);
     const bool has_pattern = schema.contains("pattern"), has_format = schema.contains("format");
     if (has_pattern || has_format) {
@@ -305,8 +283,8 @@ class Translator {
     if (!prefix.is_array() || prefix.size() > kMaxPrefixItems)
       fail("json_schema: {}: '{}' is no list of at most {} schemas", where, prefix_keyword,
            kMaxPrefixItems);
-    int min = bound(schema, "minItems", 0, where);
-    int max = bound(schema, "maxItems", kUnbounded, where);
+    int min = count_of(schema, "minItems", 0, where);
+    int max = count_of(schema, "maxItems", kUnbounded, where);
     const auto size = static_cast<int>(prefix.size());
     if (rest == false) max = max == kUnbounded ? size : std::min(max, size);
     check_order(min, max, "items", where);
@@ -337,8 +315,7 @@ class Translator {
     return brackets(std::move(tail));
   }
 
-  // An expression that is to stand in several places: copies of copies would be without number.
-  Expr named(std::string name, Expr expr) {
+  Expr named(std::string name, Expr expr) override {
     return expr.kind == Expr::Kind::kRule ? expr : call(new_rule(std::move(name), std::move(expr)));
   }
 
@@ -353,104 +330,6 @@ class Translator {
   }
   Expr brackets(Expr items) {
     return sequence({literal("["), space(), std::move(items), space(), literal("]")});
-  }
-
-  // --- objects --------------------------------------------------------------------------------
-  struct Member {
-    Expr expr;
-    bool required;
-  };
-
-  Expr colon() { return sequence({literal(":"), space()}); }
-  Expr braces(Expr members) {
-    return sequence({literal("{"), space(), std::move(members), space(), literal("}")});
-  }
-
-  Expr object(const Json& schema, const std::string& where) {
-    const Json properties = schema.value("properties", Json::object());
-    const Json required_list = schema.value("required", Json::array());
-    if (!properties.is_object()) fail("json_schema: {}: 'properties' is no object", where);
-    if (!required_list.is_array()) fail("json_schema: {}: 'required' is no list", where);
-    std::set<std::string> required;
-    for (const Json& name : required_list) {
-      if (!name.is_string()) fail("json_schema: {}: 'required' lists what is no string", where);
-      required.insert(name);
-    }
-    if (properties.size() + required.size() > kMaxProperties)
-      fail("json_schema: {}: more than {} properties", where, kMaxProperties);
-    // Where nothing is said and properties are declared, no others are generated.
-    const Json others = schema.value("additionalProperties", Json(!schema.contains("properties")));
-
-    std::vector<Member> members;
-    std::vector<std::string> names;
-    const auto add = [&](const std::string& name, const Json& property, bool is_required) {
-      names.push_back(name);
-      const std::string place = where + "/properties/" + printable(name);
-      if (property == false && !is_required) return;
-      Expr key = literal(fmt::format("\"{}\"", json_escaped(name)));
-      members.push_back({sequence({std::move(key), colon(), value(property, place)}), is_required});
-    };
-    for (const auto& [name, property] : properties.items())
-      add(name, property, required.contains(name));
-    const bool open = !schema.contains("properties") && !schema.contains("additionalProperties");
-    for (const std::string& name : required) {
-      if (properties.contains(name)) continue;
-      if (others == false)
-        fail("json_schema: {}: '{}' is required and not allowed", where, printable(name));
-      add(name, open ? Json(true) : others, true);
-    }
-
-    const int min = bound(schema, "minProperties", 0, where);
-    const int max = bound(schema, "maxProperties", kUnbounded, where);
-    check_order(min, max, "properties", where);
-    if (!members.empty() && (min > 0 || max != kUnbounded))
-      fail("json_schema: {}: 'minProperties' and 'maxProperties' are not supported beside others",
-           where);
-    std::optional<Expr> other;
-    if (others != false) {
-      Expr key = names.empty() ? any_string() : json_other_key(names);
-      other = named(where, sequence({std::move(key), colon(),
-                                     value(others, where + "/additionalProperties")}));
-    }
-    if (members.empty() && !other) {
-      if (min > 0) fail("json_schema: {}: no property is allowed, {} are needed", where, min);
-      return braces(literal(""));
-    }
-    return braces(some_members(std::move(members), where, std::move(other), min, max));
-  }
-
-  // Members in order, those not required left out at will, then `other` ones; with commas between.
-  Expr some_members(std::vector<Member> members, const std::string& where,
-                    std::optional<Expr> other, int min, int max) {
-    // later[i]: what may follow when something stands before member i.
-    Expr later = literal("");
-    if (other) {
-      Expr further = sequence({comma(), *other});
-      later = repeat(std::move(further), std::max(0, min - 1),
-                     max == kUnbounded ? kUnbounded : std::max(0, max - 1));
-    }
-    const auto first_required = std::ranges::find(members, true, &Member::required);
-    const bool all_optional = first_required == members.end();
-    std::vector<Expr> beginnings;  // what the object may begin with
-    if (all_optional) {
-      if (other && max != 0) beginnings.push_back(sequence({std::move(*other), later}));
-      if (min == 0) beginnings.push_back(literal(""));
-    }
-    for (size_t i = members.size(); i-- > 0;) {
-      Member& member = members[i];
-      const bool may_begin = members.begin() + static_cast<ptrdiff_t>(i) <= first_required;
-      Expr here = std::move(member.expr);
-      if (may_begin && i > 0) here = named(where, std::move(here));
-      if (may_begin || i % kChain == 0) later = named(where, std::move(later));
-      if (may_begin) {
-        beginnings.push_back(sequence({here, later}));
-      }
-      if (i == 0) break;
-      Expr after_comma = sequence({comma(), std::move(here)});
-      if (!member.required) after_comma = optional(std::move(after_comma));
-      later = sequence({std::move(after_comma), std::move(later)});
-    }
-    return choice(std::move(beginnings));
   }
 
   const Json& root_;

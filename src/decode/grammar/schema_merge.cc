@@ -209,6 +209,13 @@ void merge_keyword(Json& into, const std::string& keyword, const Json& value,
   }
 }
 
+// `nullable` belongs to the `type` beside it: another part's type must not take it over.
+void move_nullable_into_type(Json& schema, const std::string& where) {
+  if (!schema.contains("nullable")) return;
+  if (schema.contains("type")) schema["type"] = types_of(schema, where);
+  schema.erase("nullable");
+}
+
 bool well_formed(const Json& schema) {
   const auto is = [&](const char* keyword, auto test) {
     const auto found = schema.find(keyword);
@@ -249,6 +256,7 @@ Json SchemaMerger::merge(Json a, Json b, const std::string& where) {
   if (!a.is_object() || !b.is_object() || !well_formed(a) || !well_formed(b))
     fail("json_schema: {}: the parts of allOf or $ref do not go together", where);
   for (Json* schema : {&a, &b}) {
+    move_nullable_into_type(*schema, where);
     if (!schema->contains("const")) continue;
     const Json value = (*schema)["const"];
     if (schema->contains("enum") && !contains((*schema)["enum"], value))

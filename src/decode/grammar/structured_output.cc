@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/function_ref.h"
 #include "decode/grammar/automaton.h"
 #include "decode/grammar/gbnf.h"
 #include "decode/grammar/grammar.h"
@@ -32,6 +33,10 @@ std::shared_ptr<const Grammar> compile_json_schema(std::string_view schema) {
   } catch (const Error& error) {
     fail("json_schema: as a {}", error.what());
   }
+}
+
+std::shared_ptr<const Grammar> compile_function_calls(const FunctionCalls& calls) {
+  return std::make_shared<const Grammar>(grammar::function_calls_syntax(calls));
 }
 
 std::shared_ptr<const Grammar> json_object_grammar() {
@@ -146,11 +151,9 @@ struct StructuredOutput::Impl {
 
   // `compile` runs without the lock: another thread's request must not wait for it.
   std::shared_ptr<const ConstraintSource> get(
-      std::string key, std::shared_ptr<const Grammar> (*compile)(std::string_view),
-      std::string_view text) {
-    key += text;
+      std::string key, FunctionRef<std::shared_ptr<const Grammar>()> compile) {
     if (auto known = find(key)) return known;
-    auto compiled = compile(text);
+    auto compiled = compile();
     std::call_once(trie_made, [this] { trie = std::make_shared<const TokenTrie>(tokenizer); });
     if (trie->end_tokens().empty())
       fail("grammar: this model has no token that ends an answer, so no answer can keep to one");
@@ -183,15 +186,25 @@ StructuredOutput::StructuredOutput(const Tokenizer& tokenizer)
 StructuredOutput::~StructuredOutput() = default;
 
 std::shared_ptr<const ConstraintSource> StructuredOutput::grammar(std::string_view gbnf) {
-  return impl_->get("grammar:", compile_grammar, gbnf);
+  return impl_->get(fmt::format("grammar:{}", gbnf), [&] { return compile_grammar(gbnf); });
 }
 
 std::shared_ptr<const ConstraintSource> StructuredOutput::json_schema(std::string_view schema) {
-  return impl_->get("json_schema:", compile_json_schema, schema);
+  return impl_->get(fmt::format("json_schema:{}", schema),
+                    [&] { return compile_json_schema(schema); });
 }
 
 std::shared_ptr<const ConstraintSource> StructuredOutput::json_object() {
   return json_schema(R"({"type": "object"})");
+}
+
+std::shared_ptr<const ConstraintSource> StructuredOutput::function_calls(
+    const FunctionCalls& calls) {
+  std::string key = fmt::format("function_calls:{}", calls.most);
+  const auto add = [&](std::string_view part) { key += fmt::format(":{}:{}", part.size(), part); };
+  for (const auto& part : {calls.open, calls.between, calls.close, calls.separator}) add(part);
+  for (const auto& [name, parameters] : calls.functions) add(name), add(parameters);
+  return impl_->get(std::move(key), [&] { return compile_function_calls(calls); });
 }
 
 }  // namespace tessera

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "decode/constraint.h"
+#include "decode/grammar/function_calls.h"
 
 namespace tessera {
 
@@ -21,6 +22,7 @@ class Tokenizer;
 // supported or too large.
 std::shared_ptr<const Grammar> compile_grammar(std::string_view gbnf);
 std::shared_ptr<const Grammar> compile_json_schema(std::string_view schema);
+std::shared_ptr<const Grammar> compile_function_calls(const FunctionCalls& calls);
 // Any JSON object.
 std::shared_ptr<const Grammar> json_object_grammar();
 
@@ -38,6 +40,7 @@ class StructuredOutput {
   // The order of an object's properties is the one in the text, so give the text as it came.
   std::shared_ptr<const ConstraintSource> json_schema(std::string_view schema);
   std::shared_ptr<const ConstraintSource> json_object();
+  std::shared_ptr<const ConstraintSource> function_calls(const FunctionCalls& calls);
 
  private:
   struct Impl;

@@ -48,6 +48,24 @@ bool CharSet::contains(uint32_t c) const {
   return std::ranges::any_of(ranges_, [c](const auto& r) { return r.first <= c && c <= r.second; });
 }
 
+namespace {
+
+void move_rules(Expr& expr, uint32_t by) {
+  if (expr.kind == Expr::Kind::kRule) expr.rule += by;
+  for (Expr& item : expr.items) move_rules(item, by);
+}
+
+}  // namespace
+
+uint32_t append_rules(Syntax& whole, Syntax part) {
+  const auto by = static_cast<uint32_t>(whole.rules.size());
+  for (Rule& rule : part.rules) {
+    move_rules(rule.body, by);
+    whole.rules.push_back(std::move(rule));
+  }
+  return part.root + by;
+}
+
 void append_utf8(std::string& text, uint32_t c) {
   const auto put = [&](uint32_t byte) { text.push_back(static_cast<char>(byte)); };
   if (c < 0x80) {

@@ -9,12 +9,12 @@ namespace {
 constexpr size_t kMaxBytes = 16 << 20;  // of masks, and as much again of local ones
 // States of more ways than this are walked as a whole.
 constexpr uint32_t kFewFrames = 4;
-// Frames of all states that one walk may pass. Past that the longest tokens are left out: only a
-// grammar of boundless ambiguity comes to this.
+// Frames of all states that one walk may pass. Past that only tokens of one byte are looked at:
+// only a grammar of boundless ambiguity comes to this.
 constexpr size_t kMaxWalkFrames = 30'000;
 
-void set(Mask& mask, Token token) {
-  mask[static_cast<size_t>(token) / 64] |= uint64_t{1} << (token % 64);
+void unite(Mask& mask, const Mask& other) {
+  for (size_t word = 0; word < mask.size(); ++word) mask[word] |= other[word];
 }
 
 }  // namespace
@@ -48,10 +48,11 @@ std::shared_ptr<const Mask> TokenMasks::ending() const {
 Mask TokenMasks::compute(StackSet state) {
   Mask mask = empty();
   if (automaton_.size(state) <= kFewFrames) {
+    const auto open = add_plain(plain_.reach(automaton_, state, trie_.longest_plain()), mask);
     for (uint32_t i = 0; i < automaton_.size(state); ++i)
-      add_frame(automaton_.frame(state, i), mask);
+      add_frame(automaton_.frame(state, i), open, mask);
   } else {
-    walk({{TokenTrie::kRoot, state}}, mask, nullptr);
+    walk_all(state, mask, nullptr);
   }
   const bool nothing = std::ranges::all_of(mask, [](uint64_t word) { return word == 0; });
   if (nothing || automaton_.ends(state)) {
@@ -60,21 +61,39 @@ Mask TokenMasks::compute(StackSet state) {
   return mask;
 }
 
-void TokenMasks::add_frame(const Frame& frame, Mask& mask) {
+// Sets the tokens of the groups that are allowed as a whole. Tells for each group whether its
+// tokens still have to be looked at, one by one.
+std::vector<bool> TokenMasks::add_plain(const PlainText::Reach& reach, Mask& mask) {
+  std::vector<bool> open;
+  for (const TokenTrie::Group& group : trie_.groups()) {
+    const bool all = group.is_plain() && group.longest <= reach.characters;
+    const bool none = group.is_plain() && group.shortest > reach.characters && reach.ends;
+    if (all) unite(mask, group.tokens);
+    open.push_back(!all && !none);
+  }
+  return open;
+}
+
+void TokenMasks::add_frame(const Frame& frame, const std::vector<bool>& open, Mask& mask) {
   if (frame.below == Automaton::kDead) return;  // an end of the stack
   const Local& known = local(frame.node);
   const uint32_t deepest = known.depth + automaton_.grammar().deepest_node();
   if (automaton_.depth(frame.below) + deepest > Grammar::kMaxDepth) {
     // So deep that not all calls are allowed: no two stacks are alike.
-    walk({{TokenTrie::kRoot, automaton_.alone(frame)}}, mask, nullptr);
+    walk_all(automaton_.alone(frame), mask, nullptr);
     return;
   }
-  for (size_t word = 0; word < mask.size(); ++word) mask[word] |= known.mask[word];
-  if (known.departures.empty()) return;
-  const StackSet below = automaton_.resume(frame.below);
-  std::vector<Place> places;
-  for (const uint32_t node : known.departures) places.push_back({node, below});
-  walk(std::move(places), mask, nullptr);
+  unite(mask, known.mask);
+  // Departures are in the order of the groups.
+  std::vector<uint32_t> nodes;
+  auto at = known.departures.begin();
+  for (size_t group = 0; group < open.size(); ++group) {
+    const uint32_t past = trie_.node(trie_.groups()[group].root).end;
+    const auto end = std::lower_bound(at, known.departures.end(), past);
+    if (open[group]) nodes.insert(nodes.end(), at, end);
+    at = end;
+  }
+  if (!nodes.empty()) walk(nodes, automaton_.resume(frame.below), mask, nullptr);
 }
 
 const TokenMasks::Local& TokenMasks::local(uint32_t node) {
@@ -82,38 +101,52 @@ const TokenMasks::Local& TokenMasks::local(uint32_t node) {
   if (locals_.size() * mask_bytes() > kMaxBytes) locals_.clear();
   Local& result = locals_[node];
   result.mask = empty();
-  walk({{TokenTrie::kRoot, automaton_.local(node)}}, result.mask, &result);
+  walk_all(automaton_.local(node), result.mask, &result);
   return result;
 }
 
-// Sets the tokens below `places` that the automaton can read. Breadth first: a walk that is cut
-// short has seen the short tokens.
-void TokenMasks::walk(std::vector<Place> places, Mask& mask, Local* local) {
+// Sets all tokens that the automaton can read from `state`.
+void TokenMasks::walk_all(StackSet state, Mask& mask, Local* local) {
+  const PlainText::Reach reach = plain_.reach(automaton_, state, trie_.longest_plain());
+  if (local != nullptr) local->depth = reach.depth;
+  const auto open = add_plain(reach, mask);
+  std::vector<uint32_t> roots;
+  for (size_t group = 0; group < open.size(); ++group)
+    if (open[group]) roots.push_back(trie_.groups()[group].root);
+  walk(roots, state, mask, local);
+}
+
+// Sets the tokens below `nodes` of the trie that the automaton can read from `state`.
+void TokenMasks::walk(std::span<const uint32_t> nodes, StackSet state, Mask& mask, Local* local) {
   const auto& classes = automaton_.grammar().byte_classes();
   std::unordered_set<StackSet> seen;
   size_t frames = 0;
-  StackSet last = Automaton::kDead, last_reached = Automaton::kDead;
-  bool departs = false;
-  for (size_t next = 0; next < places.size(); ++next) {
-    const auto [node, state] = places[next];
-    if (state != last) {
-      if (seen.insert(state).second) frames += automaton_.size(state);
-      if (frames > kMaxWalkFrames) return;
-      departs = local != nullptr && automaton_.is_outside(state);
-      last = state;
-    }
-    if (departs) local->departures.push_back(node);
-    const auto [first, end] = trie_.children(node);
-    for (uint32_t child = first; child < end; ++child) {
-      const StackSet reached = automaton_.next_of_class(state, classes[trie_.byte(child)]);
-      if (reached == Automaton::kDead) continue;
-      for (const Token token : trie_.tokens(child)) set(mask, token);
-      if (local != nullptr && reached != last_reached) {
-        local->depth = std::max(local->depth, automaton_.depth(reached));
-        last_reached = reached;
+  uint32_t deepest = UINT32_MAX;  // that is still walked
+  const auto enter = [&](StackSet reached) -> Level {
+    if (seen.insert(reached).second) frames += automaton_.size(reached);
+    if (frames > kMaxWalkFrames) deepest = 1;
+    if (local == nullptr) return {reached, false};
+    local->depth = std::max(local->depth, automaton_.depth(reached));
+    return {reached, automaton_.is_outside(reached)};
+  };
+  levels_.assign(trie_.longest() + 1, {Automaton::kDead, false});
+  for (const uint32_t top : nodes) {
+    levels_[trie_.node(top).depth] = {state, false};
+    const uint32_t end = trie_.node(top).end;
+    for (uint32_t at = top + 1; at < end;) {
+      const TokenTrie::Node& node = trie_.node(at);
+      const Level above = levels_[node.depth - 1];
+      const StackSet reached = automaton_.next_of_class(above.state, classes[node.byte]);
+      if (reached == Automaton::kDead || node.depth > deepest) {
+        at = node.end;
+        continue;
       }
-      const auto [first_grandchild, last_grandchild] = trie_.children(child);
-      if (first_grandchild != last_grandchild) places.push_back({child, reached});
+      for (const Token token : trie_.tokens(at)) set(mask, token);
+      // Mostly the state is that of the node above, or of the one before it.
+      Level& here = levels_[node.depth];
+      if (reached != here.state) here = reached == above.state ? above : enter(reached);
+      if (here.departs && node.end > at + 1) local->departures.push_back(at);
+      ++at;
     }
   }
 }

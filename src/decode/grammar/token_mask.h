@@ -9,22 +9,23 @@
 #include <vector>
 
 #include "decode/grammar/automaton.h"
+#include "decode/grammar/plain_text.h"
 #include "decode/grammar/token_trie.h"
 
 namespace tessera::grammar {
 
-using Mask = std::vector<uint64_t>;  // bit t % 64 of word t / 64: token t
-
-// Walks the trie of the vocabulary along the automaton. Two things keep that cheap. Masks are kept,
-// the least recently used go first. And what a token does within one rule does not depend on who
+// Walks the tries of the vocabulary along the automaton. Three things keep that cheap. Masks are
+// kept, the least recently used go first. What a token does within one rule does not depend on who
 // called it (as in XGrammar, Dong et al. 2024): for each node, the tokens that stay within its rule
-// are found once; under a given stack only those that leave it are walked on.
+// are found once; under a given stack only those that leave it are walked on. And where any plain
+// text is allowed, its tokens need no walk.
 //
 // Not thread-safe.
 class TokenMasks {
  public:
   // Keeps references.
-  TokenMasks(Automaton& automaton, const TokenTrie& trie) : automaton_(automaton), trie_(trie) {}
+  TokenMasks(Automaton& automaton, const TokenTrie& trie)
+      : automaton_(automaton), trie_(trie), plain_(automaton.grammar()) {}
 
   // Never empty: where nothing may come, the end tokens may.
   std::shared_ptr<const Mask> of(StackSet state);
@@ -33,11 +34,6 @@ class TokenMasks {
   std::shared_ptr<const Mask> ending() const;
 
  private:
-  // A place in the vocabulary's trie and the state there.
-  struct Place {
-    uint32_t node;
-    StackSet state;
-  };
   // What is known of a node of the grammar under any stack.
   struct Local {
     Mask mask;                         // of the tokens that its rule begins with, or is
@@ -50,17 +46,27 @@ class TokenMasks {
   };
 
   Mask compute(StackSet state);
-  void add_frame(const Frame& frame, Mask& mask);
+  std::vector<bool> add_plain(const PlainText::Reach& reach, Mask& mask);
+  void add_frame(const Frame& frame, const std::vector<bool>& open, Mask& mask);
   const Local& local(uint32_t node);
-  void walk(std::vector<Place> places, Mask& mask, Local* local);
+  void walk_all(StackSet state, Mask& mask, Local* local);
+  void walk(std::span<const uint32_t> nodes, StackSet state, Mask& mask, Local* local);
   Mask empty() const { return Mask((trie_.vocabulary_size() + 63) / 64); }
   size_t mask_bytes() const { return (trie_.vocabulary_size() + 7) / 8; }
 
   Automaton& automaton_;
   const TokenTrie& trie_;
+  const PlainText plain_;
   std::unordered_map<StackSet, Entry> masks_;
   std::list<StackSet> uses_;  // latest first
   std::unordered_map<uint32_t, Local> locals_;
+
+  // Of the walk at work: what holds at the nodes above, by depth.
+  struct Level {
+    StackSet state;
+    bool departs;  // the rule may be left here
+  };
+  std::vector<Level> levels_;
 };
 
 }  // namespace tessera::grammar

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+#include <thread>
+
 #include "base/error.h"
 #include "decode/grammar/grammar_support.h"
 
@@ -38,35 +41,80 @@ bool reads(Automaton& automaton, StackSet state, std::string_view text) {
   return !text.empty() && state != Automaton::kDead;
 }
 
-TEST(TokenMasks, AllowExactlyTheTokensThatTheGrammarReads) {
-  const auto tokenizer = json_tokenizer();
-  const grammar::TokenTrie trie(*tokenizer);
+// At the states of random answers.
+void expect_exact_masks(const Tokenizer& tokenizer, const char* gbnf, int answers) {
+  const grammar::TokenTrie trie(tokenizer);
   std::mt19937 random(5);
-  for (const char* gbnf : kGrammars) {
-    const auto compiled = compile_grammar(gbnf);
-    Automaton automaton(*compiled);
-    grammar::TokenMasks masks(automaton, trie);
-    for (int answer = 0; answer < 12; ++answer) {
-      auto state = automaton.start();
-      for (int step = 0; step < 40; ++step) {
-        const auto mask = masks.of(state);
-        std::vector<Token> choices;
-        for (Token t = 0; t < static_cast<Token>(tokenizer->vocabulary_size()); ++t) {
-          const bool allowed = is_allowed(*mask, t);
-          if (tokenizer->is_end_of_generation(t)) {
-            EXPECT_EQ(allowed, automaton.ends(state));
-            continue;
-          }
-          EXPECT_EQ(allowed, reads(automaton, state, tokenizer->piece(t))) << gbnf << '\n'
-                                                                           << tokenizer->piece(t);
-          if (allowed) choices.push_back(t);
+  const auto compiled = compile_grammar(gbnf);
+  Automaton automaton(*compiled);
+  grammar::TokenMasks masks(automaton, trie);
+  for (int answer = 0; answer < answers; ++answer) {
+    auto state = automaton.start();
+    for (int step = 0; step < 40; ++step) {
+      const auto mask = masks.of(state);
+      std::vector<Token> choices;
+      for (Token t = 0; t < static_cast<Token>(tokenizer.vocabulary_size()); ++t) {
+        const bool allowed = is_allowed(*mask, t);
+        if (tokenizer.is_end_of_generation(t)) {
+          EXPECT_EQ(allowed, automaton.ends(state));
+          continue;
         }
-        if (choices.empty()) break;
-        for (const char c : tokenizer->piece(choices[random() % choices.size()]))
-          state = automaton.next(state, static_cast<uint8_t>(c));
+        EXPECT_EQ(allowed, reads(automaton, state, tokenizer.piece(t))) << gbnf << '\n'
+                                                                        << tokenizer.piece(t);
+        if (allowed) choices.push_back(t);
       }
+      if (choices.empty()) break;
+      for (const char c : tokenizer.piece(choices[random() % choices.size()]))
+        state = automaton.next(state, static_cast<uint8_t>(c));
     }
   }
+}
+
+TEST(TokenMasks, AllowExactlyTheTokensThatTheGrammarReads) {
+  const auto tokenizer = json_tokenizer();
+  for (const char* gbnf : kGrammars) expect_exact_masks(*tokenizer, gbnf, 12);
+}
+
+// Tokens of plain text, of all lengths, and some with an end of a string.
+std::unique_ptr<const Tokenizer> wordy_tokenizer() {
+  std::mt19937 random(3);
+  std::set<std::string> texts;
+  for (int length = 2; length <= 40; ++length) {
+    for (int i = 0; i < 6; ++i) {
+      std::string text;
+      for (int c = 0; c < length; ++c) {
+        constexpr const char* kCharacters[] = {"a", "b", "z", " ", "7", "é", "日", "😀"};
+        text += kCharacters[random() % (i < 3 ? 3 : 8)];
+      }
+      texts.insert(text);
+      if (i % 3 == 2) texts.insert(text + (i == 2 ? "\"" : "\xC3"));
+    }
+  }
+  std::vector<testing::Entry> entries;
+  for (const std::string& text : texts) {
+    std::string entry;
+    for (const char c : text) entry += byte_to_alphabet(static_cast<unsigned char>(c));
+    entries.push_back({entry});
+  }
+  entries.push_back({"<end>", 3});
+  GgufMetadata metadata = testing::byte_level_bpe("gpt-2", {}, entries);
+  metadata.set("tokenizer.ggml.eos_token_id", {static_cast<uint32_t>(256 + entries.size() - 1)});
+  return Tokenizer::load(metadata);
+}
+
+TEST(TokenMasks, AreExactWhereTextIsCounted) {
+  const auto tokenizer = wordy_tokenizer();
+  for (const char* gbnf : {
+           R"x(root ::= "\"" ([^"\\\x00-\x1F] | "\\" ["\\n]){0,30} "\"" [0-9]{0,3})x",
+           "root ::= [a-z é]{0,9} \"end\" | \"a\"{3,70}",
+           "root ::= .{3,12} \"\\\"\"",
+           "root ::= line{1,4}\nline ::= [^\\n]{0,20} \"\\n\"",
+           "root ::= [ -~]* | \"7\" [^\\x00-\\x1F]*",
+           R"x(root ::= "\"" ([^"\\\x00-\x1F]* | [^"\\a]{0,5} root?) "\"")x",
+           R"x(root ::= [^"\\é]* ("\"" root)?)x",
+           R"x(root ::= ([^"\\\x00-\x1F] [^"\\\x00-\x1F]){0,9} ("\"" | "a" root))x",
+       })
+    expect_exact_masks(*tokenizer, gbnf, 6);
 }
 
 TEST(TokenMasks, AreRightWhereNestingEnds) {
@@ -153,6 +201,24 @@ TEST(StructuredOutput, ForgettingStatesChangesNothing) {
     EXPECT_TRUE(is_allowed(constraint->allowed(), 'x'));
     EXPECT_FALSE(is_allowed(constraint->allowed(), *tokenizer->eos()));
   }
+}
+
+TEST(StructuredOutput, ThreadsShareAGrammar) {
+  const auto tokenizer = json_tokenizer();
+  StructuredOutput structured(*tokenizer);
+  const auto answers = [&](int seed) {
+    std::mt19937 random(seed);
+    std::vector<std::optional<std::string>> all;
+    for (int i = 0; i < 4; ++i)
+      all.push_back(testing::random_answer(*structured.json_object(), *tokenizer, random));
+    return all;
+  };
+  std::vector<std::vector<std::optional<std::string>>> together(4);
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 4; ++i) threads.emplace_back([&, i] { together[i] = answers(i); });
+  }
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(together[i], answers(i)) << i;
 }
 
 TEST(StructuredOutput, ErrorsPassThroughAndLeaveNothingBehind) {

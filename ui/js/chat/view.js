@@ -9,6 +9,7 @@ import {onForeignChange, save} from '../storage.js';
 import {Answer} from './answer.js';
 import {Composer} from './composer.js';
 import {openEditor} from './editor.js';
+import {dropEdits, editsOf, keepEdit} from './edits.js';
 import {MessageView} from './message.js';
 import {Scroller} from './scroller.js';
 import {SettingsPanel} from './settings.js';
@@ -67,8 +68,12 @@ export class ChatView {
 
   showMessages() {
     this.views.clear();
-    this.list.replaceChildren(...this.conversation.messages.map((message) => this.viewOf(message).element));
-    byId('greeting').hidden = this.conversation.messages.length > 0;
+    const {id, messages} = this.conversation;
+    this.list.replaceChildren(...messages.map((message) => this.viewOf(message).element));
+    for (const [at, text] of editsOf(id)) {
+      if (messages[at]?.role === 'user') this.showEditor(messages[at], text);
+    }
+    byId('greeting').hidden = messages.length > 0;
   }
 
   showState() {
@@ -137,7 +142,10 @@ export class ChatView {
   // Drops `message` and what follows.
   truncate(message) {
     const at = this.conversation.messages.indexOf(message);
-    if (at >= 0) this.conversation.messages.length = at;
+    if (at >= 0) {
+      this.conversation.messages.length = at;
+      dropEdits(this.conversation.id, at);
+    }
     this.showMessages();
   }
 
@@ -150,9 +158,18 @@ export class ChatView {
 
   edit(message) {
     if (this.running) return;
-    const view = this.views.get(message);
-    openEditor(view.element, message.content, (text) => {
-      if (text === null || this.running) {
+    const area = this.showEditor(message, message.content);
+    area.focus();
+    area.setSelectionRange(area.value.length, area.value.length);
+  }
+
+  showEditor(message, begin) {
+    const {id, messages} = this.conversation;
+    const at = messages.indexOf(message);
+    return openEditor(this.views.get(message).element, begin, (text) => keepEdit(id, at, text), (text) => {
+      if (text !== null && this.running) return;  // it stays open until the answer is there
+      if (text === null) {
+        dropEdits(id, at, at);
         this.showMessages();
         this.composer.input.focus();
         return;
