@@ -22,14 +22,23 @@ namespace hn = hwy::HWY_NAMESPACE;
 constexpr size_t kTogether = 2;
 using RandomTag = hn::ScalableTag<uint32_t>;
 using RandomVector = hn::Vec<RandomTag>;
-using RandomVectors = std::array<RandomVector, kTogether>;
+
+// Unlike std::array's, its constructor is compiled for the target, as those of NEON's vectors ask.
+template <size_t kCount>
+struct VectorArray {
+  HWY_INLINE VectorArray() {}
+  HWY_INLINE RandomVector& operator[](size_t i) { return vectors[i]; }
+  HWY_INLINE const RandomVector& operator[](size_t i) const { return vectors[i]; }
+  RandomVector vectors[kCount];
+};
+using RandomVectors = VectorArray<kTogether>;
 
 #if HWY_TARGET == HWY_SCALAR
 class RandomWords {
  public:
   explicit RandomWords(uint64_t seed, uint64_t position) : seed_(seed), position_(position) {}
   RandomVectors operator()(RandomVectors tokens) const {
-    for (RandomVector& token : tokens) {
+    for (RandomVector& token : tokens.vectors) {
       token = hn::Set(RandomTag(), random_word(seed_, position_, hn::GetLane(token)));
     }
     return tokens;
@@ -76,18 +85,20 @@ class RandomWords {
     return hn::Load(RandomTag(), constant.data());
   }
 
-  using Halves = std::array<RandomVector, 2 * kTogether>;
+  using Halves = VectorArray<2 * kTogether>;
   HWY_INLINE Halves of_even(const Halves& tokens) const {
     const RandomTag d;
     const RandomVector multiplier0 = hn::Set(d, kPhiloxMultipliers[0]);
     const RandomVector multiplier1 = hn::Set(d, kPhiloxMultipliers[1]);
     Halves counter0 = tokens, counter1, counter2, counter3;
-    counter1.fill(hn::Zero(d));
-    counter2.fill(load(position_[0]));
-    counter3.fill(load(position_[1]));
+    for (size_t i = 0; i < 2 * kTogether; ++i) {
+      counter1[i] = hn::Zero(d);
+      counter2[i] = load(position_[0]);
+      counter3[i] = load(position_[1]);
+    }
     for (size_t round = 0; round < kPhiloxRounds; ++round) {
       const RandomVector key0 = load(keys_[round][0]), key1 = load(keys_[round][1]);
-      for (size_t i = 0; i < tokens.size(); ++i) {
+      for (size_t i = 0; i < 2 * kTogether; ++i) {
         const RandomVector product0 = hn::BitCast(d, hn::MulEven(counter0[i], multiplier0));
         const RandomVector product1 = hn::BitCast(d, hn::MulEven(counter2[i], multiplier1));
         counter0[i] = hn::Xor3(hn::Shuffle2301(product1), counter1[i], key0);
