@@ -4,6 +4,11 @@
 // by reading the tile from memory. So a tile is read once for up to kMaxQueries queries, whose
 // accumulators live in registers.
 //
+// With AVX-512 and heads of 64, a query and a tile take 128 multiply-adds for scores, 128 for
+// values and about 70 instructions of softmax on the same two ports: at most 79 % of the peak.
+// Reached with bench/attention_bench (SmolLM2's heads, f16, 2 threads): a prompt of 512 90 of 142
+// GMAC/s; one token at 8192 20 of 32 GB/s.
+//
 // Order of operations, the same whichever queries come together and however the tile is read:
 //   score[j]  one chain of multiply-adds over the dimensions, ascending
 //   max       the largest score of the first tile with a visible key, or of a later one that
