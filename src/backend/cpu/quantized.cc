@@ -100,6 +100,12 @@ HWY_INLINE void multiply_blocks(const Weights& w, int b, const Activations& x, s
   const float* scales = x.scales + b * kRows;
   const int32_t* terms = x.terms + b * kScales * kRows;
 
+  // A tile in company has few lines to fetch, and ports that its loads keep busy.
+  if constexpr (!kAlone) {
+    const size_t ahead = kBlocks * 8 * w.stream_stride;
+    for (size_t line = 0; line < ahead; line += 64) fetch_ahead(stream + line);
+  }
+
   Dot<kKind.max_code> dots[kUnits][kParts][kRows];
   unroll<kUnits * kParts>([&](auto i) TESSERA_INLINE_LAMBDA {
     constexpr int unit = i / kParts, p = i % kParts;
@@ -110,8 +116,8 @@ HWY_INLINE void multiply_blocks(const Weights& w, int b, const Activations& x, s
   unroll<kQuads>([&](auto quad) TESSERA_INLINE_LAMBDA {
     unroll<kUnits>([&](auto unit) TESSERA_INLINE_LAMBDA {
       constexpr int kOfBlock = unit / kScales, kQuad = unit % kScales * kQuads + quad;
-      fetch_ahead(stream + (kOfBlock * 8 + kQuad) * w.stream_stride);
       if constexpr (kAlone) {
+        fetch_ahead(stream + (kOfBlock * 8 + kQuad) * w.stream_stride);
         fetch_ahead(stream + (kOfBlock * 8 + kQuad) * w.stream_stride + w.stream_stride / 2);
       }
       const int8_t* xq = codes + kOfBlock * kRows * kBlock + kQuad * 4;
