@@ -5,6 +5,10 @@
 #include <optional>
 #include <string>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 namespace tessera {
 namespace {
 
@@ -28,6 +32,12 @@ size_t available_memory() {
   const auto used = read_number("/sys/fs/cgroup/memory.current");
   if (limit && used) available = std::min(available, *limit - std::min(*limit, *used));
   return available;
+}
+
+void share_heaps() {
+#ifdef __GLIBC__
+  mallopt(M_ARENA_MAX, 2);
+#endif
 }
 
 }  // namespace tessera

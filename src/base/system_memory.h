@@ -1,4 +1,4 @@
-// How much memory there is to take.
+// The memory of the process: how much there is to take, and how the heap keeps it.
 #pragma once
 
 #include <cstddef>
@@ -8,5 +8,10 @@ namespace tessera {
 // Bytes that this process could still use: what the system says is available, and no more than its
 // control group allows. 0 if nothing tells.
 size_t available_memory();
+
+// For a program of many threads that run for months, to be called before the first of them. glibc
+// gives threads heaps of their own, each of which keeps the most that it ever held: that looks like
+// a leak for hours. So all share two.
+void share_heaps();
 
 }  // namespace tessera

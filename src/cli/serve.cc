@@ -97,6 +97,7 @@ class StopSignals {
 
 void run(Flags& flags) {
   if (!flags.key_file.empty()) flags.server.keys = serve::ApiKeys::read(flags.key_file);
+  share_heaps();
   StopSignals signals;
   ProgressBar bar("loading", 1);
   flags.model.load.on_progress = [&](size_t done, size_t total) {
