@@ -14,8 +14,10 @@ namespace {
 
 constexpr int kBacklog = 1024;
 constexpr int kSpareThreads = 8;  // that turn away what is too much
+constexpr size_t kMostIdle = 16;  // threads
 
-// Threads made as connections come. (httplib's own pool would make all of them at the start.)
+// Threads made as connections come, and ended as they go: each keeps memory, its stack and its part
+// of the heap. (httplib's own pool would make all of them at the start.)
 class ConnectionThreads final : public httplib::TaskQueue {
  public:
   explicit ConnectionThreads(size_t most) : most_(most) {}
@@ -23,26 +25,38 @@ class ConnectionThreads final : public httplib::TaskQueue {
   void enqueue(std::function<void()> task) override {
     const std::lock_guard lock(mutex_);
     tasks_.push_back(std::move(task));
+    join(ended_);
     if (tasks_.size() > idle_ && threads_.size() < most_) {
-      threads_.emplace_back([this] { work(); });
+      const auto self = threads_.emplace(threads_.end());
+      *self = std::thread([this, self] { work(self); });
     }
     changed_.notify_one();
   }
   void shutdown() override {
+    Threads all;
     {
       const std::lock_guard lock(mutex_);
-      ended_ = true;
+      stopping_ = true;
       changed_.notify_all();
+      all.swap(threads_);
     }
-    for (std::thread& thread : threads_) thread.join();
+    join(all);
+    join(ended_);
   }
 
  private:
-  void work() {
+  using Threads = std::list<std::thread>;
+
+  static void join(Threads& threads) {
+    for (std::thread& thread : threads) thread.join();
+    threads.clear();
+  }
+
+  void work(Threads::iterator self) {
     std::unique_lock lock(mutex_);
-    for (;;) {
+    while (idle_ < kMostIdle || !tasks_.empty()) {
       ++idle_;
-      changed_.wait(lock, [&] { return ended_ || !tasks_.empty(); });
+      changed_.wait(lock, [&] { return stopping_ || !tasks_.empty(); });
       --idle_;
       if (tasks_.empty()) return;
       const auto task = std::move(tasks_.front());
@@ -51,15 +65,16 @@ class ConnectionThreads final : public httplib::TaskQueue {
       task();
       lock.lock();
     }
+    if (!stopping_) ended_.splice(ended_.end(), threads_, self);
   }
 
   const size_t most_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::list<std::function<void()>> tasks_;
-  std::vector<std::thread> threads_;
+  Threads threads_, ended_;
   size_t idle_ = 0;
-  bool ended_ = false;
+  bool stopping_ = false;
 };
 
 }  // namespace

@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <list>
 #include <thread>
 
 #include "support/temp_folder.h"
@@ -564,6 +566,29 @@ TEST(Server, TooManyConnectionsAreTurnedAway) {
   RawClient third(fixture.port());
   third.send("GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_THAT(third.receive_all(), HasSubstr(" 503 "));
+}
+
+TEST(Server, ThreadsOfClientsThatWentEnd) {
+  const std::filesystem::path tasks = "/proc/self/task";
+  if (!exists(tasks)) GTEST_SKIP() << "nothing here tells how many threads there are";
+  const auto threads = [&] {
+    return std::distance(std::filesystem::directory_iterator(tasks), {});
+  };
+  const Fixture fixture;
+  const auto before = threads();
+  constexpr int kClients = 60, kMostKept = 20;
+  {
+    std::list<RawClient> clients;
+    for (int i = 0; i < kClients; ++i) clients.emplace_back(fixture.port());
+    for (const RawClient& client : clients) client.send("GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    for (const RawClient& client : clients) EXPECT_THAT(client.receive(), HasSubstr(" 200 "));
+    EXPECT_GE(threads(), before + kClients);
+  }
+  for (int i = 0; i < 3000 && threads() > before + kMostKept; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_LE(threads(), before + kMostKept);
+  EXPECT_EQ(fixture.client().Get("/health")->status, 200);
 }
 
 TEST(Server, ShuttingDownCutsStreamsAtTheDeadline) {
