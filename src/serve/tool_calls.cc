@@ -60,6 +60,21 @@ size_t held_ending(std::string_view text) {
   return text.size() - start;
 }
 
+// Where the closing tag of a call stands. One within a string of its JSON is part of an argument.
+size_t find_close(std::string_view text) {
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (in_string && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == '"') {
+      in_string = !in_string;
+    } else if (!in_string && text.substr(i).starts_with(kClose)) {
+      return i;
+    }
+  }
+  return text.npos;
+}
+
 // The JSON object that `text` begins with, by its braces; empty if it does not end.
 std::string_view leading_object(std::string_view text) {
   int depth = 0;
@@ -122,13 +137,17 @@ void ToolCallParser::push_hermes(Output& output, bool last) {
       held_.erase(0, open + kOpen.size());
       in_call_ = true;
     }
-    const size_t close = held_.find(kClose);
+    size_t close = find_close(held_);
     if (close == std::string::npos && !last) return;
-    const std::string body = held_.substr(0, close);
-    if (auto call = parse_call(body)) {
+    auto call = parse_call(std::string_view(held_).substr(0, close));
+    if (!call) {  // its quotes mean nothing, then
+      close = held_.find(kClose);
+      call = parse_call(std::string_view(held_).substr(0, close));
+    }
+    if (call) {
       output.calls.push_back(std::move(*call));
     } else {
-      output.content += std::string(kOpen) + body;
+      output.content += std::string(kOpen) + held_.substr(0, close);
       if (close != std::string::npos) output.content += kClose;
     }
     held_.erase(0, close == std::string::npos ? close : close + kClose.size());
