@@ -1,14 +1,22 @@
 #include "serve/json.h"
 
+#include <array>
+
 #include "serve/api_error.h"
 
 namespace tessera::serve {
 
 Json parse_object(std::string_view text) {
   int values = 0;
-  const auto limit = [&](int depth, Json::parse_event_t, Json&) {
+  std::array<int, kMaxJsonDepth + 2> members{};  // of the open object whose names have this depth
+  const auto limit = [&](int depth, Json::parse_event_t event, Json&) {
     if (depth > kMaxJsonDepth) {
       bad_request("", "the JSON is nested more than {} deep", kMaxJsonDepth);
+    }
+    const auto level = static_cast<size_t>(depth);
+    if (event == Json::parse_event_t::object_start) members[level + 1] = 0;
+    if (event == Json::parse_event_t::key && ++members[level] > kMaxJsonMembers) {
+      bad_request("", "the JSON has an object of more than {} members", kMaxJsonMembers);
     }
     if (++values > kMaxJsonValues) {
       bad_request("", "the JSON has more than {} values", kMaxJsonValues);

@@ -14,6 +14,8 @@ using Json = nlohmann::ordered_json;
 Json parse_object(std::string_view text);
 inline constexpr int kMaxJsonDepth = 64;
 inline constexpr int kMaxJsonValues = 500'000;
+// Of one object: an ordered one compares each new name with all before it.
+inline constexpr int kMaxJsonMembers = 2'000;
 
 // In one line; bytes that are no UTF-8 become U+FFFD.
 std::string to_text(const Json& json);

@@ -156,6 +156,22 @@ TEST(Requests, HostileJsonIsRefused) {
   }
 }
 
+// Members of an ordered object are looked up one by one: a wide one takes quadratic time.
+TEST(Requests, AWideObjectIsRefusedWhereverItIs) {
+  const auto wide = [](int members, const std::string& other) {
+    std::string text = "{";
+    for (int i = 0; i < members; ++i) text += fmt::format("\"m{}\":{},", i, other);
+    return text + "\"last\":0}";
+  };
+  EXPECT_TRUE(parse_object(wide(kMaxJsonMembers - 1, R"({"a":{"b":[{}]}})")).is_object());
+  for (const std::string& text :
+       {wide(kMaxJsonMembers, "0"), fmt::format(R"({{"a":[{{"b":{}}}]}})", wide(100'000, "{}"))}) {
+    EXPECT_THAT(error_of([&] { parse_object(text); }).what(), HasSubstr("more than 2000 members"));
+  }
+  // Each object counts for itself.
+  EXPECT_TRUE(parse_object(wide(10, wide(1000, wide(10, "0")))).is_object());
+}
+
 TEST(Requests, CompletionsTakePromptsOfAllKinds) {
   EXPECT_EQ(parse_completion_request(R"({"prompt":"a"})").prompts.size(), 1u);
   EXPECT_EQ(parse_completion_request(R"({"prompt":["a","b"]})").prompts.size(), 2u);
