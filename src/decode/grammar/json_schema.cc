@@ -177,8 +177,9 @@ class Translator final : public SchemaScope {
     }
     const auto types = types_of(schema, where);
     std::vector<Expr> parts;
+    const bool is_const = schema.contains("const");
     for (const Json& each : values) {
-      if (schema.contains("enum") &&
+      if (is_const && schema.contains("enum") &&
           std::ranges::find(schema["enum"], each) == schema["enum"].end())
         continue;
       if (types.empty() || std::ranges::any_of(types, [&](const std::string& type) {

@@ -14,6 +14,7 @@ constexpr size_t kMaxSchema = 256 << 10;
 constexpr int kMaxNesting = 128;
 constexpr int kMaxReferences = 64;  // one leading to the next
 constexpr int kMaxJoins = 1000;
+constexpr size_t kMaxComparisons = 10'000'000;  // of the entries of two lists or objects
 
 constexpr std::array<std::string_view, 18> kUnsupported = {"not",
                                                            "if",
@@ -159,15 +160,18 @@ void merge_types(Json& into, const Json& from, const std::string& where) {
   into = std::move(both);
 }
 
-// A schema closed by additionalProperties: false forbids what only the other one declares.
-void drop_undeclared(Json& schema, const Json& closed, const std::string& where) {
-  const auto closing = closed.find("additionalProperties");
-  if (closing == closed.end() || *closing != false || !schema.contains("properties")) return;
-  const Json declared = closed.value("properties", Json::object());
+// What only `schema` declares is one of the additional properties of `other`: forbidden there, or
+// held to a schema.
+void restrict_undeclared(Json& schema, const Json& other, const std::string& where) {
+  const auto additional = other.find("additionalProperties");
+  if (additional == other.end() || *additional == true || !schema.contains("properties")) return;
+  const Json declared = other.value("properties", Json::object());
   Json kept = Json::object();
   for (const auto& [name, property] : schema["properties"].items()) {
     if (declared.contains(name)) {
       kept[name] = property;
+    } else if (*additional != false) {
+      kept[name] = Json{{"allOf", Json::array({property, *additional})}};
     } else if (contains(schema.value("required", Json::array()), name)) {
       fail("json_schema: {}: '{}' is required by one part and forbidden by another", where,
            printable(name));
@@ -209,6 +213,18 @@ void merge_keyword(Json& into, const std::string& keyword, const Json& value,
   }
 }
 
+// `items` says less where `prefixItems` stands beside it, as it would in the schema of both.
+void refuse_divided_items(const Json& schema, const Json& other, const std::string& where) {
+  const auto has_prefix = [](const Json& s) {
+    return s.contains("prefixItems") || (s.contains("items") && s["items"].is_array());
+  };
+  if (!has_prefix(schema) || has_prefix(other) || !other.contains("items") ||
+      other["items"] == true)
+    return;
+  fail("json_schema: {}: 'items' of one part beside 'prefixItems' of another is not supported",
+       where);
+}
+
 // `nullable` belongs to the `type` beside it: another part's type must not take it over.
 void move_nullable_into_type(Json& schema, const std::string& where) {
   if (!schema.contains("nullable")) return;
@@ -248,6 +264,15 @@ Json SchemaMerger::flatten(Json schema, const std::string& where) {
   return schema;
 }
 
+void SchemaMerger::count_work(const Json& into, const Json& from, const std::string& where) {
+  for (const char* keyword : {"enum", "required", "properties"}) {
+    if (!into.contains(keyword) || !from.contains(keyword)) continue;
+    comparisons_ += into[keyword].size() * from[keyword].size();
+  }
+  if (comparisons_ > kMaxComparisons)
+    fail("json_schema: {}: allOf and $ref join too large lists or objects", where);
+}
+
 Json SchemaMerger::merge(Json a, Json b, const std::string& where) {
   if (++joins_ > kMaxJoins) fail("json_schema: {}: allOf and $ref join too many schemas", where);
   a = flatten(std::move(a), where);
@@ -264,8 +289,11 @@ Json SchemaMerger::merge(Json a, Json b, const std::string& where) {
     schema->erase("const");
     (*schema)["enum"] = Json::array({value});
   }
-  drop_undeclared(a, b, where);
-  drop_undeclared(b, a, where);
+  count_work(a, b, where);
+  restrict_undeclared(a, b, where);
+  restrict_undeclared(b, a, where);
+  refuse_divided_items(a, b, where);
+  refuse_divided_items(b, a, where);
   for (const auto& [keyword, value] : b.items()) {
     if (!is_assertion(keyword)) continue;
     if (!a.contains(keyword)) {

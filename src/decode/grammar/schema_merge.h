@@ -23,8 +23,8 @@ bool is_assertion(std::string_view keyword);
 // What `reference` ("#/$defs/name") points to in `root`. Throws Error.
 const Json& resolve(const Json& root, const std::string& reference, const std::string& where);
 
-// Joins schemas. Throws Error where one schema cannot say it, and after too many joins: references
-// can ask for exponentially many.
+// Joins schemas. Throws Error where one schema cannot say it, and when joining takes too much work:
+// references can ask for exponentially much.
 class SchemaMerger {
  public:
   explicit SchemaMerger(const Json& root) : root_(root) {}
@@ -34,8 +34,11 @@ class SchemaMerger {
   Json flatten(Json schema, const std::string& where);
 
  private:
+  void count_work(const Json& into, const Json& from, const std::string& where);
+
   const Json& root_;
   int joins_ = 0, references_ = 0;
+  size_t comparisons_ = 0;
 };
 
 // The types that `schema` allows, by its `type` or else by its other keywords; empty: any.

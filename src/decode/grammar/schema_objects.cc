@@ -103,6 +103,9 @@ Expr object_of(const Json& schema, const std::string& where, SchemaScope& scope)
   const int min = count_of(schema, "minProperties", 0, where);
   const int max = count_of(schema, "maxProperties", kUnbounded, where);
   check_order(min, max, "properties", where);
+  if (min > 1)
+    fail("json_schema: {}: 'minProperties' of more than 1 is not supported: a name may come twice",
+         where);
   if (!members.empty() && (min > 0 || max != kUnbounded))
     fail("json_schema: {}: 'minProperties' and 'maxProperties' are not supported beside others",
          where);

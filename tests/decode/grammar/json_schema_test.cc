@@ -141,6 +141,9 @@ const std::vector<Case>& cases() {
       {R"({"allOf": [{"properties": {"a": {"type": "integer"}}, "required": ["a"]}, {"properties": {"b": {"type": "null"}}, "required": ["b"]}]})",
        {R"({"a":1,"b":null})"},
        {R"({"a":1})"}},
+      {R"({"allOf": [{"properties": {"a": {"type": "integer"}}, "additionalProperties": {"maxLength": 2}}, {"properties": {"b": {"type": "string", "minLength": 1}}, "required": ["b"]}]})",
+       {R"({"b": "xy"})", R"({"a": 1, "b": "x"})", R"({"b": "x", "c": "yz"})"},
+       {R"({"b": "xyz"})", R"({"b": ""})", R"({"b": "x", "c": "xyz"})"}},
       {R"({"allOf": [{"type": "integer", "minimum": 3}, {"type": "number", "minimum": 5, "maximum": 6}]})",
        {"5", "6"},
        {"4", "7", "5.5"}},
@@ -254,6 +257,10 @@ TEST(JsonSchema, WhatWouldNotBeKeptIsRefusedByName) {
   EXPECT_THAT(error_of(R"({"$ref":"http://x/y"})"), HasSubstr("http://x/y"));
   EXPECT_THAT(error_of(R"({"minProperties":1,"properties":{"a":{}}})"),
               HasSubstr("'minProperties'"));
+  // One name that comes twice is one property.
+  EXPECT_THAT(error_of(R"({"minProperties":2})"), HasSubstr("'minProperties' of more than 1"));
+  EXPECT_THAT(error_of(R"({"allOf":[{"items":{"type":"null"}},{"prefixItems":[{}]}]})"),
+              HasSubstr("'items' of one part"));
 }
 
 TEST(JsonSchema, MalformedSchemasAreRefused) {
@@ -296,6 +303,16 @@ TEST(JsonSchema, HostileSchemasAreAnsweredQuickly) {
   std::string nested = "{}";
   for (int i = 0; i < 50; ++i) nested = fmt::format(R"({{"type":"array","items":{}}})", nested);
   EXPECT_THAT(error_of(nested), HasSubstr("no error"));
+  const auto numbers = [](int first, int last) {
+    std::string list = std::to_string(first);
+    while (++first <= last) list += fmt::format(",{}", first);
+    return list;
+  };
+  std::string intersections = fmt::format(R"({{"$defs":{{"a":{{"enum":[{}]}},"b":{{"enum":[{}]}}}},)",
+                                          numbers(1, 9'000), numbers(2, 9'001));
+  intersections += R"("allOf":[{"$ref":"#/$defs/a"})";
+  for (int i = 0; i < 400; ++i) intersections += R"(,{"$ref":"#/$defs/b"},{"$ref":"#/$defs/a"})";
+  EXPECT_THAT(error_of(intersections + "]}"), HasSubstr("join too large"));
   std::string wide = "{\"properties\":{";
   for (int i = 0; i < 900; ++i)
     wide += fmt::format("{}\"property_{}\":{{\"type\":\"string\"}}", i > 0 ? "," : "", i);
