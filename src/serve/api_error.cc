@@ -13,6 +13,8 @@ ApiError error_of_status(int status) {
       return {status, invalid, "there is nothing at this path"};
     case 408:
       return {status, invalid, "the request took too long to arrive"};
+    case 411:
+      return {status, invalid, "the request has no body"};
     case 413:
       return {status, invalid, "the request is too large"};
     case 414:

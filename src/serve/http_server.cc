@@ -77,6 +77,13 @@ class ConnectionThreads final : public httplib::TaskQueue {
   bool stopping_ = false;
 };
 
+// Bodies are JSON, whatever a client says of them: httplib would keep a form, which curl calls what
+// it sends, to 8 KiB, and take others apart. Answers are whole: it would cut them to a range.
+void take_as_it_is(httplib::Request& request) {
+  request.headers.erase("Content-Type");
+  request.ranges.clear();
+}
+
 }  // namespace
 
 HttpServer::HttpServer(const HttpLimits& limits) : limits_(limits) {
@@ -118,7 +125,10 @@ void HttpServer::serve(Connection& connection) {
     while (connection.wait_for_request()) {
       bool closed = false;
       const bool served = process_request(connection, end_.stopping, closed,
-                                          [&](httplib::Request&) { connection.begin_body(); });
+                                          [&](httplib::Request& request) {
+                                            connection.begin_body();
+                                            take_as_it_is(request);
+                                          });
       if (!served || closed || connection.must_close()) return;
     }
   } catch (const std::exception& error) {  // from a stream, where no response can say it any more

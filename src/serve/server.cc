@@ -1,5 +1,7 @@
 #include "serve/server.h"
 
+#include <strings.h>
+
 #include <utility>
 
 #include "base/log.h"
@@ -56,6 +58,24 @@ bool is_number(std::string_view text) {
          text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
+// Whether there is one way to tell where the body ends, as a proxy before this server must see it
+// too (RFC 9112, 6.3). httplib takes the first length, or any coding for none.
+bool is_framed_clearly(const Request& request) {
+  const size_t lengths = request.get_header_value_count("Content-Length");
+  const size_t codings = request.get_header_value_count("Transfer-Encoding");
+  if (lengths + codings > 1) return false;
+  return codings == 0 ||
+         ::strcasecmp(request.get_header_value("Transfer-Encoding").c_str(), "chunked") == 0;
+}
+
+// Without a length httplib would read until the client closes.
+bool lacks_body(const Request& request) {
+  const bool needs_body =
+      request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
+  return needs_body && !request.has_header("Content-Length") &&
+         !request.has_header("Transfer-Encoding");
+}
+
 }  // namespace
 
 Server::Server(Service& service, ServerOptions options)
@@ -65,6 +85,12 @@ Server::Server(Service& service, ServerOptions options)
       [this](const Request& request, Response& response) { return check(request, response); });
   http_.set_error_handler(
       [this](const Request& request, Response& response) { complete_error(request, response); });
+  http_.set_post_routing_handler([](const Request&, Response& response) {
+    const Connection* connection = Connection::current();
+    if (connection == nullptr || !connection->must_close()) return;
+    response.headers.erase("Keep-Alive");  // a client would send its next request into the end
+    response.set_header("Connection", "close");
+  });
   http_.set_logger([this](const Request&, const Response& response) {
     service_.count_response(response.status);
   });
@@ -169,6 +195,8 @@ httplib::Server::HandlerResponse Server::check(const Request& request, Response&
     Connection::current()->close_after_response();
     return refuse({400, "invalid_request_error", "this method takes no body"});
   }
+  if (!is_framed_clearly(request)) return refuse(error_of_status(400));
+  if (lacks_body(request)) return refuse(error_of_status(411));
   if (request.has_header("Content-Length")) {
     const std::string length = request.get_header_value("Content-Length");
     if (!is_number(length)) return refuse(error_of_status(400));

@@ -554,6 +554,45 @@ TEST(Server, HugeAndSlowRequestsEnd) {
   EXPECT_EQ(fixture.client().Get("/health")->status, 200);
 }
 
+TEST(Server, BodiesAreJsonWhateverTheyAreCalled) {
+  const Fixture fixture;
+  const Json body = {{"prompt", "abc"}, {"max_tokens", 1}, {"user", std::string(20'000, 'x')}};
+  for (const char* type : {"application/x-www-form-urlencoded", "multipart/form-data",
+                           "multipart/form-data; boundary=x", "text/plain", ""}) {
+    const auto result = fixture.client().Post("/v1/completions", body.dump(), type);
+    EXPECT_EQ(result->status, 200) << type << ": " << result->body;
+  }
+  const auto part = fixture.post("/v1/completions", body.dump(), {{"Range", "bytes=0-3"}});
+  EXPECT_EQ(part->status, 200);
+  EXPECT_THAT(part->body, HasSubstr("\"usage\""));
+}
+
+// Where a proxy and the server disagree on where a body ends, what follows is another request to
+// one of them.
+TEST(Server, ABodyEndsInOneWayOrIsRefused) {
+  const Fixture fixture;
+  const std::string chunk = "9\r\n{\"a\": 1}\r\n0\r\n\r\n";
+  const std::string length = "Content-Length: 9\r\n", chunked = "Transfer-Encoding: chunked\r\n";
+  for (const std::string& headers :
+       {length + "Content-Length: 5\r\n", length + length, length + chunked, chunked + chunked,
+        std::string("Transfer-Encoding: gzip\r\n"), length + "Transfer-Encoding: identity\r\n",
+        std::string("Transfer-Encoding: gzip, chunked\r\n")}) {
+    RawClient client(fixture.port());
+    client.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n" + chunk);
+    const std::string answer = client.receive_all();
+    EXPECT_THAT(answer, HasSubstr(" 400 ")) << headers;
+    EXPECT_THAT(answer, HasSubstr("Connection: close")) << headers;
+    EXPECT_THAT(answer, testing::Not(HasSubstr("Keep-Alive"))) << headers;
+  }
+  RawClient either(fixture.port());
+  either.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n" +
+              chunk);
+  EXPECT_THAT(either.receive(), HasSubstr("'prompt' is missing"));
+  RawClient none(fixture.port());  // as `curl -X POST` sends it
+  none.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(none.receive_all(), HasSubstr(" 411 "));
+}
+
 TEST(Server, TooManyConnectionsAreTurnedAway) {
   ServerSpec spec;
   spec.server.http.connections = 2;
