@@ -62,11 +62,14 @@ def llama_server(model, log, **options):
 
 
 def program_and_model(program, model):
-    """Builds the program if none is named, fetches the model if it is no file."""
-    if not program:
-        subprocess.run([ROOT / "script" / "build", "release", "tessera"], check=True, stdout=sys.stderr)
-        program = TESSERA
-    if not os.path.exists(model):
-        model = subprocess.run([ROOT / "script" / "fetch-model", model], check=True, stdout=subprocess.PIPE,
-                               text=True).stdout.strip()
+    """Builds the program if none is named, fetches the model if it is no file. RuntimeError if that fails."""
+    try:
+        if not program:
+            subprocess.run([ROOT / "script" / "build", "release", "tessera"], check=True, stdout=sys.stderr)
+            program = TESSERA
+        if not os.path.exists(model):
+            model = subprocess.run([ROOT / "script" / "fetch-model", model], check=True, stdout=subprocess.PIPE,
+                                   text=True).stdout.strip()
+    except subprocess.CalledProcessError as error:
+        raise RuntimeError(f"{pathlib.Path(error.cmd[0]).name} failed") from None
     return str(program), model
