@@ -38,6 +38,35 @@ Utf8Prefix inspect_utf8(std::string_view text) {
   return {Utf8Prefix::Kind::kComplete, lead.length};
 }
 
+char32_t decode_utf8(std::string_view character) {
+  char32_t c = static_cast<uint8_t>(character[0]);
+  if (character.size() > 1) c &= 0x7Fu >> character.size();
+  for (const char byte : character.substr(1)) c = c << 6 | (static_cast<uint8_t>(byte) & 0x3Fu);
+  return c;
+}
+
+void append_utf8(std::string& text, char32_t c) {
+  const auto put = [&](char32_t byte) { text += static_cast<char>(byte); };
+  const auto put_tail = [&](int shift) { put(0x80 | (c >> shift & 0x3F)); };
+  if (c > 0x10FFFF || (c >= 0xD800 && c <= 0xDFFF)) {
+    text += kReplacementCharacter;
+  } else if (c < 0x80) {
+    put(c);
+  } else if (c < 0x800) {
+    put(0xC0 | c >> 6);
+    put_tail(0);
+  } else if (c < 0x10000) {
+    put(0xE0 | c >> 12);
+    put_tail(6);
+    put_tail(0);
+  } else {
+    put(0xF0 | c >> 18);
+    put_tail(12);
+    put_tail(6);
+    put_tail(0);
+  }
+}
+
 bool is_valid_utf8(std::string_view text) {
   while (!text.empty()) {
     const Utf8Prefix prefix = inspect_utf8(text);

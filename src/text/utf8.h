@@ -20,6 +20,11 @@ struct Utf8Prefix {
 // Looks at the first character of `text`, which is not empty.
 Utf8Prefix inspect_utf8(std::string_view text);
 
+// The code point of `character`: of all the bytes that inspect_utf8() calls complete.
+char32_t decode_utf8(std::string_view character);
+// Surrogates and values beyond U+10FFFF are written as U+FFFD.
+void append_utf8(std::string& text, char32_t code_point);
+
 // True if all of `text` is valid UTF-8.
 bool is_valid_utf8(std::string_view text);
 

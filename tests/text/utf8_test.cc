@@ -36,6 +36,19 @@ TEST(Utf8, OverlongFormsSurrogatesAndBeyondAreInvalid) {
   expect_prefix("\x80", Kind::kInvalid, 1);
 }
 
+TEST(Utf8, CodePointsAreWrittenAndRead) {
+  for (const char32_t c :
+       {0x0u, 0x7Fu, 0x80u, 0x7FFu, 0x800u, 0xD7FFu, 0xE000u, 0xFFFFu, 0x10000u, 0x10FFFFu}) {
+    std::string text;
+    append_utf8(text, c);
+    expect_prefix(text, Kind::kComplete, text.size());
+    EXPECT_EQ(decode_utf8(text), c);
+  }
+  std::string none;
+  for (const char32_t c : {0xD800u, 0xDFFFu, 0x110000u}) append_utf8(none, c);
+  EXPECT_EQ(none, "\uFFFD\uFFFD\uFFFD");
+}
+
 TEST(Utf8, AMaximalSubpartIsOneUnit) {
   expect_prefix("\xE2\x82x", Kind::kInvalid, 2);
   expect_prefix("\xF0\x9F\x98x", Kind::kInvalid, 3);

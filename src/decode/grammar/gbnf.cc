@@ -128,7 +128,7 @@ class Parser {
       const Utf8Prefix prefix = inspect_utf8(rest);
       if (prefix.kind != Utf8Prefix::Kind::kComplete) error("this is not UTF-8");
       at_ += prefix.length;
-      return decode(rest.substr(0, prefix.length));
+      return decode_utf8(rest.substr(0, prefix.length));
     }
     const char c = peek();
     if (!at_end()) ++at_;
@@ -158,14 +158,6 @@ class Parser {
     }
     --at_;
     expected("an escape: \\n \\r \\t \\\\ \\\" \\[ \\] \\xHH \\uHHHH or \\UHHHHHHHH");
-  }
-
-  static uint32_t decode(std::string_view character) {
-    const auto byte = [&](size_t i) { return static_cast<uint8_t>(character[i]); };
-    if (character.size() == 1) return byte(0);
-    uint32_t value = byte(0) & (0x7Fu >> character.size());
-    for (size_t i = 1; i < character.size(); ++i) value = value << 6 | (byte(i) & 0x3Fu);
-    return value;
   }
 
   // --- the notation ---------------------------------------------------------------------------

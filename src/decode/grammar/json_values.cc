@@ -269,13 +269,10 @@ Expr json_other_key(std::vector<std::string> keys) {
   for (const std::string& key : keys) {
     if (key.size() > 256) fail("json_schema: a property's name of more than 256 bytes");
     std::u32string characters;
-    for (size_t i = 0; i < key.size();) {
-      const size_t length = inspect_utf8(std::string_view(key).substr(i)).length;
-      uint32_t c = static_cast<uint8_t>(key[i]);
-      if (length > 1) c &= 0x7Fu >> length;
-      for (size_t k = 1; k < length; ++k) c = c << 6 | (static_cast<uint8_t>(key[i + k]) & 0x3Fu);
-      characters.push_back(c);
-      i += length;
+    for (std::string_view rest = key; !rest.empty();) {
+      const size_t length = inspect_utf8(rest).length;
+      characters.push_back(decode_utf8(rest.substr(0, length)));
+      rest.remove_prefix(length);
     }
     decoded.push_back(std::move(characters));
   }

@@ -185,11 +185,8 @@ class Parser {
   uint32_t character() {
     const std::string_view rest = text_.substr(at_);
     const size_t length = inspect_utf8(rest).length;
-    uint32_t c = static_cast<uint8_t>(rest[0]);
-    if (length > 1) c &= 0x7Fu >> length;
-    for (size_t i = 1; i < length; ++i) c = c << 6 | (static_cast<uint8_t>(rest[i]) & 0x3Fu);
     at_ += length;
-    return c;
+    return decode_utf8(rest.substr(0, length));
   }
 
   uint32_t hex(int digits) {

@@ -2,10 +2,9 @@
 // the characters of a JSON string.
 //
 // Understood: literals, ., classes, \d \w \s and their negations, \uHHHH \xHH \n \t \r \f \v,
-// groups,
-// |, * + ? {m} {m,} {m,n} (also lazy), ^ at the beginning and $ at the end of an alternative.
-// Without ^ or $ any text may stand before or after, as JSON schema has it. Anything else is
-// refused.
+// groups, |, * + ? {m} {m,} {m,n} (also lazy), ^ at the beginning and $ at the end of an
+// alternative. Without ^ or $ any text may stand before or after, as JSON schema has it. Anything
+// else is refused.
 #pragma once
 
 #include <string_view>

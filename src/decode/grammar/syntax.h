@@ -89,8 +89,6 @@ struct Syntax {
 // Moves the rules of `part` behind those of `whole`; returns what its root is there.
 uint32_t append_rules(Syntax& whole, Syntax part);
 
-void append_utf8(std::string& text, uint32_t code_point);
-
 using ByteSet = std::bitset<256>;
 struct ByteRange {
   uint8_t first, last;

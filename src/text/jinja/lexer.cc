@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "text/jinja/unicode.h"
+#include "text/utf8.h"
 
 namespace tessera::jinja {
 namespace {
@@ -22,7 +23,7 @@ std::string normalize(std::string_view source) {
     }
   }
   if (text.ends_with('\n')) text.pop_back();
-  return unicode::sanitize(text);
+  return replace_invalid_bytes(text);
 }
 
 bool is_name_start(char32_t c) {
@@ -317,10 +318,10 @@ class Lexer {
     } else if (c == '\n') {
       return;
     } else if (c == 'x' || c == 'u' || c == 'U') {
-      unicode::append(out, take_digits(c == 'x' ? 2 : c == 'u' ? 4 : 8, 16, true));
+      append_utf8(out, take_digits(c == 'x' ? 2 : c == 'u' ? 4 : 8, 16, true));
     } else if (c >= '0' && c <= '7') {
       --position_;
-      unicode::append(out, take_digits(3, 8, false));
+      append_utf8(out, take_digits(3, 8, false));
     } else {
       out += '\\';
       --position_;

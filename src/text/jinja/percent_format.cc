@@ -7,6 +7,7 @@
 #include "text/jinja/serialize.h"
 #include "text/jinja/text_operations.h"
 #include "text/jinja/unicode.h"
+#include "text/utf8.h"
 
 namespace tessera::jinja {
 namespace {
@@ -245,7 +246,7 @@ class PercentFormatter {
     const auto code = value.integer();
     if (!code || *code < 0 || *code > 0x10ffff) fail("%c requires an integer or one character");
     std::string out;
-    unicode::append(out, static_cast<char32_t>(*code));
+    append_utf8(out, static_cast<char32_t>(*code));
     return out;
   }
 

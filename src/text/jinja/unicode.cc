@@ -3,10 +3,10 @@
 #include <string.h>
 #include <utf8proc.h>
 
+#include "text/utf8.h"
+
 namespace tessera::jinja::unicode {
 namespace {
-
-constexpr char32_t kReplacement = 0xfffd;
 
 utf8proc_category_t category(char32_t c) {
   return utf8proc_category(static_cast<utf8proc_int32_t>(c));
@@ -31,7 +31,7 @@ void append_upper(std::string& out, char32_t c) {
   if (c == kSharpS) {
     out += "SS";
   } else {
-    append(out, to_upper(c));
+    append_utf8(out, to_upper(c));
   }
 }
 
@@ -39,7 +39,7 @@ void append_title(std::string& out, char32_t c) {
   if (c == kSharpS) {
     out += "Ss";
   } else {
-    append(out, to_title(c));
+    append_utf8(out, to_title(c));
   }
 }
 
@@ -60,68 +60,11 @@ bool contains(std::string_view characters, char32_t wanted) {
 
 }  // namespace
 
-std::string sanitize(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (size_t i = 0; i < text.size();) {
-    utf8proc_int32_t c = -1;
-    const auto rest = static_cast<utf8proc_ssize_t>(text.size() - i);
-    const auto used =
-        utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data() + i), rest, &c);
-    if (used <= 0) {
-      append(out, kReplacement);
-      ++i;
-    } else {
-      out.append(text, i, static_cast<size_t>(used));
-      i += static_cast<size_t>(used);
-    }
-  }
-  return out;
-}
-
 char32_t decode(std::string_view text, size_t& position) {
-  const auto byte = [&](size_t i) -> char32_t {
-    return position + i < text.size() ? static_cast<unsigned char>(text[position + i]) : 0u;
-  };
-  const char32_t first = byte(0);
-  if (first < 0x80) {
-    position += 1;
-    return first;
-  }
-  const auto tail = [&](size_t i) { return byte(i) & 0x3fu; };
-  char32_t c;
-  size_t size;
-  if (first < 0xe0) {
-    c = (first & 0x1fu) << 6 | tail(1);
-    size = 2;
-  } else if (first < 0xf0) {
-    c = (first & 0x0fu) << 12 | tail(1) << 6 | tail(2);
-    size = 3;
-  } else {
-    c = (first & 0x07u) << 18 | tail(1) << 12 | tail(2) << 6 | tail(3);
-    size = 4;
-  }
-  position = std::min(position + size, text.size());
-  return c;
-}
-
-void append(std::string& text, char32_t c) {
-  if (c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) c = kReplacement;
-  if (c < 0x80) {
-    text += static_cast<char>(c);
-  } else if (c < 0x800) {
-    text += static_cast<char>(0xc0 | c >> 6);
-    text += static_cast<char>(0x80 | (c & 0x3f));
-  } else if (c < 0x10000) {
-    text += static_cast<char>(0xe0 | c >> 12);
-    text += static_cast<char>(0x80 | (c >> 6 & 0x3f));
-    text += static_cast<char>(0x80 | (c & 0x3f));
-  } else {
-    text += static_cast<char>(0xf0 | c >> 18);
-    text += static_cast<char>(0x80 | (c >> 12 & 0x3f));
-    text += static_cast<char>(0x80 | (c >> 6 & 0x3f));
-    text += static_cast<char>(0x80 | (c & 0x3f));
-  }
+  if (position >= text.size()) return 0;
+  const auto character = text.substr(position, utf8_length_from_lead(text[position]));
+  position += character.size();
+  return decode_utf8(character);
 }
 
 size_t length(std::string_view text) {
@@ -204,7 +147,7 @@ std::string upper(std::string_view text) {
 }
 
 std::string lower(std::string_view text) {
-  return map_code_points(text, [](std::string& out, char32_t c) { append(out, to_lower(c)); });
+  return map_code_points(text, [](std::string& out, char32_t c) { append_utf8(out, to_lower(c)); });
 }
 
 std::string swap_case(std::string_view text) {
@@ -212,7 +155,7 @@ std::string swap_case(std::string_view text) {
     if (is_lower(c)) {
       append_upper(out, c);
     } else {
-      append(out, to_lower(c));
+      append_utf8(out, to_lower(c));
     }
   });
 }
@@ -222,7 +165,7 @@ std::string capitalize(std::string_view text) {
     if (first) {
       append_title(out, c);
     } else {
-      append(out, to_lower(c));
+      append_utf8(out, to_lower(c));
     }
     first = false;
   });
@@ -231,7 +174,7 @@ std::string capitalize(std::string_view text) {
 std::string title(std::string_view text) {
   return map_code_points(text, [inside_word = false](std::string& out, char32_t c) mutable {
     if (inside_word) {
-      append(out, to_lower(c));
+      append_utf8(out, to_lower(c));
     } else {
       append_title(out, c);
     }

@@ -1,5 +1,5 @@
 // Text as Python's str has it: a sequence of code points. Stored here as valid UTF-8, so indices
-// count code points and must be turned into byte offsets.
+// count code points and must be turned into byte offsets. All functions expect valid UTF-8.
 #pragma once
 
 #include <cstddef>
@@ -9,13 +9,8 @@
 
 namespace tessera::jinja::unicode {
 
-// A copy in which every invalid byte has become U+FFFD. All functions below expect valid UTF-8.
-std::string sanitize(std::string_view text);
-
-// Decodes the code point at `position` and moves `position` past it.
+// Decodes the code point at `position` and moves `position` past it; 0 at the end.
 char32_t decode(std::string_view text, size_t& position);
-// Surrogates and values beyond U+10FFFF are written as U+FFFD.
-void append(std::string& text, char32_t code_point);
 
 size_t length(std::string_view text);
 // Byte offset of code point `index`; text.size() when there are fewer.

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "text/jinja/unicode.h"
+#include "text/utf8.h"
 
 namespace tessera::jinja {
 namespace {
@@ -76,7 +77,7 @@ Value Value::from_json(const nlohmann::ordered_json& json, int depth) {
     case Type::number_float:
       return json.get<double>();
     case Type::string:
-      return unicode::sanitize(json.get_ref<const std::string&>());
+      return replace_invalid_bytes(json.get_ref<const std::string&>());
     case Type::array: {
       std::vector<Value> items;
       items.reserve(json.size());
@@ -86,7 +87,7 @@ Value Value::from_json(const nlohmann::ordered_json& json, int depth) {
     case Type::object: {
       auto dict = std::make_shared<Dict>();
       for (const auto& [key, item] : json.items()) {
-        dict->set(unicode::sanitize(key), from_json(item, depth + 1));
+        dict->set(replace_invalid_bytes(key), from_json(item, depth + 1));
       }
       return dict;
     }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "decode/grammar/grammar.h"
 #include "decode/grammar/grammar_support.h"
+#include "text/utf8.h"
 
 namespace tessera {
 namespace {
@@ -60,7 +61,7 @@ TEST(Gbnf, EveryCharacterHasItsBytes) {
     for (const uint32_t c : {low, high, low - 1, high + 1, some(), some(), (low + high) / 2}) {
       if (c > grammar::kMaxCodePoint || (c >= 0xD800 && c <= 0xDFFF)) continue;
       std::string text;
-      grammar::append_utf8(text, c);
+      append_utf8(text, c);
       EXPECT_EQ(matches(compiled, text), low <= c && c <= high) << low << ' ' << high << ' ' << c;
     }
   }
