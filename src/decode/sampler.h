@@ -15,18 +15,19 @@ namespace tessera {
 
 struct SamplingOptions {
   float temperature = 0.8f;  // 0: greedy
-  int top_k = 40;            // 0: off. Keep the k most likely tokens (Fan et al. 2018).
-  float top_p =
-      0.95f;  // 1: off. Keep the smallest set with this much probability (Holtzman et al. 2020).
-  float min_p = 0.05f;  // 0: off. Keep tokens at least this likely, relative to the best (Nguyen et
-                        // al. 2024).
-  float repetition_penalty =
-      1.0f;  // 1: off. Divides positive logits of seen tokens (Keskar et al. 2019).
+  // Keep the k most likely tokens (Fan et al. 2018). 0: off.
+  int top_k = 40;
+  // Keep the smallest set with this much probability (Holtzman et al. 2020). 1: off.
+  float top_p = 0.95f;
+  // Keep tokens at least this likely, relative to the best (Nguyen et al. 2024). 0: off.
+  float min_p = 0.05f;
+  // Divides positive logits of seen tokens, multiplies others (Keskar et al. 2019). 1: off.
+  float repetition_penalty = 1.0f;
+  int penalty_window = 64;         // last tokens that the repetition penalty looks at; -1: all
   float presence_penalty = 0.0f;   // subtracted once from the logit of a token generated before
   float frequency_penalty = 0.0f;  // subtracted for each time it was generated
-  int penalty_window = 64;         // last tokens that the repetition penalty looks at; -1: all
-  std::unordered_map<Token, float> logit_bias =
-      {};  // added to the logits; -infinity forbids a token
+  // Added to the logits; -infinity forbids a token.
+  std::unordered_map<Token, float> logit_bias = {};
   uint64_t seed = 0;
   // The form that the answer must keep to (decode/grammar/structured_output.h); none if empty.
   std::shared_ptr<const ConstraintSource> constraint = {};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -16,16 +17,29 @@ constexpr size_t kMaxInlined = 24;
 // What is larger than this becomes a rule of its own where it is repeated by count.
 constexpr size_t kMaxCopied = 4;
 
+using Callers = std::vector<std::vector<uint32_t>>;
+
+void note_calls(const Expr& expr, uint32_t caller, Callers& callers) {
+  if (expr.kind == Expr::Kind::kRule &&
+      (callers[expr.rule].empty() || callers[expr.rule].back() != caller)) {
+    callers[expr.rule].push_back(caller);
+  }
+  for (const Expr& item : expr.items) note_calls(item, caller, callers);
+}
+
+// The rules that call each rule, each once.
+Callers callers_of(const Syntax& syntax) {
+  Callers callers(syntax.rules.size());
+  for (uint32_t r = 0; r < syntax.rules.size(); ++r) note_calls(syntax.rules[r].body, r, callers);
+  return callers;
+}
+
 // Whether each rule can match the empty text.
 class Nullability {
  public:
-  explicit Nullability(const Syntax& syntax) : nullable_(syntax.rules.size()) {
-    std::vector<std::vector<uint32_t>> callers(syntax.rules.size());
-    std::vector<uint32_t> pending;
-    for (uint32_t r = 0; r < syntax.rules.size(); ++r) {
-      note_caller(syntax.rules[r].body, r, callers);
-      pending.push_back(r);
-    }
+  Nullability(const Syntax& syntax, const Callers& callers) : nullable_(syntax.rules.size()) {
+    std::vector<uint32_t> pending(syntax.rules.size());
+    std::iota(pending.begin(), pending.end(), 0);
     while (!pending.empty()) {
       const uint32_t rule = pending.back();
       pending.pop_back();
@@ -54,31 +68,12 @@ class Nullability {
   }
 
  private:
-  static void note_caller(const Expr& expr, uint32_t caller,
-                          std::vector<std::vector<uint32_t>>& callers) {
-    if (expr.kind == Expr::Kind::kRule &&
-        (callers[expr.rule].empty() || callers[expr.rule].back() != caller)) {
-      callers[expr.rule].push_back(caller);
-    }
-    for (const Expr& item : expr.items) note_caller(item, caller, callers);
-  }
-
   std::vector<bool> nullable_;
 };
 
 class Builder {
  public:
-  explicit Builder(const Syntax& syntax)
-      : syntax_(syntax),
-        nullability_(syntax),
-        inlined_(find_inlined(syntax)),
-        unknown_sizes_(syntax.rules.size()) {
-    net_.edges.resize(2);
-    net_.final.resize(2);
-    net_.starts.assign(syntax.rules.size(), kNever);
-    for (const Rule& rule : syntax.rules) net_.names.push_back(rule.name);
-    net_.root = syntax.root;
-  }
+  explicit Builder(const Syntax& syntax) : Builder(syntax, callers_of(syntax)) {}
 
   Network build() {
     need(net_.root);
@@ -92,6 +87,18 @@ class Builder {
   }
 
  private:
+  Builder(const Syntax& syntax, const Callers& callers)
+      : syntax_(syntax),
+        nullability_(syntax, callers),
+        inlined_(find_inlined(syntax, callers)),
+        unknown_sizes_(syntax.rules.size()) {
+    net_.edges.resize(2);
+    net_.final.resize(2);
+    net_.starts.assign(syntax.rules.size(), kNever);
+    for (const Rule& rule : syntax.rules) net_.names.push_back(rule.name);
+    net_.root = syntax.root;
+  }
+
   // The number of nodes that `expr` takes, about; nullopt if it calls a rule that is not inlined.
   static std::optional<size_t> size_of(const Expr& expr,
                                        const std::vector<std::optional<size_t>>& rule_sizes) {
@@ -118,15 +125,14 @@ class Builder {
   }
 
   // Bottom up: a rule's size is known when those of all it calls are. On a circle none ever is.
-  static std::vector<bool> find_inlined(const Syntax& syntax) {
+  static std::vector<bool> find_inlined(const Syntax& syntax, const Callers& callers) {
     const size_t count = syntax.rules.size();
-    std::vector<std::vector<uint32_t>> callers(count);
-    std::vector<uint32_t> unknown(count);  // calls to rules whose size is not known
+    std::vector<uint32_t> unknown(count);  // rules called whose size is not known
+    for (const auto& of_rule : callers)
+      for (const uint32_t caller : of_rule) ++unknown[caller];
     std::vector<uint32_t> ready;
-    for (uint32_t r = 0; r < count; ++r) {
-      note_calls(syntax.rules[r].body, r, callers, unknown[r]);
+    for (uint32_t r = 0; r < count; ++r)
       if (unknown[r] == 0) ready.push_back(r);
-    }
     std::vector<std::optional<size_t>> sizes(count);
     std::vector<bool> inlined(count);
     while (!ready.empty()) {
@@ -140,14 +146,6 @@ class Builder {
         if (--unknown[caller] == 0) ready.push_back(caller);
     }
     return inlined;
-  }
-  static void note_calls(const Expr& expr, uint32_t caller,
-                         std::vector<std::vector<uint32_t>>& callers, uint32_t& calls) {
-    if (expr.kind == Expr::Kind::kRule) {
-      callers[expr.rule].push_back(caller);
-      ++calls;
-    }
-    for (const Expr& item : expr.items) note_calls(item, caller, callers, calls);
   }
 
   uint32_t new_node() {

@@ -78,8 +78,4 @@ std::string_view TokenTrie::text(Token token) const {
   return std::string_view(texts_).substr(text_at_[index], text_at_[index + 1] - text_at_[index]);
 }
 
-bool TokenTrie::is_end(Token token) const {
-  return std::ranges::binary_search(end_tokens_, token);
-}
-
 }  // namespace tessera::grammar

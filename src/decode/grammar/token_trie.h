@@ -49,7 +49,6 @@ class TokenTrie {
   // What the token stands for; empty for tokens that are left out.
   std::string_view text(Token token) const;
   std::span<const Token> end_tokens() const { return end_tokens_; }
-  bool is_end(Token token) const;
   size_t vocabulary_size() const { return text_at_.size() - 1; }
   size_t longest() const { return longest_; }  // in bytes
 
