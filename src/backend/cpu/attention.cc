@@ -29,6 +29,7 @@
 #include "backend/cpu/attention-inl.h"
 #include "backend/cpu/attention_plan.h"
 #include "backend/cpu/kv_store.h"
+#include "backend/cpu/scratch.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tessera::cpu::HWY_NAMESPACE {

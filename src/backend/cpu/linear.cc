@@ -25,65 +25,45 @@ bool same_terms(const Layout& a, const Layout& b) {
          has_min(a.scales) == has_min(b.scales) && a.zero_point == b.zero_point;
 }
 
-// Hands out pieces of the scratch buffer, each on its own cache line.
-class Carver {
- public:
-  explicit Carver(std::byte* base) : base_(base) {}
-  template <typename T>
-  T* take(size_t count) {
-    auto* at = reinterpret_cast<T*>(base_ + used_);
-    used_ += (count * sizeof(T) + 63) / 64 * 64;
-    return at;
-  }
-  size_t used() const { return used_; }
-
- private:
-  std::byte* base_;
-  size_t used_ = 0;
-};
-
 // Quantizes product.x and makes the terms of every segment that wants them.
-void quantize(ThreadPool& pool, LinearScratch& scratch, Product& product) {
+void quantize(ThreadPool& pool, Scratch& scratch, Product& product) {
   QuantizedRows& quantized = product.quantized;
   quantized.rows = product.x.rows;
   quantized.columns = product.x.columns;
-  const size_t rows = static_cast<size_t>(quantized.padded_rows());
-  const auto columns = static_cast<size_t>(padded_blocks(quantized.columns)) * kBlock;
-
-  std::vector<const Layout*> kinds;  // of terms
-  std::vector<int32_t*> kind_terms;
-  const auto carve = [&](std::byte* base) {
-    Carver carver(base);
-    quantized.codes = carver.take<int8_t>(rows * columns);
-    quantized.scales = carver.take<float>(rows * columns / kBlock);
-    quantized.sums = carver.take<int32_t>(rows * columns / 16);
-    kinds.clear();
-    kind_terms.clear();
-    product.terms.clear();
-    for (const Segment& segment : product.matrix.segments) {
-      product.terms.push_back(nullptr);
-      if (segment.layout == nullptr) continue;
-      const auto same = [&](const Layout* kind) { return same_terms(*kind, *segment.layout); };
-      const auto found = std::find_if(kinds.begin(), kinds.end(), same);
-      const auto index = static_cast<size_t>(found - kinds.begin());
-      if (found == kinds.end()) {
-        kinds.push_back(segment.layout);
-        kind_terms.push_back(carver.take<int32_t>(
-            rows * columns / static_cast<size_t>(scale_columns(segment.layout->scales))));
-      }
-      product.terms.back() = kind_terms[index];
-    }
-    return carver.used();
+  const size_t values = static_cast<size_t>(quantized.padded_rows()) *
+                        static_cast<size_t>(padded_blocks(quantized.columns)) * kBlock;
+  const auto term_count = [&](const Layout& layout) {
+    return values / static_cast<size_t>(scale_columns(layout.scales));
   };
-  const size_t bytes = carve(nullptr);
-  if (scratch.buffer.size() < bytes) scratch.buffer = AlignedBuffer(bytes);
-  carve(scratch.buffer.data());
 
-  const auto quantize_and_sum = [&](int tile, int) {
+  struct Terms {
+    const Layout* layout;
+    int32_t* data;
+  };
+  std::vector<Terms> kinds;  // segments of one kind share theirs
+  const auto find_kind = [&](const Layout& layout) {
+    return std::ranges::find_if(
+        kinds, [&](const Terms& kind) { return same_terms(*kind.layout, layout); });
+  };
+  size_t bytes = values + values / kBlock * sizeof(float) + values / 16 * sizeof(int32_t);
+  for (const Segment& segment : product.matrix.segments) {
+    if (segment.layout == nullptr || find_kind(*segment.layout) != kinds.end()) continue;
+    kinds.push_back({segment.layout, nullptr});
+    bytes += term_count(*segment.layout) * sizeof(int32_t);
+  }
+  Arena arena = scratch.reserve(bytes, 3 + kinds.size());
+  quantized.codes = arena.take<int8_t>(values);
+  quantized.scales = arena.take<float>(values / kBlock);
+  quantized.sums = arena.take<int32_t>(values / 16);
+  for (Terms& kind : kinds) kind.data = arena.take<int32_t>(term_count(*kind.layout));
+  for (const Segment& segment : product.matrix.segments) {
+    product.terms.push_back(segment.layout == nullptr ? nullptr : find_kind(*segment.layout)->data);
+  }
+
+  pool.parallel_for(quantized.tiles(), [&](int tile, int) {
     quantize_tile(product.x, tile, quantized);
-    for (size_t i = 0; i < kinds.size(); ++i) make_terms(*kinds[i], quantized, tile, kind_terms[i]);
-  };
-  pool.parallel_for(quantized.tiles(), quantize_and_sum);
+    for (const Terms& kind : kinds) make_terms(*kind.layout, quantized, tile, kind.data);
+  });
 }
 
 // --- what one piece of work does
@@ -210,7 +190,7 @@ void run(ThreadPool& pool, LinearScratch& scratch, Product& product) {
   const bool quantized = std::any_of(segments.begin(), segments.end(), [](const Segment& segment) {
     return segment.layout != nullptr;
   });
-  if (quantized) quantize(pool, scratch, product);
+  if (quantized) quantize(pool, scratch.activations, product);
   const int rows = rows_of_piece(product.x.rows, product.x.columns, quantized ? 2 : sizeof(float));
   const Work work(product, rows);
   cut(work.units(), pool.threads(), least_panels(product.matrix, rows), scratch.piece_ends);

@@ -5,12 +5,13 @@
 #include <vector>
 
 #include "backend/cpu/matrix.h"
+#include "backend/cpu/scratch.h"
 
 namespace tessera::cpu {
 
-// What linear() keeps between calls: quantized activations, as large as the largest call's.
+// What linear() keeps between calls.
 struct LinearScratch {
-  AlignedBuffer buffer;
+  Scratch activations;  // quantized
   std::vector<int> piece_ends;
 };
 
