@@ -5,17 +5,15 @@
 // Dot and multiply-add: a register tile of 6 x 2 accumulators, the shape of a matrix kernel's inner
 // loop; with their operands they fit AVX2's 16 registers. 12 independent chains hide a latency of 5
 // cycles on 2 ports (AVX-512 VNNI: 10); 8 loads from the first-level cache for 12 operations leave
-// the load ports room. Operands are loaded
-// afresh in every step: from registers alone, a compiler would lift the part of dot4 that does not
-// depend on the sum out of the loop on targets without a dot instruction.
+// the load ports room. Operands are loaded afresh in every step: from registers alone, a compiler
+// would lift the part of dot4 that does not depend on the sum out of the loop on targets without a
+// dot instruction.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/peaks.cc"
 #include "backend/cpu/simd_targets.h"
 //
 #include <hwy/foreach_target.h>
 //
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <vector>
@@ -23,6 +21,7 @@
 #include "backend/cpu/dot4.h"
 #include "backend/cpu/peaks.h"
 #include "base/aligned_buffer.h"
+#include "base/system_memory.h"
 #include "base/timer.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -110,17 +109,15 @@ HWY_EXPORT(sum_words);
 namespace {
 
 constexpr size_t kPiece = size_t{8} << 20;
-constexpr double kPassSeconds =
-    10e-3;  // of one arithmetic pass: short, to fit between disturbances
+// Of one arithmetic pass: short, to fit between disturbances.
+constexpr double kPassSeconds = 10e-3;
 constexpr int kPasses = 8;
 constexpr int kItems = 8;  // of arithmetic for each thread, to level what disturbs one
 constexpr size_t kMaxOperandBytes = 128 * 64;
 
 // 1 GiB if that leaves as much memory again, else less.
 size_t buffer_bytes() {
-  const auto free_bytes = static_cast<size_t>(std::max(0L, ::sysconf(_SC_AVPHYS_PAGES))) *
-                          static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  return std::clamp(free_bytes / 2, 8 * kPiece, size_t{1} << 30) / kPiece * kPiece;
+  return std::clamp(available_memory() / 2, 8 * kPiece, size_t{1} << 30) / kPiece * kPiece;
 }
 
 double measure_read(ThreadPool& pool) {
