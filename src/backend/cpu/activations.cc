@@ -39,7 +39,7 @@ HWY_INLINE float quantize_block(const float* x, int8_t* codes) {
   // lowest bits.
   const auto inverse = hn::Set(df, 127.0f / max);
   for (int i = 0; i < kBlock; i += kLanes) {
-    const auto rounded = hn::Add(hn::Mul(hn::LoadU(df, x + i), inverse), hn::Set(df, 0x1.8p23f));
+    const auto rounded = hn::Add(hn::Mul(hn::LoadU(df, x + i), inverse), hn::Set(df, kMagic));
     const auto code = hn::U8FromU32(hn::And(hn::BitCast(du, rounded), hn::Set(du, 0xff)));
     hn::StoreU(code, d8, reinterpret_cast<uint8_t*>(codes + i));
   }

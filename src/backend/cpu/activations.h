@@ -19,8 +19,8 @@ inline constexpr int32_t kMagicBits = 0x4b400000;
 // each, the last one 1 or 4 (surplus rows are zero). Tile t begins at row 4 t; inside, rows of a
 // block are neighbours, and there are padded_blocks(columns) blocks:
 //
-//   codes [block][row][32]    scales [block][row]    sums [block][row][2]: of the codes of 16
-//   columns
+//   codes [block][row][32]    scales [block][row]
+//   sums [block][row][2], each of the codes of 16 columns
 struct QuantizedRows {
   int rows = 0, columns = 0;
   int8_t* codes = nullptr;

@@ -12,10 +12,9 @@
 // Order of operations, the same whichever queries come together and however the tile is read:
 //   score[j]  one chain of multiply-adds over the dimensions, ascending
 //   max       the largest score of the first tile with a visible key, or of a later one that
-//   exceeds
-//             it by more than kMaxSlack
-//   sum       lane by lane over the tile's vectors, ascending; lanes are added at the end of a
-//   split acc[d]    one chain of multiply-adds over the visible keys, ascending
+//             exceeds it by more than kMaxSlack
+//   sum       lane by lane over the tile's vectors, ascending; lanes are added at the split's end
+//   acc[d]    one chain of multiply-adds over the visible keys, ascending
 // Included once for each instruction set (Highway's foreach_target), so no #pragma once.
 #if defined(TESSERA_BACKEND_CPU_ATTENTION_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef TESSERA_BACKEND_CPU_ATTENTION_INL_H

@@ -3,8 +3,8 @@
 // Many storage formats, few compute layouts. Every quantized format is, for each sub-block of 16 or
 // 32 columns of a row,
 //
-//   w = scale * (code - zero_point) + min        code: 2 .. 6 bits, 8 bits, or 4 bits through a
-//   table
+//   w = scale * (code - zero_point) + min
+//   code: 2 .. 6 bits, 8 bits, or 4 bits through a table
 //
 // and a layout is a choice of how codes and how scales are stored. Repacking is value-exact and
 // takes the memory of the file, within a few per cent.
@@ -52,13 +52,13 @@ constexpr int code_vectors(CodeKind kind) {
 }
 
 enum class ScaleKind : uint8_t {
-  kF16,     // by 32 columns: scale f16
-  kF16Min,  // by 32 columns: scale f16, min f16
-  kE8M0,    // by 32 columns: exponent e, scale 2^(e - 128)
-  kK32,     // by 256: d f16; then by 32: s int8; scale = d s
-  kK32Min,  // by 256: d, dmin f16; then by 32: s int8; then by 32: m int8; scale = d s, min = -dmin
-            // m
-  kK16,     // by 256: d f16; then by 16: s int8; scale = d s
+  kF16,      // by 32 columns: scale f16
+  kF16Min,   // by 32 columns: scale f16, min f16
+  kE8M0,     // by 32 columns: exponent e, scale 2^(e - 128)
+  kK32,      // by 256: d f16; then by 32: s int8; scale = d s
+  kK32Min,   // by 256: d, dmin f16; then by 32: s int8; then by 32: m int8; scale = d s,
+             // min = -dmin m
+  kK16,      // by 256: d f16; then by 16: s int8; scale = d s
   kK16Min4,  // by 256: d, dmin f16; then by 16: s (low nibble), m (high nibble)
 };
 

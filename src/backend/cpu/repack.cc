@@ -8,7 +8,7 @@
 namespace tessera::cpu {
 namespace {
 
-using QuadVectors = uint8_t[8][kQuadBytes];  // the codes of 16 rows x 32 columns, a byte each
+using QuadVectors = uint8_t[8][kQuadBytes];  // the codes of 32 rows x 32 columns, a byte each
 
 // --- bit planes; each returns the bytes it wrote
 

@@ -76,8 +76,8 @@ struct alignas(kCacheLine) BusyClock {
 struct ThreadPool::State {
   using Body = FunctionRef<void(int, int)>;
 
-  alignas(kCacheLine) std::atomic<uint32_t> generation{
-      0};  // grows with every job; workers sleep on it
+  // Grows with every job; workers sleep on it.
+  alignas(kCacheLine) std::atomic<uint32_t> generation{0};
   std::atomic<bool> stop{false};
   alignas(kCacheLine) std::atomic<int> unclaimed{0};
   alignas(kCacheLine) std::atomic<int> unfinished{0};
