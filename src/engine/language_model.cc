@@ -11,14 +11,6 @@ namespace tessera {
 struct LanguageModel::Impl {
   Session session;
   std::unique_ptr<Engine> engine;
-
-  // A template may have written the bos token itself; it must not stand there twice.
-  std::vector<Token> encode(std::string_view prompt, bool parse_special) const {
-    const Tokenizer& tokenizer = *session.tokenizer;
-    const bool has_bos = parse_special && tokenizer.bos() && tokenizer.adds_bos() &&
-                         prompt.starts_with(tokenizer.token_text(*tokenizer.bos()));
-    return tokenizer.encode(prompt, {.add_special = !has_bos, .parse_special = parse_special});
-  }
 };
 
 LanguageModel::LanguageModel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -35,9 +27,10 @@ LanguageModel LanguageModel::load(const std::string& reference, const LoadOption
 
 Generation LanguageModel::generate(std::string_view prompt, const GenerateOptions& options,
                                    const TextCallback& on_text) {
-  return tessera::generate(*impl_->engine, *impl_->session.tokenizer,
-                           impl_->encode(prompt, options.parse_special), options, on_text,
-                           find_constraint(*impl_->session.structured_output, options));
+  const Tokenizer& tokenizer = *impl_->session.tokenizer;
+  return tessera::generate(*impl_->engine, tokenizer,
+                           encode_prompt(tokenizer, prompt, options.parse_special), options,
+                           on_text, find_constraint(*impl_->session.structured_output, options));
 }
 
 Generation LanguageModel::chat(const std::vector<ChatMessage>& messages,

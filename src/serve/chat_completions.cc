@@ -45,7 +45,7 @@ void Service::chat_completions(const httplib::Request& http, httplib::Response& 
   check_model(p.model);
   const ChatPrompt prompt = render(request);
   std::vector<JobChoice> choices;
-  add_choices(p, encode(prompt.text), constraint_of(request, prompt.style), choices);
+  add_choices(p, tokens_of(prompt.text), "messages", constraint_of(request, prompt.style), choices);
   auto job = submit(std::move(choices));
   AnswersOptions options{.model = options_.model_name,
                          .choices = p.n,

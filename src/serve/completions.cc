@@ -17,7 +17,7 @@ void Service::completions(const httplib::Request& http, httplib::Response& respo
   std::vector<JobChoice> choices;
   for (const Prompt& prompt : request.prompts) {
     const std::vector<Token> tokens = tokens_of(prompt);
-    add_choices(p, tokens, constraint, choices);
+    add_choices(p, tokens, "prompt", constraint, choices);
     if (!request.echo) continue;
     const auto* text = std::get_if<std::string>(&prompt);
     Echo echo{.text = text != nullptr ? *text : session_.tokenizer->decode(tokens)};

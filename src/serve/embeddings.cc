@@ -82,7 +82,7 @@ void Service::embeddings(const httplib::Request& http, httplib::Response& respon
   for (const Prompt& input : request.inputs) {
     JobChoice choice;
     choice.request.prompt = tokens_of(input);
-    room_after(choice.request.prompt);
+    room_after(choice.request.prompt, "input");
     choice.request.pooling = request.pooling;
     choice.request.cache_salt = request.cache_salt;
     choices.push_back(std::move(choice));

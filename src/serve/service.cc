@@ -45,20 +45,13 @@ void Service::check_model(const std::string& name) const {
                  "model", "model_not_found");
 }
 
-// A template may have written the bos token itself; it must not stand there twice.
-std::vector<Token> Service::encode(const std::string& text) const {
-  const Tokenizer& tokenizer = *session_.tokenizer;
-  const bool has_bos = tokenizer.bos() && tokenizer.adds_bos() &&
-                       text.starts_with(tokenizer.token_text(*tokenizer.bos()));
-  return tokenizer.encode(text, {.add_special = !has_bos, .parse_special = true});
-}
-
 std::vector<Token> Service::tokens_of(const Prompt& prompt) const {
   const auto* text = std::get_if<std::string>(&prompt);
-  return text != nullptr ? encode(*text) : std::get<std::vector<Token>>(prompt);
+  return text != nullptr ? encode_prompt(*session_.tokenizer, *text)
+                         : std::get<std::vector<Token>>(prompt);
 }
 
-int Service::room_after(const std::vector<Token>& prompt) const {
+int Service::room_after(const std::vector<Token>& prompt, std::string_view field) const {
   if (prompt.size() <= static_cast<size_t>(most_tokens_)) {
     const int room = most_tokens_ - static_cast<int>(prompt.size());
     // The last token of a full context is predicted, and never read.
@@ -67,7 +60,7 @@ int Service::room_after(const std::vector<Token>& prompt) const {
   throw ApiError(
       400, "invalid_request_error",
       fmt::format("the prompt has {} tokens, the context holds {}", prompt.size(), most_tokens_),
-      "messages", "context_length_exceeded");
+      std::string(field), "context_length_exceeded");
 }
 
 std::shared_ptr<const ConstraintSource> Service::constraint_of(
@@ -91,9 +84,10 @@ std::shared_ptr<const ConstraintSource> Service::constraint_of(
 }
 
 void Service::add_choices(const GenerationParameters& p, const std::vector<Token>& prompt,
+                          std::string_view field,
                           std::shared_ptr<const ConstraintSource> constraint,
                           std::vector<JobChoice>& choices) const {
-  const int room = room_after(prompt);
+  const int room = room_after(prompt, field);
   const uint64_t seed = p.has_seed ? p.sampling.seed : random_number();
   for (int i = 0; i < p.n; ++i) {
     JobChoice choice{.request = {}, .stop = p.stop};

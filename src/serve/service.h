@@ -9,6 +9,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/session.h"
@@ -54,10 +55,9 @@ class Service {
 
   void check_model(const std::string& name) const;
   ChatPrompt render(const ChatRequest& request) const;
-  std::vector<Token> encode(const std::string& text) const;
   std::vector<Token> tokens_of(const Prompt& prompt) const;
-  // Throws ApiError if the prompt is too long.
-  int room_after(const std::vector<Token>& prompt) const;
+  // Tokens that fit behind the prompt, which came in `field`. Throws ApiError if it is too long.
+  int room_after(const std::vector<Token>& prompt, std::string_view field) const;
   // Throws ApiError if the grammar or the schema is wrong.
   std::shared_ptr<const ConstraintSource> constraint_of(
       const GenerationParameters& parameters) const;
@@ -66,7 +66,7 @@ class Service {
                                                         ToolStyle style) const;
   // n requests that differ in their seeds.
   void add_choices(const GenerationParameters& parameters, const std::vector<Token>& prompt,
-                   std::shared_ptr<const ConstraintSource> constraint,
+                   std::string_view field, std::shared_ptr<const ConstraintSource> constraint,
                    std::vector<JobChoice>& choices) const;
   // Checks them all before any runs.
   std::shared_ptr<Job> submit(std::vector<JobChoice> choices);

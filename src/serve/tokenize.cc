@@ -10,7 +10,7 @@ void Service::tokenize(const httplib::Request& http, httplib::Response& response
   if (!request.messages.empty()) {
     ChatRequest chat;
     chat.messages = request.messages;
-    tokens = encode(render(chat).text);
+    tokens = tokens_of(render(chat).text);
   } else {
     tokens = session_.tokenizer->encode(request.text, {.add_special = request.add_special});
   }

@@ -51,9 +51,14 @@ std::optional<std::string> find_chat_template(const GgufMetadata& metadata,
 ChatFormat load_chat_format(const GgufMetadata& metadata, const Tokenizer& tokenizer,
                             std::string_view name = {});
 
-// The prompt. Tokenize it with `add_special` off: a template writes the bos token itself. Throws
-// Error as ChatTemplate::render() does, for instance for roles in an order that the model forbids.
+// The prompt. Throws Error as ChatTemplate::render() does, for instance for roles in an order that
+// the model forbids.
 std::string render_chat(const ChatFormat& format, const std::vector<Message>& messages,
                         const ChatOptions& options = {});
+
+// The tokens of a prompt, rendered or not. A template may have written the bos token itself: it
+// does not stand there twice.
+std::vector<Token> encode_prompt(const Tokenizer& tokenizer, std::string_view prompt,
+                                 bool parse_special = true);
 
 }  // namespace tessera

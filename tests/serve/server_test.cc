@@ -165,7 +165,8 @@ TEST(Server, StreamedAndWholeAnswersHaveTheSameText) {
   EXPECT_EQ(texts[1], whole["choices"][1]["message"]["content"]);
   EXPECT_TRUE(events.back()["choices"].empty());
   EXPECT_EQ(events.back()["usage"]["completion_tokens"], 60);
-  EXPECT_GT(events.back()["usage"]["prompt_tokens_details"]["cached_tokens"], -1);
+  EXPECT_EQ(events.back()["usage"]["total_tokens"], whole["usage"]["total_tokens"]);
+  EXPECT_TRUE(events.back()["usage"]["prompt_tokens_details"].contains("cached_tokens"));
 }
 
 TEST(Server, CompletionsEchoStopAndGiveLogprobs) {
@@ -377,10 +378,17 @@ TEST(Server, ErrorsAreErrorObjectsWithTheRightStatus) {
   expect_error("/v1/chat/completions", tools(R"({"type":"string"})"), 400, "'f'");
   expect_error("/v1/chat/completions", tools("[]"), 400, "tools.function.parameters");
   const std::string long_prompt(9000, 'x');
-  expect_error("/v1/completions", R"({"prompt":")" + long_prompt + "\"}", 400,
-               "the context holds 4096");
-  expect_error("/v1/embeddings", R"({"input":")" + long_prompt + "\"}", 400,
-               "the context holds 4096");
+  const std::vector<std::pair<std::string, Json>> long_requests = {
+      {"/v1/chat/completions",
+       {{"messages", Json::array({{{"role", "user"}, {"content", long_prompt}}})}}},
+      {"/v1/completions", {{"prompt", long_prompt}}},
+      {"/v1/embeddings", {{"input", long_prompt}}}};
+  for (const auto& [path, body] : long_requests) {
+    expect_error(path, body.dump(), 400, "the context holds 4096");
+    const Json error = Json::parse(fixture.post(path, body.dump())->body)["error"];
+    EXPECT_EQ(error["param"], body.items().begin().key());
+    EXPECT_EQ(error["code"], "context_length_exceeded");
+  }
   expect_error("/detokenize", R"({"tokens":[999999]})", 400, "999999");
   expect_error("/nowhere", "{}", 404, "nothing");
   EXPECT_EQ(fixture.client().Get("/v1/completions")->status, 404);
