@@ -48,7 +48,7 @@ class Connection final : public httplib::Stream {
   void close_after_response() { close_after_response_ = true; }
   bool must_close() const { return close_after_response_ || too_large_ || too_slow_; }
 
-  // The connection that the calling thread serves.
+  // The connection that the calling thread serves; never null within a handler.
   static Connection* current();
 
   bool is_readable() const override;

@@ -1,4 +1,5 @@
 // Brings what the engine gives to the client, as it comes or when it is whole.
+#include <optional>
 #include <utility>
 
 #include "serve/api_error.h"
@@ -13,12 +14,17 @@ constexpr std::chrono::milliseconds kGlance{100};  // how often a silent client 
 constexpr std::chrono::seconds kSilence{15};       // after which a stream says that it is alive
 
 bool client_is_gone() {
-  const Connection* connection = Connection::current();
-  return connection != nullptr && connection->is_gone();
+  return Connection::current()->is_gone();
 }
 
 ApiError out_of_time() {
   return {504, "server_error", "the answer took longer than the server allows", "", "timeout"};
+}
+
+// What became of a job that is done; nullopt if it has its answers.
+std::optional<ApiError> error_of(const Answers& answers) {
+  if (answers.error().empty()) return std::nullopt;
+  return ApiError(500, "server_error", answers.error());
 }
 
 // A stream in the making. httplib asks for more as long as pump() is true.
@@ -38,14 +44,11 @@ struct Stream {
       for (Update& update : job->wait(kGlance)) out += events(answers->add(std::move(update)));
     }
     bool done = job->is_done();
-    std::string error = done ? answers->error() : "";
-    if (!done && Clock::now() > deadline) done = true, error = out_of_time().what();
+    std::optional<ApiError> error;
+    if (done) error = error_of(*answers);
+    if (!done && Clock::now() > deadline) done = true, error = out_of_time();
     if (done) {
-      if (error.empty()) {
-        out += events(answers->end());
-      } else {
-        out += "data: " + error_body(ApiError(500, "server_error", error)) + "\n\n";
-      }
+      out += error ? event(error_body(*error)) : events(answers->end());
       out += last_event();
     } else if (out.empty() && Clock::now() - written > kSilence) {
       out = keep_alive();
@@ -61,19 +64,18 @@ struct Stream {
 };
 
 Json collect(Job& job, Answers& answers, Clock::time_point deadline) {
+  // Whatever ends this early, nobody is there to read the rest.
+  struct CancelAtExit {
+    Job& job;
+    ~CancelAtExit() { job.cancel(); }
+  } const cancel_at_exit{job};
   answers.begin();
   while (!job.is_done()) {
     for (Update& update : job.wait(kGlance)) answers.add(std::move(update));
-    if (client_is_gone()) {
-      job.cancel();
-      throw ApiError(499, "invalid_request_error", "the client is gone");
-    }
-    if (Clock::now() > deadline) {
-      job.cancel();
-      throw out_of_time();
-    }
+    if (client_is_gone()) throw ApiError(499, "invalid_request_error", "the client is gone");
+    if (Clock::now() > deadline) throw out_of_time();
   }
-  if (!answers.error().empty()) throw ApiError(500, "server_error", answers.error());
+  if (const auto error = error_of(answers)) throw *error;
   return answers.whole();
 }
 

@@ -234,13 +234,10 @@ httplib::Server::HandlerResponse Server::check(const Request& request, Response&
 // Gives an error of the HTTP layer the body that clients of the API expect.
 void Server::complete_error(const Request& request, Response& response) const {
   if (!response.body.empty()) return;
-  if (const Connection* connection = Connection::current()) {
-    if (connection->is_too_slow()) response.status = 408;
-    if (connection->is_too_large()) response.status = 413;
-  }
-  if (response.status >= 400 && response.status != 404) {
-    Connection::current()->close_after_response();
-  }
+  Connection& connection = *Connection::current();
+  if (connection.is_too_slow()) response.status = 408;
+  if (connection.is_too_large()) response.status = 413;
+  if (response.status >= 400 && response.status != 404) connection.close_after_response();
   if (response.status == 404 && request.path.starts_with("/v1/models/")) {
     set_error(response,
               {404, "invalid_request_error",

@@ -10,6 +10,7 @@ namespace tessera::serve {
 
 inline constexpr const char* kEventStream = "text/event-stream";
 
+std::string event(const std::string& data);  // of one line
 // One event for each object.
 std::string events(const std::vector<Json>& objects);
 std::string last_event();  // "data: [DONE]"
