@@ -24,7 +24,7 @@ struct Flags {
   serve::ServerOptions server;
   serve::ServiceOptions service;
   std::string key_file, kv_memory;
-  int step_tokens = 512, prompt_chunk = 128, draft_budget = 15;
+  int step_tokens = 512, prompt_chunk = 128;
   int64_t body_mb = 8;
   int request_seconds = 1800, grace_seconds = 30;
 };
@@ -55,7 +55,8 @@ size_t parse_size(const std::string& text) {
   return static_cast<size_t>(bytes);
 }
 
-// Half of what is free, but no more than all sequences of the full context need.
+// Half of what is free, but room for one full context at least, and no more than all sequences of
+// such a length need.
 int kv_blocks(const Flags& flags, const Session& session) {
   const size_t block = session.model->kv_block_bytes(session.kv_format);
   const size_t most = size_t{1} << 24;
@@ -64,7 +65,8 @@ int kv_blocks(const Flags& flags, const Session& session) {
     if (blocks == 0) fail("a KV block takes {} bytes: '{}' is too little", block, flags.kv_memory);
     return static_cast<int>(blocks);
   }
-  const size_t for_one = blocks_for(session.model->config().context + flags.draft_budget);
+  const size_t for_one =
+      blocks_for(session.model->config().context + Engine::Options{}.draft_budget);
   const size_t useful = for_one * flags.service.max_sequences;
   return static_cast<int>(
       std::min({std::max(available_memory() / 2 / block, for_one), useful, most}));
@@ -111,7 +113,6 @@ void run(Flags& flags) {
       Session::load(flags.model.model, flags.model.load, {.rows = rows, .wanted_rows = wanted});
   const int blocks = kv_blocks(flags, session);
   const auto engine = session.make_engine({.kv_blocks = blocks,
-                                           .draft_budget = flags.draft_budget,
                                            .sequences = flags.service.max_sequences,
                                            .step_rows = rows,
                                            .prompt_rows = flags.prompt_chunk});

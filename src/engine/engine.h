@@ -52,7 +52,6 @@ class Engine {
     }
   }
 
-  int preemptions() const { return static_cast<int>(scheduler_.statistics().preemptions); }
   Statistics statistics() const;
   const BlockPool& pool() const { return pool_; }
   const Scheduler& scheduler() const { return scheduler_; }

@@ -75,7 +75,7 @@ TEST_F(EngineTest, PreemptionLosesAndRepeatsNothing) {
   std::vector<std::shared_ptr<Sequence>> sequences;
   for (const Request& r : requests) sequences.push_back(e.add(r));
   e.run_to_end();
-  EXPECT_GT(e.preemptions(), 0);
+  EXPECT_GT(e.statistics().preemptions, 0u);
   for (size_t i = 0; i < requests.size(); ++i)
     EXPECT_EQ(sequences[i]->tokens, alone(requests[i])) << i;
 }
@@ -312,7 +312,7 @@ TEST_F(EngineTest, PromptLogprobsAreThoseOfTheModel) {
     }
   }
   e.run_to_end();
-  EXPECT_GT(e.preemptions(), 0);
+  EXPECT_GT(e.statistics().preemptions, 0u);
   EXPECT_EQ(e.pool().available(), e.pool().capacity());
   for (const auto& sequence : sequences) {
     EXPECT_EQ(sequence->finished, FinishReason::kLength);
