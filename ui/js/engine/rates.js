@@ -1,6 +1,6 @@
 // Tokens per second, from what the engine counts.
 const kWindowSeconds = 5;
-export const kHistorySeconds = 300;
+const kHistorySeconds = 300;
 
 // The mean over the last seconds of a counter that only grows.
 export class Rate {
@@ -17,32 +17,14 @@ export class Rate {
   }
 }
 
-// The engine keeps a sample for each second in which it did something. This fills the seconds between
-// with zeros, up to now.
-export class History {
-  constructor() {
-    this.offset = null;  // server's second = ours + offset
+// The last minutes of what GET /engine says, a sample each second, oldest first. The engine keeps one
+// for each second in which it did something; those between are zeros.
+export function history({throughput, second}) {
+  const series = Array.from({length: kHistorySeconds}, () => ({generated: 0, prompt: 0}));
+  for (const sample of throughput) {
+    const at = kHistorySeconds - 1 - (second - sample.second);
+    if (at >= 0 && at < kHistorySeconds) series[at] = {generated: sample.generated_tokens, prompt: sample.prompt_tokens};
   }
-
-  // The last minutes, a sample each second, oldest first.
-  series(now, {throughput, second}) {
-    const last = throughput.at(-1)?.second ?? 0;
-    const serverNow = this.serverSecond(now, second, last);
-    const series = Array.from({length: kHistorySeconds}, () => ({generated: 0, prompt: 0}));
-    for (const sample of throughput) {
-      const at = kHistorySeconds - 1 - (serverNow - sample.second);
-      if (at >= 0 && at < kHistorySeconds) series[at] = {generated: sample.generated_tokens, prompt: sample.prompt_tokens};
-    }
-    series.pop();  // the second that has not ended
-    return series;
-  }
-
-  // A server that does not tell its time is as old as its newest sample has ever shown.
-  serverSecond(now, told, last) {
-    if (Number.isFinite(told)) return told;
-    if (this.last > last) this.offset = null;  // another server
-    this.last = last;
-    this.offset = Math.max(this.offset ?? -Infinity, last - now);
-    return Math.floor(now + this.offset);
-  }
+  series.pop();  // the second that has not ended
+  return series;
 }

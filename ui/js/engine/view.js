@@ -4,7 +4,7 @@ import {element} from '../dom.js';
 import {LineChart} from './chart.js';
 import {Owners} from './owners.js';
 import {PoolPicture} from './pool.js';
-import {History, Rate} from './rates.js';
+import {history, Rate} from './rates.js';
 import {sequenceTable} from './sequences.js';
 
 const kPollMs = 1000;
@@ -15,7 +15,6 @@ export class EngineView {
     this.askForKey = askForKey;
     this.owners = new Owners();
     this.rate = new Rate();
-    this.history = new History();
     this.tiles = new Map();
     this.pool = new PoolPicture(this.owners);
     this.generated = new LineChart('Generated tokens per second', 'var(--owner-0)');
@@ -86,11 +85,10 @@ export class EngineView {
 
   show(state) {
     this.state = state;
-    const now = performance.now() / 1000;
     this.owners.assign(state.running);
-    this.showTiles(state, this.rate.add(now, state.totals.generated_tokens));
+    this.showTiles(state, this.rate.add(performance.now() / 1000, state.totals.generated_tokens));
     this.pool.show(state);
-    const series = this.history.series(now, state);
+    const series = history(state);
     this.generated.show(series.map((sample) => sample.generated));
     this.prompts.show(series.map((sample) => sample.prompt));
     this.running.replaceChildren(sequenceTable('Running sequences', state.running, this.owners));
