@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <memory>
 #include <random>
 #include <vector>
@@ -17,6 +16,7 @@
 #include "backend/cpu/attention.h"
 #include "backend/cpu/kv_store.h"
 #include "backend/cpu/target.h"
+#include "bench_pool.h"
 
 namespace tessera::cpu {
 namespace {
@@ -34,14 +34,6 @@ struct Use {
   const char* name;
   int sequences, tokens, shared_tokens, rows;
 };
-
-ThreadPool& pool() {
-  static ThreadPool instance([] {
-    const char* threads = std::getenv("TESSERA_BENCH_THREADS");
-    return threads == nullptr ? 0 : std::atoi(threads);
-  }());
-  return instance;
-}
 
 std::vector<float> random_floats(size_t count) {
   std::mt19937 rng(1);
@@ -75,7 +67,8 @@ void attention(benchmark::State& state, Shape shape, KvFormat format, Use use) {
   const int kv_columns = shape.kv_heads * shape.head_dim;
   std::vector<float> k = random_floats(slots.size() * static_cast<size_t>(kv_columns));
   const Tensor keys = {k.data(), static_cast<int>(slots.size()), kv_columns, kv_columns};
-  for (int layer = 0; layer < layers; ++layer) write_kv(pool(), *kv, layer, slots, keys, keys);
+  for (int layer = 0; layer < layers; ++layer)
+    write_kv(bench_pool(), *kv, layer, slots, keys, keys);
 
   std::vector<RowContext> contexts;
   double seen = 0;
@@ -90,7 +83,7 @@ void attention(benchmark::State& state, Shape shape, KvFormat format, Use use) {
   AttentionParameters parameters = {0, shape.heads,
                                     1.0f / std::sqrt(static_cast<float>(shape.head_dim)), 0.0f, 0};
   for (auto _ : state) {
-    attend(pool(), *kv, parameters, {q.data(), rows, columns, columns}, contexts,
+    attend(bench_pool(), *kv, parameters, {q.data(), rows, columns, columns}, contexts,
            {out.data(), rows, columns, columns});
     parameters.layer = (parameters.layer + 1) % layers;
   }
@@ -129,6 +122,6 @@ int main(int argc, char** argv) {
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  fmt::print(stderr, "{}, {} threads\n", cpu::target_name(), cpu::pool().threads());
+  fmt::print(stderr, "{}, {} threads\n", cpu::target_name(), cpu::bench_pool().threads());
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -8,13 +8,13 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <memory>
 #include <random>
 #include <vector>
 
 #include "backend/cpu/linear.h"
 #include "backend/cpu/target.h"
+#include "bench_pool.h"
 
 namespace tessera::cpu {
 namespace {
@@ -25,14 +25,6 @@ constexpr int kMostMatrices = 64;
 struct Shape {
   int outputs, columns;
 };
-
-ThreadPool& pool() {
-  static ThreadPool instance([] {
-    const char* threads = std::getenv("TESSERA_BENCH_THREADS");
-    return threads == nullptr ? 0 : std::atoi(threads);
-  }());
-  return instance;
-}
 
 // The matrices of the last format and shape asked for: neighbours in the list share them.
 const std::vector<std::unique_ptr<Matrix>>& matrices(const Format& format, Shape shape) {
@@ -55,7 +47,7 @@ const std::vector<std::unique_ptr<Matrix>>& matrices(const Format& format, Shape
   const size_t count = std::min<size_t>(kMostMatrices, kCycleBytes / bytes + 1);
   WeightArena arena;
   for (size_t i = 0; i < count; ++i)
-    stored.push_back(load_matrix(pool(), arena, {&part, 1}, shape.columns));
+    stored.push_back(load_matrix(bench_pool(), arena, {&part, 1}, shape.columns));
   return stored;
 }
 
@@ -69,7 +61,7 @@ void linear_rows(benchmark::State& state, const Format& format, Shape shape, int
   LinearScratch scratch;
   size_t next = 0;
   for (auto _ : state) {
-    linear(pool(), scratch, *cycle[next], {x.data(), rows, shape.columns, shape.columns}, {},
+    linear(bench_pool(), scratch, *cycle[next], {x.data(), rows, shape.columns, shape.columns}, {},
            {y.data(), rows, shape.outputs, shape.outputs});
     next = (next + 1) % cycle.size();
   }
@@ -103,6 +95,6 @@ int main(int argc, char** argv) {
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  fmt::print(stderr, "{}, {} threads\n", cpu::target_name(), cpu::pool().threads());
+  fmt::print(stderr, "{}, {} threads\n", cpu::target_name(), cpu::bench_pool().threads());
   benchmark::RunSpecifiedBenchmarks();
 }
