@@ -124,11 +124,11 @@ void HttpServer::serve(Connection& connection) {
   try {
     while (connection.wait_for_request()) {
       bool closed = false;
-      const bool served = process_request(connection, end_.stopping, closed,
-                                          [&](httplib::Request& request) {
-                                            connection.begin_body();
-                                            take_as_it_is(request);
-                                          });
+      const bool served =
+          process_request(connection, end_.stopping, closed, [&](httplib::Request& request) {
+            connection.begin_body();
+            take_as_it_is(request);
+          });
       if (!served || closed || connection.must_close()) return;
     }
   } catch (const std::exception& error) {  // from a stream, where no response can say it any more

@@ -593,9 +593,11 @@ TEST(Server, ABodyEndsInOneWayOrIsRefused) {
     EXPECT_THAT(answer, testing::Not(HasSubstr("Keep-Alive"))) << headers;
   }
   RawClient either(fixture.port());
-  either.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n" +
-              chunk);
-  EXPECT_THAT(either.receive(), HasSubstr("'prompt' is missing"));
+  either.send(
+      "POST /v1/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+      "Transfer-Encoding: Chunked\r\n\r\n" +
+      chunk);
+  EXPECT_THAT(either.receive_all(), HasSubstr("'prompt' is missing"));
   RawClient none(fixture.port());  // as `curl -X POST` sends it
   none.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_THAT(none.receive_all(), HasSubstr(" 411 "));

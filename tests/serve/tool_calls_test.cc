@@ -49,10 +49,11 @@ TEST(ToolCalls, HermesStyle) {
               "<tool_call>{\"name\":\"g\",\"arguments\":{\"x\":\"</b>\"}}</tool_call>",
               {"Let me see.", {"f{}", "g{\"x\":\"</b>\"}"}});
   // Tags within an argument are text.
-  expect_read(hermes,
-              "<tool_call>{\"name\":\"f\",\"arguments\":{\"x\":\"\\\"</tool_call>\\\\\"}}</tool_call>\n"
-              "<tool_call>{\"name\":\"g\",\"arguments\":{\"x\":\"<tool_call>\"}}</tool_call> end",
-              {" end", {"f{\"x\":\"\\\"</tool_call>\\\\\"}", "g{\"x\":\"<tool_call>\"}"}});
+  expect_read(
+      hermes,
+      "<tool_call>{\"name\":\"f\",\"arguments\":{\"x\":\"\\\"</tool_call>\\\\\"}}</tool_call>\n"
+      "<tool_call>{\"name\":\"g\",\"arguments\":{\"x\":\"<tool_call>\"}}</tool_call> end",
+      {" end", {"f{\"x\":\"\\\"</tool_call>\\\\\"}", "g{\"x\":\"<tool_call>\"}"}});
   // The end may be missing; a call without arguments has none.
   expect_read(hermes, "<tool_call>{\"name\":\"f\"}", {"", {"f{}"}});
   // What is no call is not lost.

@@ -308,8 +308,9 @@ TEST(JsonSchema, HostileSchemasAreAnsweredQuickly) {
     while (++first <= last) list += fmt::format(",{}", first);
     return list;
   };
-  std::string intersections = fmt::format(R"({{"$defs":{{"a":{{"enum":[{}]}},"b":{{"enum":[{}]}}}},)",
-                                          numbers(1, 9'000), numbers(2, 9'001));
+  std::string intersections =
+      fmt::format(R"({{"$defs":{{"a":{{"enum":[{}]}},"b":{{"enum":[{}]}}}},)", numbers(1, 9'000),
+                  numbers(2, 9'001));
   intersections += R"("allOf":[{"$ref":"#/$defs/a"})";
   for (int i = 0; i < 400; ++i) intersections += R"(,{"$ref":"#/$defs/b"},{"$ref":"#/$defs/a"})";
   EXPECT_THAT(error_of(intersections + "]}"), HasSubstr("join too large"));
