@@ -122,9 +122,9 @@ void run(Flags& flags) {
 
   serve::Service service(session, *engine, flags.service);
   serve::Server server(service, flags.server);
-  const double gb = static_cast<double>(blocks) *
-                    static_cast<double>(session.model->kv_block_bytes(session.kv_format)) / 1e9;
-  fmt::print(stderr, "KV memory: up to {:.2f} GB for {} tokens in blocks of {}; context {}\n", gb,
+  const double mb = static_cast<double>(blocks) *
+                    static_cast<double>(session.model->kv_block_bytes(session.kv_format)) / 1e6;
+  fmt::print(stderr, "KV memory: up to {:.0f} MB for {} tokens in blocks of {}; context {}\n", mb,
              static_cast<int64_t>(blocks) * kBlockTokens, kBlockTokens,
              session.model->config().context);
   server.start();

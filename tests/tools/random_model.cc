@@ -1,5 +1,5 @@
-// A model of a real shape with random weights in one format, for measuring: what
-// script/make-random-model runs.
+// A model of a real shape with random weights in one format, for measuring, or a tiny one, for
+// trying what does not depend on the model: what script/make-random-model runs.
 //
 //   random_model SHAPE FORMAT OUT.gguf
 //   random_model --list
@@ -25,6 +25,7 @@ struct Shape {
 std::vector<Shape> shapes() {
   constexpr int kContext = 32768;
   return {
+      {"tiny", {.context = 8192}},
       {"smollm2-135m",
        {.layers = 30,
         .embedding = 576,
@@ -68,8 +69,9 @@ void write_random_model(std::string_view name, std::string_view format, const ch
     if (shape.name != name) continue;
     TinyModelSpec& spec = shape.spec;
     spec.format = &require_format(format);
+    const TinyModelSpec whole = with_defaults(spec);
     for (const int columns :
-         {spec.embedding, spec.feed_forward}) {  // heads * head_dim is the former
+         {whole.embedding, whole.feed_forward}) {  // heads * head_dim is the former
       const Format& fitting = fitting_format(*spec.format, columns);
       if (&fitting != spec.format)
         fmt::print(stderr, "matrices of {} columns are {}: no whole number of blocks of {}\n",
