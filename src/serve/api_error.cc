@@ -1,8 +1,14 @@
 #include "serve/api_error.h"
 
+#include <utility>
+
 #include "serve/json.h"
 
 namespace tessera::serve {
+
+ApiError client_is_gone() {
+  return {499, "invalid_request_error", "the client is gone"};
+}
 
 ApiError error_of_status(int status) {
   const std::string invalid = "invalid_request_error";
@@ -26,9 +32,13 @@ ApiError error_of_status(int status) {
 }
 
 std::string error_body(const ApiError& error) {
+  // Some quote what the client sent.
+  constexpr size_t kLongest = 1000;
+  std::string message = error.what();
+  if (message.size() > kLongest) message = message.substr(0, kLongest) + "...";
   const auto or_null = [](const std::string& text) { return text.empty() ? Json() : Json(text); };
   return to_text({{"error",
-                   {{"message", error.what()},
+                   {{"message", std::move(message)},
                     {"type", error.type},
                     {"param", or_null(error.param)},
                     {"code", or_null(error.code)}}}});

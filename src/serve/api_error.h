@@ -33,6 +33,8 @@ template <typename... Args>
                  std::move(param));
 }
 
+// The client has left; nobody reads this.
+ApiError client_is_gone();
 // The error for a status that the HTTP layer gave.
 ApiError error_of_status(int status);
 // {"error": ...}, in one line.

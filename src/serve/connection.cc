@@ -65,7 +65,7 @@ bool Connection::wait_ready(short events, Clock::time_point deadline) const {
 void Connection::linger() {
   if (!must_close()) return;
   ::shutdown(socket_, SHUT_WR);
-  const auto end = Clock::now() + std::chrono::seconds(2);
+  const auto end = Clock::now() + linger_time_;
   size_t budget = limits_.body_bytes * 2;
   while (Clock::now() < end) {
     if (!wait_ready(POLLIN, end)) return;
@@ -80,12 +80,15 @@ bool Connection::wait_for_request() {
   while (begin_ == end_ && !is_ready(socket_, POLLIN, kGlance)) {
     if (server_end_.stopping || Clock::now() >= end || is_gone()) return false;
   }
+  in_headers_ = true;
+  last_ = 0;
   budget_ = limits_.header_bytes;
   deadline_ = Clock::now() + limits_.header_time;
   return true;
 }
 
 void Connection::begin_body() {
+  in_headers_ = false;
   // Chunked bodies have some bytes around each chunk; what is in them is limited by httplib.
   budget_ = limits_.body_bytes + limits_.body_bytes / 2 + (64 << 10);
   deadline_ = Clock::now() + limits_.body_time;
@@ -98,6 +101,14 @@ bool Connection::is_gone() const {
 
 bool Connection::is_readable() const {
   return begin_ < end_ || is_ready(socket_, POLLIN, std::chrono::milliseconds(0));
+}
+
+bool Connection::ends_lines_well(const char* text, size_t size) {
+  for (size_t i = 0; i < size; ++i) {
+    if (text[i] == '\n' && last_ != '\r') return false;
+    last_ = text[i];
+  }
+  return true;
 }
 
 ssize_t Connection::read(char* to, size_t size) {
@@ -118,6 +129,10 @@ ssize_t Connection::read(char* to, size_t size) {
   }
   const size_t count = std::min({size, end_ - begin_, budget_});
   std::copy_n(buffer_.data() + begin_, count, to);
+  if (in_headers_ && !ends_lines_well(to, count)) {
+    malformed_ = true;
+    return -1;
+  }
   begin_ += count;
   budget_ -= count;
   return static_cast<ssize_t>(count);

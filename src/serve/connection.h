@@ -44,9 +44,17 @@ class Connection final : public httplib::Stream {
   // Whether the request went over a limit, and how.
   bool is_too_large() const { return too_large_; }
   bool is_too_slow() const { return too_slow_; }
+  // Whether a header's line ended in a line feed alone. httplib would pass over the line, where a
+  // proxy may not.
+  bool is_malformed() const { return malformed_; }
   // What is left of the request will not be read: no other can follow on this connection.
   void close_after_response() { close_after_response_ = true; }
-  bool must_close() const { return close_after_response_ || too_large_ || too_slow_; }
+  bool must_close() const { return close_after_response_ || too_large_ || too_slow_ || malformed_; }
+  // As before, for a client that is one too many: others wait to be told the same.
+  void refuse() {
+    close_after_response_ = true;
+    linger_time_ = std::chrono::milliseconds(100);
+  }
 
   // The connection that the calling thread serves; never null within a handler.
   static Connection* current();
@@ -62,6 +70,7 @@ class Connection final : public httplib::Stream {
  private:
   using Clock = std::chrono::steady_clock;
   bool wait_ready(short events, Clock::time_point deadline) const;
+  bool ends_lines_well(const char* text, size_t size);
   void linger();
 
   socket_t socket_;
@@ -71,7 +80,10 @@ class Connection final : public httplib::Stream {
   size_t begin_ = 0, end_ = 0;  // of what is in the buffer
   size_t budget_ = 0;           // bytes that the request may still have
   Clock::time_point deadline_;
-  bool too_large_ = false, too_slow_ = false, close_after_response_ = false;
+  std::chrono::milliseconds linger_time_{2000};
+  bool in_headers_ = false;
+  char last_ = 0;  // byte of the headers
+  bool too_large_ = false, too_slow_ = false, malformed_ = false, close_after_response_ = false;
 };
 
 }  // namespace tessera::serve

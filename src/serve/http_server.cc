@@ -22,9 +22,13 @@ class ConnectionThreads final : public httplib::TaskQueue {
  public:
   explicit ConnectionThreads(size_t most) : most_(most) {}
 
+  // Memory is taken and given back outside the lock: all connections wait for it, and threads that
+  // compile grammars may keep the heap busy.
   void enqueue(std::function<void()> task) override {
+    Tasks added;
+    added.push_back(std::move(task));
     const std::lock_guard lock(mutex_);
-    tasks_.push_back(std::move(task));
+    tasks_.splice(tasks_.end(), added);
     join(ended_);
     if (tasks_.size() > idle_ && threads_.size() < most_) {
       const auto self = threads_.emplace(threads_.end());
@@ -46,6 +50,7 @@ class ConnectionThreads final : public httplib::TaskQueue {
 
  private:
   using Threads = std::list<std::thread>;
+  using Tasks = std::list<std::function<void()>>;
 
   static void join(Threads& threads) {
     for (std::thread& thread : threads) thread.join();
@@ -59,10 +64,11 @@ class ConnectionThreads final : public httplib::TaskQueue {
       changed_.wait(lock, [&] { return stopping_ || !tasks_.empty(); });
       --idle_;
       if (tasks_.empty()) return;
-      const auto task = std::move(tasks_.front());
-      tasks_.pop_front();
+      Tasks task;
+      task.splice(task.end(), tasks_, tasks_.begin());
       lock.unlock();
-      task();
+      task.front()();
+      task.clear();
       lock.lock();
     }
     if (!stopping_) ended_.splice(ended_.end(), threads_, self);
@@ -71,7 +77,7 @@ class ConnectionThreads final : public httplib::TaskQueue {
   const size_t most_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::list<std::function<void()>> tasks_;
+  Tasks tasks_;
   Threads threads_, ended_;
   size_t idle_ = 0;
   bool stopping_ = false;
@@ -111,7 +117,7 @@ void HttpServer::end() {
 bool HttpServer::process_and_close_socket(socket_t socket) {
   Connection connection(socket, limits_, end_);
   if (connections_.fetch_add(1) >= limits_.connections || end_.stopping) {
-    connection.close_after_response();
+    connection.refuse();
     ::send(socket, busy_response_.data(), busy_response_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   } else {
     serve(connection);

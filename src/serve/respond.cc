@@ -13,10 +13,6 @@ namespace {
 constexpr std::chrono::milliseconds kGlance{100};  // how often a silent client is looked at
 constexpr std::chrono::seconds kSilence{15};       // after which a stream says that it is alive
 
-bool client_is_gone() {
-  return Connection::current()->is_gone();
-}
-
 ApiError out_of_time() {
   return {504, "server_error", "the answer took longer than the server allows", "", "timeout"};
 }
@@ -53,7 +49,7 @@ struct Stream {
     } else if (out.empty() && Clock::now() - written > kSilence) {
       out = keep_alive();
     }
-    if (client_is_gone()) return false;
+    if (Connection::current()->is_gone()) return false;
     if (!out.empty()) {
       if (!sink.write(out.data(), out.size())) return false;
       written = Clock::now();
@@ -72,7 +68,7 @@ Json collect(Job& job, Answers& answers, Clock::time_point deadline) {
   answers.begin();
   while (!job.is_done()) {
     for (Update& update : job.wait(kGlance)) answers.add(std::move(update));
-    if (client_is_gone()) throw ApiError(499, "invalid_request_error", "the client is gone");
+    if (Connection::current()->is_gone()) throw client_is_gone();
     if (Clock::now() > deadline) throw out_of_time();
   }
   if (const auto error = error_of(answers)) throw *error;

@@ -2,6 +2,7 @@
 
 #include <strings.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
@@ -41,6 +42,14 @@ std::string busy_response() {
       "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
       "Content-Length: {}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n{}",
       body.size(), body);
+}
+
+// A name that ends in a blank is another name to httplib, and may be none to a proxy (RFC
+// 9112, 5.1).
+bool has_blank_in_names(const Request& request) {
+  return std::ranges::any_of(request.headers, [](const auto& header) {
+    return header.first.find_first_of(" \t") != std::string::npos;
+  });
 }
 
 // The body of these is not read by httplib.
@@ -164,6 +173,7 @@ void Server::add_assets() {
 httplib::Server::Handler Server::guarded(Handler handler) {
   return [this, handler](const Request& request, Response& response) {
     try {
+      if (Connection::current()->is_gone()) throw client_is_gone();
       (service_.*handler)(request, response);
     } catch (const ApiError& error) {
       set_error(response, error);
@@ -195,7 +205,8 @@ httplib::Server::HandlerResponse Server::check(const Request& request, Response&
     Connection::current()->close_after_response();
     return refuse({400, "invalid_request_error", "this method takes no body"});
   }
-  if (!is_framed_clearly(request)) return refuse(error_of_status(400));
+  if (has_blank_in_names(request) || !is_framed_clearly(request))
+    return refuse(error_of_status(400));
   if (lacks_body(request)) return refuse(error_of_status(411));
   if (request.has_header("Content-Length")) {
     const std::string length = request.get_header_value("Content-Length");
@@ -235,6 +246,7 @@ httplib::Server::HandlerResponse Server::check(const Request& request, Response&
 void Server::complete_error(const Request& request, Response& response) const {
   if (!response.body.empty()) return;
   Connection& connection = *Connection::current();
+  if (connection.is_malformed()) response.status = 400;
   if (connection.is_too_slow()) response.status = 408;
   if (connection.is_too_large()) response.status = 413;
   if (response.status >= 400 && response.status != 404) connection.close_after_response();

@@ -390,6 +390,10 @@ TEST(Server, ErrorsAreErrorObjectsWithTheRightStatus) {
     EXPECT_EQ(error["code"], "context_length_exceeded");
   }
   expect_error("/detokenize", R"({"tokens":[999999]})", 400, "999999");
+  const Json unknown = {{"model", std::string(100'000, 'x')}, {"prompt", "abc"}};
+  const auto refused = fixture.post("/v1/completions", unknown.dump());
+  EXPECT_EQ(refused->status, 404);
+  EXPECT_LT(refused->body.size(), 2000u);
   expect_error("/nowhere", "{}", 404, "nothing");
   EXPECT_EQ(fixture.client().Get("/v1/completions")->status, 404);
   EXPECT_EQ(fixture.post("/v1/completions", "{}", {{"Content-Encoding", "gzip"}})->status, 415);
@@ -584,7 +588,8 @@ TEST(Server, ABodyEndsInOneWayOrIsRefused) {
   for (const std::string& headers :
        {length + "Content-Length: 5\r\n", length + length, length + chunked, chunked + chunked,
         std::string("Transfer-Encoding: gzip\r\n"), length + "Transfer-Encoding: identity\r\n",
-        std::string("Transfer-Encoding: gzip, chunked\r\n")}) {
+        std::string("Transfer-Encoding: gzip, chunked\r\n"), std::string("Content-Length : 9\r\n"),
+        "Transfer-Encoding : chunked\r\n" + length, "Content-Length: 9\nX: y\r\n" + length}) {
     RawClient client(fixture.port());
     client.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n" + chunk);
     const std::string answer = client.receive_all();

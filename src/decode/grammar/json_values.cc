@@ -22,8 +22,8 @@ Expr digits(int min, int max) {
   return repeat(chars(kDigit), min, max);
 }
 
-Expr fraction() {
-  return sequence({literal("."), digits(1, kDigits)});
+Expr fraction(int most = kDigits) {
+  return sequence({literal("."), digits(1, most)});
 }
 
 Expr any_magnitude() {
@@ -114,18 +114,30 @@ std::optional<Expr> integers(const Magnitudes& range) {
                     range.max - (range.max_excluded ? 1 : 0));
 }
 
+// Decimals that a number near `bound`, which is excluded, may have: with more than 15 digits in all
+// it may be read as the bound itself.
+int decimals_beside(uint64_t bound) {
+  const auto whole = bound == 0 ? 0 : static_cast<int>(std::to_string(bound).size());
+  return std::max(0, std::numeric_limits<double>::digits10 - whole);
+}
+
+Expr with_fraction(Expr whole, int most) {
+  return most == 0 ? whole : sequence({std::move(whole), optional(fraction(most))});
+}
+
 std::optional<Expr> numbers(const Magnitudes& range) {
   if (range.min > range.max) return std::nullopt;
   std::vector<Expr> parts;
   if (range.min < range.max) {
+    const int below = range.max_excluded ? decimals_beside(range.max) : kDigits;
     const Expr first = literal(std::to_string(range.min));
-    if (range.min_excluded) {
-      parts.push_back(sequence({first, literal("."), digits(0, kDigits - 1), chars({{'1', '9'}})}));
-    } else {
-      parts.push_back(sequence({first, optional(fraction())}));
+    if (!range.min_excluded) {
+      parts.push_back(with_fraction(first, below));
+    } else if (const int most = std::min(below, decimals_beside(range.min)); most > 0) {
+      parts.push_back(sequence({first, literal("."), digits(0, most - 1), chars({{'1', '9'}})}));
     }
     if (auto between = magnitudes(range.min + 1, range.max - 1))
-      parts.push_back(sequence({std::move(*between), optional(fraction())}));
+      parts.push_back(with_fraction(std::move(*between), below));
   }
   if (!range.max_excluded && !(range.min == range.max && range.min_excluded)) {
     const Expr zeros = sequence({literal("."), repeat(literal("0"), 1, 4)});

@@ -1,11 +1,13 @@
 #include "decode/grammar/network.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <numeric>
 #include <optional>
 #include <string>
 #include <tuple>
+#include <unordered_map>
 
 #include "base/error.h"
 
@@ -72,6 +74,8 @@ class Nullability {
 };
 
 class Builder {
+  using ByteSequences = std::vector<std::vector<ByteRange>>;
+
  public:
   explicit Builder(const Syntax& syntax) : Builder(syntax, callers_of(syntax)) {}
 
@@ -165,8 +169,7 @@ class Builder {
     connect(from, NetworkEdge::Kind::kEmpty, 0, target);
   }
   void connect_bytes(uint32_t from, const ByteSet& set, uint32_t target) {
-    const auto [found, is_new] =
-        set_index_.emplace(set.to_string(), static_cast<uint32_t>(net_.sets.size()));
+    const auto [found, is_new] = set_index_.emplace(set, static_cast<uint32_t>(net_.sets.size()));
     if (is_new) net_.sets.push_back(set);
     connect(from, NetworkEdge::Kind::kBytes, found->second, target);
   }
@@ -241,25 +244,33 @@ class Builder {
     return next;
   }
 
+  // Of a set that may stand there a hundred thousand times, once for each repetition.
+  const ByteSequences& sequences_of(const CharSet& set) {
+    const auto [found, is_new] = sequences_.try_emplace(&set);
+    if (is_new) {
+      for (const auto& [first, last] : set.ranges())
+        std::ranges::move(utf8_sequences(first, last), std::back_inserter(found->second));
+    }
+    return found->second;
+  }
+
   // Endings that several characters share are built once.
   uint32_t add_chars(const CharSet& set, uint32_t from) {
     const uint32_t end = new_node();
     std::map<uint32_t, ByteSet> first_bytes;  // by what follows them
     std::map<std::tuple<uint8_t, uint8_t, uint32_t>, uint32_t> endings;
-    for (const auto& [first, last] : set.ranges()) {
-      for (const auto& bytes : utf8_sequences(first, last)) {
-        uint32_t next = end;
-        for (size_t i = bytes.size() - 1; i > 0; --i) {
-          const auto [found, is_new] =
-              endings.emplace(std::tuple(bytes[i].first, bytes[i].last, next), 0);
-          if (is_new) {
-            found->second = new_node();
-            connect_bytes(found->second, set_of(bytes[i]), next);
-          }
-          next = found->second;
+    for (const auto& bytes : sequences_of(set)) {
+      uint32_t next = end;
+      for (size_t i = bytes.size() - 1; i > 0; --i) {
+        const auto [found, is_new] =
+            endings.emplace(std::tuple(bytes[i].first, bytes[i].last, next), 0);
+        if (is_new) {
+          found->second = new_node();
+          connect_bytes(found->second, set_of(bytes[i]), next);
         }
-        first_bytes[next] |= set_of(bytes[0]);
+        next = found->second;
       }
+      first_bytes[next] |= set_of(bytes[0]);
     }
     for (const auto& [next, bytes] : first_bytes) connect_bytes(from, bytes, next);
     return end;
@@ -306,7 +317,8 @@ class Builder {
   std::vector<std::optional<size_t>> unknown_sizes_;
   Network net_;
   size_t edge_count_ = 0;
-  std::map<std::string, uint32_t> set_index_;
+  std::unordered_map<ByteSet, uint32_t> set_index_;
+  std::unordered_map<const CharSet*, ByteSequences> sequences_;
   std::vector<std::pair<uint32_t, const Expr*>> pending_;
 };
 

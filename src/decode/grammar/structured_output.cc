@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <list>
 #include <mutex>
+#include <semaphore>
 #include <utility>
 
 #include "base/error.h"
@@ -146,13 +147,29 @@ class GrammarSource final : public ConstraintSource {
 
 struct StructuredOutput::Impl {
   static constexpr size_t kKept = 16;  // grammars
+  // Compiling takes up to half a second and tens of megabytes: not for all clients at once.
+  static constexpr int kAtOnce = 2;
+  using Semaphore = std::counting_semaphore<kAtOnce>;
+
+  class Turn {
+   public:
+    explicit Turn(Semaphore& semaphore) : semaphore_(semaphore) { semaphore_.acquire(); }
+    ~Turn() { semaphore_.release(); }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    Semaphore& semaphore_;
+  };
 
   explicit Impl(const Tokenizer& t) : tokenizer(t) {}
 
-  // `compile` runs without the lock: another thread's request must not wait for it.
+  // `compile` runs without the lock: who asks for what is known must not wait for it.
   std::shared_ptr<const ConstraintSource> get(
       std::string key, FunctionRef<std::shared_ptr<const Grammar>()> compile) {
     if (auto known = find(key)) return known;
+    const Turn turn(compiling);
+    if (auto known = find(key)) return known;  // by now
     auto compiled = compile();
     std::call_once(trie_made, [this] { trie = std::make_shared<const TokenTrie>(tokenizer); });
     if (trie->end_tokens().empty())
@@ -174,6 +191,7 @@ struct StructuredOutput::Impl {
   }
 
   const Tokenizer& tokenizer;
+  Semaphore compiling{kAtOnce};
   std::once_flag trie_made;
   std::shared_ptr<const TokenTrie> trie;
   std::mutex mutex;

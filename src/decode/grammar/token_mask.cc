@@ -98,10 +98,15 @@ void TokenMasks::add_frame(const Frame& frame, const std::vector<bool>& open, Ma
 
 const TokenMasks::Local& TokenMasks::local(uint32_t node) {
   if (const auto known = locals_.find(node); known != locals_.end()) return known->second;
-  if (locals_.size() * mask_bytes() > kMaxBytes) locals_.clear();
+  if (local_bytes_ > kMaxBytes) {
+    locals_.clear();
+    local_bytes_ = 0;
+  }
   Local& result = locals_[node];
   result.mask = empty();
   walk_all(automaton_.local(node), result.mask, &result);
+  result.departures.shrink_to_fit();
+  local_bytes_ += mask_bytes() + result.departures.size() * sizeof(uint32_t);
   return result;
 }
 

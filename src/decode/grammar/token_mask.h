@@ -60,6 +60,7 @@ class TokenMasks {
   std::unordered_map<StackSet, Entry> masks_;
   std::list<StackSet> uses_;  // latest first
   std::unordered_map<uint32_t, Local> locals_;
+  size_t local_bytes_ = 0;
 
   // Of the walk at work: what holds at the nodes above, by depth.
   struct Level {

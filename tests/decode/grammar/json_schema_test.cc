@@ -78,6 +78,13 @@ const std::vector<Case>& cases() {
       {R"({"type": "number", "minimum": 0, "maximum": 1})",
        {"0", "1", "0.5", "1.0", "0.0"},
        {"-0.1", "1.1", "2", "-1"}},
+      // With more digits they would be read as the bounds themselves.
+      {R"({"type": "number", "exclusiveMinimum": 4, "exclusiveMaximum": 5})",
+       {"4.5", "4.00000000000001", "4.99999999999999"},
+       {"4", "5", "4.9999999999999999", "4.0000000000000001"}},
+      {R"({"type": "number", "exclusiveMinimum": -5, "maximum": -4})",
+       {"-4.99999999999999", "-4"},
+       {"-5", "-4.9999999999999999"}},
       {R"({"type": "number", "exclusiveMinimum": 0})",
        {"0.5", "1", "10.25", "0.001"},
        {"0", "0.0", "-1"}},
