@@ -19,6 +19,9 @@ class Constraint {
   // forbidden. At least one bit is set: where nothing else may come, the end tokens may. The span
   // holds until the next call of accept().
   virtual std::span<const uint64_t> allowed() = 0;
+  // Whether the answer may end here. False at a dead end, where an end token is all that is left:
+  // no token of the vocabulary goes on, or the grammar is too ambiguous to be followed.
+  virtual bool complete() = 0;
   // The token that came.
   virtual void accept(Token token) = 0;
 };

@@ -85,12 +85,16 @@ std::span<const float> Sampler::adjust(std::span<const float> logits, std::span<
   if (!penalized && !options_.constraint) return logits;
   logits_.assign(logits.begin(), logits.end());
   if (penalized) penalize(tokens, prompt_size);
-  if (options_.constraint) mask(logits_, allowed(tokens.subspan(prompt_size)));
+  if (options_.constraint) mask(logits_, constraint_after(tokens.subspan(prompt_size)).allowed());
   return logits_;
 }
 
-// What may follow `answer`. Where an answer does not go on from the last one, it is read anew.
-std::span<const uint64_t> Sampler::allowed(std::span<const Token> answer) {
+bool Sampler::completes(std::span<const Token> answer) {
+  return !options_.constraint || constraint_after(answer).complete();
+}
+
+// Where an answer does not go on from the last one, it is read anew.
+Constraint& Sampler::constraint_after(std::span<const Token> answer) {
   const bool goes_on = constraint_ != nullptr && answer.size() >= constrained_.size() &&
                        std::equal(constrained_.begin(), constrained_.end(), answer.begin());
   if (!goes_on) {
@@ -101,7 +105,7 @@ std::span<const uint64_t> Sampler::allowed(std::span<const Token> answer) {
     constraint_->accept(token);
     constrained_.push_back(token);
   }
-  return constraint_->allowed();
+  return *constraint_;
 }
 
 // Penalties and biases change the logits of a few tokens.

@@ -50,13 +50,16 @@ class Sampler {
   // tokens.size(). `prompt_size`: how many of them are the prompt.
   Token choose(std::span<const float> logits, std::span<const Token> tokens, size_t prompt_size);
 
+  // Whether `answer`, without the token that ends it, is all that the constraint asks for.
+  bool completes(std::span<const Token> answer);
+
   const SamplingOptions& options() const { return options_; }
 
  private:
   std::span<const float> adjust(std::span<const float> logits, std::span<const Token> tokens,
                                 size_t prompt_size);
   void penalize(std::span<const Token> tokens, size_t prompt_size);
-  std::span<const uint64_t> allowed(std::span<const Token> answer);
+  Constraint& constraint_after(std::span<const Token> answer);
   Pool filter(std::span<const float> logits);
   void keep_top_k(Pool& pool, size_t k);
   Token draw_top_p(const Pool& pool, Noise noise) const;

@@ -212,7 +212,9 @@ void Engine::accept(Sequence& sequence, Choice& choice) {
     ++kept;
     sequence.tokens.push_back(token);
     if (is_end_(token) && !sequence.request.ignore_eos) {
-      reason = FinishReason::kStop;
+      const auto answer = std::span(sequence.tokens).subspan(sequence.prompt_size());
+      const bool complete = sequence.sampler.completes(answer.first(answer.size() - 1));
+      reason = complete ? FinishReason::kStop : FinishReason::kLength;
     } else if (sequence.generated() == sequence.request.max_tokens ||
                sequence.size() > model_.config().context) {
       reason = FinishReason::kLength;

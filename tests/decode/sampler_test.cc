@@ -328,6 +328,7 @@ class ListConstraint final : public Constraint, public ConstraintSource {
     for (const Token token : list_.at(accepted_)) mask_[token / 64] |= uint64_t{1} << (token % 64);
     return mask_;
   }
+  bool complete() override { return accepted_ == list_.size(); }
   void accept(Token) override { ++accepted_; }
 
  private:
@@ -348,6 +349,8 @@ TEST(Sampler, AConstraintMasksTheLogits) {
   EXPECT_EQ(sampler.choose(logits, std::vector<Token>{1}, 1), 70);
   EXPECT_EQ(sampler.choose(logits, std::vector<Token>{1, 70}, 1), 3);
   EXPECT_EQ(sampler.choose(logits, std::vector<Token>{1, 70, 3}, 1), 5);
+  EXPECT_FALSE(sampler.completes(std::vector<Token>{70, 3, 5}));
+  EXPECT_TRUE(sampler.completes(std::vector<Token>{70, 3, 5, 100}));
   EXPECT_EQ(sampler.choose(logits, std::vector<Token>{1, 70, 3, 5}, 1), 100);
   EXPECT_EQ(sampler.choose(logits, std::vector<Token>{1, 70}, 1), 3) << "going back is no problem";
   EXPECT_EQ(sampler.choose(logits, std::vector<Token>{2, 2, 9}, 3), 70) << "nor is another answer";

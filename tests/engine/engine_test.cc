@@ -140,6 +140,7 @@ class FailingConstraint final : public Constraint, public ConstraintSource {
     if (accepted_ == 2 && !std::exchange(*failed_, true)) fail("no memory for the mask");
     return mask_;
   }
+  bool complete() override { return true; }
   void accept(Token) override { ++accepted_; }
 
  private:
@@ -161,6 +162,37 @@ TEST_F(EngineTest, AStepThatFailsToChooseCommitsNothing) {
   for (const auto& sequence : sequences) EXPECT_EQ(sequence->generated(), 2);
   e.run_to_end();
   for (size_t i = 0; i < sequences.size(); ++i) EXPECT_EQ(sequences[i]->tokens, expected[i]) << i;
+}
+
+// Allows an end token only; `complete` or not.
+class EndingConstraint final : public Constraint, public ConstraintSource {
+ public:
+  EndingConstraint(Token end, bool complete) : complete_(complete), mask_(100) {
+    mask_[static_cast<size_t>(end) / 64] = uint64_t{1} << (end % 64);
+  }
+  std::unique_ptr<Constraint> start() const override {
+    return std::make_unique<EndingConstraint>(*this);
+  }
+  std::span<const uint64_t> allowed() override { return mask_; }
+  bool complete() override { return complete_; }
+  void accept(Token) override {}
+
+ private:
+  bool complete_;
+  std::vector<uint64_t> mask_;
+};
+
+TEST_F(EngineTest, AnAnswerThatBreaksOffDoesNotSayThatItIsWhole) {
+  for (const bool complete : {false, true}) {
+    Engine e = engine();
+    Request r = request(random_tokens(9, 1), 10, 1);
+    r.ignore_eos = false;
+    r.sampling.constraint = std::make_shared<EndingConstraint>(kEnd, complete);
+    const auto sequence = e.add(r);
+    e.run_to_end();
+    EXPECT_EQ(sequence->generated(), 1);
+    EXPECT_EQ(sequence->finished, complete ? FinishReason::kStop : FinishReason::kLength);
+  }
 }
 
 // A drafter that is often wrong in all ways: random trees over the tokens likely to come.

@@ -68,6 +68,13 @@ class SharedGrammar {
     return masks_.of(position.state);
   }
 
+  bool complete(Position& position) {
+    const std::lock_guard lock(mutex_);
+    if (position.ended) return false;
+    find_state(position);
+    return automaton_.ends(position.state);
+  }
+
   void accept(Position& position, Token token) {
     const std::lock_guard lock(mutex_);
     if (position.ended) return;
@@ -121,6 +128,7 @@ class GrammarConstraint final : public Constraint {
     if (mask_ == nullptr) mask_ = grammar_->allowed(position_);
     return *mask_;
   }
+  bool complete() override { return grammar_->complete(position_); }
   void accept(Token token) override {
     mask_ = nullptr;
     grammar_->accept(position_, token);

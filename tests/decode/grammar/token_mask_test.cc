@@ -162,6 +162,31 @@ TEST(StructuredOutput, ATokenThatWasNotAllowedEndsTheAnswer) {
   EXPECT_TRUE(is_allowed(constraint->allowed(), *tokenizer->eos()));
 }
 
+TEST(StructuredOutput, OnlyAWholeAnswerIsComplete) {
+  const auto tokenizer = json_tokenizer();
+  StructuredOutput structured(*tokenizer);
+  const auto constraint = structured.grammar("root ::= \"x\" \"y\"?")->start();
+  EXPECT_FALSE(constraint->complete());
+  constraint->accept('x');
+  EXPECT_TRUE(constraint->complete());
+  constraint->accept('y');
+  EXPECT_TRUE(constraint->complete());
+  constraint->accept('z');
+  EXPECT_FALSE(constraint->complete());
+}
+
+// More ways without a byte than are followed: nothing is left but to end the answer.
+TEST(StructuredOutput, ADeadEndIsNotComplete) {
+  const auto tokenizer = json_tokenizer();
+  StructuredOutput structured(*tokenizer);
+  std::string gbnf = "root ::= \"x\" ";
+  for (int i = 0; i < 12'000; ++i) gbnf += "(\"\"|\"\")";
+  const auto constraint = structured.grammar(gbnf + " \"y\"")->start();
+  constraint->accept('x');
+  EXPECT_TRUE(is_allowed(constraint->allowed(), *tokenizer->eos()));
+  EXPECT_FALSE(constraint->complete());
+}
+
 TEST(StructuredOutput, SharesWhatHasTheSameText) {
   const auto tokenizer = json_tokenizer();
   StructuredOutput structured(*tokenizer);
