@@ -81,6 +81,7 @@ bool Connection::wait_for_request() {
     if (server_end_.stopping || Clock::now() >= end || is_gone()) return false;
   }
   in_headers_ = true;
+  answered_ = false;
   last_ = 0;
   budget_ = limits_.header_bytes;
   deadline_ = Clock::now() + limits_.header_time;
@@ -139,6 +140,7 @@ ssize_t Connection::read(char* to, size_t size) {
 }
 
 ssize_t Connection::write(const char* from, size_t size) {
+  answered_ = true;
   size_t written = 0;
   while (written < size) {
     if (!wait_ready(POLLOUT, Clock::now() + limits_.write_time)) return -1;

@@ -47,6 +47,7 @@ class Connection final : public httplib::Stream {
   // Whether a header's line ended in a line feed alone. httplib would pass over the line, where a
   // proxy may not.
   bool is_malformed() const { return malformed_; }
+  bool has_answered() const { return answered_; }
   // What is left of the request will not be read: no other can follow on this connection.
   void close_after_response() { close_after_response_ = true; }
   bool must_close() const { return close_after_response_ || too_large_ || too_slow_ || malformed_; }
@@ -83,7 +84,8 @@ class Connection final : public httplib::Stream {
   std::chrono::milliseconds linger_time_{2000};
   bool in_headers_ = false;
   char last_ = 0;  // byte of the headers
-  bool too_large_ = false, too_slow_ = false, malformed_ = false, close_after_response_ = false;
+  bool too_large_ = false, too_slow_ = false, malformed_ = false, answered_ = false;
+  bool close_after_response_ = false;
 };
 
 }  // namespace tessera::serve

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "serve/api_error.h"
 
 namespace tessera::serve {
 namespace {
@@ -90,6 +91,28 @@ void take_as_it_is(httplib::Request& request) {
   request.ranges.clear();
 }
 
+// What httplib does not say itself, as it sends it.
+std::string whole_response(const ApiError& error) {
+  const std::string body = error_body(error);
+  const std::string retry =
+      error.retry_after > 0 ? fmt::format("Retry-After: {}\r\n", error.retry_after) : "";
+  return fmt::format(
+      "HTTP/1.1 {} Refused\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{}"
+      "Connection: close\r\n\r\n{}",
+      error.status, body.size(), retry, body);
+}
+
+// Of a request line that could not be read httplib says nothing.
+void answer_unread(Connection& connection) {
+  const int status = connection.is_too_large()   ? 414
+                     : connection.is_malformed() ? 400
+                     : connection.is_too_slow()  ? 408
+                                                 : 0;
+  if (status == 0 || connection.has_answered()) return;
+  const std::string response = whole_response(error_of_status(status));
+  connection.write(response.data(), response.size());
+}
+
 }  // namespace
 
 HttpServer::HttpServer(const HttpLimits& limits) : limits_(limits) {
@@ -118,7 +141,10 @@ bool HttpServer::process_and_close_socket(socket_t socket) {
   Connection connection(socket, limits_, end_);
   if (connections_.fetch_add(1) >= limits_.connections || end_.stopping) {
     connection.refuse();
-    ::send(socket, busy_response_.data(), busy_response_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    ApiError error{503, "server_error", "the server has too many connections"};
+    error.retry_after = 1;
+    const std::string response = whole_response(error);
+    ::send(socket, response.data(), response.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   } else {
     serve(connection);
   }
@@ -135,6 +161,7 @@ void HttpServer::serve(Connection& connection) {
             connection.begin_body();
             take_as_it_is(request);
           });
+      if (!served) answer_unread(connection);
       if (!served || closed || connection.must_close()) return;
     }
   } catch (const std::exception& error) {  // from a stream, where no response can say it any more

@@ -29,15 +29,12 @@ class HttpServer final : public httplib::Server {
   void stop_taking() { end_.stopping = true; }
   void end();
   int connections() const { return connections_; }
-  // Sent to clients beyond the limit of connections, and after stop_taking().
-  void set_busy_response(std::string response) { busy_response_ = std::move(response); }
 
  private:
   bool process_and_close_socket(socket_t socket) override;
   void serve(Connection& connection);
 
   HttpLimits limits_;
-  std::string busy_response_;
   Connection::End end_;
   std::atomic<int> connections_{0};
 };

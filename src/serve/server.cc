@@ -36,14 +36,6 @@ std::string literal(std::string_view path) {
   return pattern;
 }
 
-std::string busy_response() {
-  const std::string body = error_body({503, "server_error", "the server has too many connections"});
-  return fmt::format(
-      "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
-      "Content-Length: {}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n{}",
-      body.size(), body);
-}
-
 // A name that ends in a blank is another name to httplib, and may be none to a proxy (RFC
 // 9112, 5.1).
 bool has_blank_in_names(const Request& request) {
@@ -89,7 +81,6 @@ bool lacks_body(const Request& request) {
 
 Server::Server(Service& service, ServerOptions options)
     : service_(service), options_(std::move(options)), http_(options_.http) {
-  http_.set_busy_response(busy_response());
   http_.set_pre_routing_handler(
       [this](const Request& request, Response& response) { return check(request, response); });
   http_.set_error_handler(

@@ -603,6 +603,13 @@ TEST(Server, ABodyEndsInOneWayOrIsRefused) {
       "Transfer-Encoding: Chunked\r\n\r\n" +
       chunk);
   EXPECT_THAT(either.receive_all(), HasSubstr("'prompt' is missing"));
+  for (const auto& [line, status] :
+       {std::pair(std::string("GET /health HTTP/1.1\n\n"), " 400 "),
+        std::pair("GET /" + std::string(70'000, 'x') + " HTTP/1.1\r\n\r\n", " 414 ")}) {
+    RawClient client(fixture.port());
+    client.send(line);
+    EXPECT_THAT(client.receive_all(), HasSubstr(status));
+  }
   RawClient none(fixture.port());  // as `curl -X POST` sends it
   none.send("POST /v1/completions HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_THAT(none.receive_all(), HasSubstr(" 411 "));
