@@ -114,12 +114,12 @@ bool Connection::ends_lines_well(const char* text, size_t size) {
 
 ssize_t Connection::read(char* to, size_t size) {
   if (budget_ == 0) {
-    too_large_ = true;
+    fault_ = 413;
     return -1;
   }
   while (begin_ == end_) {
     if (!wait_ready(POLLIN, deadline_)) {
-      too_slow_ = true;
+      fault_ = 408;
       return -1;
     }
     const ssize_t count = ::recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
@@ -131,7 +131,7 @@ ssize_t Connection::read(char* to, size_t size) {
   const size_t count = std::min({size, end_ - begin_, budget_});
   std::copy_n(buffer_.data() + begin_, count, to);
   if (in_headers_ && !ends_lines_well(to, count)) {
-    malformed_ = true;
+    fault_ = 400;
     return -1;
   }
   begin_ += count;

@@ -41,21 +41,16 @@ class Connection final : public httplib::Stream {
 
   // The client has closed its side (a client that only ends its own sending counts as gone).
   bool is_gone() const;
-  // Whether the request went over a limit, and how.
-  bool is_too_large() const { return too_large_; }
-  bool is_too_slow() const { return too_slow_; }
-  // Whether a header's line ended in a line feed alone. httplib would pass over the line, where a
-  // proxy may not.
-  bool is_malformed() const { return malformed_; }
+  // The status of what is wrong with the request as it was read: 400 if a header's line ended in a
+  // line feed alone (httplib would pass over it, where a proxy may not), 408, 413; 0 for nothing.
+  int fault() const { return fault_; }
   bool has_answered() const { return answered_; }
   // What is left of the request will not be read: no other can follow on this connection.
-  void close_after_response() { close_after_response_ = true; }
-  bool must_close() const { return close_after_response_ || too_large_ || too_slow_ || malformed_; }
-  // As before, for a client that is one too many: others wait to be told the same.
-  void refuse() {
+  void close_after_response(std::chrono::milliseconds linger = std::chrono::seconds(2)) {
     close_after_response_ = true;
-    linger_time_ = std::chrono::milliseconds(100);
+    linger_time_ = linger;
   }
+  bool must_close() const { return close_after_response_ || fault_ != 0; }
 
   // The connection that the calling thread serves; never null within a handler.
   static Connection* current();
@@ -84,8 +79,8 @@ class Connection final : public httplib::Stream {
   std::chrono::milliseconds linger_time_{2000};
   bool in_headers_ = false;
   char last_ = 0;  // byte of the headers
-  bool too_large_ = false, too_slow_ = false, malformed_ = false, answered_ = false;
-  bool close_after_response_ = false;
+  int fault_ = 0;
+  bool answered_ = false, close_after_response_ = false;
 };
 
 }  // namespace tessera::serve

@@ -104,11 +104,8 @@ std::string whole_response(const ApiError& error) {
 
 // Of a request line that could not be read httplib says nothing.
 void answer_unread(Connection& connection) {
-  const int status = connection.is_too_large()   ? 414
-                     : connection.is_malformed() ? 400
-                     : connection.is_too_slow()  ? 408
-                                                 : 0;
-  if (status == 0 || connection.has_answered()) return;
+  if (connection.fault() == 0 || connection.has_answered()) return;
+  const int status = connection.fault() == 413 ? 414 : connection.fault();
   const std::string response = whole_response(error_of_status(status));
   connection.write(response.data(), response.size());
 }
@@ -140,7 +137,7 @@ void HttpServer::end() {
 bool HttpServer::process_and_close_socket(socket_t socket) {
   Connection connection(socket, limits_, end_);
   if (connections_.fetch_add(1) >= limits_.connections || end_.stopping) {
-    connection.refuse();
+    connection.close_after_response(std::chrono::milliseconds(100));  // others wait for the same
     ApiError error{503, "server_error", "the server has too many connections"};
     error.retry_after = 1;
     const std::string response = whole_response(error);

@@ -237,9 +237,7 @@ httplib::Server::HandlerResponse Server::check(const Request& request, Response&
 void Server::complete_error(const Request& request, Response& response) const {
   if (!response.body.empty()) return;
   Connection& connection = *Connection::current();
-  if (connection.is_malformed()) response.status = 400;
-  if (connection.is_too_slow()) response.status = 408;
-  if (connection.is_too_large()) response.status = 413;
+  if (connection.fault() != 0) response.status = connection.fault();
   if (response.status >= 400 && response.status != 404) connection.close_after_response();
   if (response.status == 404 && request.path.starts_with("/v1/models/")) {
     set_error(response,

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <list>
 #include <mutex>
-#include <semaphore>
 #include <utility>
 
 #include "base/error.h"
@@ -155,28 +154,15 @@ class GrammarSource final : public ConstraintSource {
 
 struct StructuredOutput::Impl {
   static constexpr size_t kKept = 16;  // grammars
-  // Compiling takes up to half a second and tens of megabytes: not for all clients at once.
-  static constexpr int kAtOnce = 2;
-  using Semaphore = std::counting_semaphore<kAtOnce>;
-
-  class Turn {
-   public:
-    explicit Turn(Semaphore& semaphore) : semaphore_(semaphore) { semaphore_.acquire(); }
-    ~Turn() { semaphore_.release(); }
-    Turn(const Turn&) = delete;
-    Turn& operator=(const Turn&) = delete;
-
-   private:
-    Semaphore& semaphore_;
-  };
 
   explicit Impl(const Tokenizer& t) : tokenizer(t) {}
 
-  // `compile` runs without the lock: who asks for what is known must not wait for it.
+  // `compile` runs without the lock on what is kept: who asks for what is known must not wait for
+  // it.
   std::shared_ptr<const ConstraintSource> get(
       std::string key, FunctionRef<std::shared_ptr<const Grammar>()> compile) {
     if (auto known = find(key)) return known;
-    const Turn turn(compiling);
+    const std::lock_guard turn(compiling);
     if (auto known = find(key)) return known;  // by now
     auto compiled = compile();
     std::call_once(trie_made, [this] { trie = std::make_shared<const TokenTrie>(tokenizer); });
@@ -199,7 +185,7 @@ struct StructuredOutput::Impl {
   }
 
   const Tokenizer& tokenizer;
-  Semaphore compiling{kAtOnce};
+  std::mutex compiling;  // time and memory that not all clients may ask for at once
   std::once_flag trie_made;
   std::shared_ptr<const TokenTrie> trie;
   std::mutex mutex;
