@@ -12,11 +12,11 @@
 #include <vector>
 
 #include "backend/backend.h"
-#include "decode/grammar/automaton.h"
-#include "decode/grammar/structured_output.h"
-#include "decode/grammar/token_mask.h"
 #include "decode/sampler.h"
 #include "files/gguf.h"
+#include "grammar/automaton.h"
+#include "grammar/structured_output.h"
+#include "grammar/token_mask.h"
 #include "text/tokenizer.h"
 
 namespace tessera {

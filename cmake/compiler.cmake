@@ -1,8 +1,8 @@
 # Warnings, sanitizers and faster tools, in one place.
 add_library(tessera_options INTERFACE)
-target_include_directories(tessera_options INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+target_include_directories(tessera_options INTERFACE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
 # Contraction is off so that a float expression means the same in every function that holds it:
-# kernels ask for fused multiply-add by name (DESIGN 3.3, the order of operations is part of the result).
+# kernels ask for fused multiply-add by name (docs/architecture.md: the order of operations is part of the result).
 target_compile_options(tessera_options INTERFACE -Wall -Wextra -Wnon-virtual-dtor -ffp-contract=off)
 # GCC's -Wshadow also speaks up about scoped enumerators that share a global's name.
 target_compile_options(tessera_options INTERFACE $<IF:$<CXX_COMPILER_ID:GNU>,-Wshadow=local,-Wshadow>)

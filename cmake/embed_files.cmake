@@ -11,6 +11,6 @@ foreach(file ${FILES})
   string(APPEND table "    {\"${file}\", {reinterpret_cast<const char*>(kFile${number}), sizeof kFile${number} - 1}, \"\\\"${digest}\\\"\"},\n")
   math(EXPR number "${number} + 1")
 endforeach()
-set(text "// Made by cmake/embed_files.cmake.\n#include \"serve/assets.h\"\n\n#include <vector>\n\nnamespace tessera::serve {\nnamespace {\n${arrays}}  // namespace\n
+set(text "// Made by cmake/embed_files.cmake.\n#include \"serve/http/assets.h\"\n\n#include <vector>\n\nnamespace tessera::serve {\nnamespace {\n${arrays}}  // namespace\n
 std::span<const Asset> assets() {\n  static const std::vector<Asset> table = {\n${table}  };\n  return table;\n}\n\n}  // namespace tessera::serve\n")
 file(WRITE ${SOURCE} "${text}")

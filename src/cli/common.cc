@@ -5,9 +5,9 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "cli/commands.h"
 #include "decode/drafter.h"
-#include "text/utf8.h"
 
 namespace tessera::cli {
 namespace {

@@ -13,8 +13,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "compress/recipes.h"
-#include "files/printable.h"
 
 namespace tessera {
 namespace {

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "files/printable.h"
+#include "base/printable.h"
 
 namespace tessera {
 namespace {

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/token.h"
-#include "decode/constraint.h"
 #include "decode/draw.h"
+#include "grammar/constraint.h"
 
 namespace tessera {
 
@@ -29,7 +29,7 @@ struct SamplingOptions {
   // Added to the logits; -infinity forbids a token.
   std::unordered_map<Token, float> logit_bias = {};
   uint64_t seed = 0;
-  // The form that the answer must keep to (decode/grammar/structured_output.h); none if empty.
+  // The form that the answer must keep to (grammar/structured_output.h); none if empty.
   std::shared_ptr<const ConstraintSource> constraint = {};
 
   // Throws Error naming the first value that is out of range.

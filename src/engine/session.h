@@ -5,9 +5,9 @@
 #include <optional>
 #include <string>
 
-#include "decode/grammar/structured_output.h"
 #include "engine/engine.h"
 #include "files/gguf.h"
+#include "grammar/structured_output.h"
 #include "model/model.h"
 #include "tessera/tessera.h"
 #include "text/chat.h"

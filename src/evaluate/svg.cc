@@ -1,6 +1,6 @@
 #include "evaluate/svg.h"
 
-#include "files/printable.h"
+#include "base/printable.h"
 
 namespace tessera {
 

@@ -4,9 +4,9 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/printable.h"
 #include "files/gguf.h"
 #include "files/gguf_layout.h"
-#include "files/printable.h"
 
 namespace tessera {
 namespace gguf {

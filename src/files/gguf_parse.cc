@@ -8,8 +8,9 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/printable.h"
+#include "base/utf8.h"
 #include "files/gguf_layout.h"
-#include "files/printable.h"
 
 namespace tessera::gguf {
 namespace {
@@ -146,7 +147,7 @@ std::string read_name(Cursor& cursor, const char* what, size_t max_bytes) {
   if (name.empty()) cursor.fail_here("the {} is empty", what);
   if (name.size() > max_bytes)
     cursor.fail_here("the {} has {} bytes, at most {} are allowed", what, name.size(), max_bytes);
-  if (!is_utf8(name)) cursor.fail_here("the {} '{}' is not UTF-8", what, printable(name));
+  if (!is_valid_utf8(name)) cursor.fail_here("the {} '{}' is not UTF-8", what, printable(name));
   return std::string(name);
 }
 

@@ -2,11 +2,11 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "files/gguf.h"
 #include "files/gguf_layout.h"
 #include "files/gguf_parse.h"
 #include "files/gguf_split.h"
-#include "files/printable.h"
 
 namespace tessera {
 namespace {

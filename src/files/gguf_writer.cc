@@ -7,10 +7,11 @@
 #include "base/atomic_file.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/printable.h"
+#include "base/utf8.h"
 #include "files/gguf.h"
 #include "files/gguf_layout.h"
 #include "files/gguf_split.h"
-#include "files/printable.h"
 
 namespace tessera {
 namespace {
@@ -73,7 +74,8 @@ void check_name(std::string_view name, std::string_view what, size_t max_bytes) 
     fail("cannot write the {} '{}': {} bytes, at most {} are allowed", what, printable(name),
          name.size(), max_bytes);
   }
-  if (!is_utf8(name)) fail("cannot write the {} '{}': it is not UTF-8", what, printable(name));
+  if (!is_valid_utf8(name))
+    fail("cannot write the {} '{}': it is not UTF-8", what, printable(name));
 }
 
 void erase_split_keys(GgufMetadata& metadata) {

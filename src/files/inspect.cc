@@ -7,8 +7,9 @@
 #include <map>
 #include <type_traits>
 
+#include "base/printable.h"
+#include "base/utf8.h"
 #include "files/gguf_layout.h"
-#include "files/printable.h"
 
 namespace tessera {
 namespace {
@@ -78,7 +79,7 @@ std::string text_of_value(const GgufValue& value) {
 template <typename T>
 nlohmann::json json_of(const T& value) {
   if constexpr (std::is_same_v<T, std::string>) {
-    return to_utf8(value);
+    return replace_invalid_bytes(value);
   } else {
     return value;
   }
@@ -183,7 +184,8 @@ nlohmann::json describe_json(const GgufFile& file) {
   const Totals totals(file);
   json out = {{"version", file.version()}, {"alignment", file.alignment()}};
   for (const char* list : {"files", "metadata", "tensors"}) out[list] = json::array();
-  for (const auto& path : file.paths()) out["files"].push_back(to_utf8(path.string()));
+  for (const auto& path : file.paths())
+    out["files"].push_back(replace_invalid_bytes(path.string()));
   for (const auto& [key, value] : file.metadata().entries())
     out["metadata"].push_back(json_of_entry(key, value));
   for (const GgufTensor& tensor : file.tensors()) {

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "base/log.h"
-#include "serve/api_error.h"
-#include "serve/assets.h"
+#include "serve/http/api_error.h"
+#include "serve/http/assets.h"
 
 namespace tessera::serve {
 namespace {

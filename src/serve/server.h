@@ -5,9 +5,9 @@
 #include <string>
 #include <thread>
 
-#include "serve/access.h"
-#include "serve/http_server.h"
-#include "serve/service.h"
+#include "serve/api/service.h"
+#include "serve/http/access.h"
+#include "serve/http/http_server.h"
 
 namespace tessera::serve {
 

@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "base/error.h"
-#include "files/printable.h"
+#include "base/printable.h"
+#include "base/utf8.h"
 #include "text/byte_alphabet.h"
-#include "text/utf8.h"
 #include "text/vocabulary.h"
 
 namespace tessera {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <unordered_map>
 
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 namespace tessera {
 namespace {

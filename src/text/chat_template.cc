@@ -1,7 +1,7 @@
 #include "text/chat_template.h"
 
 #include "base/error.h"
-#include "text/jinja/template.h"
+#include "jinja/template.h"
 
 namespace tessera {
 namespace {

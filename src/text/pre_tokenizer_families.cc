@@ -8,7 +8,7 @@
 #include <array>
 
 #include "base/error.h"
-#include "files/printable.h"
+#include "base/printable.h"
 #include "text/pre_tokenizer.h"
 
 namespace tessera {

@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "text/merge_chain.h"
-#include "text/utf8.h"
 #include "text/vocabulary.h"
 
 namespace tessera {

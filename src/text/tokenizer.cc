@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "files/printable.h"
+#include "base/printable.h"
 #include "text/bpe_tokenizer.h"
 #include "text/sentencepiece_tokenizer.h"
 #include "text/special_tokens.h"

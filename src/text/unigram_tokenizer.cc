@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "text/sentencepiece_tokenizer.h"
-#include "text/utf8.h"
 #include "text/vocabulary.h"
 
 namespace tessera {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "paths.h"
 #include "support/malformed_gguf.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"

@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
-#include "decode/grammar/structured_output.h"
 #include "engine/session.h"
+#include "grammar/structured_output.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
 

@@ -3,7 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "files/printable.h"
+#include "base/printable.h"
+#include "base/utf8.h"
 #include "support/malformed_gguf.h"
 #include "support/temp_folder.h"
 
@@ -31,15 +32,16 @@ TEST(Printable, CutsLongTextBetweenCharacters) {
 }
 
 TEST(Utf8, AcceptsExactlyTheStandard) {
-  EXPECT_TRUE(is_utf8(""));
-  EXPECT_TRUE(is_utf8("\x7f\xc2\x80\xe0\xa0\x80\xed\x9f\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"));
+  EXPECT_TRUE(is_valid_utf8(""));
+  EXPECT_TRUE(
+      is_valid_utf8("\x7f\xc2\x80\xe0\xa0\x80\xed\x9f\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"));
   for (const char* bad :
        {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
         "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xe2\x82", "a\xc3"}) {
-    EXPECT_FALSE(is_utf8(bad)) << printable(bad);
+    EXPECT_FALSE(is_valid_utf8(bad)) << printable(bad);
   }
-  EXPECT_EQ(to_utf8("a\xff"
-                    "b"),
+  EXPECT_EQ(replace_invalid_bytes("a\xff"
+                                  "b"),
             "a\xef\xbf\xbd"
             "b");
 }

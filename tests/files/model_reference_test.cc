@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "paths.h"
 
 namespace tessera {
 namespace {

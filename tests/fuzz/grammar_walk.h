@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "decode/grammar/structured_output.h"
+#include "grammar/structured_output.h"
 #include "text/tiny_vocabularies.h"
 #include "text/tokenizer.h"
 

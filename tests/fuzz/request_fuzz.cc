@@ -5,8 +5,8 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "serve/requests.h"
-#include "serve/tool_calls.h"
+#include "serve/api/requests.h"
+#include "serve/api/tool_calls.h"
 
 namespace {
 

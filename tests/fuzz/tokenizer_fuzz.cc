@@ -11,9 +11,9 @@
 
 #include "../text/tiny_vocabularies.h"
 #include "base/error.h"
+#include "base/utf8.h"
 #include "text/pre_tokenizer.h"
 #include "text/tokenizer.h"
-#include "text/utf8.h"
 
 namespace tessera {
 namespace {

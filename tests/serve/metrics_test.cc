@@ -1,4 +1,4 @@
-#include "serve/metrics.h"
+#include "serve/loop/metrics.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,8 +7,8 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "serve/access.h"
-#include "serve/job.h"
+#include "serve/http/access.h"
+#include "serve/loop/job.h"
 #include "support/temp_folder.h"
 
 namespace tessera::serve {

@@ -1,9 +1,9 @@
-#include "serve/requests.h"
+#include "serve/api/requests.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "serve/api_error.h"
+#include "serve/http/api_error.h"
 
 namespace tessera::serve {
 namespace {

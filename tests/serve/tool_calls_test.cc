@@ -1,12 +1,12 @@
-#include "serve/tool_calls.h"
+#include "serve/api/tool_calls.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
-#include "decode/grammar/automaton.h"
-#include "decode/grammar/structured_output.h"
+#include "grammar/automaton.h"
+#include "grammar/structured_output.h"
 
 namespace tessera::serve {
 namespace {

@@ -1,4 +1,4 @@
-// Real vocabularies, against the ids that llama.cpp gives (script/make-tokenizer-goldens).
+// Real vocabularies, against the ids that llama.cpp gives (tests/text/make-tokenizer-goldens).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -8,10 +8,11 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/utf8.h"
 #include "files/gguf.h"
+#include "paths.h"
 #include "text/byte_alphabet.h"
 #include "text/tokenizer.h"
-#include "text/utf8.h"
 
 namespace tessera {
 namespace {

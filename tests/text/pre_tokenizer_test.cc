@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "paths.h"
 
 namespace tessera {
 namespace {
@@ -28,7 +29,7 @@ std::vector<std::string> read_hard_texts() {
   return texts;
 }
 
-// splits.txt comes from another implementation: script/make-split-goldens.
+// splits.txt comes from another implementation: tests/text/make-split-goldens.
 TEST(PreTokenizer, CutsHardTextsWhereThePublishedExpressionsDo) {
   const std::vector<std::string> texts = read_hard_texts();
   ASSERT_GT(texts.size(), 100u);

@@ -1,0 +1,17 @@
+// What several requests are made of. For requests.h only.
+#pragma once
+
+#include <vector>
+
+#include "serve/api/fields.h"
+#include "serve/api/requests.h"
+
+namespace tessera::serve {
+
+GenerationParameters parse_generation(const Fields& fields);
+std::vector<Message> parse_messages(const Fields& fields);
+// "input" or "prompt": a string, a list of strings, a list of tokens, or a list of such lists.
+std::vector<Prompt> parse_prompts(const Fields& fields, std::string_view name);
+std::vector<Token> parse_tokens(const Fields& fields, std::string_view name, const Json& list);
+
+}  // namespace tessera::serve

@@ -1,0 +1,148 @@
+#include "serve/api/requests.h"
+
+#include "serve/api/request_parts.h"
+#include "serve/http/api_error.h"
+
+namespace tessera::serve {
+namespace {
+
+void parse_tools(const Fields& fields, ChatRequest& request) {
+  const Json* tools = fields.find("tools");
+  if (tools != nullptr) {
+    if (!tools->is_array()) fields.wrong_type("tools", "a list");
+    for (const Json& tool : *tools) {
+      if (!tool.is_object()) fields.wrong_type("tools", "a list of objects");
+      const Fields entry(tool, "tools.");
+      if (entry.required_text("type") != "function") {
+        bad_request("tools", "a tool has the type '{}', expected 'function'", entry.text("type"));
+      }
+      const auto function = entry.object("function");
+      if (!function) entry.wrong_type("function", "an object");
+      if (function->required_text("name").empty()) {
+        bad_request("tools", "a tool has an empty name");
+      }
+      function->object("parameters");  // for its error
+    }
+    if (!tools->empty()) request.tools = *tools;
+  }
+  request.tool_choice = request.tools.is_null() ? ToolChoice::kNone : ToolChoice::kAuto;
+  const Json* choice = fields.find("tool_choice");
+  if (choice == nullptr) return;
+  if (choice->is_string()) {
+    const auto text = choice->get<std::string>();
+    if (text == "none") {
+      request.tool_choice = ToolChoice::kNone;
+    } else if (text == "required") {
+      request.tool_choice = ToolChoice::kRequired;
+    } else if (text != "auto") {
+      bad_request("tool_choice",
+                  "'tool_choice' is '{}', expected none, auto, required or a function", text);
+    }
+  } else {
+    const auto object = fields.object("tool_choice");
+    const auto function = object->object("function");
+    if (!function) object->wrong_type("function", "an object");
+    request.tool_choice = ToolChoice::kNamed;
+    request.tool_name = function->required_text("name");
+  }
+  if (request.tools.is_null() && request.tool_choice >= ToolChoice::kRequired) {
+    bad_request("tool_choice", "'tool_choice' asks for a tool, but 'tools' has none");
+  }
+  if (request.tool_choice == ToolChoice::kNamed) {
+    for (const Json& tool : request.tools) {
+      if (tool["function"]["name"] == request.tool_name) return;
+    }
+    bad_request("tool_choice", "'tool_choice' names '{}', which is not in 'tools'",
+                request.tool_name);
+  }
+}
+
+}  // namespace
+
+ChatRequest parse_chat_request(std::string_view body) {
+  const Json json = parse_object(body);
+  const Fields fields(json);
+  ChatRequest request{.parameters = parse_generation(fields), .messages = parse_messages(fields)};
+  parse_tools(fields, request);
+  request.parallel_tool_calls = fields.boolean("parallel_tool_calls", true);
+  const bool logprobs = fields.boolean("logprobs", false);
+  const int top = fields.integer("top_logprobs", 0, 0, kMaxTopLogprobs);
+  if (top > 0 && !logprobs) {
+    bad_request("top_logprobs", "'top_logprobs' needs 'logprobs' to be true");
+  }
+  if (logprobs) request.parameters.top_logprobs = top;
+  if (fields.object("chat_template_kwargs")) {
+    request.template_variables = *fields.find("chat_template_kwargs");
+  }
+  return request;
+}
+
+CompletionRequest parse_completion_request(std::string_view body) {
+  const Json json = parse_object(body);
+  const Fields fields(json);
+  CompletionRequest request{.parameters = parse_generation(fields),
+                            .prompts = parse_prompts(fields, "prompt"),
+                            .echo = fields.boolean("echo", false)};
+  GenerationParameters& p = request.parameters;
+  if (p.max_tokens < 0) p.max_tokens = 16;  // OpenAI's default
+  if (const auto top = fields.integer("logprobs", 0, kMaxTopLogprobs)) {
+    p.top_logprobs = static_cast<int>(*top);
+  }
+  p.prompt_logprobs = request.echo && p.top_logprobs >= 0;
+  if (fields.integer("best_of", p.n, 1, kMaxChoices) != p.n) {
+    bad_request("best_of", "'best_of' other than 'n' is not supported");
+  }
+  if (request.prompts.size() * p.n > kMaxChoices) {
+    bad_request("prompt", "{} prompts with n = {} are more than {} answers", request.prompts.size(),
+                p.n, kMaxChoices);
+  }
+  return request;
+}
+
+EmbeddingRequest parse_embedding_request(std::string_view body) {
+  const Json json = parse_object(body);
+  const Fields fields(json);
+  EmbeddingRequest request{.model = fields.text("model"), .inputs = parse_prompts(fields, "input")};
+  if (request.inputs.size() > kMaxChoices) {
+    bad_request("input", "'input' has {} texts, expected at most {}", request.inputs.size(),
+                kMaxChoices);
+  }
+  const std::string encoding = fields.text("encoding_format", "float");
+  if (encoding != "float" && encoding != "base64") {
+    bad_request("encoding_format", "'encoding_format' is '{}', expected float or base64", encoding);
+  }
+  request.base64 = encoding == "base64";
+  if (fields.has("dimensions")) {
+    bad_request("dimensions", "'dimensions' is not supported: the model has one size");
+  }
+  const std::string pooling = fields.text("pooling", "mean");
+  if (pooling != "mean" && pooling != "last") {
+    bad_request("pooling", "'pooling' is '{}', expected mean or last", pooling);
+  }
+  request.pooling = pooling == "mean" ? Pooling::kMean : Pooling::kLast;
+  request.cache_salt = fields.text("cache_salt");
+  return request;
+}
+
+TokenizeRequest parse_tokenize_request(std::string_view body) {
+  const Json json = parse_object(body);
+  const Fields fields(json);
+  TokenizeRequest request{.model = fields.text("model")};
+  request.add_special = fields.boolean("add_special_tokens", fields.boolean("add_special", true));
+  if (fields.has("messages")) {
+    request.messages = parse_messages(fields);
+  } else {
+    request.text = fields.has("content") ? fields.text("content") : fields.required_text("prompt");
+  }
+  return request;
+}
+
+DetokenizeRequest parse_detokenize_request(std::string_view body) {
+  const Json json = parse_object(body);
+  const Fields fields(json);
+  const Json* tokens = fields.find("tokens");
+  if (tokens == nullptr || !tokens->is_array()) fields.wrong_type("tokens", "a list of token ids");
+  return {.model = fields.text("model"), .tokens = parse_tokens(fields, "tokens", *tokens)};
+}
+
+}  // namespace tessera::serve

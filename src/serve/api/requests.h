@@ -1,0 +1,95 @@
+// The requests of the API as types: everything that can be checked without a model is checked here.
+//
+// Fields of OpenAI's API, and those that vLLM's and llama.cpp's users know beside them. A field
+// that would change the answer and is not supported is refused by name; other unknown fields are
+// ignored.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "decode/sampler.h"
+#include "engine/sequence.h"
+#include "serve/http/json.h"
+#include "text/chat.h"
+
+namespace tessera::serve {
+
+inline constexpr int kMaxChoices = 128;  // of one request: prompts times n
+inline constexpr int kMaxTopLogprobs = 20;
+
+// What an answer is held to: response_format, grammar.
+enum class AnswerForm { kText, kJsonObject, kJsonSchema, kGrammar };
+
+// What chats and completions have in common.
+struct GenerationParameters {
+  std::string model;    // empty: whatever is served
+  int max_tokens = -1;  // -1: as many as the context holds
+  int n = 1;
+  bool stream = false, include_usage = false;
+  std::vector<std::string> stop;
+  int top_logprobs = -1;         // -1: no logprobs
+  bool prompt_logprobs = false;  // of an echoed prompt too
+  SamplingOptions sampling;
+  bool has_seed = false;
+  int priority = 0;
+  std::string cache_salt = {};
+  bool ignore_eos = false;
+  std::string decoder = "plain";
+  AnswerForm form = AnswerForm::kText;
+  std::string form_source = {};  // the schema, or the grammar (GBNF)
+};
+
+enum class ToolChoice { kNone, kAuto, kRequired, kNamed };
+
+struct ChatRequest {
+  GenerationParameters parameters;
+  std::vector<Message> messages;
+  Json tools = nullptr;  // a list of function declarations, or null
+  ToolChoice tool_choice = ToolChoice::kNone;
+  std::string tool_name = {};  // kNamed
+  bool parallel_tool_calls = true;
+  Json template_variables = Json::object();  // chat_template_kwargs
+};
+
+// A text, or the tokens themselves.
+using Prompt = std::variant<std::string, std::vector<Token>>;
+
+struct CompletionRequest {
+  GenerationParameters parameters;
+  std::vector<Prompt> prompts;
+  bool echo = false;
+};
+
+struct EmbeddingRequest {
+  std::string model;
+  std::vector<Prompt> inputs;
+  bool base64 = false;
+  Pooling pooling = Pooling::kMean;
+  std::string cache_salt = {};
+};
+
+struct TokenizeRequest {
+  std::string model;
+  std::string text = {};
+  std::vector<Message> messages = {};  // if any, instead of the text
+  bool add_special = true;
+};
+
+struct DetokenizeRequest {
+  std::string model;
+  std::vector<Token> tokens;
+};
+
+// All throw ApiError.
+ChatRequest parse_chat_request(std::string_view body);
+CompletionRequest parse_completion_request(std::string_view body);
+EmbeddingRequest parse_embedding_request(std::string_view body);
+TokenizeRequest parse_tokenize_request(std::string_view body);
+DetokenizeRequest parse_detokenize_request(std::string_view body);
+
+}  // namespace tessera::serve

@@ -1,0 +1,87 @@
+// The API's endpoints, one function each: from a request body to a response.
+//
+// Each may throw ApiError, or Error for what the model or its template refuses; the server makes
+// responses of these.
+#pragma once
+
+#include <httplib.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/session.h"
+#include "serve/api/answers.h"
+#include "serve/api/requests.h"
+#include "serve/loop/engine_loop.h"
+
+namespace tessera::serve {
+
+struct ServiceOptions {
+  std::string model_name;
+  int max_queue = 256;                      // answers beyond those that run
+  int max_sequences = 256;                  // that run at once
+  std::chrono::seconds request_time{1800};  // of a whole answer
+};
+
+class Service {
+ public:
+  // `session` and `engine` must outlive it; nobody else may use the engine.
+  Service(const Session& session, Engine& engine, ServiceOptions options);
+
+  void chat_completions(const httplib::Request& request, httplib::Response& response);
+  void completions(const httplib::Request& request, httplib::Response& response);
+  void embeddings(const httplib::Request& request, httplib::Response& response);
+  void tokenize(const httplib::Request& request, httplib::Response& response);
+  void detokenize(const httplib::Request& request, httplib::Response& response);
+  void models(const httplib::Request& request, httplib::Response& response);
+  void model(const httplib::Request& request, httplib::Response& response);
+  void health(const httplib::Request& request, httplib::Response& response);
+  void metrics(const httplib::Request& request, httplib::Response& response);
+  void engine_view(const httplib::Request& request, httplib::Response& response);
+
+  void count_response(int status) { metrics_.count_http(status); }
+  EngineLoop& loop() { return loop_; }
+  const std::string& model_name() const { return options_.model_name; }
+
+ private:
+  struct ChatPrompt {
+    std::string text;
+    bool tools = false;
+    ToolStyle style = ToolStyle::kHermes;
+  };
+
+  void check_model(const std::string& name) const;
+  ChatPrompt render(const ChatRequest& request) const;
+  std::vector<Token> tokens_of(const Prompt& prompt) const;
+  // Tokens that fit behind the prompt, which came in `field`. Throws ApiError if it is too long.
+  int room_after(const std::vector<Token>& prompt, std::string_view field) const;
+  // Throws ApiError if the grammar or the schema is wrong.
+  std::shared_ptr<const ConstraintSource> constraint_of(
+      const GenerationParameters& parameters) const;
+  // What holds the answer to a call if the request asks for one. Throws ApiError.
+  std::shared_ptr<const ConstraintSource> constraint_of(const ChatRequest& request,
+                                                        ToolStyle style) const;
+  // n requests that differ in their seeds.
+  void add_choices(const GenerationParameters& parameters, const std::vector<Token>& prompt,
+                   std::string_view field, std::shared_ptr<const ConstraintSource> constraint,
+                   std::vector<JobChoice>& choices) const;
+  // Checks them all before any runs.
+  std::shared_ptr<Job> submit(std::vector<JobChoice> choices);
+  void respond(httplib::Response& response, std::shared_ptr<Job> job,
+               std::unique_ptr<Answers> answers, bool stream);
+  Json model_json() const;
+
+  const Session& session_;
+  ServiceOptions options_;
+  const int most_tokens_;  // of a text: what the context and the KV store hold
+  std::string chat_source_, tool_chat_source_;
+  ChatFormat chat_format_, tool_chat_format_;
+  const int64_t started_;
+  Metrics metrics_;
+  EngineLoop loop_;
+};
+
+}  // namespace tessera::serve

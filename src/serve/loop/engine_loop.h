@@ -1,0 +1,83 @@
+// The thread that owns the engine. Other threads hand jobs in and read what comes of them; nothing
+// they do, or fail to do, makes the engine wait.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/text_stream.h"
+#include "serve/loop/job.h"
+#include "serve/loop/metrics.h"
+#include "text/tokenizer.h"
+
+namespace tessera::serve {
+
+class EngineLoop {
+ public:
+  // `most_answers`: running and waiting ones together; more are refused.
+  EngineLoop(Engine& engine, const Tokenizer& tokenizer, Metrics& metrics, int most_answers);
+  ~EngineLoop();  // stops
+
+  // Throws Error if the engine can never run the request.
+  void validate(const Request& request) const { engine_.validate(request); }
+  // Takes valid requests. Throws ApiError: 429 if there are too many answers, 503 when closed.
+  std::shared_ptr<Job> submit(std::vector<JobChoice> choices);
+  // Calls look() on the engine's thread, between two steps, and waits for it. False if the loop has
+  // stopped.
+  bool inspect(std::function<void(const Engine&)> look);
+
+  void close();          // refuses new jobs from now on
+  bool is_idle() const;  // no answer is open
+  void stop();           // cuts what still runs and ends the thread
+
+ private:
+  // An answer in the making.
+  struct Active {
+    std::shared_ptr<Job> job;
+    int choice = 0;
+    std::shared_ptr<Sequence> sequence;
+    std::unique_ptr<TextStream> text;
+    Clock::time_point submitted, last_token;
+    size_t logprobs_sent = 0;
+    bool ran = false, has_tokens = false, has_prompt = false, overrun = false;
+  };
+  struct Submission {
+    std::shared_ptr<Job> job;
+    std::vector<JobChoice> choices;
+    Clock::time_point time;
+  };
+
+  void run();
+  bool wait_for_work();  // false: stop
+  void start(Submission submission);
+  void cancel_abandoned();
+  void step();
+  static void send_prompt(Active& active);
+  bool take_tokens(Active& active, std::span<const Token> tokens);
+  void finish_ended();
+  void publish_state();
+  int retry_after() const;
+
+  Engine& engine_;
+  const Tokenizer& tokenizer_;
+  Metrics& metrics_;
+  const int most_answers_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Submission> submissions_;
+  std::deque<std::function<void()>> inspections_;
+  int open_answers_ = 0;
+  bool closed_ = false, stopping_ = false, stopped_ = false;
+
+  std::vector<std::unique_ptr<Active>> active_;  // the engine's thread only
+  std::thread thread_;
+};
+
+}  // namespace tessera::serve
