@@ -1,14 +1,13 @@
 // tessera logits: what a model thinks comes next, as numbers.
-#include <algorithm>
 #include <memory>
-#include <numeric>
+#include <optional>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "cli/commands.h"
+#include "decode/logprobs.h"
 #include "engine/session.h"
-#include "evaluate/score.h"
-#include "model/flat_context.h"
+#include "model/reader.h"
 
 namespace tessera::cli {
 namespace {
@@ -23,19 +22,13 @@ struct Flags {
 
 nlohmann::ordered_json top_tokens(const Tokenizer& tokenizer, std::span<const float> logits,
                                   int count) {
-  std::vector<Token> order(logits.size());
-  std::iota(order.begin(), order.end(), 0);
-  count = std::min<int>(count, static_cast<int>(order.size()));
-  std::ranges::partial_sort(order, order.begin() + count, [&](Token a, Token b) {
-    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
-  });
   auto top = nlohmann::ordered_json::array();
-  for (int i = 0; i < count; ++i) {
-    const bool known = static_cast<size_t>(order[i]) < tokenizer.vocabulary_size();
-    top.push_back({{"token", order[i]},
-                   {"piece", known ? tokenizer.piece(order[i], true) : ""},
-                   {"logit", logits[order[i]]},
-                   {"logprob", log_probability(logits, order[i])}});
+  for (const auto& [token, logprob] : find_logprobs(logits, 0, count).top) {
+    const bool known = static_cast<size_t>(token) < tokenizer.vocabulary_size();
+    top.push_back({{"token", token},
+                   {"piece", known ? tokenizer.piece(token, true) : ""},
+                   {"logit", logits[token]},
+                   {"logprob", logprob}});
   }
   return top;
 }
@@ -46,36 +39,27 @@ void logits(Flags& flags) {
   const std::vector<Token> tokens =
       flags.tokens.empty() ? session.tokenizer->encode(flags.prompt) : flags.tokens;
   if (tokens.empty()) fail("the prompt is empty: it has no tokens");
-  const int count = static_cast<int>(tokens.size());
-  if (count > model.config().context)
-    fail("the prompt has {} tokens, the context holds {}", count, model.config().context);
   for (const Token token : tokens) {
     if (token < 0 || token >= model.config().vocabulary) {
       fail("token {} is outside the vocabulary of {}", token, model.config().vocabulary);
     }
   }
-
+  Reader reader(model, static_cast<int>(tokens.size()), session.kv_format);
   std::optional<AtomicFile> out;
   if (!flags.out.empty()) out.emplace(flags.out);
-  const FlatContext context(model, count, session.kv_format);
-  const int step = flags.all ? model.limits().wanted_rows : model.limits().rows;
   auto positions = nlohmann::ordered_json::array();
-  for (int first = 0; first < count; first += step) {
-    const int n = std::min(step, count - first);
-    Batch batch;
-    batch.add_chain(std::span(tokens).subspan(first, n), first, context.block_table);
-    for (int r = 0; r < n; ++r) {
-      if (flags.all || first + r == count - 1) batch.wanted.push_back(r);
-    }
-    const Tensor rows = model.forward(batch, *context.kv);
-    for (int r = 0; r < static_cast<int>(batch.wanted.size()); ++r) {
+  const auto add_positions = [&](Tensor rows, int first) {
+    for (int r = 0; r < rows.rows; ++r) {
       const std::span<const float> row(rows.row(r), rows.columns);
       if (out) out->write(std::as_bytes(row));
-      positions.push_back({{"position", first + batch.wanted[r]},
-                           {"token", tokens[first + batch.wanted[r]]},
+      positions.push_back({{"position", first + r},
+                           {"token", tokens[first + r]},
                            {"top", top_tokens(*session.tokenizer, row, flags.top)}});
     }
-  }
+  };
+  const size_t before = flags.all ? 0 : tokens.size() - 1;
+  reader.read(std::span(tokens).first(before));
+  reader.read(std::span(tokens).subspan(before), Reader::Logits::kAll, add_positions);
   if (out) out->commit();
   if (flags.json) {
     print(nlohmann::ordered_json{{"tokens", tokens}, {"positions", positions}}.dump(

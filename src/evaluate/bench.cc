@@ -60,7 +60,8 @@ std::vector<BenchResult> run_bench(Model& model, const BenchOptions& options,
   for (const int n : options.prompt) add("pp", n, n, [&] { workload.read(depth, n, rows); });
   for (const int n : options.generate) add("tg", n, n, [&] { workload.read(depth, n, 1); });
   for (const int n : options.verify) {
-    add("verify", n, n * kVerifySteps, [&] { workload.read(depth, n * kVerifySteps, n, true); });
+    add("verify", n, n * kVerifySteps,
+        [&] { workload.read(depth, n * kVerifySteps, n, Reader::Logits::kAll); });
   }
   return results;
 }

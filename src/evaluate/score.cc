@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "base/error.h"
-#include "model/flat_context.h"
+#include "model/reader.h"
 
 namespace tessera {
 namespace {
@@ -32,38 +31,6 @@ class Mean {
   double mean_ = 0, squares_ = 0;
 };
 
-// One model reading chunks from nothing, over a KV store of its own.
-class Reader {
- public:
-  Reader(Model& model, const ScoreOptions& options)
-      : model_(model), context_(model, options.context, options.kv_format) {
-    if (options.context > model.config().context) {
-      fail("chunks of {} tokens do not fit the model's context of {}", options.context,
-           model.config().context);
-    }
-  }
-
-  // Reads tokens [first, last) of a chunk, whose earlier ones were read. With `wanted`, returns
-  // their logits.
-  Tensor read(std::span<const Token> chunk, int first, int last, bool wanted) {
-    Batch batch;
-    batch.add_chain(chunk.subspan(first, last - first), first, context_.block_table);
-    if (wanted) {
-      batch.wanted.resize(last - first);
-      std::iota(batch.wanted.begin(), batch.wanted.end(), 0);
-    }
-    return model_.forward(batch, *context_.kv);
-  }
-  int rows(bool wanted) const {
-    return wanted ? std::min(model_.limits().rows, model_.limits().wanted_rows)
-                  : model_.limits().rows;
-  }
-
- private:
-  Model& model_;
-  FlatContext context_;
-};
-
 struct Text {
   std::vector<Token> tokens;
   int chunks = 0;
@@ -82,28 +49,31 @@ Text split(const Tokenizer& tokenizer, std::string_view text, const ScoreOptions
   return result;
 }
 
-// Calls score(logits of the readers, the token that came next) at each scored position.
+// Calls score(logits of the readers, row, the token that came next) at each scored position. The
+// readers go in step: what each thinks of a position is there together.
 template <typename Score>
 void for_each_scored(std::span<Reader> readers, const Tokenizer& tokenizer, const Text& text,
                      const ScoreOptions& options, Score score) {
-  const int half = options.context / 2;
-  std::vector<Token> chunk(options.context);
+  const int half = options.context / 2, scored = options.context - 1 - half;
+  int rows = scored;
+  for (const Reader& reader : readers) {
+    rows = std::min(rows, reader.most_rows(Reader::Logits::kAll));
+  }
   std::vector<Tensor> logits(readers.size());
   for (int c = 0; c < text.chunks; ++c) {
-    const auto tokens =
-        std::span(text.tokens).subspan(static_cast<size_t>(c) * options.context, options.context);
-    std::ranges::copy(tokens, chunk.begin());
+    const auto begin = text.tokens.begin() + static_cast<ptrdiff_t>(c) * options.context;
+    std::vector<Token> chunk(begin, begin + options.context);
     if (tokenizer.adds_bos()) chunk[0] = *tokenizer.bos();
-
-    for (int first = 0; first < options.context - 1;) {
-      const bool wanted = first >= half;
-      const int end = wanted ? options.context - 1 : half;
-      const int last = std::min(end, first + readers[0].rows(wanted));
-      for (size_t i = 0; i < readers.size(); ++i)
-        logits[i] = readers[i].read(chunk, first, last, wanted);
-      for (int position = first; wanted && position < last; ++position)
-        score(logits, position - first, chunk[position + 1]);
-      first = last;
+    for (Reader& reader : readers) {
+      reader.rewind();
+      reader.read(std::span(chunk).first(half));
+    }
+    for (int first = half; first < half + scored; first += rows) {
+      const int count = std::min(rows, half + scored - first);
+      for (size_t i = 0; i < readers.size(); ++i) {
+        logits[i] = readers[i].step(std::span(chunk).subspan(first, count), Reader::Logits::kAll);
+      }
+      for (int r = 0; r < count; ++r) score(logits, r, chunk[first + r + 1]);
     }
     if (options.on_progress) options.on_progress(c + 1, text.chunks);
   }
@@ -137,7 +107,7 @@ double log_probability(std::span<const float> logits, Token token) {
 Perplexity measure_perplexity(Model& model, const Tokenizer& tokenizer, std::string_view text,
                               const ScoreOptions& options) {
   const Text split_text = split(tokenizer, text, options);
-  Reader reader(model, options);
+  Reader reader(model, options.context, options.kv_format);
   Mean loss;
   for_each_scored(std::span(&reader, 1), tokenizer, split_text, options,
                   [&](std::span<const Tensor> logits, int r, Token next) {
@@ -153,7 +123,8 @@ Divergence measure_divergence(Model& model, Model& reference, const Tokenizer& t
          reference.config().vocabulary);
   }
   const Text split_text = split(tokenizer, text, options);
-  Reader readers[] = {Reader(model, options), Reader(reference, options)};
+  Reader readers[] = {{model, options.context, options.kv_format},
+                      {reference, options.context, options.kv_format}};
   Mean loss, reference_loss, divergence, same_top;
   double max_kl = 0;
   for_each_scored(readers, tokenizer, split_text, options,

@@ -1,11 +1,10 @@
 // What benchmarks run: steps over random tokens, in a context that can be filled and rewound.
 #pragma once
 
-#include <functional>
 #include <span>
 #include <vector>
 
-#include "model/flat_context.h"
+#include "model/reader.h"
 
 namespace tessera {
 
@@ -14,16 +13,13 @@ class Workload {
   Workload(Model& model, int tokens, KvFormat format);
 
   std::span<const Token> tokens() const { return tokens_; }
-
-  // Reads `count` tokens from position `first` in steps of `rows`, with the logits of each step's
-  // last row, or of all its rows. `on_logits(logits, end)` is told of them after each step, whose
-  // last token was at position end - 1.
-  void read(int first, int count, int rows, bool all_logits = false,
-            const std::function<void(Tensor logits, int end)>& on_logits = {});
+  // Reads `count` tokens from position `first` in steps of `rows`. on_logits: see Reader::read().
+  void read(
+      int first, int count, int rows, Reader::Logits wanted = Reader::Logits::kLast,
+      FunctionRef<void(Tensor logits, int first)> on_logits = [](Tensor, int) {});
 
  private:
-  Model& model_;
-  FlatContext context_;
+  Reader reader_;
   std::vector<Token> tokens_;
 };
 
