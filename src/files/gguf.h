@@ -39,6 +39,7 @@ class GgufMetadata {
  public:
   bool contains(std::string_view key) const;
   const GgufValue* find(std::string_view key) const;  // nullptr if absent
+  bool is_array(std::string_view key) const;          // false if absent
 
   // nullopt if the key is absent; Error "key '...': expected X, found Y" if it has another type.
   std::optional<int64_t> get_int(std::string_view key) const;

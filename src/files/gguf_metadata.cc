@@ -128,6 +128,11 @@ const GgufValue* GgufMetadata::find(std::string_view key) const {
   return found == index_.end() ? nullptr : &entries_[found->second].second;
 }
 
+bool GgufMetadata::is_array(std::string_view key) const {
+  const GgufValue* value = find(key);
+  return value != nullptr && std::holds_alternative<GgufValue::Array>(value->value);
+}
+
 std::optional<int64_t> GgufMetadata::get_int(std::string_view key) const {
   const GgufValue* value = find(key);
   if (value == nullptr) return std::nullopt;

@@ -1,6 +1,9 @@
 #include "model/config.h"
 
 #include <cmath>
+#include <optional>
+#include <string>
+#include <string_view>
 
 #include "base/error.h"
 #include "model/rope.h"
@@ -11,6 +14,127 @@ namespace {
 // Of any one dimension, and of a row of activations: far beyond any real model.
 constexpr int64_t kMaxDimension = 1 << 24;
 
+// Reads "<architecture>.<name>" keys, each within bounds.
+class Keys {
+ public:
+  Keys(const GgufMetadata& metadata, std::string_view architecture)
+      : metadata_(metadata), architecture_(architecture) {}
+
+  std::string name_of(std::string_view key) const {
+    return fmt::format("{}.{}", architecture_, key);
+  }
+
+  int required(std::string_view key) const {
+    return checked(key, metadata_.require_int(name_of(key)));
+  }
+  int optional(std::string_view key, int64_t otherwise) const {
+    return checked(key, metadata_.get_int(name_of(key)).value_or(otherwise));
+  }
+  float real(std::string_view key, double otherwise) const {
+    const double value = metadata_.get_float(name_of(key)).value_or(otherwise);
+    if (!std::isfinite(value)) fail("key '{}': {} is not a finite number", name_of(key), value);
+    return static_cast<float>(value);
+  }
+  // 0 where the key is absent.
+  int or_none(std::string_view key) const {
+    const int64_t value = metadata_.get_int(name_of(key)).value_or(0);
+    return value == 0 ? 0 : checked(key, value);
+  }
+  // A number for each layer: the file has one for all, or a list of them.
+  std::vector<int> by_layer(std::string_view key, int layers, std::optional<int> otherwise) const {
+    if (!metadata_.is_array(name_of(key))) {
+      const int all = otherwise ? optional(key, *otherwise) : required(key);
+      return std::vector<int>(static_cast<size_t>(layers), all);
+    }
+    const std::vector<int64_t> values = *metadata_.get_ints(name_of(key));
+    if (values.size() != static_cast<size_t>(layers)) {
+      fail("key '{}': {} values for {} layers", name_of(key), values.size(), layers);
+    }
+    std::vector<int> result;
+    for (const int64_t value : values) result.push_back(checked(key, value));
+    return result;
+  }
+
+ private:
+  int checked(std::string_view key, int64_t value) const {
+    if (value < 1 || value > kMaxDimension)
+      fail("key '{}': {} is out of range", name_of(key), value);
+    return static_cast<int>(value);
+  }
+
+  const GgufMetadata& metadata_;
+  std::string_view architecture_;
+};
+
+void check_layer(const LayerConfig& layer) {
+  if (layer.heads % layer.kv_heads != 0) {
+    fail("{} query heads cannot share {} key-value heads", layer.heads, layer.kv_heads);
+  }
+  // Twice: gate and up share a row of activations, as queries, keys and values do.
+  const int64_t qkv_columns = (layer.heads + 2 * int64_t{layer.kv_heads}) * layer.head_dim;
+  if (qkv_columns > kMaxDimension || 2 * int64_t{layer.feed_forward} > kMaxDimension) {
+    fail(
+        "{} query and {} key-value heads of length {} with a feed-forward length of {} are too "
+        "large",
+        layer.heads, layer.kv_heads, layer.head_dim, layer.feed_forward);
+  }
+}
+
+// Without windows and ropes.
+std::vector<LayerConfig> read_layers(const Keys& keys, const Architecture& architecture,
+                                     int embedding, size_t tensors) {
+  const int count = keys.required("block_count");
+  if (static_cast<size_t>(count) > tensors) {  // before anything is made for each of them
+    fail("key '{}': {} layers, but the file holds {} tensors", keys.name_of("block_count"), count,
+         tensors);
+  }
+  const std::vector<int> heads = keys.by_layer("attention.head_count", count, {});
+  const std::vector<int> feed_forward = keys.by_layer("feed_forward_length", count, {});
+  const std::vector<int> kv_heads = keys.by_layer("attention.head_count_kv", count, heads[0]);
+  const int head_dim = keys.optional("attention.key_length", embedding / heads[0]);
+  if (const int values = keys.optional("attention.value_length", head_dim); values != head_dim) {
+    fail("keys of length {} with values of length {} are not supported", head_dim, values);
+  }
+  if (head_dim % 2 != 0) fail("head length {} is odd", head_dim);
+  std::vector<LayerConfig> layers;
+  for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
+    const float scaled_length = count <= architecture.head_dim_scale_layers
+                                    ? static_cast<float>(head_dim)
+                                    : static_cast<float>(embedding) / static_cast<float>(heads[i]);
+    layers.push_back({.heads = heads[i],
+                      .kv_heads = kv_heads[i],
+                      .head_dim = head_dim,
+                      .feed_forward = feed_forward[i],
+                      .attention_scale = 1.0f / std::sqrt(scaled_length)});
+    check_layer(layers.back());
+    if (kv_heads[i] != kv_heads[0]) {
+      fail("layers of {} and of {} key-value heads in one model are not supported", kv_heads[0],
+           kv_heads[i]);
+    }
+  }
+  return layers;
+}
+
+// Which layers attend to a window only, and with which rotary embedding.
+void read_windows(const GgufFile& file, const Keys& keys, Config& config) {
+  const Architecture& architecture = *config.architecture;
+  const int window = keys.or_none("attention.sliding_window");
+  const int period = keys.optional("attention.sliding_window_pattern", architecture.window_period);
+  config.ropes.push_back(read_rope(file, config));
+  if (architecture.local_rope_base > 0) {
+    const float base = read_rope_base(file.metadata(), keys.name_of("rope.freq_base_swa"),
+                                      architecture.local_rope_base);
+    config.ropes.push_back(
+        plain_rope(config.ropes[0].dimensions, architecture.interleaved_rope, base));
+  }
+  if (window == 0) return;
+  for (size_t i = 0; i < config.layers.size(); ++i) {
+    if (period > 1 && (i + 1) % static_cast<size_t>(period) == 0) continue;
+    config.layers[i].window = window;
+    config.layers[i].rope = static_cast<int>(config.ropes.size()) - 1;
+  }
+}
+
 }  // namespace
 
 Config read_config(const GgufFile& file, int context) {
@@ -18,80 +142,22 @@ Config read_config(const GgufFile& file, int context) {
   Config config;
   config.architecture = &find_architecture(metadata.require_string("general.architecture"));
   const Architecture& architecture = *config.architecture;
-
-  const auto key = [&](std::string_view name) {
-    return fmt::format("{}.{}", architecture.name, name);
-  };
-  const auto checked = [&](std::string_view name, int64_t value) {
-    if (value < 1 || value > kMaxDimension) fail("key '{}': {} is out of range", key(name), value);
-    return static_cast<int>(value);
-  };
-  const auto required = [&](std::string_view name) {
-    return checked(name, metadata.require_int(key(name)));
-  };
-  const auto optional = [&](std::string_view name, int64_t fallback) {
-    return checked(name, metadata.get_int(key(name)).value_or(fallback));
-  };
-  const auto real = [&](std::string_view name, double fallback) {
-    const double value = metadata.get_float(key(name)).value_or(fallback);
-    if (!std::isfinite(value)) fail("key '{}': {} is not a finite number", key(name), value);
-    return static_cast<float>(value);
-  };
-
-  config.embedding = required("embedding_length");
-  config.layers = required("block_count");
-  config.heads = required("attention.head_count");
-  config.kv_heads = optional("attention.head_count_kv", config.heads);
-  config.feed_forward = required("feed_forward_length");
-  config.training_context = required("context_length");
+  const Keys keys(metadata, architecture.name);
+  config.embedding = keys.required("embedding_length");
+  config.training_context = keys.required("context_length");
   config.context = context > 0 ? context : config.training_context;
-  config.head_dim = optional("attention.key_length", config.embedding / config.heads);
-  if (const int value_length = optional("attention.value_length", config.head_dim);
-      value_length != config.head_dim) {
-    fail("keys of length {} with values of length {} are not supported", config.head_dim,
-         value_length);
-  }
-  if (config.heads % config.kv_heads != 0) {
-    fail("{} query heads cannot share {} key-value heads", config.heads, config.kv_heads);
-  }
-  // Twice: gate and up share a row of activations, as queries, keys and values do.
-  const int64_t qkv_columns = (config.heads + 2 * int64_t{config.kv_heads}) * config.head_dim;
-  if (qkv_columns > kMaxDimension || 2 * int64_t{config.feed_forward} > kMaxDimension) {
-    fail(
-        "{} query and {} key-value heads of length {} with a feed-forward length of {} are too "
-        "large",
-        config.heads, config.kv_heads, config.head_dim, config.feed_forward);
-  }
-  if (config.head_dim % 2 != 0) fail("head length {} is odd", config.head_dim);
-
-  const GgufTensor& embeddings = file.require_tensor("token_embd.weight");
-  config.vocabulary = checked("vocab_size", static_cast<int64_t>(embeddings.rows()));
-
-  config.norm_epsilon = real("attention.layer_norm_rms_epsilon", 1e-5);
+  config.layers = read_layers(keys, architecture, config.embedding, file.tensors().size());
+  const uint64_t vocabulary = file.require_tensor("token_embd.weight").rows();
+  if (vocabulary > kMaxDimension) fail("a vocabulary of {} is out of range", vocabulary);
+  config.vocabulary = static_cast<int>(vocabulary);
+  config.norm_epsilon = keys.real("attention.layer_norm_rms_epsilon", 1e-5);
   if (config.norm_epsilon <= 0)
-    fail("key '{}': must be positive", key("attention.layer_norm_rms_epsilon"));
+    fail("key '{}': must be positive", keys.name_of("attention.layer_norm_rms_epsilon"));
   if (architecture.scale_embeddings)
     config.embedding_scale = std::sqrt(static_cast<float>(config.embedding));
-  const float scaled_length =
-      config.layers <= architecture.head_dim_scale_layers
-          ? static_cast<float>(config.head_dim)
-          : static_cast<float>(config.embedding) / static_cast<float>(config.heads);
-  config.attention_scale = 1.0f / std::sqrt(scaled_length);
-  config.attention_soft_cap = real("attn_logit_softcapping", 0);
-  config.final_soft_cap = real("final_logit_softcapping", 0);
-  const int64_t window = metadata.get_int(key("attention.sliding_window")).value_or(0);
-  if (window < 0 || window > kMaxDimension) {
-    fail("key '{}': {} is out of range", key("attention.sliding_window"), window);
-  }
-  config.window = static_cast<int>(window);
-  config.window_period = optional("attention.sliding_window_pattern", architecture.window_period);
-
-  config.rope = read_rope(file, config);
-  config.local_rope = architecture.local_rope_base > 0
-                          ? plain_rope(config.rope.dimensions, architecture.interleaved_rope,
-                                       read_rope_base(metadata, key("rope.freq_base_swa"),
-                                                      architecture.local_rope_base))
-                          : config.rope;
+  config.attention_soft_cap = keys.real("attn_logit_softcapping", 0);
+  config.final_soft_cap = keys.real("final_logit_softcapping", 0);
+  read_windows(file, keys, config);
   return config;
 }
 

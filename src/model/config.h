@@ -9,26 +9,30 @@
 
 namespace tessera {
 
+// One layer's shape. Layers may differ: pruned models and several families have wide and narrow
+// ones, or windows in some only.
+struct LayerConfig {
+  int heads = 0, kv_heads = 0, head_dim = 0;
+  int feed_forward = 0;
+  float attention_scale = 0.0f;
+  int window = 0;  // positions that a row attends to, its own included; 0: all
+  int rope = 0;    // of Config::ropes
+
+  int q_columns() const { return heads * head_dim; }
+  int kv_columns() const { return kv_heads * head_dim; }
+};
+
 struct Config {
   const Architecture* architecture = nullptr;
   int vocabulary = 0;
-  int embedding = 0;  // length of the residual stream
-  int layers = 0;
-  int heads = 0, kv_heads = 0, head_dim = 0;
-  int feed_forward = 0;
+  int embedding = 0;         // length of the residual stream
   int training_context = 0;  // what the model was trained for
   int context = 0;           // what this load asked for
   float norm_epsilon = 0.0f;
   float embedding_scale = 1.0f;
-  float attention_scale = 0.0f;
   float attention_soft_cap = 0.0f, final_soft_cap = 0.0f;  // 0: none
-  int window = 0;                                          // 0: none
-  int window_period = 1;  // see Architecture; files may say otherwise
-  Rope rope, local_rope;  // local: for the windowed layers
-
-  bool is_windowed(int layer) const {
-    return window > 0 && (window_period == 1 || (layer + 1) % window_period != 0);
-  }
+  std::vector<Rope> ropes;  // global, and local if the windowed layers have one of their own
+  std::vector<LayerConfig> layers;
 };
 
 // Reads and checks the metadata. `context` = 0 asks for the training context.

@@ -1,6 +1,8 @@
 #include "model/model.h"
 
-#include "base/error.h"
+#include "model/layers/attention.h"
+#include "model/layers/feed_forward.h"
+#include "model/loader.h"
 
 namespace tessera {
 
@@ -9,58 +11,97 @@ Model::Model(std::shared_ptr<const GgufFile> file, std::shared_ptr<Backend> back
     : file_(std::move(file)),
       backend_(std::move(backend)),
       limits_(limits),
-      config_(read_config(*file_, limits.context)),
-      weights_(load_weights(*file_, config_, *backend_, on_progress)) {
-  const int qkv_columns = (config_.heads + 2 * config_.kv_heads) * config_.head_dim;
+      config_(read_config(*file_, limits.context)) {
+  const int layers = static_cast<int>(config_.layers.size());
+  for (int i = 0; i < layers; ++i) {
+    layers_.push_back({std::make_unique<Attention>(config_, i, workspace_),
+                       std::make_unique<FeedForward>(config_, i, workspace_)});
+  }
+  load(on_progress);
   residual_ = backend_->allocate(limits_.rows, config_.embedding);
-  hidden_ = backend_->allocate(limits_.rows, config_.embedding);
-  qkv_ = backend_->allocate(limits_.rows, qkv_columns);
-  attended_ = backend_->allocate(limits_.rows, config_.heads * config_.head_dim);
-  gated_ = backend_->allocate(limits_.rows, config_.feed_forward);
+  workspace_.reserve(Workspace::kTapped, workspace_.widest());
+  workspace_.allocate(*backend_, limits_.rows);
   wanted_ = backend_->allocate(limits_.wanted_rows, config_.embedding);
   logits_ = backend_->allocate(limits_.wanted_rows, config_.vocabulary);
 }
 
+void Model::load(const std::function<void(size_t, size_t)>& on_progress) {
+  Loader loader(*file_, *backend_, on_progress);
+  embeddings_ = &loader.take("token_embd.weight", config_.embedding, config_.vocabulary);
+  for_each_tensor(loader);
+  for (const char* rope_factors :
+       {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"}) {
+    loader.mark_taken(rope_factors);  // read_rope has them
+  }
+  loader.require_all_taken();
+  weight_bytes_ = loader.matrix_bytes();
+}
+
+void Model::for_each_tensor(TensorVisitor& visit) {
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    visit.enter(static_cast<int>(i));
+    layers_[i].attention->for_each_tensor(visit);
+    layers_[i].feed_forward->for_each_tensor(visit);
+  }
+  visit.enter(TensorVisitor::kNoLayer);
+  visit.vector({"output_norm.weight", config_.embedding}, output_norm_);
+  const bool tied = file_->find_tensor("output.weight") == nullptr;
+  visit.matrix("logits", {{tied ? "token_embd.weight" : "output.weight", config_.vocabulary}},
+               config_.embedding, output_);
+}
+
 std::unique_ptr<KvStore> Model::make_kv(int blocks, KvFormat format) const {
-  return backend_->allocate_kv({.layers = config_.layers,
-                                .kv_heads = config_.kv_heads,
-                                .head_dim = config_.head_dim,
-                                .blocks = blocks,
-                                .format = format});
+  KvShape shape = kv_shape(format);
+  shape.blocks = blocks;
+  return backend_->allocate_kv(shape);
 }
 
 size_t Model::kv_block_bytes(KvFormat format) const {
-  const size_t values = size_t{2} * kBlockTokens * config_.kv_heads * config_.head_dim;
-  const size_t bytes = format == KvFormat::kF16 ? values * 2 : values + values / 32 * 2;
-  return bytes * config_.layers;
+  const KvShape shape = kv_shape(format);
+  return shape.token_bytes() * kBlockTokens * static_cast<size_t>(shape.layers);
 }
 
-Tensor Model::forward(const Batch& batch, KvStore& kv) {
-  const Tensor x = embed(batch);
-  for (int i = 0; i < config_.layers; ++i) {
-    attention(i, batch, kv, x);
-    feed_forward(weights_.layers[i], x);
-  }
+KvShape Model::kv_shape(KvFormat format) const {
+  return {.layers = static_cast<int>(config_.layers.size()),
+          .kv_heads = config_.layers[0].kv_heads,
+          .head_dim = config_.layers[0].head_dim,
+          .blocks = 0,
+          .format = format};
+}
 
-  const int wanted_rows = static_cast<int>(batch.wanted.size());
-  const Tensor wanted = wanted_.top(wanted_rows), logits = logits_.top(wanted_rows);
-  if (wanted_rows == 0) return logits;
-  backend_->gather_rows(x, batch.wanted, wanted);
-  backend_->rms_norm(wanted, weights_.output_norm, config_.norm_epsilon, wanted);
-  backend_->linear(*weights_.output, wanted, {}, logits);
+Tensor Model::forward(const Batch& batch, KvStore& kv, std::span<const Tap> taps) {
+  const Step step(*backend_, workspace_, batch, kv, taps);
+  const Tensor x = embed(batch);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const int layer = static_cast<int>(i);
+    step.show(layer, TapPoint::kLayerInput, x);
+    layers_[i].attention->forward(step, x);
+    layers_[i].feed_forward->forward(step, x);
+    step.show(layer, TapPoint::kLayerOutput, x);
+  }
+  return logits_of(x, batch.wanted);
+}
+
+Tensor Model::logits_of(Tensor x, std::span<const int32_t> rows) {
+  const int count = static_cast<int>(rows.size());
+  const Tensor wanted = wanted_.top(count), logits = logits_.top(count);
+  if (count == 0) return logits;
+  backend_->gather_rows(x, rows, wanted);
+  backend_->rms_norm(wanted, output_norm_, config_.norm_epsilon, wanted);
+  backend_->linear(*output_, wanted, {}, logits);
   if (config_.final_soft_cap > 0) backend_->scale_and_cap(1.0f, config_.final_soft_cap, logits);
   return logits;
 }
 
 Tensor Model::hidden_states(int first, int count) {
   const Tensor rows{residual_.row(first), count, residual_.columns, residual_.stride};
-  const Tensor out = hidden_.top(count);
-  backend_->rms_norm(rows, weights_.output_norm, config_.norm_epsilon, out);
+  const Tensor out = workspace_.take(Workspace::kHidden, count, config_.embedding);
+  backend_->rms_norm(rows, output_norm_, config_.norm_epsilon, out);
   return out;
 }
 
 Tensor Model::embed(const Batch& batch) {
-  const GgufTensor& table = *weights_.embeddings;
+  const GgufTensor& table = *embeddings_;
   const uint64_t row_bytes = table.format->row_bytes(config_.embedding);
   embedded_.resize(static_cast<size_t>(batch.rows()) * config_.embedding);
   for (int r = 0; r < batch.rows(); ++r) {
@@ -74,53 +115,6 @@ Tensor Model::embed(const Batch& batch) {
   const Tensor x = residual_.top(batch.rows());
   backend_->upload(embedded_, x);
   return x;
-}
-
-// x += W_o attend(rope(norm(W_q h)), rope(norm(W_k h)), W_v h), where h = norm(x)
-void Model::attention(int index, const Batch& batch, KvStore& kv, Tensor x) {
-  Backend& b = *backend_;
-  const LayerWeights& layer = weights_.layers[index];
-  const int head_dim = config_.head_dim, q_columns = config_.heads * head_dim,
-            kv_columns = config_.kv_heads * head_dim;
-  const Tensor h = hidden_.top(x.rows), qkv = qkv_.top(x.rows), attended = attended_.top(x.rows);
-  const Tensor q = qkv.slice(0, q_columns), k = qkv.slice(q_columns, kv_columns),
-               v = qkv.slice(q_columns + kv_columns, kv_columns);
-
-  b.rms_norm(x, layer.attention_norm, config_.norm_epsilon, h);
-  b.linear(*layer.qkv, h, layer.qkv_bias, qkv);
-  if (!layer.q_norm.empty()) {
-    b.rms_norm(q, layer.q_norm, config_.norm_epsilon, q);
-    b.rms_norm(k, layer.k_norm, config_.norm_epsilon, k);
-  }
-  const bool windowed = config_.is_windowed(index);
-  const Rope& rope = windowed ? config_.local_rope : config_.rope;
-  b.rope(rope, head_dim, batch.positions, q);
-  b.rope(rope, head_dim, batch.positions, k);
-  b.write_kv(kv, index, batch.slots, k, v);
-  b.attend(kv,
-           {.layer = index,
-            .heads = config_.heads,
-            .scale = config_.attention_scale,
-            .soft_cap = config_.attention_soft_cap,
-            .window = windowed ? config_.window : 0},
-           q, batch.contexts, attended);
-  b.linear(*layer.attention_output, attended, layer.attention_output_bias, h);
-  if (!layer.post_attention_norm.empty())
-    b.rms_norm(h, layer.post_attention_norm, config_.norm_epsilon, h);
-  b.add(h, x);
-}
-
-// x += W_down (activation(W_gate h) * W_up h), where h = norm(x)  (GLU variants, Shazeer 2020)
-void Model::feed_forward(const LayerWeights& layer, Tensor x) {
-  Backend& b = *backend_;
-  const Tensor h = hidden_.top(x.rows), gated = gated_.top(x.rows);
-
-  b.rms_norm(x, layer.feed_forward_norm, config_.norm_epsilon, h);
-  b.linear_gated(*layer.gate_up, h, config_.architecture->activation, gated);
-  b.linear(*layer.down, gated, {}, h);
-  if (!layer.post_feed_forward_norm.empty())
-    b.rms_norm(h, layer.post_feed_forward_norm, config_.norm_epsilon, h);
-  b.add(h, x);
 }
 
 }  // namespace tessera

@@ -8,7 +8,8 @@
 #include "files/gguf.h"
 #include "model/batch.h"
 #include "model/config.h"
-#include "model/weights.h"
+#include "model/layers/part.h"
+#include "model/taps.h"
 
 namespace tessera {
 
@@ -24,34 +25,54 @@ class Model {
   Model(std::shared_ptr<const GgufFile> file, std::shared_ptr<Backend> backend, Limits limits,
         const std::function<void(size_t done, size_t total)>& on_progress = {});
 
+  Model(const Model&) = delete;  // its parts refer to it
+  Model& operator=(const Model&) = delete;
+
   const Config& config() const { return config_; }
   const Limits& limits() const { return limits_; }
   const GgufFile& file() const { return *file_; }
   Backend& backend() const { return *backend_; }
-  size_t weight_bytes() const { return weights_.bytes; }
+  size_t weight_bytes() const { return weight_bytes_; }
   std::unique_ptr<KvStore> make_kv(int blocks, KvFormat format) const;
   // What one block of such a store takes, but for the padding of odd head sizes.
   size_t kv_block_bytes(KvFormat format) const;
 
   // Runs the batch, writes its keys and values, and returns the logits of its wanted rows:
   // [batch.wanted.size(), vocabulary], valid until the next call. The batch is within limits().
-  Tensor forward(const Batch& batch, KvStore& kv);
+  // `taps` read activations on the way.
+  Tensor forward(const Batch& batch, KvStore& kv, std::span<const Tap> taps = {});
   // The final hidden states, normalized, of rows [first, first + count) of the batch that forward()
   // ran last: [count, embedding], valid until the next call.
   Tensor hidden_states(int first, int count);
 
+  // Tells of every tensor but the embeddings, which stay in the file.
+  void for_each_tensor(TensorVisitor& visit);
+
  private:
+  // What mixes positions, then what works on each alone.
+  struct Layer {
+    std::unique_ptr<Part> attention, feed_forward;
+  };
+
+  void load(const std::function<void(size_t done, size_t total)>& on_progress);
+  KvShape kv_shape(KvFormat format) const;  // without blocks
   Tensor embed(const Batch& batch);
-  void attention(int index, const Batch& batch, KvStore& kv, Tensor x);
-  void feed_forward(const LayerWeights& layer, Tensor x);
+  Tensor logits_of(Tensor x, std::span<const int32_t> rows);
 
   std::shared_ptr<const GgufFile> file_;
   std::shared_ptr<Backend> backend_;
   Limits limits_;
   Config config_;
-  Weights weights_;
-  // Activations, of limits_.rows rows.
-  Tensor residual_, hidden_, qkv_, attended_, gated_;
+
+  // A step reads one row a token of the embeddings, so they are decoded from the file as needed.
+  const GgufTensor* embeddings_ = nullptr;  // [vocabulary, embedding]
+  std::vector<Layer> layers_;
+  std::vector<float> output_norm_;  // [embedding]
+  std::unique_ptr<Matrix> output_;  // [vocabulary, embedding]; repacked from the embeddings if tied
+  size_t weight_bytes_ = 0;         // of all matrices
+
+  Workspace workspace_;
+  Tensor residual_;         // of limits_.rows rows
   Tensor wanted_, logits_;  // of limits_.wanted_rows rows
   std::vector<float> embedded_;
 };

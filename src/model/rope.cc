@@ -96,10 +96,11 @@ Rope read_rope(const GgufFile& file, const Config& config) {
   const auto key = [&](std::string_view name) {
     return fmt::format("{}.rope.{}", config.architecture->name, name);
   };
-  const int64_t dimensions = metadata.get_int(key("dimension_count")).value_or(config.head_dim);
-  if (dimensions < 2 || dimensions > config.head_dim || dimensions % 2 != 0) {
+  const int head_dim = config.layers[0].head_dim;
+  const int64_t dimensions = metadata.get_int(key("dimension_count")).value_or(head_dim);
+  if (dimensions < 2 || dimensions > head_dim || dimensions % 2 != 0) {
     fail("key '{}': {} does not fit heads of length {}", key("dimension_count"), dimensions,
-         config.head_dim);
+         head_dim);
   }
   const float base = read_rope_base(metadata, key("freq_base"), 10000);
 

@@ -39,6 +39,30 @@ TEST_F(ConfigTest, ReadsATinyModel) {
   EXPECT_GT(config.vocabulary, 0);
 }
 
+TEST_F(ConfigTest, LayersMayDiffer) {
+  const GgufFile file =
+      with("llama.feed_forward_length", GgufValue::Array(std::vector<int32_t>{96, 160}));
+  const Config config = read_config(file);
+  ASSERT_EQ(config.layers.size(), 2U);
+  EXPECT_EQ(config.layers[0].feed_forward, 96);
+  EXPECT_EQ(config.layers[1].feed_forward, 160);
+}
+
+TEST_F(ConfigTest, RefusesListsThatAreNotOfTheLayers) {
+  const auto list = [](std::vector<int32_t> values) { return GgufValue::Array(std::move(values)); };
+  expect_error("llama.feed_forward_length", list({96}));
+  expect_error("llama.feed_forward_length", list({96, 96, 96}));
+  expect_error("llama.feed_forward_length", list({96, -1}));
+  expect_error("llama.attention.head_count", list({}));
+  expect_error("llama.attention.head_count_kv", list({2, 4}));  // one store holds all layers' keys
+  expect_error("llama.attention.head_count", GgufValue::Array(std::vector<float>{4, 4}));
+}
+
+// Nothing may be made for layers that the file cannot hold.
+TEST_F(ConfigTest, RefusesMoreLayersThanTensors) {
+  expect_error("llama.block_count", uint32_t{1 << 24});
+}
+
 TEST_F(ConfigTest, RefusesAbsurdValues) {
   expect_error("general.architecture", std::string("llama9"));
   expect_error("llama.embedding_length", uint32_t{0});

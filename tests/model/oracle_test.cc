@@ -92,6 +92,9 @@ std::vector<Semantics> semantics() {
   all.push_back({"llama_window", {.window = 33}});
   all.push_back({"llama_tied", {.tied = true}});
   all.push_back({"llama_output_bias", {.attention_output_bias = true}});
+  all.push_back({"llama_uneven_layers", {.layers = 3, .uneven_layers = true}});
+  all.push_back(
+      {"phi3_uneven_layers", {.architecture = "phi3", .layers = 3, .uneven_layers = true}});
   all.push_back({"llama_multi_query", {.kv_heads = 1}});
   all.push_back({"llama_no_grouping", {.kv_heads = 4}});
   all.push_back({"gemma3_no_window", {.architecture = "gemma3", .window = -1}});

@@ -56,9 +56,9 @@ class Oracle {
     original_context_ = integer("rope.scaling.original_context_length", training_context);
     layers_ = integer("block_count");
     embedding_ = integer("embedding_length");
-    heads_ = integer("attention.head_count");
-    kv_heads_ = integer("attention.head_count_kv", heads_);
-    head_dim_ = integer("attention.key_length", embedding_ / heads_);
+    heads_ = integers("attention.head_count");
+    kv_heads_ = integer("attention.head_count_kv", heads_[0]);
+    head_dim_ = integer("attention.key_length", embedding_ / heads_[0]);
     rope_dimensions_ = integer("rope.dimension_count", head_dim_);
     epsilon_ = real("attention.layer_norm_rms_epsilon", 1e-5);
     window_ = integer("attention.sliding_window", 0);
@@ -69,7 +69,7 @@ class Oracle {
     const bool gemma_27b = (architecture_ == "gemma2" && layers_ == 46) ||
                            (architecture_ == "gemma3" && layers_ == 62);
     attention_scale_ =
-        1 / std::sqrt(gemma_27b ? static_cast<double>(embedding_) / heads_ : head_dim_);
+        1 / std::sqrt(gemma_27b ? static_cast<double>(embedding_) / heads_[0] : head_dim_);
   }
 
   Rows logits(std::span<const Token> tokens) const {
@@ -101,6 +101,14 @@ class Oracle {
   }
   int integer(std::string_view name) const {
     return static_cast<int>(file_.metadata().require_int(key(name)));
+  }
+  // One number for all layers, or one for each.
+  std::vector<int> integers(std::string_view name) const {
+    const GgufMetadata& metadata = file_.metadata();
+    if (!metadata.is_array(key(name)))
+      return std::vector<int>(static_cast<size_t>(layers_), integer(name));
+    const std::vector<int64_t> values = *metadata.get_ints(key(name));
+    return {values.begin(), values.end()};
   }
   double real(std::string_view name, double fallback) const {
     return file_.metadata().get_float(key(name)).value_or(fallback);
@@ -182,16 +190,17 @@ class Oracle {
   }
 
   Rows attention(int layer, const std::string& prefix, const Rows& x) const {
+    const int heads = heads_[static_cast<size_t>(layer)];
     Rows q, k, v;
-    project_heads(prefix, x, q, k, v);
-    prepare_heads(layer, q, heads_, find_vector(prefix + "attn_q_norm.weight"));
+    project_heads(prefix, heads, x, q, k, v);
+    prepare_heads(layer, q, heads, find_vector(prefix + "attn_q_norm.weight"));
     prepare_heads(layer, k, kv_heads_, find_vector(prefix + "attn_k_norm.weight"));
 
     const int window = is_windowed(layer) ? window_ : static_cast<int>(x.size());
     Rows mixed(x.size(), Vector(q[0].size(), 0.0));
     for (int t = 0; t < static_cast<int>(x.size()); ++t) {
-      for (int h = 0; h < heads_; ++h) {
-        attend(t, std::max(0, t - window + 1), head(q[t], h), h / (heads_ / kv_heads_), k, v,
+      for (int h = 0; h < heads; ++h) {
+        attend(t, std::max(0, t - window + 1), head(q[t], h), h / (heads / kv_heads_), k, v,
                head(mixed[t], h));
       }
     }
@@ -218,14 +227,15 @@ class Oracle {
     return std::span(row).subspan(static_cast<size_t>(index) * head_dim_, head_dim_);
   }
 
-  void project_heads(const std::string& prefix, const Rows& x, Rows& q, Rows& k, Rows& v) const {
+  void project_heads(const std::string& prefix, int heads, const Rows& x, Rows& q, Rows& k,
+                     Rows& v) const {
     if (file_.find_tensor(prefix + "attn_qkv.weight") == nullptr) {
       q = linear(x, prefix + "attn_q.weight");
       k = linear(x, prefix + "attn_k.weight");
       v = linear(x, prefix + "attn_v.weight");
       return;
     }
-    const auto q_end = heads_ * head_dim_, k_end = q_end + kv_heads_ * head_dim_;
+    const auto q_end = heads * head_dim_, k_end = q_end + kv_heads_ * head_dim_;
     for (const Vector& row : linear(x, prefix + "attn_qkv.weight")) {
       q.emplace_back(row.begin(), row.begin() + q_end);
       k.emplace_back(row.begin() + q_end, row.begin() + k_end);
@@ -320,7 +330,8 @@ class Oracle {
   std::string architecture_;
   int context_ = 0, original_context_ = 0;
   int layers_ = 0, embedding_ = 0;
-  int heads_ = 0, kv_heads_ = 0, head_dim_ = 0, rope_dimensions_ = 0;
+  std::vector<int> heads_;  // of each layer
+  int kv_heads_ = 0, head_dim_ = 0, rope_dimensions_ = 0;
   int window_ = 0;
   bool gemma_ = false;
   double epsilon_ = 0, attention_scale_ = 0, attention_cap_ = 0;

@@ -118,6 +118,16 @@ struct PlannedTensor {
   }
 };
 
+// ---- layers
+
+int heads_of(const TinyModelSpec& spec, int layer) {
+  return spec.uneven_layers && layer % 2 == 1 ? spec.heads / 2 : spec.heads;
+}
+
+int feed_forward_of(const TinyModelSpec& spec, int layer) {
+  return spec.uneven_layers && layer % 2 == 1 ? spec.feed_forward / 2 : spec.feed_forward;
+}
+
 // ---- tensors
 
 class Plan {
@@ -131,6 +141,8 @@ class Plan {
                         spec.tied ? tied_scale : 1.0f});
     for (int layer = 0; layer < spec.layers; ++layer) {
       prefix_ = fmt::format("blk.{}.", layer);
+      heads_ = heads_of(spec, layer);
+      width_ = feed_forward_of(spec, layer);
       attention();
       feed_forward();
     }
@@ -164,7 +176,7 @@ class Plan {
   }
 
   void attention() {
-    const int q_length = spec_.heads * spec_.head_dim;
+    const int q_length = heads_ * spec_.head_dim;
     const int kv_length = spec_.kv_heads * spec_.head_dim;
     vector("attn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
     // Gains above 1 make attention choose: with scores of variance 1 it would nearly average.
@@ -194,12 +206,12 @@ class Plan {
   void feed_forward() {
     vector("ffn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
     if (spec_.architecture == "phi3") {
-      matrix("ffn_up.weight", spec_.embedding, 2 * spec_.feed_forward, 1.2f);
+      matrix("ffn_up.weight", spec_.embedding, 2 * width_, 1.2f);
     } else {
-      matrix("ffn_gate.weight", spec_.embedding, spec_.feed_forward, 1.2f);
-      matrix("ffn_up.weight", spec_.embedding, spec_.feed_forward, 1.2f);
+      matrix("ffn_gate.weight", spec_.embedding, width_, 1.2f);
+      matrix("ffn_up.weight", spec_.embedding, width_, 1.2f);
     }
-    matrix("ffn_down.weight", spec_.feed_forward, spec_.embedding, 1.0f);
+    matrix("ffn_down.weight", width_, spec_.embedding, 1.0f);
     if (is_gemma(spec_)) vector("post_ffw_norm.weight", spec_.embedding, Role::kNorm, 0.9f);
   }
 
@@ -233,7 +245,8 @@ class Plan {
   }
 
   const TinyModelSpec& spec_;
-  std::string prefix_;  // "blk.N." inside a layer
+  std::string prefix_;         // "blk.N." inside a layer
+  int heads_ = 0, width_ = 0;  // of the layer
   std::vector<PlannedTensor> tensors_;
 };
 
@@ -263,8 +276,14 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
   set("context_length", number(spec.context));
   set("embedding_length", number(spec.embedding));
   set("block_count", number(spec.layers));
-  set("feed_forward_length", number(spec.feed_forward));
-  set("attention.head_count", number(spec.heads));
+  const auto by_layer = [&](std::string_view name, auto of) {
+    if (!spec.uneven_layers) return set(name, number(of(spec, 0)));
+    std::vector<uint32_t> values;
+    for (int layer = 0; layer < spec.layers; ++layer) values.push_back(number(of(spec, layer)));
+    set(name, GgufValue::Array{values});
+  };
+  by_layer("feed_forward_length", feed_forward_of);
+  by_layer("attention.head_count", heads_of);
   set("attention.head_count_kv", number(spec.kv_heads));
   set("attention.layer_norm_rms_epsilon", 1e-6f);
   if (spec.head_dim * spec.heads != spec.embedding || is_gemma(spec) ||
@@ -344,10 +363,11 @@ void write_tiny_model_file(const TinyModelSpec& given, const std::filesystem::pa
 std::filesystem::path write_tiny_model(const TinyModelSpec& given,
                                        const std::filesystem::path& folder) {
   const TinyModelSpec spec = with_defaults(given);
-  const std::string dimensions = fmt::format(
-      "{} {} {} {} {} {} {} {} {} {} {} {} {}", spec.layers, spec.embedding, spec.heads,
-      spec.kv_heads, spec.head_dim, spec.rope_dimensions, spec.feed_forward, spec.vocabulary,
-      spec.context, spec.window, spec.tied, spec.attention_output_bias, spec.repeat_blocks);
+  const std::string dimensions =
+      fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {}", spec.layers, spec.embedding,
+                  spec.heads, spec.kv_heads, spec.head_dim, spec.rope_dimensions, spec.feed_forward,
+                  spec.vocabulary, spec.context, spec.window, spec.tied, spec.attention_output_bias,
+                  spec.uneven_layers, spec.repeat_blocks);
   const auto path =
       folder / fmt::format("{}-{}-{}{}-{:08x}.gguf", spec.architecture, spec.format->name,
                            spec.seed, spec.rope_scaling, hash_text(dimensions) >> 32);

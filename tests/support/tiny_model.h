@@ -28,6 +28,9 @@ struct TinyModelSpec {
   // "longrope": long and short factors, where contexts up to `context` / 4 take the short ones.
   std::string rope_scaling = {};
   bool tied = false;  // no output.weight: the embeddings serve (always so in gemma2, gemma3)
+  // Every second layer has half of the query heads and of the feed-forward length, as pruned models
+  // may: the metadata lists both by layer.
+  bool uneven_layers = false;
   bool attention_output_bias = false;  // which some Llama-like models ship
   // Draws few values for each tensor and repeats their blocks in random order: for models of full
   // size, which are to be written in seconds.

@@ -1,0 +1,39 @@
+#include "model/layers/part.h"
+
+#include <algorithm>
+
+namespace tessera {
+
+void Workspace::reserve(Slot slot, int columns) {
+  columns_[slot] = std::max(columns_[slot], columns);
+}
+
+int Workspace::widest() const {
+  return *std::ranges::max_element(columns_);
+}
+
+void Workspace::allocate(Backend& backend, int rows) {
+  for (size_t slot = 0; slot < kSlots; ++slot) {
+    if (columns_[slot] > 0) tensors_[slot] = backend.allocate(rows, columns_[slot]);
+  }
+}
+
+Tensor Workspace::take(Slot slot, int rows, int columns) const {
+  return tensors_[slot].top(rows).slice(0, columns);
+}
+
+void Step::show_to_taps(int layer, TapPoint point, Tensor x) const {
+  for (const Tap& tap : taps_) {
+    if (tap.layer != layer || tap.point != point) continue;
+    if (tap.rows.empty()) {
+      tap.read(x);
+      continue;
+    }
+    const Tensor chosen =
+        workspace_.take(Workspace::kTapped, static_cast<int>(tap.rows.size()), x.columns);
+    backend.gather_rows(x, tap.rows, chosen);
+    tap.read(chosen);
+  }
+}
+
+}  // namespace tessera

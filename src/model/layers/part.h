@@ -1,0 +1,67 @@
+// What a layer is made of: parts that each add to the residual stream, x += f(norm(x)).
+#pragma once
+
+#include <array>
+#include <span>
+
+#include "backend/backend.h"
+#include "model/batch.h"
+#include "model/taps.h"
+#include "model/tensors.h"
+
+namespace tessera {
+
+// Activations that the parts of all layers use in turn. Each part reserves what it needs when it is
+// made; the widest need decides. Rows that are never touched cost no memory.
+class Workspace {
+ public:
+  enum Slot { kHidden, kQkv, kAttended, kGated, kTapped, kSlots };
+
+  void reserve(Slot slot, int columns);
+  int widest() const;                         // of what was reserved, in columns
+  void allocate(Backend& backend, int rows);  // once everybody has reserved
+  Tensor take(Slot slot, int rows, int columns) const;
+
+ private:
+  std::array<int, kSlots> columns_{};
+  std::array<Tensor, kSlots> tensors_{};
+};
+
+// One forward pass, as the parts see it.
+class Step {
+ public:
+  Step(Backend& backend, const Workspace& workspace, const Batch& batch, KvStore& kv,
+       std::span<const Tap> taps)
+      : backend(backend), batch(batch), kv(kv), workspace_(workspace), taps_(taps) {}
+
+  // Activations of this step's rows.
+  Tensor take(Workspace::Slot slot, int columns) const {
+    return workspace_.take(slot, batch.rows(), columns);
+  }
+  // Shows x to those who tap this point.
+  void show(int layer, TapPoint point, Tensor x) const {
+    if (!taps_.empty()) show_to_taps(layer, point, x);
+  }
+
+  Backend& backend;
+  const Batch& batch;
+  KvStore& kv;
+
+ private:
+  void show_to_taps(int layer, TapPoint point, Tensor x) const;
+
+  const Workspace& workspace_;
+  std::span<const Tap> taps_;
+};
+
+class Part {
+ public:
+  virtual ~Part() = default;
+
+  // Tells of each of its tensors, always in the same order.
+  virtual void for_each_tensor(TensorVisitor& visit) = 0;
+  // x += f(norm(x)), for all rows of the step. x is [rows, embedding].
+  virtual void forward(const Step& step, Tensor x) const = 0;
+};
+
+}  // namespace tessera

@@ -1,0 +1,32 @@
+// Reading activations while a forward pass runs: what calibration collects, what drafting heads and
+// distillation learn from.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "backend/backend.h"
+
+namespace tessera {
+
+// A place in the pass. The last four are what the layer's matrices multiply.
+enum class TapPoint {
+  kLayerInput,   // the residual stream before the layer   [rows, embedding]
+  kLayerOutput,  // and after it                           [rows, embedding]
+  kQkvInput,     // normalized, into queries, keys, values [rows, embedding]
+  kOutputInput,  // into attention's output matrix         [rows, heads * head_dim]
+  kGateUpInput,  // normalized, into gate and up           [rows, embedding]
+  kDownInput,    // gated, into down                       [rows, feed_forward]
+};
+
+struct Tap {
+  int layer = 0;
+  TapPoint point = TapPoint::kLayerOutput;
+  std::vector<int32_t> rows = {};  // of the batch, in any order; empty: all
+  // Called once a pass. The tensor holds the chosen rows, in the backend's memory, until it
+  // returns.
+  std::function<void(Tensor activations)> read;
+};
+
+}  // namespace tessera

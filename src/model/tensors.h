@@ -1,0 +1,45 @@
+// The tensors that a model's parts are made of, told one by one to whoever asks: loading fills them
+// (loader.h), reports count them, and what trains or adapts them will walk them the same way.
+#pragma once
+
+#include <initializer_list>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "backend/backend.h"
+
+namespace tessera {
+
+// Rows [first, first + count) of a stored tensor that has `rows` of them: all, unless a source
+// packs several matrices (gate and up, all experts) into one tensor.
+struct StoredRows {
+  std::string_view name;  // within its layer: "attn_q.weight"
+  int rows;
+  int first = 0;
+  int count = rows;
+};
+
+class TensorVisitor {
+ public:
+  virtual ~TensorVisitor() = default;
+
+  static constexpr int kNoLayer = -1;
+  // What follows belongs to this layer, or to none.
+  virtual void enter(int layer) = 0;
+
+  // A matrix [rows of all parts, columns], its parts stacked. `label`: what reports call it,
+  // "down".
+  virtual void matrix(std::string_view label, std::initializer_list<StoredRows> parts, int columns,
+                      std::unique_ptr<Matrix>& into) = 0;
+
+  enum class Presence { kRequired, kOptional };
+  // A vector, its parts joined; empty where an optional one's first part is not stored.
+  virtual void vector(std::initializer_list<StoredRows> parts, Presence presence,
+                      std::vector<float>& into) = 0;
+  void vector(StoredRows stored, std::vector<float>& into) {
+    vector({stored}, Presence::kRequired, into);
+  }
+};
+
+}  // namespace tessera
