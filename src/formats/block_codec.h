@@ -1,4 +1,4 @@
-// What every block format shares: walking over the blocks of a row, and checks of the input.
+// What every encoder of blocks shares: walking over the blocks of a row, and checks of the input.
 #pragma once
 
 #include <algorithm>
@@ -10,14 +10,6 @@
 #include "formats/f16_field.h"
 
 namespace tessera {
-
-template <int kElements, int kBytes, typename DecodeBlock>
-void decode_blocks(const std::byte* src, std::span<float> dst, DecodeBlock decode_block) {
-  const auto* block = reinterpret_cast<const uint8_t*>(src);
-  for (size_t i = 0; i + kElements <= dst.size(); i += kElements, block += kBytes) {
-    decode_block(block, dst.data() + i);
-  }
-}
 
 // Throws Error unless the row is whole blocks of finite values and the importance, if there is
 // any, has one finite value >= 0 for each element.

@@ -12,10 +12,6 @@ namespace tessera {
 inline constexpr float kF16Max = 65504.0f;
 inline constexpr float kF16Smallest = 0x1p-24f;  // the smallest positive (subnormal) f16
 
-inline float load_f16(const uint8_t* p) {
-  return f16_to_f32(static_cast<uint16_t>(p[0] | (p[1] << 8)));
-}
-
 inline void store_f16(uint8_t* p, float value) {
   const uint16_t bits = f32_to_f16(value);
   p[0] = static_cast<uint8_t>(bits & 0xff);

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "base/half.h"
-#include "formats/codecs.h"
+#include "formats/format.h"
 
 namespace tessera {
 namespace {
@@ -26,8 +26,6 @@ uint16_t saturate(uint16_t bits, uint16_t infinity, float value) {
   return (bits & 0x7fffu) == infinity && std::isfinite(value) ? static_cast<uint16_t>(bits - 1)
                                                               : bits;
 }
-
-}  // namespace
 
 void decode_f32(const std::byte* src, std::span<float> dst) {
   for (size_t i = 0; i < dst.size(); ++i, src += 4) {
@@ -60,5 +58,26 @@ void encode_bf16(std::span<const float> src, std::byte* dst, std::span<const flo
   for (size_t i = 0; i < src.size(); ++i)
     store16(dst + 2 * i, saturate(f32_to_bf16(src[i]), 0x7f80, src[i]));
 }
+
+}  // namespace
+
+constinit const Format kF32 = {.name = "F32",
+                               .ggml_type = 0,
+                               .block_elements = 1,
+                               .block_bytes = 4,
+                               .decode_values = decode_f32,
+                               .encode = encode_f32};
+constinit const Format kF16 = {.name = "F16",
+                               .ggml_type = 1,
+                               .block_elements = 1,
+                               .block_bytes = 2,
+                               .decode_values = decode_f16,
+                               .encode = encode_f16};
+constinit const Format kBF16 = {.name = "BF16",
+                                .ggml_type = 30,
+                                .block_elements = 1,
+                                .block_bytes = 2,
+                                .decode_values = decode_bf16,
+                                .encode = encode_bf16};
 
 }  // namespace tessera

@@ -11,17 +11,23 @@
 #include <span>
 #include <string_view>
 
+#include "formats/quantized_block.h"
+
 namespace tessera {
 
+inline constexpr uint32_t kNoGgmlType = UINT32_MAX;
+
+// A format is an object that lives as long as the program: one is the other if the addresses are.
 struct Format {
-  std::string_view name;    // as people write it: "F16", "Q4_K", "IQ4_NL"
-  uint32_t ggml_type;       // the type id in a GGUF file
-  uint32_t block_elements;  // elements in a block; a row is a whole number of blocks
+  std::string_view name;             // as people write it: "F16", "Q4_K", "IQ4_NL"
+  uint32_t ggml_type = kNoGgmlType;  // the type id in a GGUF file
+  uint32_t block_elements;           // elements in a block; a row is a whole number of blocks
   uint32_t block_bytes;
 
-  // Decodes dst.size() elements, a multiple of block_elements, from
-  // dst.size() / block_elements * block_bytes bytes. Every bit pattern decodes to something.
-  void (*decode)(const std::byte* src, std::span<float> dst);
+  // What a block is made of: all that is needed to decode it, and to compute with it. nullptr if
+  // there are no scales and codes (F32, F16, BF16): then `decode_values` does what decode() says.
+  const QuantizedBlock* quantized = nullptr;
+  void (*decode_values)(const std::byte* src, std::span<float> dst) = nullptr;
 
   // Encodes src.size() elements, a multiple of block_elements: round to nearest, with a search
   // for the scales that minimizes the squared error. `importance` weighs the error of each
@@ -30,18 +36,27 @@ struct Format {
   // Block formats: NaN and infinity are an Error; values beyond what an f16 scale can represent
   // saturate; what lies far below it becomes zero. The default weighting is uniform.
   // F32, F16, BF16 keep NaN and infinities, which they have codes for; finite values stay finite.
-  void (*encode)(std::span<const float> src, std::byte* dst, std::span<const float> importance);
+  void (*encode)(std::span<const float> src, std::byte* dst,
+                 std::span<const float> importance) = nullptr;
+
+  // Decodes dst.size() elements, a multiple of block_elements, from
+  // dst.size() / block_elements * block_bytes bytes. Every bit pattern decodes to something.
+  void decode(const std::byte* src, std::span<float> dst) const;
 
   // False for formats that are known by name and size but cannot be decoded yet (IQ1_S, TQ1_0,
   // ...).
-  bool supported() const { return decode != nullptr; }
+  bool supported() const { return quantized != nullptr || decode_values != nullptr; }
 
   // Bytes of a row of `elements`; throws Error if that is not a whole number of blocks.
   uint64_t row_bytes(uint64_t elements) const;
 };
 
-// Every known format, supported or not, in the order of ggml_type.
-std::span<const Format> all_formats();
+// Every known format, supported or not, in the order of ggml_type; then those that were added.
+std::span<const Format* const> all_formats();
+
+// Makes a format known under its name; it must outlive every use. An Error if the name is taken.
+// Not while other threads look formats up.
+void add_format(const Format& format);
 
 // nullptr if there is none. Names are matched without regard to case.
 const Format* find_format(uint32_t ggml_type);
@@ -52,9 +67,8 @@ const Format* find_format(std::string_view name);
 const Format& require_format(uint32_t ggml_type, std::string_view what);
 const Format& require_format(std::string_view name);
 
-// The formats that code refers to by name. Each is the entry of all_formats() itself, so
-// `format == &kQ4_0` works for the result of find_format.
-extern const Format &kF32, &kF16, &kBF16, &kQ4_0, &kQ4_1, &kQ5_0, &kQ5_1, &kQ8_0, &kQ2_K, &kQ3_K,
-    &kQ4_K, &kQ5_K, &kQ6_K, &kIQ4_NL, &kIQ4_XS, &kMXFP4;
+// The formats that come with Tessera, each defined in a file of its own or with its kin.
+extern const Format kF32, kF16, kBF16, kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ2_K, kQ3_K, kQ4_K,
+    kQ5_K, kQ6_K, kIQ4_NL, kIQ4_XS, kMXFP4;
 
 }  // namespace tessera

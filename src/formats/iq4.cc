@@ -6,8 +6,9 @@
 //     x = d * (scale - 32) * level[q]
 //
 // Codes of 32 elements: byte i holds element i (low half) and i + 16 (high half).
+#include "formats/bit_fields.h"
 #include "formats/block_codec.h"
-#include "formats/codecs.h"
+#include "formats/format.h"
 #include "formats/super_block.h"
 
 namespace tessera {
@@ -22,13 +23,6 @@ constexpr Candidates kCandidatesNL{-15, 12, 19};
 constexpr SuperBlockSearch kSearchXS{{-15, 12, 13}, 1, 2};
 
 constexpr int kHighScales = 2, kLowScales = 4, kCodes = 8;
-
-void decode_codes(const uint8_t* codes, float scale, float* x) {
-  for (int i = 0; i < 16; ++i) {
-    x[i] = scale * static_cast<float>(kTable[codes[i] & 15]);
-    x[i + 16] = scale * static_cast<float>(kTable[codes[i] >> 4]);
-  }
-}
 
 void encode_codes(const float* x, float scale, uint8_t* codes) {
   const Coder coder(kLevels, scale, 0);
@@ -47,22 +41,19 @@ void encode_block_xs(const BlockInput<256>& in, uint8_t* block) {
   }
 }
 
-void decode_block_xs(const uint8_t* block, float* x) {
-  const float d = load_f16(block);
+void split_nl(const uint8_t* block, BlockParts& parts) {
+  parts.d = load_u16(block);
+  split_nibbles(block + 2, parts.codes);
+}
+
+void split_xs(const uint8_t* block, BlockParts& parts) {
+  parts.d = load_u16(block);
   for (int g = 0; g < 8; ++g) {
     const int high = (block[kHighScales + g / 4] >> (g % 4 * 2)) & 3;
     const int low = (block[kLowScales + g / 2] >> (g % 2 * 4)) & 15;
-    decode_codes(block + kCodes + 16 * g, d * static_cast<float>((low | (high << 4)) - 32),
-                 x + 32 * g);
+    parts.scales[g] = static_cast<int8_t>((low | (high << 4)) - 32);
+    split_nibbles(block + kCodes + 16 * g, parts.codes + 32 * g);
   }
-}
-
-}  // namespace
-
-void decode_iq4_nl(const std::byte* src, std::span<float> dst) {
-  decode_blocks<32, 18>(src, dst, [](const uint8_t* block, float* x) {
-    decode_codes(block + 2, load_f16(block), x);
-  });
 }
 
 void encode_iq4_nl(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
@@ -74,12 +65,35 @@ void encode_iq4_nl(std::span<const float> src, std::byte* dst, std::span<const f
       });
 }
 
-void decode_iq4_xs(const std::byte* src, std::span<float> dst) {
-  decode_blocks<256, 136>(src, dst, decode_block_xs);
-}
-
 void encode_iq4_xs(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
   encode_blocks<256, 136>("IQ4_XS", 31 * 113 * kF16Max, src, dst, importance, encode_block_xs);
 }
+
+constexpr QuantizedBlock kBlockNL = {.code_bits = 4,
+                                     .levels = kTable.data(),
+                                     .group = 32,
+                                     .scaling = BlockScaling::kF16,
+                                     .split = split_nl};
+constexpr QuantizedBlock kBlockXS = {.code_bits = 4,
+                                     .levels = kTable.data(),
+                                     .group = 32,
+                                     .scaling = BlockScaling::kTwoLevel,
+                                     .scale_bits = 6,
+                                     .split = split_xs};
+
+}  // namespace
+
+constinit const Format kIQ4_NL = {.name = "IQ4_NL",
+                                  .ggml_type = 20,
+                                  .block_elements = 32,
+                                  .block_bytes = 18,
+                                  .quantized = &kBlockNL,
+                                  .encode = encode_iq4_nl};
+constinit const Format kIQ4_XS = {.name = "IQ4_XS",
+                                  .ggml_type = 23,
+                                  .block_elements = 256,
+                                  .block_bytes = 136,
+                                  .quantized = &kBlockXS,
+                                  .encode = encode_iq4_xs};
 
 }  // namespace tessera

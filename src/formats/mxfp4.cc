@@ -7,8 +7,9 @@
 // The specification makes e = 255 a NaN. ggml decodes it as 2^127, and so do we; we never write it.
 #include <cmath>
 
+#include "formats/bit_fields.h"
 #include "formats/block_codec.h"
-#include "formats/codecs.h"
+#include "formats/format.h"
 #include "formats/scale_search.h"
 
 namespace tessera {
@@ -50,16 +51,9 @@ int best_exponent(const BlockInput<32>& in) {
   return best;
 }
 
-}  // namespace
-
-void decode_mxfp4(const std::byte* src, std::span<float> dst) {
-  decode_blocks<32, 17>(src, dst, [](const uint8_t* block, float* x) {
-    const float d = scale_of(block[0]);
-    for (int i = 0; i < 16; ++i) {
-      x[i] = d * static_cast<float>(kTable[block[1 + i] & 15]);
-      x[i + 16] = d * static_cast<float>(kTable[block[1 + i] >> 4]);
-    }
-  });
+void split(const uint8_t* block, BlockParts& parts) {
+  parts.d = block[0];
+  split_nibbles(block + 1, parts.codes);
 }
 
 void encode_mxfp4(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
@@ -75,5 +69,20 @@ void encode_mxfp4(std::span<const float> src, std::byte* dst, std::span<const fl
                           }
                         });
 }
+
+constexpr QuantizedBlock kBlock = {.code_bits = 4,
+                                   .levels = kTable.data(),
+                                   .group = 32,
+                                   .scaling = BlockScaling::kE8M0,
+                                   .split = split};
+
+}  // namespace
+
+constinit const Format kMXFP4 = {.name = "MXFP4",
+                                 .ggml_type = 39,
+                                 .block_elements = 32,
+                                 .block_bytes = 17,
+                                 .quantized = &kBlock,
+                                 .encode = encode_mxfp4};
 
 }  // namespace tessera

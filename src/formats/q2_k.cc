@@ -6,8 +6,9 @@
 //
 // Codes: each half of 128 elements has 32 bytes; byte i holds elements i, i + 32, i + 64, i + 96 of
 // its half, from the lowest bits up.
+#include "formats/bit_fields.h"
 #include "formats/block_codec.h"
-#include "formats/codecs.h"
+#include "formats/format.h"
 #include "formats/super_block.h"
 
 namespace tessera {
@@ -37,25 +38,34 @@ void encode_block(const BlockInput<256>& in, uint8_t* block) {
   }
 }
 
-void decode_block(const uint8_t* block, float* x) {
-  const float d = load_f16(block + kD);
-  const float dmin = load_f16(block + kDMin);
-  for (int i = 0; i < 256; ++i) {
-    const uint8_t packed = block[kScales + i / 16];
-    const int q = (block[code_byte(i)] >> code_shift(i)) & 3;
-    x[i] = d * static_cast<float>(packed & 15) * static_cast<float>(q) -
-           dmin * static_cast<float>(packed >> 4);
+void split(const uint8_t* block, BlockParts& parts) {
+  parts.d = load_u16(block + kD);
+  parts.m = load_u16(block + kDMin);
+  for (int g = 0; g < 16; ++g) {
+    parts.scales[g] = static_cast<int8_t>(block[kScales + g] & 15);
+    parts.mins[g] = static_cast<int8_t>(block[kScales + g] >> 4);
   }
-}
-
-}  // namespace
-
-void decode_q2_k(const std::byte* src, std::span<float> dst) {
-  decode_blocks<256, 84>(src, dst, decode_block);
+  split_crumbs(block + kCodes, parts.codes);
 }
 
 void encode_q2_k(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
   encode_blocks<256, 84>("Q2_K", 15 * kF16Max, src, dst, importance, encode_block);
 }
+
+constexpr QuantizedBlock kBlock = {.code_bits = 2,
+                                   .group = 16,
+                                   .scaling = BlockScaling::kTwoLevel,
+                                   .has_min = true,
+                                   .scale_bits = 4,
+                                   .split = split};
+
+}  // namespace
+
+constinit const Format kQ2_K = {.name = "Q2_K",
+                                .ggml_type = 10,
+                                .block_elements = 256,
+                                .block_bytes = 84,
+                                .quantized = &kBlock,
+                                .encode = encode_q2_k};
 
 }  // namespace tessera

@@ -6,8 +6,9 @@
 // Low bits: as in Q2_K. Third bits: bit i / 32 of byte i % 32 belongs to element i.
 // Scales: byte j of 0..7 holds the low 4 bits of scale j (low half) and scale j + 8 (high half);
 // the high 2 bits of scale j are in byte 8 + j % 4, from bit j / 4 * 2 up.
+#include "formats/bit_fields.h"
 #include "formats/block_codec.h"
-#include "formats/codecs.h"
+#include "formats/format.h"
 #include "formats/super_block.h"
 
 namespace tessera {
@@ -51,24 +52,31 @@ void encode_block(const BlockInput<256>& in, uint8_t* block) {
   }
 }
 
-void decode_block(const uint8_t* block, float* x) {
-  const float d = load_f16(block + kD);
-  for (int i = 0; i < 256; ++i) {
-    const int low = (block[low_byte(i)] >> low_shift(i)) & 3;
-    const int high = (block[kHighBits + i % 32] >> (i / 32)) & 1;
-    const int q = low + 4 * high - 4;
-    x[i] = d * static_cast<float>(load_scale(block, i / 16)) * static_cast<float>(q);
-  }
-}
-
-}  // namespace
-
-void decode_q3_k(const std::byte* src, std::span<float> dst) {
-  decode_blocks<256, 110>(src, dst, decode_block);
+void split(const uint8_t* block, BlockParts& parts) {
+  parts.d = load_u16(block + kD);
+  for (int g = 0; g < 16; ++g) parts.scales[g] = static_cast<int8_t>(load_scale(block, g));
+  split_crumbs(block + kLowBits, parts.codes);
+  add_bit_plane(block + kHighBits, 2, parts.codes);
 }
 
 void encode_q3_k(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
   encode_blocks<256, 110>("Q3_K", 4 * 32 * kF16Max, src, dst, importance, encode_block);
 }
+
+constexpr QuantizedBlock kBlock = {.code_bits = 3,
+                                   .zero_point = 4,
+                                   .group = 16,
+                                   .scaling = BlockScaling::kTwoLevel,
+                                   .scale_bits = 6,
+                                   .split = split};
+
+}  // namespace
+
+constinit const Format kQ3_K = {.name = "Q3_K",
+                                .ggml_type = 11,
+                                .block_elements = 256,
+                                .block_bytes = 110,
+                                .quantized = &kBlock,
+                                .encode = encode_q3_k};
 
 }  // namespace tessera

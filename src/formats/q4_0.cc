@@ -4,8 +4,9 @@
 //   Q4_1, 20 bytes: f16 d; f16 m; 16 bytes of codes.  x = d * q + m
 //
 // Byte i holds the code of element i in its low half and that of element i + 16 in its high half.
+#include "formats/bit_fields.h"
 #include "formats/block_codec.h"
-#include "formats/codecs.h"
+#include "formats/format.h"
 #include "formats/scale_search.h"
 
 namespace tessera {
@@ -16,16 +17,15 @@ constexpr IntegerLevels kUnsigned{0, 15};
 constexpr Candidates kCandidates4_0{-1.5f, 1.5f, 31};
 constexpr Candidates kCandidates4_1{-0.8f, 0.8f, 5};
 
-}  // namespace
+void split_q4_0(const uint8_t* block, BlockParts& parts) {
+  parts.d = load_u16(block);
+  split_nibbles(block + 2, parts.codes);
+}
 
-void decode_q4_0(const std::byte* src, std::span<float> dst) {
-  decode_blocks<32, 18>(src, dst, [](const uint8_t* block, float* x) {
-    const float d = load_f16(block);
-    for (int i = 0; i < 16; ++i) {
-      x[i] = d * static_cast<float>((block[2 + i] & 15) - 8);
-      x[i + 16] = d * static_cast<float>((block[2 + i] >> 4) - 8);
-    }
-  });
+void split_q4_1(const uint8_t* block, BlockParts& parts) {
+  parts.d = load_u16(block);
+  parts.m = load_u16(block + 2);
+  split_nibbles(block + 4, parts.codes);
 }
 
 void encode_q4_0(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
@@ -40,17 +40,6 @@ void encode_q4_0(std::span<const float> src, std::byte* dst, std::span<const flo
       });
 }
 
-void decode_q4_1(const std::byte* src, std::span<float> dst) {
-  decode_blocks<32, 20>(src, dst, [](const uint8_t* block, float* x) {
-    const float d = load_f16(block);
-    const float m = load_f16(block + 2);
-    for (int i = 0; i < 16; ++i) {
-      x[i] = d * static_cast<float>(block[4 + i] & 15) + m;
-      x[i + 16] = d * static_cast<float>(block[4 + i] >> 4) + m;
-    }
-  });
-}
-
 void encode_q4_1(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
   encode_blocks<32, 20>(
       "Q4_1", kF16Max, src, dst, importance, [](const BlockInput<32>& in, uint8_t* block) {
@@ -63,5 +52,31 @@ void encode_q4_1(std::span<const float> src, std::byte* dst, std::span<const flo
         }
       });
 }
+
+constexpr QuantizedBlock kBlock4_0 = {.code_bits = 4,
+                                      .zero_point = 8,
+                                      .group = 32,
+                                      .scaling = BlockScaling::kF16,
+                                      .split = split_q4_0};
+constexpr QuantizedBlock kBlock4_1 = {.code_bits = 4,
+                                      .group = 32,
+                                      .scaling = BlockScaling::kF16,
+                                      .has_min = true,
+                                      .split = split_q4_1};
+
+}  // namespace
+
+constinit const Format kQ4_0 = {.name = "Q4_0",
+                                .ggml_type = 2,
+                                .block_elements = 32,
+                                .block_bytes = 18,
+                                .quantized = &kBlock4_0,
+                                .encode = encode_q4_0};
+constinit const Format kQ4_1 = {.name = "Q4_1",
+                                .ggml_type = 3,
+                                .block_elements = 32,
+                                .block_bytes = 20,
+                                .quantized = &kBlock4_1,
+                                .encode = encode_q4_1};
 
 }  // namespace tessera

@@ -9,8 +9,9 @@
 // Scales: bytes 0..3 hold scales 0..3 and bytes 4..7 mins 0..3 in their low 6 bits; byte 8 + j
 // holds the low 4 bits of scale 4 + j (low half) and min 4 + j (high half), whose high 2 bits are
 // the top bits of bytes j and 4 + j.
+#include "formats/bit_fields.h"
 #include "formats/block_codec.h"
-#include "formats/codecs.h"
+#include "formats/format.h"
 #include "formats/super_block.h"
 
 namespace tessera {
@@ -21,24 +22,25 @@ constexpr int kMaxInteger = 63;
 constexpr SuperBlockSearch kSearch4{{-0.4f, 0.8f, 4}, 1, 3};
 constexpr SuperBlockSearch kSearch5{{-0.6f, 0.6f, 5}, 1, 3};
 
-struct ScaleAndMin {
-  int scale, min;
-};
-
-ScaleAndMin load_scale(const uint8_t* packed, int g) {
-  if (g < 4) return {packed[g] & 63, packed[4 + g] & 63};
-  const int low = packed[4 + g];
-  return {(low & 15) | (packed[g - 4] >> 6 << 4), (low >> 4) | (packed[g] >> 6 << 4)};
+// Eight scales and eight mins from 12 bytes.
+void split_scales(const uint8_t* packed, BlockParts& parts) {
+  for (int j = 0; j < 4; ++j) {
+    const int low = packed[8 + j];
+    parts.scales[j] = static_cast<int8_t>(packed[j] & 63);
+    parts.mins[j] = static_cast<int8_t>(packed[4 + j] & 63);
+    parts.scales[4 + j] = static_cast<int8_t>((low & 15) | (packed[j] >> 6 << 4));
+    parts.mins[4 + j] = static_cast<int8_t>((low >> 4) | (packed[4 + j] >> 6 << 4));
+  }
 }
 
-void store_scale(uint8_t* packed, int g, ScaleAndMin s) {
+void store_scale(uint8_t* packed, int g, int scale, int min) {
   if (g < 4) {
-    packed[g] |= static_cast<uint8_t>(s.scale);
-    packed[4 + g] |= static_cast<uint8_t>(s.min);
+    packed[g] |= static_cast<uint8_t>(scale);
+    packed[4 + g] |= static_cast<uint8_t>(min);
   } else {
-    packed[4 + g] = static_cast<uint8_t>((s.scale & 15) | ((s.min & 15) << 4));
-    packed[g - 4] |= static_cast<uint8_t>(s.scale >> 4 << 6);
-    packed[g] |= static_cast<uint8_t>(s.min >> 4 << 6);
+    packed[4 + g] = static_cast<uint8_t>((scale & 15) | ((min & 15) << 4));
+    packed[g - 4] |= static_cast<uint8_t>(scale >> 4 << 6);
+    packed[g] |= static_cast<uint8_t>(min >> 4 << 6);
   }
 }
 
@@ -59,7 +61,7 @@ void encode_block(const BlockInput<256>& in, uint8_t* block) {
   uint8_t* fifth_bits = block + kAfterScales;
   uint8_t* codes = fifth_bits + (kBits == 5 ? 32 : 0);
   for (int g = 0; g < 8; ++g) {
-    store_scale(block + kScales, g, {found.scale[g], found.min[g]});
+    store_scale(block + kScales, g, found.scale[g], found.min[g]);
     const Coder coder(kLevels, found.group_scale(g), found.group_offset(g));
     for (int i = 32 * g; i < 32 * g + 32; ++i) {
       const uint8_t code = coder(in.x[i]);
@@ -70,39 +72,50 @@ void encode_block(const BlockInput<256>& in, uint8_t* block) {
 }
 
 template <int kBits>
-void decode_block(const uint8_t* block, float* x) {
-  const float d = load_f16(block + kD);
-  const float dmin = load_f16(block + kDMin);
+void split(const uint8_t* block, BlockParts& parts) {
   const uint8_t* fifth_bits = block + kAfterScales;
   const uint8_t* codes = fifth_bits + (kBits == 5 ? 32 : 0);
-  for (int g = 0; g < 8; ++g) {
-    const ScaleAndMin s = load_scale(block + kScales, g);
-    const float scale = d * static_cast<float>(s.scale);
-    const float min = dmin * static_cast<float>(s.min);
-    for (int i = 32 * g; i < 32 * g + 32; ++i) {
-      int q = (codes[code_byte(i)] >> code_shift(i)) & 15;
-      if (kBits == 5) q |= ((fifth_bits[i % 32] >> g) & 1) << 4;
-      x[i] = scale * static_cast<float>(q) - min;
+  parts.d = load_u16(block + kD);
+  parts.m = load_u16(block + kDMin);
+  split_scales(block + kScales, parts);
+  for (int c = 0; c < 4; ++c) {
+    for (int i = 0; i < 32; ++i) {
+      parts.codes[64 * c + i] = codes[32 * c + i] & 15;
+      parts.codes[64 * c + 32 + i] = codes[32 * c + i] >> 4;
     }
   }
-}
-
-}  // namespace
-
-void decode_q4_k(const std::byte* src, std::span<float> dst) {
-  decode_blocks<256, 144>(src, dst, decode_block<4>);
+  if (kBits == 5) add_bit_plane(fifth_bits, 4, parts.codes);
 }
 
 void encode_q4_k(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
   encode_blocks<256, 144>("Q4_K", kMaxInteger * kF16Max, src, dst, importance, encode_block<4>);
 }
 
-void decode_q5_k(const std::byte* src, std::span<float> dst) {
-  decode_blocks<256, 176>(src, dst, decode_block<5>);
-}
-
 void encode_q5_k(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
   encode_blocks<256, 176>("Q5_K", kMaxInteger * kF16Max, src, dst, importance, encode_block<5>);
 }
+
+template <int kBits>
+constexpr QuantizedBlock kBlock = {.code_bits = kBits,
+                                   .group = 32,
+                                   .scaling = BlockScaling::kTwoLevel,
+                                   .has_min = true,
+                                   .scale_bits = 6,
+                                   .split = split<kBits>};
+
+}  // namespace
+
+constinit const Format kQ4_K = {.name = "Q4_K",
+                                .ggml_type = 12,
+                                .block_elements = 256,
+                                .block_bytes = 144,
+                                .quantized = &kBlock<4>,
+                                .encode = encode_q4_k};
+constinit const Format kQ5_K = {.name = "Q5_K",
+                                .ggml_type = 13,
+                                .block_elements = 256,
+                                .block_bytes = 176,
+                                .quantized = &kBlock<5>,
+                                .encode = encode_q5_k};
 
 }  // namespace tessera

@@ -5,8 +5,9 @@
 //
 // Byte i of the low bits holds elements i (low half) and i + 16 (high half); bit i of the fifth
 // bits, a little-endian 32-bit number, belongs to element i.
+#include "formats/bit_fields.h"
 #include "formats/block_codec.h"
-#include "formats/codecs.h"
+#include "formats/format.h"
 #include "formats/scale_search.h"
 
 namespace tessera {
@@ -18,9 +19,10 @@ constexpr Candidates kCandidates5_0{-1.5f, 1.5f, 31};
 constexpr Candidates kCandidates5_1{-1, 1, 7};
 
 // `bits` points at the fifth bits; the low bits follow.
-int load_code(const uint8_t* bits, int i) {
-  const int low = i < 16 ? bits[4 + i] & 15 : bits[4 + i - 16] >> 4;
-  return low | (((bits[i / 8] >> (i % 8)) & 1) << 4);
+void split_codes(const uint8_t* bits, uint8_t* codes) {
+  split_nibbles(bits + 4, codes);
+  const uint32_t fifth = load_u16(bits) | (static_cast<uint32_t>(load_u16(bits + 2)) << 16);
+  for (int i = 0; i < 32; ++i) codes[i] |= static_cast<uint8_t>(((fifth >> i) & 1u) << 4);
 }
 
 void store_code(uint8_t* bits, int i, uint8_t code) {
@@ -28,13 +30,15 @@ void store_code(uint8_t* bits, int i, uint8_t code) {
   bits[i / 8] |= static_cast<uint8_t>((code >> 4) << (i % 8));
 }
 
-}  // namespace
+void split_q5_0(const uint8_t* block, BlockParts& parts) {
+  parts.d = load_u16(block);
+  split_codes(block + 2, parts.codes);
+}
 
-void decode_q5_0(const std::byte* src, std::span<float> dst) {
-  decode_blocks<32, 22>(src, dst, [](const uint8_t* block, float* x) {
-    const float d = load_f16(block);
-    for (int i = 0; i < 32; ++i) x[i] = d * static_cast<float>(load_code(block + 2, i) - 16);
-  });
+void split_q5_1(const uint8_t* block, BlockParts& parts) {
+  parts.d = load_u16(block);
+  parts.m = load_u16(block + 2);
+  split_codes(block + 4, parts.codes);
 }
 
 void encode_q5_0(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
@@ -47,14 +51,6 @@ void encode_q5_0(std::span<const float> src, std::byte* dst, std::span<const flo
       });
 }
 
-void decode_q5_1(const std::byte* src, std::span<float> dst) {
-  decode_blocks<32, 24>(src, dst, [](const uint8_t* block, float* x) {
-    const float d = load_f16(block);
-    const float m = load_f16(block + 2);
-    for (int i = 0; i < 32; ++i) x[i] = d * static_cast<float>(load_code(block + 4, i)) + m;
-  });
-}
-
 void encode_q5_1(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
   encode_blocks<32, 24>(
       "Q5_1", kF16Max, src, dst, importance, [](const BlockInput<32>& in, uint8_t* block) {
@@ -65,5 +61,31 @@ void encode_q5_1(std::span<const float> src, std::byte* dst, std::span<const flo
         for (int i = 0; i < 32; ++i) store_code(block + 4, i, coder(in.x[i]));
       });
 }
+
+constexpr QuantizedBlock kBlock5_0 = {.code_bits = 5,
+                                      .zero_point = 16,
+                                      .group = 32,
+                                      .scaling = BlockScaling::kF16,
+                                      .split = split_q5_0};
+constexpr QuantizedBlock kBlock5_1 = {.code_bits = 5,
+                                      .group = 32,
+                                      .scaling = BlockScaling::kF16,
+                                      .has_min = true,
+                                      .split = split_q5_1};
+
+}  // namespace
+
+constinit const Format kQ5_0 = {.name = "Q5_0",
+                                .ggml_type = 6,
+                                .block_elements = 32,
+                                .block_bytes = 22,
+                                .quantized = &kBlock5_0,
+                                .encode = encode_q5_0};
+constinit const Format kQ5_1 = {.name = "Q5_1",
+                                .ggml_type = 7,
+                                .block_elements = 32,
+                                .block_bytes = 24,
+                                .quantized = &kBlock5_1,
+                                .encode = encode_q5_1};
 
 }  // namespace tessera

@@ -6,8 +6,11 @@
 // Each half of 128 elements has 64 bytes of low bits, byte i holding elements i (low half) and
 // i + 64 (high half) of its half, and 32 bytes of high bits, byte i holding elements i, i + 32,
 // i + 64, i + 96 from the lowest bits up.
+#include <cstring>
+
+#include "formats/bit_fields.h"
 #include "formats/block_codec.h"
-#include "formats/codecs.h"
+#include "formats/format.h"
 #include "formats/super_block.h"
 
 namespace tessera {
@@ -45,24 +48,40 @@ void encode_block(const BlockInput<256>& in, uint8_t* block) {
   }
 }
 
-void decode_block(const uint8_t* block, float* x) {
-  const float d = load_f16(block + kD);
-  for (int i = 0; i < 256; ++i) {
-    const int low = (block[low_byte(i)] >> low_shift(i)) & 15;
-    const int high = (block[high_byte(i)] >> high_shift(i)) & 3;
-    const auto scale = static_cast<int8_t>(block[kScales + i / 16]);
-    x[i] = d * static_cast<float>(scale) * static_cast<float>((low | (high << 4)) - 32);
+void split(const uint8_t* block, BlockParts& parts) {
+  parts.d = load_u16(block + kD);
+  std::memcpy(parts.scales, block + kScales, 16);
+  for (int half = 0; half < 2; ++half) {
+    const uint8_t* low = block + kLowBits + 64 * half;
+    const uint8_t* high = block + kHighBits + 32 * half;
+    uint8_t* codes = parts.codes + 128 * half;
+    for (int j = 0; j < 4; ++j) {
+      for (int i = 0; i < 32; ++i) {
+        const int nibble = (low[32 * (j % 2) + i] >> (4 * (j / 2))) & 15;
+        codes[32 * j + i] = static_cast<uint8_t>(nibble | (((high[i] >> (2 * j)) & 3) << 4));
+      }
+    }
   }
-}
-
-}  // namespace
-
-void decode_q6_k(const std::byte* src, std::span<float> dst) {
-  decode_blocks<256, 210>(src, dst, decode_block);
 }
 
 void encode_q6_k(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
   encode_blocks<256, 210>("Q6_K", 32 * 128 * kF16Max, src, dst, importance, encode_block);
 }
+
+constexpr QuantizedBlock kBlock = {.code_bits = 6,
+                                   .zero_point = 32,
+                                   .group = 16,
+                                   .scaling = BlockScaling::kTwoLevel,
+                                   .scale_bits = 8,
+                                   .split = split};
+
+}  // namespace
+
+constinit const Format kQ6_K = {.name = "Q6_K",
+                                .ggml_type = 14,
+                                .block_elements = 256,
+                                .block_bytes = 210,
+                                .quantized = &kBlock,
+                                .encode = encode_q6_k};
 
 }  // namespace tessera

@@ -1,6 +1,7 @@
 // Q8_0, 34 bytes for 32 elements: f16 d; 32 signed bytes.  x = d * q
+#include "formats/bit_fields.h"
 #include "formats/block_codec.h"
-#include "formats/codecs.h"
+#include "formats/format.h"
 #include "formats/scale_search.h"
 
 namespace tessera {
@@ -10,13 +11,9 @@ namespace {
 constexpr IntegerLevels kLevels{-127, 127};
 constexpr Candidates kCandidates{-3, 1, 25};
 
-}  // namespace
-
-void decode_q8_0(const std::byte* src, std::span<float> dst) {
-  decode_blocks<32, 34>(src, dst, [](const uint8_t* block, float* x) {
-    const float d = load_f16(block);
-    for (int i = 0; i < 32; ++i) x[i] = d * static_cast<float>(static_cast<int8_t>(block[2 + i]));
-  });
+void split(const uint8_t* block, BlockParts& parts) {
+  parts.d = load_u16(block);
+  for (int i = 0; i < 32; ++i) parts.codes[i] = block[2 + i] ^ 0x80;  // int8 + 128
 }
 
 void encode_q8_0(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
@@ -28,5 +25,17 @@ void encode_q8_0(std::span<const float> src, std::byte* dst, std::span<const flo
         for (int i = 0; i < 32; ++i) block[2 + i] = static_cast<uint8_t>(coder(in.x[i]) - 127);
       });
 }
+
+constexpr QuantizedBlock kBlock = {
+    .code_bits = 8, .zero_point = 128, .group = 32, .scaling = BlockScaling::kF16, .split = split};
+
+}  // namespace
+
+constinit const Format kQ8_0 = {.name = "Q8_0",
+                                .ggml_type = 8,
+                                .block_elements = 32,
+                                .block_bytes = 34,
+                                .quantized = &kBlock,
+                                .encode = encode_q8_0};
 
 }  // namespace tessera

@@ -385,7 +385,8 @@ TEST(Linear, RefusesBytesThatAreNotTheMatrix) {
   EXPECT_THROW(load_matrix(pool, {&part, 1}, 64), Error);  // 576 bytes are expected
   EXPECT_THROW(load_matrix(pool, {&part, 1}, 63), Error);  // no whole number of blocks
   EXPECT_THROW(load_matrix(pool, {&part, 1}, -32), Error);
-  for (const Format& format : all_formats()) {
+  for (const Format* known : all_formats()) {
+    const Format& format = *known;
     if (format.supported()) continue;
     const Part unknown = {&format, bytes, 1};
     EXPECT_THROW(load_matrix(pool, {&unknown, 1}, 256), Error) << format.name;

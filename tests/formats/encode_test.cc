@@ -17,7 +17,8 @@ namespace {
 
 std::vector<const Format*> block_formats() {
   std::vector<const Format*> formats;
-  for (const Format& format : all_formats()) {
+  for (const Format* known : all_formats()) {
+    const Format& format = *known;
     if (format.supported() && format.block_elements > 1) formats.push_back(&format);
   }
   return formats;
@@ -143,12 +144,14 @@ TEST(Encode, HugeValuesSaturateAndStayFinite) {
   for (const float scale : {1e4f, 1e6f, 1e20f, std::numeric_limits<float>::max() / 7}) {
     auto values = test_data("gaussian", 512);
     for (float& v : values) v = std::clamp(v * 50, -6.0f, 6.0f) * scale;
-    for (const Format& format : all_formats()) {
+    for (const Format* known : all_formats()) {
+      const Format& format = *known;
       if (format.supported()) expect_finite(format, round_trip(format, values));
     }
   }
   const std::vector<float> largest(512, std::numeric_limits<float>::max());
-  for (const Format& format : all_formats()) {
+  for (const Format* known : all_formats()) {
+    const Format& format = *known;
     if (!format.supported()) continue;
     const auto decoded = round_trip(format, largest);
     expect_finite(format, decoded);

@@ -133,7 +133,8 @@ TEST_P(EveryFormat, AgreesWithTheOracle) {
 
 std::vector<Quantized> quantized() {
   std::vector<Quantized> all;
-  for (const Format& format : all_formats()) {
+  for (const Format* known : all_formats()) {
+    const Format& format = *known;
     if (format.supported() && format.encode != nullptr)
       all.push_back({"llama", std::string(format.name)});
   }

@@ -161,7 +161,7 @@ bool find_float_kind(const Format& format, FloatKind& kind) {
   const std::pair<const Format*, FloatKind> kinds[] = {
       {&kF32, FloatKind::kF32}, {&kF16, FloatKind::kF16}, {&kBF16, FloatKind::kBF16}};
   for (const auto& [known, known_kind] : kinds) {
-    if (known->ggml_type != format.ggml_type) continue;
+    if (known != &format) continue;
     kind = known_kind;
     return true;
   }

@@ -1,13 +1,14 @@
 // Compute layouts of quantized weights: how 32 rows of a matrix, a *panel*, lie in memory.
 //
-// Many storage formats, few compute layouts. Every quantized format is, for each sub-block of 16 or
-// 32 columns of a row,
+// Many storage formats, few compute layouts. What a format's blocks are made of it says itself
+// (formats/quantized_block.h): for each group of 16 or 32 columns of a row,
 //
 //   w = scale * (code - zero_point) + min
 //   code: 2 .. 6 bits, 8 bits, or 4 bits through a table
 //
 // and a layout is a choice of how codes and how scales are stored. Repacking is value-exact and
-// takes the memory of the file, within a few per cent.
+// takes the memory of the file, within a few per cent; more only for a pair of codes and scales
+// that no kernel is compiled for, whose codes are stored wider.
 //
 //   panel = chunks of 256 columns, the last one of what is left; chunk = [scales][codes], each
 //   padded to 64 bytes: a kernel reads one stream from end to end
@@ -27,8 +28,10 @@
 // Scales. Each entry is a row of 32 values, one for each row of the panel: see ScaleKind.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "formats/format.h"
 
@@ -70,21 +73,18 @@ constexpr int scale_columns(ScaleKind kind) {
   return kind == ScaleKind::kK16 || kind == ScaleKind::kK16Min4 ? 16 : 32;
 }
 
-// What a storage block holds, of 32 or of 256 columns of one row; the fields that ScaleKind names
-// are set.
-struct BlockParts {
-  uint8_t codes[kSuperBlock];
-  uint16_t d, min;  // f16 bits; kE8M0: d is the exponent
-  uint8_t scales[16], mins[16];
-};
+// A format whose codes mean levels of a codebook: byte codes, level + kLevelZero, that kernels look
+// up.
+inline constexpr int kLevelZero = 128;
+using CodeTable = std::array<uint8_t, 16>;
 
 struct Layout {
   const Format* format;
   CodeKind codes;
   ScaleKind scales;
   int zero_point;
-  const uint8_t* table;  // codes are table[stored code], 16 entries; nullptr: codes are as stored
-  void (*split)(const uint8_t* block, BlockParts& parts);
+  bool has_table;  // codes are table[stored code], else as stored
+  alignas(16) CodeTable table;
 
   // Of a chunk of `blocks` (1 .. 8) blocks.
   size_t code_bytes(int blocks) const;
@@ -98,8 +98,8 @@ struct Layout {
   }
 };
 
-// nullptr if the format is no quantized format that this backend knows.
-const Layout* find_layout(const Format& format);
+// Nothing if the format is not quantized, or of parts that no kernel of this backend takes.
+std::optional<Layout> find_layout(const Format& format);
 
 // Repacks `rows` (1 .. 32) rows of `row_bytes` bytes each into one panel. Missing rows become
 // zeros.

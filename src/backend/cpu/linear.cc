@@ -47,8 +47,8 @@ void quantize(ThreadPool& pool, Scratch& scratch, Product& product) {
   };
   size_t bytes = values + values / kBlock * sizeof(float) + values / 16 * sizeof(int32_t);
   for (const Segment& segment : product.matrix.segments) {
-    if (segment.layout == nullptr || find_kind(*segment.layout) != kinds.end()) continue;
-    kinds.push_back({segment.layout, nullptr});
+    if (!segment.layout || find_kind(*segment.layout) != kinds.end()) continue;
+    kinds.push_back({&*segment.layout, nullptr});
     bytes += term_count(*segment.layout) * sizeof(int32_t);
   }
   Arena arena = scratch.reserve(bytes, 3 + kinds.size());
@@ -57,7 +57,7 @@ void quantize(ThreadPool& pool, Scratch& scratch, Product& product) {
   quantized.sums = arena.take<int32_t>(values / 16);
   for (Terms& kind : kinds) kind.data = arena.take<int32_t>(term_count(*kind.layout));
   for (const Segment& segment : product.matrix.segments) {
-    product.terms.push_back(segment.layout == nullptr ? nullptr : find_kind(*segment.layout)->data);
+    product.terms.push_back(!segment.layout ? nullptr : find_kind(*segment.layout)->data);
   }
 
   pool.parallel_for(quantized.tiles(), [&](int tile, int) {
@@ -86,7 +86,7 @@ struct RowRange {
 
 void multiply(const Product& product, size_t s, int panel, RowRange rows, Sums& sums) {
   const Segment& segment = product.matrix.segments[s];
-  if (segment.layout != nullptr) {
+  if (segment.layout) {
     multiply_panel(*segment.layout, segment.panel(panel), product.quantized, product.terms[s],
                    rows.begin / kTileRows, (rows.end + kTileRows - 1) / kTileRows, sums);
   } else {
@@ -188,7 +188,7 @@ void run(ThreadPool& pool, LinearScratch& scratch, Product& product) {
   if (product.x.rows == 0 || product.matrix.rows == 0) return;
   const auto& segments = product.matrix.segments;
   const bool quantized = std::any_of(segments.begin(), segments.end(), [](const Segment& segment) {
-    return segment.layout != nullptr;
+    return segment.layout.has_value();
   });
   if (quantized) quantize(pool, scratch.activations, product);
   const int rows = rows_of_piece(product.x.rows, product.x.columns, quantized ? 2 : sizeof(float));

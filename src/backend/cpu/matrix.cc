@@ -18,7 +18,7 @@ Segment segment_of(const Backend::WeightPart& part, int first_row, int columns) 
   segment.first_row = first_row;
   segment.rows = part.rows;
   segment.layout = find_layout(format);
-  if (segment.layout == nullptr && !find_float_kind(format, segment.float_kind)) {
+  if (!segment.layout && !find_float_kind(format, segment.float_kind)) {
     fail("no compute layout for weights in format {}", format.name);
   }
   const uint64_t bytes = checked_mul(format.row_bytes(static_cast<uint64_t>(columns)),
@@ -27,8 +27,8 @@ Segment segment_of(const Backend::WeightPart& part, int first_row, int columns) 
     fail("{} x {} weights in {} take {} bytes, not {}", part.rows, columns, format.name, bytes,
          part.bytes.size());
   }
-  segment.panel_bytes = segment.layout != nullptr ? segment.layout->panel_bytes(columns)
-                                                  : float_panel_bytes(segment.float_kind, columns);
+  segment.panel_bytes = segment.layout ? segment.layout->panel_bytes(columns)
+                                       : float_panel_bytes(segment.float_kind, columns);
   return segment;
 }
 
@@ -55,7 +55,7 @@ void repack(ThreadPool& pool, const Backend::WeightPart& part, const Segment& se
     const std::byte* from = part.bytes.data() + static_cast<size_t>(p) * kPanelRows * row_bytes;
     const int rows = std::min(kPanelRows, part.rows - p * kPanelRows);
     std::byte* panel = first_panel + p * segment.panel_stride;
-    if (segment.layout != nullptr) {
+    if (segment.layout) {
       repack_panel(*segment.layout, from, row_bytes, rows, columns, panel);
     } else {
       repack_float_panel(segment.float_kind, from, rows, columns, panel);
@@ -109,7 +109,7 @@ std::unique_ptr<Matrix> load_matrix(ThreadPool& pool, WeightArena& arena,
       fail("a matrix cannot have {} more rows", part.rows);
     matrix->segments.push_back(segment_of(part, matrix->rows, columns));
     matrix->rows += part.rows;
-    if (matrix->segments.back().layout != nullptr) matrix->dot_rows += part.rows;
+    if (matrix->segments.back().layout) matrix->dot_rows += part.rows;
   }
   std::vector<Segment>& segments = matrix->segments;
   const std::vector<size_t> offsets = place(segments, matrix->bytes);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,7 +16,7 @@ namespace tessera::cpu {
 
 // Rows of a matrix in one layout, cut into panels; the last one is padded with zero rows.
 struct Segment {
-  const Layout* layout = nullptr;  // nullptr: floats
+  std::optional<Layout> layout;  // nothing: floats
   FloatKind float_kind = FloatKind::kF32;
   int first_row = 0, rows = 0;
   size_t panel_bytes = 0;

@@ -210,7 +210,7 @@ const Kernels& kernels(const Layout& layout) {
     case CodeKind::k3:
       return kernels<CodeKind::k3, 7, 16, false>();
     case CodeKind::k4:
-      if (layout.table != nullptr) return kernels<CodeKind::k4, 255, 32, false, true>();
+      if (layout.has_table) return kernels<CodeKind::k4, 255, 32, false, true>();
       return min ? kernels<CodeKind::k4, 15, 32, true>() : kernels<CodeKind::k4, 15, 32, false>();
     case CodeKind::k5:
       return min ? kernels<CodeKind::k5, 31, 32, true>() : kernels<CodeKind::k5, 31, 32, false>();
@@ -232,10 +232,10 @@ const uint8_t* expand_codes(const Layout& layout, const uint8_t* from, int block
       expand_codes<CodeKind::k3, false>(from, blocks, nullptr, to);
       break;
     case CodeKind::k4:
-      if (layout.table == nullptr) {
-        expand_codes<CodeKind::k4, false>(from, blocks, nullptr, to);
+      if (layout.has_table) {
+        expand_codes<CodeKind::k4, true>(from, blocks, layout.table.data(), to);
       } else {
-        expand_codes<CodeKind::k4, true>(from, blocks, layout.table, to);
+        expand_codes<CodeKind::k4, false>(from, blocks, nullptr, to);
       }
       break;
     case CodeKind::k5:
@@ -272,7 +272,7 @@ void multiply_panel(const Layout& layout, const std::byte* panel, const Quantize
     const auto tiles = static_cast<size_t>(end_tile - first_tile);
     // Each tile fetches its share; the first one of the next chunk will want all of it at once.
     Weights w = {codes,
-                 layout.table,
+                 layout.table.data(),
                  chunk.scales,
                  chunk.mins,
                  blocks,

@@ -67,10 +67,20 @@ uint8_t* pack_f16(const BlockParts* rows, uint16_t BlockParts::*field, uint8_t* 
   return out + 2 * kPanelRows;
 }
 
-uint8_t* pack_bytes(const BlockParts* rows, uint8_t (BlockParts::*field)[16], int count,
+uint8_t* pack_bytes(const BlockParts* rows, int8_t (BlockParts::*field)[16], int count,
                     uint8_t* out) {
   for (int j = 0; j < count; ++j) {
-    for (int r = 0; r < kPanelRows; ++r) *out++ = (rows[r].*field)[j];
+    for (int r = 0; r < kPanelRows; ++r) *out++ = static_cast<uint8_t>((rows[r].*field)[j]);
+  }
+  return out;
+}
+
+// Scales in the low half of a byte, mins in the high one.
+uint8_t* pack_halves(const BlockParts* rows, uint8_t* out) {
+  for (int j = 0; j < 16; ++j) {
+    for (int r = 0; r < kPanelRows; ++r) {
+      *out++ = static_cast<uint8_t>(rows[r].scales[j] | (rows[r].mins[j] << 4));
+    }
   }
   return out;
 }
@@ -81,7 +91,7 @@ uint8_t* pack_scales(ScaleKind kind, const BlockParts* rows, uint8_t* out) {
     return out;
   }
   out = pack_f16(rows, &BlockParts::d, out);
-  if (has_min(kind)) out = pack_f16(rows, &BlockParts::min, out);
+  if (has_min(kind)) out = pack_f16(rows, &BlockParts::m, out);
   switch (kind) {
     case ScaleKind::kK32:
       return pack_bytes(rows, &BlockParts::scales, 8, out);
@@ -89,8 +99,9 @@ uint8_t* pack_scales(ScaleKind kind, const BlockParts* rows, uint8_t* out) {
       out = pack_bytes(rows, &BlockParts::scales, 8, out);
       return pack_bytes(rows, &BlockParts::mins, 8, out);
     case ScaleKind::kK16:
-    case ScaleKind::kK16Min4:
       return pack_bytes(rows, &BlockParts::scales, 16, out);
+    case ScaleKind::kK16Min4:
+      return pack_halves(rows, out);
     default:
       return out;
   }
@@ -100,6 +111,7 @@ uint8_t* pack_scales(ScaleKind kind, const BlockParts* rows, uint8_t* out) {
 
 void repack_panel(const Layout& layout, const std::byte* rows_begin, size_t row_bytes, int rows,
                   int columns, std::byte* panel) {
+  const auto split = layout.format->quantized->split;
   const int width = static_cast<int>(layout.format->block_elements);
   auto* chunk = reinterpret_cast<uint8_t*>(panel);
   uint8_t *codes = nullptr, *scales = nullptr;
@@ -113,7 +125,7 @@ void repack_panel(const Layout& layout, const std::byte* rows_begin, size_t row_
     }
     const size_t block = static_cast<size_t>(first) / width * layout.format->block_bytes;
     for (int r = 0; r < rows; ++r) {
-      layout.split(reinterpret_cast<const uint8_t*>(rows_begin) + r * row_bytes + block, parts[r]);
+      split(reinterpret_cast<const uint8_t*>(rows_begin) + r * row_bytes + block, parts[r]);
     }
     for (int column = 0; column < width; column += kBlock) {
       alignas(64) QuadVectors quads;
