@@ -1,6 +1,7 @@
 // The syntax tree of a template.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -140,14 +141,29 @@ struct With {  // also {% generation %}: a scope without variables of its own
   std::vector<std::pair<Target, ExpressionPtr>> variables;
   Body body;
 };
+struct Autoescape {  // whether what is printed within becomes safe HTML first
+  ExpressionPtr enabled;
+  Body body;
+};
+// The place of a block; its body is the template's, by name.
+struct Block {
+  std::string name;
+  bool scoped = false;    // sees the variables around its place, not only the template's own
+  bool required = false;  // must be overridden, which nothing can do here
+};
 struct Break {};
 struct Continue {};
 
 struct Statement {
-  std::variant<Text, Print, For, If, Set, SetBlock, Macro, CallBlock, FilterBlock, With, Break,
-               Continue>
+  std::variant<Text, Print, For, If, Set, SetBlock, Macro, CallBlock, FilterBlock, With, Autoescape,
+               Block, Break, Continue>
       node;
   int line;
+};
+
+struct Template {
+  Body body;
+  std::map<std::string, Body, std::less<>> blocks;
 };
 
 }  // namespace tessera::jinja::ast

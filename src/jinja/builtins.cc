@@ -22,10 +22,21 @@ class BuiltinFunction : public Object {
   int nesting() const override { return self_.nesting(); }
   Value call(Interpreter& interpreter, Arguments& arguments) override {
     if (const std::string* text = self_.string()) interpreter.budget().scan(text->size());
-    return function_({interpreter, name_, self_, arguments});
+    Value result = function_({interpreter, name_, self_, arguments});
+    return self_.is_markup() ? as_markup(result) : result;
   }
 
  private:
+  // What a method of Markup gives is Markup: the text, or every piece of it.
+  static Value as_markup(const Value& result) {
+    if (const std::string* text = result.string()) return Value::markup(*text);
+    const List* pieces = result.list();
+    if (!pieces) return result;
+    std::vector<Value> safe;
+    for (const Value& piece : pieces->items) safe.push_back(as_markup(piece));
+    return make_list(std::move(safe), pieces->kind);
+  }
+
   Builtin function_;
   std::string name_;
   Value self_;
@@ -68,7 +79,8 @@ Bound Call::bind(std::initializer_list<std::string_view> parameters, size_t requ
 }
 
 Builtin find_filter(std::string_view name) {
-  for (const auto* table : {&text_filters(), &number_filters(), &sequence_filters()}) {
+  for (const auto* table :
+       {&text_filters(), &html_filters(), &number_filters(), &sequence_filters()}) {
     if (const Builtin found = find(*table, name)) return found;
   }
   return nullptr;
@@ -79,16 +91,17 @@ Builtin find_test(std::string_view name) {
 }
 
 Builtin find_method(const Value& self, std::string_view name) {
-  if (self.string()) return find(string_methods(), name);
+  if (self.is_markup()) {
+    if (const Builtin found = find(markup_methods(), name)) return found;
+  }
+  if (self.string()) {
+    const Builtin found = find(string_methods(), name);
+    return found ? found : find(character_methods(), name);
+  }
   if (self.dict()) return find(dict_methods(), name);
   if (self.list()) return find(list_methods(), name);
+  if (self.is_number()) return find(number_methods(), name);
   return nullptr;
-}
-
-std::optional<Value> find_function(std::string_view name) {
-  const Builtin found = find(functions(), name);
-  if (!found) return std::nullopt;
-  return bind_method(found, std::string(name), {});
 }
 
 Value bind_method(Builtin method, std::string name, Value self) {

@@ -53,13 +53,20 @@ using Builtin = Value (*)(const Call&);
 using BuiltinTable = std::unordered_map<std::string_view, Builtin>;
 
 const BuiltinTable& text_filters();
+const BuiltinTable& html_filters();
 const BuiltinTable& number_filters();
 const BuiltinTable& sequence_filters();
 const BuiltinTable& tests();
 const BuiltinTable& functions();
 const BuiltinTable& string_methods();
+const BuiltinTable& character_methods();  // the other half of them
+const BuiltinTable& markup_methods();     // beside those of str
 const BuiltinTable& list_methods();
 const BuiltinTable& dict_methods();
+const BuiltinTable& number_methods();
+
+// dict.fromkeys(), which the type has as well as its objects.
+Value dict_from_keys(const Call& call);
 
 // nullptr if there is none of this name.
 Builtin find_filter(std::string_view name);

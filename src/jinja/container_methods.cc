@@ -70,6 +70,31 @@ Value list_pop(const Call& call) {
   return value;
 }
 
+Value list_remove(const Call& call) {
+  const Value value = call.bind({"value"}, 1)[0];
+  List& list = mutable_list(call);
+  call.budget().step(list.items.size());
+  const auto found = std::find_if(list.items.begin(), list.items.end(), [&](const Value& item) {
+    return equal(item, value, call.budget());
+  });
+  if (found == list.items.end()) fail("remove(): the value is not in the list");
+  list.items.erase(found);
+  return {};
+}
+
+Value list_sort(const Call& call) {
+  const Bound bound = call.bind({"key", "reverse"});
+  if (bound.given(0)) fail("sort() takes no key here: use the filter 'sort' with an attribute");
+  const bool reverse = bound.truth(1, false);
+  List& list = mutable_list(call);
+  std::vector<Value> items = iterate(call.self, call.budget());
+  std::stable_sort(items.begin(), items.end(), [&](const Value& a, const Value& b) {
+    return reverse ? less_than(b, a, call.budget()) : less_than(a, b, call.budget());
+  });
+  list.items = std::move(items);
+  return {};
+}
+
 Value list_reverse(const Call& call) {
   call.no_arguments();
   List& list = mutable_list(call);
@@ -154,6 +179,15 @@ Value dict_pop(const Call& call) {
   return bound[1];
 }
 
+Value dict_pop_item(const Call& call) {
+  call.no_arguments();
+  Dict& dict = mutable_dict(call);
+  if (dict.entries().empty()) fail("popitem(): the dictionary is empty");
+  const Dict::Entry last = dict.entries().back();
+  dict.remove(last.first);
+  return make_tuple({last.first, last.second});
+}
+
 Value dict_update(const Call& call) {
   Dict& dict = mutable_dict(call);
   const auto& [positional, named] = call.arguments;
@@ -192,11 +226,23 @@ Value dict_copy(const Call& call) {
 
 }  // namespace
 
+Value dict_from_keys(const Call& call) {
+  const Bound bound = call.bind({"iterable", "value"}, 1);
+  auto dict = std::make_shared<Dict>();
+  for (const Value& key : iterate(bound[0].defined(), call.budget())) {
+    charge_key(key, call.budget());
+    call.budget().create_items<Dict::Entry>(2);
+    dict->set(key, bound.get(1, {}));
+  }
+  return dict;
+}
+
 const BuiltinTable& list_methods() {
   static const BuiltinTable table = {
-      {"append", list_append}, {"clear", list_clear},   {"copy", list_copy},
-      {"count", list_count},   {"extend", list_extend}, {"index", list_index},
-      {"insert", list_insert}, {"pop", list_pop},       {"reverse", list_reverse},
+      {"append", list_append},   {"clear", list_clear},   {"copy", list_copy},
+      {"count", list_count},     {"extend", list_extend}, {"index", list_index},
+      {"insert", list_insert},   {"pop", list_pop},       {"remove", list_remove},
+      {"reverse", list_reverse}, {"sort", list_sort},
   };
   return table;
 }
@@ -205,10 +251,12 @@ const BuiltinTable& dict_methods() {
   static const BuiltinTable table = {
       {"clear", dict_clear},
       {"copy", dict_copy},
+      {"fromkeys", dict_from_keys},
       {"get", dict_get},
       {"items", dict_view<View::kItems>},
       {"keys", dict_view<View::kKeys>},
       {"pop", dict_pop},
+      {"popitem", dict_pop_item},
       {"setdefault", dict_set_default},
       {"update", dict_update},
       {"values", dict_view<View::kValues>},

@@ -26,7 +26,27 @@ class LoopFunction : public Object {
   bool is_cycle_;
 };
 
+class BlockObject : public Object {
+ public:
+  explicit BlockObject(std::string name) : name_(std::move(name)) {}
+  std::string type_name() const override { return "BlockReference"; }
+  bool callable() const override { return true; }
+  Value call(Interpreter& interpreter, Arguments& arguments) override {
+    if (!arguments.positional.empty() || !arguments.named.empty())
+      fail("a block takes no arguments");
+    if (!interpreter.has_block(name_)) fail("there is no block '{}'", name_);
+    return interpreter.render_block(name_);
+  }
+
+ private:
+  std::string name_;
+};
+
 }  // namespace
+
+std::optional<Value> TemplateObject::attribute(std::string_view name) {
+  return std::make_shared<BlockObject>(std::string(name));
+}
 
 std::optional<Value> MacroObject::attribute(std::string_view name) {
   if (name == "name") return macro_.name;
@@ -37,7 +57,7 @@ std::optional<Value> MacroObject::attribute(std::string_view name) {
 }
 
 Value MacroObject::call(Interpreter& interpreter, Arguments& arguments) {
-  return interpreter.call_macro(macro_, closure_, arguments);
+  return interpreter.call_macro(macro_, closure_, autoescape_, arguments);
 }
 
 std::string LoopObject::repr() const {

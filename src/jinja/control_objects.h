@@ -11,8 +11,8 @@ namespace tessera::jinja {
 
 class MacroObject : public Object {
  public:
-  MacroObject(const ast::Macro& macro, std::shared_ptr<Scope> closure)
-      : macro_(macro), closure_(std::move(closure)) {}
+  MacroObject(const ast::Macro& macro, std::shared_ptr<Scope> closure, bool autoescape)
+      : macro_(macro), closure_(std::move(closure)), autoescape_(autoescape) {}
 
   std::string type_name() const override { return "Macro"; }
   std::string repr() const override { return fmt::format("<Macro '{}'>", macro_.name); }
@@ -24,6 +24,14 @@ class MacroObject : public Object {
  private:
   const ast::Macro& macro_;
   std::shared_ptr<Scope> closure_;
+  const bool autoescape_;  // whether it is defined within {% autoescape %}
+};
+
+// `self`: its attributes are the template's blocks, to render them once more.
+class TemplateObject : public Object {
+ public:
+  std::string type_name() const override { return "TemplateReference"; }
+  std::optional<Value> attribute(std::string_view name) override;
 };
 
 // https://jinja.palletsprojects.com/en/stable/templates/#for

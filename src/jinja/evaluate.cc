@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "jinja/builtins.h"
+#include "jinja/html.h"
 #include "jinja/interpreter.h"
 #include "jinja/operators.h"
 #include "jinja/serialize.h"
@@ -107,6 +108,11 @@ Value Interpreter::evaluate(const ast::Unary& unary) {
 Value Interpreter::evaluate(const ast::Binary& binary) {
   const Value left = evaluate(*binary.left);
   const Value right = evaluate(*binary.right);
+  const bool joins_html = binary.op == BinaryOperator::kConcatenate && autoescape_ &&
+                          (left.is_markup() || right.is_markup());
+  if (joins_html) {
+    return apply(BinaryOperator::kAdd, escape(left, budget_), escape(right, budget_), budget_);
+  }
   return apply(binary.op, left, right, budget_);
 }
 

@@ -60,6 +60,21 @@ Value make_dict(const Call& call) {
   return dict;
 }
 
+// The name `dict` is a type: to call, and with a method of its own.
+class DictType : public Object {
+ public:
+  std::string type_name() const override { return "type"; }
+  std::string repr() const override { return "<class 'dict'>"; }
+  bool callable() const override { return true; }
+  std::optional<Value> attribute(std::string_view name) override {
+    if (name == "fromkeys") return bind_method(dict_from_keys, "fromkeys", {});
+    return std::nullopt;
+  }
+  Value call(Interpreter& interpreter, Arguments& arguments) override {
+    return make_dict({interpreter, "dict", {}, arguments});
+  }
+};
+
 Value make_namespace(const Call& call) {
   const auto names = std::make_shared<Namespace>();
   fill(call, names->values);
@@ -171,15 +186,17 @@ Value raise_exception(const Call& call) {
 
 const BuiltinTable& functions() {
   static const BuiltinTable table = {
-      {"range", range},
-      {"dict", make_dict},
-      {"namespace", make_namespace},
-      {"cycler", make_cycler},
-      {"joiner", make_joiner},
-      {"strftime_now", strftime_now},
-      {"raise_exception", raise_exception},
+      {"range", range},        {"namespace", make_namespace},  {"cycler", make_cycler},
+      {"joiner", make_joiner}, {"strftime_now", strftime_now}, {"raise_exception", raise_exception},
   };
   return table;
+}
+
+std::optional<Value> find_function(std::string_view name) {
+  if (name == "dict") return std::make_shared<DictType>();
+  const auto found = functions().find(name);
+  if (found == functions().end()) return std::nullopt;
+  return bind_method(found->second, std::string(name), {});
 }
 
 }  // namespace tessera::jinja

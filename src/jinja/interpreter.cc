@@ -6,6 +6,7 @@
 
 #include "jinja/builtins.h"
 #include "jinja/control_objects.h"
+#include "jinja/html.h"
 #include "jinja/operators.h"
 #include "jinja/serialize.h"
 
@@ -32,7 +33,10 @@ class Interpreter::ScopeGuard {
 };
 
 Interpreter::Interpreter(const RenderOptions& options, const nlohmann::ordered_json& variables)
-    : options_(options), budget_(options.limits), scope_(std::make_shared<Scope>()) {
+    : options_(options),
+      budget_(options.limits),
+      scope_(std::make_shared<Scope>()),
+      template_scope_(scope_) {
   if (!variables.is_object()) fail("the variables of a template must be a JSON object");
   for (const auto& [name, value] : variables.items()) {
     scope_->variables.emplace(name, Value::from_json(value));
@@ -49,8 +53,9 @@ Interpreter::~Interpreter() {
   }
 }
 
-std::string Interpreter::run(const ast::Body& body) {
-  execute(body);
+std::string Interpreter::run(const ast::Template& source) {
+  source_ = &source;
+  execute(source.body);
   return std::move(output_);
 }
 
@@ -88,7 +93,8 @@ Interpreter::Flow Interpreter::execute(const ast::Text& text) {
 }
 
 Interpreter::Flow Interpreter::execute(const ast::Print& print) {
-  const Value value = evaluate(*print.value);
+  Value value = evaluate(*print.value);
+  if (autoescape_) value = escape(value, budget_);
   if (const std::string* text = value.string()) {
     emit(*text);
   } else {
@@ -138,16 +144,12 @@ std::vector<Value> Interpreter::select_items(const ast::For& loop, std::vector<V
   return selected;
 }
 
-std::string Interpreter::recurse(const ast::For& loop, const std::shared_ptr<Scope>& outer,
-                                 const Value& iterable, int depth) {
-  std::string text;
-  std::string* const saved_out = std::exchange(out_, &text);
-  {
+Value Interpreter::recurse(const ast::For& loop, const std::shared_ptr<Scope>& outer,
+                           const Value& iterable, int depth) {
+  return captured([&] {
     const ScopeGuard guard(*this, outer);
     run_loop(loop, iterable, depth);
-  }
-  out_ = saved_out;
-  return text;
+  });
 }
 
 Interpreter::Flow Interpreter::execute(const ast::If& statement) {
@@ -163,7 +165,7 @@ Interpreter::Flow Interpreter::execute(const ast::Set& set) {
 }
 
 Interpreter::Flow Interpreter::execute(const ast::SetBlock& set) {
-  Value value = capture(set.body);
+  Value value = capture(set.body, scope_);
   if (set.filters) {
     block_text_ = std::move(value);
     value = evaluate(*set.filters);
@@ -179,7 +181,7 @@ Interpreter::Flow Interpreter::execute(const ast::Macro& macro) {
 
 Value Interpreter::make_macro(const ast::Macro& macro) {
   budget_.create(sizeof(MacroObject) + sizeof(Scope));
-  const auto object = std::make_shared<MacroObject>(macro, scope_);
+  const auto object = std::make_shared<MacroObject>(macro, scope_, autoescape_);
   hold(object);
   return object;
 }
@@ -194,7 +196,7 @@ Interpreter::Flow Interpreter::execute(const ast::CallBlock& block) {
 }
 
 Interpreter::Flow Interpreter::execute(const ast::FilterBlock& block) {
-  block_text_ = capture(block.body);
+  block_text_ = capture(block.body, scope_);
   emit(to_text(evaluate(*block.filters), budget_));
   return Flow::kNormal;
 }
@@ -207,15 +209,39 @@ Interpreter::Flow Interpreter::execute(const ast::With& with) {
   return execute(with.body);
 }
 
-std::string Interpreter::capture(const ast::Body& body) {
+Interpreter::Flow Interpreter::execute(const ast::Autoescape& autoescape) {
+  const bool enabled = evaluate(*autoescape.enabled).truthy();
+  const bool outer = std::exchange(autoescape_, enabled);
+  const ScopeGuard guard(*this);
+  const Flow flow = execute(autoescape.body);
+  autoescape_ = outer;
+  return flow;
+}
+
+Interpreter::Flow Interpreter::execute(const ast::Block& block) {
+  if (block.required) fail("the block '{}' is required and nothing overrides it", block.name);
+  const ScopeGuard guard(*this, block.scoped ? scope_ : template_scope_);
+  return execute(source_->blocks.find(block.name)->second);
+}
+
+Value Interpreter::render_block(std::string_view name) {
+  return capture(source_->blocks.find(name)->second, template_scope_);
+}
+
+template <typename Write>
+Value Interpreter::captured(Write&& write) {
   std::string text;
-  std::string* const saved_out = std::exchange(out_, &text);
-  {
-    const ScopeGuard guard(*this);
+  std::string* const outer = std::exchange(out_, &text);
+  write();
+  out_ = outer;
+  return autoescape_ ? Value::markup(std::move(text)) : Value(std::move(text));
+}
+
+Value Interpreter::capture(const ast::Body& body, std::shared_ptr<Scope> parent) {
+  return captured([&] {
+    const ScopeGuard guard(*this, std::move(parent));
     execute(body);
-  }
-  out_ = saved_out;
-  return text;
+  });
 }
 
 void Interpreter::emit(std::string_view text) {
@@ -231,6 +257,7 @@ Value Interpreter::look_up(const std::string& name) {
     const auto found = scope->variables.find(name);
     if (found != scope->variables.end()) return found->second;
   }
+  if (name == "self") return std::make_shared<TemplateObject>();
   if (auto function = find_function(name)) return *function;
   return Value::undefined(fmt::format("'{}' is undefined", name));
 }
@@ -253,18 +280,16 @@ void Interpreter::assign(const ast::Target& target, const Value& value) {
   }
 }
 
-std::string Interpreter::call_macro(const ast::Macro& macro, const std::shared_ptr<Scope>& closure,
-                                    Arguments& arguments) {
-  std::string text;
-  std::string* const saved_out = std::exchange(out_, &text);
-  {
+Value Interpreter::call_macro(const ast::Macro& macro, const std::shared_ptr<Scope>& closure,
+                              bool autoescape, Arguments& arguments) {
+  return captured([&] {
     budget_.step(kIterationSteps);
+    const bool outer = std::exchange(autoescape_, autoescape);
     const ScopeGuard guard(*this, closure);
     bind_parameters(macro, arguments);
     execute(macro.body);
-  }
-  out_ = saved_out;
-  return text;
+    autoescape_ = outer;
+  });
 }
 
 void Interpreter::bind_parameters(const ast::Macro& macro, Arguments& arguments) {

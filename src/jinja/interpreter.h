@@ -34,7 +34,7 @@ class Interpreter {
   Interpreter(const Interpreter&) = delete;
   Interpreter& operator=(const Interpreter&) = delete;
 
-  std::string run(const ast::Body& body);
+  std::string run(const ast::Template& source);
   // Of the expression or statement evaluated last.
   int line() const { return line_; }
 
@@ -51,12 +51,16 @@ class Interpreter {
   // Must be called with everything that a template can fill after it was made: it may come to
   // contain itself, and reference counts alone would never free it.
   void hold(Value value);
+  // Whether {% autoescape %} is in force: what is printed becomes safe HTML first.
+  bool autoescape() const { return autoescape_; }
 
-  // What Macro and Loop objects need.
-  std::string call_macro(const ast::Macro& macro, const std::shared_ptr<Scope>& closure,
-                         Arguments& arguments);
-  std::string recurse(const ast::For& loop, const std::shared_ptr<Scope>& outer,
-                      const Value& iterable, int depth);
+  // What Macro, Loop and Block objects need. Each gives text, as Markup under {% autoescape %}.
+  Value call_macro(const ast::Macro& macro, const std::shared_ptr<Scope>& closure, bool autoescape,
+                   Arguments& arguments);
+  bool has_block(std::string_view name) const { return source_->blocks.contains(name); }
+  Value render_block(std::string_view name);
+  Value recurse(const ast::For& loop, const std::shared_ptr<Scope>& outer, const Value& iterable,
+                int depth);
 
  private:
   enum class Flow { kNormal, kBreak, kContinue };
@@ -73,6 +77,8 @@ class Interpreter {
   Flow execute(const ast::CallBlock& block);
   Flow execute(const ast::FilterBlock& block);
   Flow execute(const ast::With& with);
+  Flow execute(const ast::Autoescape& autoescape);
+  Flow execute(const ast::Block& block);
   Flow execute(const ast::Break&) { return Flow::kBreak; }
   Flow execute(const ast::Continue&) { return Flow::kContinue; }
 
@@ -101,14 +107,20 @@ class Interpreter {
   Value look_up(const std::string& name);
   void assign(const ast::Target& target, const Value& value);
   void emit(std::string_view text);
-  // Runs the body in a scope of its own and returns what it wrote.
-  std::string capture(const ast::Body& body);
+  // Runs the body in a scope of its own below `parent` and returns what it wrote.
+  Value capture(const ast::Body& body, std::shared_ptr<Scope> parent);
+  // What `write` writes, instead of writing it to the output.
+  template <typename Write>
+  Value captured(Write&& write);
   Value make_macro(const ast::Macro& macro);
   void charge(const Value& subject, const Arguments& arguments);
 
   RenderOptions options_;
   Budget budget_;
+  const ast::Template* source_ = nullptr;
   std::shared_ptr<Scope> scope_;
+  std::shared_ptr<Scope> template_scope_;  // of the variables that the template itself sets
+  bool autoescape_ = false;
   std::string output_;
   std::string* out_ = &output_;  // a block that is captured writes elsewhere
   Value block_text_;             // what the filters of a {% filter %} or {% set %} block apply to

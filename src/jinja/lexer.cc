@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/utf8.h"
+#include "jinja/text_operations.h"
 #include "jinja/unicode.h"
 
 namespace tessera::jinja {
@@ -26,9 +27,6 @@ std::string normalize(std::string_view source) {
   return replace_invalid_bytes(text);
 }
 
-bool is_name_start(char32_t c) {
-  return c == '_' || unicode::is_alpha(c);
-}
 bool is_ascii_digit(char c) {
   return c >= '0' && c <= '9';
 }
@@ -203,7 +201,7 @@ class Lexer {
   void lex_token(std::string& open_brackets) {
     const char c = peek();
     size_t next = position_;
-    if (is_name_start(unicode::decode(source_, next))) {
+    if (unicode::is_identifier_start(unicode::decode(source_, next))) {
       lex_name();
     } else if (is_ascii_digit(c)) {
       lex_number();
@@ -218,8 +216,7 @@ class Lexer {
     const size_t start = position_;
     size_t end = start;
     for (size_t next = end; end < source_.size(); end = next) {
-      const char32_t c = unicode::decode(source_, next);
-      if (!is_name_start(c) && !unicode::is_digit(c)) break;
+      if (!unicode::is_identifier_part(unicode::decode(source_, next))) break;
     }
     push(Token::Type::kName, source_.substr(start, end - start));
     position_ = end;
@@ -259,7 +256,8 @@ class Lexer {
     }
     std::string text = source_.substr(start, end - start);
     std::erase(text, '_');
-    push(Token::Type::kLiteral, {}, is_float ? parse_float(text) : parse_integer(text, radix));
+    push(Token::Type::kLiteral, {},
+         is_float ? Value(*parse_float(text)) : integer_literal(text, radix));
     position_ = end;
   }
 
@@ -271,13 +269,7 @@ class Lexer {
     return skip_digits(digits, "0123456789");
   }
 
-  Value parse_float(const std::string& text) {
-    double value = 0;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return value;
-  }
-
-  Value parse_integer(const std::string& text, int radix) {
+  Value integer_literal(const std::string& text, int radix) {
     const size_t prefix = radix == 10 ? 0 : 2;
     int64_t value = 0;
     const char* end = text.data() + text.size();

@@ -1,5 +1,6 @@
-// Filters that give numbers.
+// Filters that give numbers, and the methods of numbers.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdlib>
 
@@ -87,14 +88,57 @@ Value round(const Call& call) {
   return (whole == 0 ? 0.0 : whole) / scale;
 }
 
+// "13.2 kB": a size in bytes as people read it.
+Value filesizeformat(const Call& call) {
+  const bool binary = call.bind({"binary"}).truth(0, false);
+  auto bytes = call.self.defined().number();
+  if (call.self.string()) bytes = parse_float(*call.self.string());
+  if (!bytes) fail("filesizeformat needs a number, not {}", call.self.type_name());
+  // Exact up to the largest unit, so that a size just below one stays below it.
+  const long double base = binary ? 1024 : 1000;
+  if (*bytes == 1) return "1 Byte";
+  if (*bytes < base) return fmt::format("{} Bytes", truncate_to_integer(*bytes));
+  constexpr std::string_view kPrefixes = "kMGTPEZY";
+  long double next_unit = base * base;
+  size_t prefix = 0;
+  while (prefix + 1 < kPrefixes.size() && !(*bytes < next_unit)) {
+    next_unit *= base;
+    ++prefix;
+  }
+  const double amount = static_cast<double>(base) * *bytes / static_cast<double>(next_unit);
+  const char letter = binary && prefix == 0 ? 'K' : kPrefixes[prefix];
+  return fmt::format("{:.1f} {}{}", amount, letter, binary ? "iB" : "B");
+}
+
+Value is_integer(const Call& call) {
+  call.no_arguments();
+  const double value = *call.self.number();
+  return std::isfinite(value) && std::floor(value) == value;
+}
+
+Value bit_length(const Call& call) {
+  call.no_arguments();
+  const auto value = call.self.integer();
+  if (!value) fail("'float' object has no method bit_length()");
+  return std::bit_width(*value < 0 ? -static_cast<uint64_t>(*value)
+                                   : static_cast<uint64_t>(*value));
+}
+
 }  // namespace
 
 const BuiltinTable& number_filters() {
   static const BuiltinTable table = {
-      {"abs", absolute},
-      {"float", to_float},
-      {"int", to_integer},
+      {"abs", absolute},   {"filesizeformat", filesizeformat},
+      {"float", to_float}, {"int", to_integer},
       {"round", round},
+  };
+  return table;
+}
+
+const BuiltinTable& number_methods() {
+  static const BuiltinTable table = {
+      {"bit_length", bit_length},
+      {"is_integer", is_integer},
   };
   return table;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "jinja/html.h"
 #include "jinja/percent_format.h"
 #include "jinja/serialize.h"
 #include "jinja/unicode.h"
@@ -114,6 +115,11 @@ Value float_arithmetic(BinaryOperator op, double a, double b) {
   }
 }
 
+// What is cut from or made of Markup is Markup.
+Value like(const Value& original, std::string text) {
+  return original.is_markup() ? Value::markup(std::move(text)) : Value(std::move(text));
+}
+
 std::optional<Value> repeat(const Value& sequence, const Value& count, Budget& budget) {
   const auto times = count.integer();
   const std::string* text = sequence.string();
@@ -133,7 +139,7 @@ std::optional<Value> repeat(const Value& sequence, const Value& count, Budget& b
     if (total > 0) {
       for (uint64_t i = 0; i < repeats; ++i) out += *text;
     }
-    return out;
+    return like(sequence, std::move(out));
   }
   budget.create_items<Value>(total);
   std::vector<Value> items;
@@ -144,6 +150,11 @@ std::optional<Value> repeat(const Value& sequence, const Value& count, Budget& b
 
 std::optional<Value> add_sequences(const Value& left, const Value& right, Budget& budget) {
   if (left.string() && right.string()) {
+    if (left.is_markup() || right.is_markup()) {
+      const Value first = escape(left, budget), second = escape(right, budget);
+      budget.create_text(first.string()->size() + second.string()->size());
+      return Value::markup(*first.string() + *second.string());
+    }
     budget.create_text(left.string()->size() + right.string()->size());
     return *left.string() + *right.string();
   }
@@ -251,8 +262,8 @@ void for_each_in_slice(const SliceBounds& bounds, Take&& take) {
   }
 }
 
-Value slice_text(const std::string& text, const Value& start, const Value& stop, const Value& step,
-                 Budget& budget) {
+std::string slice_text(const std::string& text, const Value& start, const Value& stop,
+                       const Value& step, Budget& budget) {
   budget.create_text(text.size());
   const auto size = static_cast<int64_t>(unicode::length(text));
   const SliceBounds bounds = resolve_slice(size, start, stop, step);
@@ -260,7 +271,8 @@ Value slice_text(const std::string& text, const Value& start, const Value& stop,
     if (bounds.stop <= bounds.start) return "";
     const std::string_view rest =
         std::string_view(text).substr(unicode::offset(text, static_cast<size_t>(bounds.start)));
-    return rest.substr(0, unicode::offset(rest, static_cast<size_t>(bounds.stop - bounds.start)));
+    const size_t size_kept = unicode::offset(rest, static_cast<size_t>(bounds.stop - bounds.start));
+    return std::string(rest.substr(0, size_kept));
   }
   budget.create_items<std::string_view>(static_cast<uint64_t>(size));
   const auto characters = unicode::split_code_points(text);
@@ -286,8 +298,7 @@ Value apply(BinaryOperator op, const Value& left, const Value& right, Budget& bu
     budget.create_text(out.size() + tail.size());
     return out += tail;
   }
-  if (op == BinaryOperator::kModulo && left.string())
-    return percent_format(*left.string(), right, budget);
+  if (op == BinaryOperator::kModulo && left.string()) return percent_format(left, right, budget);
   left.defined();
   right.defined();
   const auto a = left.integer(), b = right.integer();
@@ -399,7 +410,7 @@ std::optional<Value> subscript(const Value& container, const Value& key, Budget&
     size_t position = unicode::offset(*text, static_cast<size_t>(*index));
     const size_t begin = position;
     unicode::decode(*text, position);
-    return text->substr(begin, position - begin);
+    return like(container, text->substr(begin, position - begin));
   }
   return std::nullopt;
 }
@@ -412,7 +423,7 @@ Value slice(const Value& container, const Value& start, const Value& stop, const
     if (!bound->defined().is_none() && !bound->integer()) return not_sliceable;
   }
   if (const std::string* text = container.string()) {
-    return slice_text(*text, start, stop, step, budget);
+    return like(container, slice_text(*text, start, stop, step, budget));
   }
   const List* list = container.list();
   if (!list || !list->is_sequence()) return not_sliceable;
@@ -454,6 +465,9 @@ int64_t length(const Value& value, Budget& budget) {
   if (const List* list = value.list()) return static_cast<int64_t>(list->items.size());
   if (const Dict* dict = value.dict()) return static_cast<int64_t>(dict->entries().size());
   if (value.is_undefined()) return 0;
+  if (const Object* object = value.object()) {
+    if (const auto size = object->length()) return *size;
+  }
   fail("object of type '{}' has no len()", value.type_name());
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "jinja/expression_parser.h"
+#include "jinja/unicode.h"
 
 namespace tessera::jinja {
 namespace {
@@ -13,7 +14,10 @@ class Parser {
  public:
   explicit Parser(std::string_view source) : tokens_(tokenize(source)), expressions_(tokens_) {}
 
-  ast::Body run() { return parse_body({}); }
+  ast::Template run() {
+    ast::Body body = parse_body({});
+    return {std::move(body), std::move(blocks_)};
+  }
 
  private:
   // Up to one of `ends`, which becomes the current token (its "{%" is taken); with no ends, up to
@@ -78,6 +82,12 @@ class Parser {
       body.push_back({ast::FilterBlock{std::move(filters), parse_block("endfilter")}, line});
     } else if (tag == "with") {
       body.push_back({parse_with(), line});
+    } else if (tag == "autoescape") {
+      tokens_.take();
+      ast::ExpressionPtr enabled = expressions_.parse_expression();
+      body.push_back({ast::Autoescape{std::move(enabled), parse_block("endautoescape")}, line});
+    } else if (tag == "block") {
+      body.push_back({parse_named_block(), line});
     } else if (tag ==
                "generation") {  // marks what the model wrote, for training: only rendered here
       tokens_.take();
@@ -202,14 +212,43 @@ class Parser {
     return with;
   }
 
+  // {% block NAME [scoped] [required] %}: its body goes to the template's blocks.
+  ast::Block parse_named_block() {
+    tokens_.expect_name("block");
+    ast::Block block;
+    if (!tokens_.at(Type::kName)) tokens_.fail_here("expected the name of a block");
+    block.name = tokens_.take().text;
+    block.scoped = tokens_.take_name("scoped");
+    block.required = tokens_.take_name("required");
+    const int outer_loops = std::exchange(loop_depth_, 0);
+    ast::Body body = parse_block("endblock");
+    loop_depth_ = outer_loops;
+    tokens_.take_name(block.name);
+    if (block.required && !is_blank(body)) {
+      tokens_.fail_here("a required block holds nothing but comments and white space");
+    }
+    if (!blocks_.emplace(block.name, std::move(body)).second) {
+      tokens_.fail_here(fmt::format("block '{}' is defined twice", block.name));
+    }
+    return block;
+  }
+
+  static bool is_blank(const ast::Body& body) {
+    return std::all_of(body.begin(), body.end(), [](const ast::Statement& statement) {
+      const auto* text = std::get_if<ast::Text>(&statement.node);
+      return text && unicode::strip(text->text).empty();
+    });
+  }
+
   TokenStream tokens_;
   ExpressionParser expressions_;
+  std::map<std::string, ast::Body, std::less<>> blocks_;
   int loop_depth_ = 0;
 };
 
 }  // namespace
 
-ast::Body parse(std::string_view source) {
+ast::Template parse(std::string_view source) {
   return Parser(source).run();
 }
 

@@ -8,8 +8,8 @@
 
 namespace tessera::jinja {
 
-// Throws Error with line and column. Template inheritance and imports do not exist in chat
-// templates and are reported as unknown tags.
-ast::Body parse(std::string_view source);
+// Throws Error with line and column. There is only one template, so what names another (extends,
+// include, import) is reported as an unknown tag.
+ast::Template parse(std::string_view source);
 
 }  // namespace tessera::jinja

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/utf8.h"
+#include "jinja/html.h"
 #include "jinja/operators.h"
 #include "jinja/serialize.h"
 #include "jinja/text_operations.h"
@@ -124,8 +125,11 @@ std::string format_text(std::string text, const Spec& spec, char default_align, 
 
 class PercentFormatter {
  public:
-  PercentFormatter(const std::string& pattern, const Value& values, Budget& budget)
-      : pattern_(pattern), values_(values), budget_(budget) {}
+  PercentFormatter(const Value& pattern, const Value& values, Budget& budget)
+      : pattern_(*pattern.string()),
+        escapes_(pattern.is_markup()),
+        values_(values),
+        budget_(budget) {}
 
   std::string run() {
     while (position_ < pattern_.size()) {
@@ -219,9 +223,11 @@ class PercentFormatter {
   }
 
   std::string format_value(const Value& value, Spec& spec) {
-    if (spec.type == 's') return format_text(to_text(value, budget_), spec, '>', budget_);
-    if (spec.type == 'r' || spec.type == 'a')
-      return format_text(repr(value, budget_), spec, '>', budget_);
+    if (spec.type == 's' || spec.type == 'r' || spec.type == 'a') {
+      const Value text = spec.type == 's' ? value : Value(repr(value, budget_));
+      return format_text(escapes_ ? *escape(text, budget_).string() : to_text(text, budget_), spec,
+                         '>', budget_);
+    }
     if (spec.type == 'c') return format_text(character(value), spec, '>', budget_);
     if (!value.defined().is_number())
       fail("%{} format: a number is required, not {}", spec.type, value.type_name());
@@ -251,6 +257,7 @@ class PercentFormatter {
   }
 
   const std::string& pattern_;
+  const bool escapes_;
   const Value& values_;
   Budget& budget_;
   size_t position_ = 0, used_ = 0;
@@ -310,8 +317,11 @@ std::string format_field(const Value& value, std::string_view spec_text, Budget&
 
 class BraceFormatter {
  public:
-  BraceFormatter(const std::string& pattern, const Arguments& arguments, Budget& budget)
-      : pattern_(pattern), arguments_(arguments), budget_(budget) {}
+  BraceFormatter(const Value& pattern, const Arguments& arguments, Budget& budget)
+      : pattern_(*pattern.string()),
+        escapes_(pattern.is_markup()),
+        arguments_(arguments),
+        budget_(budget) {}
 
   std::string run() {
     for (size_t i = 0; i < pattern_.size();) {
@@ -352,7 +362,10 @@ class BraceFormatter {
     }
     Value value = look_up(path);
     if (conversion == 'r') value = repr(value, budget_);
-    return format_field(value, spec, budget_);
+    if (!escapes_) return format_field(value, spec, budget_);
+    if (value.is_markup() && !spec.empty()) fail("invalid format specifier '{}' for Markup", spec);
+    return value.is_markup() ? *value.string()
+                             : escape_html(format_field(value, spec, budget_), budget_);
   }
 
   Value look_up(std::string_view path) {
@@ -388,6 +401,7 @@ class BraceFormatter {
   }
 
   const std::string& pattern_;
+  const bool escapes_;
   const Arguments& arguments_;
   Budget& budget_;
   size_t automatic_ = 0;
@@ -396,12 +410,14 @@ class BraceFormatter {
 
 }  // namespace
 
-Value percent_format(const std::string& pattern, const Value& values, Budget& budget) {
-  return PercentFormatter(pattern, values, budget).run();
+Value percent_format(const Value& pattern, const Value& values, Budget& budget) {
+  std::string text = PercentFormatter(pattern, values, budget).run();
+  return pattern.is_markup() ? Value::markup(std::move(text)) : Value(std::move(text));
 }
 
-Value brace_format(const std::string& pattern, const Arguments& arguments, Budget& budget) {
-  return BraceFormatter(pattern, arguments, budget).run();
+Value brace_format(const Value& pattern, const Arguments& arguments, Budget& budget) {
+  std::string text = BraceFormatter(pattern, arguments, budget).run();
+  return pattern.is_markup() ? Value::markup(std::move(text)) : Value(std::move(text));
 }
 
 }  // namespace tessera::jinja

@@ -6,11 +6,13 @@
 
 namespace tessera::jinja {
 
+// The pattern is a string. What is put into Markup is escaped, and the result is Markup.
+//
 // `pattern % values`: a tuple fills the places in order, a dict fills %(name)s, anything else is
 // the only value.
-Value percent_format(const std::string& pattern, const Value& values, Budget& budget);
+Value percent_format(const Value& pattern, const Value& values, Budget& budget);
 
 // pattern.format(*positional, **named).
-Value brace_format(const std::string& pattern, const Arguments& arguments, Budget& budget);
+Value brace_format(const Value& pattern, const Arguments& arguments, Budget& budget);
 
 }  // namespace tessera::jinja

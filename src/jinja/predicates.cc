@@ -53,8 +53,8 @@ bool is_true(const Value& value) {
 bool is_false(const Value& value) {
   return is_boolean(value) && !value.truthy();
 }
-bool is_never(const Value&) {
-  return false;
+bool is_markup(const Value& value) {
+  return value.is_markup();
 }
 bool is_callable(const Value& value) {
   return value.is_undefined() || (value.object() && value.object()->callable());
@@ -145,7 +145,7 @@ const BuiltinTable& tests() {
       {"callable", check<is_callable>},
       {"iterable", check<is_iterable>},
       {"sequence", check<is_sequence>},
-      {"escaped", check<is_never>},
+      {"escaped", check<is_markup>},
       {"lower", check_case<unicode::is_lower>},
       {"upper", check_case<unicode::is_upper>},
       {"odd", odd},

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "jinja/builtins.h"
+#include "jinja/html.h"
 #include "jinja/operators.h"
 #include "jinja/serialize.h"
 #include "jinja/unicode.h"
@@ -224,21 +225,36 @@ Value sum(const Call& call) {
   return total;
 }
 
+bool is_safe(const Value& value) {
+  return value.is_markup();
+}
+
 Value join(const Call& call) {
   const Bound bound = call.bind({"d", "attribute"});
-  const std::string separator = to_text(bound.get(0, ""), call.budget());
-  std::string out;
-  bool first = true;
-  for (Value& item : items_of(call)) {
+  Value separator = bound.get(0, "");
+  std::vector<Value> items = items_of(call);
+  for (Value& item : items) {
     if (bound.given(1)) item = follow(call, std::move(item), bound[1], std::nullopt);
-    if (!first) out += separator;
+  }
+  // Where the template escapes on its own, one safe part makes the others so.
+  const bool safe = call.interpreter.autoescape() &&
+                    (separator.is_markup() || std::any_of(items.begin(), items.end(), is_safe));
+  if (safe) {
+    separator = escape(separator, call.budget());
+    for (Value& item : items) item = escape(item, call.budget());
+  }
+  std::string out;
+  const std::string between = to_text(separator, call.budget());
+  bool first = true;
+  for (const Value& item : items) {
+    if (!first) out += between;
     first = false;
     const std::string* text = item.string();
     call.budget().check_text(out.size() + (text ? text->size() : 0));
-    call.budget().scan(separator.size() + (text ? text->size() : 0));
+    call.budget().scan(between.size() + (text ? text->size() : 0));
     out += text ? *text : to_text(item, call.budget());
   }
-  return out;
+  return safe ? Value::markup(std::move(out)) : Value(std::move(out));
 }
 
 Value list(const Call& call) {
@@ -265,7 +281,7 @@ Value reverse(const Call& call) {
   if (!call.self.string()) return view(std::move(items));
   std::string out;
   for (const Value& item : items) out += *item.string();
-  return out;
+  return call.self.is_markup() ? Value::markup(std::move(out)) : Value(std::move(out));
 }
 
 Value items(const Call& call) {
@@ -329,6 +345,15 @@ Value count(const Call& call) {
   return length(call.self, call.budget());
 }
 
+// One of the items. Which one depends on nothing but how many there are: a prompt that changes from
+// one rendering to the next could neither be cached nor looked into.
+Value random(const Call& call) {
+  call.no_arguments();
+  const auto items = items_of(call);
+  if (items.empty()) return Value::undefined("No random item, sequence was empty.");
+  return items[(items.size() * 0x9e3779b9u >> 7) % items.size()];
+}
+
 Value attr(const Call& call) {
   const std::string name = call.bind({"name"}, 1).text(0, "");
   if (call.self.dict() && !find_method(call.self, name)) {
@@ -355,6 +380,7 @@ const BuiltinTable& sequence_filters() {
       {"map", map},
       {"max", extreme<false>},
       {"min", extreme<true>},
+      {"random", random},
       {"reject", select<false, false>},
       {"rejectattr", select<true, false>},
       {"reverse", reverse},

@@ -49,7 +49,7 @@ void append_repr(std::string& out, std::string_view text) {
 // Lists may share items, so the text of a small value can be huge: the size is watched on the way.
 class ReprWriter {
  public:
-  explicit ReprWriter(Budget& budget) : budget_(budget) {}
+  ReprWriter(Budget& budget, KeyOrder order) : budget_(budget), order_(order) {}
 
   void write(const Value& value) {
     const Budget::Nested nested(budget_);
@@ -58,13 +58,7 @@ class ReprWriter {
       write_list(*list);
     } else if (const Dict* dict = value.dict()) {
       out_ += '{';
-      const char* separator = "";
-      for (const auto& [key, item] : dict->entries()) {
-        out_ += std::exchange(separator, ", ");
-        write(key);
-        out_ += ": ";
-        write(item);
-      }
+      write_entries(order_ == KeyOrder::kSorted ? sorted_entries(*dict, budget_) : dict->entries());
       out_ += '}';
     } else {
       write_scalar(value);
@@ -75,6 +69,16 @@ class ReprWriter {
   std::string take() { return std::move(out_); }
 
  private:
+  void write_entries(const std::vector<Dict::Entry>& entries) {
+    const char* separator = "";
+    for (const auto& [key, item] : entries) {
+      out_ += std::exchange(separator, ", ");
+      write(key);
+      out_ += ": ";
+      write(item);
+    }
+  }
+
   void write_list(const List& list) {
     const bool is_dict_view = list.kind == List::Kind::kView && !list.repr.starts_with('<');
     out_ += list.repr;
@@ -94,7 +98,9 @@ class ReprWriter {
   void write_scalar(const Value& value) {
     if (const std::string* text = value.string()) {
       budget_.scan(text->size());
+      if (value.is_markup()) out_ += "Markup(";
       append_repr(out_, *text);
+      if (value.is_markup()) out_ += ')';
     } else if (value.is_none()) {
       out_ += "None";
     } else if (value.is_undefined()) {
@@ -107,13 +113,7 @@ class ReprWriter {
       out_ += repr(*number);
     } else if (auto* names = value.object_as<Namespace>()) {
       out_ += "<Namespace {";
-      const char* separator = "";
-      for (const auto& [key, item] : names->values.entries()) {
-        out_ += std::exchange(separator, ", ");
-        write(key);
-        out_ += ": ";
-        write(item);
-      }
+      write_entries(names->values.entries());
       out_ += "}>";
     } else {
       out_ += value.object()->repr();
@@ -121,6 +121,7 @@ class ReprWriter {
   }
 
   Budget& budget_;
+  KeyOrder order_;
   std::string out_;
 };
 
@@ -277,12 +278,26 @@ std::string repr(std::string_view text) {
   return out;
 }
 
-std::string repr(const Value& value, Budget& budget) {
-  ReprWriter writer(budget);
+std::string repr(const Value& value, Budget& budget, KeyOrder order) {
+  ReprWriter writer(budget, order);
   writer.write(value);
   std::string out = writer.take();
   budget.create_text(out.size());
   return out;
+}
+
+// Keys in order, where they have one; else by the names of their types.
+std::vector<Dict::Entry> sorted_entries(const Dict& dict, Budget& budget) {
+  budget.create_items<Dict::Entry>(dict.entries().size());
+  std::vector<Dict::Entry> entries = dict.entries();
+  std::stable_sort(entries.begin(), entries.end(), [&](const auto& a, const auto& b) {
+    const Value &left = a.first, &right = b.first;
+    const bool ordered =
+        (left.is_number() && right.is_number()) || (left.is_string() && right.is_string());
+    if (ordered) return less_than(left, right, budget);
+    return left.type_name() < right.type_name();
+  });
+  return entries;
 }
 
 std::string to_text(const Value& value, Budget& budget) {

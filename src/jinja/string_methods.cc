@@ -1,7 +1,9 @@
-// Methods of str. https://docs.python.org/3/library/stdtypes.html#string-methods
+// Methods of str that search, cut and fill in.
+// https://docs.python.org/3/library/stdtypes.html#string-methods
 #include <algorithm>
 
 #include "jinja/builtins.h"
+#include "jinja/html.h"
 #include "jinja/operators.h"
 #include "jinja/percent_format.h"
 #include "jinja/serialize.h"
@@ -13,12 +15,6 @@ namespace {
 
 const std::string& self(const Call& call) {
   return *call.self.string();
-}
-
-template <std::string (*transform)(std::string_view)>
-Value transformed(const Call& call) {
-  call.no_arguments();
-  return transform(self(call));
 }
 
 template <unicode::Side side>
@@ -106,9 +102,17 @@ Value count(const Call& call) {
   return occurrences;
 }
 
+// A text to put into the method's own: escaped, if that is Markup.
+std::string text_for(const Call& call, const Value& value) {
+  if (!value.defined().string()) {
+    fail("{}() expects a string, found {}", call.name, value.type_name());
+  }
+  return call.self.is_markup() ? *escape(value, call.budget()).string() : *value.string();
+}
+
 Value replace(const Call& call) {
   const Bound bound = call.bind({"old", "new", "count"}, 2);
-  return replace_all(self(call), bound.text(0, ""), bound.text(1, ""), bound.integer(2, -1),
+  return replace_all(self(call), bound.text(0, ""), text_for(call, bound[1]), bound.integer(2, -1),
                      call.budget());
 }
 
@@ -117,12 +121,12 @@ Value join(const Call& call) {
   std::string out;
   bool first = true;
   for (const Value& item : iterate(items, call.budget())) {
-    if (!item.string()) fail("join() expects strings, found {}", item.type_name());
+    const std::string text = text_for(call, item);
     if (!first) out += self(call);
     first = false;
-    call.budget().check_text(out.size() + item.string()->size());
-    call.budget().scan(self(call).size() + item.string()->size());
-    out += *item.string();
+    call.budget().check_text(out.size() + text.size());
+    call.budget().scan(self(call).size() + text.size());
+    out += text;
   }
   return out;
 }
@@ -254,81 +258,34 @@ Value zero_fill(const Call& call) {
   return sign + pad(self(call).substr(has_sign), rest, "0", Alignment::kRight, call.budget());
 }
 
-// Whether there are characters and all of them satisfy the predicate.
-template <bool (*predicate)(char32_t)>
-Value all_of(const Call& call) {
-  call.no_arguments();
-  for (size_t i = 0; i < self(call).size();) {
-    if (!predicate(unicode::decode(self(call), i))) return false;
-  }
-  return !self(call).empty();
-}
-
-bool is_alphanumeric(char32_t c) {
-  return unicode::is_alpha(c) || unicode::is_digit(c);
-}
-
-// Whether there are cased letters and all of them satisfy the predicate.
-template <bool (*predicate)(char32_t)>
-Value all_cased(const Call& call) {
-  Arguments none;
-  const char* test = predicate == unicode::is_upper ? "upper" : "lower";
-  return call.interpreter.apply_test(test, call.self, none);
-}
-
-Value is_title(const Call& call) {
-  call.no_arguments();
-  const std::string& text = self(call);
-  return unicode::title(text) == text && unicode::lower(text) != unicode::upper(text);
-}
-
-Value is_ascii(const Call& call) {
-  call.no_arguments();
-  return std::all_of(self(call).begin(), self(call).end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
-
-Value is_identifier(const Call& call) {
-  call.no_arguments();
-  const std::string& text = self(call);
-  for (size_t i = 0; i < text.size();) {
-    const bool first = i == 0;
-    const char32_t c = unicode::decode(text, i);
-    if (c != '_' && !unicode::is_alpha(c) && (first || !unicode::is_digit(c))) return false;
-  }
-  return !text.empty();
-}
-
 Value format(const Call& call) {
-  return brace_format(self(call), call.arguments, call.budget());
+  return brace_format(call.self, call.arguments, call.budget());
+}
+
+Value format_map(const Call& call) {
+  const Value values = call.bind({"mapping"}, 1)[0].defined();
+  if (!values.dict()) fail("format_map() expects a mapping, found {}", values.type_name());
+  Arguments arguments;
+  call.budget().create_items<Dict::Entry>(values.dict()->entries().size());
+  for (const auto& [key, value] : values.dict()->entries()) {
+    if (key.string()) arguments.named.emplace_back(*key.string(), value);
+  }
+  return brace_format(call.self, arguments, call.budget());
 }
 
 }  // namespace
 
 const BuiltinTable& string_methods() {
   static const BuiltinTable table = {
-      {"capitalize", transformed<unicode::capitalize>},
-      {"casefold", transformed<unicode::lower>},
       {"center", justify<Alignment::kCenter>},
       {"count", count},
       {"endswith", has_affix<false>},
       {"find", find<false, false>},
       {"format", format},
+      {"format_map", format_map},
       {"index", find<false, true>},
-      {"isalnum", all_of<is_alphanumeric>},
-      {"isalpha", all_of<unicode::is_alpha>},
-      {"isascii", is_ascii},
-      {"isdecimal", all_of<unicode::is_digit>},
-      {"isdigit", all_of<unicode::is_digit>},
-      {"isidentifier", is_identifier},
-      {"islower", all_cased<unicode::is_lower>},
-      {"isnumeric", all_of<unicode::is_digit>},
-      {"isspace", all_of<unicode::is_space>},
-      {"istitle", is_title},
-      {"isupper", all_cased<unicode::is_upper>},
       {"join", join},
       {"ljust", justify<Alignment::kLeft>},
-      {"lower", transformed<unicode::lower>},
       {"lstrip", strip<unicode::Side::kLeft>},
       {"partition", partition<false>},
       {"removeprefix", remove_prefix},
@@ -344,9 +301,6 @@ const BuiltinTable& string_methods() {
       {"splitlines", split_lines},
       {"startswith", has_affix<true>},
       {"strip", strip<unicode::Side::kBoth>},
-      {"swapcase", transformed<unicode::swap_case>},
-      {"title", transformed<unicode::title>},
-      {"upper", transformed<unicode::upper>},
       {"zfill", zero_fill},
   };
   return table;

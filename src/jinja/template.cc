@@ -23,13 +23,13 @@ std::string one_line(std::string text) {
 
 }  // namespace
 
-Template::Template(std::string_view source) : body_(parse(source)) {}
+Template::Template(std::string_view source) : template_(parse(source)) {}
 
 std::string Template::render(const nlohmann::ordered_json& variables,
                              const RenderOptions& options) const {
   Interpreter interpreter(options, variables);
   try {
-    return interpreter.run(body_);
+    return interpreter.run(template_);
   } catch (const Error& error) {
     fail("line {}: {}", interpreter.line(), one_line(error.what()));
   }

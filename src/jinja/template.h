@@ -2,9 +2,10 @@
 //
 // It follows Jinja 3.1 as Hugging Face's transformers sets it up: trim_blocks and lstrip_blocks,
 // the loop controls break and continue, the {% generation %} tag, `tojson` without HTML escaping,
-// no auto-escaping. Differences: integers have 64 bits, generators can be read more than once, and
-// lists and dictionaries may be changed (container_methods.cc). Inheritance, imports and {% block
-// %} do not exist.
+// no auto-escaping unless {% autoescape %} asks for it. Differences: integers have 64 bits,
+// generators can be read more than once, lists and dictionaries may be changed
+// (container_methods.cc), `random` always chooses the same item of a list, and `lipsum` does not
+// exist. A template is alone: extends, include and import are unknown tags.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -27,7 +28,7 @@ class Template {
                      const RenderOptions& options = {}) const;
 
  private:
-  ast::Body body_;
+  ast::Template template_;
 };
 
 }  // namespace tessera::jinja

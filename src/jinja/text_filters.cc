@@ -2,11 +2,13 @@
 #include <algorithm>
 
 #include "jinja/builtins.h"
+#include "jinja/html.h"
 #include "jinja/operators.h"
 #include "jinja/percent_format.h"
 #include "jinja/serialize.h"
 #include "jinja/text_operations.h"
 #include "jinja/unicode.h"
+#include "jinja/wrap.h"
 
 namespace tessera::jinja {
 namespace {
@@ -15,18 +17,26 @@ std::string subject(const Call& call) {
   return to_text(call.self, call.budget());
 }
 
+// What becomes of Markup is Markup.
+Value like_subject(const Call& call, std::string text) {
+  if (call.self.is_markup()) return Value::markup(std::move(text));
+  return text;
+}
+
 template <std::string (*transform)(std::string_view)>
 Value transformed(const Call& call) {
   call.no_arguments();
-  return transform(subject(call));
+  return like_subject(call, transform(subject(call)));
 }
 
 // Unlike the method of this name, only white space and brackets begin a word, not digits or quotes.
-std::string title_words(std::string_view text) {
+Value title(const Call& call) {
+  call.no_arguments();
+  const std::string text = subject(call);
   std::string out;
   size_t begin = 0;
   const auto add_word = [&](size_t end) {
-    const std::string_view word = text.substr(begin, end - begin);
+    const std::string_view word = std::string_view(text).substr(begin, end - begin);
     const size_t first = unicode::offset(word, 1);
     out += unicode::upper(word.substr(0, first)) + unicode::lower(word.substr(first));
   };
@@ -45,48 +55,29 @@ std::string title_words(std::string_view text) {
   return out;
 }
 
-std::string escape_html(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&#34;";
-        break;
-      case '\'':
-        out += "&#39;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
-
 Value trim(const Call& call) {
   const Bound bound = call.bind({"chars"});
   const std::string text = subject(call);
-  if (!bound.given(0)) return unicode::strip(text);
+  if (!bound.given(0)) return like_subject(call, std::string(unicode::strip(text)));
   const std::string characters = bound.text(0, "");
   const std::string_view view = characters;
   call.budget().step(1 + text.size() * characters.size() / 32);
-  return unicode::strip(text, unicode::Side::kBoth, &view);
+  return like_subject(call, std::string(unicode::strip(text, unicode::Side::kBoth, &view)));
 }
 
+// Where the template escapes on its own and one part is safe, the others are made so first.
 Value replace(const Call& call) {
   const Bound bound = call.bind({"old", "new", "count"}, 2);
-  const std::string from = to_text(bound[0], call.budget());
-  const std::string to = to_text(bound[1], call.budget());
   const int64_t count = bound.given(2) ? bound.integer(2, -1) : -1;
-  return replace_all(subject(call), from, to, count, call.budget());
+  Budget& budget = call.budget();
+  const bool safe = call.interpreter.autoescape() &&
+                    (call.self.is_markup() || bound[0].is_markup() || bound[1].is_markup());
+  if (!safe) {
+    return replace_all(subject(call), to_text(bound[0], budget), to_text(bound[1], budget), count,
+                       budget);
+  }
+  return Value::markup(replace_all(*escape(call.self, budget).string(), to_text(bound[0], budget),
+                                   *escape(bound[1], budget).string(), count, budget));
 }
 
 Value indent(const Call& call) {
@@ -112,12 +103,12 @@ Value indent(const Call& call) {
     out += line;
     is_first = false;
   }
-  return out;
+  return like_subject(call, std::move(out));
 }
 
 Value center(const Call& call) {
   const int64_t width = call.bind({"width"}).integer(0, 80);
-  return pad(subject(call), width, " ", Alignment::kCenter, call.budget());
+  return like_subject(call, pad(subject(call), width, " ", Alignment::kCenter, call.budget()));
 }
 
 Value truncate(const Call& call) {
@@ -131,12 +122,27 @@ Value truncate(const Call& call) {
   if (leeway < 0) fail("truncate: the leeway {} is negative", leeway);
   const std::string text = subject(call);
   const auto size = static_cast<int64_t>(unicode::length(text));
-  if (size - leeway <= limit) return text;
+  if (size - leeway <= limit) return like_subject(call, text);
   std::string kept = text.substr(0, unicode::offset(text, static_cast<size_t>(limit - end_length)));
   if (!bound.truth(1, false)) {
     if (const size_t space = kept.rfind(' '); space != kept.npos) kept.resize(space);
   }
-  return kept + end;
+  return like_subject(call, kept + (call.self.is_markup() ? escape_html(end, call.budget()) : end));
+}
+
+Value wordwrap(const Call& call) {
+  const Bound bound = call.bind({"width", "break_long_words", "wrapstring", "break_on_hyphens"});
+  WrapStyle style;
+  style.width = bound.integer(0, 79);
+  style.break_long_words = bound.truth(1, true);
+  if (bound.given(2)) style.separator = bound.text(2, "");
+  style.break_on_hyphens = bound.truth(3, true);
+  return wrap_words(subject(call), style, call.budget());
+}
+
+Value pprint(const Call& call) {
+  call.no_arguments();
+  return pretty(call.self, call.budget());
 }
 
 Value wordcount(const Call& call) {
@@ -154,16 +160,11 @@ Value wordcount(const Call& call) {
 
 Value string(const Call& call) {
   call.no_arguments();
-  return subject(call);
-}
-
-// Nothing is escaped on its own, so there is nothing to mark as safe.
-Value safe(const Call& call) {
-  return string(call);
+  return like_subject(call, subject(call));
 }
 
 Value format(const Call& call) {
-  const std::string pattern = subject(call);
+  const Value pattern = like_subject(call, subject(call));
   const auto& [positional, named] = call.arguments;
   if (!positional.empty() && !named.empty())
     fail("format takes values by position or by name, not both");
@@ -212,21 +213,19 @@ const BuiltinTable& text_filters() {
       {"center", center},
       {"d", default_value},
       {"default", default_value},
-      {"e", transformed<escape_html>},
-      {"escape", transformed<escape_html>},
-      {"forceescape", transformed<escape_html>},
       {"format", format},
       {"indent", indent},
       {"lower", transformed<unicode::lower>},
+      {"pprint", pprint},
       {"replace", replace},
-      {"safe", safe},
       {"string", string},
-      {"title", transformed<title_words>},
+      {"title", title},
       {"tojson", tojson},
       {"trim", trim},
       {"truncate", truncate},
       {"upper", transformed<unicode::upper>},
       {"wordcount", wordcount},
+      {"wordwrap", wordwrap},
   };
   return table;
 }

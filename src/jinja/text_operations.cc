@@ -9,18 +9,29 @@
 namespace tessera::jinja {
 namespace {
 
-// Removes the single underscores between digits; nullopt if one stands elsewhere.
-std::optional<std::string> remove_underscores(std::string_view text) {
+// What int() and float() read: digits of any script as ASCII, without the single underscores
+// between digits; nullopt if one stands elsewhere.
+std::optional<std::string> plain_digits(std::string_view text) {
+  text = unicode::strip(text);
   std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '_') {
-      out += text[i];
+  bool after_digit = false;
+  for (size_t i = 0; i < text.size();) {
+    const size_t at = i;
+    const char32_t c = unicode::decode(text, i);
+    if (c == '_') {
+      size_t next = i;
+      if (!after_digit || i >= text.size() || !unicode::is_word(unicode::decode(text, next)) ||
+          text[i] == '_') {
+        return std::nullopt;
+      }
       continue;
     }
-    const bool between = i > 0 && i + 1 < text.size() &&
-                         std::isalnum(static_cast<unsigned char>(text[i - 1])) &&
-                         std::isalnum(static_cast<unsigned char>(text[i + 1]));
-    if (!between) return std::nullopt;
+    after_digit = unicode::is_word(c);
+    if (unicode::is_decimal(c)) {
+      out += static_cast<char>('0' + unicode::decimal_value(c));
+    } else {
+      out.append(text, at, i - at);
+    }
   }
   return out;
 }
@@ -71,7 +82,7 @@ std::string pad(std::string_view text, int64_t width, std::string_view fill, Ali
 }
 
 std::optional<int64_t> parse_integer(std::string_view text, int radix) {
-  auto digits = remove_underscores(unicode::strip(text));
+  const auto digits = plain_digits(text);
   if (!digits) return std::nullopt;
   std::string_view rest = *digits;
   const bool negative = rest.starts_with('-');
@@ -97,7 +108,7 @@ std::optional<int64_t> parse_integer(std::string_view text, int radix) {
 }
 
 std::optional<double> parse_float(std::string_view text) {
-  auto digits = remove_underscores(unicode::strip(text));
+  const auto digits = plain_digits(text);
   if (!digits) return std::nullopt;
   std::string_view rest = *digits;
   if (rest.starts_with('+')) {

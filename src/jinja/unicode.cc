@@ -3,7 +3,10 @@
 #include <string.h>
 #include <utf8proc.h>
 
+#include <algorithm>
+
 #include "base/utf8.h"
+#include "jinja/unicode_tables.h"
 
 namespace tessera::jinja::unicode {
 namespace {
@@ -12,43 +15,11 @@ utf8proc_category_t category(char32_t c) {
   return utf8proc_category(static_cast<utf8proc_int32_t>(c));
 }
 
-char32_t to_upper(char32_t c) {
-  return static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(c)));
-}
-
-char32_t to_lower(char32_t c) {
-  return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
-}
-
-char32_t to_title(char32_t c) {
-  return static_cast<char32_t>(utf8proc_totitle(static_cast<utf8proc_int32_t>(c)));
-}
-
-// The one common letter whose upper case is two letters.
-constexpr char32_t kSharpS = 0xdf;
-
-void append_upper(std::string& out, char32_t c) {
-  if (c == kSharpS) {
-    out += "SS";
-  } else {
-    append_utf8(out, to_upper(c));
-  }
-}
-
-void append_title(std::string& out, char32_t c) {
-  if (c == kSharpS) {
-    out += "Ss";
-  } else {
-    append_utf8(out, to_title(c));
-  }
-}
-
-template <typename Append>
-std::string map_code_points(std::string_view text, Append&& append_mapped) {
-  std::string out;
-  out.reserve(text.size());
-  for (size_t i = 0; i < text.size();) append_mapped(out, decode(text, i));
-  return out;
+bool is_in(const std::vector<Range>& table, char32_t c) {
+  const auto after =
+      std::upper_bound(table.begin(), table.end(), c,
+                       [](char32_t x, const Range& range) { return x < range.first; });
+  return after != table.begin() && c <= std::prev(after)->last;
 }
 
 bool contains(std::string_view characters, char32_t wanted) {
@@ -79,6 +50,18 @@ size_t offset(std::string_view text, size_t index) {
   return position;
 }
 
+std::u32string to_code_points(std::string_view text) {
+  std::u32string out;
+  for (size_t i = 0; i < text.size();) out += decode(text, i);
+  return out;
+}
+
+std::string to_utf8(std::u32string_view text) {
+  std::string out;
+  for (const char32_t c : text) append_utf8(out, c);
+  return out;
+}
+
 std::vector<std::string_view> split_code_points(std::string_view text) {
   std::vector<std::string_view> out;
   for (size_t i = 0; i < text.size();) {
@@ -100,24 +83,64 @@ bool is_alpha(char32_t c) {
   return kind >= UTF8PROC_CATEGORY_LU && kind <= UTF8PROC_CATEGORY_LO;
 }
 
-bool is_digit(char32_t c) {
+bool is_decimal(char32_t c) {
   return category(c) == UTF8PROC_CATEGORY_ND;
 }
 
+bool is_digit(char32_t c) {
+  return is_decimal(c) || is_in(kOtherDigits, c);
+}
+
+bool is_numeric(char32_t c) {
+  return is_digit(c) || is_in(kOtherNumerics, c);
+}
+
+// Every script's ten digits follow each other, and scripts' digits stand in runs of whole tens.
+int decimal_value(char32_t c) {
+  int value = 0;
+  while (is_decimal(c - 1)) {
+    --c;
+    ++value;
+  }
+  return value % 10;
+}
+
 bool is_word(char32_t c) {
+  return c == '_' || is_alpha(c) || is_numeric(c);
+}
+
+bool is_identifier_start(char32_t c) {
+  return c == '_' || is_alpha(c) || category(c) == UTF8PROC_CATEGORY_NL;
+}
+
+bool is_identifier_part(char32_t c) {
   const auto kind = category(c);
-  return c == '_' || is_alpha(c) || kind == UTF8PROC_CATEGORY_ND || kind == UTF8PROC_CATEGORY_NL ||
-         kind == UTF8PROC_CATEGORY_NO;
+  return is_identifier_start(c) || is_decimal(c) || kind == UTF8PROC_CATEGORY_MN ||
+         kind == UTF8PROC_CATEGORY_MC || kind == UTF8PROC_CATEGORY_PC ||
+         is_in(kOtherIdentifierParts, c);
 }
 
 bool is_upper(char32_t c) {
-  return category(c) == UTF8PROC_CATEGORY_LU;
+  return category(c) == UTF8PROC_CATEGORY_LU || is_in(kOtherUppercase, c);
 }
 bool is_lower(char32_t c) {
-  return category(c) == UTF8PROC_CATEGORY_LL;
+  return category(c) == UTF8PROC_CATEGORY_LL || is_in(kOtherLowercase, c);
 }
 bool is_cased(char32_t c) {
   return is_upper(c) || is_lower(c) || category(c) == UTF8PROC_CATEGORY_LT;
+}
+
+bool is_case_ignorable(char32_t c) {
+  switch (category(c)) {
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_SK:
+      return true;
+    default:
+      return is_in(kOtherCaseIgnorable, c);
+  }
 }
 
 bool is_printable(char32_t c) {
@@ -140,46 +163,6 @@ bool is_printable(char32_t c) {
 bool is_line_break(char32_t c) {
   return (c >= 10 && c <= 13) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 ||
          c == 0x2029;
-}
-
-std::string upper(std::string_view text) {
-  return map_code_points(text, append_upper);
-}
-
-std::string lower(std::string_view text) {
-  return map_code_points(text, [](std::string& out, char32_t c) { append_utf8(out, to_lower(c)); });
-}
-
-std::string swap_case(std::string_view text) {
-  return map_code_points(text, [](std::string& out, char32_t c) {
-    if (is_lower(c)) {
-      append_upper(out, c);
-    } else {
-      append_utf8(out, to_lower(c));
-    }
-  });
-}
-
-std::string capitalize(std::string_view text) {
-  return map_code_points(text, [first = true](std::string& out, char32_t c) mutable {
-    if (first) {
-      append_title(out, c);
-    } else {
-      append_utf8(out, to_lower(c));
-    }
-    first = false;
-  });
-}
-
-std::string title(std::string_view text) {
-  return map_code_points(text, [inside_word = false](std::string& out, char32_t c) mutable {
-    if (inside_word) {
-      append_utf8(out, to_lower(c));
-    } else {
-      append_title(out, c);
-    }
-    inside_word = is_cased(c);
-  });
 }
 
 std::string_view strip(std::string_view text, Side side, const std::string_view* characters) {

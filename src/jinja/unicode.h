@@ -15,21 +15,30 @@ char32_t decode(std::string_view text, size_t& position);
 size_t length(std::string_view text);
 // Byte offset of code point `index`; text.size() when there are fewer.
 size_t offset(std::string_view text, size_t index);
+std::u32string to_code_points(std::string_view text);
+std::string to_utf8(std::u32string_view text);
 // One view for each code point.
 std::vector<std::string_view> split_code_points(std::string_view text);
 
 bool is_space(char32_t c);
 bool is_alpha(char32_t c);
-bool is_digit(char32_t c);
-bool is_word(char32_t c);  // \w in a Python regular expression
+bool is_decimal(char32_t c);    // a digit of a decimal system: "5", "٥"
+bool is_digit(char32_t c);      // also "²" and "⑤"
+bool is_numeric(char32_t c);    // also "½" and "五"
+int decimal_value(char32_t c);  // 0 to 9, of what is_decimal()
+bool is_word(char32_t c);       // \w in a Python regular expression
+bool is_identifier_start(char32_t c);
+bool is_identifier_part(char32_t c);
 bool is_upper(char32_t c);
 bool is_lower(char32_t c);
 bool is_cased(char32_t c);
+bool is_case_ignorable(char32_t c);  // stands inside a word without being a letter of it
 bool is_printable(char32_t c);
 bool is_line_break(char32_t c);
 
 std::string upper(std::string_view text);
 std::string lower(std::string_view text);
+std::string case_fold(std::string_view text);
 std::string swap_case(std::string_view text);
 std::string capitalize(std::string_view text);  // first letter to title case, the others to lower
 std::string title(std::string_view text);       // as str.title(): every run of letters

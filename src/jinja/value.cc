@@ -61,6 +61,12 @@ Value Value::undefined(std::string why) {
   return value;
 }
 
+Value Value::markup(std::string html) {
+  Value value;
+  value.value_ = Markup{std::make_shared<const std::string>(std::move(html))};
+  return value;
+}
+
 Value Value::from_json(const nlohmann::ordered_json& json, int depth) {
   checked_nesting(depth);
   using Type = nlohmann::ordered_json::value_t;
@@ -102,7 +108,9 @@ bool Value::is_number() const {
 
 const std::string* Value::string() const {
   const auto* text = get_if<std::shared_ptr<const std::string>>();
-  return text ? text->get() : nullptr;
+  if (text) return text->get();
+  const Markup* markup = get_if<Markup>();
+  return markup ? markup->text.get() : nullptr;
 }
 
 List* Value::list() const {
@@ -151,6 +159,7 @@ std::string Value::type_name() const {
   if (get_if<bool>()) return "bool";
   if (get_if<int64_t>()) return "int";
   if (get_if<double>()) return "float";
+  if (is_markup()) return "Markup";
   if (string()) return "str";
   if (dict()) return "dict";
   if (const List* items = list()) {

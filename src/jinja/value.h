@@ -31,12 +31,18 @@ struct Undefined {
   std::shared_ptr<const std::string> why;
 };
 
+// HTML that is safe as it stands. A string in every respect but one: what is joined to it is
+// escaped first, as Python's markupsafe has it.
+struct Markup {
+  std::shared_ptr<const std::string> text;
+};
+
 // Copying a Value is cheap: texts and containers are shared, as references are in Python.
 class Value {
  public:
   using Variant =
       std::variant<None, Undefined, bool, int64_t, double, std::shared_ptr<const std::string>,
-                   std::shared_ptr<List>, std::shared_ptr<Dict>, std::shared_ptr<Object>>;
+                   Markup, std::shared_ptr<List>, std::shared_ptr<Dict>, std::shared_ptr<Object>>;
 
   Value() = default;  // None
   template <std::same_as<bool> T>
@@ -52,6 +58,7 @@ class Value {
   template <std::derived_from<Object> T>
   Value(std::shared_ptr<T> object) : value_(std::shared_ptr<Object>(std::move(object))) {}
   static Value undefined(std::string why);
+  static Value markup(std::string html);
   // The caller's variables. Bad UTF-8 becomes U+FFFD; too deep nesting is an Error.
   static Value from_json(const nlohmann::ordered_json& json, int depth = 0);
 
@@ -61,7 +68,8 @@ class Value {
   }
   bool is_none() const { return std::holds_alternative<None>(value_); }
   bool is_undefined() const { return std::holds_alternative<Undefined>(value_); }
-  bool is_string() const { return string() != nullptr; }
+  bool is_string() const { return string() != nullptr; }  // Markup counts
+  bool is_markup() const { return std::holds_alternative<Markup>(value_); }
   bool is_number() const;  // bool counts, as in Python
 
   // The content, or nullptr if this is something else.
@@ -154,6 +162,7 @@ class Object {
   virtual std::string type_name() const = 0;
   virtual std::string repr() const { return fmt::format("<{} object>", type_name()); }
   virtual std::optional<Value> attribute(std::string_view) { return std::nullopt; }
+  virtual std::optional<int64_t> length() const { return std::nullopt; }  // as len()
   virtual bool callable() const { return false; }
   // Called only if callable().
   virtual Value call(Interpreter&, Arguments&) { return {}; }

@@ -77,6 +77,7 @@ TEST(JinjaLimits, EndlessRecursionIsRefused) {
   expect_contains(
       failure("{% macro f() %}{% call f() %}x{% endcall %}{{ caller }}{% endmacro %}{{ f() }}"),
       "too deeply");
+  expect_contains(failure("{% block b %}{{ self.b() }}{% endblock %}"), "too deeply");
   expect_contains(failure("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}"), "too deeply");
 }
 
@@ -114,6 +115,15 @@ TEST(JinjaLimits, HugeTextsAreRefused) {
   expect_contains(failure("{{ [1] | batch(9999999999, 'x') | list }}"), "too long");
   expect_contains(failure("{{ ('x' * 9999).replace('', 'y' * 9999) }}"), "bytes");
   expect_contains(failure("{{ ('y' * 9999).join('x' * 9999) }}"), "bytes");
+  expect_contains(failure("{{ '\t'.expandtabs(99999999) }}"), "bytes");
+  expect_contains(failure("{{ ('<' * 9999999)|e }}"), "bytes");
+  expect_contains(failure("{{ {'a': '<' * 9999999}|xmlattr }}"), "bytes");
+  expect_contains(failure("{{ ('a ' * 9999)|wordwrap(1, wrapstring='y' * 9999) }}"), "bytes");
+  expect_contains(failure("{{ ('<' * 9999).replace('<', '<'|safe * 9999) }}"), "bytes");
+  expect_contains(failure("{{ ('x' * 9999).translate({120: 'y' * 9999}) }}"), "bytes");
+  expect_contains(failure("{% block b %}{% for i in range(99999) %}{{ 'x' * 999 }}{% endfor %}"
+                          "{% endblock %}"),
+                  "bytes");
   expect_contains(failure("{% for i in range(99999) %}{{ 'x' * 999 }}{% endfor %}"), "bytes");
   expect_contains(failure("{% set ns = namespace(s='x') %}{% for i in range(99) %}"
                           "{% set ns.s = ns.s + ns.s %}{% endfor %}"),
@@ -126,6 +136,8 @@ TEST(JinjaLimits, SmallValuesWithHugeReprAreRefused) {
       "endfor %}";
   failure(doubling + "{{ ns.l }}");
   failure(doubling + "{{ ns.l | tojson }}");
+  failure(doubling + "{{ ns.l | pprint }}");
+  failure(doubling + "{{ ns.l | e }}");
   failure(doubling + "{{ ns.l == [ns.l[0], ns.l[1]] }}" + "{% set a = ns.l %}" + doubling +
           "{{ a == ns.l }}");
 }
