@@ -13,7 +13,7 @@
 
 #include "backend/backend.h"
 #include "decode/sampler.h"
-#include "files/gguf.h"
+#include "files/gguf/reader.h"
 #include "grammar/automaton.h"
 #include "grammar/structured_output.h"
 #include "grammar/token_mask.h"
@@ -96,7 +96,7 @@ BENCHMARK_CAPTURE(sample_streams, unfiltered, kUnfiltered)
 const Tokenizer* tokenizer() {
   static const auto loaded = [] {
     const char* path = std::getenv("TESSERA_BENCH_MODEL");
-    return path == nullptr ? nullptr : Tokenizer::load(GgufFile::open(path).metadata());
+    return path == nullptr ? nullptr : Tokenizer::make(GgufFile::open(path).read_tokenizer());
   }();
   return loaded.get();
 }

@@ -4,7 +4,6 @@
 #include <memory>
 
 #include "cli/commands.h"
-#include "files/gguf.h"
 #include "files/model_reference.h"
 
 namespace tessera::cli {
@@ -20,8 +19,8 @@ void add_inspect(CLI::App& app) {
   command->add_option("FILE", flags->file, "a GGUF file or a model's name")->required();
   command->add_flag("--json", flags->json, "print one JSON object");
   command->callback([flags] {
-    const GgufFile file = GgufFile::open(resolve_model(flags->file));
-    print(flags->json ? describe_json(file).dump(2) + "\n" : describe(file));
+    const std::filesystem::path path = resolve_model(flags->file);
+    print(flags->json ? describe_file_json(path).dump(2) + "\n" : describe_file(path));
   });
 }
 

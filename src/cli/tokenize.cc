@@ -3,8 +3,8 @@
 
 #include "base/error.h"
 #include "cli/commands.h"
-#include "files/gguf.h"
 #include "files/model_reference.h"
+#include "files/open.h"
 #include "text/tokenizer.h"
 
 namespace tessera::cli {
@@ -16,8 +16,8 @@ struct Flags {
 };
 
 void tokenize(const Flags& flags) {
-  const auto gguf = GgufFile::open(resolve_model(flags.model));
-  const auto tokenizer = Tokenizer::load(gguf.metadata());
+  const auto checkpoint = open_checkpoint(resolve_model(flags.model));
+  const auto tokenizer = Tokenizer::make(checkpoint->read_tokenizer());
   const std::string text = flags.file.empty() ? flags.text : read_text(flags.file);
   const auto tokens = tokenizer->encode(
       text, {.add_special = !flags.no_special, .parse_special = !flags.no_parse_special});

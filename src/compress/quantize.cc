@@ -7,6 +7,7 @@
 #include <cmath>
 #include <exception>
 #include <iterator>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <thread>
@@ -14,7 +15,9 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "checkpoint/checkpoint.h"
 #include "compress/recipes.h"
+#include "files/open.h"
 
 namespace tessera {
 namespace {
@@ -54,7 +57,7 @@ void parallel_for(uint64_t count, int threads, const std::function<void(uint64_t
 // Decodes and encodes the rows of one tensor.
 class Recoder {
  public:
-  Recoder(const GgufTensor& source, const Format& target)
+  Recoder(const StoredTensor& source, const Format& target)
       : source_(source),
         target_(target),
         source_row_(source.format->row_bytes(source.columns())),
@@ -103,12 +106,12 @@ class Recoder {
     return sum;
   }
 
-  const GgufTensor& source_;
+  const StoredTensor& source_;
   const Format& target_;
   uint64_t source_row_, target_row_;
 };
 
-void refuse_overwriting_source(const GgufFile& model, const std::filesystem::path& out) {
+void refuse_overwriting_source(const Checkpoint& model, const std::filesystem::path& out) {
   for (const auto& path : model.paths()) {
     std::error_code ignored;  // `out` need not exist
     if (std::filesystem::equivalent(path, out, ignored)) {
@@ -117,17 +120,10 @@ void refuse_overwriting_source(const GgufFile& model, const std::filesystem::pat
   }
 }
 
-GgufMetadata quantized_metadata(const GgufFile& model, const Recipe& recipe) {
-  GgufMetadata metadata = model.metadata();
-  metadata.set("general.quantization_version", {kQuantizationVersion});
-  metadata.set("general.file_type", {recipe.file_type});
-  return metadata;
-}
-
 // Before the first byte is written: everything that will be asked of the formats is there.
-void check_formats(const GgufFile& model, std::span<const Format* const> plan) {
+void check_formats(const Checkpoint& model, std::span<const Format* const> plan) {
   for (size_t i = 0; i < plan.size(); ++i) {
-    const GgufTensor& tensor = model.tensors()[i];
+    const StoredTensor& tensor = model.tensors()[i];
     if (plan[i] == tensor.format) continue;
     if (!tensor.format->supported()) {
       fail("tensor '{}' is in {}, which cannot be decoded yet", printable(tensor.name),
@@ -142,11 +138,11 @@ double bits_per_weight(uint64_t bytes, uint64_t elements) {
 }
 
 // Everything but the errors is known before the work begins.
-QuantizeSummary planned_summary(const GgufFile& model, std::span<const Format* const> plan) {
+QuantizeSummary planned_summary(const Checkpoint& model, std::span<const Format* const> plan) {
   QuantizeSummary summary;
   uint64_t elements = 0;
   for (size_t i = 0; i < plan.size(); ++i) {
-    const GgufTensor& tensor = model.tensors()[i];
+    const StoredTensor& tensor = model.tensors()[i];
     const uint64_t bytes_after = plan[i]->row_bytes(tensor.columns()) * tensor.rows();
     summary.tensors.push_back({tensor.name, tensor.format, plan[i], tensor.elements(),
                                tensor.bytes.size(), bytes_after, 0});
@@ -164,22 +160,25 @@ QuantizeSummary planned_summary(const GgufFile& model, std::span<const Format* c
 QuantizeSummary quantize_file(const std::filesystem::path& source, const QuantizeOptions& options,
                               const std::filesystem::path& out) {
   const Recipe& recipe = require_recipe(options.format);
-  const GgufFile model = GgufFile::open(source);
+  const std::shared_ptr<const Checkpoint> checkpoint = open_checkpoint(source);
+  const Checkpoint& model = *checkpoint;
   refuse_overwriting_source(model, out);
   const std::vector<const Format*> plan = plan_formats(model, recipe, options.pure);
   check_formats(model, plan);
 
-  GgufWriter writer(quantized_metadata(model, recipe));
+  const std::unique_ptr<CheckpointWriter> writer = model.make_writer();
+  writer->set_fact("general.quantization_version", kQuantizationVersion);
+  writer->set_fact("general.file_type", recipe.file_type);
   for (size_t i = 0; i < plan.size(); ++i) {
-    writer.declare(model.tensors()[i].name, *plan[i], model.tensors()[i].shape);
+    writer->declare(model.tensors()[i].name, *plan[i], model.tensors()[i].shape);
   }
   const unsigned available = std::max(1U, std::thread::hardware_concurrency());
   const int threads = options.threads > 0 ? options.threads : static_cast<int>(available);
 
   QuantizeSummary summary = planned_summary(model, plan);
   uint64_t done = 0;
-  writer.write(out, [&](size_t i) {
-    const GgufTensor& tensor = model.tensors()[i];
+  writer->write(out, [&](size_t i) {
+    const StoredTensor& tensor = model.tensors()[i];
     std::vector<std::byte> bytes;
     if (plan[i] == tensor.format) {
       bytes.assign(tensor.bytes.begin(), tensor.bytes.end());

@@ -1,4 +1,4 @@
-// Round-to-nearest quantization: every matrix of a GGUF model is decoded and encoded again.
+// Round-to-nearest quantization: every matrix of a checkpoint is decoded and encoded again.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "files/gguf.h"
+#include "formats/format.h"
 
 namespace tessera {
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <charconv>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -16,80 +15,57 @@ namespace {
 
 using Mix = Recipe::Mix;
 
-bool contains(std::string_view text, std::string_view part) {
-  return text.find(part) != std::string_view::npos;
-}
-
 bool same_name(std::string_view a, std::string_view b) {
   const auto lower = [](char c) { return std::tolower(static_cast<unsigned char>(c)); };
   return std::ranges::equal(a, b, {}, lower, lower);
 }
 
-// What a matrix does in the transformer, as far as the rules tell matrices apart.
-enum class Role { kEmbedding, kOutput, kValue, kKey, kAttentionOutput, kDown, kOther };
+// What the rules tell apart of what a matrix does in the transformer.
+enum class Group { kEmbedding, kOutput, kValue, kKey, kAttentionOutput, kDown, kOther };
 
-Role role_of(std::string_view name) {
-  if (name == "output.weight") return Role::kOutput;
-  if (name == "token_embd.weight" || name == "per_layer_token_embd.weight") return Role::kEmbedding;
-  for (const auto part : {"attn_qkv.weight", "attn_kv_b.weight", "attn_v.weight"}) {
-    if (contains(name, part)) return Role::kValue;  // fused matrices hold the values too
+Group group_of(TensorRole role) {
+  switch (role) {
+    case TensorRole::kTokenEmbedding:
+    case TensorRole::kPerLayerEmbedding:
+      return Group::kEmbedding;
+    case TensorRole::kOutput:
+      return Group::kOutput;
+    case TensorRole::kValue:
+    case TensorRole::kQueryKeyValue:  // fused matrices hold the values too
+    case TensorRole::kKeyValueUp:
+      return Group::kValue;
+    case TensorRole::kKey:
+      return Group::kKey;
+    case TensorRole::kAttentionOutput:
+      return Group::kAttentionOutput;
+    case TensorRole::kDown:
+    case TensorRole::kExpertsDown:
+    case TensorRole::kSharedExpertDown:
+      return Group::kDown;
+    default:
+      return Group::kOther;
   }
-  if (contains(name, "attn_k.weight")) return Role::kKey;
-  if (contains(name, "attn_output.weight")) return Role::kAttentionOutput;
-  if (contains(name, "ffn_down")) return Role::kDown;
-  return Role::kOther;
 }
 
-// The N of "blk.N.", or -1.
-int64_t layer_of(std::string_view name) {
-  constexpr std::string_view kBlock = "blk.";
-  if (!name.starts_with(kBlock)) return -1;
-  uint32_t layer = 0;
-  const char* end = name.data() + name.size();
-  const auto [stop, error] = std::from_chars(name.data() + kBlock.size(), end, layer);
-  return error == std::errc() && stop != end && *stop == '.' ? static_cast<int64_t>(layer) : -1;
+bool is_norm(TensorRole role) {
+  switch (role) {
+    case TensorRole::kOutputNorm:
+    case TensorRole::kAttentionNorm:
+    case TensorRole::kQueryNorm:
+    case TensorRole::kKeyNorm:
+    case TensorRole::kPostAttentionNorm:
+    case TensorRole::kFeedForwardNorm:
+    case TensorRole::kPostFeedForwardNorm:
+      return true;
+    default:
+      return false;
+  }
 }
 
-// Matrices worth re-encoding. The exceptions are small, or steer what happens (routers, positions,
-// state-space and RWKV mixing), so that their error costs more than their bytes.
-bool is_reencoded(const GgufTensor& tensor) {
-  const std::string_view name = tensor.name;
-  if (tensor.shape.size() < 2 || !name.ends_with("weight")) return false;
-  if (name == "position_embd.weight" || name == "token_types.weight") return false;
-  static constexpr auto kExceptions = std::to_array<std::string_view>({
-      "_norm.weight",
-      "ffn_gate_inp.weight",
-      "ffn_gate_tid2eid.weight",
-      "altup",
-      "laurel",
-      "per_layer_model_proj",
-      "ssm_conv1d",
-      "shortconv.conv.weight",
-      "indexer.k_proj.weight",
-      "indexer.q_proj.weight",
-      "time_mix_first.weight",
-      "time_mix_w0.weight",
-      "time_mix_w1.weight",
-      "time_mix_w2.weight",
-      "time_mix_v0.weight",
-      "time_mix_v1.weight",
-      "time_mix_v2.weight",
-      "time_mix_a0.weight",
-      "time_mix_a1.weight",
-      "time_mix_a2.weight",
-      "time_mix_g1.weight",
-      "time_mix_g2.weight",
-      "time_mix_decay_w1.weight",
-      "time_mix_decay_w2.weight",
-      "time_mix_lerp_fused.weight",
-      "attn_rel_b.weight",
-      ".position_embd",
-      ".rel_pos",
-      ".patch_embd",
-      ".patch_merger",
-  });
-  return std::ranges::none_of(kExceptions,
-                              [&](std::string_view part) { return contains(name, part); });
+// Matrices worth re-encoding.
+bool is_reencoded(const StoredTensor& tensor) {
+  return tensor.shape.size() >= 2 && tensor.name.ends_with("weight") &&
+         tensor.place.role != TensorRole::kDelicate && !is_norm(tensor.place.role);
 }
 
 // What the rules ask of the model as a whole.
@@ -100,33 +76,28 @@ struct ModelFacts {
   bool tied = true;  // the embedding is the output matrix too
   int64_t experts = 0, query_groups = 1, layers = 0, values = 0;
 
-  explicit ModelFacts(const GgufFile& model) {
-    const GgufMetadata& metadata = model.metadata();
-    const std::string architecture = metadata.get_string("general.architecture").value_or("");
+  explicit ModelFacts(const Checkpoint& model) {
+    const Facts& facts = model.facts();
+    const std::string architecture = facts.get_string("general.architecture").value_or("");
     // Clamped: the number is untrusted, and is multiplied below.
-    layers = std::clamp<int64_t>(metadata.get_int(architecture + ".block_count").value_or(0), 0,
-                                 1 << 20);
-    experts = metadata.get_int(architecture + ".expert_count").value_or(0);
-    const int64_t heads = first_int(metadata, architecture + ".attention.head_count", 1);
-    const int64_t kv_heads = first_int(metadata, architecture + ".attention.head_count_kv", heads);
+    layers = std::clamp<int64_t>(facts.get_int("block_count").value_or(0), 0, 1 << 20);
+    experts = facts.get_int("expert_count").value_or(0);
+    const int64_t heads = first_int(facts, "attention.head_count", 1);
+    const int64_t kv_heads = first_int(facts, "attention.head_count_kv", heads);
     query_groups = kv_heads > 0 ? heads / kv_heads : 0;
     falcon = architecture == "falcon";
     eighty_layers =
         layers == 80 && (architecture == "llama" || architecture == "qwen2") && experts != 8;
-    tied = model.find_tensor("output.weight") == nullptr;
-    values = std::ranges::count_if(model.tensors(), [](const GgufTensor& tensor) {
-      return role_of(tensor.name) == Role::kValue;
+    tied = model.find({TensorRole::kOutput}) == nullptr;
+    values = std::ranges::count_if(model.tensors(), [](const StoredTensor& tensor) {
+      return group_of(tensor.place.role) == Group::kValue;
     });
   }
 
-  // Head counts are one number, or one for each layer: the rules look at the first.
-  static int64_t first_int(const GgufMetadata& metadata, const std::string& key,
-                           int64_t otherwise) {
-    const GgufValue* value = metadata.find(key);
-    if (value == nullptr) return otherwise;
-    if (!std::holds_alternative<GgufValue::Array>(value->value))
-      return metadata.get_int(key).value_or(otherwise);
-    const auto list = metadata.get_ints(key);
+  // Head counts may differ from layer to layer: the rules look at the first.
+  static int64_t first_int(const Facts& facts, std::string_view name, int64_t otherwise) {
+    if (!facts.is_list(name)) return facts.get_int(name).value_or(otherwise);
+    const auto list = facts.get_ints(name);
     return list->empty() ? otherwise : list->front();
   }
 };
@@ -226,24 +197,24 @@ const Format& output_format(const Recipe& recipe, const ModelFacts& model, uint6
   return kQ6_K;
 }
 
-// `ordinal` counts the tensors of the same role, from the first layer to the last.
-const Format& mixed_format(const Recipe& recipe, const ModelFacts& model, const GgufTensor& tensor,
-                           int64_t ordinal) {
-  const Role role = role_of(tensor.name);
-  if (role == Role::kOutput || (role == Role::kEmbedding && model.tied)) {
+// `ordinal` counts the tensors of the same group, from the first layer to the last.
+const Format& mixed_format(const Recipe& recipe, const ModelFacts& model,
+                           const StoredTensor& tensor, int64_t ordinal) {
+  const Group group = group_of(tensor.place.role);
+  if (group == Group::kOutput || (group == Group::kEmbedding && model.tied)) {
     return output_format(recipe, model, tensor.columns());
   }
   if (recipe.mix == Mix::kMXFP4_MOE)
     return tensor.shape.size() > 2 && tensor.shape[2] > 1 ? kMXFP4 : kQ8_0;
-  switch (role) {
-    case Role::kValue:
+  switch (group) {
+    case Group::kValue:
       return value_format(recipe, model, ordinal);
-    case Role::kKey:
+    case Group::kKey:
       return model.experts == 8 ? kQ8_0 : *recipe.base;
-    // A layer may have several (one for each expert), so there the name tells the layer.
-    case Role::kDown:
-      return down_format(recipe, model, model.experts > 1 ? layer_of(tensor.name) : ordinal);
-    case Role::kAttentionOutput:
+    // A layer may have several (one for each expert), so there the layer counts.
+    case Group::kDown:
+      return down_format(recipe, model, model.experts > 1 ? tensor.place.layer : ordinal);
+    case Group::kAttentionOutput:
       return attention_output_format(recipe, model);
     default:
       return *recipe.base;
@@ -305,7 +276,7 @@ const Recipe& require_recipe(std::string_view name) {
   fail("unknown format '{}'; known are {}", printable(name), known);
 }
 
-std::vector<const Format*> plan_formats(const GgufFile& model, const Recipe& recipe, bool pure) {
+std::vector<const Format*> plan_formats(const Checkpoint& model, const Recipe& recipe, bool pure) {
   const ModelFacts facts(model);
   const auto& tensors = model.tensors();
 
@@ -313,18 +284,18 @@ std::vector<const Format*> plan_formats(const GgufFile& model, const Recipe& rec
   std::vector<size_t> order(tensors.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::ranges::sort(order, {}, [&](size_t i) {
-    return std::pair<int64_t, std::string_view>(layer_of(tensors[i].name), tensors[i].name);
+    return std::pair<int64_t, std::string_view>(tensors[i].place.layer, tensors[i].name);
   });
 
   const bool blocks = recipe.base->block_elements > 1;
-  std::array<int64_t, static_cast<size_t>(Role::kOther) + 1> seen{};
+  std::array<int64_t, static_cast<size_t>(Group::kOther) + 1> seen{};
   std::vector<const Format*> plan(tensors.size());
   for (const size_t i : order) {
-    const GgufTensor& tensor = tensors[i];
+    const StoredTensor& tensor = tensors[i];
     plan[i] = tensor.format;
     if (recipe.base == &kF32 && tensor.format->supported()) plan[i] = &kF32;
     if (!is_reencoded(tensor)) continue;
-    const int64_t ordinal = seen[static_cast<size_t>(role_of(tensor.name))]++;
+    const int64_t ordinal = seen[static_cast<size_t>(group_of(tensor.place.role))]++;
     const Format& wanted =
         pure || !blocks ? *recipe.base : mixed_format(recipe, facts, tensor, ordinal);
     plan[i] = &fitting_format(wanted, tensor.columns());

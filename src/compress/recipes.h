@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "files/gguf.h"
+#include "checkpoint/checkpoint.h"
 
 namespace tessera {
 
@@ -45,6 +45,6 @@ const Recipe& require_recipe(std::string_view name);
 // (norms, biases, routers, small convolutions, ...) keep their format; only "F32" converts them
 // too. A matrix whose columns are no whole number of blocks gets a related format with smaller
 // blocks, at last F16. `pure`: the base format wherever it fits, the output matrix included.
-std::vector<const Format*> plan_formats(const GgufFile& model, const Recipe& recipe, bool pure);
+std::vector<const Format*> plan_formats(const Checkpoint& model, const Recipe& recipe, bool pure);
 
 }  // namespace tessera

@@ -40,7 +40,7 @@ Generation LanguageModel::chat(const std::vector<ChatMessage>& messages,
 
 std::string LanguageModel::render_chat(const std::vector<ChatMessage>& messages) const {
   const ChatFormat format =
-      load_chat_format(impl_->session.file->metadata(), *impl_->session.tokenizer);
+      load_chat_format(impl_->session.checkpoint->read_chat_templates(), *impl_->session.tokenizer);
   std::vector<Message> converted;
   for (const ChatMessage& message : messages)
     converted.push_back({.role = message.role, .content = message.content});

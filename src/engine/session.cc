@@ -4,6 +4,7 @@
 #include "base/timer.h"
 #include "engine/text_stream.h"
 #include "files/model_reference.h"
+#include "files/open.h"
 
 namespace tessera {
 
@@ -22,13 +23,13 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   const Timer timer;
   Session session;
   session.kv_format = parse_kv_format(options.kv_format);
-  session.file = std::make_shared<const GgufFile>(GgufFile::open(resolve_model(reference)));
-  session.tokenizer = Tokenizer::load(session.file->metadata());
+  session.checkpoint = open_checkpoint(resolve_model(reference));
+  session.tokenizer = Tokenizer::make(session.checkpoint->read_tokenizer());
   session.structured_output = std::make_unique<StructuredOutput>(*session.tokenizer);
   if (backend == nullptr) backend = make_cpu_backend(options.threads);
   limits.context = options.context;
   session.model =
-      std::make_unique<Model>(session.file, std::move(backend), limits, options.on_progress);
+      std::make_unique<Model>(session.checkpoint, std::move(backend), limits, options.on_progress);
   const auto vocabulary = static_cast<size_t>(session.model->config().vocabulary);
   if (session.tokenizer->vocabulary_size() > vocabulary) {
     fail("the tokenizer has {} tokens, the model only {}", session.tokenizer->vocabulary_size(),

@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "checkpoint/checkpoint.h"
 #include "engine/engine.h"
-#include "files/gguf.h"
 #include "grammar/structured_output.h"
 #include "model/model.h"
 #include "tessera/tessera.h"
@@ -19,7 +19,7 @@ KvFormat parse_kv_format(std::string_view name);  // "f16", "q8_0"; Error otherw
 std::string_view to_string(KvFormat format);
 
 struct Session {
-  std::shared_ptr<const GgufFile> file;
+  std::shared_ptr<const Checkpoint> checkpoint;
   std::unique_ptr<const Tokenizer> tokenizer;
   std::unique_ptr<StructuredOutput> structured_output;
   std::unique_ptr<Model> model;

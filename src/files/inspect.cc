@@ -9,7 +9,8 @@
 
 #include "base/printable.h"
 #include "base/utf8.h"
-#include "files/gguf_layout.h"
+#include "files/gguf/layout.h"
+#include "files/gguf/reader.h"
 
 namespace tessera {
 namespace {
@@ -20,7 +21,7 @@ constexpr size_t kShownStringBytes = 160;
 struct Total {
   uint64_t tensors = 0, parameters = 0, bytes = 0;
 
-  void add(const GgufTensor& tensor) {
+  void add(const StoredTensor& tensor) {
     ++tensors;
     parameters += tensor.elements();
     bytes += tensor.bytes.size();
@@ -36,7 +37,7 @@ struct Totals {
   std::map<std::string_view, Total> by_format;
 
   explicit Totals(const GgufFile& file) {
-    for (const GgufTensor& tensor : file.tensors()) {
+    for (const StoredTensor& tensor : file.tensors()) {
       all.add(tensor);
       by_format[tensor.format->name].add(tensor);
     }
@@ -139,11 +140,11 @@ class TextPage {
 
 void add_tensor_table(TextPage& page, const GgufFile& file) {
   size_t width = 4;
-  for (const GgufTensor& tensor : file.tensors())
+  for (const StoredTensor& tensor : file.tensors())
     width = std::max(width, shown_width(printable(tensor.name)));
   page.line("  {:<{}}  {:<8} {:>20} {:>13} {:>14}{}", "name", width, "format", "shape", "bytes",
             "offset", file.paths().size() > 1 ? "  file" : "");
-  for (const GgufTensor& tensor : file.tensors()) {
+  for (const StoredTensor& tensor : file.tensors()) {
     const std::string name = printable(tensor.name);
     page.line("  {}{:<{}}  {:<8} {:>20} {:>13} {:>14}{}", name, "", width - shown_width(name),
               tensor.format->name, fmt::format("{}", fmt::join(tensor.shape, " x ")),
@@ -154,10 +155,11 @@ void add_tensor_table(TextPage& page, const GgufFile& file) {
 
 }  // namespace
 
-std::string describe(const GgufFile& file) {
+std::string describe_file(const std::filesystem::path& path) {
+  const GgufFile file = GgufFile::open(path);
   const Totals totals(file);
   TextPage page;
-  for (const auto& path : file.paths()) page.line("{}", printable(path.string(), 4096));
+  for (const auto& member : file.paths()) page.line("{}", printable(member.string(), 4096));
   page.line("GGUF version {}, alignment {}", file.version(), file.alignment());
 
   page.line("\nmetadata ({})", file.metadata().entries().size());
@@ -179,16 +181,17 @@ std::string describe(const GgufFile& file) {
   return page.take();
 }
 
-nlohmann::json describe_json(const GgufFile& file) {
+nlohmann::json describe_file_json(const std::filesystem::path& path) {
+  const GgufFile file = GgufFile::open(path);
   using nlohmann::json;
   const Totals totals(file);
   json out = {{"version", file.version()}, {"alignment", file.alignment()}};
   for (const char* list : {"files", "metadata", "tensors"}) out[list] = json::array();
-  for (const auto& path : file.paths())
-    out["files"].push_back(replace_invalid_bytes(path.string()));
+  for (const auto& member : file.paths())
+    out["files"].push_back(replace_invalid_bytes(member.string()));
   for (const auto& [key, value] : file.metadata().entries())
     out["metadata"].push_back(json_of_entry(key, value));
-  for (const GgufTensor& tensor : file.tensors()) {
+  for (const StoredTensor& tensor : file.tensors()) {
     out["tensors"].push_back({{"name", tensor.name},
                               {"shape", tensor.shape},
                               {"format", tensor.format->name},

@@ -1,16 +1,15 @@
 // What is in a model file, for people and for programs: `tessera inspect FILE [--json]`.
 #pragma once
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
-
-#include "files/gguf.h"
 
 namespace tessera {
 
 // Header, metadata (long arrays cut to their first values), a table of the tensors, totals. Text
 // that comes from the file is escaped: it is safe to print on a terminal.
-std::string describe(const GgufFile& file);
+std::string describe_file(const std::filesystem::path& path);
 
 // {"files": [..], "version": 3, "alignment": 32,
 //  "metadata": [{"key", "type", "value"} or, for an array, {"key", "type", "count", "first":
@@ -18,6 +17,6 @@ std::string describe(const GgufFile& file);
 //  {"tensors", "parameters", "bytes", "bits_per_weight",
 //             "formats": {"Q4_K": {"tensors", "parameters", "bytes"}}}}
 // "offset" counts from the start of the file at index "file" of "files". Every string is UTF-8.
-nlohmann::json describe_json(const GgufFile& file);
+nlohmann::json describe_file_json(const std::filesystem::path& path);
 
 }  // namespace tessera

@@ -6,7 +6,7 @@
 #include <cstdlib>
 
 #include "base/error.h"
-#include "files/gguf_split.h"
+#include "files/gguf/split.h"
 #include "files/url.h"
 
 namespace tessera {

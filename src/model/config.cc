@@ -14,56 +14,49 @@ namespace {
 // Of any one dimension, and of a row of activations: far beyond any real model.
 constexpr int64_t kMaxDimension = 1 << 24;
 
-// Reads "<architecture>.<name>" keys, each within bounds.
-class Keys {
+// Reads facts, each within bounds.
+class BoundedFacts {
  public:
-  Keys(const GgufMetadata& metadata, std::string_view architecture)
-      : metadata_(metadata), architecture_(architecture) {}
+  explicit BoundedFacts(const Facts& facts) : facts_(facts) {}
 
-  std::string name_of(std::string_view key) const {
-    return fmt::format("{}.{}", architecture_, key);
+  std::string key_of(std::string_view name) const { return facts_.key_of(name); }
+  int required(std::string_view name) const { return checked(name, facts_.require_int(name)); }
+  int optional(std::string_view name, int64_t otherwise) const {
+    return checked(name, facts_.get_int(name).value_or(otherwise));
   }
-
-  int required(std::string_view key) const {
-    return checked(key, metadata_.require_int(name_of(key)));
-  }
-  int optional(std::string_view key, int64_t otherwise) const {
-    return checked(key, metadata_.get_int(name_of(key)).value_or(otherwise));
-  }
-  float real(std::string_view key, double otherwise) const {
-    const double value = metadata_.get_float(name_of(key)).value_or(otherwise);
-    if (!std::isfinite(value)) fail("key '{}': {} is not a finite number", name_of(key), value);
+  float real(std::string_view name, double otherwise) const {
+    const double value = facts_.get_float(name).value_or(otherwise);
+    if (!std::isfinite(value)) fail("key '{}': {} is not a finite number", key_of(name), value);
     return static_cast<float>(value);
   }
-  // 0 where the key is absent.
-  int or_none(std::string_view key) const {
-    const int64_t value = metadata_.get_int(name_of(key)).value_or(0);
-    return value == 0 ? 0 : checked(key, value);
+  // 0 where the checkpoint does not say.
+  int or_none(std::string_view name) const {
+    const int64_t value = facts_.get_int(name).value_or(0);
+    return value == 0 ? 0 : checked(name, value);
   }
-  // A number for each layer: the file has one for all, or a list of them.
-  std::vector<int> by_layer(std::string_view key, int layers, std::optional<int> otherwise) const {
-    if (!metadata_.is_array(name_of(key))) {
-      const int all = otherwise ? optional(key, *otherwise) : required(key);
+  // A number for each layer: the checkpoint has one for all, or a list of them.
+  std::vector<int> by_layer(std::string_view name, int layers, std::optional<int> otherwise) const {
+    if (!facts_.is_list(name)) {
+      const int all = otherwise ? optional(name, *otherwise) : required(name);
       return std::vector<int>(static_cast<size_t>(layers), all);
     }
-    const std::vector<int64_t> values = *metadata_.get_ints(name_of(key));
+    const std::vector<int64_t> values = *facts_.get_ints(name);
     if (values.size() != static_cast<size_t>(layers)) {
-      fail("key '{}': {} values for {} layers", name_of(key), values.size(), layers);
+      fail("key '{}': {} values for {} layers", key_of(name), values.size(), layers);
     }
     std::vector<int> result;
-    for (const int64_t value : values) result.push_back(checked(key, value));
+    for (const int64_t value : values) result.push_back(checked(name, value));
     return result;
   }
 
  private:
-  int checked(std::string_view key, int64_t value) const {
+  int checked(std::string_view name, int64_t value) const {
     if (value < 1 || value > kMaxDimension)
-      fail("key '{}': {} is out of range", name_of(key), value);
+      fail("key '{}': {} is out of range", key_of(name), value);
     return static_cast<int>(value);
   }
 
-  const GgufMetadata& metadata_;
-  std::string_view architecture_;
+  const Facts& facts_;
 };
 
 void check_layer(const LayerConfig& layer) {
@@ -81,18 +74,18 @@ void check_layer(const LayerConfig& layer) {
 }
 
 // Without windows and ropes.
-std::vector<LayerConfig> read_layers(const Keys& keys, const Architecture& architecture,
+std::vector<LayerConfig> read_layers(const BoundedFacts& facts, const Architecture& architecture,
                                      int embedding, size_t tensors) {
-  const int count = keys.required("block_count");
+  const int count = facts.required("block_count");
   if (static_cast<size_t>(count) > tensors) {  // before anything is made for each of them
-    fail("key '{}': {} layers, but the file holds {} tensors", keys.name_of("block_count"), count,
-         tensors);
+    fail("key '{}': {} layers, but the checkpoint holds {} tensors", facts.key_of("block_count"),
+         count, tensors);
   }
-  const std::vector<int> heads = keys.by_layer("attention.head_count", count, {});
-  const std::vector<int> feed_forward = keys.by_layer("feed_forward_length", count, {});
-  const std::vector<int> kv_heads = keys.by_layer("attention.head_count_kv", count, heads[0]);
-  const int head_dim = keys.optional("attention.key_length", embedding / heads[0]);
-  if (const int values = keys.optional("attention.value_length", head_dim); values != head_dim) {
+  const std::vector<int> heads = facts.by_layer("attention.head_count", count, {});
+  const std::vector<int> feed_forward = facts.by_layer("feed_forward_length", count, {});
+  const std::vector<int> kv_heads = facts.by_layer("attention.head_count_kv", count, heads[0]);
+  const int head_dim = facts.optional("attention.key_length", embedding / heads[0]);
+  if (const int values = facts.optional("attention.value_length", head_dim); values != head_dim) {
     fail("keys of length {} with values of length {} are not supported", head_dim, values);
   }
   if (head_dim % 2 != 0) fail("head length {} is odd", head_dim);
@@ -116,14 +109,14 @@ std::vector<LayerConfig> read_layers(const Keys& keys, const Architecture& archi
 }
 
 // Which layers attend to a window only, and with which rotary embedding.
-void read_windows(const GgufFile& file, const Keys& keys, Config& config) {
+void read_windows(const Checkpoint& checkpoint, const BoundedFacts& facts, Config& config) {
   const Architecture& architecture = *config.architecture;
-  const int window = keys.or_none("attention.sliding_window");
-  const int period = keys.optional("attention.sliding_window_pattern", architecture.window_period);
-  config.ropes.push_back(read_rope(file, config));
+  const int window = facts.or_none("attention.sliding_window");
+  const int period = facts.optional("attention.sliding_window_pattern", architecture.window_period);
+  config.ropes.push_back(read_rope(checkpoint, config));
   if (architecture.local_rope_base > 0) {
-    const float base = read_rope_base(file.metadata(), keys.name_of("rope.freq_base_swa"),
-                                      architecture.local_rope_base);
+    const float base =
+        read_rope_base(checkpoint.facts(), "rope.freq_base_swa", architecture.local_rope_base);
     config.ropes.push_back(
         plain_rope(config.ropes[0].dimensions, architecture.interleaved_rope, base));
   }
@@ -137,27 +130,27 @@ void read_windows(const GgufFile& file, const Keys& keys, Config& config) {
 
 }  // namespace
 
-Config read_config(const GgufFile& file, int context) {
-  const GgufMetadata& metadata = file.metadata();
+Config read_config(const Checkpoint& checkpoint, int context) {
   Config config;
-  config.architecture = &find_architecture(metadata.require_string("general.architecture"));
+  config.architecture =
+      &find_architecture(checkpoint.facts().require_string("general.architecture"));
   const Architecture& architecture = *config.architecture;
-  const Keys keys(metadata, architecture.name);
-  config.embedding = keys.required("embedding_length");
-  config.training_context = keys.required("context_length");
+  const BoundedFacts facts(checkpoint.facts());
+  config.embedding = facts.required("embedding_length");
+  config.training_context = facts.required("context_length");
   config.context = context > 0 ? context : config.training_context;
-  config.layers = read_layers(keys, architecture, config.embedding, file.tensors().size());
-  const uint64_t vocabulary = file.require_tensor("token_embd.weight").rows();
+  config.layers = read_layers(facts, architecture, config.embedding, checkpoint.tensors().size());
+  const uint64_t vocabulary = checkpoint.require({TensorRole::kTokenEmbedding}).rows();
   if (vocabulary > kMaxDimension) fail("a vocabulary of {} is out of range", vocabulary);
   config.vocabulary = static_cast<int>(vocabulary);
-  config.norm_epsilon = keys.real("attention.layer_norm_rms_epsilon", 1e-5);
+  config.norm_epsilon = facts.real("attention.layer_norm_rms_epsilon", 1e-5);
   if (config.norm_epsilon <= 0)
-    fail("key '{}': must be positive", keys.name_of("attention.layer_norm_rms_epsilon"));
+    fail("key '{}': must be positive", facts.key_of("attention.layer_norm_rms_epsilon"));
   if (architecture.scale_embeddings)
     config.embedding_scale = std::sqrt(static_cast<float>(config.embedding));
-  config.attention_soft_cap = keys.real("attn_logit_softcapping", 0);
-  config.final_soft_cap = keys.real("final_logit_softcapping", 0);
-  read_windows(file, keys, config);
+  config.attention_soft_cap = facts.real("attn_logit_softcapping", 0);
+  config.final_soft_cap = facts.real("final_logit_softcapping", 0);
+  read_windows(checkpoint, facts, config);
   return config;
 }
 

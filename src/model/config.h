@@ -1,10 +1,10 @@
-// What a model file says of its shape.
+// What a checkpoint says of its model's shape.
 #pragma once
 
 #include <vector>
 
 #include "backend/backend.h"
-#include "files/gguf.h"
+#include "checkpoint/checkpoint.h"
 #include "model/architecture.h"
 
 namespace tessera {
@@ -35,8 +35,8 @@ struct Config {
   std::vector<LayerConfig> layers;
 };
 
-// Reads and checks the metadata. `context` = 0 asks for the training context.
+// Reads and checks the facts. `context` = 0 asks for the training context.
 // Throws Error if something is missing, absurd, or not supported.
-Config read_config(const GgufFile& file, int context = 0);
+Config read_config(const Checkpoint& checkpoint, int context = 0);
 
 }  // namespace tessera

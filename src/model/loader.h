@@ -1,14 +1,13 @@
-// Fills a model's tensors from a file, repacked into the backend's memory.
+// Fills a model's tensors from a checkpoint, repacked into the backend's memory.
 #pragma once
 
 #include <functional>
 #include <memory>
-#include <string>
 #include <string_view>
 #include <unordered_set>
 #include <vector>
 
-#include "files/gguf.h"
+#include "checkpoint/checkpoint.h"
 #include "model/tensors.h"
 
 namespace tessera {
@@ -20,8 +19,8 @@ class Loader final : public TensorVisitor {
   using Progress = std::function<void(size_t done, size_t total)>;  // in tensors; may be empty
 
   // All must outlive it.
-  Loader(const GgufFile& file, Backend& backend, const Progress& on_progress)
-      : file_(file), backend_(backend), on_progress_(on_progress) {}
+  Loader(const Checkpoint& checkpoint, Backend& backend, const Progress& on_progress)
+      : checkpoint_(checkpoint), backend_(backend), on_progress_(on_progress) {}
 
   void enter(int layer) override { layer_ = layer; }
   void matrix(std::string_view label, std::initializer_list<StoredRows> parts, int columns,
@@ -29,23 +28,21 @@ class Loader final : public TensorVisitor {
   void vector(std::initializer_list<StoredRows> parts, Presence presence,
               std::vector<float>& into) override;
 
-  // A tensor [rows, columns] that stays in the file.
-  const GgufTensor& take(const std::string& name, int64_t columns, int64_t rows);
-  // A tensor that somebody else reads.
-  void mark_taken(std::string name) { taken_.insert(std::move(name)); }
+  // A tensor [rows, columns] that stays in the checkpoint.
+  const StoredTensor& take(TensorPlace place, int64_t columns, int64_t rows);
+  // A tensor that somebody else reads, if it is there.
+  void mark_taken(TensorPlace place) { taken_.insert(checkpoint_.find(place)); }
   // Error for a tensor that nobody took: ignoring one would give wrong answers silently.
   void require_all_taken() const;
 
   size_t matrix_bytes() const { return matrix_bytes_; }  // of all matrices, in the backend
 
  private:
-  std::string full_name(std::string_view name) const;
-
-  const GgufFile& file_;
+  const Checkpoint& checkpoint_;
   Backend& backend_;
   const Progress& on_progress_;
   int layer_ = kNoLayer;
-  std::unordered_set<std::string> taken_;
+  std::unordered_set<const StoredTensor*> taken_;
   size_t matrix_bytes_ = 0;
 };
 

@@ -6,12 +6,12 @@
 
 namespace tessera {
 
-Model::Model(std::shared_ptr<const GgufFile> file, std::shared_ptr<Backend> backend, Limits limits,
-             const std::function<void(size_t, size_t)>& on_progress)
-    : file_(std::move(file)),
+Model::Model(std::shared_ptr<const Checkpoint> checkpoint, std::shared_ptr<Backend> backend,
+             Limits limits, const std::function<void(size_t, size_t)>& on_progress)
+    : checkpoint_(std::move(checkpoint)),
       backend_(std::move(backend)),
       limits_(limits),
-      config_(read_config(*file_, limits.context)) {
+      config_(read_config(*checkpoint_, limits.context)) {
   const int layers = static_cast<int>(config_.layers.size());
   for (int i = 0; i < layers; ++i) {
     layers_.push_back({std::make_unique<Attention>(config_, i, workspace_),
@@ -26,12 +26,12 @@ Model::Model(std::shared_ptr<const GgufFile> file, std::shared_ptr<Backend> back
 }
 
 void Model::load(const std::function<void(size_t, size_t)>& on_progress) {
-  Loader loader(*file_, *backend_, on_progress);
-  embeddings_ = &loader.take("token_embd.weight", config_.embedding, config_.vocabulary);
+  Loader loader(*checkpoint_, *backend_, on_progress);
+  embeddings_ = &loader.take({TensorRole::kTokenEmbedding}, config_.embedding, config_.vocabulary);
   for_each_tensor(loader);
-  for (const char* rope_factors :
-       {"rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"}) {
-    loader.mark_taken(rope_factors);  // read_rope has them
+  for (const TensorRole rope_factors :
+       {TensorRole::kRopeFactors, TensorRole::kRopeFactorsLong, TensorRole::kRopeFactorsShort}) {
+    loader.mark_taken({rope_factors});  // read_rope has them
   }
   loader.require_all_taken();
   weight_bytes_ = loader.matrix_bytes();
@@ -43,11 +43,11 @@ void Model::for_each_tensor(TensorVisitor& visit) {
     layers_[i].attention->for_each_tensor(visit);
     layers_[i].feed_forward->for_each_tensor(visit);
   }
-  visit.enter(TensorVisitor::kNoLayer);
-  visit.vector({"output_norm.weight", config_.embedding}, output_norm_);
-  const bool tied = file_->find_tensor("output.weight") == nullptr;
-  visit.matrix("logits", {{tied ? "token_embd.weight" : "output.weight", config_.vocabulary}},
-               config_.embedding, output_);
+  visit.enter(kNoLayer);
+  visit.vector({TensorRole::kOutputNorm, config_.embedding}, output_norm_);
+  const bool tied = checkpoint_->find({TensorRole::kOutput}) == nullptr;
+  const TensorRole output = tied ? TensorRole::kTokenEmbedding : TensorRole::kOutput;
+  visit.matrix("logits", {{output, config_.vocabulary}}, config_.embedding, output_);
 }
 
 std::unique_ptr<KvStore> Model::make_kv(int blocks, KvFormat format) const {
@@ -101,7 +101,7 @@ Tensor Model::hidden_states(int first, int count) {
 }
 
 Tensor Model::embed(const Batch& batch) {
-  const GgufTensor& table = *embeddings_;
+  const StoredTensor& table = *embeddings_;
   const uint64_t row_bytes = table.format->row_bytes(config_.embedding);
   embedded_.resize(static_cast<size_t>(batch.rows()) * config_.embedding);
   for (int r = 0; r < batch.rows(); ++r) {

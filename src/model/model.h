@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "backend/backend.h"
-#include "files/gguf.h"
+#include "checkpoint/checkpoint.h"
 #include "model/batch.h"
 #include "model/config.h"
 #include "model/layers/part.h"
@@ -21,16 +21,15 @@ class Model {
     int wanted_rows = 64;  // of one batch whose logits are wanted
   };
 
-  // The file is kept open: embeddings are read from it. Throws Error if it does not hold a model.
-  Model(std::shared_ptr<const GgufFile> file, std::shared_ptr<Backend> backend, Limits limits,
-        const std::function<void(size_t done, size_t total)>& on_progress = {});
+  // The checkpoint stays open: embeddings are read from it. Throws Error if it holds no model.
+  Model(std::shared_ptr<const Checkpoint> checkpoint, std::shared_ptr<Backend> backend,
+        Limits limits, const std::function<void(size_t done, size_t total)>& on_progress = {});
 
   Model(const Model&) = delete;  // its parts refer to it
   Model& operator=(const Model&) = delete;
 
   const Config& config() const { return config_; }
   const Limits& limits() const { return limits_; }
-  const GgufFile& file() const { return *file_; }
   Backend& backend() const { return *backend_; }
   size_t weight_bytes() const { return weight_bytes_; }
   std::unique_ptr<KvStore> make_kv(int blocks, KvFormat format) const;
@@ -45,7 +44,7 @@ class Model {
   // ran last: [count, embedding], valid until the next call.
   Tensor hidden_states(int first, int count);
 
-  // Tells of every tensor but the embeddings, which stay in the file.
+  // Tells of every tensor but the embeddings, which stay in the checkpoint.
   void for_each_tensor(TensorVisitor& visit);
 
  private:
@@ -59,13 +58,13 @@ class Model {
   Tensor embed(const Batch& batch);
   Tensor logits_of(Tensor x, std::span<const int32_t> rows);
 
-  std::shared_ptr<const GgufFile> file_;
+  std::shared_ptr<const Checkpoint> checkpoint_;
   std::shared_ptr<Backend> backend_;
   Limits limits_;
   Config config_;
 
-  // A step reads one row a token of the embeddings, so they are decoded from the file as needed.
-  const GgufTensor* embeddings_ = nullptr;  // [vocabulary, embedding]
+  // A step reads one row a token of the embeddings, so they are decoded from there as needed.
+  const StoredTensor* embeddings_ = nullptr;  // [vocabulary, embedding]
   std::vector<Layer> layers_;
   std::vector<float> output_norm_;  // [embedding]
   std::unique_ptr<Matrix> output_;  // [vocabulary, embedding]; repacked from the embeddings if tied

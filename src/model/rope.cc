@@ -16,26 +16,27 @@ struct Scaling {
   double beta_fast = 32, beta_slow = 1, extrapolation = 1;
 };
 
-Scaling read_scaling(const GgufMetadata& metadata, const Config& config) {
-  const auto key = [&](std::string_view name) {
-    return fmt::format("{}.rope.scaling.{}", config.architecture->name, name);
-  };
+Scaling read_scaling(const Facts& facts, const Config& config) {
   const auto number = [&](std::string_view name, double fallback) {
-    const double value = metadata.get_float(key(name)).value_or(fallback);
+    const double value = facts.get_float(name).value_or(fallback);
     if (!std::isfinite(value) || value <= 0)
-      fail("key '{}': {} is not a positive number", key(name), value);
+      fail("key '{}': {} is not a positive number", facts.key_of(name), value);
     return value;
   };
   Scaling scaling;
   // 0 stands for no scaling, too.
-  scaling.factor = metadata.get_float(key("factor")) == 0.0 ? 1 : number("factor", 1);
+  scaling.factor =
+      facts.get_float("rope.scaling.factor") == 0.0 ? 1 : number("rope.scaling.factor", 1);
   // Old files name a linear factor without a type.
-  scaling.type = metadata.get_string(key("type")).value_or(scaling.factor != 1 ? "linear" : "none");
-  scaling.original_context = number("original_context_length", config.training_context);
-  scaling.attention_factor = number("attn_factor", 1) * number("yarn_attn_factor", 1);
-  scaling.beta_fast = number("yarn_beta_fast", 32);
-  scaling.beta_slow = number("yarn_beta_slow", 1);
-  scaling.extrapolation = number("yarn_ext_factor", 1);
+  scaling.type =
+      facts.get_string("rope.scaling.type").value_or(scaling.factor != 1 ? "linear" : "none");
+  scaling.original_context =
+      number("rope.scaling.original_context_length", config.training_context);
+  scaling.attention_factor =
+      number("rope.scaling.attn_factor", 1) * number("rope.scaling.yarn_attn_factor", 1);
+  scaling.beta_fast = number("rope.scaling.yarn_beta_fast", 32);
+  scaling.beta_slow = number("rope.scaling.yarn_beta_slow", 1);
+  scaling.extrapolation = number("rope.scaling.yarn_ext_factor", 1);
   return scaling;
 }
 
@@ -59,7 +60,7 @@ void apply_yarn(Rope& rope, double base, const Scaling& scaling) {
       static_cast<float>(scaling.attention_factor * (1 + 0.1 * std::log(scaling.factor)));
 }
 
-void divide_by_factors(Rope& rope, const GgufTensor& tensor) {
+void divide_by_factors(Rope& rope, const StoredTensor& tensor) {
   if (tensor.format->name != kF32.name) fail("tensor '{}' must be F32", tensor.name);
   if (tensor.elements() < rope.frequency.size()) {
     fail("tensor '{}' has {} factors, {} frequencies need one", tensor.name, tensor.elements(),
@@ -85,41 +86,40 @@ Rope plain_rope(int dimensions, bool interleaved, float base) {
   return rope;
 }
 
-float read_rope_base(const GgufMetadata& metadata, const std::string& key, double fallback) {
-  const double base = metadata.get_float(key).value_or(fallback);
-  if (!(base > 1) || !std::isfinite(base)) fail("key '{}': {} is not a base", key, base);
+float read_rope_base(const Facts& facts, std::string_view name, double fallback) {
+  const double base = facts.get_float(name).value_or(fallback);
+  if (!(base > 1) || !std::isfinite(base))
+    fail("key '{}': {} is not a base", facts.key_of(name), base);
   return static_cast<float>(base);
 }
 
-Rope read_rope(const GgufFile& file, const Config& config) {
-  const GgufMetadata& metadata = file.metadata();
-  const auto key = [&](std::string_view name) {
-    return fmt::format("{}.rope.{}", config.architecture->name, name);
-  };
+Rope read_rope(const Checkpoint& checkpoint, const Config& config) {
+  const Facts& facts = checkpoint.facts();
   const int head_dim = config.layers[0].head_dim;
-  const int64_t dimensions = metadata.get_int(key("dimension_count")).value_or(head_dim);
+  const int64_t dimensions = facts.get_int("rope.dimension_count").value_or(head_dim);
   if (dimensions < 2 || dimensions > head_dim || dimensions % 2 != 0) {
-    fail("key '{}': {} does not fit heads of length {}", key("dimension_count"), dimensions,
-         head_dim);
+    fail("key '{}': {} does not fit heads of length {}", facts.key_of("rope.dimension_count"),
+         dimensions, head_dim);
   }
-  const float base = read_rope_base(metadata, key("freq_base"), 10000);
+  const float base = read_rope_base(facts, "rope.freq_base", 10000);
 
   Rope rope = plain_rope(static_cast<int>(dimensions), config.architecture->interleaved_rope, base);
-  const Scaling scaling = read_scaling(metadata, config);
+  const Scaling scaling = read_scaling(facts, config);
   rope.magnitude = static_cast<float>(scaling.attention_factor);
   if (scaling.type == "linear") {
     for (float& f : rope.frequency) f = static_cast<float>(f / scaling.factor);
   } else if (scaling.type == "yarn") {
     apply_yarn(rope, base, scaling);
   } else if (scaling.type != "none" && scaling.type != "longrope") {
-    fail("key '{}': RoPE scaling '{}' is not supported", key("scaling.type"), scaling.type);
+    fail("key '{}': RoPE scaling '{}' is not supported", facts.key_of("rope.scaling.type"),
+         scaling.type);
   }
 
-  const char* long_or_short = config.context > scaling.original_context
-                                  ? "rope_factors_long.weight"
-                                  : "rope_factors_short.weight";
-  for (const char* name : {"rope_freqs.weight", long_or_short}) {
-    if (const GgufTensor* factors = file.find_tensor(name)) divide_by_factors(rope, *factors);
+  const TensorRole long_or_short = config.context > scaling.original_context
+                                       ? TensorRole::kRopeFactorsLong
+                                       : TensorRole::kRopeFactorsShort;
+  for (const TensorRole role : {TensorRole::kRopeFactors, long_or_short}) {
+    if (const StoredTensor* factors = checkpoint.find({role})) divide_by_factors(rope, *factors);
   }
   return rope;
 }

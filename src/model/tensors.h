@@ -8,13 +8,14 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "checkpoint/tensor_names.h"
 
 namespace tessera {
 
 // Rows [first, first + count) of a stored tensor that has `rows` of them: all, unless a source
 // packs several matrices (gate and up, all experts) into one tensor.
 struct StoredRows {
-  std::string_view name;  // within its layer: "attn_q.weight"
+  TensorRole role;  // in the layer that was entered
   int rows;
   int first = 0;
   int count = rows;
@@ -24,8 +25,7 @@ class TensorVisitor {
  public:
   virtual ~TensorVisitor() = default;
 
-  static constexpr int kNoLayer = -1;
-  // What follows belongs to this layer, or to none.
+  // What follows belongs to this layer, or with kNoLayer to none.
   virtual void enter(int layer) = 0;
 
   // A matrix [rows of all parts, columns], its parts stacked. `label`: what reports call it,

@@ -19,10 +19,6 @@ uint64_t pair_key(Token left, Token right) {
   return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
 }
 
-PreTokenizerFamily read_family(const GgufMetadata& metadata) {
-  return find_pre_tokenizer_family(metadata.get_string("tokenizer.ggml.pre").value_or(""));
-}
-
 VocabularyDefaults defaults_of(const PreTokenizerFamily& family) {
   VocabularyDefaults defaults;
   defaults.adds_bos = family.adds_bos;
@@ -31,15 +27,17 @@ VocabularyDefaults defaults_of(const PreTokenizerFamily& family) {
 
 }  // namespace
 
-BpeTokenizer::BpeTokenizer(const GgufMetadata& metadata)
-    : BpeTokenizer(metadata, read_family(metadata)) {}
+BpeTokenizer::BpeTokenizer(TokenizerData data)
+    : BpeTokenizer(std::move(data), find_pre_tokenizer_family(data.vocabulary.pre_tokenizer)) {}
 
-BpeTokenizer::BpeTokenizer(const GgufMetadata& metadata, const PreTokenizerFamily& family)
-    : Tokenizer(Vocabulary(metadata, defaults_of(family)), false), pre_tokenizer_(family.steps) {
+BpeTokenizer::BpeTokenizer(TokenizerData&& data, const PreTokenizerFamily& family)
+    : Tokenizer(Vocabulary(std::move(data.vocabulary), defaults_of(family)), false),
+      pre_tokenizer_(family.steps) {
   for (size_t byte = 0; byte < 256; ++byte) {
     byte_tokens_[byte] = vocabulary().find(byte_to_alphabet(static_cast<unsigned char>(byte)));
   }
-  read_merges(metadata);
+  if (!data.merges) fail("tokenizer: the merges are missing, which byte-level BPE needs");
+  index_merges(*data.merges);
   if (family.ignore_merges) {
     for (Token token = 0; vocabulary().contains(token); ++token) {
       if (auto bytes = bytes_from_alphabet(vocabulary().text(token))) {
@@ -49,23 +47,20 @@ BpeTokenizer::BpeTokenizer(const GgufMetadata& metadata, const PreTokenizerFamil
   }
 }
 
-void BpeTokenizer::read_merges(const GgufMetadata& metadata) {
-  constexpr std::string_view kKey = "tokenizer.ggml.merges";
-  const auto merges = metadata.get_strings(kKey);
-  if (!merges) fail("key '{}' is missing: a tokenizer of model 'gpt2' needs it", kKey);
-  merges_.reserve(merges->size());
-  for (size_t i = 0; i < merges->size(); ++i) {
-    const std::string_view merge = (*merges)[i];
+void BpeTokenizer::index_merges(const std::vector<std::string>& merges) {
+  merges_.reserve(merges.size());
+  for (size_t i = 0; i < merges.size(); ++i) {
+    const std::string_view merge = merges[i];
     const size_t space =
         merge.find(' ', 1);  // a pair may begin with a space, but not be nothing else
     if (space == std::string_view::npos) {
-      fail("key '{}': merge {} is '{}', expected two tokens and a space between", kKey, i,
+      fail("tokenizer: merge {} is '{}', expected two tokens and a space between", i,
            printable(merge));
     }
     const auto require = [&](std::string_view text) {
       const Token token = vocabulary().find(text);
       if (token == kNoToken) {
-        fail("key '{}': merge {}, '{}', needs the token '{}', which the vocabulary lacks", kKey, i,
+        fail("tokenizer: merge {}, '{}', needs the token '{}', which the vocabulary lacks", i,
              printable(merge), printable(text));
       }
       return token;

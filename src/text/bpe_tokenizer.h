@@ -17,11 +17,11 @@ namespace tessera {
 
 class BpeTokenizer final : public Tokenizer {
  public:
-  explicit BpeTokenizer(const GgufMetadata& metadata);
+  explicit BpeTokenizer(TokenizerData data);
 
  private:
-  BpeTokenizer(const GgufMetadata& metadata, const PreTokenizerFamily& family);
-  void read_merges(const GgufMetadata& metadata);
+  BpeTokenizer(TokenizerData&& data, const PreTokenizerFamily& family);
+  void index_merges(const std::vector<std::string>& merges);
   void encode_text(std::string_view text, bool after_special,
                    std::vector<Token>& tokens) const override;
   void encode_word(std::string_view word, std::vector<Symbol>& scratch,

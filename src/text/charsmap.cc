@@ -5,7 +5,7 @@
 namespace tessera {
 namespace {
 
-constexpr std::string_view kKey = "tokenizer.ggml.precompiled_charsmap";
+constexpr std::string_view kWhat = "tokenizer: precompiled_charsmap";
 
 uint32_t read_u32(std::string_view bytes) {
   uint32_t value = 0;
@@ -31,17 +31,17 @@ uint32_t value_of(uint32_t unit) {
 }  // namespace
 
 Charsmap::Charsmap(std::string_view blob) {
-  if (blob.size() < 4) fail("key '{}': {} bytes, at least 4 expected", kKey, blob.size());
+  if (blob.size() < 4) fail("{}: {} bytes, at least 4 expected", kWhat, blob.size());
   const uint32_t trie_bytes = read_u32(blob);
   blob.remove_prefix(4);
   if (trie_bytes > blob.size() || trie_bytes % 4 != 0 || trie_bytes == 0) {
-    fail("key '{}': a table of {} bytes does not fit into the {} that follow", kKey, trie_bytes,
+    fail("{}: a table of {} bytes does not fit into the {} that follow", kWhat, trie_bytes,
          blob.size());
   }
   for (size_t i = 0; i < trie_bytes; i += 4) units_.push_back(read_u32(blob.substr(i)));
   replacements_ = blob.substr(trie_bytes);
   if (!replacements_.empty() && replacements_.back() != '\0') {
-    fail("key '{}': the last replacement does not end with a NUL", kKey);
+    fail("{}: the last replacement does not end with a NUL", kWhat);
   }
 }
 

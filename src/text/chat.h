@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "files/gguf.h"
+#include "checkpoint/chat_templates.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -40,15 +40,14 @@ struct ChatFormat {
 // "<|im_start|>user\nHello<|im_end|>\n" and so on. A base model may know nothing of it.
 extern const std::string_view kChatMlTemplate;
 
-// The template source of a model: "tokenizer.chat_template", or "tokenizer.chat_template.NAME"
-// with a name ("tool_use", "rag"). nullopt if the model has no template at all; Error if it has no
-// template of that name.
-std::optional<std::string> find_chat_template(const GgufMetadata& metadata,
+// The source of the standard template, or of the one with that name. nullopt if the model has no
+// template at all; Error if it has none of that name.
+std::optional<std::string> find_chat_template(const ChatTemplates& templates,
                                               std::string_view name = {});
 
 // find_chat_template() or else kChatMlTemplate, and the special tokens. Throws Error for a template
 // that does not parse.
-ChatFormat load_chat_format(const GgufMetadata& metadata, const Tokenizer& tokenizer,
+ChatFormat load_chat_format(const ChatTemplates& templates, const Tokenizer& tokenizer,
                             std::string_view name = {});
 
 // The prompt. Throws Error as ChatTemplate::render() does, for instance for roles in an order that

@@ -1,20 +1,20 @@
-// What a model file says about chatting.
+// What a checkpoint says about chatting.
 #include "base/error.h"
 #include "text/chat.h"
 
 namespace tessera {
 
-std::optional<std::string> find_chat_template(const GgufMetadata& metadata, std::string_view name) {
-  const std::string key = "tokenizer.chat_template";
-  if (name.empty()) return metadata.get_string(key);
-  auto source = metadata.get_string(fmt::format("{}.{}", key, name));
-  if (!source) fail("the model has no chat template named '{}'", name);
-  return source;
+std::optional<std::string> find_chat_template(const ChatTemplates& templates,
+                                              std::string_view name) {
+  if (name.empty()) return templates.standard;
+  const auto found = templates.named.find(std::string(name));
+  if (found == templates.named.end()) fail("the model has no chat template named '{}'", name);
+  return found->second;
 }
 
-ChatFormat load_chat_format(const GgufMetadata& metadata, const Tokenizer& tokenizer,
+ChatFormat load_chat_format(const ChatTemplates& templates, const Tokenizer& tokenizer,
                             std::string_view name) {
-  const auto source = find_chat_template(metadata, name);
+  const auto source = find_chat_template(templates, name);
   const auto text_of = [&](std::optional<Token> token) {
     return token ? tokenizer.token_text(*token) : std::string();
   };

@@ -21,11 +21,11 @@ struct SplitStep {
   bool in_threes = false;
 };
 
-// What tokenizer.ggml.pre says about a family of byte-level BPE vocabularies.
+// What is known of a family of byte-level BPE vocabularies.
 struct PreTokenizerFamily {
   std::span<const SplitStep> steps;
   bool ignore_merges = false;  // a word that is a vocabulary entry is that token, merges or not
-  bool adds_bos = false;       // where tokenizer.ggml.add_bos_token is absent
+  bool adds_bos = false;       // where the checkpoint does not say
 };
 
 // Throws Error for an unknown name. "" is "default", with a warning.

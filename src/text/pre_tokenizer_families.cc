@@ -203,8 +203,7 @@ PreTokenizerFamily find_pre_tokenizer_family(std::string_view name) {
   }
   const auto found = std::find_if(kFamilies.begin(), kFamilies.end(),
                                   [&](const NamedFamily& family) { return family.name == name; });
-  if (found == kFamilies.end())
-    fail("key 'tokenizer.ggml.pre': unknown pre-tokenizer '{}'", printable(name));
+  if (found == kFamilies.end()) fail("tokenizer: unknown pre-tokenizer '{}'", printable(name));
   return found->family;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/utf8.h"
@@ -16,10 +17,6 @@ constexpr std::string_view kSpaceMark = "\u2581";
 
 // What llama.cpp assumes for files that do not say; they are the ids of Llama 2.
 constexpr VocabularyDefaults kDefaults = {.bos = 1, .eos = 2, .unknown = 0, .adds_bos = true};
-
-bool reads_space_prefix(const GgufMetadata& metadata) {
-  return metadata.get_bool("tokenizer.ggml.add_space_prefix").value_or(true);
-}
 
 std::string mark_spaces(std::string_view text, bool space_prefix) {
   std::string marked(space_prefix ? kSpaceMark : std::string_view());
@@ -44,6 +41,11 @@ std::optional<char> parse_byte_token(const std::string& text) {
 }
 
 }  // namespace
+
+VocabularyData with_scores(VocabularyData data) {
+  if (!data.scores) fail("tokenizer: the scores are missing, which SentencePiece needs");
+  return data;
+}
 
 std::array<Token, 256> find_byte_tokens(const Vocabulary& vocabulary) {
   std::array<Token, 256> tokens;
@@ -70,14 +72,11 @@ std::string sentencepiece_piece(const Vocabulary& vocabulary, Token token) {
   return piece.append(text, done);
 }
 
-SentencePieceTokenizer::SentencePieceTokenizer(const GgufMetadata& metadata)
-    : Tokenizer(Vocabulary(metadata, kDefaults), reads_space_prefix(metadata)),
-      add_space_prefix_(reads_space_prefix(metadata)),
-      byte_tokens_(find_byte_tokens(vocabulary())) {
-  if (!metadata.contains("tokenizer.ggml.scores")) {
-    fail("key 'tokenizer.ggml.scores' is missing: a tokenizer of model 'llama' needs it");
-  }
-}
+SentencePieceTokenizer::SentencePieceTokenizer(TokenizerData data)
+    : Tokenizer(Vocabulary(with_scores(std::move(data.vocabulary)), kDefaults),
+                data.add_space_prefix.value_or(true)),
+      add_space_prefix_(data.add_space_prefix.value_or(true)),
+      byte_tokens_(find_byte_tokens(vocabulary())) {}
 
 void SentencePieceTokenizer::encode_text(std::string_view text, bool after_special,
                                          std::vector<Token>& tokens) const {

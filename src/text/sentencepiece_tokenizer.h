@@ -12,6 +12,9 @@
 
 namespace tessera {
 
+// `data` as it is; Error if it has no scores.
+VocabularyData with_scores(VocabularyData data);
+
 // The tokens "<0x00>" to "<0xFF>", or where there is none the entry that is the byte itself;
 // kNoToken if neither is there.
 std::array<Token, 256> find_byte_tokens(const Vocabulary& vocabulary);
@@ -21,7 +24,7 @@ std::string sentencepiece_piece(const Vocabulary& vocabulary, Token token);
 
 class SentencePieceTokenizer final : public Tokenizer {
  public:
-  explicit SentencePieceTokenizer(const GgufMetadata& metadata);
+  explicit SentencePieceTokenizer(TokenizerData data);
 
  private:
   void encode_text(std::string_view text, bool after_special,

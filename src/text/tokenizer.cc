@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/printable.h"
 #include "text/bpe_tokenizer.h"
 #include "text/sentencepiece_tokenizer.h"
 #include "text/special_tokens.h"
@@ -24,13 +23,16 @@ void check_token(const Vocabulary& vocabulary, Token token) {
 
 }  // namespace
 
-std::unique_ptr<const Tokenizer> Tokenizer::load(const GgufMetadata& metadata) {
-  const std::string model = metadata.require_string("tokenizer.ggml.model");
-  if (model == "gpt2") return std::make_unique<const BpeTokenizer>(metadata);
-  if (model == "llama") return std::make_unique<const SentencePieceTokenizer>(metadata);
-  if (model == "t5") return std::make_unique<const UnigramTokenizer>(metadata);
-  fail("key 'tokenizer.ggml.model': expected 'gpt2', 'llama' or 't5', found '{}'",
-       printable(model));
+std::unique_ptr<const Tokenizer> Tokenizer::make(TokenizerData data) {
+  switch (data.kind) {
+    case TokenizerKind::kBytePair:
+      return std::make_unique<const BpeTokenizer>(std::move(data));
+    case TokenizerKind::kSentencePiece:
+      return std::make_unique<const SentencePieceTokenizer>(std::move(data));
+    case TokenizerKind::kUnigram:
+      return std::make_unique<const UnigramTokenizer>(std::move(data));
+  }
+  fail("tokenizer: its kind is unknown");
 }
 
 Tokenizer::Tokenizer(Vocabulary vocabulary, bool add_space_prefix)

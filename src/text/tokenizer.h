@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/token.h"
-#include "files/gguf.h"
+#include "checkpoint/tokenizer_data.h"
 
 namespace tessera {
 
@@ -17,16 +17,15 @@ class SpecialTokens;
 class Vocabulary;
 
 struct EncodeOptions {
-  bool add_special = true;    // put bos / eos where the model's metadata asks for them
+  bool add_special = true;    // put bos / eos where the checkpoint asks for them
   bool parse_special = true;  // "<|im_start|>" in the text is the control token, not its letters
 };
 
 // Immutable once loaded: any number of threads may share one.
 class Tokenizer {
  public:
-  // Reads tokenizer.ggml.*: models "gpt2" (byte-level BPE), "llama" (SentencePiece BPE with byte
-  // fallback) and "t5" (SentencePiece unigram). Throws Error for anything else or malformed.
-  static std::unique_ptr<const Tokenizer> load(const GgufMetadata& metadata);
+  // Throws Error for whatever is missing or malformed.
+  static std::unique_ptr<const Tokenizer> make(TokenizerData data);
   virtual ~Tokenizer();
   Tokenizer(const Tokenizer&) = delete;
   Tokenizer& operator=(const Tokenizer&) = delete;
@@ -48,7 +47,7 @@ class Tokenizer {
   std::optional<Token> bos() const;
   std::optional<Token> eos() const;
   bool adds_bos() const;
-  // The raw vocabulary entry, as the file has it.
+  // The raw vocabulary entry, as the checkpoint has it.
   const std::string& token_text(Token token) const;
   std::optional<Token> find_token(std::string_view text) const;
 

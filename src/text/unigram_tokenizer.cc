@@ -21,22 +21,6 @@ constexpr VocabularyDefaults kDefaults = {
 // kUnkPenalty).
 constexpr float kUnknownPenalty = 10.0f;
 
-bool reads_space_prefix(const GgufMetadata& metadata) {
-  return metadata.get_bool("tokenizer.ggml.add_space_prefix").value_or(false);
-}
-
-Charsmap read_charsmap(const GgufMetadata& metadata) {
-  const auto values = metadata.get_ints("tokenizer.ggml.precompiled_charsmap");
-  if (!values || values->empty()) return {};
-  std::string blob;
-  for (const int64_t value : *values) {  // stored as bytes, signed or not
-    if (value < -128 || value > 255)
-      fail("key 'tokenizer.ggml.precompiled_charsmap': {} is no byte", value);
-    blob += static_cast<char>(value);
-  }
-  return Charsmap(blob);
-}
-
 bool is_in_trie(TokenType type) {
   return type == TokenType::kNormal || type == TokenType::kUserDefined ||
          type == TokenType::kUnused;
@@ -55,7 +39,7 @@ double find_unknown_score(const Vocabulary& vocabulary) {
   for (Token token = 0; vocabulary.contains(token); ++token) {
     if (!is_in_trie(vocabulary.type(token))) continue;
     const float score = vocabulary.score(token);
-    if (!std::isfinite(score)) fail("key 'tokenizer.ggml.scores': score {} is infinite", token);
+    if (!std::isfinite(score)) fail("tokenizer: score {} is infinite", token);
     if (vocabulary.type(token) == TokenType::kNormal) lowest = std::min(lowest, score);
   }
   // llama.cpp computes it in single precision; ids depend on it.
@@ -64,23 +48,21 @@ double find_unknown_score(const Vocabulary& vocabulary) {
 
 }  // namespace
 
-UnigramTokenizer::UnigramTokenizer(const GgufMetadata& metadata)
-    : Tokenizer(Vocabulary(metadata, kDefaults), reads_space_prefix(metadata)),
-      add_space_prefix_(reads_space_prefix(metadata)),
-      remove_extra_spaces_(
-          metadata.get_bool("tokenizer.ggml.remove_extra_whitespaces").value_or(false)),
-      charsmap_(read_charsmap(metadata)),
+UnigramTokenizer::UnigramTokenizer(TokenizerData data)
+    : Tokenizer(Vocabulary(with_scores(std::move(data.vocabulary)), kDefaults),
+                data.add_space_prefix.value_or(false)),
+      add_space_prefix_(data.add_space_prefix.value_or(false)),
+      remove_extra_spaces_(data.remove_extra_whitespaces.value_or(false)),
+      charsmap_(data.precompiled_charsmap.empty() ? Charsmap()
+                                                  : Charsmap(data.precompiled_charsmap)),
       trie_(make_trie(vocabulary())),
       unknown_score_(find_unknown_score(vocabulary())),
       byte_tokens_(find_byte_tokens(vocabulary())) {
-  if (!metadata.contains("tokenizer.ggml.scores")) {
-    fail("key 'tokenizer.ggml.scores' is missing: a tokenizer of model 't5' needs it");
-  }
   byte_fallback_ = std::all_of(byte_tokens_.begin(), byte_tokens_.end(), [&](Token token) {
     return token != kNoToken && vocabulary().type(token) == TokenType::kByte;
   });
   if (!byte_fallback_ && !vocabulary().unknown()) {
-    fail("key 'tokenizer.ggml.unknown_token_id' is missing: a tokenizer of model 't5' needs it");
+    fail("tokenizer: there is no unknown_token_id, which a unigram without byte tokens needs");
   }
 }
 

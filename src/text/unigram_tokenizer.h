@@ -15,7 +15,7 @@ namespace tessera {
 
 class UnigramTokenizer final : public Tokenizer {
  public:
-  explicit UnigramTokenizer(const GgufMetadata& metadata);
+  explicit UnigramTokenizer(TokenizerData data);
 
  private:
   void encode_text(std::string_view text, bool after_special,

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "base/error.h"
 
@@ -84,106 +85,89 @@ std::string lower_case(std::string text) {
 
 }  // namespace
 
-Vocabulary::Vocabulary(const GgufMetadata& metadata, const VocabularyDefaults& defaults) {
-  read_texts(metadata);
-  read_types(metadata);
-  read_scores(metadata);
-  read_roles(metadata, defaults);
-  find_end_of_generation(metadata);
-  find_stripping_tokens(metadata);
+Vocabulary::Vocabulary(VocabularyData data, const VocabularyDefaults& defaults) {
+  take_texts(std::move(data.texts));
+  take_types(std::move(data.types));
+  take_scores(std::move(data.scores));
+  take_roles(data, defaults);
+  find_end_of_generation(data);
+  find_stripping_tokens(data);
 }
 
-void Vocabulary::read_texts(const GgufMetadata& metadata) {
-  auto texts = metadata.get_strings("tokenizer.ggml.tokens");
-  if (!texts) fail("key 'tokenizer.ggml.tokens' is missing: the file holds no vocabulary");
-  if (texts->empty()) fail("key 'tokenizer.ggml.tokens': the vocabulary is empty");
-  if (texts->size() > static_cast<size_t>(std::numeric_limits<Token>::max())) {
-    fail("key 'tokenizer.ggml.tokens': {} tokens are too many", texts->size());
+void Vocabulary::take_texts(std::vector<std::string> texts) {
+  if (texts.empty()) fail("tokenizer: the vocabulary is empty");
+  if (texts.size() > static_cast<size_t>(std::numeric_limits<Token>::max())) {
+    fail("tokenizer: {} tokens are too many", texts.size());
   }
-  texts_ = std::move(*texts);
+  texts_ = std::move(texts);
   by_text_.reserve(texts_.size());
   for (size_t i = 0; i < texts_.size(); ++i) {
     if (texts_[i].empty()) texts_[i] = fmt::format("[EMPTY_{}]", i);  // as llama.cpp names them
     const std::string& text = texts_[i];
     if (text.size() > kMaxTokenBytes) {
-      fail("key 'tokenizer.ggml.tokens': token {} has {} bytes, at most {} expected", i,
-           text.size(), kMaxTokenBytes);
+      fail("tokenizer: token {} has {} bytes, at most {} expected", i, text.size(), kMaxTokenBytes);
     }
     longest_text_ = std::max(longest_text_, text.size());
     const auto [other, added] = by_text_.emplace(text, static_cast<Token>(i));
-    if (!added) {
-      fail("key 'tokenizer.ggml.tokens': tokens {} and {} have the same text", other->second, i);
-    }
+    if (!added) fail("tokenizer: tokens {} and {} have the same text", other->second, i);
   }
 }
 
-void Vocabulary::read_types(const GgufMetadata& metadata) {
-  types_.assign(size(), TokenType::kNormal);
-  const auto types = metadata.get_ints("tokenizer.ggml.token_type");
-  if (!types) return;
-  if (types->size() != size()) {
-    fail("key 'tokenizer.ggml.token_type': {} types for {} tokens", types->size(), size());
+void Vocabulary::take_types(std::optional<std::vector<TokenType>> types) {
+  if (!types) {
+    types_.assign(size(), TokenType::kNormal);
+    return;
   }
-  for (size_t i = 0; i < size(); ++i) {
-    const int64_t type = (*types)[i];
-    types_[i] = type >= 1 && type <= 6 ? static_cast<TokenType>(type) : TokenType::kUndefined;
-  }
+  if (types->size() != size()) fail("tokenizer: {} types for {} tokens", types->size(), size());
+  types_ = *std::move(types);
   for (const std::string_view name : kShownNames) {
     const Token token = find(name);
     if (token != kNoToken) types_[static_cast<size_t>(token)] = TokenType::kUserDefined;
   }
 }
 
-void Vocabulary::read_scores(const GgufMetadata& metadata) {
-  auto scores = metadata.get_floats("tokenizer.ggml.scores");
+void Vocabulary::take_scores(std::optional<std::vector<float>> scores) {
   if (!scores) {
     scores_.assign(size(), 0.0f);
     return;
   }
-  if (scores->size() != size()) {
-    fail("key 'tokenizer.ggml.scores': {} scores for {} tokens", scores->size(), size());
-  }
+  if (scores->size() != size()) fail("tokenizer: {} scores for {} tokens", scores->size(), size());
   for (size_t i = 0; i < size(); ++i) {
-    if (std::isnan((*scores)[i])) fail("key 'tokenizer.ggml.scores': score {} is not a number", i);
+    if (std::isnan((*scores)[i])) fail("tokenizer: score {} is not a number", i);
   }
-  scores_ = std::move(*scores);
+  scores_ = *std::move(scores);
 }
 
-std::optional<Token> Vocabulary::token_of_key(const GgufMetadata& metadata,
-                                              std::string_view key) const {
-  const std::optional<int64_t> id = metadata.get_int(key);
-  // Some converters write "none" as -1 or as the largest unsigned number.
-  if (!id || *id == -1 || *id == std::numeric_limits<uint32_t>::max()) return std::nullopt;
+std::optional<Token> Vocabulary::token_of(std::optional<int64_t> id, std::string_view name) const {
+  if (!id || *id == kNoToken) return std::nullopt;
   if (*id < 0 || static_cast<uint64_t>(*id) >= size()) {
-    fail("key '{}': token {} is outside the vocabulary of {} tokens", key, *id, size());
+    fail("tokenizer: {} {} is outside the vocabulary of {} tokens", name, *id, size());
   }
   return static_cast<Token>(*id);
 }
 
-void Vocabulary::read_roles(const GgufMetadata& metadata, const VocabularyDefaults& defaults) {
-  const auto role = [&](std::string_view key, std::optional<Token> standard) {
-    if (metadata.contains(key)) return token_of_key(metadata, key);
+void Vocabulary::take_roles(const VocabularyData& data, const VocabularyDefaults& defaults) {
+  const auto role = [&](std::optional<int64_t> id, std::string_view name,
+                        std::optional<Token> standard) {
+    if (id) return token_of(id, name);
     return standard && contains(*standard) ? standard : std::nullopt;
   };
-  bos_ = role("tokenizer.ggml.bos_token_id", defaults.bos);
-  eos_ = role("tokenizer.ggml.eos_token_id", defaults.eos);
-  unknown_ = role("tokenizer.ggml.unknown_token_id", defaults.unknown);
+  bos_ = role(data.bos_token_id, "bos_token_id", defaults.bos);
+  eos_ = role(data.eos_token_id, "eos_token_id", defaults.eos);
+  unknown_ = role(data.unknown_token_id, "unknown_token_id", defaults.unknown);
 
-  const auto adds = [&](std::string_view key, std::string_view id_key, bool standard,
-                        std::optional<Token> token) {
-    const std::optional<bool> asked = metadata.get_bool(key);
+  const auto adds = [](std::optional<bool> asked, std::string_view name, std::string_view id_name,
+                       bool standard, std::optional<Token> token) {
     if (asked.value_or(false) && !token) {
-      fail("key '{}' is true, but there is no valid '{}'", key, id_key);
+      fail("tokenizer: {} is true, but there is no valid {}", name, id_name);
     }
     return asked.value_or(standard) && token.has_value();
   };
-  adds_bos_ =
-      adds("tokenizer.ggml.add_bos_token", "tokenizer.ggml.bos_token_id", defaults.adds_bos, bos_);
-  adds_eos_ =
-      adds("tokenizer.ggml.add_eos_token", "tokenizer.ggml.eos_token_id", defaults.adds_eos, eos_);
+  adds_bos_ = adds(data.add_bos_token, "add_bos_token", "bos_token_id", defaults.adds_bos, bos_);
+  adds_eos_ = adds(data.add_eos_token, "add_eos_token", "eos_token_id", defaults.adds_eos, eos_);
 }
 
-void Vocabulary::find_end_of_generation(const GgufMetadata& metadata) {
+void Vocabulary::find_end_of_generation(const VocabularyData& data) {
   for (const std::string_view name : kEndOfGenerationNames) {
     const Token token = find(name);
     if (token == kNoToken) continue;
@@ -205,21 +189,20 @@ void Vocabulary::find_end_of_generation(const GgufMetadata& metadata) {
     types_[static_cast<size_t>(end)] = TokenType::kUserDefined;
   }
   if (eos_) end_of_generation_.insert(*eos_);
-  for (const char* key : {"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"}) {
-    if (const auto token = token_of_key(metadata, key)) end_of_generation_.insert(*token);
-  }
+  const auto eot = token_of(data.eot_token_id, "eot_token_id");
+  const auto eom = token_of(data.eom_token_id, "eom_token_id");
+  if (eot) end_of_generation_.insert(*eot);
+  if (eom) end_of_generation_.insert(*eom);
 }
 
 // Files do not carry the strip attributes of tokenizer.json; llama.cpp knows the models by name.
-void Vocabulary::find_stripping_tokens(const GgufMetadata& metadata) {
-  const std::string pre = metadata.get_string("tokenizer.ggml.pre").value_or("");
-  const std::string architecture = metadata.get_string("general.architecture").value_or("");
-  const std::string name = lower_case(metadata.get_string("general.name").value_or(""));
+void Vocabulary::find_stripping_tokens(const VocabularyData& data) {
+  const std::string name = lower_case(data.model_name);
   const auto strip_left = [&](std::string_view text) {
     if (const Token token = find(text); token != kNoToken) strip_left_.insert(token);
   };
-  if (holds_any(pre, {"jina-v2-de", "jina-v2-es", "jina-v2-code"}) ||
-      holds_any(architecture, {"nomic-bert-moe", "jina-bert-v3"})) {
+  if (holds_any(data.pre_tokenizer, {"jina-v2-de", "jina-v2-es", "jina-v2-code"}) ||
+      holds_any(data.architecture, {"nomic-bert-moe", "jina-bert-v3"})) {
     strip_left("<mask>");
   } else if (holds_any(name, {"phi-3", "phi3"})) {
     for (const Token token : special_tokens()) strip_right_.insert(token);

@@ -1,5 +1,4 @@
-// The entries of tokenizer.ggml.tokens with their types and scores, and the roles some of them
-// play.
+// A tokenizer's entries with their types and scores, and the roles some of them play.
 #pragma once
 
 #include <cstdint>
@@ -11,24 +10,13 @@
 #include <vector>
 
 #include "base/token.h"
-#include "files/gguf.h"
+#include "checkpoint/tokenizer_data.h"
 
 namespace tessera {
 
 inline constexpr Token kNoToken = -1;
 
-// tokenizer.ggml.token_type, as SentencePiece numbers them.
-enum class TokenType : uint8_t {
-  kUndefined = 0,
-  kNormal = 1,
-  kUnknown = 2,
-  kControl = 3,
-  kUserDefined = 4,
-  kUnused = 5,
-  kByte = 6,
-};
-
-// What holds where the metadata is silent; each tokenizer model has its own.
+// What holds where a checkpoint is silent; each kind of tokenizer has its own.
 struct VocabularyDefaults {
   std::optional<Token> bos, eos, unknown;
   bool adds_bos = false;
@@ -37,9 +25,9 @@ struct VocabularyDefaults {
 
 class Vocabulary {
  public:
-  // Throws Error if the arrays are missing or of different lengths, if an entry is twice there or
-  // absurdly long, or if an id of tokenizer.ggml.*_token_id lies outside the vocabulary.
-  Vocabulary(const GgufMetadata& metadata, const VocabularyDefaults& defaults);
+  // Throws Error if there is no entry or the lists have different lengths, if an entry is twice
+  // there or absurdly long, or if an id lies outside the vocabulary.
+  Vocabulary(VocabularyData data, const VocabularyDefaults& defaults);
   Vocabulary(Vocabulary&&) noexcept = default;
   Vocabulary(const Vocabulary&) = delete;
 
@@ -72,13 +60,14 @@ class Vocabulary {
   bool adds_eos() const { return adds_eos_; }  // implies eos()
 
  private:
-  void read_texts(const GgufMetadata& metadata);
-  void read_types(const GgufMetadata& metadata);
-  void read_scores(const GgufMetadata& metadata);
-  void read_roles(const GgufMetadata& metadata, const VocabularyDefaults& defaults);
-  void find_end_of_generation(const GgufMetadata& metadata);
-  void find_stripping_tokens(const GgufMetadata& metadata);
-  std::optional<Token> token_of_key(const GgufMetadata& metadata, std::string_view key) const;
+  void take_texts(std::vector<std::string> texts);
+  void take_types(std::optional<std::vector<TokenType>> types);
+  void take_scores(std::optional<std::vector<float>> scores);
+  void take_roles(const VocabularyData& data, const VocabularyDefaults& defaults);
+  void find_end_of_generation(const VocabularyData& data);
+  void find_stripping_tokens(const VocabularyData& data);
+  // `name` is that of the id, for messages.
+  std::optional<Token> token_of(std::optional<int64_t> id, std::string_view name) const;
 
   std::vector<std::string> texts_;
   std::vector<TokenType> types_;

@@ -9,6 +9,8 @@
 
 #include "compress/recipes.h"
 #include "compress/toy_model.h"
+#include "files/gguf/reader.h"
+#include "files/gguf/writer.h"
 #include "support/error_of.h"
 #include "support/temp_folder.h"
 
@@ -18,7 +20,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-std::vector<float> decoded(const GgufTensor& tensor) {
+std::vector<float> decoded(const StoredTensor& tensor) {
   std::vector<float> values(tensor.elements());
   tensor.format->decode(tensor.bytes.data(), values);
   return values;
@@ -54,7 +56,7 @@ TEST_F(Quantize, EveryRecipeWritesWhatItPlannedAndDecodesNearTheSource) {
     ASSERT_EQ(result.tensors().size(), source.tensors().size());
     ASSERT_EQ(summary.tensors.size(), source.tensors().size());
     for (size_t t = 0; t < summary.tensors.size(); ++t) {
-      const GgufTensor &before = source.tensors()[t], &after = result.tensors()[t];
+      const StoredTensor &before = source.tensors()[t], &after = result.tensors()[t];
       const QuantizedTensor& said = summary.tensors[t];
       EXPECT_EQ(after.name, before.name);
       EXPECT_EQ(after.shape, before.shape);

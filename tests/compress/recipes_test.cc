@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "compress/toy_model.h"
+#include "files/gguf/reader.h"
 #include "support/temp_folder.h"
 
 namespace tessera {

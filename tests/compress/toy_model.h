@@ -8,7 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "files/gguf.h"
+#include "files/gguf/writer.h"
+#include "support/split_gguf.h"
 
 namespace tessera::test {
 
@@ -73,20 +74,17 @@ class ToyModel {
     writer().write(path, [this](size_t i) { return bytes(i); });
   }
   void write_split(const std::filesystem::path& prefix, size_t max_tensors) const {
-    writer().write_split(prefix, max_tensors, [this](size_t i) { return bytes(i); });
+    write_split_gguf(metadata, tensors_, prefix, max_tensors,
+                     [this](size_t i) { return bytes(i); });
   }
 
   GgufMetadata metadata;
 
  private:
-  struct Tensor {
-    std::string name;
-    const Format* format;
-    std::vector<uint64_t> shape;
-  };
   GgufWriter writer() const {
     GgufWriter out(metadata);
-    for (const Tensor& tensor : tensors_) out.declare(tensor.name, *tensor.format, tensor.shape);
+    for (const DeclaredTensor& tensor : tensors_)
+      out.declare(tensor.name, *tensor.format, tensor.shape);
     return out;
   }
   std::vector<std::byte> bytes(size_t i) const {
@@ -94,7 +92,7 @@ class ToyModel {
   }
 
   const Format* matrices_;
-  std::vector<Tensor> tensors_;
+  std::vector<DeclaredTensor> tensors_;
 };
 
 }  // namespace tessera::test

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "files/gguf/reader.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
 

@@ -9,6 +9,7 @@
 
 #include "engine/engine.h"
 #include "engine/session.h"
+#include "files/gguf/reader.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
 

@@ -6,6 +6,7 @@
 
 #include <numeric>
 
+#include "files/gguf/reader.h"
 #include "model/flat_context.h"
 #include "support/model_runner.h"
 #include "support/temp_folder.h"

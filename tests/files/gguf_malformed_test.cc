@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "files/gguf.h"
-#include "files/gguf_parse.h"
+#include "files/gguf/parse.h"
+#include "files/gguf/reader.h"
 #include "support/malformed_gguf.h"
 #include "support/temp_folder.h"
 

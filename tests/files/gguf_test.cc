@@ -1,4 +1,5 @@
-#include "files/gguf.h"
+#include "files/gguf/reader.h"
+#include "files/gguf/writer.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,6 +9,7 @@
 #include "base/error.h"
 #include "support/error_of.h"
 #include "support/malformed_gguf.h"
+#include "support/split_gguf.h"
 #include "support/temp_folder.h"
 
 namespace tessera {
@@ -25,14 +27,9 @@ std::vector<std::byte> numbered_bytes(size_t count, int seed) {
 
 // Ten tensors of different formats and shapes.
 struct Sample {
-  struct Tensor {
-    std::string name;
-    const Format* format;
-    std::vector<uint64_t> shape;
-    std::vector<std::byte> bytes;
-  };
   GgufMetadata metadata;
-  std::vector<Tensor> tensors;
+  std::vector<test::DeclaredTensor> tensors;
+  std::vector<std::vector<std::byte>> bytes;
 
   Sample() {
     metadata.set("general.architecture", {std::string("llama")});
@@ -51,29 +48,30 @@ struct Sample {
       const Format* format = formats[i % 5];
       const uint64_t columns = uint64_t{format->block_elements} * (1 + i % 3);
       const uint64_t rows = 1 + i;
-      tensors.push_back({"blk." + std::to_string(i) + ".weight",
-                         format,
-                         {columns, rows},
-                         numbered_bytes(format->row_bytes(columns) * rows, static_cast<int>(i))});
+      tensors.push_back({"blk." + std::to_string(i) + ".weight", format, {columns, rows}});
+      bytes.push_back(numbered_bytes(format->row_bytes(columns) * rows, static_cast<int>(i)));
     }
   }
 
   GgufWriter writer() const {
     GgufWriter out(metadata);
-    for (const Tensor& tensor : tensors) out.declare(tensor.name, *tensor.format, tensor.shape);
+    for (const auto& tensor : tensors) out.declare(tensor.name, *tensor.format, tensor.shape);
     return out;
   }
   auto fill() const {
-    return [this](size_t i) { return tensors[i].bytes; };
+    return [this](size_t i) { return bytes[i]; };
+  }
+  void write_split(const std::filesystem::path& prefix) const {
+    test::write_split_gguf(metadata, tensors, prefix, 4, fill());
   }
   void expect_tensors_of(const GgufFile& file) const {
     ASSERT_EQ(file.tensors().size(), tensors.size());
     for (size_t i = 0; i < tensors.size(); ++i) {
-      const GgufTensor& read = file.tensors()[i];
+      const StoredTensor& read = file.tensors()[i];
       EXPECT_EQ(read.name, tensors[i].name);
-      EXPECT_EQ(read.format->ggml_type, tensors[i].format->ggml_type);
+      EXPECT_EQ(read.format, tensors[i].format);
       EXPECT_EQ(read.shape, tensors[i].shape);
-      EXPECT_EQ(std::vector<std::byte>(read.bytes.begin(), read.bytes.end()), tensors[i].bytes);
+      EXPECT_EQ(std::vector<std::byte>(read.bytes.begin(), read.bytes.end()), bytes[i]);
       EXPECT_EQ(reinterpret_cast<uintptr_t>(read.bytes.data()) % file.alignment(), 0U);
     }
   }
@@ -265,7 +263,7 @@ TEST(GgufWriter, WrongByteCountLeavesNoFile) {
 
 class GgufSplit : public testing::Test {
  protected:
-  void SetUp() override { sample_.writer().write_split(folder_ / "m", 4, sample_.fill()); }
+  void SetUp() override { sample_.write_split(folder_ / "m"); }
   std::filesystem::path member(int number) const {
     return folder_ / ("m-0000" + std::to_string(number) + "-of-00003.gguf");
   }
@@ -310,7 +308,7 @@ TEST_F(GgufSplit, MemberUnderAnotherNameIsRefused) {
 TEST_F(GgufSplit, MemberOfAnotherModelIsRefused) {
   Sample other;
   other.tensors.pop_back();
-  other.writer().write_split(folder_ / "other", 4, other.fill());
+  other.write_split(folder_ / "other");
   std::filesystem::rename(folder_ / "other-00003-of-00003.gguf", member(3));
   EXPECT_THAT(open_error(1), HasSubstr("split.tensors.count"));
 }
@@ -319,17 +317,17 @@ TEST_F(GgufSplit, TensorInTwoMembersIsRefused) {
   Sample other;
   other.tensors[9].name = other.tensors[0].name;
   other.tensors[0].name = "another";
-  other.writer().write_split(folder_ / "other", 4, other.fill());
+  other.write_split(folder_ / "other");
   std::filesystem::rename(folder_ / "other-00003-of-00003.gguf", member(3));
   EXPECT_THAT(open_error(1), HasSubstr("earlier file"));
 }
 
 TEST_F(GgufSplit, SplitRewrittenAsOneFileForgetsTheSplit) {
   const GgufFile file = GgufFile::open(member(1));
-  GgufWriter writer(file.metadata());
+  const auto writer = file.make_writer();
   for (const auto& tensor : file.tensors())
-    writer.declare(tensor.name, *tensor.format, tensor.shape);
-  writer.write(folder_ / "one.gguf", sample_.fill());
+    writer->declare(tensor.name, *tensor.format, tensor.shape);
+  writer->write(folder_ / "one.gguf", sample_.fill());
   const GgufFile one = GgufFile::open(folder_ / "one.gguf");
   EXPECT_FALSE(one.metadata().contains("split.count"));
   sample_.expect_tensors_of(one);

@@ -5,7 +5,7 @@
 
 #include "base/printable.h"
 #include "base/utf8.h"
-#include "support/malformed_gguf.h"
+#include "files/gguf/writer.h"
 #include "support/temp_folder.h"
 
 namespace tessera {
@@ -48,7 +48,7 @@ TEST(Utf8, AcceptsExactlyTheStandard) {
 
 class Inspect : public testing::Test {
  protected:
-  GgufFile model(uint32_t numbers = 1000) {
+  std::filesystem::path model(uint32_t numbers = 1000) {
     GgufMetadata metadata;
     metadata.set("general.name", {std::string("evil\x1b]0;title\x07\nname\xff")});
     metadata.set("x.flag", {true});
@@ -62,13 +62,13 @@ class Inspect : public testing::Test {
     writer.declare("second.weight", kF32, {10});
     writer.write(folder_ / "m.gguf",
                  [](size_t i) { return std::vector<std::byte>(i == 0 ? 204 : 40); });
-    return GgufFile::open(folder_ / "m.gguf");
+    return folder_ / "m.gguf";
   }
   test::TempFolder folder_;
 };
 
 TEST_F(Inspect, TextShowsTensorsTotalsAndShortArrays) {
-  const std::string text = describe(model());
+  const std::string text = describe_file(model());
   EXPECT_THAT(text, HasSubstr("GGUF version 3, alignment 32"));
   EXPECT_THAT(text, HasSubstr("x.numbers (array of uint32) = [70000, 70001, "));
   EXPECT_THAT(text, HasSubstr("1000 in all]"));
@@ -80,16 +80,15 @@ TEST_F(Inspect, TextShowsTensorsTotalsAndShortArrays) {
 }
 
 TEST_F(Inspect, TextHoldsNoControlCharacterFromTheFile) {
-  for (const char c : describe(model())) {
+  for (const char c : describe_file(model())) {
     EXPECT_FALSE((static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7f)
         << static_cast<int>(c);
   }
-  EXPECT_THAT(describe(model()), HasSubstr("evil\\x1b]0;title\\x07\\nname\\xff"));
+  EXPECT_THAT(describe_file(model()), HasSubstr("evil\\x1b]0;title\\x07\\nname\\xff"));
 }
 
 TEST_F(Inspect, JsonHoldsTheSame) {
-  const GgufFile file = model();
-  const nlohmann::json json = nlohmann::json::parse(describe_json(file).dump());
+  const nlohmann::json json = nlohmann::json::parse(describe_file_json(model()).dump());
   EXPECT_EQ(json["version"], 3);
   EXPECT_EQ(json["files"].size(), 1U);
   EXPECT_EQ(json["metadata"][0]["key"], "general.name");
@@ -110,9 +109,8 @@ TEST_F(Inspect, FileWithoutTensorsHasTotalsOfZero) {
   GgufWriter(GgufMetadata{}).write(folder_ / "e.gguf", [](size_t) {
     return std::vector<std::byte>();
   });
-  const GgufFile file = GgufFile::open(folder_ / "e.gguf");
-  EXPECT_EQ(describe_json(file)["totals"]["bits_per_weight"], 0.0);
-  EXPECT_THAT(describe(file), HasSubstr("tensors (0)"));
+  EXPECT_EQ(describe_file_json(folder_ / "e.gguf")["totals"]["bits_per_weight"], 0.0);
+  EXPECT_THAT(describe_file(folder_ / "e.gguf"), HasSubstr("tensors (0)"));
 }
 
 }  // namespace

@@ -11,15 +11,15 @@
 #include <vector>
 
 #include "base/error.h"
-#include "files/gguf.h"
-#include "files/gguf_parse.h"
+#include "files/gguf/parse.h"
+#include "files/gguf/reader.h"
 #include "files/inspect.h"
 
 namespace {
 
 using tessera::Error;
 using tessera::GgufFile;
-using tessera::GgufTensor;
+using tessera::StoredTensor;
 
 void require(bool condition, std::string_view what) {
   if (condition) return;
@@ -47,7 +47,7 @@ void guarded(Action action) {
 // Reads every byte and calls everything that takes its sizes from the file.
 void use(const GgufFile& file) {
   unsigned sum = 0;
-  for (const GgufTensor& tensor : file.tensors()) {
+  for (const StoredTensor& tensor : file.tensors()) {
     for (const std::byte b : tensor.bytes) sum += static_cast<unsigned>(b);
     require(file.find_tensor(tensor.name) == &tensor, "a tensor is found under its name");
     require(tensor.bytes.size() == tensor.format->row_bytes(tensor.columns()) * tensor.rows(),
@@ -67,8 +67,8 @@ void use(const GgufFile& file) {
     guarded([&] { file.metadata().get_ints(key); });
     guarded([&] { file.metadata().get_floats(key); });
   }
-  describe(file);
-  describe_json(file).dump();
+  guarded([&] { file.read_tokenizer(); });
+  guarded([&] { file.read_chat_templates(); });
 }
 
 // A file in memory that has a path, because GgufFile opens paths.
@@ -104,5 +104,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static MemoryFile file;
   file.set(data, size);
   guarded([&] { use(GgufFile::open(file.path())); });
+  guarded([&] { tessera::describe_file(file.path()); });
+  guarded([&] { tessera::describe_file_json(file.path()).dump(); });
   return 0;
 }

@@ -51,26 +51,26 @@ std::vector<std::unique_ptr<const Tokenizer>> make_byte_level_tokenizers() {
   std::vector<std::unique_ptr<const Tokenizer>> tokenizers;
   for (const std::string_view pre : pre_tokenizer_names()) {
     tokenizers.push_back(
-        Tokenizer::load(testing::byte_level_bpe(std::string(pre), merges, special)));
+        make_tokenizer(testing::byte_level_bpe(std::string(pre), merges, special)));
   }
   return tokenizers;
 }
 
 void encode_everywhere(std::string_view text, uint8_t choice) {
   static const auto byte_level = make_byte_level_tokenizers();
-  static const auto sentencepiece = Tokenizer::load(testing::sentencepiece({{"\u2581", 1, -1},
-                                                                            {"a", 1, -5},
-                                                                            {"b", 1, -5},
-                                                                            {"ab", 1, -2},
-                                                                            {"\u2581a", 1, -3},
-                                                                            {"<u>", 4},
-                                                                            {"\n\n", 4}}));
-  static const auto unigram = Tokenizer::load(testing::unigram({{"\u2581", 1, -2},
-                                                                {"a", 1, -3},
-                                                                {"b", 1, -3},
-                                                                {"ab", 1, -4},
-                                                                {"\u00E9", 1, -5},
-                                                                {"<u>", 4}}));
+  static const auto sentencepiece = make_tokenizer(testing::sentencepiece({{"\u2581", 1, -1},
+                                                                           {"a", 1, -5},
+                                                                           {"b", 1, -5},
+                                                                           {"ab", 1, -2},
+                                                                           {"\u2581a", 1, -3},
+                                                                           {"<u>", 4},
+                                                                           {"\n\n", 4}}));
+  static const auto unigram = make_tokenizer(testing::unigram({{"\u2581", 1, -2},
+                                                               {"a", 1, -3},
+                                                               {"b", 1, -3},
+                                                               {"ab", 1, -4},
+                                                               {"\u00E9", 1, -5},
+                                                               {"<u>", 4}}));
 
   const bool valid = is_valid_utf8(text);
   const Tokenizer& bpe = *byte_level[choice % byte_level.size()];
@@ -150,7 +150,7 @@ void load_and_encode(Reader reader) {
     }
   }
   try {
-    const auto tokenizer = Tokenizer::load(metadata);
+    const auto tokenizer = make_tokenizer(metadata);
     for (const bool special : {false, true}) {
       const auto tokens = tokenizer->encode(reader.rest(), {.parse_special = special});
       check_ids(*tokenizer, tokens);

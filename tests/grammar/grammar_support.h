@@ -37,7 +37,7 @@ inline std::unique_ptr<const Tokenizer> json_tokenizer() {
   GgufMetadata metadata = byte_level_bpe("gpt-2", {}, more);
   const auto end = static_cast<uint32_t>(256 + more.size() - 2);
   metadata.set("tokenizer.ggml.eos_token_id", {end});
-  return Tokenizer::load(metadata);
+  return make_tokenizer(metadata);
 }
 
 // Whether `grammar` matches all of `text`.

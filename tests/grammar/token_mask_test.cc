@@ -99,7 +99,7 @@ std::unique_ptr<const Tokenizer> wordy_tokenizer() {
   entries.push_back({"<end>", 3});
   GgufMetadata metadata = testing::byte_level_bpe("gpt-2", {}, entries);
   metadata.set("tokenizer.ggml.eos_token_id", {static_cast<uint32_t>(256 + entries.size() - 1)});
-  return Tokenizer::load(metadata);
+  return make_tokenizer(metadata);
 }
 
 TEST(TokenMasks, AreExactWhereTextIsCounted) {

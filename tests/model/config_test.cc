@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "files/gguf/reader.h"
+#include "files/gguf/writer.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
 
@@ -17,7 +19,7 @@ class ConfigTest : public testing::Test {
     GgufMetadata metadata = tiny.metadata();
     metadata.set(key, {std::move(value)});
     GgufWriter writer(metadata);
-    for (const GgufTensor& tensor : tiny.tensors())
+    for (const StoredTensor& tensor : tiny.tensors())
       writer.declare(tensor.name, *tensor.format, tensor.shape);
     const auto path = folder_ / "changed.gguf";
     writer.write(path, [&](size_t i) {

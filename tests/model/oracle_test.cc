@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "files/gguf/reader.h"
 #include "support/model_runner.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "backend/backend.h"
-#include "files/gguf.h"
+#include "files/gguf/reader.h"
 #include "support/error_of.h"
 #include "support/model_runner.h"
 #include "support/temp_folder.h"

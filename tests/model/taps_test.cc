@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-
 #include "support/model_runner.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "files/gguf/reader.h"
 
 namespace tessera {
 

@@ -115,7 +115,7 @@ class Oracle {
   }
   std::string key(std::string_view name) const { return fmt::format("{}.{}", architecture_, name); }
 
-  static Vector decode_row(const GgufTensor& tensor, uint64_t row) {
+  static Vector decode_row(const StoredTensor& tensor, uint64_t row) {
     std::vector<float> values(tensor.columns());
     tensor.format->decode(tensor.bytes.data() + row * tensor.format->row_bytes(tensor.columns()),
                           values);
@@ -132,7 +132,7 @@ class Oracle {
   // ---- the parts of the transformer
 
   Rows embed(std::span<const Token> tokens) const {
-    const GgufTensor& table = file_.require_tensor("token_embd.weight");
+    const StoredTensor& table = file_.require_tensor("token_embd.weight");
     const double scale = gemma_ ? std::sqrt(static_cast<double>(embedding_)) : 1;
     Rows rows;
     for (const Token token : tokens) {
@@ -144,7 +144,7 @@ class Oracle {
 
   // y = W x + b, with the bias if the file has one: NAME.weight and NAME.bias.
   Rows linear(const Rows& x, const std::string& weight_name) const {
-    const GgufTensor& weight = file_.require_tensor(weight_name);
+    const StoredTensor& weight = file_.require_tensor(weight_name);
     const std::string stem = weight_name.substr(0, weight_name.rfind('.'));
     const std::optional<Vector> bias = find_vector(stem + ".bias");
     Rows y(x.size(), Vector(weight.rows()));

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/token.h"
-#include "files/gguf.h"
+#include "files/gguf/reader.h"
 
 namespace tessera {
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "files/gguf.h"
+#include "files/gguf/writer.h"
 #include "support/tiny_tokenizer.h"
 
 namespace tessera {

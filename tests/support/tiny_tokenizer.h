@@ -2,7 +2,7 @@
 // three special tokens and ChatML as the chat template.
 #pragma once
 
-#include "files/gguf.h"
+#include "files/gguf/metadata.h"
 
 namespace tessera {
 

@@ -16,7 +16,7 @@ using ::testing::ElementsAre;
 
 std::vector<Token> encode(const GgufMetadata& metadata, std::string_view text,
                           EncodeOptions options = {}) {
-  return Tokenizer::load(metadata)->encode(text, options);
+  return make_tokenizer(metadata)->encode(text, options);
 }
 
 TEST(BpeTokenizer, AppliesEarlierMergesFirst) {
@@ -57,19 +57,19 @@ TEST(BpeTokenizer, BytesWithoutATokenAreDropped) {
 }
 
 TEST(BpeTokenizer, DecodesWhatItEncoded) {
-  const auto tokenizer = Tokenizer::load(byte_level_bpe("llama-bpe", {"a b", "ab c", "\u0120 a"}));
+  const auto tokenizer = make_tokenizer(byte_level_bpe("llama-bpe", {"a b", "ab c", "\u0120 a"}));
   std::string text = "abc \u00E9\u4E2D\U0001F600\r\n\t";
   text.push_back('\0');
   EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text);
 }
 
 TEST(BpeTokenizer, AMegabyteInOneWordTakesNoQuadraticTime) {
-  const auto tokenizer = Tokenizer::load(byte_level_bpe("gpt-2", {"a a", "aa aa", "aaaa aaaa"}));
+  const auto tokenizer = make_tokenizer(byte_level_bpe("gpt-2", {"a a", "aa aa", "aaaa aaaa"}));
   EXPECT_EQ(tokenizer->encode(std::string(1 << 20, 'a')), std::vector<Token>((1 << 20) / 8, 258));
 }
 
 TEST(BpeTokenizer, IsSharedBetweenThreads) {
-  const auto tokenizer = Tokenizer::load(byte_level_bpe("qwen2", {"a b", "ab c"}));
+  const auto tokenizer = make_tokenizer(byte_level_bpe("qwen2", {"a b", "ab c"}));
   std::string text;
   for (int i = 0; i < 2000; ++i) text += "abc ab " + std::to_string(i) + "\n";
   const auto expected = tokenizer->encode(text);
@@ -95,10 +95,10 @@ TEST(BpeTokenizer, BeginsWithBosWhereTheFamilyOrTheFileSaysSo) {
 TEST(BpeTokenizer, MalformedMergesAreErrors) {
   GgufMetadata metadata = byte_level_bpe("gpt-2", {});
   metadata.erase("tokenizer.ggml.merges");
-  EXPECT_THROW(Tokenizer::load(metadata), Error);
+  EXPECT_THROW(make_tokenizer(metadata), Error);
   for (const char* merge : {"ab", "a zz", "zz a", "a b", "", " "}) {
     metadata.set("tokenizer.ggml.merges", {GgufValue::Array(std::vector<std::string>{merge})});
-    EXPECT_THROW(Tokenizer::load(metadata), Error) << merge;
+    EXPECT_THROW(make_tokenizer(metadata), Error) << merge;
   }
 }
 

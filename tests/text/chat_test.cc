@@ -69,17 +69,19 @@ TEST(ChatFormat, ComesFromTheModel) {
   GgufMetadata metadata = tiny_model();
   metadata.set("tokenizer.chat_template", {std::string("{{ bos_token }}plain{{ eos_token }}")});
   metadata.set("tokenizer.chat_template.tool_use", {std::string("with tools")});
-  const auto tokenizer = Tokenizer::load(metadata);
-  EXPECT_EQ(render_chat(load_chat_format(metadata, *tokenizer), {}), "<s>plain</s>");
-  EXPECT_EQ(render_chat(load_chat_format(metadata, *tokenizer, "tool_use"), {}), "with tools");
-  EXPECT_THROW(load_chat_format(metadata, *tokenizer, "rag"), Error);
+  const auto tokenizer = make_tokenizer(metadata);
+  const ChatTemplates templates = gguf::read_chat_templates(metadata);
+  EXPECT_EQ(render_chat(load_chat_format(templates, *tokenizer), {}), "<s>plain</s>");
+  EXPECT_EQ(render_chat(load_chat_format(templates, *tokenizer, "tool_use"), {}), "with tools");
+  EXPECT_THROW(load_chat_format(templates, *tokenizer, "rag"), Error);
 }
 
 TEST(ChatFormat, IsChatMlForAModelWithoutTemplate) {
   const GgufMetadata metadata = tiny_model();
-  EXPECT_EQ(find_chat_template(metadata), std::nullopt);
-  const auto tokenizer = Tokenizer::load(metadata);
-  EXPECT_EQ(render_chat(load_chat_format(metadata, *tokenizer), {{"user", "Hi"}}),
+  const ChatTemplates templates = gguf::read_chat_templates(metadata);
+  EXPECT_EQ(find_chat_template(templates), std::nullopt);
+  const auto tokenizer = make_tokenizer(metadata);
+  EXPECT_EQ(render_chat(load_chat_format(templates, *tokenizer), {{"user", "Hi"}}),
             "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
 }
 

@@ -9,7 +9,7 @@
 #include <sstream>
 
 #include "base/utf8.h"
-#include "files/gguf.h"
+#include "files/gguf/reader.h"
 #include "paths.h"
 #include "text/byte_alphabet.h"
 #include "text/tokenizer.h"
@@ -53,7 +53,7 @@ class Golden : public ::testing::TestWithParam<Model> {
   void SetUp() override {
     const auto path = cache_folder() / GetParam().file;
     if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path;
-    tokenizer_ = Tokenizer::load(GgufFile::open(path).metadata());
+    tokenizer_ = Tokenizer::make(GgufFile::open(path).read_tokenizer());
   }
   std::unique_ptr<const Tokenizer> tokenizer_;
 };

@@ -32,13 +32,13 @@ GgufMetadata letters() {
 TEST(SentencePieceTokenizer, JoinsTheHighestScoreFirst) {
   GgufMetadata metadata = letters();
   metadata.set("tokenizer.ggml.add_space_prefix", {false});
-  const auto tokenizer = Tokenizer::load(metadata);
+  const auto tokenizer = make_tokenizer(metadata);
   EXPECT_THAT(tokenizer->encode("abc", kPlain), ElementsAre(kFirst + 1, kFirst + 5));
   EXPECT_THAT(tokenizer->encode("abab", kPlain), ElementsAre(kFirst + 4, kFirst + 4));
 }
 
 TEST(SentencePieceTokenizer, PutsASpaceBeforeTextAndAfterSpecialTokens) {
-  const auto tokenizer = Tokenizer::load(letters());
+  const auto tokenizer = make_tokenizer(letters());
   EXPECT_THAT(tokenizer->encode("a", kPlain), ElementsAre(kFirst + 6));
   EXPECT_THAT(tokenizer->encode("</s>a c", kPlain), ElementsAre(2, kFirst + 6, kFirst, kFirst + 3));
   EXPECT_THAT(tokenizer->encode("", kPlain), ElementsAre());
@@ -50,7 +50,7 @@ TEST(SentencePieceTokenizer, PutsASpaceBeforeTextAndAfterSpecialTokens) {
 TEST(SentencePieceTokenizer, FallsBackToBytes) {
   GgufMetadata metadata = letters();
   metadata.set("tokenizer.ggml.add_space_prefix", {false});
-  const auto tokenizer = Tokenizer::load(metadata);
+  const auto tokenizer = make_tokenizer(metadata);
   EXPECT_THAT(tokenizer->encode("\u00E9a", kPlain),
               ElementsAre(byte_token(0xC3), byte_token(0xA9), kFirst + 1));
   EXPECT_THAT(tokenizer->encode("a\xFF", kPlain), ElementsAre(kFirst + 1, byte_token(0xFF)));
@@ -61,19 +61,19 @@ TEST(SentencePieceTokenizer, WithoutByteTokensACharacterIsUnknownOnce) {
   GgufMetadata metadata = letters();
   testing::set_entries(metadata, {{"<unk>", 2}, {"<s>", 3}, {"</s>", 3}, {"a", 1, -1}});
   metadata.set("tokenizer.ggml.add_space_prefix", {false});
-  EXPECT_THAT(Tokenizer::load(metadata)->encode("\u4E2Da", kPlain), ElementsAre(0, 3));
+  EXPECT_THAT(make_tokenizer(metadata)->encode("\u4E2Da", kPlain), ElementsAre(0, 3));
 }
 
 TEST(SentencePieceTokenizer, AddsBosUnlessTheFileForbids) {
   GgufMetadata metadata = letters();
-  EXPECT_THAT(Tokenizer::load(metadata)->encode("a"), ElementsAre(1, kFirst + 6));
-  EXPECT_TRUE(Tokenizer::load(metadata)->adds_bos());
+  EXPECT_THAT(make_tokenizer(metadata)->encode("a"), ElementsAre(1, kFirst + 6));
+  EXPECT_TRUE(make_tokenizer(metadata)->adds_bos());
   metadata.set("tokenizer.ggml.add_bos_token", {false});
-  EXPECT_THAT(Tokenizer::load(metadata)->encode("a"), ElementsAre(kFirst + 6));
+  EXPECT_THAT(make_tokenizer(metadata)->encode("a"), ElementsAre(kFirst + 6));
 }
 
 TEST(SentencePieceTokenizer, AMegabyteWithoutSpacesTakesNoQuadraticTime) {
-  const auto tokenizer = Tokenizer::load(letters());
+  const auto tokenizer = make_tokenizer(letters());
   std::string text;
   while (text.size() < (1 << 20)) text += "abc";
   EXPECT_EQ(tokenizer->decode(tokenizer->encode(text)), text);
@@ -82,7 +82,7 @@ TEST(SentencePieceTokenizer, AMegabyteWithoutSpacesTakesNoQuadraticTime) {
 TEST(SentencePieceTokenizer, NeedsScores) {
   GgufMetadata metadata = letters();
   metadata.erase("tokenizer.ggml.scores");
-  EXPECT_THROW(Tokenizer::load(metadata), Error);
+  EXPECT_THROW(make_tokenizer(metadata), Error);
 }
 
 }  // namespace

@@ -3,14 +3,23 @@
 
 #include <fmt/format.h>
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "files/gguf.h"
+#include "files/gguf/metadata.h"
+#include "files/gguf/tokenizer.h"
 #include "text/byte_alphabet.h"
+#include "text/tokenizer.h"
 
-namespace tessera::testing {
+namespace tessera {
+
+inline std::unique_ptr<const Tokenizer> make_tokenizer(const GgufMetadata& metadata) {
+  return Tokenizer::make(gguf::read_tokenizer(metadata));
+}
+
+namespace testing {
 
 struct Entry {
   std::string text;
@@ -80,4 +89,5 @@ inline GgufMetadata unigram(const std::vector<Entry>& more) {
   return metadata;
 }
 
-}  // namespace tessera::testing
+}  // namespace testing
+}  // namespace tessera

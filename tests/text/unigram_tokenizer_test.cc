@@ -29,14 +29,14 @@ GgufMetadata letters() {
 }
 
 TEST(UnigramTokenizer, FindsTheCutWithTheBestSum) {
-  const auto tokenizer = Tokenizer::load(letters());
+  const auto tokenizer = make_tokenizer(letters());
   EXPECT_THAT(tokenizer->encode("ab", kPlain), ElementsAre(3, 6));   // -2 -4 beats -4 -3
   EXPECT_THAT(tokenizer->encode("abb", kPlain), ElementsAre(7, 8));  // -4 -1 beats -2 -4 -3
   EXPECT_THAT(tokenizer->encode("ab"), ElementsAre(3, 6, 1));        // eos by default
 }
 
 TEST(UnigramTokenizer, RemovesExtraSpaces) {
-  const auto tokenizer = Tokenizer::load(letters());
+  const auto tokenizer = make_tokenizer(letters());
   EXPECT_EQ(tokenizer->encode("  ab   b "), tokenizer->encode("ab b"));
   EXPECT_EQ(tokenizer->decode(tokenizer->encode("  ab   b ")), "ab b");
   EXPECT_THAT(tokenizer->encode("   ", kPlain), ElementsAre());
@@ -45,19 +45,19 @@ TEST(UnigramTokenizer, RemovesExtraSpaces) {
 TEST(UnigramTokenizer, KeepsSpacesWhereTheModelDoes) {
   GgufMetadata metadata = letters();
   metadata.set("tokenizer.ggml.remove_extra_whitespaces", {false});
-  const auto tokenizer = Tokenizer::load(metadata);
+  const auto tokenizer = make_tokenizer(metadata);
   EXPECT_EQ(tokenizer->decode(tokenizer->encode("ab   b ")), "ab   b ");
 }
 
 TEST(UnigramTokenizer, UnknownNeighboursAreOneToken) {
-  const auto tokenizer = Tokenizer::load(letters());
+  const auto tokenizer = make_tokenizer(letters());
   EXPECT_THAT(tokenizer->encode("a\u4E2D\xFFyb", kPlain), ElementsAre(7, 2, 5));
 }
 
 TEST(UnigramTokenizer, SpellsUnknownCharactersWhereItHasBytes) {
   std::vector<testing::Entry> more = {{"\u2581", 1, -2}};
   for (int byte = 0; byte < 256; ++byte) more.push_back({fmt::format("<0x{:02X}>", byte), 6});
-  const auto tokenizer = Tokenizer::load(unigram(more));
+  const auto tokenizer = make_tokenizer(unigram(more));
   EXPECT_THAT(tokenizer->encode("\u00E9", kPlain), ElementsAre(3, 4 + 0xC3, 4 + 0xA9));
   EXPECT_EQ(tokenizer->decode(tokenizer->encode("x\u4E2D y")), "x\u4E2D y");
 }
@@ -88,7 +88,7 @@ std::vector<uint8_t> make_charsmap() {
 TEST(UnigramTokenizer, ReplacesCharactersAsTheModelWasTrained) {
   GgufMetadata metadata = letters();
   metadata.set("tokenizer.ggml.precompiled_charsmap", {GgufValue::Array(make_charsmap())});
-  const auto tokenizer = Tokenizer::load(metadata);
+  const auto tokenizer = make_tokenizer(metadata);
   EXPECT_EQ(tokenizer->encode("A\u00C4b"), tokenizer->encode("ab"));
   EXPECT_THAT(tokenizer->encode("\u00C5", kPlain),
               ElementsAre(3, 2));  // shares a byte with a key only
@@ -107,10 +107,8 @@ TEST(Charsmap, MalformedBlobsAreErrors) {
 }
 
 TEST(UnigramTokenizer, ScoresMustBeFinite) {
-  EXPECT_THROW(Tokenizer::load(unigram({{"a", 1, -std::numeric_limits<float>::infinity()}})),
-               Error);
-  EXPECT_THROW(Tokenizer::load(unigram({{"a", 1, std::numeric_limits<float>::quiet_NaN()}})),
-               Error);
+  EXPECT_THROW(make_tokenizer(unigram({{"a", 1, -std::numeric_limits<float>::infinity()}})), Error);
+  EXPECT_THROW(make_tokenizer(unigram({{"a", 1, std::numeric_limits<float>::quiet_NaN()}})), Error);
 }
 
 TEST(ByteTrie, VisitsAllPrefixesThatAreWords) {

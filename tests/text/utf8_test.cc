@@ -63,7 +63,7 @@ TEST(Utf8, EachInvalidByteIsReplaced) {
 
 class StreamDecoderTest : public ::testing::Test {
  protected:
-  std::unique_ptr<const Tokenizer> tokenizer_ = Tokenizer::load(
+  std::unique_ptr<const Tokenizer> tokenizer_ = make_tokenizer(
       testing::byte_level_bpe("gpt-2", {}, {{"<|im_end|>", 3}}));  // token N is byte N
   StreamDecoder decoder_{*tokenizer_};
 };

@@ -18,21 +18,21 @@ using testing::Entry;
 constexpr EncodeOptions kLiteral = {.parse_special = false};
 
 TEST(SpecialTokens, ControlTokensNeedParseSpecialUserDefinedOnesDoNot) {
-  const auto tokenizer = Tokenizer::load(byte_level_bpe("qwen2", {}, {{"<c>", 3}, {"<u>", 4}}));
+  const auto tokenizer = make_tokenizer(byte_level_bpe("qwen2", {}, {{"<c>", 3}, {"<u>", 4}}));
   EXPECT_THAT(tokenizer->encode("a<c><u>"), ElementsAre('a', 256, 257));
   EXPECT_THAT(tokenizer->encode("a<c><u>", kLiteral), ElementsAre('a', '<', 'c', '>', 257));
 }
 
 TEST(SpecialTokens, LongerOnesWinEvenFromTheRight) {
   const auto tokenizer =
-      Tokenizer::load(byte_level_bpe("qwen2", {}, {{"ab", 4}, {"abc", 4}, {"bcde", 4}}));
+      make_tokenizer(byte_level_bpe("qwen2", {}, {{"ab", 4}, {"abc", 4}, {"bcde", 4}}));
   EXPECT_THAT(tokenizer->encode("abc"), ElementsAre(257));
   EXPECT_THAT(tokenizer->encode("abcde"), ElementsAre('a', 258));
   EXPECT_THAT(tokenizer->encode("ababc"), ElementsAre(256, 257));
 }
 
 TEST(SpecialTokens, RunsAreCutFromTheLeft) {
-  const auto tokenizer = Tokenizer::load(byte_level_bpe("qwen2", {}, {{"\n\n", 4}, {"\n\n\n", 4}}));
+  const auto tokenizer = make_tokenizer(byte_level_bpe("qwen2", {}, {{"\n\n", 4}, {"\n\n\n", 4}}));
   EXPECT_THAT(tokenizer->encode("\n\n\n\n\n\n\n"), ElementsAre(257, 257, '\n'));
   EXPECT_THAT(tokenizer->encode("\n\n\n\n\n"), ElementsAre(257, 256));
 }
@@ -40,19 +40,19 @@ TEST(SpecialTokens, RunsAreCutFromTheLeft) {
 TEST(SpecialTokens, Phi3TakesTheSpaceAfterThemAlong) {
   GgufMetadata metadata = byte_level_bpe("qwen2", {}, {{"<|user|>", 3}, {"<|endoftext|>", 3}});
   metadata.set("general.name", {std::string("Phi-3 mini")});
-  EXPECT_THAT(Tokenizer::load(metadata)->encode("<|user|> \na<|endoftext|> "),
+  EXPECT_THAT(make_tokenizer(metadata)->encode("<|user|> \na<|endoftext|> "),
               ElementsAre(256, 'a', 257, ' '));
 }
 
 TEST(SpecialTokens, JinaTakesTheSpaceBeforeTheMaskAlong) {
-  const auto tokenizer = Tokenizer::load(byte_level_bpe("jina-v2-de", {}, {{"<mask>", 3}}));
+  const auto tokenizer = make_tokenizer(byte_level_bpe("jina-v2-de", {}, {{"<mask>", 3}}));
   EXPECT_THAT(tokenizer->encode("a <mask> b"), ElementsAre('a', 256, ' ', 'b'));
 }
 
 TEST(SpecialTokens, AMegabyteOfThemTakesNoQuadraticTime) {
   std::vector<Entry> runs;
   for (size_t length = 2; length < 32; ++length) runs.push_back({std::string(length, '\n'), 4});
-  const auto tokenizer = Tokenizer::load(byte_level_bpe("qwen2", {}, runs));
+  const auto tokenizer = make_tokenizer(byte_level_bpe("qwen2", {}, runs));
   EXPECT_EQ(tokenizer->encode(std::string(31 * 40000, '\n')).size(), 40000u);
 }
 
@@ -62,7 +62,7 @@ TEST(Vocabulary, KnowsTheEndOfGenerationByNameAndByKey) {
       {{"<|im_end|>", 3}, {"<end_of_turn>", 1}, {"<e>", 3}, {"<t>", 3}, {"<other>", 3}});
   metadata.set("tokenizer.ggml.eos_token_id", {uint32_t{258}});
   metadata.set("tokenizer.ggml.eot_token_id", {uint32_t{259}});
-  const auto tokenizer = Tokenizer::load(metadata);
+  const auto tokenizer = make_tokenizer(metadata);
   EXPECT_TRUE(tokenizer->is_end_of_generation(256));
   EXPECT_FALSE(tokenizer->is_end_of_generation(257));  // not a control token
   EXPECT_TRUE(tokenizer->is_end_of_generation(258));
@@ -72,7 +72,7 @@ TEST(Vocabulary, KnowsTheEndOfGenerationByNameAndByKey) {
 }
 
 TEST(Vocabulary, GptOssEndsAMessageNotTheGenerationWithEnd) {
-  const auto tokenizer = Tokenizer::load(byte_level_bpe(
+  const auto tokenizer = make_tokenizer(byte_level_bpe(
       "gpt-4o", {}, {{"<|end|>", 3}, {"<|return|>", 3}, {"<|call|>", 3}, {"<|channel|>", 3}}));
   EXPECT_FALSE(tokenizer->is_end_of_generation(256));
   EXPECT_TRUE(tokenizer->is_end_of_generation(257));
@@ -80,7 +80,7 @@ TEST(Vocabulary, GptOssEndsAMessageNotTheGenerationWithEnd) {
 }
 
 TEST(Vocabulary, PiecesFollowTheType) {
-  const auto tokenizer = Tokenizer::load(byte_level_bpe(
+  const auto tokenizer = make_tokenizer(byte_level_bpe(
       "qwen2", {}, {{"\u0120x", 1}, {"<c>", 3}, {"\u0120u", 4}, {"[PAD]", 5}, {"", 1}}));
   EXPECT_EQ(tokenizer->piece(256), " x");
   EXPECT_EQ(tokenizer->piece(257), "");
@@ -97,7 +97,7 @@ TEST(Vocabulary, PiecesFollowTheType) {
 // The message of the Error that loading throws.
 std::string load_error(const GgufMetadata& metadata) {
   try {
-    Tokenizer::load(metadata);
+    make_tokenizer(metadata);
   } catch (const Error& error) {
     return error.what();
   }

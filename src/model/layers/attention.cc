@@ -11,25 +11,25 @@ Attention::Attention(const Config& config, int layer, Workspace& workspace)
 
 void Attention::for_each_tensor(TensorVisitor& visit) {
   using enum TensorVisitor::Presence;
+  using enum TensorRole;
   const Architecture& family = *config_.architecture;
   const int embedding = config_.embedding, q = shape().q_columns(), kv = shape().kv_columns();
-  visit.vector({"attn_norm.weight", embedding}, norm_);
+  visit.vector({kAttentionNorm, embedding}, norm_);
   if (family.fused_qkv) {
-    visit.matrix("qkv", {{"attn_qkv.weight", q + 2 * kv}}, embedding, qkv_);
-    visit.vector({{"attn_qkv.bias", q + 2 * kv}}, kOptional, qkv_bias_);
+    visit.matrix("qkv", {{kQueryKeyValue, q + 2 * kv}}, embedding, qkv_);
+    visit.vector({{kQueryKeyValueBias, q + 2 * kv}}, kOptional, qkv_bias_);
   } else {
-    visit.matrix("qkv", {{"attn_q.weight", q}, {"attn_k.weight", kv}, {"attn_v.weight", kv}},
-                 embedding, qkv_);
-    visit.vector({{"attn_q.bias", q}, {"attn_k.bias", kv}, {"attn_v.bias", kv}},
+    visit.matrix("qkv", {{kQuery, q}, {kKey, kv}, {kValue, kv}}, embedding, qkv_);
+    visit.vector({{kQueryBias, q}, {kKeyBias, kv}, {kValueBias, kv}},
                  family.qkv_bias ? kRequired : kOptional, qkv_bias_);
   }
   if (family.qk_norm) {
-    visit.vector({"attn_q_norm.weight", shape().head_dim}, q_norm_);
-    visit.vector({"attn_k_norm.weight", shape().head_dim}, k_norm_);
+    visit.vector({kQueryNorm, shape().head_dim}, q_norm_);
+    visit.vector({kKeyNorm, shape().head_dim}, k_norm_);
   }
-  visit.matrix("attention output", {{"attn_output.weight", embedding}}, q, output_);
-  visit.vector({{"attn_output.bias", embedding}}, kOptional, output_bias_);
-  if (family.post_norms) visit.vector({"post_attention_norm.weight", embedding}, post_norm_);
+  visit.matrix("attention output", {{kAttentionOutput, embedding}}, q, output_);
+  visit.vector({{kAttentionOutputBias, embedding}}, kOptional, output_bias_);
+  if (family.post_norms) visit.vector({kPostAttentionNorm, embedding}, post_norm_);
 }
 
 void Attention::forward(const Step& step, Tensor x) const {

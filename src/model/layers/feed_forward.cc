@@ -9,17 +9,17 @@ FeedForward::FeedForward(const Config& config, int layer, Workspace& workspace)
 }
 
 void FeedForward::for_each_tensor(TensorVisitor& visit) {
+  using enum TensorRole;
   const Architecture& family = *config_.architecture;
   const int embedding = config_.embedding, n = width();
-  visit.vector({"ffn_norm.weight", embedding}, norm_);
+  visit.vector({kFeedForwardNorm, embedding}, norm_);
   if (family.fused_gate_up) {
-    visit.matrix("gate, up", {{"ffn_up.weight", 2 * n, 0, n}, {"ffn_up.weight", 2 * n, n, n}},
-                 embedding, gate_up_);
+    visit.matrix("gate, up", {{kUp, 2 * n, 0, n}, {kUp, 2 * n, n, n}}, embedding, gate_up_);
   } else {
-    visit.matrix("gate, up", {{"ffn_gate.weight", n}, {"ffn_up.weight", n}}, embedding, gate_up_);
+    visit.matrix("gate, up", {{kGate, n}, {kUp, n}}, embedding, gate_up_);
   }
-  visit.matrix("down", {{"ffn_down.weight", embedding}}, n, down_);
-  if (family.post_norms) visit.vector({"post_ffw_norm.weight", embedding}, post_norm_);
+  visit.matrix("down", {{kDown, embedding}}, n, down_);
+  if (family.post_norms) visit.vector({kPostFeedForwardNorm, embedding}, post_norm_);
 }
 
 void FeedForward::forward(const Step& step, Tensor x) const {

@@ -13,12 +13,12 @@ namespace tessera::serve {
 namespace {
 
 // Some models have a template of its own for conversations with tools.
-std::string tool_template_name(const GgufMetadata& metadata) {
-  return metadata.get_string("tokenizer.chat_template.tool_use") ? "tool_use" : "";
+std::string tool_template_name(const ChatTemplates& templates) {
+  return templates.named.contains("tool_use") ? "tool_use" : "";
 }
 
-std::string source_of(const GgufMetadata& metadata, const std::string& name) {
-  return find_chat_template(metadata, name).value_or(std::string(kChatMlTemplate));
+std::string source_of(const ChatTemplates& templates, const std::string& name) {
+  return find_chat_template(templates, name).value_or(std::string(kChatMlTemplate));
 }
 
 }  // namespace
@@ -28,12 +28,13 @@ Service::Service(const Session& session, Engine& engine, ServiceOptions options)
       options_(std::move(options)),
       most_tokens_(std::min(session.model->config().context,
                             engine.pool().capacity() * engine.pool().block_tokens())),
-      chat_source_(source_of(session.file->metadata(), "")),
-      tool_chat_source_(
-          source_of(session.file->metadata(), tool_template_name(session.file->metadata()))),
-      chat_format_(load_chat_format(session.file->metadata(), *session.tokenizer)),
-      tool_chat_format_(load_chat_format(session.file->metadata(), *session.tokenizer,
-                                         tool_template_name(session.file->metadata()))),
+      chat_source_(source_of(session.checkpoint->read_chat_templates(), "")),
+      tool_chat_source_(source_of(session.checkpoint->read_chat_templates(),
+                                  tool_template_name(session.checkpoint->read_chat_templates()))),
+      chat_format_(load_chat_format(session.checkpoint->read_chat_templates(), *session.tokenizer)),
+      tool_chat_format_(
+          load_chat_format(session.checkpoint->read_chat_templates(), *session.tokenizer,
+                           tool_template_name(session.checkpoint->read_chat_templates()))),
       started_(std::time(nullptr)),
       metrics_(options_.model_name),
       loop_(engine, *session.tokenizer, metrics_, options_.max_sequences + options_.max_queue) {}

@@ -1,12 +1,16 @@
-#include <algorithm>
+#include "files/gguf/reader.h"
+
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/printable.h"
-#include "files/gguf.h"
-#include "files/gguf_layout.h"
-#include "files/gguf_parse.h"
-#include "files/gguf_split.h"
+#include "files/gguf/layout.h"
+#include "files/gguf/parse.h"
+#include "files/gguf/split.h"
+#include "files/gguf/tensor_names.h"
+#include "files/gguf/tokenizer.h"
+#include "files/gguf/writer.h"
 
 namespace tessera {
 namespace {
@@ -67,64 +71,75 @@ void check_tensor_total(const GgufMetadata& metadata, const std::filesystem::pat
 
 }  // namespace
 
-uint64_t GgufTensor::rows() const {
-  uint64_t rows = 1;
-  for (size_t axis = 1; axis < shape.size(); ++axis) rows *= shape[axis];
-  return rows;
-}
-
-uint64_t GgufTensor::elements() const {
-  return columns() * rows();
-}
-
 GgufFile GgufFile::open(const std::filesystem::path& path) {
   GgufFile model;
-  model.paths_ = member_paths(path);
-  for (size_t i = 0; i < model.paths_.size(); ++i) {
-    const auto& member = model.paths_[i];
-    const MappedFile& file = model.files_.emplace_back(member);
-    gguf::Header header = gguf::parse(file.bytes(), member.string());
-    check_split_keys(header.metadata, member, i, model.paths_.size());
-    for (GgufTensor& tensor : header.tensors) {
+  const std::vector<std::filesystem::path> members = member_paths(path);
+  for (size_t i = 0; i < members.size(); ++i) {
+    gguf::Header header = gguf::parse(model.add_file(members[i]).bytes(), members[i].string());
+    check_split_keys(header.metadata, members[i], i, members.size());
+    for (StoredTensor& tensor : header.tensors) {
       tensor.file_index = i;
-      model.tensors_.push_back(std::move(tensor));
+      model.add_tensor(std::move(tensor));
     }
     if (i > 0) continue;  // the first member's metadata is the model's
-    model.metadata_ = std::move(header.metadata);
+    model.facts_ = std::make_unique<const GgufFacts>(std::move(header.metadata));
     model.version_ = header.version;
     model.alignment_ = header.alignment;
   }
-  if (model.paths_.size() > 1)
-    check_tensor_total(model.metadata_, model.paths_[0], model.tensors_.size());
-
-  model.tensor_index_.reserve(model.tensors_.size());
-  for (size_t i = 0; i < model.tensors_.size(); ++i) {
-    const GgufTensor& tensor = model.tensors_[i];
-    if (!model.tensor_index_.emplace(tensor.name, i).second) {
-      fail("'{}': tensor '{}' is in an earlier file of the split too",
-           shown(model.paths_[tensor.file_index]), printable(tensor.name));
-    }
-  }
+  if (members.size() > 1) check_tensor_total(model.metadata(), members[0], model.tensors().size());
+  model.index_tensors();
   return model;
 }
 
-const GgufTensor* GgufFile::find_tensor(std::string_view name) const {
-  const auto found = tensor_index_.find(name);
-  return found == tensor_index_.end() ? nullptr : &tensors_[found->second];
+void GgufFile::index_tensors() {
+  tensor_index_.reserve(tensors().size());
+  for (size_t i = 0; i < tensors().size(); ++i) {
+    const StoredTensor& tensor = tensors()[i];
+    if (!tensor_index_.emplace(tensor.name, i).second) {
+      fail("'{}': tensor '{}' is in an earlier file of the split too",
+           shown(paths()[tensor.file_index]), printable(tensor.name));
+    }
+  }
 }
 
-const GgufTensor& GgufFile::require_tensor(std::string_view name) const {
-  const GgufTensor* tensor = find_tensor(name);
-  if (tensor == nullptr) fail("'{}': tensor '{}' is missing", shown(paths_.at(0)), printable(name));
+TokenizerData GgufFile::read_tokenizer() const {
+  return gguf::read_tokenizer(metadata());
+}
+
+ChatTemplates GgufFile::read_chat_templates() const {
+  return gguf::read_chat_templates(metadata());
+}
+
+std::unique_ptr<CheckpointWriter> GgufFile::make_writer() const {
+  GgufMetadata copy = metadata();
+  // They described the files this metadata was read from.
+  for (const auto key : {gguf::kSplitNoKey, gguf::kSplitCountKey, gguf::kSplitTensorsKey})
+    copy.erase(key);
+  return std::make_unique<GgufWriter>(std::move(copy));
+}
+
+std::string GgufFile::tensor_name(TensorPlace place) const {
+  return gguf::tensor_name(place);
+}
+
+TensorPlace GgufFile::tensor_place(std::string_view name) const {
+  return gguf::tensor_place(name);
+}
+
+const StoredTensor* GgufFile::find_tensor(std::string_view name) const {
+  const auto found = tensor_index_.find(name);
+  return found == tensor_index_.end() ? nullptr : &tensors()[found->second];
+}
+
+const StoredTensor& GgufFile::require_tensor(std::string_view name) const {
+  const StoredTensor* tensor = find_tensor(name);
+  if (tensor == nullptr)
+    fail("'{}': tensor '{}' is missing", shown(paths().at(0)), printable(name));
   return *tensor;
 }
 
-uint64_t GgufFile::offset_of(const GgufTensor& tensor) const {
-  return static_cast<uint64_t>(tensor.bytes.data() - files_.at(tensor.file_index).bytes().data());
-}
-
-void GgufFile::release(const GgufTensor& tensor, std::span<const std::byte> part) const {
-  files_.at(tensor.file_index).release(part);
+uint64_t GgufFile::offset_of(const StoredTensor& tensor) const {
+  return static_cast<uint64_t>(tensor.bytes.data() - file_of(tensor).bytes().data());
 }
 
 }  // namespace tessera

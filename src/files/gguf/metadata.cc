@@ -1,3 +1,5 @@
+#include "files/gguf/metadata.h"
+
 #include <bit>
 #include <limits>
 #include <type_traits>
@@ -5,8 +7,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/printable.h"
-#include "files/gguf.h"
-#include "files/gguf_layout.h"
+#include "files/gguf/layout.h"
 
 namespace tessera {
 namespace gguf {

@@ -1,4 +1,4 @@
-#include "files/gguf_parse.h"
+#include "files/gguf/parse.h"
 
 #include <algorithm>
 #include <cstring>
@@ -10,7 +10,8 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "base/utf8.h"
-#include "files/gguf_layout.h"
+#include "files/gguf/layout.h"
+#include "files/gguf/types.h"
 
 namespace tessera::gguf {
 namespace {
@@ -183,7 +184,7 @@ std::vector<uint64_t> read_shape(Cursor& cursor) {
 
 const Format& read_format(Cursor& cursor) {
   const auto type = cursor.read<uint32_t>("type");
-  const Format* format = find_format(type);
+  const Format* format = format_of(type);
   if (format == nullptr) cursor.fail_here("unknown tensor type {}", type);
   return *format;
 }
@@ -207,7 +208,7 @@ uint64_t tensor_bytes(const Cursor& cursor, const Format& format, std::span<cons
   return size;
 }
 
-Extent read_tensor(Cursor& cursor, uint64_t index, uint64_t alignment, GgufTensor& tensor) {
+Extent read_tensor(Cursor& cursor, uint64_t index, uint64_t alignment, StoredTensor& tensor) {
   cursor.set_context(fmt::format("tensor {}", index));
   tensor.name = read_name(cursor, "name", kMaxTensorNameBytes);
   cursor.set_context(fmt::format("tensor '{}'", printable(tensor.name)));
@@ -220,10 +221,10 @@ Extent read_tensor(Cursor& cursor, uint64_t index, uint64_t alignment, GgufTenso
   return {offset, size};
 }
 
-void check_unique_names(Cursor& cursor, std::span<const GgufTensor> tensors) {
+void check_unique_names(Cursor& cursor, std::span<const StoredTensor> tensors) {
   std::unordered_set<std::string_view> names;
   names.reserve(tensors.size());
-  for (const GgufTensor& tensor : tensors) {
+  for (const StoredTensor& tensor : tensors) {
     if (!names.insert(tensor.name).second) {
       cursor.set_context("tensors");
       cursor.fail_here("the name '{}' appears twice", printable(tensor.name));
@@ -231,15 +232,15 @@ void check_unique_names(Cursor& cursor, std::span<const GgufTensor> tensors) {
   }
 }
 
-void check_no_overlap(Cursor& cursor, std::span<const GgufTensor> tensors) {
-  std::vector<const GgufTensor*> by_address;
+void check_no_overlap(Cursor& cursor, std::span<const StoredTensor> tensors) {
+  std::vector<const StoredTensor*> by_address;
   by_address.reserve(tensors.size());
-  for (const GgufTensor& tensor : tensors) by_address.push_back(&tensor);
-  std::sort(by_address.begin(), by_address.end(), [](const GgufTensor* a, const GgufTensor* b) {
+  for (const StoredTensor& tensor : tensors) by_address.push_back(&tensor);
+  std::sort(by_address.begin(), by_address.end(), [](const StoredTensor* a, const StoredTensor* b) {
     return a->bytes.data() < b->bytes.data();
   });
   for (size_t i = 1; i < by_address.size(); ++i) {
-    const GgufTensor &before = *by_address[i - 1], &after = *by_address[i];
+    const StoredTensor &before = *by_address[i - 1], &after = *by_address[i];
     if (before.bytes.data() + before.bytes.size() > after.bytes.data()) {
       cursor.set_context("tensors");
       cursor.fail_here("'{}' and '{}' overlap in the file", printable(before.name),
@@ -248,11 +249,11 @@ void check_no_overlap(Cursor& cursor, std::span<const GgufTensor> tensors) {
   }
 }
 
-std::vector<GgufTensor> read_tensors(Cursor& cursor, uint64_t count, uint64_t alignment,
-                                     std::span<const std::byte> file) {
+std::vector<StoredTensor> read_tensors(Cursor& cursor, uint64_t count, uint64_t alignment,
+                                       std::span<const std::byte> file) {
   cursor.set_context("tensors");
   cursor.check_count(count, kLeastTensorBytes, "tensor count");
-  std::vector<GgufTensor> tensors(count);
+  std::vector<StoredTensor> tensors(count);
   std::vector<Extent> extents(count);
   for (uint64_t i = 0; i < count; ++i) extents[i] = read_tensor(cursor, i, alignment, tensors[i]);
 

@@ -1,11 +1,11 @@
-#include "files/gguf_split.h"
+#include "files/gguf/split.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <string_view>
 
-#include "files/gguf_layout.h"
+#include "files/gguf/layout.h"
 
 namespace tessera::gguf {
 namespace {

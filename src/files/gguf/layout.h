@@ -13,7 +13,7 @@
 #include <string_view>
 #include <variant>
 
-#include "files/gguf.h"
+#include "files/gguf/metadata.h"
 
 namespace tessera::gguf {
 

@@ -1,4 +1,4 @@
-// One GGUF file's header, parsed and checked. Joining split files is gguf_reader.cc's work.
+// One GGUF file's header, parsed and checked. Joining split files is reader.cc's work.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "files/gguf.h"
+#include "checkpoint/stored_tensor.h"
+#include "files/gguf/metadata.h"
 
 namespace tessera::gguf {
 
@@ -15,7 +16,7 @@ struct Header {
   uint32_t version = 0;
   uint64_t alignment = 0;
   GgufMetadata metadata;
-  std::vector<GgufTensor> tensors;  // bytes point into the parsed file, checked to lie inside it
+  std::vector<StoredTensor> tensors;  // bytes point into the parsed file, checked to lie inside it
 };
 
 // Parses a whole file that lies in memory at an address aligned to at least 8. Reads the header

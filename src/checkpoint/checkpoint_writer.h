@@ -1,0 +1,32 @@
+// Writing a checkpoint: declare all tensors, then give their bytes in the same order.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "formats/format.h"
+
+namespace tessera {
+
+class CheckpointWriter {
+ public:
+  // The bytes of the tensor that was declared as number `index`.
+  using Fill = std::function<std::vector<std::byte>(size_t index)>;
+
+  virtual ~CheckpointWriter() = default;
+
+  // Adds a fact, or replaces it. Names: see Facts.
+  virtual void set_fact(std::string_view name, uint32_t value) = 0;
+  // Error for a name that is taken or too long, a dimension of 0, a row of a fraction of a block.
+  virtual void declare(std::string name, const Format& format, std::vector<uint64_t> shape) = 0;
+  // Creates the file, which appears under `path` only when all tensors are written. Holds one
+  // tensor in memory at a time. Error if `fill` returns another number of bytes than declared.
+  virtual void write(const std::filesystem::path& path, const Fill& fill) = 0;
+};
+
+}  // namespace tessera

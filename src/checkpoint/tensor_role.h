@@ -1,0 +1,47 @@
+// What a tensor does in the transformer, whatever its file calls it.
+#pragma once
+
+#include <cstdint>
+
+namespace tessera {
+
+enum class TensorRole : uint8_t {
+  kUnknown,   // no table knows its name
+  kDelicate,  // no matrix worth compressing: small, or it steers what happens (routers, positions,
+              // the mixing of state-space models), so that its error costs more than its bytes
+
+  // Of the model as a whole.
+  kTokenEmbedding,     // [vocabulary, embedding]
+  kPerLayerEmbedding,  // a second table that every layer reads from (Gemma 3n)
+  kOutputNorm,
+  kOutput,           // [vocabulary, embedding]; absent where the token embedding is the output, too
+  kRopeFactors,      // what each rotary frequency is divided by (Llama 3.1)
+  kRopeFactorsLong,  // the same beyond the original context (LongRoPE),
+  kRopeFactorsShort,  // and within it
+
+  // Of each layer.
+  kAttentionNorm,
+  kQuery,
+  kKey,
+  kValue,
+  kQueryKeyValue,  // the three in one matrix, stacked by rows
+  kKeyValueUp,  // from the compressed keys and values to each head's (multi-head latent attention)
+  kQueryBias,
+  kKeyBias,
+  kValueBias,
+  kQueryKeyValueBias,
+  kQueryNorm,
+  kKeyNorm,
+  kAttentionOutput,
+  kAttentionOutputBias,
+  kPostAttentionNorm,
+  kFeedForwardNorm,
+  kGate,
+  kUp,  // in architectures that fuse the two: gate, then up, stacked by rows
+  kDown,
+  kExpertsDown,       // of all experts: [experts, embedding, feed_forward]
+  kSharedExpertDown,  // of the expert that every token visits
+  kPostFeedForwardNorm,
+};
+
+}  // namespace tessera

@@ -1,0 +1,99 @@
+#include "files/gguf/tensor_names.h"
+
+#include <algorithm>
+#include <array>
+
+namespace tessera::gguf {
+namespace {
+
+constexpr auto kRows = std::to_array<TensorNames::Row>({
+    {TensorRole::kTokenEmbedding, "token_embd.weight"},
+    {TensorRole::kPerLayerEmbedding, "per_layer_token_embd.weight"},
+    {TensorRole::kOutputNorm, "output_norm.weight"},
+    {TensorRole::kOutput, "output.weight"},
+    {TensorRole::kRopeFactors, "rope_freqs.weight"},
+    {TensorRole::kRopeFactorsLong, "rope_factors_long.weight"},
+    {TensorRole::kRopeFactorsShort, "rope_factors_short.weight"},
+    {TensorRole::kAttentionNorm, "blk.*.attn_norm.weight"},
+    {TensorRole::kQuery, "blk.*.attn_q.weight"},
+    {TensorRole::kKey, "blk.*.attn_k.weight"},
+    {TensorRole::kValue, "blk.*.attn_v.weight"},
+    {TensorRole::kQueryKeyValue, "blk.*.attn_qkv.weight"},
+    {TensorRole::kKeyValueUp, "blk.*.attn_kv_b.weight"},
+    {TensorRole::kQueryBias, "blk.*.attn_q.bias"},
+    {TensorRole::kKeyBias, "blk.*.attn_k.bias"},
+    {TensorRole::kValueBias, "blk.*.attn_v.bias"},
+    {TensorRole::kQueryKeyValueBias, "blk.*.attn_qkv.bias"},
+    {TensorRole::kQueryNorm, "blk.*.attn_q_norm.weight"},
+    {TensorRole::kKeyNorm, "blk.*.attn_k_norm.weight"},
+    {TensorRole::kAttentionOutput, "blk.*.attn_output.weight"},
+    {TensorRole::kAttentionOutputBias, "blk.*.attn_output.bias"},
+    {TensorRole::kPostAttentionNorm, "blk.*.post_attention_norm.weight"},
+    {TensorRole::kFeedForwardNorm, "blk.*.ffn_norm.weight"},
+    {TensorRole::kGate, "blk.*.ffn_gate.weight"},
+    {TensorRole::kUp, "blk.*.ffn_up.weight"},
+    {TensorRole::kDown, "blk.*.ffn_down.weight"},
+    {TensorRole::kExpertsDown, "blk.*.ffn_down_exps.weight"},
+    {TensorRole::kSharedExpertDown, "blk.*.ffn_down_shexp.weight"},
+    {TensorRole::kPostFeedForwardNorm, "blk.*.post_ffw_norm.weight"},
+});
+constexpr TensorNames kNames(kRows);
+
+// Parts of the names of tensors that are kDelicate, in any family that has a GGUF conversion.
+constexpr auto kDelicateParts = std::to_array<std::string_view>({
+    "_norm.weight",
+    "ffn_gate_inp.weight",
+    "ffn_gate_tid2eid.weight",
+    "altup",
+    "laurel",
+    "per_layer_model_proj",
+    "ssm_conv1d",
+    "shortconv.conv.weight",
+    "indexer.k_proj.weight",
+    "indexer.q_proj.weight",
+    "time_mix_first.weight",
+    "time_mix_w0.weight",
+    "time_mix_w1.weight",
+    "time_mix_w2.weight",
+    "time_mix_v0.weight",
+    "time_mix_v1.weight",
+    "time_mix_v2.weight",
+    "time_mix_a0.weight",
+    "time_mix_a1.weight",
+    "time_mix_a2.weight",
+    "time_mix_g1.weight",
+    "time_mix_g2.weight",
+    "time_mix_decay_w1.weight",
+    "time_mix_decay_w2.weight",
+    "time_mix_lerp_fused.weight",
+    "attn_rel_b.weight",
+    "position_embd",
+    "token_types.weight",
+    ".rel_pos",
+    ".patch_embd",
+    ".patch_merger",
+});
+
+bool is_delicate(std::string_view name) {
+  return std::ranges::any_of(kDelicateParts, [&](std::string_view part) {
+    return name.find(part) != std::string_view::npos;
+  });
+}
+
+}  // namespace
+
+std::string tensor_name(TensorPlace place) {
+  return kNames.name_of(place);
+}
+
+TensorPlace tensor_place(std::string_view name) {
+  TensorPlace place = kNames.place_of(name);
+  const size_t block = name.find(".blk.");
+  if (place.role == TensorRole::kUnknown && block != std::string_view::npos) {
+    place.role = kNames.place_of(name.substr(block + 1)).role;
+  }
+  if (place.role == TensorRole::kUnknown && is_delicate(name)) place.role = TensorRole::kDelicate;
+  return place;
+}
+
+}  // namespace tessera::gguf

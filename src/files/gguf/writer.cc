@@ -1,0 +1,160 @@
+#include "files/gguf/writer.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <utility>
+
+#include "base/atomic_file.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include "base/printable.h"
+#include "base/utf8.h"
+#include "files/gguf/layout.h"
+#include "files/gguf/types.h"
+
+namespace tessera {
+namespace {
+
+// Header fields, gathered in memory: a header is small beside the tensors.
+class HeaderBytes {
+ public:
+  template <typename T>
+  void add(T value) {
+    static_assert(std::is_arithmetic_v<T>);
+    const auto* raw = reinterpret_cast<const char*>(&value);
+    bytes_.append(raw, sizeof(T));
+  }
+  void add_raw(std::string_view text) { bytes_ += text; }
+  void add_string(std::string_view text) {
+    add<uint64_t>(text.size());
+    bytes_ += text;
+  }
+
+  void add_value(const GgufValue& value) {
+    std::visit(
+        [this]<typename T>(const T& v) {
+          add(static_cast<uint32_t>(gguf::type_id<T>()));
+          if constexpr (std::is_same_v<T, GgufValue::Array>) {
+            std::visit([this](const auto& elements) { this->add_elements(elements); }, v);
+          } else {
+            add_scalar(v);
+          }
+        },
+        value.value);
+  }
+
+  const std::string& bytes() const { return bytes_; }
+
+ private:
+  template <typename E>
+  void add_elements(const std::vector<E>& elements) {
+    add(static_cast<uint32_t>(gguf::type_id<E>()));
+    add<uint64_t>(elements.size());
+    for (const auto& element : elements) add_scalar<E>(element);
+  }
+
+  template <typename T>
+  void add_scalar(const T& value) {
+    if constexpr (std::is_same_v<T, std::string>) {
+      add_string(value);
+    } else if constexpr (std::is_same_v<T, bool>) {
+      add<uint8_t>(value ? 1 : 0);
+    } else {
+      add(value);
+    }
+  }
+
+  std::string bytes_;
+};
+
+void check_name(std::string_view name, std::string_view what, size_t max_bytes) {
+  if (name.empty()) fail("cannot write a GGUF file with an empty {}", what);
+  if (name.size() > max_bytes) {
+    fail("cannot write the {} '{}': {} bytes, at most {} are allowed", what, printable(name),
+         name.size(), max_bytes);
+  }
+  if (!is_valid_utf8(name))
+    fail("cannot write the {} '{}': it is not UTF-8", what, printable(name));
+}
+
+void pad(AtomicFile& file, uint64_t alignment) {
+  static constexpr std::array<std::byte, 4096> kZeros{};
+  uint64_t missing = gguf::align_up(file.position(), alignment) - file.position();
+  while (missing > 0) {
+    const uint64_t part = std::min<uint64_t>(missing, kZeros.size());
+    file.write(std::span(kZeros).first(part));
+    missing -= part;
+  }
+}
+
+}  // namespace
+
+GgufWriter::GgufWriter(GgufMetadata metadata) : metadata_(std::move(metadata)) {}
+
+void GgufWriter::set_fact(std::string_view name, uint32_t value) {
+  metadata_.set(std::string(name), {value});
+}
+
+void GgufWriter::declare(std::string name, const Format& format, std::vector<uint64_t> shape) {
+  check_name(name, "tensor name", gguf::kMaxTensorNameBytes);
+  if (shape.empty() || shape.size() > gguf::kMaxAxes) {
+    fail("tensor '{}': expected 1 to {} dimensions, found {}", printable(name), gguf::kMaxAxes,
+         shape.size());
+  }
+  if (std::find(shape.begin(), shape.end(), 0) != shape.end())
+    fail("tensor '{}': a dimension is 0", printable(name));
+  format.row_bytes(shape[0]);  // throws unless a row is a whole number of blocks
+  if (!names_.insert(name).second) fail("tensor '{}' is declared twice", printable(name));
+  tensors_.push_back({std::move(name), &format, std::move(shape)});
+}
+
+uint64_t GgufWriter::Declared::bytes() const {
+  uint64_t size = format->row_bytes(shape[0]);
+  for (size_t axis = 1; axis < shape.size(); ++axis) {
+    size = checked_mul(size, shape[axis], "tensor size");
+  }
+  return size;
+}
+
+std::string GgufWriter::header(uint64_t alignment) const {
+  HeaderBytes out;
+  out.add_raw(gguf::kMagic);
+  out.add(gguf::kNewestVersion);
+  out.add<uint64_t>(tensors_.size());
+  out.add<uint64_t>(metadata_.entries().size());
+  for (const auto& [key, value] : metadata_.entries()) {
+    check_name(key, "metadata key", gguf::kMaxKeyBytes);
+    out.add_string(key);
+    out.add_value(value);
+  }
+  uint64_t offset = 0;
+  for (const Declared& tensor : tensors_) {
+    out.add_string(tensor.name);
+    out.add(static_cast<uint32_t>(tensor.shape.size()));
+    for (const uint64_t axis : tensor.shape) out.add(axis);
+    out.add(gguf::type_of(*tensor.format));
+    out.add(offset);
+    offset = gguf::align_up(checked_add(offset, tensor.bytes(), "tensor offset"), alignment);
+  }
+  return out.bytes();
+}
+
+void GgufWriter::write(const std::filesystem::path& path, const Fill& fill) {
+  const uint64_t alignment = gguf::alignment_of(metadata_);
+  AtomicFile file(path);
+  file.write(header(alignment));
+  pad(file, alignment);
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    const std::vector<std::byte> bytes = fill(i);
+    if (bytes.size() != tensors_[i].bytes()) {
+      fail("tensor '{}': {} bytes to write, but {} were declared", printable(tensors_[i].name),
+           bytes.size(), tensors_[i].bytes());
+    }
+    file.write(bytes);
+    pad(file, alignment);
+  }
+  file.commit();
+}
+
+}  // namespace tessera

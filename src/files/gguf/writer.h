@@ -1,0 +1,41 @@
+// Writes a GGUF v3 file.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "checkpoint/checkpoint_writer.h"
+#include "files/gguf/metadata.h"
+
+namespace tessera {
+
+class GgufWriter final : public CheckpointWriter {
+ public:
+  explicit GgufWriter(GgufMetadata metadata);
+
+  // "general.*" only: what a new file says differently.
+  void set_fact(std::string_view name, uint32_t value) override;
+  void declare(std::string name, const Format& format, std::vector<uint64_t> shape) override;
+  void write(const std::filesystem::path& path, const Fill& fill) override;
+
+ private:
+  struct Declared {
+    std::string name;
+    const Format* format;
+    std::vector<uint64_t> shape;
+
+    uint64_t bytes() const;
+  };
+  std::string header(uint64_t alignment) const;
+
+  GgufMetadata metadata_;
+  std::vector<Declared> tensors_;
+  std::unordered_set<std::string> names_;
+};
+
+}  // namespace tessera
