@@ -55,10 +55,13 @@ void split(const uint8_t* block, BlockParts& parts) {
     const uint8_t* low = block + kLowBits + 64 * half;
     const uint8_t* high = block + kHighBits + 32 * half;
     uint8_t* codes = parts.codes + 128 * half;
+    for (int i = 0; i < 64; ++i) {
+      codes[i] = low[i] & 15;
+      codes[64 + i] = low[i] >> 4;
+    }
     for (int j = 0; j < 4; ++j) {
       for (int i = 0; i < 32; ++i) {
-        const int nibble = (low[32 * (j % 2) + i] >> (4 * (j / 2))) & 15;
-        codes[32 * j + i] = static_cast<uint8_t>(nibble | (((high[i] >> (2 * j)) & 3) << 4));
+        codes[32 * j + i] |= static_cast<uint8_t>(((high[i] >> (2 * j)) & 3) << 4);
       }
     }
   }
