@@ -41,7 +41,7 @@ struct QuantizedBlock {
   // kTwoLevel: scales are signed integers of so many bits; beside mins, both are unsigned.
   int scale_bits = 0;
 
-  void (*split)(const uint8_t* block, BlockParts& parts);
+  void (*split)(const uint8_t* block, BlockParts& parts) = nullptr;
 };
 
 // Decodes the blocks of `block_bytes` bytes, each of `block_elements` elements, that fill dst.

@@ -39,9 +39,9 @@ std::optional<ScaleKind> find_scales(const QuantizedBlock& block, int block_elem
     if (block.group == 16 && block.scale_bits <= 4) return ScaleKind::kK16Min4;
     return std::nullopt;
   }
-  if (block_elements != kBlock) return std::nullopt;
+  if (block_elements != kBlock || block.group != kBlock) return std::nullopt;
   if (block.scaling == BlockScaling::kF16) return min ? ScaleKind::kF16Min : ScaleKind::kF16;
-  return ScaleKind::kE8M0;
+  return min ? std::nullopt : std::optional(ScaleKind::kE8M0);
 }
 
 size_t round_up(size_t n, size_t to) {
@@ -57,6 +57,7 @@ std::optional<Layout> find_layout(const Format& format) {
   const std::optional<ScaleKind> scales =
       find_scales(block, static_cast<int>(format.block_elements));
   if (!codes || !scales) return std::nullopt;
+  if (block.has_min && block.zero_point != 0) return std::nullopt;  // kernels have one or the other
   Layout layout = {&format, *codes, *scales, block.zero_point, block.levels != nullptr, {}};
   if (layout.has_table) {
     layout.zero_point = kLevelZero;

@@ -73,8 +73,7 @@ constexpr int scale_columns(ScaleKind kind) {
   return kind == ScaleKind::kK16 || kind == ScaleKind::kK16Min4 ? 16 : 32;
 }
 
-// A format whose codes mean levels of a codebook: byte codes, level + kLevelZero, that kernels look
-// up.
+// Levels of a codebook become byte codes, which kernels look up: level + kLevelZero.
 inline constexpr int kLevelZero = 128;
 using CodeTable = std::array<uint8_t, 16>;
 
