@@ -62,19 +62,16 @@ void encode_bf16(std::span<const float> src, std::byte* dst, std::span<const flo
 }  // namespace
 
 constinit const Format kF32 = {.name = "F32",
-                               .ggml_type = 0,
                                .block_elements = 1,
                                .block_bytes = 4,
                                .decode_values = decode_f32,
                                .encode = encode_f32};
 constinit const Format kF16 = {.name = "F16",
-                               .ggml_type = 1,
                                .block_elements = 1,
                                .block_bytes = 2,
                                .decode_values = decode_f16,
                                .encode = encode_f16};
 constinit const Format kBF16 = {.name = "BF16",
-                                .ggml_type = 30,
                                 .block_elements = 1,
                                 .block_bytes = 2,
                                 .decode_values = decode_bf16,

@@ -15,13 +15,10 @@
 
 namespace tessera {
 
-inline constexpr uint32_t kNoGgmlType = UINT32_MAX;
-
 // A format is an object that lives as long as the program: one is the other if the addresses are.
 struct Format {
-  std::string_view name;             // as people write it: "F16", "Q4_K", "IQ4_NL"
-  uint32_t ggml_type = kNoGgmlType;  // the type id in a GGUF file
-  uint32_t block_elements;           // elements in a block; a row is a whole number of blocks
+  std::string_view name;    // as people write it: "F16", "Q4_K", "IQ4_NL"
+  uint32_t block_elements;  // elements in a block; a row is a whole number of blocks
   uint32_t block_bytes;
 
   // What a block is made of: all that is needed to decode it, and to compute with it. nullptr if
@@ -51,7 +48,7 @@ struct Format {
   uint64_t row_bytes(uint64_t elements) const;
 };
 
-// Every known format, supported or not, in the order of ggml_type; then those that were added.
+// Every known format: the supported ones, those known by size only, then those that were added.
 std::span<const Format* const> all_formats();
 
 // Makes a format known under its name; it must outlive every use. An Error if the name is taken.
@@ -59,12 +56,9 @@ std::span<const Format* const> all_formats();
 void add_format(const Format& format);
 
 // nullptr if there is none. Names are matched without regard to case.
-const Format* find_format(uint32_t ggml_type);
 const Format* find_format(std::string_view name);
 
-// The same, but an unknown or unsupported format is an Error that names it and `what` has it
-// ("tensor output.weight"), or, for a name that a user typed, that lists what is supported.
-const Format& require_format(uint32_t ggml_type, std::string_view what);
+// The same, but an unknown or unsupported format is an Error that lists what is supported.
 const Format& require_format(std::string_view name);
 
 // The formats that come with Tessera, each defined in a file of its own or with its kin.

@@ -84,13 +84,11 @@ constexpr QuantizedBlock kBlockXS = {.code_bits = 4,
 }  // namespace
 
 constinit const Format kIQ4_NL = {.name = "IQ4_NL",
-                                  .ggml_type = 20,
                                   .block_elements = 32,
                                   .block_bytes = 18,
                                   .quantized = &kBlockNL,
                                   .encode = encode_iq4_nl};
 constinit const Format kIQ4_XS = {.name = "IQ4_XS",
-                                  .ggml_type = 23,
                                   .block_elements = 256,
                                   .block_bytes = 136,
                                   .quantized = &kBlockXS,

@@ -79,7 +79,6 @@ constexpr QuantizedBlock kBlock = {.code_bits = 4,
 }  // namespace
 
 constinit const Format kMXFP4 = {.name = "MXFP4",
-                                 .ggml_type = 39,
                                  .block_elements = 32,
                                  .block_bytes = 17,
                                  .quantized = &kBlock,

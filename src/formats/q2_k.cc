@@ -62,7 +62,6 @@ constexpr QuantizedBlock kBlock = {.code_bits = 2,
 }  // namespace
 
 constinit const Format kQ2_K = {.name = "Q2_K",
-                                .ggml_type = 10,
                                 .block_elements = 256,
                                 .block_bytes = 84,
                                 .quantized = &kBlock,

@@ -73,7 +73,6 @@ constexpr QuantizedBlock kBlock = {.code_bits = 3,
 }  // namespace
 
 constinit const Format kQ3_K = {.name = "Q3_K",
-                                .ggml_type = 11,
                                 .block_elements = 256,
                                 .block_bytes = 110,
                                 .quantized = &kBlock,

@@ -67,13 +67,11 @@ constexpr QuantizedBlock kBlock4_1 = {.code_bits = 4,
 }  // namespace
 
 constinit const Format kQ4_0 = {.name = "Q4_0",
-                                .ggml_type = 2,
                                 .block_elements = 32,
                                 .block_bytes = 18,
                                 .quantized = &kBlock4_0,
                                 .encode = encode_q4_0};
 constinit const Format kQ4_1 = {.name = "Q4_1",
-                                .ggml_type = 3,
                                 .block_elements = 32,
                                 .block_bytes = 20,
                                 .quantized = &kBlock4_1,

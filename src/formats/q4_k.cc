@@ -106,13 +106,11 @@ constexpr QuantizedBlock kBlock = {.code_bits = kBits,
 }  // namespace
 
 constinit const Format kQ4_K = {.name = "Q4_K",
-                                .ggml_type = 12,
                                 .block_elements = 256,
                                 .block_bytes = 144,
                                 .quantized = &kBlock<4>,
                                 .encode = encode_q4_k};
 constinit const Format kQ5_K = {.name = "Q5_K",
-                                .ggml_type = 13,
                                 .block_elements = 256,
                                 .block_bytes = 176,
                                 .quantized = &kBlock<5>,

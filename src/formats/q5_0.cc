@@ -76,13 +76,11 @@ constexpr QuantizedBlock kBlock5_1 = {.code_bits = 5,
 }  // namespace
 
 constinit const Format kQ5_0 = {.name = "Q5_0",
-                                .ggml_type = 6,
                                 .block_elements = 32,
                                 .block_bytes = 22,
                                 .quantized = &kBlock5_0,
                                 .encode = encode_q5_0};
 constinit const Format kQ5_1 = {.name = "Q5_1",
-                                .ggml_type = 7,
                                 .block_elements = 32,
                                 .block_bytes = 24,
                                 .quantized = &kBlock5_1,

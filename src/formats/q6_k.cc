@@ -81,7 +81,6 @@ constexpr QuantizedBlock kBlock = {.code_bits = 6,
 }  // namespace
 
 constinit const Format kQ6_K = {.name = "Q6_K",
-                                .ggml_type = 14,
                                 .block_elements = 256,
                                 .block_bytes = 210,
                                 .quantized = &kBlock,

@@ -32,7 +32,6 @@ constexpr QuantizedBlock kBlock = {
 }  // namespace
 
 constinit const Format kQ8_0 = {.name = "Q8_0",
-                                .ggml_type = 8,
                                 .block_elements = 32,
                                 .block_bytes = 34,
                                 .quantized = &kBlock,
