@@ -1,25 +1,18 @@
 #include "files/model_reference.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <cstdlib>
 
 #include "base/error.h"
 #include "files/gguf/split.h"
+#include "files/known_models.h"
 #include "files/url.h"
 
 namespace tessera {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::array<KnownModel, 4> kKnownModels = {{
-    {"smollm2:135m", "SmolLM2-135M-Instruct.Q4_1.gguf"},
-    {"gemma3:270m", "gemma-3-270m-q4_k_m.gguf"},
-    {"qwen2.5-coder:0.5b", "qwen2.5-coder-0.5b-q4_k_m.gguf"},
-    {"qwen2.5-coder:1.5b", "qwen2.5-coder-1.5b-q4_k_m.gguf"},
-}};
 
 constexpr std::string_view kHubPrefix = "hf:";
 
@@ -89,17 +82,13 @@ fs::path cache_folder() {
   fail("no cache folder: set TESSERA_CACHE or HOME");
 }
 
-std::span<const KnownModel> known_models() {
-  return kKnownModels;
-}
-
 fs::path resolve_model(std::string_view reference) {
   if (reference.empty()) fail("the model's name is empty; expected a path or a reference");
   std::error_code ignored;
   if (fs::exists(fs::path(reference), ignored)) return fs::path(reference);
 
-  const auto known = std::ranges::find(kKnownModels, reference, &KnownModel::name);
-  if (known != kKnownModels.end()) return resolve_known(*known);
+  const auto known = std::ranges::find(known_models(), reference, &KnownModel::name);
+  if (known != known_models().end()) return resolve_known(*known);
   if (auto hub = parse_hub_reference(reference)) return resolve_hub(reference, std::move(*hub));
   if (is_url(reference)) {
     const fs::path path = url_cache_path(cache_folder(), reference);
@@ -108,7 +97,7 @@ fs::path resolve_model(std::string_view reference) {
     return path;
   }
   std::vector<std::string> names;
-  for (const KnownModel& model : kKnownModels) names.emplace_back(model.name);
+  for (const KnownModel& model : known_models()) names.emplace_back(model.name);
   fail("no file '{}'; expected a path, hf:OWNER/REPO[/FILE], an https:// URL, or one of {}",
        reference, join(names));
 }

@@ -8,7 +8,6 @@
 
 #include <filesystem>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,13 +20,6 @@ std::filesystem::path cache_folder();
 // The file that `reference` names, if it is on this machine. Nothing is downloaded: an Error says
 // which command fetches what is missing.
 std::filesystem::path resolve_model(std::string_view reference);
-
-// The names that script/fetch-model knows (script/models.tsv; a test keeps the two alike).
-struct KnownModel {
-  std::string_view name;  // "smollm2:135m"
-  std::string_view file;  // its file name in cache_folder()
-};
-std::span<const KnownModel> known_models();
 
 // "hf:OWNER/REPO[/FILE]", taken apart. FILE may lie in a folder of the repository.
 struct HubReference {
