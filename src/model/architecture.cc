@@ -36,10 +36,6 @@ constexpr std::array kArchitectures = {
 
 }  // namespace
 
-std::span<const Architecture> all_architectures() {
-  return kArchitectures;
-}
-
 const Architecture& find_architecture(std::string_view name) {
   std::string known;
   for (const Architecture& architecture : kArchitectures) {

@@ -1,7 +1,6 @@
 // Model families as rows of a table. There is one transformer; a family only says how it differs.
 #pragma once
 
-#include <span>
 #include <string_view>
 
 #include "backend/backend.h"
@@ -9,7 +8,7 @@
 namespace tessera {
 
 struct Architecture {
-  std::string_view name;  // general.architecture in GGUF
+  std::string_view name;  // the fact "general.architecture"
   std::string_view note;  // for people
 
   bool interleaved_rope = false;  // pairs (2i, 2i+1) rather than (i, i + d/2)
@@ -30,8 +29,6 @@ struct Architecture {
   // model uses 1/sqrt(embedding / heads).
   int head_dim_scale_layers = 1 << 30;
 };
-
-std::span<const Architecture> all_architectures();
 
 // Throws Error naming the known ones.
 const Architecture& find_architecture(std::string_view name);

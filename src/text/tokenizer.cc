@@ -124,9 +124,4 @@ const std::string& Tokenizer::token_text(Token token) const {
   return vocabulary_->text(token);
 }
 
-std::optional<Token> Tokenizer::find_token(std::string_view text) const {
-  const Token token = vocabulary_->find(text);
-  return token == kNoToken ? std::nullopt : std::optional(token);
-}
-
 }  // namespace tessera

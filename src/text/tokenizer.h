@@ -49,7 +49,6 @@ class Tokenizer {
   bool adds_bos() const;
   // The raw vocabulary entry, as the checkpoint has it.
   const std::string& token_text(Token token) const;
-  std::optional<Token> find_token(std::string_view text) const;
 
  protected:
   // `add_space_prefix`: encode_text puts a space before the text that decode must take away again.

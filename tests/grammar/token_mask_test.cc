@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "grammar/grammar_support.h"
+#include "support/token_finder.h"
 
 namespace tessera {
 namespace {
@@ -128,7 +129,7 @@ TEST(TokenMasks, AreRightWhereNestingEnds) {
     if (depth > 900 || depth % 100 == 0) {
       const auto mask = masks.of(state);
       for (const char* text : {"[[", "[]", "]]", "[", "]"}) {
-        std::optional<Token> token = tokenizer->find_token(text);
+        std::optional<Token> token = test::TokenFinder(*tokenizer).find(text);
         ASSERT_TRUE(token) << text;
         EXPECT_EQ(is_allowed(*mask, *token), reads(automaton, state, text)) << depth << text;
       }
@@ -141,12 +142,12 @@ TEST(StructuredOutput, ControlTokensAreNeverAllowedAndEndTokensAtTheEndOnly) {
   const auto tokenizer = json_tokenizer();
   StructuredOutput structured(*tokenizer);
   const auto constraint = structured.grammar("root ::= .{0,2}")->start();
-  const Token start = *tokenizer->find_token("<start>"), end = *tokenizer->eos();
+  const Token start = *test::TokenFinder(*tokenizer).find("<start>"), end = *tokenizer->eos();
   EXPECT_FALSE(is_allowed(constraint->allowed(), start));
   EXPECT_TRUE(is_allowed(constraint->allowed(), end));
   const auto strict = structured.grammar("root ::= \"ab\"")->start();
   EXPECT_FALSE(is_allowed(strict->allowed(), end));
-  strict->accept(*tokenizer->find_token("ab"));
+  strict->accept(*test::TokenFinder(*tokenizer).find("ab"));
   for (int again = 0; again < 3; ++again) {  // after the end only the end may come, ever
     for (Token t = 0; t < static_cast<Token>(tokenizer->vocabulary_size()); ++t)
       EXPECT_EQ(is_allowed(strict->allowed(), t), tokenizer->is_end_of_generation(t)) << t;

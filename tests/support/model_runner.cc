@@ -4,15 +4,17 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "files/gguf/reader.h"
+#include "files/open.h"
 
 namespace tessera {
 
-ModelRunner::ModelRunner(const std::filesystem::path& path, const Options& options) {
-  auto file = std::make_shared<const GgufFile>(GgufFile::open(path));
+ModelRunner::ModelRunner(const std::filesystem::path& path, const Options& options)
+    : ModelRunner(open_checkpoint(path), options) {}
+
+ModelRunner::ModelRunner(std::shared_ptr<const Checkpoint> checkpoint, const Options& options) {
   std::shared_ptr<Backend> backend = make_cpu_backend(options.threads);
   const Model::Limits limits{.context = options.context, .rows = 512, .wanted_rows = 512};
-  model_ = std::make_unique<Model>(std::move(file), std::move(backend), limits);
+  model_ = std::make_unique<Model>(std::move(checkpoint), std::move(backend), limits);
   kv_ = model_->make_kv(options.blocks, options.kv);
   free_blocks_.resize(static_cast<size_t>(options.blocks));
   std::iota(free_blocks_.begin(), free_blocks_.end(), 0);

@@ -24,6 +24,7 @@ class ModelRunner {
   };
   explicit ModelRunner(const std::filesystem::path& path) : ModelRunner(path, Options()) {}
   ModelRunner(const std::filesystem::path& path, const Options& options);
+  ModelRunner(std::shared_ptr<const Checkpoint> checkpoint, const Options& options);
 
   // A block table for `tokens` tokens, of blocks that no other table has. Throws if none are left.
   std::vector<int32_t> new_table(int tokens);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "support/token_finder.h"
 #include "text/tokenizer.h"
 #include "tiny_vocabularies.h"
 
@@ -88,8 +89,8 @@ TEST(Vocabulary, PiecesFollowTheType) {
   EXPECT_EQ(tokenizer->piece(258), "\u0120u");  // user-defined: as it is
   EXPECT_EQ(tokenizer->piece(259), "");
   EXPECT_EQ(tokenizer->token_text(260), "[EMPTY_260]");
-  EXPECT_EQ(tokenizer->find_token("<c>"), 257);
-  EXPECT_EQ(tokenizer->find_token("nothing"), std::nullopt);
+  EXPECT_EQ(test::TokenFinder(*tokenizer).find("<c>"), 257);
+  EXPECT_EQ(test::TokenFinder(*tokenizer).find("nothing"), std::nullopt);
   EXPECT_THROW(tokenizer->piece(261), Error);
   EXPECT_THROW(tokenizer->token_text(-1), Error);
 }

@@ -1,0 +1,33 @@
+// What GGUF files call their tensors, in families that are run and in those that are only
+// compressed.
+#include "files/gguf/tensor_names.h"
+
+#include <gtest/gtest.h>
+
+namespace tessera {
+namespace {
+
+TEST(GgufTensorNames, NamesAndPlacesAgree) {
+  for (const TensorPlace place :
+       {TensorPlace{TensorRole::kTokenEmbedding}, TensorPlace{TensorRole::kOutput},
+        TensorPlace{TensorRole::kValue, 31}, TensorPlace{TensorRole::kExpertsDown, 4}}) {
+    EXPECT_EQ(gguf::tensor_place(gguf::tensor_name(place)), place) << gguf::tensor_name(place);
+  }
+  EXPECT_EQ(gguf::tensor_name({TensorRole::kValue, 31}), "blk.31.attn_v.weight");
+}
+
+TEST(GgufTensorNames, OtherStacksHaveRolesButNoLayer) {
+  for (const char* name : {"enc.blk.3.attn_v.weight", "v.blk.3.attn_v.weight"})
+    EXPECT_EQ(gguf::tensor_place(name), TensorPlace{TensorRole::kValue}) << name;
+}
+
+TEST(GgufTensorNames, SmallAndSteeringTensorsAreDelicate) {
+  for (const char* name : {"blk.0.ffn_gate_inp.weight", "blk.0.ssm_conv1d.weight",
+                           "position_embd.weight", "blk.2.attn_sub_norm.weight"}) {
+    EXPECT_EQ(gguf::tensor_place(name).role, TensorRole::kDelicate) << name;
+  }
+  EXPECT_EQ(gguf::tensor_place("blk.0.ffn_gate_exps.weight").role, TensorRole::kUnknown);
+}
+
+}  // namespace
+}  // namespace tessera
