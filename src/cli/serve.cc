@@ -128,8 +128,7 @@ void run(Flags& flags) {
              static_cast<int64_t>(blocks) * kBlockTokens, kBlockTokens,
              session.model->config().context);
   server.start();
-  print(fmt::format("Serving {} on http://{}:{}\n", flags.service.model_name, flags.server.host,
-                    server.port()));
+  print(fmt::format("Serving {} on {}\n", flags.service.model_name, server.url()));
   signals.wait();
   fmt::print(stderr, "Stopping: running answers have {} s to end\n", flags.grace_seconds);
   server.shutdown(std::chrono::seconds(flags.grace_seconds));
@@ -160,6 +159,10 @@ void add_limits(CLI::App& command, Flags& flags) {
       .add_option("--max-connections", flags.server.http.connections, "clients connected at once")
       ->check(CLI::Range(1, 1 << 16))
       ->capture_default_str();
+  command
+      .add_option("--max-client-connections", flags.server.http.client_connections,
+                  "of these by one address; default: three times what is left free")
+      ->check(CLI::Range(1, 1 << 16));
   command.add_option("--max-body", flags.body_mb, "size of a request in MiB")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
@@ -188,8 +191,16 @@ void add_serve(CLI::App& app) {
                       "the model's name in the API; default: its reference or file name");
   command->add_option("--api-key-file", flags->key_file,
                       "a file of API keys, one a line; without it nobody needs one");
-  command->add_option("--cors", flags->server.cors_origin,
-                      "origin whose pages may call, such as https://chat.example.com; *: all");
+  command
+      ->add_option("--cors", flags->server.cors_origins,
+                   "origin whose pages may call, such as https://chat.example.com, may be given "
+                   "again; *: all")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--allowed-host", flags->server.allowed_hosts,
+                   "a name that clients may call this server besides --host, may be given again; "
+                   "*: any")
+      ->allow_extra_args(false);
   add_limits(*command, *flags);
   command->callback([flags] { run(*flags); });
 }

@@ -3,11 +3,14 @@
 #include <strings.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/log.h"
 #include "serve/http/api_error.h"
 #include "serve/http/assets.h"
+#include "serve/http/listener.h"
+#include "serve/paths.h"
 
 namespace tessera::serve {
 namespace {
@@ -36,64 +39,38 @@ std::string literal(std::string_view path) {
   return pattern;
 }
 
-// A name that ends in a blank is another name to httplib, and may be none to a proxy (RFC
-// 9112, 5.1).
-bool has_blank_in_names(const Request& request) {
-  return std::ranges::any_of(request.headers, [](const auto& header) {
-    return header.first.find_first_of(" \t") != std::string::npos;
-  });
+// What tells an operator how the server is, also while clients take all places.
+bool is_for_probes(const std::string& path) {
+  return path == "/health" || path == "/metrics";
 }
 
-// The body of these is not read by httplib.
-bool has_unread_body(const Request& request) {
-  const bool reads_body = request.method == "POST" || request.method == "PUT" ||
-                          request.method == "PATCH" || request.method == "DELETE";
-  const std::string length = request.get_header_value("Content-Length");
-  return !reads_body &&
-         (request.has_header("Transfer-Encoding") || (!length.empty() && length != "0"));
+bool is_asset(const std::string& path) {
+  return path == "/" || std::ranges::any_of(assets(), [&](const Asset& asset) {
+           return path.starts_with('/') && path.substr(1) == asset.path;
+         });
 }
 
-// Whether a Content-Length is a number. httplib takes what strtoull makes of it.
-bool is_number(std::string_view text) {
-  return !text.empty() && text.size() <= 18 &&
-         text.find_first_not_of("0123456789") == std::string_view::npos;
-}
-
-// Whether there is one way to tell where the body ends, as a proxy before this server must see it
-// too (RFC 9112, 6.3). httplib takes the first length, or any coding for none.
-bool is_framed_clearly(const Request& request) {
-  const size_t lengths = request.get_header_value_count("Content-Length");
-  const size_t codings = request.get_header_value_count("Transfer-Encoding");
-  if (lengths + codings > 1) return false;
-  return codings == 0 ||
-         ::strcasecmp(request.get_header_value("Transfer-Encoding").c_str(), "chunked") == 0;
-}
-
-// Without a length httplib would read until the client closes.
-bool lacks_body(const Request& request) {
-  const bool needs_body =
-      request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
-  return needs_body && !request.has_header("Content-Length") &&
-         !request.has_header("Transfer-Encoding");
+ApiError nothing_at(const std::string& path) {
+  const std::string_view counterpart = counterpart_of(path);
+  return {404, "invalid_request_error",
+          counterpart.empty()
+              ? fmt::format("there is nothing at '{}'; GET /v1/models is where clients begin", path)
+              : fmt::format("there is nothing at '{}'; here it is {}", path, counterpart)};
 }
 
 }  // namespace
 
 Server::Server(Service& service, ServerOptions options)
-    : service_(service), options_(std::move(options)), http_(options_.http) {
+    : service_(service),
+      options_(std::move(options)),
+      hosts_(options_.host, options_.allowed_hosts),
+      http_(options_.http, {.canonical_path = canonical_path,
+                            .is_reserved = is_for_probes,
+                            .count = [this](int status) { service_.count_response(status); }}) {
   http_.set_pre_routing_handler(
       [this](const Request& request, Response& response) { return check(request, response); });
   http_.set_error_handler(
       [this](const Request& request, Response& response) { complete_error(request, response); });
-  http_.set_post_routing_handler([](const Request&, Response& response) {
-    const Connection* connection = Connection::current();
-    if (connection == nullptr || !connection->must_close()) return;
-    response.headers.erase("Keep-Alive");  // a client would send its next request into the end
-    response.set_header("Connection", "close");
-  });
-  http_.set_logger([this](const Request&, const Response& response) {
-    service_.count_response(response.status);
-  });
   add_routes();
   add_assets();
   port_ = http_.bind(options_.host, options_.port);
@@ -101,6 +78,10 @@ Server::Server(Service& service, ServerOptions options)
 
 Server::~Server() {
   shutdown(std::chrono::milliseconds(0));
+}
+
+std::string Server::url() const {
+  return url_of(options_.host, port_);
 }
 
 void Server::start() {
@@ -124,16 +105,21 @@ void Server::shutdown(std::chrono::milliseconds patience) {
 }
 
 void Server::add_routes() {
-  http_.Post("/v1/chat/completions", guarded(&Service::chat_completions));
-  http_.Post("/v1/completions", guarded(&Service::completions));
-  http_.Post("/v1/embeddings", guarded(&Service::embeddings));
-  http_.Get("/v1/models", guarded(&Service::models));
-  http_.Get("/v1/models/" + literal(service_.model_name()), guarded(&Service::model));
-  http_.Post("/tokenize", guarded(&Service::tokenize));
-  http_.Post("/detokenize", guarded(&Service::detokenize));
-  http_.Get("/health", guarded(&Service::health));
-  http_.Get("/metrics", guarded(&Service::metrics));
-  http_.Get("/engine", guarded(&Service::engine_view));
+  const std::string model = canonical_path("/v1/models/" + service_.model_name());
+  routes_ = {{"POST", "/v1/chat/completions", &Service::chat_completions},
+             {"POST", "/v1/completions", &Service::completions},
+             {"POST", "/v1/embeddings", &Service::embeddings},
+             {"GET", "/v1/models", &Service::models},
+             {"GET", model, &Service::model},
+             {"POST", "/tokenize", &Service::tokenize},
+             {"POST", "/detokenize", &Service::detokenize},
+             {"GET", "/metrics", &Service::metrics},
+             {"GET", "/engine", &Service::engine_view},
+             {"GET", "/health", &Service::health, false}};
+  for (const Route& route : routes_) {
+    if (route.method == "GET") http_.Get(literal(route.path), guarded(route.handler));
+    if (route.method == "POST") http_.Post(literal(route.path), guarded(route.handler));
+  }
 }
 
 // The page loads nothing from elsewhere, runs no script but its own files, turns no text into
@@ -177,76 +163,107 @@ httplib::Server::Handler Server::guarded(Handler handler) {
   };
 }
 
-void Server::allow_origin(const Request& request, Response& response) const {
-  if (options_.cors_origin.empty() || !request.has_header("Origin")) return;
-  response.set_header("Access-Control-Allow-Origin", options_.cors_origin);
-  if (options_.cors_origin != "*") response.set_header("Vary", "Origin");
+bool Server::is_allowed_origin(const std::string& origin) const {
+  return std::ranges::any_of(options_.cors_origins, [&](const std::string& allowed) {
+    return allowed == "*" || allowed == origin;
+  });
 }
 
-httplib::Server::HandlerResponse Server::check(const Request& request, Response& response) {
-  using Result = httplib::Server::HandlerResponse;
-  // The body has not been read yet: after a refusal the connection cannot go on.
-  const auto refuse = [&](const ApiError& error) {
-    if (request.method != "GET") Connection::current()->close_after_response();
-    set_error(response, error);
-    return Result::Handled;
-  };
-  allow_origin(request, response);
-  if (has_unread_body(request)) {
-    Connection::current()->close_after_response();
-    return refuse({400, "invalid_request_error", "this method takes no body"});
-  }
-  if (has_blank_in_names(request) || !is_framed_clearly(request))
-    return refuse(error_of_status(400));
-  if (lacks_body(request)) return refuse(error_of_status(411));
-  if (request.has_header("Content-Length")) {
-    const std::string length = request.get_header_value("Content-Length");
-    if (!is_number(length)) return refuse(error_of_status(400));
-    // At once: httplib would read it all away first.
-    if (std::stoull(length) > options_.http.body_bytes) return refuse(error_of_status(413));
-  }
-  if (request.has_header("Content-Encoding")) {
-    return refuse({415, "invalid_request_error", "compressed bodies are not supported"});
+void Server::allow_origin(const Request& request, Response& response) const {
+  const std::string origin = request.get_header_value("Origin");
+  if (origin.empty() || !is_allowed_origin(origin)) return;
+  response.set_header("Access-Control-Allow-Origin", origin);
+  response.set_header("Vary", "Origin");
+}
+
+void Server::check_caller(const Request& request) const {
+  const std::string host = request.get_header_value("Host");
+  if (request.has_header("Host") && !hosts_.admit(host) && request.path != "/health") {
+    throw ApiError(403, "invalid_request_error",
+                   fmt::format("this server is not called '{}' (see --allowed-host)", host));
   }
   const std::string origin = request.get_header_value("Origin");
-  const bool foreign = !origin.empty() && !is_own_origin(origin, request.get_header_value("Host"));
-  if (foreign && options_.cors_origin != "*" && origin != options_.cors_origin) {
-    return refuse({403, "invalid_request_error",
-                   fmt::format("pages of '{}' may not call this server (see --cors)", origin)});
+  if (!origin.empty() && !is_own_origin(origin, host) && !is_allowed_origin(origin)) {
+    throw ApiError(403, "invalid_request_error",
+                   fmt::format("pages of '{}' may not call this server (see --cors)", origin));
   }
-  if (request.method == "OPTIONS" && !options_.cors_origin.empty()) {
-    response.status = 204;
-    response.set_header("Access-Control-Allow-Methods", "GET, POST, OPTIONS");
-    response.set_header("Access-Control-Allow-Headers", "*, Authorization, Content-Type");
-    response.set_header("Access-Control-Max-Age", "600");
+}
+
+void Server::check_body() const {
+  const RequestHead& head = Connection::current()->head();
+  const bool takes_body = head.method == "POST" || head.method == "PUT" || head.method == "PATCH" ||
+                          head.method == "DELETE";
+  if (!takes_body && head.has_body()) {
+    throw ApiError(400, "invalid_request_error", "this method takes no body");
+  }
+  if (head.method == "POST" && !head.is_chunked && !head.content_length) {
+    Connection::current()->close_after_response();  // who believes to have sent a body may go on
+    throw error_of_status(411);
+  }
+  if (head.content_length.value_or(0) > options_.http.body_bytes) throw error_of_status(413);
+  const std::string* coding = head.find("Content-Encoding");
+  if (coding != nullptr && !coding->empty() && ::strcasecmp(coding->c_str(), "identity") != 0) {
+    throw ApiError(415, "invalid_request_error", "compressed bodies are not supported");
+  }
+}
+
+// The route of the request; null if it asks for a file of the page, or for another model.
+const Server::Route* Server::check_path(const Request& request) const {
+  const std::string method = request.method == "HEAD" ? "GET" : request.method;
+  std::string takes = is_asset(request.path) ? "GET" : "";
+  for (const Route& route : routes_) {
+    if (route.path != request.path) continue;
+    if (route.method == method) return &route;
+    takes = route.method;
+  }
+  if (takes.empty() && request.path.starts_with("/v1/models/")) takes = "GET";
+  if (takes == method) return nullptr;
+  if (takes.empty()) throw nothing_at(request.path);
+  throw ApiError(404, "invalid_request_error",
+                 fmt::format("'{}' takes {}, not {}", request.path, takes, request.method));
+}
+
+httplib::Server::HandlerResponse Server::check(const Request& request, Response& response) const {
+  using Result = httplib::Server::HandlerResponse;
+  try {
+    check_caller(request);
+    allow_origin(request, response);
+    check_body();
+    if (request.method == "OPTIONS" && !options_.cors_origins.empty()) {
+      response.status = 204;
+      response.set_header("Access-Control-Allow-Methods", "GET, POST, OPTIONS");
+      response.set_header("Access-Control-Allow-Headers", "*, Authorization, Content-Type");
+      response.set_header("Access-Control-Max-Age", "600");
+      return Result::Handled;
+    }
+    const Route* route = check_path(request);
+    // The page asks for a key itself.
+    const bool needs_key = route != nullptr ? route->needs_key : !is_asset(request.path);
+    if (needs_key && !options_.keys.admit(request.get_header_value("Authorization"))) {
+      throw ApiError(401, "authentication_error",
+                     "a valid API key is needed: 'Authorization: Bearer KEY'", "",
+                     "invalid_api_key");
+    }
+    return Result::Unhandled;
+  } catch (const ApiError& error) {
+    set_error(response, error);
     return Result::Handled;
   }
-  // What needs a key is the API; the page asks for one itself.
-  const bool is_open =
-      request.path == "/health" || (request.method == "GET" && !request.path.starts_with("/v1/") &&
-                                    request.path != "/metrics" && request.path != "/engine");
-  if (!is_open && !options_.keys.admit(request.get_header_value("Authorization"))) {
-    return refuse({401, "authentication_error",
-                   "a valid API key is needed: 'Authorization: Bearer KEY'", "",
-                   "invalid_api_key"});
-  }
-  return Result::Unhandled;
 }
 
 // Gives an error of the HTTP layer the body that clients of the API expect.
 void Server::complete_error(const Request& request, Response& response) const {
   if (!response.body.empty()) return;
-  Connection& connection = *Connection::current();
-  if (connection.fault() != 0) response.status = connection.fault();
-  if (response.status >= 400 && response.status != 404) connection.close_after_response();
-  if (response.status == 404 && request.path.starts_with("/v1/models/")) {
+  if (const auto& fault = Connection::current()->fault()) {
+    set_error(response, *fault);
+  } else if (response.status == 404) {
     set_error(response,
               {404, "invalid_request_error",
                fmt::format("there is no such model; '{}' is served", service_.model_name()),
                "model", "model_not_found"});
-    return;
+  } else {
+    set_error(response, error_of_status(response.status));
   }
-  set_error(response, error_of_status(response.status));
 }
 
 }  // namespace tessera::serve

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "serve/api/service.h"
 #include "serve/http/access.h"
@@ -15,7 +16,10 @@ struct ServerOptions {
   std::string host = "127.0.0.1";
   int port = 8080;  // 0: any free one
   ApiKeys keys = {};
-  std::string cors_origin = {};  // "": pages of other origins may not call; "*": all may
+  // Origins whose pages may call, besides its own; "*": all may.
+  std::vector<std::string> cors_origins = {};
+  // What it may be called besides `host` and the names of this machine; "*": anything.
+  std::vector<std::string> allowed_hosts = {};
   HttpLimits http = {};
 };
 
@@ -26,6 +30,7 @@ class Server {
   ~Server();  // shutdown() without patience
 
   int port() const { return port_; }
+  std::string url() const;  // "http://127.0.0.1:8080"
   void start();
   // Refuses new work, lets answers end until `patience` is over, cuts the others, and returns when
   // every connection is closed.
@@ -33,18 +38,31 @@ class Server {
 
  private:
   using Handler = void (Service::*)(const httplib::Request&, httplib::Response&);
+  struct Route {
+    std::string method, path;
+    Handler handler;
+    bool needs_key = true;
+  };
 
   void add_routes();
   void add_assets();
   httplib::Server::Handler guarded(Handler handler);
-  // Refuses or answers what needs no handler.
+
+  // Refuses or answers what needs no handler, before a body is read.
   httplib::Server::HandlerResponse check(const httplib::Request& request,
-                                         httplib::Response& response);
+                                         httplib::Response& response) const;
+  // Each throws ApiError if the request may not go on.
+  void check_caller(const httplib::Request& request) const;
+  void check_body() const;
+  const Route* check_path(const httplib::Request& request) const;
+  bool is_allowed_origin(const std::string& origin) const;
   void allow_origin(const httplib::Request& request, httplib::Response& response) const;
   void complete_error(const httplib::Request& request, httplib::Response& response) const;
 
   Service& service_;
   ServerOptions options_;
+  AllowedHosts hosts_;
+  std::vector<Route> routes_;
   HttpServer http_;
   int port_ = 0;
   std::thread thread_;

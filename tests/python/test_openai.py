@@ -21,6 +21,19 @@ def test_models(client):
         client.models.retrieve("another")
 
 
+@pytest.mark.parametrize("base", ["", "/", "/v1/", "//v1", "/v1/v1"])
+def test_base_urls_of_any_form(server, base):
+    client = openai.OpenAI(base_url=server.url + base, api_key=KEY, max_retries=0, timeout=300)
+    assert [model.id for model in client.models.list()] == [MODEL]
+    assert ask(client, max_tokens=1).usage.completion_tokens == 1
+
+
+def test_paths_of_other_servers_are_named(server):
+    client = openai.OpenAI(base_url=server.url + "/api/chat", api_key=KEY, max_retries=0)
+    with pytest.raises(openai.NotFoundError, match="POST /v1/chat/completions"):
+        client.post("", body={}, cast_to=object)
+
+
 def test_chat(client):
     answer = ask(client)
     assert "Hello" in answer.choices[0].message.content

@@ -6,10 +6,7 @@
 #include <regex>
 #include <sstream>
 
-#include "base/error.h"
-#include "serve/http/access.h"
 #include "serve/loop/job.h"
-#include "support/temp_folder.h"
 
 namespace tessera::serve {
 namespace {
@@ -84,27 +81,6 @@ TEST(Job, ASlowReaderIsBounded) {
   EXPECT_FALSE(job.push(0, 1, "x", {}));
   job.wait(std::chrono::milliseconds(0));
   EXPECT_TRUE(job.push(0, 1, "x", {}));
-}
-
-TEST(Access, KeysComeFromAFile) {
-  const test::TempFolder folder;
-  const ApiKeys keys = ApiKeys::read(folder.write("keys", "# staff\nsecret-1\r\n\nsecret-2"));
-  EXPECT_TRUE(keys.admit("Bearer secret-1"));
-  EXPECT_TRUE(keys.admit("Bearer secret-2"));
-  for (const char* header : {"", "Bearer", "Bearer ", "secret-1", "Bearer secret-",
-                             "Bearer # staff", "bearer secret-1", "Bearer secret-1 "}) {
-    EXPECT_FALSE(keys.admit(header)) << header;
-  }
-  EXPECT_TRUE(ApiKeys().admit(""));
-  EXPECT_THROW(ApiKeys::read(folder.write("none", "#\n\n")), Error);
-  EXPECT_THROW(ApiKeys::read(folder / "missing"), Error);
-}
-
-TEST(Access, OnlyItsOwnPagesAreOfTheSameOrigin) {
-  EXPECT_TRUE(is_own_origin("http://localhost:8080", "localhost:8080"));
-  EXPECT_FALSE(is_own_origin("http://localhost:8080.evil.example", "localhost:8080"));
-  EXPECT_FALSE(is_own_origin("http://evil.example", "localhost:8080"));
-  EXPECT_FALSE(is_own_origin("null", "localhost:8080"));
 }
 
 }  // namespace

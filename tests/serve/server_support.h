@@ -116,8 +116,9 @@ class RawClient {
 };
 
 inline std::string http(const std::string& body, const std::string& headers = "") {
-  return fmt::format("POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n{}\r\n{}",
-                     body.size(), headers, body);
+  return fmt::format(
+      "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n{}\r\n{}",
+      body.size(), headers, body);
 }
 
 inline const std::string kLong =

@@ -13,17 +13,38 @@ namespace tessera::serve {
 class ApiKeys {
  public:
   ApiKeys() = default;  // none: everybody may
-  // One key a line; blank lines and those that begin with # do not count. Throws Error if the file
-  // cannot be read or holds no key.
+  // One key a line; blanks around it, blank lines and those that begin with # do not count, nor
+  // does the byte order mark of an editor. Throws Error if the file cannot be read or holds no key.
   static ApiKeys read(const std::filesystem::path& file);
 
   bool empty() const { return digests_.empty(); }
-  // Whether an Authorization header carries one of the keys. Takes the same time whichever part of
-  // a wrong key is right.
+  // Whether an Authorization header carries one of the keys: "Bearer KEY" (RFC 6750), the scheme in
+  // any case (RFC 9110, 11.1). Takes the same time whichever part of a wrong key is right.
   bool admit(std::string_view authorization) const;
 
  private:
   std::vector<std::array<unsigned char, 32>> digests_;
+};
+
+// What a client may call the server in its Host header.
+//
+// A page of evil.example can have its name resolve to 127.0.0.1 after it was loaded (DNS
+// rebinding). For the browser it then talks to its own server, no rule of origins stands in the
+// way, and only the name tells. An address as the host is beyond such tricks: nobody else can
+// answer for it.
+class AllowedHosts {
+ public:
+  // `listening`: what the server was told to listen on. Unless that is this machine alone, any
+  // address will do, for a server does not know all that lead to it. `others`: more names; "*":
+  // all.
+  AllowedHosts(std::string listening, std::vector<std::string> others);
+
+  // `host` as the header has it, with or without a port, whatever its case.
+  bool admit(std::string_view host) const;
+
+ private:
+  std::vector<std::string> names_;  // in lower case
+  bool all_ = false, addresses_ = false;
 };
 
 // Whether a browser's `origin` ("http://localhost:8080") is a page of the server itself, which the

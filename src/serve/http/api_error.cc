@@ -25,6 +25,8 @@ ApiError error_of_status(int status) {
       return {status, invalid, "the request is too large"};
     case 414:
       return {status, invalid, "the URL is too long"};
+    case 431:
+      return {status, invalid, "the request has too many headers"};
     default:
       return {status, status < 500 ? invalid : "server_error",
               fmt::format("the request failed with status {}", status)};
@@ -42,6 +44,16 @@ std::string error_body(const ApiError& error) {
                     {"type", error.type},
                     {"param", or_null(error.param)},
                     {"code", or_null(error.code)}}}});
+}
+
+std::string whole_response(const ApiError& error) {
+  const std::string body = error_body(error);
+  const std::string retry =
+      error.retry_after > 0 ? fmt::format("Retry-After: {}\r\n", error.retry_after) : "";
+  return fmt::format(
+      "HTTP/1.1 {} Refused\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{}"
+      "Connection: close\r\n\r\n{}",
+      error.status, body.size(), retry, body);
 }
 
 }  // namespace tessera::serve

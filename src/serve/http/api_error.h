@@ -39,5 +39,7 @@ ApiError client_is_gone();
 ApiError error_of_status(int status);
 // {"error": ...}, in one line.
 std::string error_body(const ApiError& error);
+// With a status line and headers: what a connection without a readable request gets, and its last.
+std::string whole_response(const ApiError& error);
 
 }  // namespace tessera::serve

@@ -1,13 +1,10 @@
 #include "serve/http/connection.h"
 
-#include <arpa/inet.h>
-#include <netdb.h>
 #include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 namespace tessera::serve {
 namespace {
@@ -15,34 +12,20 @@ namespace {
 thread_local Connection* current_connection = nullptr;
 
 constexpr std::chrono::milliseconds kGlance{200};  // how late a server's end may be seen
-
-bool is_ready(socket_t socket, short events, std::chrono::milliseconds time) {
-  pollfd entry{.fd = socket, .events = events, .revents = 0};
-  const int ready = ::poll(&entry, 1, static_cast<int>(std::max<int64_t>(0, time.count())));
-  return ready > 0 && (entry.revents & (events | POLLHUP | POLLERR)) != 0;
-}
-
-void name_of(const sockaddr_storage& address, socklen_t size, std::string& ip, int& port) {
-  char host[NI_MAXHOST] = {}, service[NI_MAXSERV] = {};
-  if (::getnameinfo(reinterpret_cast<const sockaddr*>(&address), size, host, sizeof host, service,
-                    sizeof service, NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
-    return;
-  }
-  ip = host;
-  port = std::atoi(service);
-}
+constexpr std::chrono::seconds kLinger{2};
+constexpr size_t kReadAtOnce = 16 << 10;
 
 }  // namespace
 
-Connection::Connection(socket_t socket, const HttpLimits& limits, const End& end)
-    : socket_(socket), limits_(limits), server_end_(end) {
+Connection::Connection(Socket socket, std::string received, const HttpLimits& limits,
+                       const House& house)
+    : socket_(std::move(socket)), limits_(limits), house_(house), buffer_(std::move(received)) {
   current_connection = this;
 }
 
 Connection::~Connection() {
   current_connection = nullptr;
   linger();
-  ::close(socket_);
 }
 
 Connection* Connection::current() {
@@ -51,10 +34,9 @@ Connection* Connection::current() {
 
 // False when the time is over or the server breaks off.
 bool Connection::wait_ready(short events, Clock::time_point deadline) const {
-  while (!server_end_.broken_off) {
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
-    if (is_ready(socket_, events, std::min(left, kGlance))) return true;
+  while (!house_.broken_off) {
+    const auto left = std::chrono::duration_cast<Milliseconds>(deadline - Clock::now());
+    if (is_ready(socket_.get(), events, std::min(left, kGlance))) return true;
     if (left.count() <= 0) return false;
   }
   return false;
@@ -63,89 +45,111 @@ bool Connection::wait_ready(short events, Clock::time_point deadline) const {
 // Closing a socket with unread bytes resets it, and the client may lose the response: so what it
 // still sends is read away, for a moment.
 void Connection::linger() {
-  if (!must_close()) return;
-  ::shutdown(socket_, SHUT_WR);
-  const auto end = Clock::now() + linger_time_;
+  if (!fault_ && body_.is_done()) return;
+  ::shutdown(socket_.get(), SHUT_WR);
+  const auto end = Clock::now() + kLinger;
   size_t budget = limits_.body_bytes * 2;
+  buffer_.resize(kReadAtOnce);
   while (Clock::now() < end) {
     if (!wait_ready(POLLIN, end)) return;
-    const ssize_t count = ::recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+    const ssize_t count = ::recv(socket_.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
     if (count <= 0 || static_cast<size_t>(count) >= budget) return;
     budget -= count;
   }
 }
 
-bool Connection::wait_for_request() {
-  const auto end = Clock::now() + limits_.idle_time;
-  while (begin_ == end_ && !is_ready(socket_, POLLIN, kGlance)) {
-    if (server_end_.stopping || Clock::now() >= end || is_gone()) return false;
+bool Connection::wait_for_first_byte() {
+  const auto since = Clock::now();
+  const Patience patience{limits_.idle_time, limits_.scarce_time};
+  while (unread().empty() && !is_ready(socket_.get(), POLLIN, kGlance)) {
+    if (house_.stopping || Clock::now() >= since + now(patience) || is_gone()) return false;
   }
-  in_headers_ = true;
-  answered_ = false;
-  last_ = 0;
-  budget_ = limits_.header_bytes;
-  deadline_ = Clock::now() + limits_.header_time;
   return true;
 }
 
-void Connection::begin_body() {
-  in_headers_ = false;
-  // Chunked bodies have some bytes around each chunk; what is in them is limited by httplib.
-  budget_ = limits_.body_bytes + limits_.body_bytes / 2 + (64 << 10);
-  deadline_ = Clock::now() + limits_.body_time;
+// Adds what comes to the buffer. False if the client is gone. Throws 408 when the time since then
+// is over.
+bool Connection::receive(Clock::time_point since, const Patience& patience) {
+  while (!is_ready(socket_.get(), POLLIN, kGlance)) {
+    if (house_.broken_off || Clock::now() >= since + now(patience)) throw error_of_status(408);
+  }
+  buffer_.erase(0, std::exchange(read_, 0));
+  const size_t had = buffer_.size();
+  buffer_.resize(had + kReadAtOnce);
+  const ssize_t count = ::recv(socket_.get(), buffer_.data() + had, kReadAtOnce, MSG_DONTWAIT);
+  buffer_.resize(had + static_cast<size_t>(std::max<ssize_t>(count, 0)));
+  return count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+bool Connection::next_request() {
+  if (!wait_for_first_byte()) return false;
+  try {
+    const auto since = Clock::now();
+    const Patience patience{limits_.header_time, limits_.scarce_time};
+    HeadScanner scanner(limits_.header_bytes);
+    size_t size = scanner.scan(unread());
+    for (; size == 0; size = scanner.scan(unread())) {
+      if (!receive(since, patience)) return false;
+    }
+    head_ = parse_head(unread().substr(0, size));
+    read_ += size;
+  } catch (const ApiError& error) {
+    fault_ = error;
+    return false;
+  }
+  plain_head_ = fmt::format("{} {} {}\r\n\r\n", head_.method, head_.target, head_.version);
+  plain_read_ = 0;
+  body_ = BodyDecoder(head_, limits_.body_bytes);
+  body_since_ = Clock::now();
+  return true;
 }
 
 bool Connection::is_gone() const {
-  pollfd entry{.fd = socket_, .events = POLLRDHUP, .revents = 0};
+  pollfd entry{.fd = socket_.get(), .events = POLLRDHUP, .revents = 0};
   return ::poll(&entry, 1, 0) > 0 && (entry.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
 bool Connection::is_readable() const {
-  return begin_ < end_ || is_ready(socket_, POLLIN, std::chrono::milliseconds(0));
-}
-
-bool Connection::ends_lines_well(const char* text, size_t size) {
-  for (size_t i = 0; i < size; ++i) {
-    if (text[i] == '\n' && last_ != '\r') return false;
-    last_ = text[i];
-  }
-  return true;
+  return plain_read_ < plain_head_.size() || !unread().empty() ||
+         is_ready(socket_.get(), POLLIN, Milliseconds(0));
 }
 
 ssize_t Connection::read(char* to, size_t size) {
-  if (budget_ == 0) {
-    fault_ = 413;
+  if (plain_read_ < plain_head_.size()) {
+    const size_t count = plain_head_.copy(to, size, plain_read_);
+    plain_read_ += count;
+    return static_cast<ssize_t>(count);
+  }
+  try {
+    return read_body(to, size);
+  } catch (const ApiError& error) {
+    fault_ = error;
     return -1;
   }
-  while (begin_ == end_) {
-    if (!wait_ready(POLLIN, deadline_)) {
-      fault_ = 408;
-      return -1;
+}
+
+ssize_t Connection::read_body(char* to, size_t size) {
+  while (!body_.is_done()) {
+    std::string_view wire = unread();
+    const std::string_view content = body_.take(wire, size);
+    read_ = buffer_.size() - wire.size();
+    if (!content.empty()) return static_cast<ssize_t>(content.copy(to, size));
+    if (body_.is_done()) break;
+    if (std::exchange(head_.expects_continue, false)) {
+      constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+      write(kContinue.data(), kContinue.size());
     }
-    const ssize_t count = ::recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
-    if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-    if (count <= 0) return count;
-    begin_ = 0;
-    end_ = static_cast<size_t>(count);
+    if (!receive(body_since_, {limits_.body_time, limits_.body_time})) return -1;
   }
-  const size_t count = std::min({size, end_ - begin_, budget_});
-  std::copy_n(buffer_.data() + begin_, count, to);
-  if (in_headers_ && !ends_lines_well(to, count)) {
-    fault_ = 400;
-    return -1;
-  }
-  begin_ += count;
-  budget_ -= count;
-  return static_cast<ssize_t>(count);
+  return 0;
 }
 
 ssize_t Connection::write(const char* from, size_t size) {
-  answered_ = true;
   size_t written = 0;
   while (written < size) {
     if (!wait_ready(POLLOUT, Clock::now() + limits_.write_time)) return -1;
     const ssize_t count =
-        ::send(socket_, from + written, size - written, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ::send(socket_.get(), from + written, size - written, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     if (count <= 0) return -1;
     written += static_cast<size_t>(count);
@@ -154,19 +158,15 @@ ssize_t Connection::write(const char* from, size_t size) {
 }
 
 void Connection::get_remote_ip_and_port(std::string& ip, int& port) const {
-  sockaddr_storage address{};
-  socklen_t size = sizeof address;
-  if (::getpeername(socket_, reinterpret_cast<sockaddr*>(&address), &size) == 0) {
-    name_of(address, size, ip, port);
-  }
+  const Address address = peer_of(socket_.get());
+  ip = address.ip;
+  port = address.port;
 }
 
 void Connection::get_local_ip_and_port(std::string& ip, int& port) const {
-  sockaddr_storage address{};
-  socklen_t size = sizeof address;
-  if (::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size) == 0) {
-    name_of(address, size, ip, port);
-  }
+  const Address address = own_address_of(socket_.get());
+  ip = address.ip;
+  port = address.port;
 }
 
 }  // namespace tessera::serve

@@ -1,86 +1,99 @@
-// One client's socket, with bounds on what it may send and how long it may take. cpp-httplib alone
-// has a limit for each read but none for a request, so a client that sends a byte now and then, or
-// headers without end, would keep a thread for ever.
+// One client's connection while it is served, with bounds on what it may send and how long it may
+// take. cpp-httplib alone has a limit for each read but none for a request, so a client that sends
+// a byte now and then would keep a thread for ever.
+//
+// httplib reads requests leniently, too. So it gets what was read strictly (framing.h) and is made
+// plain: a first line as its head, and a body without chunks.
 #pragma once
 
 #include <httplib.h>
 
-#include <array>
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <string>
+#include <string_view>
+
+#include "serve/http/api_error.h"
+#include "serve/http/framing.h"
+#include "serve/http/limits.h"
+#include "serve/http/places.h"
+#include "serve/http/socket.h"
 
 namespace tessera::serve {
 
-struct HttpLimits {
-  size_t header_bytes = 64 << 10;  // request line and headers
-  size_t body_bytes = 8 << 20;
-  std::chrono::seconds header_time{15};  // from the first byte to the last header
-  std::chrono::seconds body_time{60};    // from there to the end of the body
-  std::chrono::seconds idle_time{60};    // between two requests
-  std::chrono::seconds write_time{30};   // without the client taking anything
-  int connections = 512;                 // at once
-};
-
 class Connection final : public httplib::Stream {
  public:
-  // What all connections of a server look at: whether further requests are taken, and whether to
-  // break off at once.
-  struct End {
+  // What all connections of a server look at: whether further requests are taken, whether to break
+  // off at once, and whether those who do nothing shall go because places are scarce.
+  struct House {
     std::atomic<bool> stopping{false}, broken_off{false};
+    const Places& places;
   };
 
-  // Owns the socket.
-  Connection(socket_t socket, const HttpLimits& limits, const End& end);
+  // `received`: what the client has sent already.
+  Connection(Socket socket, std::string received, const HttpLimits& limits, const House& house);
   ~Connection() override;
 
-  // Waits for the first byte of a request. False if there will be none.
-  bool wait_for_request();
-  // The headers were read: from here on the limits of the body count.
-  void begin_body();
+  // Waits for a request and reads its head. False if none comes, or not as it should: then fault()
+  // says what is wrong, unless the client has only left.
+  bool next_request();
+  // Of the request that is being answered.
+  const RequestHead& head() const { return head_; }
 
   // The client has closed its side (a client that only ends its own sending counts as gone).
   bool is_gone() const;
-  // The status of what is wrong with the request as it was read: 400 if a header's line ended in a
-  // line feed alone (httplib would pass over it, where a proxy may not), 408, 413; 0 for nothing.
-  int fault() const { return fault_; }
-  bool has_answered() const { return answered_; }
-  // What is left of the request will not be read: no other can follow on this connection.
-  void close_after_response(std::chrono::milliseconds linger = std::chrono::seconds(2)) {
-    close_after_response_ = true;
-    linger_time_ = linger;
-  }
-  bool must_close() const { return close_after_response_ || fault_ != 0; }
+  // What is wrong with the request as it was read.
+  const std::optional<ApiError>& fault() const { return fault_; }
+  // No other request can follow: one side wants none, or where it would begin is unknown.
+  bool must_close() const { return is_last_ || fault_ || head_.closes || !body_.is_done(); }
+  void close_after_response() { is_last_ = true; }
 
   // The connection that the calling thread serves; never null within a handler.
   static Connection* current();
 
   bool is_readable() const override;
   bool is_writable() const override { return !is_gone(); }
+  // First the head as httplib shall see it, then the body's content; 0 at its end, -1 for a fault.
   ssize_t read(char* to, size_t size) override;
   ssize_t write(const char* from, size_t size) override;
   void get_remote_ip_and_port(std::string& ip, int& port) const override;
   void get_local_ip_and_port(std::string& ip, int& port) const override;
-  socket_t socket() const override { return socket_; }
+  // httplib asks only because select(2) knows no handle from 1024 on. Nothing here needs it.
+  socket_t socket() const override { return INVALID_SOCKET; }
 
  private:
   using Clock = std::chrono::steady_clock;
+  using Milliseconds = std::chrono::milliseconds;
+
+  // How long to wait: usually, and as long as places are scarce.
+  struct Patience {
+    Milliseconds usual, scarce;
+  };
+
+  std::string_view unread() const { return std::string_view(buffer_).substr(read_); }
+  Milliseconds now(const Patience& patience) const {
+    return house_.places.are_scarce() ? std::min(patience.usual, patience.scarce) : patience.usual;
+  }
   bool wait_ready(short events, Clock::time_point deadline) const;
-  bool ends_lines_well(const char* text, size_t size);
+  bool wait_for_first_byte();
+  bool receive(Clock::time_point since, const Patience& patience);
+  ssize_t read_body(char* to, size_t size);
   void linger();
 
-  socket_t socket_;
+  Socket socket_;
   const HttpLimits& limits_;
-  const End& server_end_;
-  std::array<char, 16 << 10> buffer_;
-  size_t begin_ = 0, end_ = 0;  // of what is in the buffer
-  size_t budget_ = 0;           // bytes that the request may still have
-  Clock::time_point deadline_;
-  std::chrono::milliseconds linger_time_{2000};
-  bool in_headers_ = false;
-  char last_ = 0;  // byte of the headers
-  int fault_ = 0;
-  bool answered_ = false, close_after_response_ = false;
+  const House& house_;
+  std::string buffer_;
+  size_t read_ = 0;  // of the buffer
+  RequestHead head_;
+  std::string plain_head_;  // as httplib shall see it
+  size_t plain_read_ = 0;   // of it, by httplib
+  BodyDecoder body_;
+  Clock::time_point body_since_;
+  std::optional<ApiError> fault_;
+  bool is_last_ = false;
 };
 
 }  // namespace tessera::serve

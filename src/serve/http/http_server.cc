@@ -1,169 +1,136 @@
 #include "serve/http/http_server.h"
 
-#include <sys/socket.h>
+#include <strings.h>
 
+#include <algorithm>
+#include <array>
 #include <exception>
 #include <limits>
+#include <string_view>
 #include <utility>
 
-#include "base/error.h"
 #include "base/log.h"
-#include "serve/http/api_error.h"
+#include "serve/http/listener.h"
 
 namespace tessera::serve {
 namespace {
 
-constexpr int kBacklog = 1024;
-constexpr int kSpareThreads = 8;  // that turn away what is too much
-constexpr size_t kMostIdle = 16;  // threads
+constexpr int kReserved = 8;  // places beyond the others
 
-// Threads made as connections come, and ended as they go: each keeps memory, its stack and its part
-// of the heap. (httplib's own pool would make all of them at the start.)
-class ConnectionThreads final : public httplib::TaskQueue {
- public:
-  explicit ConnectionThreads(size_t most) : most_(most) {}
-
-  // Memory is taken and given back outside the lock: all connections wait for it, and threads that
-  // compile grammars may keep the heap busy.
-  void enqueue(std::function<void()> task) override {
-    Tasks added;
-    added.push_back(std::move(task));
-    const std::lock_guard lock(mutex_);
-    tasks_.splice(tasks_.end(), added);
-    join(ended_);
-    if (tasks_.size() > idle_ && threads_.size() < most_) {
-      const auto self = threads_.emplace(threads_.end());
-      *self = std::thread([this, self] { work(self); });
-    }
-    changed_.notify_one();
-  }
-  void shutdown() override {
-    Threads all;
-    {
-      const std::lock_guard lock(mutex_);
-      stopping_ = true;
-      changed_.notify_all();
-      all.swap(threads_);
-    }
-    join(all);
-    join(ended_);
-  }
-
- private:
-  using Threads = std::list<std::thread>;
-  using Tasks = std::list<std::function<void()>>;
-
-  static void join(Threads& threads) {
-    for (std::thread& thread : threads) thread.join();
-    threads.clear();
-  }
-
-  void work(Threads::iterator self) {
-    std::unique_lock lock(mutex_);
-    while (idle_ < kMostIdle || !tasks_.empty()) {
-      ++idle_;
-      changed_.wait(lock, [&] { return stopping_ || !tasks_.empty(); });
-      --idle_;
-      if (tasks_.empty()) return;
-      Tasks task;
-      task.splice(task.end(), tasks_, tasks_.begin());
-      lock.unlock();
-      task.front()();
-      task.clear();
-      lock.lock();
-    }
-    if (!stopping_) ended_.splice(ended_.end(), threads_, self);
-  }
-
-  const size_t most_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  Tasks tasks_;
-  Threads threads_, ended_;
-  size_t idle_ = 0;
-  bool stopping_ = false;
-};
-
-// Bodies are JSON, whatever a client says of them: httplib would keep a form, which curl calls what
-// it sends, to 8 KiB, and take others apart. Answers are whole: it would cut them to a range.
-void take_as_it_is(httplib::Request& request) {
-  request.headers.erase("Content-Type");
-  request.ranges.clear();
+// What httplib would act upon, and is settled: bodies come to it without chunks, and are JSON,
+// whatever a client says of them (it would keep a form, which curl calls what it sends, to 8 KiB,
+// and take others apart); answers are whole (it would cut them to a range).
+bool is_settled(const std::string& name) {
+  constexpr std::array<const char*, 6> kSettled = {
+      "Connection", "Content-Encoding", "Content-Type", "Expect", "Range", "Transfer-Encoding"};
+  return std::ranges::any_of(
+      kSettled, [&](const char* settled) { return ::strcasecmp(name.c_str(), settled) == 0; });
 }
 
-// What httplib does not say itself, as it sends it.
-std::string whole_response(const ApiError& error) {
-  const std::string body = error_body(error);
-  const std::string retry =
-      error.retry_after > 0 ? fmt::format("Retry-After: {}\r\n", error.retry_after) : "";
-  return fmt::format(
-      "HTTP/1.1 {} Refused\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{}"
-      "Connection: close\r\n\r\n{}",
-      error.status, body.size(), retry, body);
+// HTTP/1.0 knows no chunks: a stream ends with its connection.
+void without_chunks(httplib::Response& response) {
+  response.headers.erase("Transfer-Encoding");
+  response.is_chunked_content_provider_ = false;
 }
 
-// Of a request line that could not be read httplib says nothing.
-void answer_unread(Connection& connection) {
-  if (connection.fault() == 0 || connection.has_answered()) return;
-  const int status = connection.fault() == 413 ? 414 : connection.fault();
-  const std::string response = whole_response(error_of_status(status));
-  connection.write(response.data(), response.size());
+ApiError no_place(std::string what) {
+  ApiError error{503, "server_error", std::move(what)};
+  error.retry_after = 1;
+  return error;
 }
 
 }  // namespace
 
-HttpServer::HttpServer(const HttpLimits& limits) : limits_(limits) {
-  new_task_queue = [most = limits.connections + kSpareThreads] {
-    return new ConnectionThreads(static_cast<size_t>(most));
-  };
+HttpServer::HttpServer(const HttpLimits& limits, HttpHooks hooks)
+    : limits_(limits),
+      hooks_(std::move(hooks)),
+      places_(limits.connections, limits.client_connections),
+      reserved_(kReserved, kReserved),
+      house_{.places = places_},
+      lobby_(listener_, limits_,
+             {[this](Lobby::Guest& guest) { return admit(guest); }, hooks_.count}),
+      threads_(static_cast<size_t>(limits.connections) + kReserved,
+               [this](Visit visit) { serve(std::move(visit)); }) {
   set_payload_max_length(limits.body_bytes);
   set_keep_alive_timeout(limits.idle_time.count());
   set_keep_alive_max_count(std::numeric_limits<int>::max());
-  set_tcp_nodelay(true);
+  set_logger([this](const httplib::Request&, const httplib::Response& response) {
+    hooks_.count(response.status);
+  });
+  set_post_routing_handler([](const httplib::Request& request, httplib::Response& response) {
+    if (request.version == "HTTP/1.0") without_chunks(response);
+    if (!Connection::current()->must_close()) return;
+    response.headers.erase("Keep-Alive");  // a client would send its next request into the end
+    response.headers.erase("Connection");
+    response.set_header("Connection", "close");
+  });
 }
 
 int HttpServer::bind(const std::string& host, int port) {
-  const int bound = port == 0 ? bind_to_any_port(host) : bind_to_port(host, port) ? port : -1;
-  if (bound < 0) fail("cannot listen on {}:{}: the address is taken or not ours", host, port);
-  ::listen(svr_sock_, kBacklog);  // httplib's backlog is 5
-  return bound;
+  listener_ = listen_on(host, port);
+  svr_sock_ = listener_.get();  // without it httplib would take itself for stopped, and cut streams
+  return own_address_of(listener_.get()).port;
+}
+
+void HttpServer::run() {
+  lobby_.run();
+  threads_.shutdown();
 }
 
 void HttpServer::end() {
-  end_.stopping = end_.broken_off = true;
-  stop();
+  house_.stopping = house_.broken_off = true;
+  svr_sock_ = INVALID_SOCKET;
+  lobby_.end();
 }
 
-bool HttpServer::process_and_close_socket(socket_t socket) {
-  Connection connection(socket, limits_, end_);
-  if (connections_.fetch_add(1) >= limits_.connections || end_.stopping) {
-    connection.close_after_response(std::chrono::milliseconds(100));  // others wait for the same
-    ApiError error{503, "server_error", "the server has too many connections"};
-    error.retry_after = 1;
-    const std::string response = whole_response(error);
-    ::send(socket, response.data(), response.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  } else {
-    serve(connection);
-  }
-  connections_.fetch_sub(1);
-  return true;
+std::string HttpServer::path_of(std::string_view head) const {
+  const std::string_view target = target_of(head);
+  return hooks_.canonical_path(std::string(target.substr(0, target.find_first_of("?#"))));
 }
 
-void HttpServer::serve(Connection& connection) {
+std::optional<ApiError> HttpServer::admit(Lobby::Guest& guest) {
+  if (house_.stopping) return no_place("the server is about to stop");
+  const std::string client = client_of(guest.socket.get());
+  Places::Place place = places_.enter(client);
+  const bool is_reserved = !place && hooks_.is_reserved(path_of(guest.received));
+  if (is_reserved) place = reserved_.enter(client);
+  if (!place) return no_place("the server has too many connections");
+  threads_.enqueue(
+      {std::move(guest.socket), std::move(guest.received), std::move(place), is_reserved});
+  return std::nullopt;
+}
+
+void HttpServer::serve(Visit visit) {
   try {
-    while (connection.wait_for_request()) {
-      bool closed = false;
-      const bool served =
-          process_request(connection, end_.stopping, closed, [&](httplib::Request& request) {
-            connection.begin_body();
-            take_as_it_is(request);
-          });
-      if (!served) answer_unread(connection);
-      if (!served || closed || connection.must_close()) return;
-    }
+    Connection connection(std::move(visit.socket), std::move(visit.received), limits_, house_);
+    if (visit.is_reserved) connection.close_after_response();
+    serve(connection);
   } catch (const std::exception& error) {  // from a stream, where no response can say it any more
     spdlog::error("a connection failed: {}", error.what());
   }
+}
+
+void HttpServer::serve(Connection& connection) {
+  while (connection.next_request()) {
+    bool closed = false;
+    const bool served =
+        process_request(connection, house_.stopping, closed,
+                        [&](httplib::Request& request) { prepare(connection, request); });
+    if (!served || connection.must_close()) return;
+  }
+  if (!connection.fault()) return;
+  const std::string response = whole_response(*connection.fault());
+  connection.write(response.data(), response.size());
+  hooks_.count(connection.fault()->status);
+}
+
+// httplib knows the first line only, and would percent-decode the values of headers.
+void HttpServer::prepare(const Connection& connection, httplib::Request& request) const {
+  request.headers.clear();
+  for (const auto& [name, value] : connection.head().fields) {
+    if (!is_settled(name)) request.headers.emplace(name, value);
+  }
+  request.path = hooks_.canonical_path(request.path);
 }
 
 }  // namespace tessera::serve

@@ -1,0 +1,61 @@
+// Who gets a place when there are not enough.
+#include "serve/http/places.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace tessera::serve {
+namespace {
+
+constexpr int kNoLimit = 1 << 20;
+
+// As many as the client can get.
+std::vector<Places::Place> take_all(Places& places, const std::string& client) {
+  std::vector<Places::Place> taken;
+  for (Places::Place place = places.enter(client); place; place = places.enter(client)) {
+    taken.push_back(std::move(place));
+  }
+  return taken;
+}
+
+TEST(Places, OneClientLeavesRoomForTheNext) {
+  for (const int most : {1, 2, 3, 8, 40, 512}) {
+    Places places(most, kNoLimit);
+    const auto first = take_all(places, "a");
+    EXPECT_GE(static_cast<int>(first.size()), most * 3 / 4) << most;
+    if (most < 4) continue;
+    EXPECT_LT(static_cast<int>(first.size()), most);
+    EXPECT_TRUE(places.are_scarce());
+    const auto second = take_all(places, "b");
+    EXPECT_FALSE(second.empty()) << most;
+    if (most >= 16) {
+      EXPECT_TRUE(places.enter("c"));
+    }
+  }
+}
+
+TEST(Places, AClientThatLeavesMakesRoom) {
+  Places places(4, kNoLimit);
+  auto taken = take_all(places, "a");
+  EXPECT_EQ(taken.size(), 3u);
+  EXPECT_EQ(places.taken(), 3);
+  taken.pop_back();
+  EXPECT_EQ(places.taken(), 2);
+  EXPECT_TRUE(places.enter("a"));
+  EXPECT_EQ(places.taken(), 2);
+  taken.clear();
+  EXPECT_EQ(places.taken(), 0);
+  EXPECT_FALSE(places.are_scarce());
+  EXPECT_EQ(take_all(places, "a").size(), 3u);
+}
+
+TEST(Places, AClientMayHaveALimitOfItsOwn) {
+  Places places(100, 5);
+  const auto first = take_all(places, "a"), second = take_all(places, "b");
+  EXPECT_EQ(first.size(), 5u);
+  EXPECT_EQ(second.size(), 5u);
+}
+
+}  // namespace
+}  // namespace tessera::serve
