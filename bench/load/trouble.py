@@ -18,7 +18,7 @@ def post(body, headers=(), path="/v1/completions"):
 
 
 def chunked(body):
-    return b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+    return b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + body
 
 
 BAD_BODIES = [b"", b"{", b"[]", b"null", b'{"prompt":"a"', b'{"prompt":"\xff\xfe"}', b"[" * 100_000,
