@@ -7,6 +7,9 @@ namespace {
 
 // Steps of one closure. The grammars that people write take a few dozen.
 constexpr size_t kMaxWork = 20'000;
+// Steps that cost no more are not noted: a walk over a whole vocabulary may take as many of them as
+// it has bytes.
+constexpr size_t kCheap = 64;
 
 uint64_t mix(uint64_t hash, uint64_t value) {
   hash = (hash ^ value) * 0x9E3779B97F4A7C15;
@@ -22,24 +25,35 @@ uint64_t hash_of(std::span<const Frame> frames) {
 
 }  // namespace
 
-Automaton::Automaton(const Grammar& grammar) : grammar_(grammar), at_(grammar.nodes(), kNone) {
+Automaton::Automaton(const Grammar& grammar)
+    : grammar_(grammar), at_(grammar.nodes(), kNone), last_arrival_(grammar.nodes(), kNone) {
   clear();
 }
 
 void Automaton::clear() {
-  sets_.clear();
-  frames_.clear();
-  transitions_.clear();
+  // Also what a closure has left behind that ran out of memory.
+  std::ranges::fill(at_, kNone);
+  std::ranges::fill(last_arrival_, kNone);
+  pending_.clear();
+  touched_.clear();
+  arrivals_.clear();
+  united_.clear();
+  sets_ = {};
+  frames_ = {};
+  transitions_ = {};
+  costs_ = {};
   sets_.push_back({0, 0, 0, kNone});  // kDead
-  index_.assign(64, kNone);
+  index_ = std::vector<StackSet>(64, kNone);
+  begin();
   // A stack that is empty needs something to stand on.
   add(grammar_.start(), intern({Grammar::kEnd, kDead}));
   start_ = close();
 }
 
 size_t Automaton::bytes() const {
+  constexpr size_t kBytesOfCost = 48;  // of a hash table's entry
   return sets_.size() * sizeof(Set) + frames_.size() * sizeof(Frame) +
-         (index_.size() + transitions_.size()) * sizeof(StackSet);
+         (index_.size() + transitions_.size()) * sizeof(StackSet) + costs_.size() * kBytesOfCost;
 }
 
 StackSet Automaton::local(uint32_t node) {
@@ -47,6 +61,7 @@ StackSet Automaton::local(uint32_t node) {
 }
 
 StackSet Automaton::resume(StackSet below) {
+  begin();
   for (uint32_t i = 0; i < size(below); ++i) {
     const Frame top = frame(below, i);
     add(top.node, top.below);
@@ -55,19 +70,28 @@ StackSet Automaton::resume(StackSet below) {
 }
 
 StackSet Automaton::compute_next(StackSet state, uint8_t byte_class) {
+  begin();
+  size_t edges = 0;
   for (uint32_t i = 0; i < size(state); ++i) {
     const Frame top = frame(state, i);
     for (const Grammar::Edge& edge : grammar_.edges(top.node)) {
       if (edge.kind == Grammar::Edge::Kind::kBytes && grammar_.matches(edge, byte_class))
         add(edge.target, top.below);
     }
+    edges += grammar_.edges(top.node).size();
   }
-  const StackSet next = close();
+  StackSet next = close();
+  const size_t cost = work_ + frames_written_ + edges / 8;
   if (sets_[state].row == kNone) {
     sets_[state].row = static_cast<uint32_t>(transitions_.size());
     transitions_.resize(transitions_.size() + grammar_.classes(), kNone);
   }
-  transitions_[sets_[state].row + byte_class] = next;
+  const uint32_t at = sets_[state].row + byte_class;
+  if (cost > kCheap) {
+    costs_[at] = static_cast<uint32_t>(cost);
+    next |= kCostly;
+  }
+  transitions_[at] = next;
   return next;
 }
 
@@ -76,17 +100,27 @@ StackSet Automaton::compute_next(StackSet state, uint8_t byte_class) {
 void Automaton::add(uint32_t node, StackSet below) {
   if (depth(below) + grammar_.node(node).depth > Grammar::kMaxDepth) return;
   if (++work_ > kMaxWork) return;
-  StackSet& known = at_[node];
-  if (known == kNone) {
+  if (at_[node] == kNone && last_arrival_[node] == kNone) {
     if (grammar_.node(node).reads_byte && ++frames_found_ > kMaxFrames) return;
-    known = below;
     touched_.push_back(node);
-  } else {
-    const StackSet both = unite(known, below);
-    if (both == known) return;
-    known = both;
   }
-  pending_.push_back(node);
+  if (last_arrival_[node] == kNone) pending_.push_back(node);
+  arrivals_.push_back({below, last_arrival_[node]});
+  last_arrival_[node] = static_cast<uint32_t>(arrivals_.size() - 1);
+}
+
+// Unites what has come to lie below `node`; whether that brings anything new.
+bool Automaton::take_arrivals(uint32_t node) {
+  arrived_.clear();
+  for (uint32_t i = last_arrival_[node]; i != kNone; i = arrivals_[i].before)
+    arrived_.push_back(arrivals_[i].below);
+  last_arrival_[node] = kNone;
+  std::ranges::reverse(arrived_);  // in the order of their coming
+  StackSet all = unite(std::span<const StackSet>(arrived_));
+  if (at_[node] != kNone) all = unite(at_[node], all);
+  if (all == at_[node]) return false;
+  at_[node] = all;
+  return true;
 }
 
 void Automaton::expand(uint32_t node, StackSet below) {
@@ -113,7 +147,7 @@ StackSet Automaton::close() {
   while (!pending_.empty()) {
     const uint32_t node = pending_.back();
     pending_.pop_back();
-    expand(node, at_[node]);
+    if (take_arrivals(node)) expand(node, at_[node]);
   }
   std::ranges::sort(touched_);
   std::vector<Frame> state;
@@ -123,11 +157,12 @@ StackSet Automaton::close() {
     at_[node] = kNone;
   }
   touched_.clear();
+  arrivals_.clear();
   united_.clear();
-  frames_found_ = work_ = 0;
   return intern(state);
 }
 
+// The stacks of both. Where that is too much work, those of `a`.
 StackSet Automaton::unite(StackSet a, StackSet b) {
   if (a == b || b == kDead) return a;
   if (a == kDead) return b;
@@ -151,8 +186,16 @@ StackSet Automaton::unite(StackSet a, StackSet b) {
   return result;
 }
 
+// The stacks of all `sets`, by halves: so each frame is written a few times, not once for each set.
+StackSet Automaton::unite(std::span<const StackSet> sets) {
+  if (sets.size() == 1) return sets.front();
+  const size_t half = sets.size() / 2;
+  return unite(unite(sets.first(half)), unite(sets.subspan(half)));
+}
+
 StackSet Automaton::intern(std::span<const Frame> frames) {
   if (frames.empty()) return kDead;
+  frames_written_ += frames.size();
   size_t slot = hash_of(frames) & (index_.size() - 1);
   for (; index_[slot] != kNone; slot = (slot + 1) & (index_.size() - 1)) {
     const Set& set = sets_[index_[slot]];

@@ -8,7 +8,8 @@
 //
 // Ambiguity is bounded: past kMaxFrames open ways, or too much work for one byte, further ways are
 // dropped. Every way that is left can be completed, so an answer still parses; which ways are
-// dropped depends on the text alone.
+// dropped depends on the text alone. What many bytes cost together is for the caller to bound: see
+// WorkMeter.
 #pragma once
 
 #include <cstdint>
@@ -48,12 +49,22 @@ class Automaton {
     return next_of_class(state, grammar_.byte_classes()[byte]);
   }
   StackSet next_of_class(StackSet state, uint8_t byte_class) {
+    return step(state, byte_class) & ~kCostly;
+  }
+  // The next state, with the flag kCostly if it took long to find.
+  static constexpr StackSet kCostly = uint32_t{1} << 31;
+  StackSet step(StackSet state, uint8_t byte_class) {
     const uint32_t row = sets_[state].row;
     if (row != kNone) {
       const StackSet known = transitions_[row + byte_class];
       if (known != kNone) return known;
     }
     return compute_next(state, byte_class);
+  }
+  // What a costly step took: ways looked at and frames written, each a few bytes of memory for as
+  // long as the sets are kept. It depends on the state's ways and the byte, not on what was known.
+  uint32_t cost(StackSet state, uint8_t byte_class) const {
+    return costs_.at(sets_[state].row + byte_class);
   }
 
   bool ends(StackSet state) const { return has(state, Grammar::kEnd); }            // may end here
@@ -62,8 +73,9 @@ class Automaton {
   Frame frame(StackSet set, uint32_t index) const { return frames_[sets_[set].first + index]; }
   uint32_t depth(StackSet set) const { return sets_[set].depth; }  // of its deepest stack
 
-  size_t bytes() const;  // of memory
-  void clear();          // forgets all sets; their numbers mean nothing afterwards
+  size_t bytes() const;                                // of memory
+  uint64_t total_work() const { return total_work_; }  // of all steps that were not known, ever
+  void clear();  // forgets all sets and frees them; their numbers mean nothing afterwards
 
  private:
   static constexpr uint32_t kNone = UINT32_MAX;
@@ -83,8 +95,14 @@ class Automaton {
   StackSet intern(Frame frame) { return intern(std::span(&frame, 1)); }
   void grow_index();
   StackSet unite(StackSet a, StackSet b);
+  StackSet unite(std::span<const StackSet> sets);
   StackSet compute_next(StackSet state, uint8_t byte_class);
+  void begin() {
+    total_work_ += work_ + frames_written_;
+    frames_found_ = work_ = frames_written_ = 0;
+  }
   void add(uint32_t node, StackSet below);
+  bool take_arrivals(uint32_t node);
   void expand(uint32_t node, StackSet below);
   StackSet close();
 
@@ -93,13 +111,23 @@ class Automaton {
   std::vector<Frame> frames_;
   std::vector<StackSet> index_;  // hash table, open addressing; kNone where empty
   std::vector<StackSet> transitions_;
+  std::unordered_map<uint32_t, uint32_t> costs_;  // of transitions that are costly
   StackSet start_ = kDead;
 
-  // Of the closure at work.
-  std::vector<StackSet> at_;  // by node: what lies below it; kNone if it is not there
+  // Of the closure at work. What comes to lie below a node is gathered, and united when the node is
+  // expanded: a rule that is called from a hundred places is one union, not a hundred.
+  struct Arrival {
+    StackSet below;
+    uint32_t before;  // in arrivals_, the one at the same node before this; kNone for the first
+  };
+  std::vector<StackSet> at_;            // by node: what lies below it; kNone if it is not there
+  std::vector<uint32_t> last_arrival_;  // by node, in arrivals_; kNone if nothing is to be united
+  std::vector<Arrival> arrivals_;
+  std::vector<StackSet> arrived_;
   std::vector<uint32_t> touched_, pending_;
   std::unordered_map<uint64_t, StackSet> united_;
-  size_t frames_found_ = 0, work_ = 0;
+  uint64_t total_work_ = 0;
+  size_t frames_found_ = 0, work_ = 0, frames_written_ = 0;
 };
 
 }  // namespace tessera::grammar

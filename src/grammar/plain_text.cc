@@ -43,14 +43,15 @@ PlainText::PlainText(const Grammar& grammar) {
   }
 }
 
-PlainText::Reach PlainText::reach(Automaton& automaton, StackSet state, uint32_t most) const {
+PlainText::Reach PlainText::reach(Automaton& automaton, WorkMeter& meter, StackSet state,
+                                  uint32_t most) const {
   Reach reach;
   States states = {state}, before;
   while (reach.characters < most) {
     before = states;
     uint32_t depth = reach.depth;
-    if (!read_character(automaton, states, depth)) {
-      reach.ends = reads_none(automaton, states);
+    if (!read_character(automaton, meter, states, depth)) {
+      reach.ends = reads_none(automaton, meter, states) && !meter.exhausted();
       return reach;
     }
     reach.depth = depth;
@@ -60,18 +61,19 @@ PlainText::Reach PlainText::reach(Automaton& automaton, StackSet state, uint32_t
   return reach;
 }
 
-bool PlainText::reads_none(Automaton& automaton, const States& states) const {
+bool PlainText::reads_none(Automaton& automaton, WorkMeter& meter, const States& states) const {
   return std::ranges::none_of(states, [&](StackSet state) {
     return automaton.is_outside(state) || std::ranges::any_of(forms_, [&](const auto& form) {
              return std::ranges::any_of(form.front(), [&](uint8_t byte_class) {
-               return automaton.next_of_class(state, byte_class) != Automaton::kDead;
+               return !meter.exhausted() && meter.next(state, byte_class) != Automaton::kDead;
              });
            });
   });
 }
 
 // From `states` to those after any one character; false if one of them does not read some.
-bool PlainText::read_character(Automaton& automaton, States& states, uint32_t& depth) const {
+bool PlainText::read_character(Automaton& automaton, WorkMeter& meter, States& states,
+                               uint32_t& depth) const {
   States after;
   for (const auto& form : forms_) {
     States here = states, next;
@@ -80,8 +82,8 @@ bool PlainText::read_character(Automaton& automaton, States& states, uint32_t& d
       for (const StackSet state : here) {
         if (automaton.is_outside(state)) return false;
         for (const uint8_t byte_class : classes) {
-          const StackSet reached = automaton.next_of_class(state, byte_class);
-          if (reached == Automaton::kDead) return false;
+          const StackSet reached = meter.next(state, byte_class);
+          if (reached == Automaton::kDead || meter.exhausted()) return false;
           if (!next.empty() && next.back() == reached) continue;
           next.push_back(reached);
           depth = std::max(depth, automaton.depth(reached));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "grammar/automaton.h"
+#include "grammar/work_meter.h"
 
 namespace tessera::grammar {
 
@@ -25,13 +26,15 @@ class PlainText {
     uint32_t depth = 0;  // of the states on the way, at most
   };
   // How many plain characters, whichever they are, can be read from `state` without leaving its
-  // rule before the last: `most` at most, and maybe less than true for a state of many ways.
-  Reach reach(Automaton& automaton, StackSet state, uint32_t most) const;
+  // rule before the last: `most` at most, and maybe less than true for a state of many ways or
+  // where the work grows too large.
+  Reach reach(Automaton& automaton, WorkMeter& meter, StackSet state, uint32_t most) const;
 
  private:
   using States = std::vector<StackSet>;
-  bool reads_none(Automaton& automaton, const States& states) const;
-  bool read_character(Automaton& automaton, States& states, uint32_t& depth) const;
+  bool reads_none(Automaton& automaton, WorkMeter& meter, const States& states) const;
+  bool read_character(Automaton& automaton, WorkMeter& meter, States& states,
+                      uint32_t& depth) const;
 
   // The classes of each byte of the plain characters' forms in UTF-8.
   std::vector<std::vector<std::vector<uint8_t>>> forms_;

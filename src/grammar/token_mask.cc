@@ -12,6 +12,9 @@ constexpr uint32_t kFewFrames = 4;
 // Frames of all states that one walk may pass. Past that only tokens of one byte are looked at:
 // only a grammar of boundless ambiguity comes to this.
 constexpr size_t kMaxWalkFrames = 30'000;
+// Work of the walks for one mask, and for what is found once for a node of the grammar.
+constexpr size_t kMaxMaskWork = 3'500'000;
+constexpr size_t kMaxLocalWork = 1'000'000;
 
 void unite(Mask& mask, const Mask& other) {
   for (size_t word = 0; word < mask.size(); ++word) mask[word] |= other[word];
@@ -39,6 +42,10 @@ void TokenMasks::clear() {
   uses_.clear();
 }
 
+size_t TokenMasks::bytes() const {
+  return masks_.size() * mask_bytes() + local_bytes_;
+}
+
 std::shared_ptr<const Mask> TokenMasks::ending() const {
   Mask mask = empty();
   for (const Token token : trie_.end_tokens()) set(mask, token);
@@ -47,12 +54,14 @@ std::shared_ptr<const Mask> TokenMasks::ending() const {
 
 Mask TokenMasks::compute(StackSet state) {
   Mask mask = empty();
+  WorkMeter meter(automaton_, kMaxMaskWork);
   if (automaton_.size(state) <= kFewFrames) {
-    const auto open = add_plain(plain_.reach(automaton_, state, trie_.longest_plain()), mask);
+    const auto open =
+        add_plain(plain_.reach(automaton_, meter, state, trie_.longest_plain()), mask);
     for (uint32_t i = 0; i < automaton_.size(state); ++i)
-      add_frame(automaton_.frame(state, i), open, mask);
+      add_frame(meter, automaton_.frame(state, i), open, mask);
   } else {
-    walk_all(state, mask, nullptr);
+    walk_all(meter, state, mask, nullptr);
   }
   const bool nothing = std::ranges::all_of(mask, [](uint64_t word) { return word == 0; });
   if (nothing || automaton_.ends(state)) {
@@ -74,13 +83,14 @@ std::vector<bool> TokenMasks::add_plain(const PlainText::Reach& reach, Mask& mas
   return open;
 }
 
-void TokenMasks::add_frame(const Frame& frame, const std::vector<bool>& open, Mask& mask) {
+void TokenMasks::add_frame(WorkMeter& meter, const Frame& frame, const std::vector<bool>& open,
+                           Mask& mask) {
   if (frame.below == Automaton::kDead) return;  // an end of the stack
   const Local& known = local(frame.node);
   const uint32_t deepest = known.depth + automaton_.grammar().deepest_node();
   if (automaton_.depth(frame.below) + deepest > Grammar::kMaxDepth) {
     // So deep that not all calls are allowed: no two stacks are alike.
-    walk_all(automaton_.alone(frame), mask, nullptr);
+    walk_all(meter, automaton_.alone(frame), mask, nullptr);
     return;
   }
   unite(mask, known.mask);
@@ -93,7 +103,7 @@ void TokenMasks::add_frame(const Frame& frame, const std::vector<bool>& open, Ma
     if (open[group]) nodes.insert(nodes.end(), at, end);
     at = end;
   }
-  if (!nodes.empty()) walk(nodes, automaton_.resume(frame.below), mask, nullptr);
+  if (!nodes.empty()) walk(meter, nodes, automaton_.resume(frame.below), mask, nullptr);
 }
 
 const TokenMasks::Local& TokenMasks::local(uint32_t node) {
@@ -104,25 +114,27 @@ const TokenMasks::Local& TokenMasks::local(uint32_t node) {
   }
   Local& result = locals_[node];
   result.mask = empty();
-  walk_all(automaton_.local(node), result.mask, &result);
+  WorkMeter meter(automaton_, kMaxLocalWork);
+  walk_all(meter, automaton_.local(node), result.mask, &result);
   result.departures.shrink_to_fit();
   local_bytes_ += mask_bytes() + result.departures.size() * sizeof(uint32_t);
   return result;
 }
 
 // Sets all tokens that the automaton can read from `state`.
-void TokenMasks::walk_all(StackSet state, Mask& mask, Local* local) {
-  const PlainText::Reach reach = plain_.reach(automaton_, state, trie_.longest_plain());
+void TokenMasks::walk_all(WorkMeter& meter, StackSet state, Mask& mask, Local* local) {
+  const PlainText::Reach reach = plain_.reach(automaton_, meter, state, trie_.longest_plain());
   if (local != nullptr) local->depth = reach.depth;
   const auto open = add_plain(reach, mask);
   std::vector<uint32_t> roots;
   for (size_t group = 0; group < open.size(); ++group)
     if (open[group]) roots.push_back(trie_.groups()[group].root);
-  walk(roots, state, mask, local);
+  walk(meter, roots, state, mask, local);
 }
 
 // Sets the tokens below `nodes` of the trie that the automaton can read from `state`.
-void TokenMasks::walk(std::span<const uint32_t> nodes, StackSet state, Mask& mask, Local* local) {
+void TokenMasks::walk(WorkMeter& meter, std::span<const uint32_t> nodes, StackSet state, Mask& mask,
+                      Local* local) {
   const auto& classes = automaton_.grammar().byte_classes();
   std::unordered_set<StackSet> seen;
   size_t frames = 0;
@@ -141,7 +153,9 @@ void TokenMasks::walk(std::span<const uint32_t> nodes, StackSet state, Mask& mas
     for (uint32_t at = top + 1; at < end;) {
       const TokenTrie::Node& node = trie_.node(at);
       const Level above = levels_[node.depth - 1];
-      const StackSet reached = automaton_.next_of_class(above.state, classes[node.byte]);
+      const StackSet reached = meter.next(above.state, classes[node.byte]);
+      if (meter.exhausted()) deepest = 1;
+      if (meter.hopeless()) return;
       if (reached == Automaton::kDead || node.depth > deepest) {
         at = node.end;
         continue;

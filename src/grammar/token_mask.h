@@ -11,6 +11,7 @@
 #include "grammar/automaton.h"
 #include "grammar/plain_text.h"
 #include "grammar/token_trie.h"
+#include "grammar/work_meter.h"
 
 namespace tessera::grammar {
 
@@ -27,9 +28,11 @@ class TokenMasks {
   TokenMasks(Automaton& automaton, const TokenTrie& trie)
       : automaton_(automaton), trie_(trie), plain_(automaton.grammar()) {}
 
-  // Never empty: where nothing may come, the end tokens may.
+  // Never empty: where nothing may come, the end tokens may. Where a walk grows too costly, tokens
+  // of more than one byte are left out.
   std::shared_ptr<const Mask> of(StackSet state);
   void clear();
+  size_t bytes() const;  // of memory
   // Only the end tokens.
   std::shared_ptr<const Mask> ending() const;
 
@@ -47,10 +50,11 @@ class TokenMasks {
 
   Mask compute(StackSet state);
   std::vector<bool> add_plain(const PlainText::Reach& reach, Mask& mask);
-  void add_frame(const Frame& frame, const std::vector<bool>& open, Mask& mask);
+  void add_frame(WorkMeter& meter, const Frame& frame, const std::vector<bool>& open, Mask& mask);
   const Local& local(uint32_t node);
-  void walk_all(StackSet state, Mask& mask, Local* local);
-  void walk(std::span<const uint32_t> nodes, StackSet state, Mask& mask, Local* local);
+  void walk_all(WorkMeter& meter, StackSet state, Mask& mask, Local* local);
+  void walk(WorkMeter& meter, std::span<const uint32_t> nodes, StackSet state, Mask& mask,
+            Local* local);
   Mask empty() const { return Mask((trie_.vocabulary_size() + 63) / 64); }
   size_t mask_bytes() const { return (trie_.vocabulary_size() + 7) / 8; }
 

@@ -1,0 +1,97 @@
+// One grammar over one vocabulary, shared by all answers that it holds to itself, and the grammars
+// that are kept for later requests.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/token.h"
+#include "grammar/automaton.h"
+#include "grammar/constraint.h"
+#include "grammar/grammar.h"
+#include "grammar/token_mask.h"
+#include "grammar/token_trie.h"
+
+namespace tessera::grammar {
+
+class GrammarCache;
+
+// Thread-safe: sampling may be spread over threads.
+//
+// Whatever the grammar, memory and the time of one call are bounded: masks by TokenMasks, the
+// states here. An answer whose text alone is too costly to follow ends, as at a dead end; so does
+// one for which an allocation fails. Others go on.
+class SharedGrammar final : public ConstraintSource,
+                            public std::enable_shared_from_this<SharedGrammar> {
+ public:
+  SharedGrammar(std::shared_ptr<const Grammar> grammar, std::shared_ptr<const TokenTrie> trie,
+                std::weak_ptr<GrammarCache> cache);
+
+  // Where an answer stands. Its state may be forgotten to free memory: its text never is.
+  struct Position {
+    std::string text;
+    uint64_t epoch = 0;  // in which `state` was found; 0: none yet
+    StackSet state = Automaton::kDead;
+    size_t work = 0;  // that the text has taken
+    bool ended =
+        false;  // an end token came, or one that was not allowed, or the text is too costly
+  };
+
+  std::unique_ptr<Constraint> start() const override;
+
+  std::shared_ptr<const Mask> allowed(Position& position);
+  bool complete(Position& position);
+  void accept(Position& position, Token token);
+
+  size_t bytes() const { return bytes_; }  // of memory, from any thread
+  uint64_t work() const { return automaton_.total_work(); }
+
+ private:
+  template <typename Result, typename Work>
+  Result guarded(Position& position, Result otherwise, Work&& work);
+  void read(Position& position, size_t from);
+  void find_state(Position& position);
+  void forget();
+  void note_bytes();
+
+  const std::shared_ptr<const Grammar> grammar_;
+  const std::shared_ptr<const TokenTrie> trie_;
+  const std::weak_ptr<GrammarCache> cache_;
+  std::mutex mutex_;
+  Automaton automaton_{*grammar_};
+  TokenMasks masks_{automaton_, *trie_};
+  const std::shared_ptr<const Mask> ending_ = masks_.ending();
+  bool usable_ = true;  // false once an allocation has failed in the middle of something
+  uint64_t epoch_ = 1;
+  size_t kept_bytes_ = 0;  // of the automaton, for the texts of answers
+  std::atomic<size_t> bytes_ = 0;
+  size_t reported_bytes_ = 0;
+};
+
+// The grammars of the latest requests, at most kMaxBytes together; but always the latest one.
+// Thread-safe.
+class GrammarCache {
+ public:
+  static constexpr size_t kMaxGrammars = 16;
+  static constexpr size_t kMaxBytes = size_t{128} << 20;
+
+  std::shared_ptr<SharedGrammar> find(const std::string& key);  // nullptr if it is not kept
+  void keep(std::string key, std::shared_ptr<SharedGrammar> grammar);
+  void trim();  // after one has grown
+  size_t bytes() const;
+
+ private:
+  using Entries = std::list<std::pair<std::string, std::shared_ptr<SharedGrammar>>>;
+
+  mutable std::mutex mutex_;
+  Entries kept_;  // latest first
+};
+
+}  // namespace tessera::grammar

@@ -1,0 +1,257 @@
+// Grammars come from strangers: none may take much work or memory, whatever it says. Work is
+// counted, not timed.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <new>
+#include <random>
+#include <set>
+#include <utility>
+
+#include "base/error.h"
+#include "grammar/grammar_support.h"
+#include "grammar/shared_grammar.h"
+#include "text/byte_alphabet.h"
+
+namespace {
+
+// Allocations of this thread to come before one fails; negative: none does.
+thread_local int allocations_left = -1;
+thread_local bool allocation_failed = false;
+
+}  // namespace
+
+void* operator new(size_t size) {
+  if (allocations_left == 0) {
+    allocation_failed = true;
+    throw std::bad_alloc();
+  }
+  if (allocations_left > 0) --allocations_left;
+  if (void* memory = std::malloc(size > 0 ? size : 1)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, size_t) noexcept {
+  std::free(memory);
+}
+
+namespace tessera {
+namespace {
+
+using grammar::Automaton;
+using grammar::GrammarCache;
+using grammar::SharedGrammar;
+using grammar::StackSet;
+using grammar::TokenTrie;
+using grammar::WorkMeter;
+
+std::string in_quotes(std::string_view text) {
+  return fmt::format("\"{}\"", text);
+}
+
+// Every one of `letters` begins a rule that goes back to the start in a hundred ways.
+std::string many_returns(std::string_view letters, int ways) {
+  std::string out = "root ::= s\ns ::= ";
+  for (size_t i = 0; i < letters.size(); ++i) {
+    out += fmt::format("{} t{} | ", in_quotes(letters.substr(i, 1)), i);
+  }
+  out += "\"!\"\n";
+  for (size_t i = 0; i < letters.size(); ++i) {
+    out += fmt::format("t{} ::= ", i);
+    for (int way = 0; way < ways; ++way) {
+      out += fmt::format("{}s {}", way > 0 ? " | " : "", in_quotes(fmt::format("{}p", 1000 + way)));
+    }
+    out += '\n';
+  }
+  return out;
+}
+
+std::string counted_alternatives(int count) {
+  std::string out = "root ::= ";
+  for (int i = 1; i <= count; ++i) out += fmt::format("{}[^\\n]{{0,{}}}", i > 1 ? " | " : "", i);
+  return out;
+}
+
+std::string nested_optionals(int depth) {
+  std::string out = "root ::= ";
+  for (int i = 0; i < depth; ++i) out += "(";
+  out += "\"a\"";
+  for (int i = 0; i < depth; ++i) out += "? [a-z]? .?)";
+  return out;
+}
+
+std::string crossing_rules(int count) {
+  std::string out = "root ::= r0\n";
+  for (int i = 0; i < count; ++i) {
+    out +=
+        fmt::format("r{} ::= [a-z] r{} [a-z] | . r{} \"x\" | [a-m] r{} r{} | \"!\"\n", i,
+                    (i + 1) % count, (i * 7 + 3) % count, (i * 5 + 1) % count, (i * 3 + 2) % count);
+  }
+  return out;
+}
+
+const std::vector<std::string>& hostile_grammars() {
+  static const std::vector<std::string> grammars = {
+      many_returns("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-*/", 200),
+      many_returns("abcdefgh", 1000),
+      many_returns("ae ,.tn", 400),
+      counted_alternatives(399),
+      nested_optionals(100),
+      crossing_rules(200),
+      "root ::= ([^a]{0,300} [\\u0100-\\uffff]{0,300} .{0,300}){0,50}",
+      "root ::= (x{0,50}){0,50}\nx ::= [a-z]{1,50} | [a-f ]{2,60} | . x",
+      "root ::= x\nx ::= \"a\" x x | \"a\" x | [a-z] x x x | [a-z ]",
+      "root ::= x{0,400}\nx ::= y{0,40} | y{2,90} \"a\"\ny ::= [a-z]{0,9} | .{1,8}",
+      "root ::= (.{1,300} [a-z]){1,30} (.* \"a\" .{200})*",
+  };
+  return grammars;
+}
+
+// Tokens of all kinds of texts, thousands of them.
+const Tokenizer& large_tokenizer() {
+  static const auto tokenizer = [] {
+    std::mt19937 random(7);
+    constexpr std::string_view kLetters = "aaeetn rsdlx,.!\"01pq\n";
+    std::vector<testing::Entry> more;
+    std::set<std::string> seen;
+    while (more.size() < 20'000) {
+      std::string text;
+      for (size_t i = 0, size = 2 + random() % 8; i < size; ++i) {
+        text += byte_to_alphabet(static_cast<unsigned char>(kLetters[random() % kLetters.size()]));
+      }
+      if (seen.insert(text).second) more.push_back({text});
+    }
+    more.push_back({"<end>", 3});
+    GgufMetadata metadata = testing::byte_level_bpe("gpt-2", {}, more);
+    metadata.set("tokenizer.ggml.eos_token_id", {static_cast<uint32_t>(256 + more.size() - 1)});
+    return Tokenizer::load(metadata);
+  }();
+  return *tokenizer;
+}
+
+std::shared_ptr<const TokenTrie> large_trie() {
+  static const auto trie = std::make_shared<const TokenTrie>(large_tokenizer());
+  return trie;
+}
+
+Token some_token(std::span<const uint64_t> allowed, std::mt19937& random) {
+  std::vector<Token> choices;
+  for (Token t = 0; t < static_cast<Token>(large_tokenizer().vocabulary_size()); ++t) {
+    if (is_allowed(allowed, t)) choices.push_back(t);
+  }
+  return choices[random() % choices.size()];
+}
+
+TEST(GrammarBounds, AStepTakesBoundedWorkAndMemory) {
+  for (const std::string& gbnf : hostile_grammars()) {
+    SCOPED_TRACE(gbnf.substr(0, 80));
+    const auto shared = std::make_shared<SharedGrammar>(compile_grammar(gbnf), large_trie(),
+                                                        std::weak_ptr<GrammarCache>());
+    std::mt19937 random(1);
+    const auto constraint = shared->start();
+    for (int step = 0; step < 16; ++step) {
+      const size_t before = shared->work();
+      const auto allowed = constraint->allowed();
+      EXPECT_LE(shared->work() - before, 8'000'000u) << "at step " << step;
+      EXPECT_LE(shared->bytes(), size_t{64} << 20);
+      constraint->accept(some_token(allowed, random));
+    }
+  }
+}
+
+TEST(GrammarBounds, WhatIsCutShortDoesNotDependOnWhatWasKnown) {
+  for (const std::string& gbnf : hostile_grammars()) {
+    SCOPED_TRACE(gbnf.substr(0, 80));
+    const auto compiled = compile_grammar(gbnf);
+    const auto make = [&] {
+      return std::make_shared<SharedGrammar>(compiled, large_trie(), std::weak_ptr<GrammarCache>());
+    };
+    const auto used = make();
+    std::mt19937 random(2);
+    for (int answer = 0; answer < 3; ++answer) {  // fills its tables by other texts
+      const auto constraint = used->start();
+      for (int step = 0; step < 5; ++step) {
+        constraint->accept(some_token(constraint->allowed(), random));
+      }
+    }
+    const auto first = used->start(), second = make()->start();
+    for (int step = 0; step < 8; ++step) {
+      const auto allowed = first->allowed();
+      ASSERT_TRUE(std::ranges::equal(allowed, second->allowed())) << "at step " << step;
+      const Token token = some_token(allowed, random);
+      first->accept(token);
+      second->accept(token);
+    }
+  }
+}
+
+TEST(GrammarBounds, AnAnswerThatIsTooCostlyToFollowEnds) {
+  const auto shared = std::make_shared<SharedGrammar>(compile_grammar(crossing_rules(200)),
+                                                      large_trie(), std::weak_ptr<GrammarCache>());
+  SharedGrammar::Position position;
+  const Token letter = *large_tokenizer().find_token("a");
+  while (position.text.size() < 20'000 && !position.ended) {
+    shared->accept(position, letter);
+    ASSERT_LE(shared->bytes(), size_t{150} << 20);
+  }
+  EXPECT_TRUE(position.ended);
+  const size_t kept = position.text.size();
+  SharedGrammar::Position again;  // the same text ends at the same place
+  again.text = position.text;
+  EXPECT_EQ(shared->complete(again), shared->complete(position));
+  EXPECT_TRUE(again.ended);
+  EXPECT_GT(kept, 0u);
+}
+
+TEST(GrammarBounds, KeptGrammarsHaveABudgetTogether) {
+  const auto cache = std::make_shared<GrammarCache>();
+  for (int i = 0; i < 40; ++i) {
+    const std::string gbnf = fmt::format("root ::= \"{}\" [a-z]{{{}}} .*", i, 30'000 + i);
+    auto shared = std::make_shared<SharedGrammar>(compile_grammar(gbnf), large_trie(), cache);
+    cache->keep(gbnf, shared);
+    const auto constraint = shared->start();
+    constraint->allowed();
+    EXPECT_LE(cache->bytes(), GrammarCache::kMaxBytes);
+    EXPECT_NE(cache->find(gbnf), nullptr) << "the latest is kept";
+  }
+}
+
+// Wherever memory runs out, the answer ends with an end token, and another to the same grammar goes
+// on as if nothing had happened.
+TEST(GrammarBounds, AnAllocationThatFailsEndsItsOwnAnswerOnly) {
+  const auto compiled = compile_grammar("root ::= (\"a\" [a-z]{0,9} \"x\" root | [a-z,. ]*) \"!\"");
+  const auto shared =
+      std::make_shared<SharedGrammar>(compiled, large_trie(), std::weak_ptr<GrammarCache>());
+  const auto other = shared->start(), reference = shared->start();
+  const std::array<Token, 4> letters = {
+      *large_tokenizer().find_token("a"), *large_tokenizer().find_token("x"),
+      *large_tokenizer().find_token("t"), *large_tokenizer().find_token("e")};
+  std::mt19937 random(4);
+  int failures = 0;
+  for (int count = 0; count < 400; count += 1 + count / 8) {
+    const auto victim = shared->start();
+    allocations_left = count;
+    for (int step = 0; step < 40 && !allocation_failed; ++step) {
+      victim->accept(letters[random() % letters.size()]);
+      victim->allowed();
+    }
+    allocations_left = -1;
+    if (std::exchange(allocation_failed, false)) {
+      ++failures;
+      EXPECT_FALSE(victim->complete());
+      EXPECT_TRUE(large_tokenizer().is_end_of_generation(some_token(victim->allowed(), random)));
+    }
+    EXPECT_TRUE(std::ranges::equal(other->allowed(), reference->allowed()));
+    const auto expected =
+        std::make_shared<SharedGrammar>(compiled, large_trie(), std::weak_ptr<GrammarCache>());
+    EXPECT_TRUE(std::ranges::equal(shared->start()->allowed(), expected->start()->allowed()));
+  }
+  EXPECT_GT(failures, 5);
+}
+
+}  // namespace
+}  // namespace tessera
