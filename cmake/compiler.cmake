@@ -9,6 +9,9 @@ target_compile_options(tessera_options INTERFACE $<IF:$<CXX_COMPILER_ID:GNU>,-Ws
 if(TESSERA_WERROR)
   target_compile_options(tessera_options INTERFACE -Werror)
 endif()
+# Assertions (src/base/assert.h) where speed is not what a build is for.
+target_compile_definitions(
+  tessera_options INTERFACE $<$<OR:$<CONFIG:Debug>,$<BOOL:${TESSERA_SANITIZE}>,$<BOOL:${TESSERA_FUZZ}>>:TESSERA_ASSERTIONS>)
 if(TESSERA_SANITIZE)
   target_compile_options(tessera_options INTERFACE -fsanitize=${TESSERA_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   # Variable tracking takes GCC minutes in unrolled kernels; the reports' stacks do not need it.
@@ -16,11 +19,14 @@ if(TESSERA_SANITIZE)
   target_link_options(tessera_options INTERFACE -fsanitize=${TESSERA_SANITIZE})
 endif()
 
-find_program(CCACHE ccache)
-if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
-endif()
-find_program(MOLD mold)
-if(MOLD AND NOT CMAKE_CROSSCOMPILING)  # a cross compiler looks for a linker of its own prefix
-  add_link_options(-fuse-ld=mold)
+# The tools of this machine, unless a project around this one has chosen its own.
+if(PROJECT_IS_TOP_LEVEL)
+  find_program(CCACHE ccache)
+  if(CCACHE)
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  endif()
+  find_program(MOLD mold)
+  if(MOLD AND NOT CMAKE_CROSSCOMPILING)  # a cross compiler looks for a linker of its own prefix
+    add_link_options(-fuse-ld=mold)
+  endif()
 endif()

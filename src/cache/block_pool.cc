@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
+
 namespace tessera {
 
 BlockPool::BlockPool(int blocks, int block_tokens) : block_tokens_(block_tokens), blocks_(blocks) {
@@ -24,11 +26,13 @@ std::optional<BlockId> BlockPool::allocate() {
 
 void BlockPool::retain(BlockId block) {
   Block& b = blocks_[block];
+  TESSERA_ASSERT(b.references > 0 || b.serial != 0);  // a free block holds nothing to share
   if (b.references++ == 0) cached_.erase(b.cached);
 }
 
 void BlockPool::release(BlockId block) {
   Block& b = blocks_[block];
+  TESSERA_ASSERT(b.references > 0);
   if (--b.references > 0) return;
   if (b.serial == 0) {
     free_.push_back(block);
@@ -63,6 +67,8 @@ BlockSerial BlockPool::publish(BlockId block, BlockSerial parent, std::span<cons
     return blocks_[entry->second].serial;
   }
   Block& b = blocks_[block];
+  TESSERA_ASSERT(b.references > 0 && b.serial == 0);
+  TESSERA_ASSERT(static_cast<int>(tokens.size()) == block_tokens_);
   b.serial = next_serial_++;
   b.parent = parent;
   b.tokens.assign(tokens.begin(), tokens.end());

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/commands.h"
+#include "tessera/version.h"
 
 int main(int argc, char** argv) {
   using namespace tessera;

@@ -2,12 +2,18 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
+
 namespace tessera {
 
 void Batch::add_tree(std::span<const Token> nodes, std::span<const int32_t> parents, int prefix,
                      std::span<const int32_t> block_table) {
+  TESSERA_ASSERT(parents.size() == nodes.size());
+  TESSERA_ASSERT(blocks_for(prefix + static_cast<int>(nodes.size())) <=
+                 static_cast<int>(block_table.size()));
   std::vector<int32_t> path;  // node indices from the root to the current node
   for (int node = 0; node < static_cast<int>(nodes.size()); ++node) {
+    TESSERA_ASSERT(parents[node] < node);  // else the walk to the root has no end
     path.clear();
     for (int ancestor = node; ancestor >= 0; ancestor = parents[ancestor]) path.push_back(ancestor);
     std::ranges::reverse(path);
@@ -37,6 +43,8 @@ void Batch::add_tree(std::span<const Token> nodes, std::span<const int32_t> pare
 
 void Batch::add_chain(std::span<const Token> chain, int prefix,
                       std::span<const int32_t> block_table) {
+  TESSERA_ASSERT(blocks_for(prefix + static_cast<int>(chain.size())) <=
+                 static_cast<int>(block_table.size()));
   for (int i = 0; i < static_cast<int>(chain.size()); ++i) {
     const int position = prefix + i;
     tokens.push_back(chain[i]);
