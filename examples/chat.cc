@@ -1,12 +1,12 @@
 // A conversation: reads a line, answers it, remembers both.
 //
 //   chat [MODEL]
+#include <tessera/tessera.h>
+
 #include <exception>
 #include <iostream>
 #include <string>
 #include <vector>
-
-#include "tessera/tessera.h"
 
 int main(int argc, char** argv) try {
   auto model = tessera::LanguageModel::load(argc > 1 ? argv[1] : "smollm2:135m");

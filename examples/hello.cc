@@ -1,10 +1,10 @@
 // Answers one question, word by word.
 //
 //   hello [MODEL [QUESTION]]
+#include <tessera/tessera.h>
+
 #include <exception>
 #include <iostream>
-
-#include "tessera/tessera.h"
 
 int main(int argc, char** argv) try {
   auto model = tessera::LanguageModel::load(argc > 1 ? argv[1] : "smollm2:135m");

@@ -1,5 +1,6 @@
 #include "model/model.h"
 
+#include "base/assert.h"
 #include "model/layers/attention.h"
 #include "model/layers/feed_forward.h"
 #include "model/loader.h"
@@ -70,6 +71,8 @@ KvShape Model::kv_shape(KvFormat format) const {
 }
 
 Tensor Model::forward(const Batch& batch, KvStore& kv, std::span<const Tap> taps) {
+  TESSERA_ASSERT(batch.rows() <= limits_.rows);
+  TESSERA_ASSERT(static_cast<int>(batch.wanted.size()) <= limits_.wanted_rows);
   const Step step(*backend_, workspace_, batch, kv, taps);
   const Tensor x = embed(batch);
   for (size_t i = 0; i < layers_.size(); ++i) {
