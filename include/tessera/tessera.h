@@ -6,44 +6,15 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
-namespace tessera {
+#include "tessera/options.h"
 
-struct LoadOptions {
-  int threads = 0;                // 0: one for each core this process may use
-  int context = 0;                // tokens; 0: what the model was trained for
-  std::string kv_format = "f16";  // or "q8_0"
-  // Called while weights are read: (done, total) tensors. May be empty.
-  std::function<void(size_t done, size_t total)> on_progress = {};
-};
+namespace tessera {
 
 struct ChatMessage {
   std::string role;  // "system", "user", "assistant", "tool"
   std::string content;
-};
-
-struct GenerateOptions {
-  int max_tokens = -1;       // -1: until the model ends its answer or the context is full
-  float temperature = 0.8f;  // 0: greedy
-  int top_k = 40;            // 0: off
-  float top_p = 0.95f;       // 1: off
-  float min_p = 0.05f;       // 0: off
-  float repetition_penalty = 1.0f;
-  float presence_penalty = 0.0f;
-  float frequency_penalty = 0.0f;
-  std::unordered_map<int32_t, float> logit_bias = {};  // token id -> added to its logit
-  std::vector<std::string> stop = {};                  // the answer ends before the first of these
-  uint64_t seed = 0;  // the same seed gives the same text, with every decoder
-  std::string decoder = "plain";
-  bool ignore_eos = false;
-  // The form that the answer must keep to, one of the two; it then always parses, unless max_tokens
-  // cuts it off. docs/structured-output.md says what they may hold.
-  std::string grammar = {};      // in GBNF, the notation of llama.cpp
-  std::string json_schema = {};  // "{}": any JSON; {"type": "object"}: any object
-  bool parse_special = true;     // special tokens spelled out in the prompt are control tokens
-  std::function<bool()> is_cancelled = {};  // asked after every step; true ends the answer
 };
 
 struct Generation {
@@ -59,6 +30,10 @@ struct Generation {
 
 // Receives text as it is generated, never half a UTF-8 character; false ends the answer.
 using TextCallback = std::function<bool(std::string_view text)>;
+using BatchTextCallback = std::function<bool(size_t index, std::string_view text)>;
+
+class Branch;
+struct Sequence;
 
 // A model with its tokenizer, chat template and KV cache. One thread at a time.
 // Every function throws std::runtime_error with a one-line message for bad input.
@@ -72,8 +47,15 @@ class LanguageModel {
 
   Generation generate(std::string_view prompt, const GenerateOptions& options = {},
                       const TextCallback& on_text = {});
+  // The answers to several prompts, in their order, computed together: each is what it would be
+  // alone, bit for bit. on_text(index of the prompt, text) is told of all of them.
+  std::vector<Generation> generate(const std::vector<std::string>& prompts,
+                                   const GenerateOptions& options = {},
+                                   const BatchTextCallback& on_text = {});
   Generation chat(const std::vector<ChatMessage>& messages, const GenerateOptions& options = {},
                   const TextCallback& on_text = {});
+  // A text to fork, score and go on from.
+  Branch branch(std::string_view text);
   // The prompt that chat() would generate from.
   std::string render_chat(const std::vector<ChatMessage>& messages) const;
 
@@ -87,9 +69,38 @@ class LanguageModel {
   std::string description() const;  // architecture, size, backend
 
  private:
+  friend class Branch;
   struct Impl;
-  explicit LanguageModel(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit LanguageModel(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+};
+
+// A text whose keys and values the model keeps, so that going on from it costs only what is new.
+// Forks share them, block for block, and copy a block when they write to it; under memory pressure
+// they are dropped and computed again when needed, which changes no result. Keeps its model alive.
+// The same thread as the model's.
+class Branch {
+ public:
+  // Another text that begins alike. Costs nothing.
+  Branch fork() const;
+  // Reads more text. Tokens are made of it alone: it is not joined to the text before.
+  void append(std::string_view text);
+  // The natural logarithm of the probability that the text goes on with `continuation`: the sum
+  // over its tokens, before temperature and filters. The branch stays as it is.
+  double score(std::string_view continuation) const;
+  // Generates what follows, which becomes part of the branch, an ending token included.
+  Generation generate(const GenerateOptions& options = {}, const TextCallback& on_text = {});
+
+  const std::vector<int32_t>& tokens() const { return tokens_; }
+
+ private:
+  friend class LanguageModel;
+  Branch(std::shared_ptr<LanguageModel::Impl> model, std::vector<int32_t> tokens);
+  void compute();
+
+  std::shared_ptr<LanguageModel::Impl> model_;
+  std::vector<int32_t> tokens_;
+  std::shared_ptr<Sequence> kept_;  // whose blocks hold keys and values of tokens_
 };
 
 }  // namespace tessera

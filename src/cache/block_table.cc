@@ -1,6 +1,45 @@
 #include "cache/block_table.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace tessera {
+
+BlockTable::BlockTable(BlockTable&& other) noexcept
+    : pool_(other.pool_),
+      root_(other.root_),
+      blocks_(std::exchange(other.blocks_, {})),
+      serials_(std::exchange(other.serials_, {})) {}
+
+BlockTable& BlockTable::operator=(BlockTable&& other) noexcept {
+  std::swap(pool_, other.pool_);
+  std::swap(root_, other.root_);
+  std::swap(blocks_, other.blocks_);
+  std::swap(serials_, other.serials_);
+  return *this;
+}
+
+BlockTable BlockTable::fork(int tokens) const {
+  BlockTable result(*pool_, root_);
+  const size_t size = pool_->block_tokens(), count = (tokens + size - 1) / size;
+  result.blocks_.assign(blocks_.begin(), blocks_.begin() + static_cast<ptrdiff_t>(count));
+  const size_t full = std::min(serials_.size(), tokens / size);
+  result.serials_.assign(serials_.begin(), serials_.begin() + static_cast<ptrdiff_t>(full));
+  for (const BlockId block : result.blocks_) pool_->retain(block);
+  return result;
+}
+
+bool BlockTable::own(int position, std::optional<Copy>& copy) {
+  const auto i = static_cast<size_t>(position / pool_->block_tokens());
+  if (i >= blocks_.size()) return true;
+  if (pool_->references(blocks_[i]) == 1 && !pool_->is_published(blocks_[i])) return true;
+  const auto block = pool_->allocate();
+  if (!block) return false;
+  if (position % pool_->block_tokens() > 0) copy = {blocks_[i], *block};
+  pool_->release(blocks_[i]);
+  blocks_[i] = *block;
+  return true;
+}
 
 int BlockTable::adopt_prefix(std::span<const Token> tokens) {
   const size_t size = pool_->block_tokens();

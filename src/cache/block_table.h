@@ -1,6 +1,7 @@
 // The blocks of one sequence, in logical order.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -14,8 +15,14 @@ class BlockTable {
   explicit BlockTable(BlockPool& pool, BlockSerial root = kRootSerial)
       : pool_(&pool), root_(root) {}
   ~BlockTable() { clear(); }
+  BlockTable(BlockTable&& other) noexcept;
+  BlockTable& operator=(BlockTable&& other) noexcept;
   BlockTable(const BlockTable&) = delete;
   BlockTable& operator=(const BlockTable&) = delete;
+
+  // A table that shares the blocks of the first `tokens` tokens, of which the last may be partly
+  // filled: see own().
+  BlockTable fork(int tokens) const;
 
   // Goes on from the published blocks with as many others' blocks as hold what follows in `tokens`
   // and leave at least one token to compute (its logits are wanted). Blocks that are not published
@@ -24,6 +31,13 @@ class BlockTable {
   // Makes slots for logical positions below `tokens`. False if the pool ran out; what was
   // reserved so far stays.
   bool reserve(int tokens);
+  // Copy-on-write: slots from `position` on are about to be written. If the block that holds it is
+  // shared or published, another takes its place, and what it holds before `position` has to be
+  // copied. False if the pool ran out; then nothing has changed.
+  struct Copy {
+    BlockId from, to;
+  };
+  bool own(int position, std::optional<Copy>& copy);
   // Publishes the blocks that are full with `tokens`, the sequence's computed tokens from its
   // start.
   void publish(std::span<const Token> tokens);

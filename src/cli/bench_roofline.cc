@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "backend/kv_format.h"
 #include "base/atomic_file.h"
 #include "base/log.h"
 #include "engine/session.h"

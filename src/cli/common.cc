@@ -73,25 +73,28 @@ void add_constraint_flags(CLI::App& command, GenerateOptions& options) {
 }  // namespace
 
 void add_sampling_flags(CLI::App& command, GenerateOptions& options) {
-  command.add_option("--temp", options.temperature, "temperature; 0: greedy")
+  command.add_option("--temp", options.sampling.temperature, "temperature; 0: greedy")
       ->capture_default_str();
-  command.add_option("--top-k", options.top_k, "keep the K most likely tokens; 0: off")
-      ->capture_default_str();
-  command.add_option("--top-p", options.top_p, "keep the smallest set with probability P; 1: off")
+  command.add_option("--top-k", options.sampling.top_k, "keep the K most likely tokens; 0: off")
       ->capture_default_str();
   command
-      .add_option("--min-p", options.min_p, "keep tokens at least P as likely as the best; 0: off")
+      .add_option("--top-p", options.sampling.top_p,
+                  "keep the smallest set with probability P; 1: off")
       ->capture_default_str();
   command
-      .add_option("--repeat-penalty", options.repetition_penalty,
+      .add_option("--min-p", options.sampling.min_p,
+                  "keep tokens at least P as likely as the best; 0: off")
+      ->capture_default_str();
+  command
+      .add_option("--repeat-penalty", options.sampling.repetition_penalty,
                   "divide logits of recent tokens; 1: off")
       ->capture_default_str();
   command
-      .add_option("--presence-penalty", options.presence_penalty,
+      .add_option("--presence-penalty", options.sampling.presence_penalty,
                   "subtract from tokens generated before")
       ->capture_default_str();
   command
-      .add_option("--frequency-penalty", options.frequency_penalty,
+      .add_option("--frequency-penalty", options.sampling.frequency_penalty,
                   "subtract for each time a token was generated")
       ->capture_default_str();
   command
@@ -106,19 +109,17 @@ void add_sampling_flags(CLI::App& command, GenerateOptions& options) {
                 throw CLI::ValidationError("--logit-bias",
                                            "expected TOKEN=BIAS, found '" + entry + "'");
               }
-              options.logit_bias[token] = bias;
+              options.sampling.logit_bias[token] = bias;
             }
           },
           "TOKEN=BIAS, added to a token's logit; repeatable")
       ->type_name("TOKEN=BIAS");
   command.add_option("--stop", options.stop, "end the answer before this text; repeatable");
-  command.add_option("--seed", options.seed, "the same seed gives the same text")
+  command.add_option("--seed", options.sampling.seed, "the same seed gives the same text")
       ->capture_default_str();
-  std::vector<std::string> decoders;
-  for (const auto name : drafter_names()) decoders.emplace_back(name);
   command
       .add_option("--decoder", options.decoder, "how tokens are proposed; never changes the text")
-      ->check(CLI::IsMember(decoders))
+      ->check(CLI::IsMember(decoder_names()))
       ->capture_default_str();
   command.add_flag("--ignore-eos", options.ignore_eos, "go on after the end of the answer");
   add_constraint_flags(command, options);

@@ -1,6 +1,7 @@
 // tessera eval: how much quality a model keeps.
 #include <memory>
 
+#include "backend/kv_format.h"
 #include "base/log.h"
 #include "cli/commands.h"
 #include "engine/session.h"

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/system_memory.h"
 #include "cli/commands.h"
+#include "engine/kv_budget.h"
 #include "engine/session.h"
 
 namespace tessera::cli {
@@ -28,49 +29,6 @@ struct Flags {
   int64_t body_mb = 8;
   int request_seconds = 1800, grace_seconds = 30;
 };
-
-// "8GiB", "512M", "1.5g": bytes.
-size_t parse_size(const std::string& text) {
-  size_t used = 0;
-  double number = 0;
-  try {
-    number = std::stod(text, &used);
-  } catch (const std::exception&) {
-    used = 0;
-  }
-  std::string unit = text.substr(used);
-  std::ranges::transform(unit, unit.begin(), [](unsigned char c) { return std::tolower(c); });
-  if (unit.ends_with("ib")) unit.resize(unit.size() - 2);
-  if (unit.ends_with("b") && unit.size() > 1) unit.pop_back();
-  const size_t shift = unit == "k"   ? 10
-                       : unit == "m" ? 20
-                       : unit == "g" ? 30
-                       : unit == "t" ? 40
-                                     : 0;
-  if (used == 0 || !(number > 0 && number < 1e15) || (shift == 0 && !unit.empty() && unit != "b")) {
-    fail("the memory is '{}', expected a size such as 512M or 8G", text);
-  }
-  const double bytes = number * static_cast<double>(size_t{1} << shift);
-  if (bytes > 1e17) fail("the memory is '{}', which no machine has", text);
-  return static_cast<size_t>(bytes);
-}
-
-// Half of what is free, but room for one full context at least, and no more than all sequences of
-// such a length need.
-int kv_blocks(const Flags& flags, const Session& session) {
-  const size_t block = session.model->kv_block_bytes(session.kv_format);
-  const size_t most = size_t{1} << 24;
-  if (!flags.kv_memory.empty()) {
-    const size_t blocks = std::min(parse_size(flags.kv_memory) / block, most);
-    if (blocks == 0) fail("a KV block takes {} bytes: '{}' is too little", block, flags.kv_memory);
-    return static_cast<int>(blocks);
-  }
-  const size_t for_one =
-      blocks_for(session.model->config().context + Engine::Options{}.draft_budget);
-  const size_t useful = for_one * flags.service.max_sequences;
-  return static_cast<int>(
-      std::min({std::max(available_memory() / 2 / block, for_one), useful, most}));
-}
 
 // "smollm2:135m" stays; a path becomes its file's name.
 std::string model_name_of(const std::string& reference) {
@@ -111,7 +69,8 @@ void run(Flags& flags) {
   const int wanted = std::min(rows, std::max(flags.service.max_sequences, 64));
   const Session session =
       Session::load(flags.model.model, flags.model.load, {.rows = rows, .wanted_rows = wanted});
-  const int blocks = kv_blocks(flags, session);
+  const int blocks = kv_budget(*session.model, session.kv_format, flags.kv_memory,
+                               flags.service.max_sequences, Engine::Options{}.draft_budget);
   const auto engine = session.make_engine({.kv_blocks = blocks,
                                            .sequences = flags.service.max_sequences,
                                            .step_rows = rows,

@@ -1,46 +1,93 @@
-// Decoders that commit several tokens a step: each proposes a tree, one verifier accepts.
+// Decoders that commit several tokens a step. A drafter proposes trees of what may come next; the
+// model runs them as rows of its batch, and verify() accepts what the sampler would have chosen
+// anyway. So a drafter never changes a text, only how many steps it takes.
+//
+// A drafter belongs to an engine and serves all of its sequences: it may own a draft model, heads
+// or a KV store, and is asked for all sequences of a step at once. What it knows of one sequence is
+// a DraftState, which travels with the sequence.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
-#include "backend/backend.h"
 #include "base/token.h"
-#include "decode/sampler.h"
+#include "decode/token_tree.h"
+#include "model/model.h"
 
 namespace tessera {
 
-// Candidate continuations. Node i's token follows node parents[i] < i, or the sequence if that is
-// -1.
-struct TokenTree {
-  std::vector<Token> tokens;
-  std::vector<int32_t> parents;
-  int size() const { return static_cast<int>(tokens.size()); }
+// What a drafter keeps of one sequence. Everything in it must follow from the sequence's tokens: a
+// preempted sequence keeps its state, and a forked one begins with a new one.
+class DraftState {
+ public:
+  virtual ~DraftState() = default;
+};
+
+// One sequence that may draft in this step.
+struct DraftRequest {
+  std::span<const Token> tokens;  // prompt and answer so far
+  DraftState* state = nullptr;    // what start() gave
+  int room = 0;                   // nodes at most; at least 1
+  TokenTree tree = {};            // the proposal; may stay empty. Surplus nodes are dropped.
+};
+
+// What a step made of one sequence: a chunk of its prompt was computed, or a tree verified.
+struct Observation {
+  std::span<const Token> tokens;  // prompt and answer, what this step committed included
+  DraftState* state = nullptr;
+  const TokenTree* tree = nullptr;  // what was verified, its node 0 the last token before; or null
+  std::span<const int32_t> path = {};  // of the tree: the nodes that were accepted
+  size_t committed = 0;                // tokens
+  int first_row = 0, rows = 0;  // of the batch: a row for each node, or for each prompt token
+  int first_logits = -1;        // of the step's logits: those of first_row; -1: of no row
+};
+
+// The rows that a step computed. What is not asked for costs nothing.
+class StepRows {
+ public:
+  StepRows(Model& model, Tensor logits) : model_(model), logits_(logits) {}
+
+  Tensor logits() const { return logits_; }  // [wanted rows, vocabulary]
+  // Final hidden states, normalized, of rows of the batch: [count, embedding], valid until the next
+  // call.
+  Tensor hidden_states(int first_row, int count) { return model_.hidden_states(first_row, count); }
+
+ private:
+  Model& model_;
+  Tensor logits_;
 };
 
 class Drafter {
  public:
   virtual ~Drafter() = default;
-  // Proposes what may follow `tokens` (the sequence so far), in at most `budget` nodes; may be
-  // empty.
-  virtual TokenTree propose(std::span<const Token> tokens, int budget) = 0;
+
+  // For a new sequence; nullptr if nothing is kept.
+  virtual std::unique_ptr<DraftState> start() { return nullptr; }
+  // Fills in the trees of requests, each from its own tokens and state.
+  virtual void propose(std::span<DraftRequest> requests) = 0;
+  // What became of the step, of every sequence of this drafter that had rows in it.
+  virtual void observe(std::span<const Observation>, StepRows&) {}
 };
 
-// nullptr for "plain", one token a step. Throws Error listing the known names.
-std::unique_ptr<Drafter> make_drafter(std::string_view name);
-std::vector<std::string_view> drafter_names();
+// --- kinds of drafters, by name
 
-// What a step of one sequence committed.
-struct Verified {
-  std::vector<Token> tokens;  // at least one
-  std::vector<int32_t> path;  // the nodes of the verified tree whose tokens were accepted
+struct DrafterKind {
+  std::string name, note;  // "prompt-lookup"; a few words for people
+  // For an engine that runs `model`. Throws Error if it cannot.
+  std::function<std::unique_ptr<Drafter>(Model& model)> make;
 };
 
-// `tree` is what the model ran: node 0 is the sequence's last token, the drafted nodes hang below.
-// logits has a row for each node. Walks down from node 0 as long as the sampler's token is a child.
-Verified verify(const TokenTree& tree, Tensor logits, Sampler& sampler,
-                std::span<const Token> tokens, size_t prompt_size);
+inline constexpr std::string_view kPlainDecoder = "plain";  // one token a step, no drafter
+
+// Makes a kind known. Error if the name is taken. Not while requests are being checked.
+void add_drafter(DrafterKind kind);
+// nullptr for kPlainDecoder. Throws Error listing the known names.
+const DrafterKind* find_drafter(std::string_view name);
+// All names, kPlainDecoder first.
+std::vector<std::string> decoder_names();
 
 }  // namespace tessera

@@ -63,10 +63,10 @@ Token Sampler::choose(std::span<const float> logits, std::span<const Token> toke
                       size_t prompt_size) {
   logits = adjust(logits, tokens, prompt_size);
   const std::span<const uint64_t> mask_bits =
-      options_.constraint ? constraint_->allowed() : std::span<const uint64_t>();
+      constraint_source_ ? constraint_->allowed() : std::span<const uint64_t>();
   const auto keep_allowed = [&](Token token) {
     // Where every allowed logit is NaN or -infinity, nothing else tells them from the others.
-    return !options_.constraint || is_allowed(mask_bits, token) ? token : first_of(mask_bits);
+    return !constraint_source_ || is_allowed(mask_bits, token) ? token : first_of(mask_bits);
   };
   find_block_maxima(logits, block_maxima_);
   if (options_.temperature == 0) return keep_allowed(argmax(logits, block_maxima_));
@@ -82,15 +82,15 @@ std::span<const float> Sampler::adjust(std::span<const float> logits, std::span<
                                        size_t prompt_size) {
   const bool penalized = options_.repetition_penalty != 1.0f || options_.presence_penalty != 0 ||
                          options_.frequency_penalty != 0 || !options_.logit_bias.empty();
-  if (!penalized && !options_.constraint) return logits;
+  if (!penalized && !constraint_source_) return logits;
   logits_.assign(logits.begin(), logits.end());
   if (penalized) penalize(tokens, prompt_size);
-  if (options_.constraint) mask(logits_, constraint_after(tokens.subspan(prompt_size)).allowed());
+  if (constraint_source_) mask(logits_, constraint_after(tokens.subspan(prompt_size)).allowed());
   return logits_;
 }
 
 bool Sampler::completes(std::span<const Token> answer) {
-  return !options_.constraint || constraint_after(answer).complete();
+  return !constraint_source_ || constraint_after(answer).complete();
 }
 
 // Where an answer does not go on from the last one, it is read anew.
@@ -98,7 +98,7 @@ Constraint& Sampler::constraint_after(std::span<const Token> answer) {
   const bool goes_on = constraint_ != nullptr && answer.size() >= constrained_.size() &&
                        std::equal(constrained_.begin(), constrained_.end(), answer.begin());
   if (!goes_on) {
-    constraint_ = options_.constraint->start();
+    constraint_ = constraint_source_->start();
     constrained_.clear();
   }
   for (const Token token : answer.subspan(constrained_.size())) {

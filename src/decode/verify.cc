@@ -1,6 +1,5 @@
-#include <algorithm>
 
-#include "decode/drafter.h"
+#include "decode/verify.h"
 
 namespace tessera {
 

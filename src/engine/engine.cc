@@ -4,25 +4,12 @@
 #include <cstdlib>
 #include <iterator>
 #include <limits>
+#include <map>
 #include <utility>
 
 #include "base/error.h"
 
 namespace tessera {
-
-const char* to_string(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::kNone:
-      return "none";
-    case FinishReason::kStop:
-      return "stop";
-    case FinishReason::kLength:
-      return "length";
-    case FinishReason::kCancelled:
-      return "cancelled";
-  }
-  return "none";
-}
 
 namespace {
 
@@ -76,18 +63,35 @@ void Engine::validate(const Request& request) const {
     fail("the priority is {}, expected {} to {}", request.priority, -kMaxPriority, kMaxPriority);
   }
   request.sampling.validate();
-  make_drafter(request.decoder);  // for its error
+  if (request.prompt_logprobs_from < 0 || request.prompt_logprobs_from > prompt) {
+    fail("log-probabilities from position {} on are asked for, the prompt has {} tokens",
+         request.prompt_logprobs_from, prompt);
+  }
+  find_drafter(request.decoder);  // for its error
 }
 
-std::shared_ptr<Sequence> Engine::add(Request request) {
+std::shared_ptr<Sequence> Engine::add(Request request, const std::shared_ptr<Sequence>& sibling) {
   validate(request);
   auto sequence = std::make_shared<Sequence>(std::move(request), pool_, requests_++);
-  if (!sequence->is_embedding() && sequence->wanted_rows(sequence->pending()) == 0) {
+  sequence->drafter = drafter_of(sequence->request.decoder);
+  if (sequence->drafter != nullptr) sequence->draft_state = sequence->drafter->start();
+  sequence->sibling = sibling;
+  const bool asks_nothing = !sequence->is_embedding() && !sequence->request.keeps_blocks &&
+                            sequence->wanted_rows(sequence->pending()) == 0;
+  if (asks_nothing) {
     sequence->finished = FinishReason::kLength;
   } else {
     scheduler_.add(sequence);
   }
   return sequence;
+}
+
+Drafter* Engine::drafter_of(const std::string& name) {
+  const DrafterKind* kind = find_drafter(name);
+  if (kind == nullptr) return nullptr;
+  const auto [entry, added] = drafters_.try_emplace(name);
+  if (entry->second == nullptr) entry->second = kind->make(model_);
+  return entry->second.get();
 }
 
 void Engine::cancel(Sequence& sequence) {
@@ -104,43 +108,115 @@ Engine::Statistics Engine::statistics() const {
 }
 
 bool Engine::step() {
-  const std::vector<Scheduler::Share> shares = scheduler_.schedule();
+  std::vector<Scheduler::Share> shares = scheduler_.begin();
+  draft(shares);
+  scheduler_.end(shares);
   if (shares.empty()) return false;
+  copy_shared_blocks();
   Batch batch;
-  std::vector<Place> places;
-  for (const Scheduler::Share& share : shares) places.push_back(add_rows(share, batch));
+  std::vector<RowRange> ranges;
+  for (const Scheduler::Share& share : shares) ranges.push_back(add_rows(share, batch));
   const Tensor logits = model_.forward(batch, *kv_);
   ++steps_;
-  std::vector<Choice> choices = choose(shares, places, logits);
-  for (size_t i = 0; i < shares.size(); ++i) commit(shares[i], places[i], choices[i]);
+  std::vector<Choice> choices = choose(shares, ranges, logits);
+  for (size_t i = 0; i < shares.size(); ++i) commit(shares[i], ranges[i], choices[i]);
+  observe(shares, ranges, choices, logits);
   return true;
+}
+
+namespace {
+
+// The sequences that each drafter has among the shares, as indices of these.
+std::map<Drafter*, std::vector<size_t>> by_drafter(std::span<const Scheduler::Share> shares) {
+  std::map<Drafter*, std::vector<size_t>> groups;
+  for (size_t i = 0; i < shares.size(); ++i) {
+    if (Drafter* drafter = shares[i].sequence->drafter) groups[drafter].push_back(i);
+  }
+  return groups;
+}
+
+}  // namespace
+
+// Hangs what is drafted below each sequence's last token.
+void Engine::draft(std::span<Scheduler::Share> shares) {
+  for (const auto& [drafter, indices] : by_drafter(shares)) {
+    std::vector<DraftRequest> requests;
+    std::vector<Scheduler::Share*> drafting;
+    for (const size_t i : indices) {
+      Sequence& sequence = *shares[i].sequence;
+      if (shares[i].room <= 0) continue;
+      requests.push_back(
+          {.tokens = sequence.tokens, .state = sequence.draft_state.get(), .room = shares[i].room});
+      drafting.push_back(&shares[i]);
+    }
+    if (requests.empty()) continue;
+    drafter->propose(requests);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      const TokenTree& drafted = requests[i].tree;
+      TokenTree& tree = drafting[i]->tree;
+      tree.add(drafting[i]->sequence->tokens.back(), -1);
+      for (int node = 0; node < drafted.size(); ++node)
+        tree.add(drafted.tokens[node], drafted.parents[node] + 1);
+    }
+  }
+}
+
+void Engine::copy_shared_blocks() {
+  std::vector<int32_t> from, to;
+  for (const BlockTable::Copy& copy : scheduler_.take_copies()) {
+    for (int slot = 0; slot < kBlockTokens; ++slot) {
+      from.push_back(copy.from * kBlockTokens + slot);
+      to.push_back(copy.to * kBlockTokens + slot);
+    }
+  }
+  if (!from.empty()) model_.backend().copy_kv(*kv_, from, to);
+}
+
+void Engine::observe(std::span<const Scheduler::Share> shares, std::span<const RowRange> ranges,
+                     std::span<const Choice> choices, Tensor logits) {
+  StepRows rows(model_, logits);
+  for (const auto& [drafter, indices] : by_drafter(shares)) {
+    std::vector<Observation> observations;
+    for (const size_t i : indices) {
+      const Scheduler::Share& share = shares[i];
+      observations.push_back({.tokens = share.sequence->tokens,
+                              .state = share.sequence->draft_state.get(),
+                              .tree = share.tree.size() > 0 ? &share.tree : nullptr,
+                              .path = choices[i].verified.path,
+                              .committed = choices[i].kept,
+                              .first_row = ranges[i].first_row,
+                              .rows = share.rows(),
+                              .first_logits = ranges[i].first_wanted});
+    }
+    drafter->observe(observations, rows);
+  }
 }
 
 // Choosing touches nothing but the sequence's own sampler, so it is done on all threads.
 std::vector<Engine::Choice> Engine::choose(std::span<const Scheduler::Share> shares,
-                                           std::span<const Place> places, Tensor logits) {
+                                           std::span<const RowRange> ranges, Tensor logits) {
   std::vector<Choice> choices(shares.size());
   model_.backend().parallel_for(static_cast<int>(shares.size()), [&](int i) {
     const auto index = static_cast<size_t>(i);
-    choices[index] = choose(shares[index], places[index], logits);
+    choices[index] = choose(shares[index], ranges[index], logits);
   });
   return choices;
 }
 
-Engine::Choice Engine::choose(const Scheduler::Share& share, Place place, Tensor logits) {
+Engine::Choice Engine::choose(const Scheduler::Share& share, RowRange range, Tensor logits) {
   Sequence& sequence = *share.sequence;
   const int top = sequence.request.top_logprobs;
   Choice choice;
   const auto [first, count] = sequence.prompt_rows(share.chunk);
   for (int i = 0; i < count; ++i) {
-    const std::span<const float> row(logits.row(place.prompt_wanted + i), logits.columns);
+    const std::span<const float> row(logits.row(range.prompt_wanted + i), logits.columns);
     choice.prompt_logprobs.push_back(find_logprobs(row, sequence.tokens[first + i + 1], top));
   }
-  if (place.first_wanted < 0) return choice;
+  if (range.first_wanted < 0) return choice;
 
   const TokenTree single{.tokens = {sequence.tokens.back()}, .parents = {-1}};
   const TokenTree& tree = share.tree.size() > 0 ? share.tree : single;
-  const Tensor rows = {logits.row(place.first_wanted), tree.size(), logits.columns, logits.stride};
+  const Tensor rows = {logits.row(range.first_wanted), tree.size(), logits.columns, logits.stride};
   choice.verified = verify(tree, rows, sequence.sampler, sequence.tokens, sequence.prompt_size());
   const auto& [tokens, path] = choice.verified;
   for (size_t i = 0; i < tokens.size() && top >= 0; ++i) {
@@ -150,40 +226,40 @@ Engine::Choice Engine::choose(const Scheduler::Share& share, Place place, Tensor
   return choice;
 }
 
-Engine::Place Engine::add_rows(const Scheduler::Share& share, Batch& batch) const {
+Engine::RowRange Engine::add_rows(const Scheduler::Share& share, Batch& batch) const {
   const Sequence& sequence = *share.sequence;
-  Place place{.first_row = batch.rows()};
+  RowRange range{.first_row = batch.rows()};
   if (share.tree.size() > 0) {
-    place.first_wanted = static_cast<int>(batch.wanted.size());
+    range.first_wanted = static_cast<int>(batch.wanted.size());
     batch.add_tree(share.tree.tokens, share.tree.parents, sequence.computed,
                    sequence.blocks.blocks());
-    for (int row = place.first_row; row < batch.rows(); ++row) batch.wanted.push_back(row);
+    for (int row = range.first_row; row < batch.rows(); ++row) batch.wanted.push_back(row);
   } else {
     batch.add_chain(std::span(sequence.tokens).subspan(sequence.computed, share.chunk),
                     sequence.computed, sequence.blocks.blocks());
-    place.prompt_wanted = static_cast<int>(batch.wanted.size());
+    range.prompt_wanted = static_cast<int>(batch.wanted.size());
     const auto [first, count] = sequence.prompt_rows(share.chunk);
     for (int i = 0; i < count; ++i)
-      batch.wanted.push_back(place.first_row + first - sequence.computed + i);
+      batch.wanted.push_back(range.first_row + first - sequence.computed + i);
     if (share.chunk == sequence.pending() && sequence.generates()) {
-      place.first_wanted = static_cast<int>(batch.wanted.size());
+      range.first_wanted = static_cast<int>(batch.wanted.size());
       batch.wanted.push_back(batch.rows() - 1);
     }
   }
-  return place;
+  return range;
 }
 
-void Engine::commit(const Scheduler::Share& share, Place place, Choice& choice) {
+void Engine::commit(const Scheduler::Share& share, RowRange range, Choice& choice) {
   Sequence& sequence = *share.sequence;
   std::ranges::move(choice.prompt_logprobs, std::back_inserter(sequence.prompt_logprobs));
-  if (place.first_wanted >= 0) {
+  if (range.first_wanted >= 0) {
     const std::vector<int32_t>& path = choice.verified.path;
     move_accepted(sequence, path);
     sequence.computed += share.chunk > 0 ? share.chunk : static_cast<int>(path.size());
     accept(sequence, choice);
     return;
   }
-  if (sequence.is_embedding()) pool_hidden(sequence, place.first_row, share.chunk);
+  if (sequence.is_embedding()) pool_hidden(sequence, range.first_row, share.chunk);
   sequence.computed += share.chunk;
   sequence.blocks.publish(std::span(sequence.tokens).first(sequence.computed));
   if (sequence.pending() == 0) {
@@ -220,6 +296,7 @@ void Engine::accept(Sequence& sequence, Choice& choice) {
       reason = FinishReason::kLength;
     }
   }
+  choice.kept = kept;
   ++sequence.statistics.steps;
   sequence.statistics.accepted += static_cast<int>(kept) - 1;
   accepted_ += kept - 1;
@@ -255,7 +332,12 @@ void Engine::pool_hidden(Sequence& sequence, int first_row, int rows) {
 
 void Engine::finish(Sequence& sequence, FinishReason reason) {
   sequence.finished = reason;
-  sequence.blocks.clear();
+  if (sequence.request.keeps_blocks && reason != FinishReason::kCancelled) {
+    scheduler_.park(sequence.shared_from_this());
+  } else {
+    sequence.blocks.clear();
+    sequence.computed = 0;
+  }
 }
 
 }  // namespace tessera

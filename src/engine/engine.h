@@ -7,11 +7,15 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "cache/block_pool.h"
+#include "decode/drafter.h"
+#include "decode/verify.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
 #include "model/model.h"
@@ -40,18 +44,17 @@ class Engine {
   // Throws Error if the request can never run: an empty prompt, a token outside the vocabulary, a
   // prompt that does not fit the context or the KV store, a value out of range. Any thread may ask.
   void validate(const Request& request) const;
-  // Queues a request that validate() accepts; Error otherwise.
-  std::shared_ptr<Sequence> add(Request request);
+  // Queues a request that validate() accepts; Error otherwise. `sibling`: a sequence of this engine
+  // that begins with the same tokens; what it has computed of them, or is about to, is shared,
+  // block for block and copied on write, even if it ends in the middle of a block. So several
+  // answers to one prompt compute it once, and a text forks where somebody kept its blocks.
+  std::shared_ptr<Sequence> add(Request request,
+                                const std::shared_ptr<Sequence>& sibling = nullptr);
   // Stops a sequence before the next step and frees its blocks.
   void cancel(Sequence& sequence);
 
   // One forward pass over whatever is due. False if there was nothing to do.
   bool step();
-  void run_to_end() {
-    while (step()) {
-    }
-  }
-
   Statistics statistics() const;
   const BlockPool& pool() const { return pool_; }
   const Scheduler& scheduler() const { return scheduler_; }
@@ -59,7 +62,7 @@ class Engine {
 
  private:
   // Where the rows of a share are in the batch.
-  struct Place {
+  struct RowRange {
     int first_row = 0;
     int prompt_wanted = 0;  // first of the logits that tell of prompt tokens, if there are any
     int first_wanted = -1;  // -1: no token comes of it
@@ -69,12 +72,18 @@ class Engine {
     std::vector<TokenLogprobs> prompt_logprobs;  // of those prompt tokens that a chunk tells of
     Verified verified;                           // empty if no token comes of it
     std::vector<TokenLogprobs> logprobs;         // of the tokens, if asked for
+    size_t kept = 0;                             // of the verified tokens: those before the end
   };
-  Place add_rows(const Scheduler::Share& share, Batch& batch) const;
+  RowRange add_rows(const Scheduler::Share& share, Batch& batch) const;
   std::vector<Choice> choose(std::span<const Scheduler::Share> shares,
-                             std::span<const Place> places, Tensor logits);
-  static Choice choose(const Scheduler::Share& share, Place place, Tensor logits);
-  void commit(const Scheduler::Share& share, Place place, Choice& choice);
+                             std::span<const RowRange> ranges, Tensor logits);
+  static Choice choose(const Scheduler::Share& share, RowRange range, Tensor logits);
+  Drafter* drafter_of(const std::string& name);
+  void draft(std::span<Scheduler::Share> shares);
+  void copy_shared_blocks();
+  void observe(std::span<const Scheduler::Share> shares, std::span<const RowRange> ranges,
+               std::span<const Choice> choices, Tensor logits);
+  void commit(const Scheduler::Share& share, RowRange range, Choice& choice);
   void move_accepted(Sequence& sequence, const std::vector<int32_t>& path);
   void accept(Sequence& sequence, Choice& choice);
   void pool_hidden(Sequence& sequence, int first_row, int rows);
@@ -86,6 +95,7 @@ class Engine {
   BlockPool pool_;
   std::unique_ptr<KvStore> kv_;
   Scheduler scheduler_;
+  std::map<std::string, std::unique_ptr<Drafter>, std::less<>> drafters_;  // those in use, by name
   int64_t requests_ = 0;
   uint64_t steps_ = 0, generated_tokens_ = 0, accepted_ = 0;
 };

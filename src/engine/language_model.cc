@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "engine/generate.h"
 #include "engine/session.h"
 #include "tessera/tessera.h"
 
@@ -11,15 +12,44 @@ namespace tessera {
 struct LanguageModel::Impl {
   Session session;
   std::unique_ptr<Engine> engine;
+
+  std::vector<Generation> generate(const std::vector<std::string_view>& prompts,
+                                   const GenerateOptions& options,
+                                   const BatchTextCallback& on_text) {
+    const auto constraint = find_constraint(*session.structured_output, options);
+    std::vector<GenerateTask> tasks;
+    for (const std::string_view prompt : prompts) {
+      auto tokens = encode_prompt(*session.tokenizer, prompt, options.parse_special);
+      tasks.push_back({.request = make_request(std::move(tokens), options, constraint,
+                                               session.model->config().context)});
+    }
+    return tessera::generate(*engine, *session.tokenizer, std::move(tasks), options, on_text);
+  }
+
+  struct RunResult {
+    Generation generation;
+    std::shared_ptr<Sequence> sequence;
+  };
+  RunResult run(GenerateTask task, const GenerateOptions& options = {},
+                const TextCallback& on_text = {}) {
+    RunResult result;
+    task.finished = &result.sequence;
+    std::vector<GenerateTask> tasks;
+    tasks.push_back(std::move(task));
+    result.generation = tessera::generate(
+        *engine, *session.tokenizer, std::move(tasks), options,
+        [&](size_t, std::string_view text) { return !on_text || on_text(text); })[0];
+    return result;
+  }
 };
 
-LanguageModel::LanguageModel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+LanguageModel::LanguageModel(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 LanguageModel::~LanguageModel() = default;
 LanguageModel::LanguageModel(LanguageModel&&) noexcept = default;
 LanguageModel& LanguageModel::operator=(LanguageModel&&) noexcept = default;
 
 LanguageModel LanguageModel::load(const std::string& reference, const LoadOptions& options) {
-  auto impl = std::make_unique<Impl>();
+  auto impl = std::make_shared<Impl>();
   impl->session = Session::load(reference, options);
   impl->engine = impl->session.make_engine();
   return LanguageModel(std::move(impl));
@@ -27,10 +57,15 @@ LanguageModel LanguageModel::load(const std::string& reference, const LoadOption
 
 Generation LanguageModel::generate(std::string_view prompt, const GenerateOptions& options,
                                    const TextCallback& on_text) {
-  const Tokenizer& tokenizer = *impl_->session.tokenizer;
-  return tessera::generate(*impl_->engine, tokenizer,
-                           encode_prompt(tokenizer, prompt, options.parse_special), options,
-                           on_text, find_constraint(*impl_->session.structured_output, options));
+  return impl_->generate({prompt}, options, [&](size_t, std::string_view text) {
+    return !on_text || on_text(text);
+  })[0];
+}
+
+std::vector<Generation> LanguageModel::generate(const std::vector<std::string>& prompts,
+                                                const GenerateOptions& options,
+                                                const BatchTextCallback& on_text) {
+  return impl_->generate({prompts.begin(), prompts.end()}, options, on_text);
 }
 
 Generation LanguageModel::chat(const std::vector<ChatMessage>& messages,
@@ -39,12 +74,14 @@ Generation LanguageModel::chat(const std::vector<ChatMessage>& messages,
 }
 
 std::string LanguageModel::render_chat(const std::vector<ChatMessage>& messages) const {
-  const ChatFormat format =
-      load_chat_format(impl_->session.checkpoint->read_chat_templates(), *impl_->session.tokenizer);
   std::vector<Message> converted;
   for (const ChatMessage& message : messages)
     converted.push_back({.role = message.role, .content = message.content});
-  return tessera::render_chat(format, converted);
+  return tessera::render_chat(impl_->session.chat_formats->standard(), converted);
+}
+
+Branch LanguageModel::branch(std::string_view text) {
+  return {impl_, encode_prompt(*impl_->session.tokenizer, text)};
 }
 
 std::vector<int32_t> LanguageModel::tokenize(std::string_view text, bool add_special,
@@ -72,6 +109,58 @@ std::string LanguageModel::description() const {
   return fmt::format("{}, {:.1f} MB of weights; {}", model.config().architecture->name,
                      static_cast<double>(model.weight_bytes()) / 1e6,
                      model.backend().description());
+}
+
+// --- branches
+
+Branch::Branch(std::shared_ptr<LanguageModel::Impl> model, std::vector<int32_t> tokens)
+    : model_(std::move(model)), tokens_(std::move(tokens)) {
+  compute();
+}
+
+Branch Branch::fork() const {
+  return *this;  // whoever goes on shares the blocks of kept_, and copies what it writes to
+}
+
+void Branch::append(std::string_view text) {
+  const auto more = model_->session.tokenizer->encode(text, {.add_special = false});
+  if (more.empty()) return;
+  Branch longer = *this;  // should this fail, the branch stays as it was
+  longer.tokens_.insert(longer.tokens_.end(), more.begin(), more.end());
+  longer.compute();
+  *this = std::move(longer);
+}
+
+void Branch::compute() {
+  Request request;
+  request.prompt = tokens_;
+  request.keeps_blocks = true;
+  kept_ = model_->run({.request = std::move(request), .sibling = kept_}).sequence;
+}
+
+double Branch::score(std::string_view continuation) const {
+  const auto more = model_->session.tokenizer->encode(continuation, {.add_special = false});
+  if (more.empty()) return 0;
+  Request request;
+  request.prompt = tokens_;
+  request.prompt.insert(request.prompt.end(), more.begin(), more.end());
+  request.prompt_logprobs_from = static_cast<int>(tokens_.size());
+  const auto run = model_->run({.request = std::move(request), .sibling = kept_});
+  double sum = 0;
+  for (const TokenLogprobs& token : run.sequence->prompt_logprobs) sum += token.logprob;
+  return sum;
+}
+
+Generation Branch::generate(const GenerateOptions& options, const TextCallback& on_text) {
+  const auto constraint = find_constraint(*model_->session.structured_output, options);
+  GenerateTask task{.request = make_request(tokens_, options, constraint,
+                                            model_->session.model->config().context),
+                    .sibling = kept_};
+  task.request.keeps_blocks = true;
+  auto [generation, sequence] = model_->run(std::move(task), options, on_text);
+  tokens_ = sequence->tokens;
+  kept_ = std::move(sequence);
+  return std::move(generation);
 }
 
 }  // namespace tessera

@@ -1,6 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "backend/backend.h"
@@ -13,20 +14,13 @@ void Scheduler::enqueue(Queue& queue, std::shared_ptr<Sequence> sequence) {
   queue.insert(place, std::move(sequence));
 }
 
-std::vector<Scheduler::Share> Scheduler::schedule() {
-  forget_finished();
-  admit();
-  std::vector<Share> shares = plan();
-  reserve_blocks(shares);
-  return shares;
-}
-
 void Scheduler::forget_finished() {
   const auto is_finished = [](const auto& sequence) {
     return sequence->finished != FinishReason::kNone;
   };
   waiting_.remove_if(is_finished);
   running_.remove_if(is_finished);
+  std::erase_if(parked_, [](const auto& sequence) { return sequence.expired(); });
 }
 
 // --- admission
@@ -55,6 +49,8 @@ void Scheduler::admit() {
     adopt_prefix(*sequence);
     const int needed =
         blocks_for(sequence->size()) - static_cast<int>(sequence->blocks.blocks().size());
+    while (needed > pool_.available() - promise && unpark()) {
+    }
     if (needed > pool_.available() - promise && !running_.empty()) {
       sequence->blocks.clear();
       sequence->computed = 0;
@@ -73,66 +69,96 @@ void Scheduler::admit() {
 }
 
 void Scheduler::adopt_prefix(Sequence& sequence) {
-  if (sequence.needs_all_rows()) return;
-  if (sequence.computed != sequence.blocks.published_tokens()) return;
-  const int gained = sequence.blocks.adopt_prefix(sequence.tokens) - sequence.computed;
-  sequence.computed += gained;
-  if (sequence.admitted && sequence.statistics.preemptions == 0) {
+  const int before = sequence.computed;
+  if (sequence.computed == sequence.blocks.published_tokens()) {
+    const auto tokens = std::span(sequence.tokens).first(sequence.adoptable() + 1);
+    sequence.computed = std::max(before, sequence.blocks.adopt_prefix(tokens));
+    adopt_sibling(sequence);
+  }
+  const int gained = sequence.computed - before;
+  if (gained > 0 && sequence.admitted && sequence.statistics.preemptions == 0) {
     statistics_.cached_tokens += gained;
     sequence.statistics.cached_tokens += gained;
   }
 }
 
+namespace {
+
+// Leading tokens that `sequence` may take over from its sibling, computed or not.
+int shared_tokens(const Sequence& sequence, const Sequence& sibling) {
+  const auto [end, other] = std::ranges::mismatch(sequence.tokens, sibling.tokens);
+  return std::min(static_cast<int>(end - sequence.tokens.begin()), sequence.adoptable());
+}
+
+}  // namespace
+
+// All that the sibling has, its last block too, which nobody else could find.
+void Scheduler::adopt_sibling(Sequence& sequence) {
+  const auto sibling = sequence.sibling.lock();
+  if (sibling == nullptr) return;
+  const int shared = std::min(shared_tokens(sequence, *sibling), sibling->computed);
+  if (shared <= sequence.computed) return;
+  sequence.blocks = sibling->blocks.fork(shared);
+  sequence.computed = shared;
+}
+
+bool Scheduler::is_computed_by_sibling(const Sequence& sequence) {
+  const auto sibling = sequence.sibling.lock();
+  return sibling != nullptr && sibling->running && sibling->finished == FinishReason::kNone &&
+         sequence.computed <= sibling->computed &&
+         sibling->computed <
+             std::min(shared_tokens(sequence, *sibling), static_cast<int>(sibling->prompt_size()));
+}
+
 // --- rows
 
 // Every decoding sequence has a row before anyone has more; then prompts; then drafts.
-std::vector<Scheduler::Share> Scheduler::plan() {
-  const auto prompts = prompts_to_compute();
+std::vector<Scheduler::Share> Scheduler::begin() {
+  forget_finished();
+  admit();
+  prompts_.sequences = prompts_to_compute();
   int pending = 0, prompt_wanted = 0;
-  for (const auto& sequence : prompts) {
+  for (const auto& sequence : prompts_.sequences) {
     pending = std::min(limits_.rows, pending + sequence->pending());
     prompt_wanted = std::max(prompt_wanted, sequence->wanted_rows(sequence->pending()));
   }
   int decoding = static_cast<int>(
       std::ranges::count_if(running_, [](const auto& s) { return s->is_decoding(); }));
   decoding = std::min({decoding, limits_.rows, limits_.wanted_rows});
-
-  int prompt_rows = std::min(pending, limits_.rows - decoding);
-  if (decoding > 0) prompt_rows = std::min(prompt_rows, limits_.prompt_rows);
-  int draft_rows = limits_.rows - decoding - prompt_rows;
-  int draft_wanted = limits_.wanted_rows - decoding - std::min(prompt_rows, prompt_wanted);
+  prompts_.rows = std::min(pending, limits_.rows - decoding);
+  if (decoding > 0) prompts_.rows = std::min(prompts_.rows, limits_.prompt_rows);
+  prompts_.draft = std::max(
+      0, std::min(limits_.rows - decoding - prompts_.rows,
+                  limits_.wanted_rows - decoding - std::min(prompts_.rows, prompt_wanted)));
 
   std::vector<Share> shares;
-  for (auto it = running_.begin(); it != running_.end() && decoding > 0; ++it) {
-    if (!(*it)->is_decoding()) continue;
-    --decoding;
-    Share share{.sequence = *it, .tree = draft(**it, std::min(draft_rows, draft_wanted))};
-    if (share.tree.size() == 0) share.chunk = 1;
-    draft_rows -= share.rows() - 1;
-    draft_wanted -= share.rows() - 1;
-    shares.push_back(std::move(share));
+  for (const auto& sequence : running_) {
+    if (std::ssize(shares) == decoding) break;
+    if (!sequence->is_decoding()) continue;
+    const int room = std::min({prompts_.draft, limits_.draft_budget,
+                               sequence->request.max_tokens - sequence->generated() - 1,
+                               limits_.context - sequence->size()});
+    shares.push_back({.sequence = sequence, .chunk = 1, .room = std::max(0, room)});
   }
-  int wanted = limits_.wanted_rows;
-  for (const Share& share : shares) wanted -= share.rows();
-  plan_prompts(prompts, prompt_rows, wanted, shares);
-  std::ranges::sort(shares, {}, [](const Share& share) { return share.sequence->rank; });
   return shares;
 }
 
-// The last token and what is drafted to follow it, in at most `room` nodes more; empty for a
-// sequence that drafts nothing.
-TokenTree Scheduler::draft(Sequence& sequence, int room) const {
-  TokenTree tree;
-  if (sequence.drafter == nullptr) return tree;
-  room =
-      std::min({room, limits_.draft_budget, sequence.request.max_tokens - sequence.generated() - 1,
-                limits_.context - sequence.size()});
-  tree = {.tokens = {sequence.tokens.back()}, .parents = {-1}};
-  if (room <= 0) return tree;
-  const TokenTree drafted = sequence.drafter->propose(sequence.tokens, room);
-  tree.tokens.insert(tree.tokens.end(), drafted.tokens.begin(), drafted.tokens.end());
-  for (const int32_t parent : drafted.parents) tree.parents.push_back(parent + 1);
-  return tree;
+void Scheduler::end(std::vector<Share>& shares) {
+  fit_trees(shares);
+  plan_prompts(shares);
+  std::ranges::sort(shares, {}, [](const Share& share) { return share.sequence->rank; });
+  reserve_blocks(shares);
+}
+
+// Each was given the room that all have together: now the smaller rank drafts first.
+void Scheduler::fit_trees(std::vector<Share>& shares) const {
+  int left = prompts_.draft;
+  for (Share& share : shares) {
+    share.tree.truncate(1 + std::min(left, share.room));
+    if (share.tree.size() <= 1) share.tree = {};
+    share.chunk = share.tree.size() > 0 ? 0 : 1;
+    left -= share.rows() - 1;
+  }
 }
 
 // The running sequences whose prompts get rows. One whose next block another one of them is about
@@ -149,9 +175,10 @@ std::vector<std::shared_ptr<Sequence>> Scheduler::prompts_to_compute() {
     if (sequence->is_decoding()) continue;
     adopt_prefix(*sequence);
     if (sequence->is_decoding()) continue;
+    if (is_computed_by_sibling(*sequence)) continue;
     const int published = sequence->blocks.published_tokens();
-    const bool could_adopt = !sequence->needs_all_rows() && sequence->computed == published &&
-                             published + pool_.block_tokens() < sequence->size();
+    const bool could_adopt = sequence->computed == published &&
+                             published + pool_.block_tokens() <= sequence->adoptable();
     const auto computes_it = [&](const auto& other) {
       return other->blocks.published_serial() == sequence->blocks.published_serial() &&
              published + pool_.block_tokens() <= other->size() &&
@@ -165,9 +192,11 @@ std::vector<std::shared_ptr<Sequence>> Scheduler::prompts_to_compute() {
 // The oldest prompt has half of the rows if it needs them, and of those that give logits; the
 // shortest rests go first in the others. So a short prompt need not wait for a long one to end, nor
 // the long one for ever.
-void Scheduler::plan_prompts(std::vector<std::shared_ptr<Sequence>> prompts, int rows, int wanted,
-                             std::vector<Share>& shares) {
+void Scheduler::plan_prompts(std::vector<Share>& shares) {
+  auto prompts = std::exchange(prompts_.sequences, {});
   if (prompts.empty()) return;
+  int rows = prompts_.rows, wanted = limits_.wanted_rows;
+  for (const Share& share : shares) wanted -= share.rows();
   const auto oldest = prompts.front();
   const int guaranteed = std::min(oldest->pending(), (rows + 1) / 2);
   rows -= guaranteed;
@@ -187,7 +216,7 @@ void Scheduler::plan_prompts(std::vector<std::shared_ptr<Sequence>> prompts, int
       if (aligned > sequence->computed) chunk = aligned - sequence->computed;
     }
     wanted = room - sequence->wanted_rows(chunk);
-    if (chunk > 0) shares.push_back({.sequence = sequence, .tree = {}, .chunk = chunk});
+    if (chunk > 0) shares.push_back({.sequence = sequence, .chunk = chunk});
   }
 }
 
@@ -199,12 +228,9 @@ void Scheduler::reserve_blocks(std::vector<Share>& shares) {
   for (Share& share : shares) {
     Sequence& sequence = *share.sequence;
     if (!sequence.running) continue;
-    if (share.tree.size() > 1 && !sequence.blocks.reserve(sequence.computed + share.rows())) {
-      share.tree = {.tokens = {sequence.tokens.back()}, .parents = {-1}};  // drafts preempt nobody
-    }
-    bool reserved = false;
-    while (!(reserved = sequence.blocks.reserve(sequence.computed + share.rows())) &&
-           preempt_after(sequence)) {
+    if (share.tree.size() > 0 && !reserve(share)) share.tree = {}, share.chunk = 1;
+    bool reserved = false;  // drafts preempt nobody
+    while (!(reserved = reserve(share)) && (unpark() || preempt_after(sequence))) {
     }
     if (!reserved) share.chunk = 0, share.tree = {};
     const int drafted = std::max(0, share.tree.size() - 1);
@@ -212,6 +238,28 @@ void Scheduler::reserve_blocks(std::vector<Share>& shares) {
     statistics_.drafted += drafted;
   }
   std::erase_if(shares, [](const Share& s) { return !s.sequence->running || s.rows() == 0; });
+}
+
+// Slots for a share's rows that are the sequence's own.
+bool Scheduler::reserve(Share& share) {
+  Sequence& sequence = *share.sequence;
+  std::optional<BlockTable::Copy> copy;
+  const bool own = sequence.blocks.own(sequence.computed, copy);
+  if (copy) copies_.push_back(*copy);
+  return own && sequence.blocks.reserve(sequence.computed + share.rows());
+}
+
+// Takes the blocks that were kept longest for nobody yet. False if there are none.
+bool Scheduler::unpark() {
+  while (!parked_.empty()) {
+    const auto sequence = parked_.front().lock();
+    parked_.erase(parked_.begin());
+    if (sequence == nullptr || sequence->blocks.blocks().empty()) continue;
+    sequence->blocks.clear();
+    sequence->computed = 0;
+    return true;
+  }
+  return false;
 }
 
 // Recomputation: the running sequence of the largest rank gives its blocks back and queues again.

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "cache/block_pool.h"
@@ -35,8 +36,10 @@ class Scheduler {
   // A sequence's share of a step: some pending tokens, or its last token with drafts below it.
   struct Share {
     std::shared_ptr<Sequence> sequence;
-    TokenTree tree;  // empty for a chunk
-    int chunk = 0;   // tokens of a chunk
+    TokenTree tree = {};  // empty for a chunk
+    int chunk = 0;        // tokens of a chunk
+    int room = 0;         // of a decoding sequence: nodes that may be drafted
+
     int rows() const { return tree.size() > 0 ? tree.size() : chunk; }
   };
   using Queue = std::list<std::shared_ptr<Sequence>>;
@@ -44,9 +47,19 @@ class Scheduler {
   Scheduler(BlockPool& pool, const Limits& limits) : pool_(pool), limits_(limits) {}
 
   void add(std::shared_ptr<Sequence> sequence) { enqueue(waiting_, std::move(sequence)); }
-  // The shares of one step, by rank, their blocks reserved. Empty only if nobody is there. Forgets
-  // finished sequences.
-  std::vector<Share> schedule();
+  // A step is planned in two halves, between which those who have room may draft: trees go into the
+  // shares that begin() gives, node 0 the last token. end() drops nodes that do not fit the step,
+  // adds the prompts' chunks, and reserves blocks; what it leaves, by rank, is to be run. Empty
+  // only if nobody is there. begin() forgets finished sequences.
+  std::vector<Share> begin();
+  void end(std::vector<Share>& shares);
+
+  // Blocks whose contents must be copied, in this order, before the step runs: they were shared,
+  // and one of their sequences goes on.
+  std::vector<BlockTable::Copy> take_copies() { return std::exchange(copies_, {}); }
+
+  // `sequence` has finished and keeps its blocks until somebody else needs them.
+  void park(std::shared_ptr<Sequence> sequence) { parked_.push_back(std::move(sequence)); }
 
   const Queue& waiting() const { return waiting_; }  // by rank
   const Queue& running() const { return running_; }
@@ -58,17 +71,29 @@ class Scheduler {
   void admit();
   int promised() const;
   void adopt_prefix(Sequence& sequence);
-  std::vector<Share> plan();
-  TokenTree draft(Sequence& sequence, int room) const;
-  void plan_prompts(std::vector<std::shared_ptr<Sequence>> prompts, int rows, int wanted,
-                    std::vector<Share>& shares);
+  static void adopt_sibling(Sequence& sequence);
+  static bool is_computed_by_sibling(const Sequence& sequence);
+  void fit_trees(std::vector<Share>& shares) const;
+  void plan_prompts(std::vector<Share>& shares);
   std::vector<std::shared_ptr<Sequence>> prompts_to_compute();
   void reserve_blocks(std::vector<Share>& shares);
+  bool reserve(Share& share);
+  bool unpark();
   bool preempt_after(const Sequence& sequence);
+
+  // What begin() leaves for end().
+  struct Prompts {
+    std::vector<std::shared_ptr<Sequence>> sequences;
+    int rows = 0;   // for all of them
+    int draft = 0;  // rows for all drafts
+  };
 
   BlockPool& pool_;
   Limits limits_;
   Queue waiting_, running_;
+  std::vector<std::weak_ptr<Sequence>> parked_;  // the oldest first
+  Prompts prompts_;
+  std::vector<BlockTable::Copy> copies_;
   Statistics statistics_;
 };
 

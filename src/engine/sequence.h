@@ -14,11 +14,9 @@
 #include "decode/drafter.h"
 #include "decode/logprobs.h"
 #include "decode/sampler.h"
+#include "engine/finish_reason.h"
 
 namespace tessera {
-
-enum class FinishReason { kNone, kStop, kLength, kCancelled };
-const char* to_string(FinishReason reason);  // OpenAI's words: "stop", "length", "cancelled"
 
 // How the final hidden states of a text become one vector.
 enum class Pooling { kNone, kMean, kLast };
@@ -28,7 +26,8 @@ struct Request {
   int max_tokens = 0;         // 0: none are generated
   bool ignore_eos = false;
   SamplingOptions sampling = {};
-  std::string decoder = "plain";
+  std::shared_ptr<const ConstraintSource> constraint = {};  // what the answer must keep to, if any
+  std::string decoder{kPlainDecoder};
   // Smaller is sooner: one more is like having come kPriorityStep requests later, so that nobody
   // is overtaken for ever.
   int priority = 0;
@@ -36,11 +35,15 @@ struct Request {
   std::string cache_salt = {};
   // Of each generated token: -1 for none, else so many of the likeliest tokens beside it.
   int top_logprobs = -1;
-  // Of each prompt token but the first as well, even if nothing is generated. Takes no prefix from
-  // the cache: all rows are computed.
-  bool prompt_logprobs = false;
+  // Of the prompt's tokens from this position (at least 1) on as well, even if nothing is
+  // generated; 0: none. From the token before it on, the prompt is computed whatever the cache
+  // holds.
+  int prompt_logprobs_from = 0;
   // Other than kNone: the request asks for an embedding of the prompt and generates nothing.
   Pooling pooling = Pooling::kNone;
+  // Keys and values stay when it has finished, for others to fork from, until memory is needed or
+  // the sequence is gone. The prompt is computed even if nothing is asked of it.
+  bool keeps_blocks = false;
   // Receives the tokens of each step; returning false stops the sequence (a stop string was seen).
   std::function<bool(std::span<const Token>)> on_tokens = {};
 };
@@ -55,14 +58,13 @@ struct SequenceStatistics {
   int preemptions = 0;
 };
 
-struct Sequence {
+struct Sequence : std::enable_shared_from_this<Sequence> {
   Sequence(Request r, BlockPool& pool, int64_t number)
       : request(std::move(r)),
         id(number),
         rank(number + static_cast<int64_t>(kPriorityStep) * request.priority, number),
         tokens(request.prompt),
-        sampler(request.sampling),
-        drafter(make_drafter(request.decoder)),
+        sampler(request.sampling, request.constraint),
         blocks(pool, pool.root(request.cache_salt)) {}
 
   int size() const { return static_cast<int>(tokens.size()); }
@@ -82,18 +84,22 @@ struct Sequence {
     int first, count;
   };
   PromptRows prompt_rows(int chunk) const {
+    if (request.prompt_logprobs_from == 0) return {0, 0};
     const int known = static_cast<int>(prompt_logprobs.size());
-    const int needed = request.prompt_logprobs ? static_cast<int>(prompt_size()) - 1 : 0;
-    const int first = std::max(computed, known);
-    return {first, std::max(0, std::min(computed + chunk, needed) - first)};
+    const int first = std::max(computed, request.prompt_logprobs_from - 1 + known);
+    const int end = std::min(computed + chunk, static_cast<int>(prompt_size()) - 1);
+    return {first, std::max(0, end - first)};
   }
   // How many of the next `chunk` pending tokens must give logits.
   int wanted_rows(int chunk) const {
     return prompt_rows(chunk).count + (chunk == pending() && generates() ? 1 : 0);
   }
-  // Whether all of the prompt must be computed: tokens found in the cache are of no use.
-  bool needs_all_rows() const {
-    return request.pooling == Pooling::kMean || prompt_rows(pending()).count > 0;
+  // Leading tokens that may be taken from the cache; what lies behind must be computed, at least
+  // the last token.
+  int adoptable() const {
+    if (request.pooling == Pooling::kMean) return 0;
+    const auto [first, count] = prompt_rows(pending());
+    return count > 0 ? first : size() - 1;
   }
 
   Request request;
@@ -103,13 +109,17 @@ struct Sequence {
   std::vector<Token> tokens;  // prompt and answer
   int computed = 0;           // leading tokens whose keys and values are in the cache
   Sampler sampler;
-  std::unique_ptr<Drafter> drafter;
+  Drafter* drafter = nullptr;  // the engine's; nullptr: plain
+  std::unique_ptr<DraftState> draft_state;
+  // Another sequence that begins with the same prompt, if one was named: where its keys and values
+  // are there, they are shared to the last token.
+  std::weak_ptr<const Sequence> sibling;
   BlockTable blocks;
   bool admitted = false;  // at least once; preemption does not take it back
   bool running = false;
   FinishReason finished = FinishReason::kNone;
   SequenceStatistics statistics;
-  std::vector<TokenLogprobs> prompt_logprobs;  // from the second token on, if asked for
+  std::vector<TokenLogprobs> prompt_logprobs;  // from where they are asked for on
   std::vector<TokenLogprobs> logprobs;         // of the generated tokens, if asked for
   std::vector<double> hidden_sum;              // of an embedding's computed tokens, for the mean
   std::vector<float> embedding;                // once finished

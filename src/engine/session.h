@@ -1,4 +1,10 @@
 // Everything that one loaded model file gives: what the public API wraps and the tools look into.
+//
+//   Model          weights and forward(): rows in, logits out. Knows no text and no requests.
+//   Engine         many sequences over one Model: scheduling, KV blocks, drafting, sampling. Tokens
+//   only. Session        a Model with its tokenizer, chat format and constraints: what a file
+//   holds, loaded. LanguageModel  the public API: a Session and an Engine, text in, text out
+//   (language_model.cc).
 #pragma once
 
 #include <memory>
@@ -15,13 +21,11 @@
 
 namespace tessera {
 
-KvFormat parse_kv_format(std::string_view name);  // "f16", "q8_0"; Error otherwise
-std::string_view to_string(KvFormat format);
-
 struct Session {
   std::shared_ptr<const Checkpoint> checkpoint;
   std::unique_ptr<const Tokenizer> tokenizer;
   std::unique_ptr<StructuredOutput> structured_output;
+  std::unique_ptr<ChatFormats> chat_formats;
   std::unique_ptr<Model> model;
   KvFormat kv_format = KvFormat::kF16;
   double load_ms = 0;
@@ -34,14 +38,5 @@ struct Session {
   // format is that of the LoadOptions.
   std::unique_ptr<Engine> make_engine(Engine::Options options = {}) const;
 };
-
-// What `options` hold an answer to; nullptr if nothing. Error if there is something wrong with it.
-std::shared_ptr<const ConstraintSource> find_constraint(StructuredOutput& structured_output,
-                                                        const GenerateOptions& options);
-
-// Runs one request to its end. `constraint`: see find_constraint().
-Generation generate(Engine& engine, const Tokenizer& tokenizer, std::vector<Token> prompt,
-                    const GenerateOptions& options, const TextCallback& on_text = {},
-                    std::shared_ptr<const ConstraintSource> constraint = {});
 
 }  // namespace tessera

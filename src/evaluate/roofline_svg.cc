@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "backend/kv_format.h"
 #include "engine/session.h"
 #include "evaluate/roofline.h"
 #include "evaluate/svg.h"

@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 
+#include "backend/kv_format.h"
 #include "engine/session.h"
 #include "evaluate/roofline.h"
 #include "evaluate/units.h"

@@ -1,7 +1,7 @@
 // Structured output: the grammars and JSON schemas that answers can be held to.
 //
 //   StructuredOutput structured(tokenizer);                     // one for each model
-//   request.sampling.constraint = structured.json_schema(text); // Error says what is wrong with it
+//   request.constraint = structured.json_schema(text); // Error says what is wrong with it
 //
 // Such an answer always parses, if it is not cut off by its length.
 #pragma once

@@ -252,7 +252,7 @@ httplib::Server::HandlerResponse Server::check(const Request& request, Response&
 }
 
 // Gives an error of the HTTP layer the body that clients of the API expect.
-void Server::complete_error(const Request& request, Response& response) const {
+void Server::complete_error(const Request&, Response& response) const {
   if (!response.body.empty()) return;
   if (const auto& fault = Connection::current()->fault()) {
     set_error(response, *fault);

@@ -1,10 +1,12 @@
 // Conversations as prompts: the layer between a list of messages and a model's chat template.
 #pragma once
 
+#include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/chat_templates.h"
@@ -29,26 +31,45 @@ struct ChatOptions {
   nlohmann::ordered_json variables = nlohmann::ordered_json::object();
 };
 
+// How a template teaches its model to call functions (serve/api/tool_calls.h has examples).
+enum class ToolStyle { kHermes, kLlama3 };
+
 // What a model ships for chatting.
 struct ChatFormat {
   ChatTemplate source;
   // The texts of these tokens; "" where the model has none.
   std::string bos_token, eos_token;
+  bool knows_tools = false;  // whether the template itself shows tools to the model
+  ToolStyle tool_style = ToolStyle::kHermes;
 };
 
 // What models are given that come without a template: ChatML, the most common format.
 // "<|im_start|>user\nHello<|im_end|>\n" and so on. A base model may know nothing of it.
 extern const std::string_view kChatMlTemplate;
 
-// The source of the standard template, or of the one with that name. nullopt if the model has no
-// template at all; Error if it has none of that name.
-std::optional<std::string> find_chat_template(const ChatTemplates& templates,
-                                              std::string_view name = {});
+// A model's formats, each parsed when it is first asked for: a template that does not parse is no
+// trouble to those who never chat. Any thread may ask.
+class ChatFormats {
+ public:
+  // `tokenizer` must outlive it.
+  ChatFormats(ChatTemplates templates, const Tokenizer& tokenizer)
+      : templates_(std::move(templates)), tokenizer_(tokenizer) {}
 
-// find_chat_template() or else kChatMlTemplate, and the special tokens. Throws Error for a template
-// that does not parse.
-ChatFormat load_chat_format(const ChatTemplates& templates, const Tokenizer& tokenizer,
-                            std::string_view name = {});
+  // Throw Error for a template that does not parse.
+  const ChatFormat& standard() const;
+  const ChatFormat& with_tools() const;  // some models have one of its own for that
+
+ private:
+  const ChatFormat& get(std::unique_ptr<const ChatFormat>& format, const std::string* source) const;
+
+  ChatTemplates templates_;
+  const Tokenizer& tokenizer_;
+  mutable std::mutex mutex_;
+  mutable std::unique_ptr<const ChatFormat> standard_, with_tools_;
+};
+
+// The format of a template; of kChatMlTemplate if there is none. Throws Error as above.
+ChatFormat make_chat_format(const std::string* source, const Tokenizer& tokenizer);
 
 // The prompt. Throws Error as ChatTemplate::render() does, for instance for roles in an order that
 // the model forbids.

@@ -4,22 +4,43 @@
 
 namespace tessera {
 
-std::optional<std::string> find_chat_template(const ChatTemplates& templates,
-                                              std::string_view name) {
-  if (name.empty()) return templates.standard;
-  const auto found = templates.named.find(std::string(name));
-  if (found == templates.named.end()) fail("the model has no chat template named '{}'", name);
-  return found->second;
+namespace {
+
+ToolStyle tool_style_of(std::string_view source) {
+  const auto has = [&](std::string_view text) { return source.find(text) != source.npos; };
+  const bool llama = has("<|python_tag|>") || (has("ipython") && has("\"parameters\""));
+  return llama && !has("<tool_call>") ? ToolStyle::kLlama3 : ToolStyle::kHermes;
 }
 
-ChatFormat load_chat_format(const ChatTemplates& templates, const Tokenizer& tokenizer,
-                            std::string_view name) {
-  const auto source = find_chat_template(templates, name);
+}  // namespace
+
+ChatFormat make_chat_format(const std::string* source, const Tokenizer& tokenizer) {
+  const std::string_view text = source != nullptr ? std::string_view(*source) : kChatMlTemplate;
   const auto text_of = [&](std::optional<Token> token) {
     return token ? tokenizer.token_text(*token) : std::string();
   };
-  return {ChatTemplate(source ? std::string_view(*source) : kChatMlTemplate),
-          text_of(tokenizer.bos()), text_of(tokenizer.eos())};
+  return {.source = ChatTemplate(text),
+          .bos_token = text_of(tokenizer.bos()),
+          .eos_token = text_of(tokenizer.eos()),
+          .knows_tools = text.find("tools") != text.npos,
+          .tool_style = tool_style_of(text)};
+}
+
+const ChatFormat& ChatFormats::standard() const {
+  return get(standard_, templates_.standard ? &*templates_.standard : nullptr);
+}
+
+const ChatFormat& ChatFormats::with_tools() const {
+  const auto found = templates_.named.find("tool_use");
+  return found == templates_.named.end() ? standard() : get(with_tools_, &found->second);
+}
+
+const ChatFormat& ChatFormats::get(std::unique_ptr<const ChatFormat>& format,
+                                   const std::string* source) const {
+  const std::lock_guard lock(mutex_);
+  if (format == nullptr)
+    format = std::make_unique<const ChatFormat>(make_chat_format(source, tokenizer_));
+  return *format;
 }
 
 std::vector<Token> encode_prompt(const Tokenizer& tokenizer, std::string_view prompt,

@@ -122,6 +122,54 @@ TEST(BlockTable, AdoptsWhatOthersPublishedSinceIfAllOfItsOwnIsPublished) {
   EXPECT_EQ(pool.available(), 8 - 4);  // the first's three, and the second's own first one
 }
 
+TEST(BlockTable, AForkSharesBlocksUntilSomebodyWrites) {
+  BlockPool pool(8, 4);
+  BlockTable table(pool);
+  ASSERT_TRUE(table.reserve(7));  // one full block, and one with three tokens
+  table.publish(range(0, 7));
+  BlockTable fork = table.fork(7);
+  EXPECT_EQ(pool.available(), 6);
+  EXPECT_TRUE(std::ranges::equal(fork.blocks(), table.blocks()));
+
+  std::optional<BlockTable::Copy> copy;
+  ASSERT_TRUE(fork.own(7, copy));
+  ASSERT_TRUE(copy.has_value());
+  EXPECT_EQ(copy->from, table.blocks()[1]);
+  EXPECT_EQ(copy->to, fork.blocks()[1]);
+  EXPECT_EQ(fork.blocks()[0], table.blocks()[0]);
+  EXPECT_EQ(pool.available(), 5);
+
+  copy.reset();  // nobody shares it any more
+  ASSERT_TRUE(table.own(7, copy) && fork.own(7, copy));
+  EXPECT_FALSE(copy.has_value());
+}
+
+// A fork that goes on before the end of a full block must not write to what others can find.
+TEST(BlockTable, APublishedBlockIsNeverWrittenTo) {
+  BlockPool pool(8, 4);
+  BlockTable table(pool);
+  ASSERT_TRUE(table.reserve(8));
+  table.publish(range(0, 8));
+  BlockTable fork = table.fork(7);
+  EXPECT_EQ(fork.published_tokens(), 4);
+  table.clear();
+  std::optional<BlockTable::Copy> copy;
+  ASSERT_TRUE(fork.own(7, copy));
+  ASSERT_TRUE(copy.has_value());
+  BlockTable other(pool);
+  EXPECT_EQ(other.adopt_prefix(range(0, 9)), 8) << "what was published is still there";
+}
+
+TEST(BlockTable, AForkSaysWhenThePoolHasNoBlockToCopyTo) {
+  BlockPool pool(2, 4);
+  BlockTable table(pool);
+  ASSERT_TRUE(table.reserve(6));
+  BlockTable fork = table.fork(6);
+  std::optional<BlockTable::Copy> copy;
+  EXPECT_FALSE(fork.own(6, copy));
+  EXPECT_FALSE(copy.has_value());
+}
+
 TEST(BlockTable, ASaltIsARootOfItsOwn) {
   BlockPool pool(8, 4);
   EXPECT_EQ(pool.root(""), kRootSerial);

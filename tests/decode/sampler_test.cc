@@ -342,10 +342,9 @@ TEST(Sampler, AConstraintMasksTheLogits) {
   logits[150] = 9;  // beyond the mask's words
   logits[70] = 8;
   logits[3] = 7;
-  SamplingOptions options{.temperature = 0};
-  options.constraint = std::make_shared<ListConstraint>(
-      std::vector<std::vector<Token>>{{3, 5, 70}, {3, 5}, {5, 6}, {100}});
-  Sampler sampler(options);
+  Sampler sampler({.temperature = 0},
+                  std::make_shared<ListConstraint>(
+                      std::vector<std::vector<Token>>{{3, 5, 70}, {3, 5}, {5, 6}, {100}}));
   EXPECT_EQ(sampler.choose(logits, std::vector<Token>{1}, 1), 70);
   EXPECT_EQ(sampler.choose(logits, std::vector<Token>{1, 70}, 1), 3);
   EXPECT_EQ(sampler.choose(logits, std::vector<Token>{1, 70, 3}, 1), 5);
@@ -362,10 +361,9 @@ TEST(Sampler, AConstraintHoldsWhateverTheLogitsAre) {
     std::vector<float> logits(100, 1.0f);
     logits[7] = logits[8] = bad;
     for (const float temperature : {0.0f, 1.0f}) {
-      SamplingOptions options{.temperature = temperature, .logit_bias = {{2, 100.0f}}};
-      options.constraint =
-          std::make_shared<ListConstraint>(std::vector<std::vector<Token>>{{7, 8}});
-      EXPECT_EQ(Sampler(options).choose(logits, std::vector<Token>{1}, 1), 7);
+      const SamplingOptions options{.temperature = temperature, .logit_bias = {{2, 100.0f}}};
+      const auto source = std::make_shared<ListConstraint>(std::vector<std::vector<Token>>{{7, 8}});
+      EXPECT_EQ(Sampler(options, source).choose(logits, std::vector<Token>{1}, 1), 7);
     }
   }
 }

@@ -1,8 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "base/error.h"
-#include "decode/drafter.h"
-#include "decode/prompt_lookup.h"
+#include "decode/verify.h"
 
 namespace tessera {
 namespace {
@@ -38,30 +36,6 @@ TEST(Verify, AcceptsTheLongestPathTheModelWouldHaveTaken) {
   const Verified verified = verify(tree, rows.tensor(), sampler, std::vector<Token>{1}, 1);
   EXPECT_EQ(verified.tokens, (std::vector<Token>{4, 6, 2}));
   EXPECT_EQ(verified.path, (std::vector<int32_t>{0, 2, 4}));
-}
-
-TEST(PromptLookup, ProposesWhatFollowedTheLongestMatchLast) {
-  PromptLookup drafter(3, 4);
-  const std::vector<Token> tokens = {1, 2, 3, 4, 9, 2, 3, 5, 6, 7, 8, 2, 3};
-  const TokenTree tree = drafter.propose(tokens, 10);
-  EXPECT_EQ(tree.tokens, (std::vector<Token>{5, 6, 7, 8}));
-  EXPECT_EQ(tree.parents, (std::vector<int32_t>{-1, 0, 1, 2}));
-  EXPECT_EQ(drafter.propose(tokens, 2).size(), 2);
-}
-
-TEST(PromptLookup, ProposesNothingForNewText) {
-  PromptLookup drafter;
-  EXPECT_EQ(drafter.propose(std::vector<Token>{1, 2, 3}, 8).size(), 0);
-  EXPECT_EQ(drafter.propose(std::vector<Token>{1}, 8).size(), 0);
-}
-
-TEST(Drafters, AnUnknownNameListsTheKnownOnes) {
-  try {
-    make_drafter("magic");
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_NE(std::string(error.what()).find("prompt-lookup"), std::string::npos);
-  }
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 
 #include "engine/session.h"
 #include "grammar/structured_output.h"
+#include "support/random_drafter.h"
+#include "support/run_to_end.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
 
@@ -30,7 +32,7 @@ class ConstraintTest : public testing::Test {
     r.prompt = session_.tokenizer->encode("an object:");
     r.max_tokens = 150;
     r.sampling = {.temperature = temperature, .top_k = 0, .top_p = 1, .min_p = 0, .seed = seed};
-    r.sampling.constraint = std::move(source);
+    r.constraint = std::move(source);
     return r;
   }
   std::string text(const Sequence& sequence) const {
@@ -46,7 +48,7 @@ TEST_F(ConstraintTest, AnswersKeepTheSchema) {
   const auto engine = session_.make_engine();
   for (uint64_t seed = 0; seed < 8; ++seed) {
     const auto sequence = engine->add(request(source, seed, 1.0f));
-    engine->run_to_end();
+    run_to_end(*engine);
     ASSERT_EQ(sequence->finished, FinishReason::kStop) << text(*sequence);
     const auto value = nlohmann::json::parse(text(*sequence));
     EXPECT_LE(value.at("tags").size(), 4u);
@@ -55,30 +57,6 @@ TEST_F(ConstraintTest, AnswersKeepTheSchema) {
     EXPECT_EQ(value.size(), 3u);
   }
 }
-
-// Random trees over the tokens that are to come: right, wrong, and forbidden ones.
-class RandomDrafter final : public Drafter {
- public:
-  RandomDrafter(std::vector<Token> answer, uint32_t seed)
-      : answer_(std::move(answer)), random_(seed) {}
-  TokenTree propose(std::span<const Token> tokens, int budget) override {
-    TokenTree tree;
-    std::vector<int> depth;
-    for (int i = static_cast<int>(random_() % (budget + 1)); i > 0; --i) {
-      const int parent = static_cast<int>(random_() % (depth.size() + 1)) - 1;
-      depth.push_back(parent < 0 ? 0 : depth[parent] + 1);
-      const size_t position = tokens.size() + depth.back();
-      const bool right = position < answer_.size() && random_() % 4 != 0;
-      tree.tokens.push_back(right ? answer_[position] : static_cast<Token>(random_() % 300));
-      tree.parents.push_back(parent);
-    }
-    return tree;
-  }
-
- private:
-  std::vector<Token> answer_;
-  std::mt19937 random_;
-};
 
 TEST_F(ConstraintTest, AnyDrafterGivesTheSameAnswer) {
   const auto grammar = session_.structured_output->grammar(
@@ -89,14 +67,15 @@ TEST_F(ConstraintTest, AnyDrafterGivesTheSameAnswer) {
         const Request plain = request(source, seed, temperature);
         const auto engine = session_.make_engine();
         const auto expected = engine->add(plain);
-        engine->run_to_end();
+        run_to_end(*engine);
 
         Request lookup = plain;
         lookup.decoder = "prompt-lookup";
         const auto looked_up = engine->add(lookup);
         const auto drafted = engine->add(plain);
-        drafted->drafter = std::make_unique<RandomDrafter>(expected->tokens, seed);
-        engine->run_to_end();  // both at once, sharing the grammar's state
+        RandomDrafter drafter(expected->tokens, static_cast<uint32_t>(seed));
+        drafted->drafter = &drafter;
+        run_to_end(*engine);  // both at once, sharing the grammar's state
         EXPECT_EQ(looked_up->tokens, expected->tokens);
         EXPECT_EQ(drafted->tokens, expected->tokens);
         EXPECT_GT(drafted->statistics.accepted, 0);
@@ -111,7 +90,7 @@ TEST_F(ConstraintTest, PreemptionLosesNothing) {
   for (uint64_t seed = 0; seed < 4; ++seed) {
     const auto engine = session_.make_engine();
     const auto sequence = engine->add(request(source, seed, 1.0f));
-    engine->run_to_end();
+    run_to_end(*engine);
     alone.push_back(sequence->tokens);
   }
   Engine small(*session_.model, {.kv_blocks = 8},
@@ -119,7 +98,7 @@ TEST_F(ConstraintTest, PreemptionLosesNothing) {
   std::vector<std::shared_ptr<Sequence>> sequences;
   for (uint64_t seed = 0; seed < 4; ++seed)
     sequences.push_back(small.add(request(source, seed, 1.0f)));
-  small.run_to_end();
+  run_to_end(small);
   for (size_t i = 0; i < sequences.size(); ++i) EXPECT_EQ(sequences[i]->tokens, alone[i]) << i;
 }
 
@@ -129,7 +108,7 @@ TEST_F(ConstraintTest, IgnoringTheEndAddsNoText) {
   r.max_tokens = 20;
   const auto engine = session_.make_engine();
   const auto sequence = engine->add(r);
-  engine->run_to_end();
+  run_to_end(*engine);
   EXPECT_EQ(sequence->generated(), 20);
   EXPECT_TRUE(text(*sequence) == "yes" || text(*sequence) == "no") << text(*sequence);
 }
@@ -137,7 +116,7 @@ TEST_F(ConstraintTest, IgnoringTheEndAddsNoText) {
 TEST_F(ConstraintTest, PublicApi) {
   LanguageModel model =
       LanguageModel::load(write_tiny_model({}, folder_.path()).string(), {.threads = 2});
-  GenerateOptions options{.max_tokens = 200, .seed = 3};
+  GenerateOptions options{.max_tokens = 200, .sampling = {.seed = 3}};
   options.grammar = "root ::= \"x\"{3}";
   EXPECT_EQ(model.generate("hello", options).text, "xxx");
   options.json_schema = R"({"const": [1, "two"]})";

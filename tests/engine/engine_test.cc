@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <deque>
+
 #include <limits>
 #include <numeric>
 #include <random>
@@ -9,6 +11,8 @@
 
 #include "base/error.h"
 #include "files/gguf/reader.h"
+#include "support/random_drafter.h"
+#include "support/run_to_end.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
 
@@ -48,7 +52,7 @@ class EngineTest : public testing::Test {
   std::vector<Token> alone(const Request& r) {
     Engine e = engine();
     const auto sequence = e.add(r);
-    e.run_to_end();
+    run_to_end(e);
     return sequence->tokens;
   }
 
@@ -61,7 +65,7 @@ TEST_F(EngineTest, ManySequencesAnswerAsEachAlone) {
   Engine e = engine(64);
   std::vector<std::shared_ptr<Sequence>> sequences;
   for (const Request& r : requests) sequences.push_back(e.add(r));
-  e.run_to_end();
+  run_to_end(e);
   for (size_t i = 0; i < requests.size(); ++i) {
     EXPECT_EQ(sequences[i]->tokens, alone(requests[i])) << i;
     EXPECT_EQ(sequences[i]->finished, FinishReason::kLength);
@@ -75,7 +79,7 @@ TEST_F(EngineTest, PreemptionLosesAndRepeatsNothing) {
   Engine e = engine(8);  // two sequences of 120 tokens fit
   std::vector<std::shared_ptr<Sequence>> sequences;
   for (const Request& r : requests) sequences.push_back(e.add(r));
-  e.run_to_end();
+  run_to_end(e);
   EXPECT_GT(e.statistics().preemptions, 0u);
   for (size_t i = 0; i < requests.size(); ++i)
     EXPECT_EQ(sequences[i]->tokens, alone(requests[i])) << i;
@@ -85,9 +89,9 @@ TEST_F(EngineTest, ACachedPrefixGivesTheSameAnswer) {
   const auto prompt = random_tokens(100, 3);
   Engine e = engine();
   const auto cold = e.add(request(prompt, 20));
-  e.run_to_end();
+  run_to_end(e);
   const auto warm = e.add(request(prompt, 20));
-  e.run_to_end();
+  run_to_end(e);
   EXPECT_EQ(cold->statistics.cached_tokens, 0);
   EXPECT_EQ(warm->statistics.cached_tokens, 96);
   EXPECT_EQ(warm->tokens, cold->tokens);
@@ -114,7 +118,7 @@ TEST_F(EngineTest, ManySequencesChooseAlikeOnAnyNumberOfThreads) {
       if (i % 5 == 0) r.decoder = "prompt-lookup";
       sequences.push_back(e.add(r));
     }
-    e.run_to_end();
+    run_to_end(e);
     const bool first = tokens.empty();
     for (size_t i = 0; i < sequences.size(); ++i) {
       if (first) {
@@ -155,13 +159,13 @@ TEST_F(EngineTest, AStepThatFailsToChooseCommitsNothing) {
   for (int i = 0; i < 3; ++i) requests.push_back(request(random_tokens(9, i), 10, i));
   std::vector<std::vector<Token>> expected;
   for (const Request& r : requests) expected.push_back(alone(r));
-  requests[1].sampling.constraint = std::make_shared<FailingConstraint>();
+  requests[1].constraint = std::make_shared<FailingConstraint>();
   Engine e = engine();
   std::vector<std::shared_ptr<Sequence>> sequences;
   for (const Request& r : requests) sequences.push_back(e.add(r));
-  EXPECT_THROW(e.run_to_end(), Error);
+  EXPECT_THROW(run_to_end(e), Error);
   for (const auto& sequence : sequences) EXPECT_EQ(sequence->generated(), 2);
-  e.run_to_end();
+  run_to_end(e);
   for (size_t i = 0; i < sequences.size(); ++i) EXPECT_EQ(sequences[i]->tokens, expected[i]) << i;
 }
 
@@ -188,37 +192,13 @@ TEST_F(EngineTest, AnAnswerThatBreaksOffDoesNotSayThatItIsWhole) {
     Engine e = engine();
     Request r = request(random_tokens(9, 1), 10, 1);
     r.ignore_eos = false;
-    r.sampling.constraint = std::make_shared<EndingConstraint>(kEnd, complete);
+    r.constraint = std::make_shared<EndingConstraint>(kEnd, complete);
     const auto sequence = e.add(r);
-    e.run_to_end();
+    run_to_end(e);
     EXPECT_EQ(sequence->generated(), 1);
     EXPECT_EQ(sequence->finished, complete ? FinishReason::kStop : FinishReason::kLength);
   }
 }
-
-// A drafter that is often wrong in all ways: random trees over the tokens likely to come.
-class RandomDrafter final : public Drafter {
- public:
-  explicit RandomDrafter(std::vector<Token> answer) : answer_(std::move(answer)) {}
-  TokenTree propose(std::span<const Token> tokens, int budget) override {
-    TokenTree tree;
-    const int nodes = static_cast<int>(random_() % (budget + 1));
-    std::vector<int> depth;
-    for (int i = 0; i < nodes; ++i) {
-      const int parent = static_cast<int>(random_() % (i + 1)) - 1;
-      depth.push_back(parent < 0 ? 0 : depth[parent] + 1);
-      const size_t position = tokens.size() + depth.back();
-      const bool right = position < answer_.size() && random_() % 3 != 0;
-      tree.tokens.push_back(right ? answer_[position] : static_cast<Token>(random_() % 300));
-      tree.parents.push_back(parent);
-    }
-    return tree;
-  }
-
- private:
-  std::vector<Token> answer_;
-  std::mt19937 random_{9};
-};
 
 TEST_F(EngineTest, AnyDrafterGivesTheSameTokens) {
   for (const float temperature : {0.0f, 1.0f}) {
@@ -228,8 +208,9 @@ TEST_F(EngineTest, AnyDrafterGivesTheSameTokens) {
 
     Engine drafted = engine();
     const auto sequence = drafted.add(r);
-    sequence->drafter = std::make_unique<RandomDrafter>(expected);
-    drafted.run_to_end();
+    RandomDrafter drafter(expected);
+    sequence->drafter = &drafter;
+    run_to_end(drafted);
     EXPECT_EQ(sequence->tokens, expected);
     EXPECT_GT(sequence->statistics.accepted, 0);
     EXPECT_LT(sequence->statistics.steps, sequence->generated());
@@ -245,12 +226,14 @@ TEST_F(EngineTest, DraftedSequencesPreemptedInASmallPoolStillAgree) {
   Engine e = engine(8);
   std::vector<std::shared_ptr<Sequence>> sequences;
   std::vector<std::vector<Token>> expected;
+  std::deque<RandomDrafter> drafters;
   for (const Request& r : requests) {
     expected.push_back(alone(r));
     sequences.push_back(e.add(r));
-    sequences.back()->drafter = std::make_unique<RandomDrafter>(expected.back());
+    drafters.emplace_back(expected.back());
+    sequences.back()->drafter = &drafters.back();
   }
-  e.run_to_end();
+  run_to_end(e);
   for (size_t i = 0; i < requests.size(); ++i) EXPECT_EQ(sequences[i]->tokens, expected[i]) << i;
 }
 
@@ -260,7 +243,7 @@ TEST_F(EngineTest, StopsAtTheEndTokenUnlessAskedNotTo) {
   r.ignore_eos = false;
   Engine e = engine();
   const auto sequence = e.add(r);
-  e.run_to_end();
+  run_to_end(e);
   EXPECT_EQ(sequence->finished, FinishReason::kStop);
   EXPECT_EQ(sequence->generated(), 1);
   r.ignore_eos = true;
@@ -272,7 +255,7 @@ TEST_F(EngineTest, TheContextIsFilledToItsLastToken) {
   Request r = request(random_tokens(context - 3, 1), 1000);
   Engine e = engine();
   const auto sequence = e.add(r);
-  e.run_to_end();
+  run_to_end(e);
   EXPECT_EQ(sequence->finished, FinishReason::kLength);
   EXPECT_EQ(sequence->size(), context + 1);  // the last token was predicted, and is never read
 }
@@ -291,7 +274,7 @@ TEST_F(EngineTest, CancellingFreesTheBlocks) {
 TEST_F(EngineTest, AnUnboundedNumberOfTokensIsBoundedByTheContext) {
   Engine e = engine();
   const auto sequence = e.add(request(random_tokens(5, 1), std::numeric_limits<int>::max()));
-  e.run_to_end();
+  run_to_end(e);
   EXPECT_EQ(sequence->finished, FinishReason::kLength);
   EXPECT_EQ(sequence->size(), model_.config().context + 1);
 }
@@ -331,7 +314,7 @@ TEST_F(EngineTest, PromptLogprobsAreThoseOfTheModel) {
   Engine e = engine(8);
   const auto shared = random_tokens(70, 2);
   e.add(request(shared, 1));
-  e.run_to_end();
+  run_to_end(e);
   std::vector<std::shared_ptr<Sequence>> sequences;
   for (const int length : {1, 2, 33, 70, 90}) {
     for (const int max_tokens : {0, 100}) {
@@ -340,11 +323,11 @@ TEST_F(EngineTest, PromptLogprobsAreThoseOfTheModel) {
       Request r = request(prompt, max_tokens);
       r.decoder = length == 33 ? "prompt-lookup" : "plain";
       r.top_logprobs = 2;
-      r.prompt_logprobs = true;
+      r.prompt_logprobs_from = 1;
       sequences.push_back(e.add(r));
     }
   }
-  e.run_to_end();
+  run_to_end(e);
   EXPECT_GT(e.statistics().preemptions, 0u);
   EXPECT_EQ(e.pool().available(), e.pool().capacity());
   for (const auto& sequence : sequences) {
@@ -365,7 +348,7 @@ TEST_F(EngineTest, AStopStringWinsOverTheLength) {
   };
   Engine e = engine();
   const auto sequence = e.add(r);
-  e.run_to_end();
+  run_to_end(e);
   EXPECT_EQ(sequence->finished, FinishReason::kStop);
 }
 

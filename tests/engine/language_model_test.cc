@@ -15,7 +15,7 @@ class LanguageModelTest : public testing::Test {
   test::TempFolder folder_;
   LanguageModel model_ =
       LanguageModel::load(write_tiny_model({}, folder_.path()).string(), {.threads = 2});
-  GenerateOptions options_{.max_tokens = 12, .seed = 4, .ignore_eos = true};
+  GenerateOptions options_{.max_tokens = 12, .sampling = {.seed = 4}, .ignore_eos = true};
 };
 
 TEST_F(LanguageModelTest, StreamsWhatItReturns) {
@@ -56,6 +56,77 @@ TEST_F(LanguageModelTest, StopsBeforeAStopString) {
 TEST_F(LanguageModelTest, ChatRendersTheModelsTemplate) {
   const std::string prompt = model_.render_chat({{"user", "hi"}});
   EXPECT_EQ(prompt, "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
+}
+
+TEST_F(LanguageModelTest, SeveralPromptsAnswerAsEachAlone) {
+  std::vector<std::string> prompts;
+  for (int i = 0; i < 7; ++i)
+    prompts.push_back(std::string(static_cast<size_t>(5 * i + 1), 'a') + " b");
+  std::vector<std::string> streamed(prompts.size());
+  const auto answers = model_.generate(prompts, options_, [&](size_t i, std::string_view text) {
+    streamed[i] += text;
+    return true;
+  });
+  ASSERT_EQ(answers.size(), prompts.size());
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    EXPECT_EQ(answers[i].tokens, model_.generate(prompts[i], options_).tokens) << i;
+    EXPECT_EQ(answers[i].text, streamed[i]);
+  }
+}
+
+TEST_F(LanguageModelTest, OneAnswerOfSeveralCanEndEarly) {
+  const auto answers =
+      model_.generate({"one", "two"}, options_, [](size_t i, std::string_view) { return i != 0; });
+  EXPECT_EQ(answers[0].finish_reason, "cancelled");
+  EXPECT_EQ(answers[1].finish_reason, "length");
+  EXPECT_EQ(answers[1].text, model_.generate("two", options_).text);
+}
+
+TEST_F(LanguageModelTest, NoPromptsGiveNoAnswers) {
+  EXPECT_TRUE(model_.generate(std::vector<std::string>{}, options_).empty());
+}
+
+TEST_F(LanguageModelTest, ABadPromptOfSeveralLeavesNothingBehind) {
+  const std::vector<std::string> prompts = {"hello", std::string(100000, 'x')};
+  EXPECT_THROW(model_.generate(prompts, options_), std::runtime_error);
+  EXPECT_EQ(model_.generate("hello", options_).tokens.size(), 12u);
+}
+
+TEST_F(LanguageModelTest, ABranchGoesOnAsTheWholeTextWould) {
+  options_.max_tokens = 20;
+  Branch branch = model_.branch("once upon a time there was");
+  Branch fork = branch.fork();
+  fork.append(" a king");
+  const Generation first = branch.generate(options_);
+  EXPECT_EQ(first.tokens, model_.generate("once upon a time there was", options_).tokens);
+
+  // Tokens joined as append() joins them.
+  auto tokens = model_.tokenize("once upon a time there was");
+  const auto more = model_.tokenize(" a king", false);
+  tokens.insert(tokens.end(), more.begin(), more.end());
+  EXPECT_EQ(fork.tokens(), tokens);
+  const size_t before = branch.tokens().size();
+  branch.generate(options_);
+  EXPECT_EQ(branch.tokens().size(), before + 20);
+}
+
+TEST_F(LanguageModelTest, ABranchScoresContinuationsAndStaysAsItIs) {
+  Branch branch = model_.branch("the answer is");
+  const auto tokens = branch.tokens();
+  const double yes = branch.score(" yes"), no = branch.score(" no");
+  EXPECT_LT(yes, 0);
+  EXPECT_NE(yes, no);
+  EXPECT_EQ(branch.score(" yes"), yes);
+  EXPECT_EQ(branch.score(""), 0);
+  EXPECT_EQ(branch.tokens(), tokens);
+}
+
+TEST_F(LanguageModelTest, ABranchOutlivesTheObjectThatMadeIt) {
+  Branch branch = [&] {
+    LanguageModel model = std::move(model_);
+    return model.branch("hello");
+  }();
+  EXPECT_EQ(branch.generate(options_).tokens.size(), 12u);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "engine/session.h"
 #include "files/gguf/reader.h"
+#include "support/run_to_end.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
 
@@ -73,7 +74,7 @@ void expect_exact_under_load(Model& model, const LoadSpec& spec) {
   for (const Request& request : requests) {
     Engine engine(model, {}, [](Token) { return false; });
     const auto sequence = engine.add(request);
-    engine.run_to_end();
+    run_to_end(engine);
     alone.push_back({sequence->tokens, sequence->logprobs});
   }
 
@@ -151,11 +152,11 @@ TEST(Load, AnEmbeddingDoesNotDependOnItsCompany) {
       request.pooling = pooling;
       Engine engine(model, {}, [](Token) { return false; });
       const auto sequence = engine.add(request);
-      engine.run_to_end();
+      run_to_end(engine);
       alone.push_back(sequence->embedding);
       sequences.push_back(busy.add(request));
     }
-    busy.run_to_end();
+    run_to_end(busy);
     for (size_t i = 0; i < alone.size(); ++i) {
       EXPECT_EQ(alone[i].size(), static_cast<size_t>(model.config().embedding));
       EXPECT_EQ(sequences[2 * i + 1]->embedding, alone[i]) << i;

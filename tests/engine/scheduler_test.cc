@@ -27,7 +27,8 @@ class SchedulerTest : public testing::Test {
   }
   // One step; how many rows each sequence had.
   std::vector<Scheduler::Share> step() {
-    auto shares = scheduler_.schedule();
+    auto shares = scheduler_.begin();
+    scheduler_.end(shares);
     for (const auto& share : shares) {
       Sequence& s = *share.sequence;
       const bool last = share.chunk == s.pending();
@@ -176,7 +177,9 @@ TEST_F(SchedulerTest, SequencesOfOneRankByPriorityDoNotBlockEachOther) {
   scheduler.add(first);
   scheduler.add(second);
   for (int steps = 0; steps < 2000; ++steps) {
-    for (const auto& share : scheduler.schedule()) {
+    auto shares = scheduler.begin();
+    scheduler.end(shares);
+    for (const auto& share : shares) {
       Sequence& s = *share.sequence;
       const bool last = share.chunk == s.pending();
       s.computed += share.chunk;

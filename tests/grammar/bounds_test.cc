@@ -128,9 +128,13 @@ const Tokenizer& large_tokenizer() {
     more.push_back({"<end>", 3});
     GgufMetadata metadata = testing::byte_level_bpe("gpt-2", {}, more);
     metadata.set("tokenizer.ggml.eos_token_id", {static_cast<uint32_t>(256 + more.size() - 1)});
-    return Tokenizer::load(metadata);
+    return make_tokenizer(metadata);
   }();
   return *tokenizer;
+}
+
+Token token_of(std::string_view text) {
+  return large_tokenizer().encode(text, {.add_special = false})[0];
 }
 
 std::shared_ptr<const TokenTrie> large_trie() {
@@ -193,7 +197,7 @@ TEST(GrammarBounds, AnAnswerThatIsTooCostlyToFollowEnds) {
   const auto shared = std::make_shared<SharedGrammar>(compile_grammar(crossing_rules(200)),
                                                       large_trie(), std::weak_ptr<GrammarCache>());
   SharedGrammar::Position position;
-  const Token letter = *large_tokenizer().find_token("a");
+  const Token letter = token_of("a");
   while (position.text.size() < 20'000 && !position.ended) {
     shared->accept(position, letter);
     ASSERT_LE(shared->bytes(), size_t{150} << 20);
@@ -227,9 +231,7 @@ TEST(GrammarBounds, AnAllocationThatFailsEndsItsOwnAnswerOnly) {
   const auto shared =
       std::make_shared<SharedGrammar>(compiled, large_trie(), std::weak_ptr<GrammarCache>());
   const auto other = shared->start(), reference = shared->start();
-  const std::array<Token, 4> letters = {
-      *large_tokenizer().find_token("a"), *large_tokenizer().find_token("x"),
-      *large_tokenizer().find_token("t"), *large_tokenizer().find_token("e")};
+  const std::array<Token, 4> letters = {token_of("a"), token_of("x"), token_of("t"), token_of("e")};
   std::mt19937 random(4);
   int failures = 0;
   for (int count = 0; count < 400; count += 1 + count / 8) {

@@ -30,15 +30,15 @@ ApiError error_of(Parse parse) {
 TEST(Requests, DefaultsAreThoseOfOpenAI) {
   const ChatRequest request = chat("");
   const GenerationParameters& p = request.parameters;
-  EXPECT_EQ(p.max_tokens, -1);
+  EXPECT_EQ(p.generate.max_tokens, -1);
   EXPECT_EQ(p.n, 1);
   EXPECT_FALSE(p.stream);
   EXPECT_FALSE(p.has_seed);
   EXPECT_EQ(p.top_logprobs, -1);
-  EXPECT_EQ(p.sampling.temperature, 1.0f);
-  EXPECT_EQ(p.sampling.top_k, 0);
-  EXPECT_EQ(p.sampling.top_p, 1.0f);
-  EXPECT_EQ(p.sampling.min_p, 0.0f);
+  EXPECT_EQ(p.generate.sampling.temperature, 1.0f);
+  EXPECT_EQ(p.generate.sampling.top_k, 0);
+  EXPECT_EQ(p.generate.sampling.top_p, 1.0f);
+  EXPECT_EQ(p.generate.sampling.min_p, 0.0f);
   EXPECT_EQ(request.tool_choice, ToolChoice::kNone);
 }
 
@@ -50,23 +50,23 @@ TEST(Requests, EveryFieldArrives) {
               "repetition_penalty":1.5,"logit_bias":{"17":-100},"logprobs":true,"top_logprobs":4,
               "priority":-3,"cache_salt":"s","ignore_eos":true,"decoder":"prompt-lookup","user":"u")")
           .parameters;
-  EXPECT_EQ(p.max_tokens, 7);
+  EXPECT_EQ(p.generate.max_tokens, 7);
   EXPECT_EQ(p.n, 3);
-  EXPECT_TRUE(p.stream && p.include_usage && p.has_seed && p.ignore_eos);
-  EXPECT_EQ(p.stop, (std::vector<std::string>{"a", "b"}));
-  EXPECT_EQ(p.sampling.seed, ~uint64_t{0});
-  EXPECT_EQ(p.sampling.temperature, 0.5f);
-  EXPECT_EQ(p.sampling.top_p, 0.25f);
-  EXPECT_EQ(p.sampling.top_k, 9);
-  EXPECT_EQ(p.sampling.min_p, 0.125f);
-  EXPECT_EQ(p.sampling.presence_penalty, 1.0f);
-  EXPECT_EQ(p.sampling.frequency_penalty, -2.0f);
-  EXPECT_EQ(p.sampling.repetition_penalty, 1.5f);
-  EXPECT_EQ(p.sampling.logit_bias.at(17), -100.0f);
+  EXPECT_TRUE(p.stream && p.include_usage && p.has_seed && p.generate.ignore_eos);
+  EXPECT_EQ(p.generate.stop, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(p.generate.sampling.seed, ~uint64_t{0});
+  EXPECT_EQ(p.generate.sampling.temperature, 0.5f);
+  EXPECT_EQ(p.generate.sampling.top_p, 0.25f);
+  EXPECT_EQ(p.generate.sampling.top_k, 9);
+  EXPECT_EQ(p.generate.sampling.min_p, 0.125f);
+  EXPECT_EQ(p.generate.sampling.presence_penalty, 1.0f);
+  EXPECT_EQ(p.generate.sampling.frequency_penalty, -2.0f);
+  EXPECT_EQ(p.generate.sampling.repetition_penalty, 1.5f);
+  EXPECT_EQ(p.generate.sampling.logit_bias.at(17), -100.0f);
   EXPECT_EQ(p.top_logprobs, 4);
   EXPECT_EQ(p.priority, -3);
   EXPECT_EQ(p.cache_salt, "s");
-  EXPECT_EQ(p.decoder, "prompt-lookup");
+  EXPECT_EQ(p.generate.decoder, "prompt-lookup");
 }
 
 TEST(Requests, WhatIsWrongIsNamed) {
@@ -177,7 +177,7 @@ TEST(Requests, CompletionsTakePromptsOfAllKinds) {
   EXPECT_EQ(parse_completion_request(R"({"prompt":["a","b"]})").prompts.size(), 2u);
   EXPECT_EQ(parse_completion_request(R"({"prompt":[1,2,3]})").prompts.size(), 1u);
   EXPECT_EQ(parse_completion_request(R"({"prompt":[[1],[2]]})").prompts.size(), 2u);
-  EXPECT_EQ(parse_completion_request(R"({"prompt":"a"})").parameters.max_tokens, 16);
+  EXPECT_EQ(parse_completion_request(R"({"prompt":"a"})").parameters.generate.max_tokens, 16);
   EXPECT_EQ(parse_completion_request(R"({"prompt":"a","logprobs":2})").parameters.top_logprobs, 2);
   EXPECT_TRUE(parse_completion_request(R"({"prompt":"a","echo":true,"logprobs":0})")
                   .parameters.prompt_logprobs);

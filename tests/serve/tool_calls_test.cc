@@ -110,13 +110,6 @@ TEST(ToolCalls, RequiredCallsAreWrittenInTheStyle) {
                R"({"name": "g", "parameters": {}})", "; ");
 }
 
-TEST(ToolCalls, TheTemplateTellsTheStyle) {
-  EXPECT_EQ(tool_style_of("... <tool_call> ..."), ToolStyle::kHermes);
-  EXPECT_EQ(tool_style_of("{{ '<|python_tag|>' }}"), ToolStyle::kLlama3);
-  EXPECT_EQ(tool_style_of("{{ messages }}"), ToolStyle::kHermes);
-  EXPECT_FALSE(knows_tools("{{ messages }}"));
-}
-
 TEST(ToolCalls, ToolsAndResultsBecomeTextForTemplatesThatDoNotKnowThem) {
   std::vector<Message> messages = {{.role = "user", .content = "weather?"},
                                    {.role = "assistant", .content = ""},

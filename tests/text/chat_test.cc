@@ -65,24 +65,44 @@ GgufMetadata tiny_model() {
   return metadata;
 }
 
-TEST(ChatFormat, ComesFromTheModel) {
+TEST(ChatFormats, ComeFromTheModel) {
   GgufMetadata metadata = tiny_model();
   metadata.set("tokenizer.chat_template", {std::string("{{ bos_token }}plain{{ eos_token }}")});
   metadata.set("tokenizer.chat_template.tool_use", {std::string("with tools")});
   const auto tokenizer = make_tokenizer(metadata);
-  const ChatTemplates templates = gguf::read_chat_templates(metadata);
-  EXPECT_EQ(render_chat(load_chat_format(templates, *tokenizer), {}), "<s>plain</s>");
-  EXPECT_EQ(render_chat(load_chat_format(templates, *tokenizer, "tool_use"), {}), "with tools");
-  EXPECT_THROW(load_chat_format(templates, *tokenizer, "rag"), Error);
+  const ChatFormats formats(gguf::read_chat_templates(metadata), *tokenizer);
+  EXPECT_EQ(render_chat(formats.standard(), {}), "<s>plain</s>");
+  EXPECT_EQ(render_chat(formats.with_tools(), {}), "with tools");
+  EXPECT_FALSE(formats.standard().knows_tools);
+  EXPECT_TRUE(formats.with_tools().knows_tools);
 }
 
-TEST(ChatFormat, IsChatMlForAModelWithoutTemplate) {
+TEST(ChatFormats, AreChatMlForAModelWithoutTemplate) {
   const GgufMetadata metadata = tiny_model();
-  const ChatTemplates templates = gguf::read_chat_templates(metadata);
-  EXPECT_EQ(find_chat_template(templates), std::nullopt);
   const auto tokenizer = make_tokenizer(metadata);
-  EXPECT_EQ(render_chat(load_chat_format(templates, *tokenizer), {{"user", "Hi"}}),
+  const ChatFormats formats(gguf::read_chat_templates(metadata), *tokenizer);
+  EXPECT_EQ(render_chat(formats.standard(), {{"user", "Hi"}}),
             "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
+  EXPECT_EQ(&formats.with_tools(), &formats.standard());
+}
+
+// Whoever never chats is not troubled by a template that does not parse.
+TEST(ChatFormats, AreParsedWhenTheyAreAskedFor) {
+  GgufMetadata metadata = tiny_model();
+  metadata.set("tokenizer.chat_template", {std::string("{% if %}")});
+  const auto tokenizer = make_tokenizer(metadata);
+  const ChatFormats formats(gguf::read_chat_templates(metadata), *tokenizer);
+  EXPECT_THROW(formats.standard(), Error);
+}
+
+TEST(ChatFormats, TheTemplateTellsHowCallsAreWritten) {
+  const auto tokenizer = make_tokenizer(tiny_model());
+  const auto style_of = [&](const std::string& source) {
+    return make_chat_format(&source, *tokenizer).tool_style;
+  };
+  EXPECT_EQ(style_of("... <tool_call> ..."), ToolStyle::kHermes);
+  EXPECT_EQ(style_of("{{ '<|python_tag|>' }}"), ToolStyle::kLlama3);
+  EXPECT_EQ(style_of("{{ messages }}"), ToolStyle::kHermes);
 }
 
 }  // namespace

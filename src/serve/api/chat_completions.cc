@@ -13,21 +13,22 @@ Service::ChatPrompt Service::render(const ChatRequest& request) const {
   ChatOptions options;
   options.variables = request.template_variables;
   std::vector<Message> messages = request.messages;
-  const std::string& source = tools ? tool_chat_source_ : chat_source_;
-  if (tools && knows_tools(source)) options.tools = request.tools;
-  if (!knows_tools(source)) {
+  const ChatFormat& format =
+      tools ? session_.chat_formats->with_tools() : session_.chat_formats->standard();
+  if (tools && format.knows_tools) options.tools = request.tools;
+  if (!format.knows_tools) {
     // Calls and results of earlier turns stay readable even when no tool is offered any more.
     messages = with_tools_as_text(messages, tools ? request.tools : Json::array());
   }
-  prompt.text = render_chat(tools ? tool_chat_format_ : chat_format_, messages, options);
-  prompt.style = tool_style_of(source);
+  prompt.text = render_chat(format, messages, options);
+  prompt.style = format.tool_style;
   return prompt;
 }
 
 std::shared_ptr<const ConstraintSource> Service::constraint_of(const ChatRequest& request,
                                                                ToolStyle style) const {
   if (request.tool_choice < ToolChoice::kRequired) return constraint_of(request.parameters);
-  if (request.parameters.form != AnswerForm::kText) {
+  if (request.parameters.has_form()) {
     bad_request("tool_choice",
                 "'tool_choice' asks for a call, 'response_format' or 'grammar' for something else");
   }

@@ -45,22 +45,26 @@ std::unordered_map<Token, float> parse_logit_bias(const Fields& fields) {
   return result;
 }
 
+// OpenAI's defaults: the model's distribution as it is.
+SamplingOptions openai_defaults() {
+  return {.temperature = 1, .top_k = 0, .top_p = 1, .min_p = 0, .penalty_window = -1};
+}
+
 SamplingOptions parse_sampling(const Fields& fields, bool& has_seed) {
-  // OpenAI's defaults: the model's distribution as it is.
   const auto number = [&](std::string_view name, double otherwise, double least, double most) {
     return static_cast<float>(fields.number(name, otherwise, least, most));
   };
-  SamplingOptions sampling;
-  sampling.temperature = number("temperature", 1, 0, 100);
-  sampling.top_k = fields.integer("top_k", 0, -1, 1 << 30);
+  SamplingOptions sampling = openai_defaults();
+  sampling.temperature = number("temperature", sampling.temperature, 0, 100);
+  sampling.top_k = fields.integer("top_k", sampling.top_k, -1, 1 << 30);
   if (sampling.top_k < 0) sampling.top_k = 0;  // vLLM's word for off
-  sampling.top_p = number("top_p", 1, 0, 1);
+  sampling.top_p = number("top_p", sampling.top_p, 0, 1);
   if (sampling.top_p == 0) sampling.top_k = 1, sampling.top_p = 1;  // the smallest set of all
-  sampling.min_p = number("min_p", 0, 0, 1);
-  sampling.presence_penalty = number("presence_penalty", 0, -2, 2);
-  sampling.frequency_penalty = number("frequency_penalty", 0, -2, 2);
-  sampling.repetition_penalty = number("repetition_penalty", 1, 0.01, 100);
-  sampling.penalty_window = -1;
+  sampling.min_p = number("min_p", sampling.min_p, 0, 1);
+  sampling.presence_penalty = number("presence_penalty", sampling.presence_penalty, -2, 2);
+  sampling.frequency_penalty = number("frequency_penalty", sampling.frequency_penalty, -2, 2);
+  sampling.repetition_penalty =
+      number("repetition_penalty", sampling.repetition_penalty, 0.01, 100);
   sampling.logit_bias = parse_logit_bias(fields);
   const auto seed = fields.integer("seed", std::numeric_limits<int64_t>::min(),
                                    std::numeric_limits<int64_t>::max());
@@ -96,7 +100,7 @@ void parse_form(const Fields& fields, GenerationParameters& p) {
   if (const auto format = fields.object("response_format")) {
     const std::string type = format->required_text("type");
     if (type == "json_object") {
-      p.form = AnswerForm::kJsonObject;
+      p.generate.json_schema = R"({"type":"object"})";
     } else if (type == "json_schema") {
       const auto wrapper = format->object("json_schema");
       if (!wrapper) format->wrong_type("json_schema", "an object with a schema");
@@ -104,8 +108,7 @@ void parse_form(const Fields& fields, GenerationParameters& p) {
       if (schema == nullptr || !(schema->is_object() || schema->is_boolean())) {
         wrapper->wrong_type("schema", "a JSON schema");
       }
-      p.form = AnswerForm::kJsonSchema;
-      p.form_source = to_text(*schema);
+      p.generate.json_schema = to_text(*schema);
     } else if (type != "text") {
       bad_request("response_format.type",
                   "'response_format.type' is '{}', expected text, json_object or json_schema",
@@ -113,11 +116,10 @@ void parse_form(const Fields& fields, GenerationParameters& p) {
     }
   }
   if (fields.has("grammar")) {
-    if (p.form != AnswerForm::kText) {
+    if (p.has_form()) {
       bad_request("grammar", "'grammar' and 'response_format' are given, expected one of them");
     }
-    p.form = AnswerForm::kGrammar;
-    p.form_source = fields.required_text("grammar");
+    p.generate.grammar = fields.required_text("grammar");
   }
 }
 
@@ -201,16 +203,16 @@ GenerationParameters parse_generation(const Fields& fields) {
   GenerationParameters p;
   p.model = fields.text("model");
   constexpr int kMost = std::numeric_limits<int>::max();
-  p.max_tokens = fields.integer("max_tokens", -1, 0, kMost);
-  p.max_tokens = fields.integer("max_completion_tokens", p.max_tokens, 0, kMost);
+  p.generate.max_tokens = fields.integer("max_tokens", -1, 0, kMost);
+  p.generate.max_tokens = fields.integer("max_completion_tokens", p.generate.max_tokens, 0, kMost);
   p.n = fields.integer("n", 1, 1, kMaxChoices);
   p.stream = fields.boolean("stream", false);
   if (const auto options = fields.object("stream_options")) {
     if (!p.stream) bad_request("stream_options", "'stream_options' needs 'stream' to be true");
     p.include_usage = options->boolean("include_usage", false);
   }
-  p.stop = parse_stops(fields);
-  p.sampling = parse_sampling(fields, p.has_seed);
+  p.generate.stop = parse_stops(fields);
+  p.generate.sampling = parse_sampling(fields, p.has_seed);
   parse_form(fields, p);
   p.priority = fields.integer("priority", 0, -kMaxPriority, kMaxPriority);
   p.cache_salt = fields.text("cache_salt");
@@ -218,8 +220,8 @@ GenerationParameters parse_generation(const Fields& fields) {
     bad_request("cache_salt", "'cache_salt' has {} bytes, expected at most {}", p.cache_salt.size(),
                 kMaxSaltBytes);
   }
-  p.ignore_eos = fields.boolean("ignore_eos", false);
-  p.decoder = fields.text("decoder", "plain");
+  p.generate.ignore_eos = fields.boolean("ignore_eos", false);
+  p.generate.decoder = fields.text("decoder", p.generate.decoder);
   return p;
 }
 

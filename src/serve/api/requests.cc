@@ -84,7 +84,7 @@ CompletionRequest parse_completion_request(std::string_view body) {
                             .prompts = parse_prompts(fields, "prompt"),
                             .echo = fields.boolean("echo", false)};
   GenerationParameters& p = request.parameters;
-  if (p.max_tokens < 0) p.max_tokens = 16;  // OpenAI's default
+  if (p.generate.max_tokens < 0) p.generate.max_tokens = 16;  // OpenAI's default
   if (const auto top = fields.integer("logprobs", 0, kMaxTopLogprobs)) {
     p.top_logprobs = static_cast<int>(*top);
   }

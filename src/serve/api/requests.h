@@ -12,9 +12,9 @@
 #include <variant>
 #include <vector>
 
-#include "decode/sampler.h"
 #include "engine/sequence.h"
 #include "serve/http/json.h"
+#include "tessera/options.h"
 #include "text/chat.h"
 
 namespace tessera::serve {
@@ -22,26 +22,19 @@ namespace tessera::serve {
 inline constexpr int kMaxChoices = 128;  // of one request: prompts times n
 inline constexpr int kMaxTopLogprobs = 20;
 
-// What an answer is held to: response_format, grammar.
-enum class AnswerForm { kText, kJsonObject, kJsonSchema, kGrammar };
-
 // What chats and completions have in common.
 struct GenerationParameters {
-  std::string model;    // empty: whatever is served
-  int max_tokens = -1;  // -1: as many as the context holds
+  std::string model;         // empty: whatever is served
+  GenerateOptions generate;  // max_tokens -1: as many as the context holds
   int n = 1;
   bool stream = false, include_usage = false;
-  std::vector<std::string> stop;
   int top_logprobs = -1;         // -1: no logprobs
   bool prompt_logprobs = false;  // of an echoed prompt too
-  SamplingOptions sampling;
   bool has_seed = false;
   int priority = 0;
   std::string cache_salt = {};
-  bool ignore_eos = false;
-  std::string decoder = "plain";
-  AnswerForm form = AnswerForm::kText;
-  std::string form_source = {};  // the schema, or the grammar (GBNF)
+
+  bool has_form() const { return !generate.grammar.empty() || !generate.json_schema.empty(); }
 };
 
 enum class ToolChoice { kNone, kAuto, kRequired, kNamed };

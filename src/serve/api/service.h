@@ -77,8 +77,6 @@ class Service {
   const Session& session_;
   ServiceOptions options_;
   const int most_tokens_;  // of a text: what the context and the KV store hold
-  std::string chat_source_, tool_chat_source_;
-  ChatFormat chat_format_, tool_chat_format_;
   const int64_t started_;
   Metrics metrics_;
   EngineLoop loop_;

@@ -97,16 +97,6 @@ std::string_view leading_object(std::string_view text) {
 
 }  // namespace
 
-ToolStyle tool_style_of(std::string_view chat_template) {
-  const auto has = [&](std::string_view text) { return chat_template.find(text) != text.npos; };
-  const bool llama = has("<|python_tag|>") || (has("ipython") && has("\"parameters\""));
-  return llama && !has(kOpen) ? ToolStyle::kLlama3 : ToolStyle::kHermes;
-}
-
-bool knows_tools(std::string_view chat_template) {
-  return chat_template.find("tools") != chat_template.npos;
-}
-
 ToolCallParser::Output ToolCallParser::push(std::string_view text) {
   held_ += text;
   Output output;

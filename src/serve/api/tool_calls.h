@@ -15,13 +15,6 @@
 
 namespace tessera::serve {
 
-enum class ToolStyle { kHermes, kLlama3 };
-
-// The style that a chat template teaches its model; Hermes for those that know of no tools.
-ToolStyle tool_style_of(std::string_view chat_template);
-// Whether the template itself shows tools to the model.
-bool knows_tools(std::string_view chat_template);
-
 struct ToolCall {
   std::string id;  // "call_..."
   std::string name;

@@ -128,18 +128,20 @@ bool EngineLoop::wait_for_work() {
 }
 
 void EngineLoop::start(Submission submission) {
+  std::vector<std::shared_ptr<Sequence>> sequences(submission.choices.size());
   for (int i = 0; i < submission.job->choices(); ++i) {
     JobChoice& choice = submission.choices[i];
     auto active = std::make_unique<Active>();
     active->job = submission.job;
     active->choice = i;
     active->submitted = submission.time;
-    active->text = std::make_unique<TextStream>(tokenizer_, std::move(choice.stop));
+    active->answer = std::make_unique<Answer>(tokenizer_, std::move(choice.stop));
     choice.request.on_tokens = [this, a = active.get()](std::span<const Token> tokens) {
       return take_tokens(*a, tokens);
     };
     try {
-      active->sequence = engine_.add(std::move(choice.request));
+      const auto sibling = choice.sibling < 0 ? nullptr : sequences[choice.sibling];
+      active->sequence = sequences[i] = engine_.add(std::move(choice.request), sibling);
       active_.push_back(std::move(active));
     } catch (const std::exception& error) {  // it was valid; but memory can run out
       submission.job->finish(i, "", {.finish_reason = "error", .error = error.what()});
@@ -167,7 +169,8 @@ void EngineLoop::step() {
 
 // Before anything else of an answer.
 void EngineLoop::send_prompt(Active& active) {
-  if (std::exchange(active.has_prompt, true) || !active.sequence->request.prompt_logprobs) return;
+  if (std::exchange(active.has_prompt, true) || active.sequence->request.prompt_logprobs_from == 0)
+    return;
   active.job->push_prompt(active.choice, active.sequence->prompt_logprobs);
 }
 
@@ -182,24 +185,10 @@ bool EngineLoop::take_tokens(Active& active, std::span<const Token> tokens) {
   active.last_token = now;
 
   send_prompt(active);
-  std::string text;
-  std::vector<TokenLogprobs> logprobs;
-  for (const Token token : tokens) {
-    const size_t index = active.logprobs_sent++;
-    // A model may have more logits than the tokenizer has tokens.
-    const bool known = static_cast<size_t>(token) < tokenizer_.vocabulary_size();
-    if (known) text += active.text->push(token);
-    // What ends an answer is no part of it.
-    const bool in_text =
-        known && (!tokenizer_.is_end_of_generation(token) || active.sequence->request.ignore_eos);
-    if (index < active.sequence->logprobs.size() && in_text) {
-      logprobs.push_back(std::move(active.sequence->logprobs[index]));
-    }
-    if (active.text->stopped()) break;
-  }
+  Answer::Piece piece = active.answer->push(*active.sequence, tokens);
   active.overrun = !active.job->push(active.choice, static_cast<int>(tokens.size()),
-                                     std::move(text), std::move(logprobs));
-  return !active.text->stopped() && !active.overrun;
+                                     std::move(piece.text), std::move(piece.logprobs));
+  return !active.answer->stopped() && !active.overrun;
 }
 
 void EngineLoop::finish_ended() {
@@ -228,7 +217,7 @@ void EngineLoop::finish_ended() {
     if (sequence.finished == FinishReason::kLength) send_prompt(*active);
     metrics_.count_request(outcome.finish_reason, outcome.prompt_tokens, outcome.generated_tokens,
                            seconds_since(active->submitted, now));
-    active->job->finish(active->choice, active->text->finish(), std::move(outcome));
+    active->job->finish(active->choice, active->answer->finish(), std::move(outcome));
     ++ended;
     return true;
   });

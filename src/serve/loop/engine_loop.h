@@ -10,8 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "engine/answer.h"
 #include "engine/engine.h"
-#include "engine/text_stream.h"
 #include "serve/loop/job.h"
 #include "serve/loop/metrics.h"
 #include "text/tokenizer.h"
@@ -42,9 +42,8 @@ class EngineLoop {
     std::shared_ptr<Job> job;
     int choice = 0;
     std::shared_ptr<Sequence> sequence;
-    std::unique_ptr<TextStream> text;
+    std::unique_ptr<Answer> answer;
     Clock::time_point submitted, last_token;
-    size_t logprobs_sent = 0;
     bool ran = false, has_tokens = false, has_prompt = false, overrun = false;
   };
   struct Submission {

@@ -19,7 +19,8 @@ namespace tessera::serve {
 // One answer that is asked for.
 struct JobChoice {
   Request request;  // its on_tokens is the job's to set
-  std::vector<std::string> stop;
+  std::vector<std::string> stop = {};
+  int sibling = -1;  // an earlier choice of the job with the same prompt, which is computed once
 };
 
 // How an answer ended.

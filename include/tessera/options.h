@@ -1,0 +1,58 @@
+// What can be asked of a model: how it is loaded, how tokens are chosen, when an answer ends. The
+// command line, the server and the library take the same ones.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace tessera {
+
+struct LoadOptions {
+  int threads = 0;                // 0: one for each core this process may use
+  int context = 0;                // tokens; 0: what the model was trained for
+  std::string kv_format = "f16";  // or "q8_0"
+  // Called while weights are read: (done, total) tensors. May be empty.
+  std::function<void(size_t done, size_t total)> on_progress = {};
+};
+
+// From a row of logits to a token.
+struct SamplingOptions {
+  float temperature = 0.8f;  // 0: greedy
+  // Keep the k most likely tokens (Fan et al. 2018). 0: off.
+  int top_k = 40;
+  // Keep the smallest set with this much probability (Holtzman et al. 2020). 1: off.
+  float top_p = 0.95f;
+  // Keep tokens at least this likely, relative to the best (Nguyen et al. 2024). 0: off.
+  float min_p = 0.05f;
+  // Divides positive logits of seen tokens, multiplies others (Keskar et al. 2019). 1: off.
+  float repetition_penalty = 1.0f;
+  int penalty_window = 64;         // last tokens that the repetition penalty looks at; -1: all
+  float presence_penalty = 0.0f;   // subtracted once from the logit of a token generated before
+  float frequency_penalty = 0.0f;  // subtracted for each time it was generated
+  // Token id -> added to its logit; -infinity forbids a token.
+  std::unordered_map<int32_t, float> logit_bias = {};
+  uint64_t seed = 0;  // the same seed gives the same text, with every decoder
+
+  // Throws std::runtime_error naming the first value that is out of range.
+  void validate() const;
+};
+
+struct GenerateOptions {
+  int max_tokens = -1;  // -1: until the model ends its answer or the context is full
+  SamplingOptions sampling = {};
+  std::vector<std::string> stop = {};  // the answer ends before the first of these
+  bool ignore_eos = false;
+  std::string decoder = "plain";  // how tokens are proposed; never changes the text
+  // The form that the answer must keep to, one of the two; it then always parses, unless max_tokens
+  // cuts it off. docs/structured-output.md says what they may hold.
+  std::string grammar = {};      // in GBNF, the notation of llama.cpp
+  std::string json_schema = {};  // "{}": any JSON; {"type": "object"}: any object
+  bool parse_special = true;     // special tokens spelled out in the prompt are control tokens
+  std::function<bool()> is_cancelled = {};  // asked after every step; true ends the answer
+};
+
+}  // namespace tessera

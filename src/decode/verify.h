@@ -1,0 +1,27 @@
+// The one rule by which drafted tokens become part of an answer: a node is accepted if it is the
+// token that the sampler gives at its place anyway.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "backend/backend.h"
+#include "base/token.h"
+#include "decode/sampler.h"
+#include "decode/token_tree.h"
+
+namespace tessera {
+
+// What a step of one sequence committed.
+struct Verified {
+  std::vector<Token> tokens;  // at least one
+  std::vector<int32_t> path;  // the nodes of the verified tree whose tokens were accepted
+};
+
+// `tree` is what the model ran: node 0 is the sequence's last token, the drafted nodes hang below.
+// logits has a row for each node. Walks down from node 0 as long as the sampler's token is a child.
+Verified verify(const TokenTree& tree, Tensor logits, Sampler& sampler,
+                std::span<const Token> tokens, size_t prompt_size);
+
+}  // namespace tessera

@@ -1,0 +1,131 @@
+#include "engine/generate.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/timer.h"
+#include "engine/answer.h"
+
+namespace tessera {
+namespace {
+
+using TextSink = std::function<bool(size_t index, std::string_view text)>;
+
+// One answer in the making.
+class Run {
+ public:
+  Run(const Tokenizer& tokenizer, const GenerateOptions& options, size_t index,
+      const TextSink& on_text)
+      : index_(index), on_text_(on_text), answer_(tokenizer, options.stop) {}
+
+  // The sequence must not stay behind with references to this object, should a callback throw.
+  ~Run() {
+    if (sequence_ != nullptr) engine_->cancel(*sequence_);
+  }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+
+  void start(Engine& engine, GenerateTask& task) {
+    engine_ = &engine;
+    task.request.on_tokens = [this](std::span<const Token> tokens) { return take(tokens); };
+    sequence_ = engine.add(std::move(task.request), task.sibling);
+    if (task.finished != nullptr) *task.finished = sequence_;
+  }
+
+  bool is_running() const { return sequence_->finished == FinishReason::kNone; }
+  void cancel() {
+    cancelled_ = true;
+    engine_->cancel(*sequence_);
+  }
+
+  Generation finish() {
+    if (!cancelled_) emit(answer_.finish());
+    result_.finish_reason = cancelled_ ? "cancelled" : to_string(sequence_->finished);
+    result_.prompt_tokens = static_cast<int>(sequence_->prompt_size());
+    result_.cached_tokens = sequence_->statistics.cached_tokens;
+    result_.steps = sequence_->statistics.steps;
+    result_.drafted = sequence_->statistics.drafted;
+    result_.accepted = sequence_->statistics.accepted;
+    result_.prefill_ms = first_token_ms_;
+    result_.decode_ms = last_token_ms_ - first_token_ms_;
+    sequence_->request.on_tokens = nullptr;
+    sequence_ = nullptr;
+    return std::move(result_);
+  }
+
+ private:
+  bool take(std::span<const Token> tokens) {
+    last_token_ms_ = timer_.milliseconds();
+    if (first_token_ms_ == 0) first_token_ms_ = last_token_ms_;
+    for (const Token token : tokens) {
+      result_.tokens.push_back(token);
+      if (!cancelled_) emit(answer_.push(*sequence_, std::span(&token, 1)).text);
+      if (cancelled_ || answer_.stopped()) return false;
+    }
+    return true;
+  }
+
+  void emit(const std::string& text) {
+    result_.text += text;
+    if (!text.empty() && on_text_ && !on_text_(index_, text)) cancelled_ = true;
+  }
+
+  size_t index_;
+  const TextSink& on_text_;
+  Answer answer_;
+  Engine* engine_ = nullptr;
+  std::shared_ptr<Sequence> sequence_;
+  bool cancelled_ = false;
+  Timer timer_;
+  double first_token_ms_ = 0, last_token_ms_ = 0;
+  Generation result_;
+};
+
+}  // namespace
+
+std::shared_ptr<const ConstraintSource> find_constraint(StructuredOutput& structured_output,
+                                                        const GenerateOptions& options) {
+  if (!options.grammar.empty() && !options.json_schema.empty())
+    fail("a grammar and a JSON schema are given, expected one of them");
+  if (!options.grammar.empty()) return structured_output.grammar(options.grammar);
+  if (!options.json_schema.empty()) return structured_output.json_schema(options.json_schema);
+  return nullptr;
+}
+
+Request make_request(std::vector<Token> prompt, const GenerateOptions& options,
+                     std::shared_ptr<const ConstraintSource> constraint, int context) {
+  Request request;
+  const int room = context + 1 - static_cast<int>(prompt.size());
+  if (options.max_tokens < -1)
+    fail("the number of tokens to generate is {}, expected 0 or more", options.max_tokens);
+  request.max_tokens = options.max_tokens < 0 ? std::max(room, 0) : options.max_tokens;
+  request.prompt = std::move(prompt);
+  request.ignore_eos = options.ignore_eos;
+  request.decoder = options.decoder;
+  request.sampling = options.sampling;
+  request.constraint = std::move(constraint);
+  return request;
+}
+
+std::vector<Generation> generate(Engine& engine, const Tokenizer& tokenizer,
+                                 std::vector<GenerateTask> tasks, const GenerateOptions& options,
+                                 const TextSink& on_text) {
+  for (const GenerateTask& task : tasks) engine.validate(task.request);  // before any runs
+  std::vector<std::unique_ptr<Run>> runs;
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    runs.push_back(std::make_unique<Run>(tokenizer, options, i, on_text));
+    runs.back()->start(engine, tasks[i]);
+  }
+  const auto is_running = [](const auto& run) { return run->is_running(); };
+  while (std::ranges::any_of(runs, is_running) && engine.step()) {
+    if (!options.is_cancelled || !options.is_cancelled()) continue;
+    for (const auto& run : runs) {
+      if (run->is_running()) run->cancel();
+    }
+  }
+  std::vector<Generation> results;
+  for (const auto& run : runs) results.push_back(run->finish());
+  return results;
+}
+
+}  // namespace tessera

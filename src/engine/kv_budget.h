@@ -1,0 +1,20 @@
+// How much memory keys and values get.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "model/model.h"
+
+namespace tessera {
+
+// "8GiB", "512M", "1.5g": bytes. Error for anything else.
+size_t parse_memory_size(const std::string& text);
+
+// Blocks of a KV store for up to `sequences` sequences at once. `memory` is a size as above; empty:
+// half of what is free, but room for one full context and its drafts at least, and no more than all
+// sequences of such a length need. Error if it is less than one block.
+int kv_budget(const Model& model, KvFormat format, const std::string& memory, int sequences,
+              int draft_budget);
+
+}  // namespace tessera
