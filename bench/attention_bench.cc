@@ -66,7 +66,7 @@ void attention(benchmark::State& state, Shape shape, KvFormat format, Use use) {
   for (size_t i = 0; i < slots.size(); ++i) slots[i] = static_cast<int32_t>(i);
   const int kv_columns = shape.kv_heads * shape.head_dim;
   std::vector<float> k = random_floats(slots.size() * static_cast<size_t>(kv_columns));
-  const Tensor keys = {k.data(), static_cast<int>(slots.size()), kv_columns, kv_columns};
+  const HostTensor keys = {k.data(), static_cast<int>(slots.size()), kv_columns, kv_columns};
   for (int layer = 0; layer < layers; ++layer)
     write_kv(bench_pool(), *kv, layer, slots, keys, keys);
 

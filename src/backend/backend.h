@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/function_ref.h"
+#include "base/host_tensor.h"
 #include "formats/format.h"
 
 namespace tessera {
@@ -41,15 +42,35 @@ class Matrix {
   std::string name;     // what reports call it: "down"; the owner's choice
 };
 
-// Activations: `rows` row vectors of `columns` floats, `stride` floats apart, in backend memory.
+// A vector of weights: a norm's, a bias.
+class Vector {
+ public:
+  virtual ~Vector() = default;
+  int size = 0;
+};
+
+// Memory of a backend, which alone knows where that is: the host may not be able to read it.
+class Memory {
+ public:
+  virtual ~Memory() = default;
+};
+
+// Activations: `rows` row vectors of `columns` floats, `stride` floats apart. A name for them: what
+// they are, only the backend's operations see, and Backend::download shows.
 struct Tensor {
-  float* data = nullptr;
+  Memory* memory = nullptr;
+  size_t offset = 0;  // of the first element, in floats
   int rows = 0, columns = 0, stride = 0;
 
-  float* row(int r) const { return data + static_cast<size_t>(r) * stride; }
   // Columns [first, first + count) of every row.
-  Tensor slice(int first, int count) const { return {data + first, rows, count, stride}; }
-  Tensor top(int count) const { return {data, count, columns, stride}; }
+  Tensor slice(int first, int count) const {
+    return {memory, offset + static_cast<size_t>(first), rows, count, stride};
+  }
+  Tensor top(int count) const { return middle(0, count); }
+  // Rows [first, first + count).
+  Tensor middle(int first, int count) const {
+    return {memory, offset + static_cast<size_t>(first) * stride, count, columns, stride};
+  }
 };
 
 enum class Activation { kSilu, kGelu /* tanh approximation, as in Gemma */ };
@@ -62,6 +83,12 @@ struct Rope {
   bool interleaved = false;
   float magnitude = 1.0f;
   std::vector<float> frequency;  // [dimensions / 2]
+};
+
+// A Rope, loaded.
+class RopeTable {
+ public:
+  virtual ~RopeTable() = default;
 };
 
 enum class KvFormat { kF16, kQ8_0 };
@@ -137,27 +164,40 @@ class Backend {
     std::function<void(std::span<const std::byte>)> on_read = {};
   };
   virtual std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) = 0;
+  virtual std::unique_ptr<Vector> load_vector(std::span<const float> values) = 0;
+  virtual std::unique_ptr<RopeTable> load_rope(const Rope& rope) = 0;
   // Lives as long as the backend; rows that are never touched cost no memory.
   virtual Tensor allocate(int rows, int columns) = 0;
   virtual std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) = 0;
 
+  // --- between host and backend
+  // Operations take effect in the order of their calls, but a backend may only queue them. What an
+  // operation is given in host memory (values, positions, contexts) it has read when it returns.
+  //
   // Copies into backend memory: host is [rows, columns] without gaps.
   virtual void upload(std::span<const float> host, Tensor into) = 0;
+  // The values of x where the host can read them, once all that was queued is done; until the next
+  // operation or download. The CPU copies nothing.
+  virtual HostRows download(Tensor x) = 0;
+  // What is queued may start, while the host goes on.
+  virtual void submit() {}
+  // Returns when all that was queued is done.
+  virtual void wait() {}
 
   // --- operations, over all rows of their arguments
   // out[i] = x[rows[i]]
   virtual void gather_rows(Tensor x, std::span<const int32_t> rows, Tensor out) = 0;
   // out = normalized x * weight, x / sqrt(mean(x^2) + epsilon) (RMSNorm, Zhang & Sennrich 2019).
-  // Rows are cut into groups of weight.size() columns, each normalized alone (QK norm: one a head).
-  virtual void rms_norm(Tensor x, std::span<const float> weight, float epsilon, Tensor out) = 0;
-  // out = W x (+ bias). Quantized weights meet activations quantized to int8 per row in blocks of
-  // 32; F32, F16 and BF16 weights meet f32 activations.
-  virtual void linear(const Matrix& weights, Tensor x, std::span<const float> bias, Tensor out) = 0;
+  // Rows are cut into groups of weight.size columns, each normalized alone (QK norm: one a head).
+  virtual void rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) = 0;
+  // out = W x (+ bias, unless that is nullptr). Quantized weights meet activations quantized to
+  // int8 per row in blocks of 32; F32, F16 and BF16 weights meet f32 activations.
+  virtual void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out) = 0;
   // out = activation(W_gate x) * (W_up x), for a matrix of two parts alike, gate and up (GLU
   // variants, Shazeer 2020).
   virtual void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out) = 0;
   // Rotates each head of x (columns = heads * head_dim) in place by its row's position.
-  virtual void rope(const Rope& rope, int head_dim, std::span<const int32_t> positions,
+  virtual void rope(const RopeTable& rope, int head_dim, std::span<const int32_t> positions,
                     Tensor x) = 0;
   virtual void write_kv(KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k,
                         Tensor v) = 0;

@@ -48,9 +48,9 @@ void logits(Flags& flags) {
   std::optional<AtomicFile> out;
   if (!flags.out.empty()) out.emplace(flags.out);
   auto positions = nlohmann::ordered_json::array();
-  const auto add_positions = [&](Tensor rows, int first) {
+  const auto add_positions = [&](HostRows rows, int first) {
     for (int r = 0; r < rows.rows; ++r) {
-      const std::span<const float> row(rows.row(r), rows.columns);
+      const std::span<const float> row = rows.row(r);
       if (out) out->write(std::as_bytes(row));
       positions.push_back({{"position", first + r},
                            {"token", tokens[first + r]},

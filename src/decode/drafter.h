@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/host_tensor.h"
 #include "base/token.h"
 #include "decode/token_tree.h"
 #include "model/model.h"
@@ -51,10 +52,12 @@ class StepRows {
  public:
   StepRows(Model& model, Tensor logits) : model_(model), logits_(logits) {}
 
-  Tensor logits() const { return logits_; }  // [wanted rows, vocabulary]
-  // Final hidden states, normalized, of rows of the batch: [count, embedding], valid until the next
-  // call.
-  Tensor hidden_states(int first_row, int count) { return model_.hidden_states(first_row, count); }
+  // Each is valid until the next call of any of them.
+  HostRows logits() { return model_.backend().download(logits_); }  // [wanted rows, vocabulary]
+  // Final hidden states, normalized, of rows of the batch: [count, embedding].
+  HostRows hidden_states(int first_row, int count) {
+    return model_.backend().download(model_.hidden_states(first_row, count));
+  }
 
  private:
   Model& model_;

@@ -3,14 +3,13 @@
 
 namespace tessera {
 
-Verified verify(const TokenTree& tree, Tensor logits, Sampler& sampler,
+Verified verify(const TokenTree& tree, HostRows logits, Sampler& sampler,
                 std::span<const Token> tokens, size_t prompt_size) {
   std::vector<Token> sequence(tokens.begin(), tokens.end());
   Verified result;
   int node = 0;
   for (;;) {
-    const std::span<const float> row(logits.row(node), logits.columns);
-    const Token token = sampler.choose(row, sequence, prompt_size);
+    const Token token = sampler.choose(logits.row(node), sequence, prompt_size);
     result.tokens.push_back(token);
     result.path.push_back(node);
     sequence.push_back(token);

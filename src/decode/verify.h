@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "backend/backend.h"
+#include "base/host_tensor.h"
 #include "base/token.h"
 #include "decode/sampler.h"
 #include "decode/token_tree.h"
@@ -21,7 +21,7 @@ struct Verified {
 
 // `tree` is what the model ran: node 0 is the sequence's last token, the drafted nodes hang below.
 // logits has a row for each node. Walks down from node 0 as long as the sampler's token is a child.
-Verified verify(const TokenTree& tree, Tensor logits, Sampler& sampler,
+Verified verify(const TokenTree& tree, HostRows logits, Sampler& sampler,
                 std::span<const Token> tokens, size_t prompt_size);
 
 }  // namespace tessera

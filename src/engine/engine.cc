@@ -118,7 +118,7 @@ bool Engine::step() {
   for (const Scheduler::Share& share : shares) ranges.push_back(add_rows(share, batch));
   const Tensor logits = model_.forward(batch, *kv_);
   ++steps_;
-  std::vector<Choice> choices = choose(shares, ranges, logits);
+  std::vector<Choice> choices = choose(shares, ranges, model_.backend().download(logits));
   for (size_t i = 0; i < shares.size(); ++i) commit(shares[i], ranges[i], choices[i]);
   observe(shares, ranges, choices, logits);
   return true;
@@ -194,7 +194,7 @@ void Engine::observe(std::span<const Scheduler::Share> shares, std::span<const R
 
 // Choosing touches nothing but the sequence's own sampler, so it is done on all threads.
 std::vector<Engine::Choice> Engine::choose(std::span<const Scheduler::Share> shares,
-                                           std::span<const RowRange> ranges, Tensor logits) {
+                                           std::span<const RowRange> ranges, HostRows logits) {
   std::vector<Choice> choices(shares.size());
   model_.backend().parallel_for(static_cast<int>(shares.size()), [&](int i) {
     const auto index = static_cast<size_t>(i);
@@ -203,7 +203,7 @@ std::vector<Engine::Choice> Engine::choose(std::span<const Scheduler::Share> sha
   return choices;
 }
 
-Engine::Choice Engine::choose(const Scheduler::Share& share, RowRange range, Tensor logits) {
+Engine::Choice Engine::choose(const Scheduler::Share& share, RowRange range, HostRows logits) {
   Sequence& sequence = *share.sequence;
   const int top = sequence.request.top_logprobs;
   Choice choice;
@@ -216,12 +216,11 @@ Engine::Choice Engine::choose(const Scheduler::Share& share, RowRange range, Ten
 
   const TokenTree single{.tokens = {sequence.tokens.back()}, .parents = {-1}};
   const TokenTree& tree = share.tree.size() > 0 ? share.tree : single;
-  const Tensor rows = {logits.row(range.first_wanted), tree.size(), logits.columns, logits.stride};
+  const HostRows rows = logits.middle(range.first_wanted, tree.size());
   choice.verified = verify(tree, rows, sequence.sampler, sequence.tokens, sequence.prompt_size());
   const auto& [tokens, path] = choice.verified;
   for (size_t i = 0; i < tokens.size() && top >= 0; ++i) {
-    const std::span<const float> row(rows.row(path[i]), rows.columns);
-    choice.logprobs.push_back(find_logprobs(row, tokens[i], top));
+    choice.logprobs.push_back(find_logprobs(rows.row(path[i]), tokens[i], top));
   }
   return choice;
 }
@@ -318,7 +317,7 @@ void Engine::pool_hidden(Sequence& sequence, int first_row, int rows) {
   const bool last = sequence.computed + rows == sequence.size();
   if (!mean && !last) return;
   if (!mean) first_row += rows - 1, rows = 1;
-  const Tensor hidden = model_.hidden_states(first_row, rows);
+  const HostRows hidden = model_.backend().download(model_.hidden_states(first_row, rows));
   sequence.hidden_sum.resize(hidden.columns);
   for (int r = 0; r < rows; ++r) {
     for (int c = 0; c < hidden.columns; ++c) sequence.hidden_sum[c] += hidden.row(r)[c];

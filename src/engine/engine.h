@@ -76,8 +76,8 @@ class Engine {
   };
   RowRange add_rows(const Scheduler::Share& share, Batch& batch) const;
   std::vector<Choice> choose(std::span<const Scheduler::Share> shares,
-                             std::span<const RowRange> ranges, Tensor logits);
-  static Choice choose(const Scheduler::Share& share, RowRange range, Tensor logits);
+                             std::span<const RowRange> ranges, HostRows logits);
+  static Choice choose(const Scheduler::Share& share, RowRange range, HostRows logits);
   Drafter* drafter_of(const std::string& name);
   void draft(std::span<Scheduler::Share> shares);
   void copy_shared_blocks();

@@ -21,10 +21,10 @@ Work activations(double bytes, double macs = 0) {
   return {.memory_bytes = 0, .activation_bytes = bytes, .dot_macs = 0, .float_macs = macs};
 }
 
-Work work_of_linear(const Matrix& w, const Tensor& x, std::span<const float> bias,
-                    const Tensor& out) {
+Work work_of_linear(const Matrix& w, const Tensor& x, const Vector* bias, const Tensor& out) {
   const double macs_of_row = static_cast<double>(w.columns) * x.rows;
-  return {.memory_bytes = static_cast<double>(w.bytes + bias.size_bytes()),
+  return {.memory_bytes = static_cast<double>(
+              w.bytes + (bias == nullptr ? 0 : static_cast<size_t>(bias->size) * sizeof(float))),
           .activation_bytes = bytes_of(x) + bytes_of(out),
           .dot_macs = macs_of_row * w.dot_rows,
           .float_macs = macs_of_row * (w.rows - w.dot_rows)};
@@ -95,6 +95,7 @@ void ProfilingBackend::record(std::string_view name, const Matrix* matrix, const
                               FunctionRef<void()> call) {
   const Timer timer;
   call();
+  backend_->wait();  // the time of what is only queued is its own, too
   const double seconds = timer.seconds();
   OperationProfile& operation = find(name, matrix);
   ++operation.calls;
@@ -105,6 +106,12 @@ void ProfilingBackend::record(std::string_view name, const Matrix* matrix, const
 std::unique_ptr<Matrix> ProfilingBackend::load_matrix(std::span<const WeightPart> parts,
                                                       int columns) {
   return backend_->load_matrix(parts, columns);
+}
+std::unique_ptr<Vector> ProfilingBackend::load_vector(std::span<const float> values) {
+  return backend_->load_vector(values);
+}
+std::unique_ptr<RopeTable> ProfilingBackend::load_rope(const Rope& rope) {
+  return backend_->load_rope(rope);
 }
 Tensor ProfilingBackend::allocate(int rows, int columns) {
   return backend_->allocate(rows, columns);
@@ -119,22 +126,20 @@ void ProfilingBackend::upload(std::span<const float> host, Tensor into) {
 void ProfilingBackend::gather_rows(Tensor x, std::span<const int32_t> rows, Tensor out) {
   record("gather", activations(2 * bytes_of(out)), [&] { backend_->gather_rows(x, rows, out); });
 }
-void ProfilingBackend::rms_norm(Tensor x, std::span<const float> weight, float epsilon,
-                                Tensor out) {
+void ProfilingBackend::rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) {
   record("norm", activations(2 * bytes_of(x), 2 * size_of(x)),
          [&] { backend_->rms_norm(x, weight, epsilon, out); });
 }
-void ProfilingBackend::linear(const Matrix& weights, Tensor x, std::span<const float> bias,
-                              Tensor out) {
+void ProfilingBackend::linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out) {
   record("linear", &weights, work_of_linear(weights, x, bias, out),
          [&] { backend_->linear(weights, x, bias, out); });
 }
 void ProfilingBackend::linear_gated(const Matrix& weights, Tensor x, Activation activation,
                                     Tensor out) {
-  record("linear", &weights, work_of_linear(weights, x, {}, out),
+  record("linear", &weights, work_of_linear(weights, x, nullptr, out),
          [&] { backend_->linear_gated(weights, x, activation, out); });
 }
-void ProfilingBackend::rope(const Rope& rope, int head_dim, std::span<const int32_t> positions,
+void ProfilingBackend::rope(const RopeTable& rope, int head_dim, std::span<const int32_t> positions,
                             Tensor x) {
   record("rope", activations(2 * bytes_of(x), 2 * size_of(x)),
          [&] { backend_->rope(rope, head_dim, positions, x); });

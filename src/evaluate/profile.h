@@ -54,14 +54,20 @@ class ProfilingBackend final : public Backend {
 
   std::string description() const override { return backend_->description(); }
   std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) override;
+  std::unique_ptr<Vector> load_vector(std::span<const float> values) override;
+  std::unique_ptr<RopeTable> load_rope(const Rope& rope) override;
   Tensor allocate(int rows, int columns) override;
   std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) override;
 
   void upload(std::span<const float> host, Tensor into) override;
+  HostRows download(Tensor x) override { return backend_->download(x); }
+  void submit() override { backend_->submit(); }
+  void wait() override { backend_->wait(); }
   void gather_rows(Tensor x, std::span<const int32_t> rows, Tensor out) override;
-  void rms_norm(Tensor x, std::span<const float> weight, float epsilon, Tensor out) override;
-  void linear(const Matrix& weights, Tensor x, std::span<const float> bias, Tensor out) override;
-  void rope(const Rope& rope, int head_dim, std::span<const int32_t> positions, Tensor x) override;
+  void rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) override;
+  void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out) override;
+  void rope(const RopeTable& rope, int head_dim, std::span<const int32_t> positions,
+            Tensor x) override;
   void write_kv(KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k,
                 Tensor v) override;
   void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) override;

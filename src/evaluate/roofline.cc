@@ -82,16 +82,16 @@ class Runner {
   void repeat(int tokens, int rows, bool all_logits) {
     workload_.read(options_.depth, tokens, rows,
                    all_logits ? Reader::Logits::kAll : Reader::Logits::kLast,
-                   [&](Tensor logits, int first) { sample(logits, first); });
+                   [&](HostRows logits, int first) { sample(logits, first); });
   }
 
-  void sample(Tensor logits, int first) {
+  void sample(HostRows logits, int first) {
     const auto columns = static_cast<size_t>(logits.columns);
     const Work work{.activation_bytes = sizeof(float) * static_cast<double>(columns) * logits.rows};
     backend_.record("sampling", work, [&] {
       for (int r = 0; r < logits.rows; ++r) {
         const auto before = workload_.tokens().first(static_cast<size_t>(first + r + 1));
-        sampler_.choose({logits.row(r), columns}, before, before.size());
+        sampler_.choose(logits.row(r), before, before.size());
       }
     });
   }

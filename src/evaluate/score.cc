@@ -59,7 +59,7 @@ void for_each_scored(std::span<Reader> readers, const Tokenizer& tokenizer, cons
   for (const Reader& reader : readers) {
     rows = std::min(rows, reader.most_rows(Reader::Logits::kAll));
   }
-  std::vector<Tensor> logits(readers.size());
+  std::vector<HostRows> logits(readers.size());
   for (int c = 0; c < text.chunks; ++c) {
     const auto begin = text.tokens.begin() + static_cast<ptrdiff_t>(c) * options.context;
     std::vector<Token> chunk(begin, begin + options.context);
@@ -77,10 +77,6 @@ void for_each_scored(std::span<Reader> readers, const Tokenizer& tokenizer, cons
     }
     if (options.on_progress) options.on_progress(c + 1, text.chunks);
   }
-}
-
-std::span<const float> row(Tensor logits, int r) {
-  return {logits.row(r), static_cast<size_t>(logits.columns)};
 }
 
 double log_sum_exp(std::span<const float> logits) {
@@ -110,8 +106,8 @@ Perplexity measure_perplexity(Model& model, const Tokenizer& tokenizer, std::str
   Reader reader(model, options.context, options.kv_format);
   Mean loss;
   for_each_scored(std::span(&reader, 1), tokenizer, split_text, options,
-                  [&](std::span<const Tensor> logits, int r, Token next) {
-                    loss.add(-log_probability(row(logits[0], r), next));
+                  [&](std::span<const HostRows> logits, int r, Token next) {
+                    loss.add(-log_probability(logits[0].row(r), next));
                   });
   return finish(loss, split_text.chunks);
 }
@@ -128,8 +124,8 @@ Divergence measure_divergence(Model& model, Model& reference, const Tokenizer& t
   Mean loss, reference_loss, divergence, same_top;
   double max_kl = 0;
   for_each_scored(readers, tokenizer, split_text, options,
-                  [&](std::span<const Tensor> logits, int r, Token next) {
-                    const auto q = row(logits[0], r), p = row(logits[1], r);
+                  [&](std::span<const HostRows> logits, int r, Token next) {
+                    const auto q = logits[0].row(r), p = logits[1].row(r);
                     const double log_zq = log_sum_exp(q), log_zp = log_sum_exp(p);
                     double kl = 0;
                     for (size_t v = 0; v < p.size(); ++v) {

@@ -13,7 +13,7 @@ Workload::Workload(Model& model, int tokens, KvFormat format)
 }
 
 void Workload::read(int first, int count, int rows, Reader::Logits wanted,
-                    FunctionRef<void(Tensor, int)> on_logits) {
+                    FunctionRef<void(HostRows, int)> on_logits) {
   reader_.rewind(first);
   const auto text = tokens().subspan(static_cast<size_t>(first), static_cast<size_t>(count));
   reader_.read(text, wanted, on_logits, rows);

@@ -16,7 +16,7 @@ class Workload {
   // Reads `count` tokens from position `first` in steps of `rows`. on_logits: see Reader::read().
   void read(
       int first, int count, int rows, Reader::Logits wanted = Reader::Logits::kLast,
-      FunctionRef<void(Tensor logits, int first)> on_logits = [](Tensor, int) {});
+      FunctionRef<void(HostRows logits, int first)> on_logits = [](HostRows, int) {});
 
  private:
   Reader reader_;

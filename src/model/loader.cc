@@ -41,15 +41,18 @@ void Loader::matrix(std::string_view label, std::initializer_list<StoredRows> pa
 }
 
 void Loader::vector(std::initializer_list<StoredRows> parts, Presence presence,
-                    std::vector<float>& into) {
+                    std::unique_ptr<Vector>& into) {
   const bool stored = checkpoint_.find({parts.begin()->role, layer_}) != nullptr;
   if (presence == Presence::kOptional && !stored) return;
+  std::vector<float> joined;
   for (const StoredRows& part : parts) {
     const StoredTensor& tensor = take({part.role, layer_}, part.rows, 1);
     std::vector<float> values(part.rows);
     tensor.format->decode(tensor.bytes.data(), values);
-    into.insert(into.end(), values.begin() + part.first, values.begin() + part.first + part.count);
+    const auto first = values.begin() + part.first;
+    joined.insert(joined.end(), first, first + part.count);
   }
+  into = backend_.load_vector(joined);
 }
 
 void Loader::require_all_taken() const {

@@ -26,7 +26,7 @@ class Loader final : public TensorVisitor {
   void matrix(std::string_view label, std::initializer_list<StoredRows> parts, int columns,
               std::unique_ptr<Matrix>& into) override;
   void vector(std::initializer_list<StoredRows> parts, Presence presence,
-              std::vector<float>& into) override;
+              std::unique_ptr<Vector>& into) override;
 
   // A tensor [rows, columns] that stays in the checkpoint.
   const StoredTensor& take(TensorPlace place, int64_t columns, int64_t rows);

@@ -18,6 +18,7 @@ Model::Model(std::shared_ptr<const Checkpoint> checkpoint, std::shared_ptr<Backe
     layers_.push_back({std::make_unique<Attention>(config_, i, workspace_),
                        std::make_unique<FeedForward>(config_, i, workspace_)});
   }
+  for (const Rope& rope : config_.ropes) ropes_.push_back(backend_->load_rope(rope));
   load(on_progress);
   residual_ = backend_->allocate(limits_.rows, config_.embedding);
   workspace_.reserve(Workspace::kTapped, workspace_.widest());
@@ -73,7 +74,7 @@ KvShape Model::kv_shape(KvFormat format) const {
 Tensor Model::forward(const Batch& batch, KvStore& kv, std::span<const Tap> taps) {
   TESSERA_ASSERT(batch.rows() <= limits_.rows);
   TESSERA_ASSERT(static_cast<int>(batch.wanted.size()) <= limits_.wanted_rows);
-  const Step step(*backend_, workspace_, batch, kv, taps);
+  const Step step(*backend_, workspace_, ropes_, batch, kv, taps);
   const Tensor x = embed(batch);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const int layer = static_cast<int>(i);
@@ -82,7 +83,9 @@ Tensor Model::forward(const Batch& batch, KvStore& kv, std::span<const Tap> taps
     layers_[i].feed_forward->forward(step, x);
     step.show(layer, TapPoint::kLayerOutput, x);
   }
-  return logits_of(x, batch.wanted);
+  const Tensor logits = logits_of(x, batch.wanted);
+  backend_->submit();
+  return logits;
 }
 
 Tensor Model::logits_of(Tensor x, std::span<const int32_t> rows) {
@@ -90,16 +93,15 @@ Tensor Model::logits_of(Tensor x, std::span<const int32_t> rows) {
   const Tensor wanted = wanted_.top(count), logits = logits_.top(count);
   if (count == 0) return logits;
   backend_->gather_rows(x, rows, wanted);
-  backend_->rms_norm(wanted, output_norm_, config_.norm_epsilon, wanted);
-  backend_->linear(*output_, wanted, {}, logits);
+  backend_->rms_norm(wanted, *output_norm_, config_.norm_epsilon, wanted);
+  backend_->linear(*output_, wanted, nullptr, logits);
   if (config_.final_soft_cap > 0) backend_->scale_and_cap(1.0f, config_.final_soft_cap, logits);
   return logits;
 }
 
 Tensor Model::hidden_states(int first, int count) {
-  const Tensor rows{residual_.row(first), count, residual_.columns, residual_.stride};
   const Tensor out = workspace_.take(Workspace::kHidden, count, config_.embedding);
-  backend_->rms_norm(rows, output_norm_, config_.norm_epsilon, out);
+  backend_->rms_norm(residual_.middle(first, count), *output_norm_, config_.norm_epsilon, out);
   return out;
 }
 

@@ -65,8 +65,9 @@ class Model {
 
   // A step reads one row a token of the embeddings, so they are decoded from there as needed.
   const StoredTensor* embeddings_ = nullptr;  // [vocabulary, embedding]
+  RopeTables ropes_;                          // of config_.ropes
   std::vector<Layer> layers_;
-  std::vector<float> output_norm_;  // [embedding]
+  std::unique_ptr<Vector> output_norm_;  // [embedding]
   std::unique_ptr<Matrix> output_;  // [vocabulary, embedding]; repacked from the embeddings if tied
   size_t weight_bytes_ = 0;         // of all matrices
 

@@ -25,7 +25,7 @@ int Reader::most_rows(Logits wanted) const {
   return wanted == Logits::kAll ? std::min(limits.rows, limits.wanted_rows) : limits.rows;
 }
 
-Tensor Reader::step(std::span<const Token> tokens, Logits wanted) {
+HostRows Reader::step(std::span<const Token> tokens, Logits wanted) {
   const int rows = static_cast<int>(tokens.size());
   Batch batch;
   batch.add_chain(tokens, position_, context_.block_table);
@@ -33,15 +33,15 @@ Tensor Reader::step(std::span<const Token> tokens, Logits wanted) {
   std::iota(batch.wanted.begin(), batch.wanted.end(), wanted == Logits::kLast ? rows - 1 : 0);
   const Tensor logits = model_.forward(batch, *context_.kv);
   position_ += rows;
-  return logits;
+  return logits.rows > 0 ? model_.backend().download(logits) : HostRows();
 }
 
 void Reader::read(std::span<const Token> tokens, Logits wanted,
-                  FunctionRef<void(Tensor logits, int first)> on_logits, int rows) {
+                  FunctionRef<void(HostRows logits, int first)> on_logits, int rows) {
   const auto most = static_cast<size_t>(rows > 0 ? rows : most_rows(wanted));
   while (!tokens.empty()) {
     const auto part = tokens.first(std::min(most, tokens.size()));
-    const Tensor logits = step(part, wanted);
+    const HostRows logits = step(part, wanted);
     if (logits.rows > 0) on_logits(logits, position_ - logits.rows);
     tokens = tokens.subspan(part.size());
   }

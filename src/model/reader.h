@@ -7,6 +7,7 @@
 #include <span>
 
 #include "base/function_ref.h"
+#include "base/host_tensor.h"
 #include "model/flat_context.h"
 
 namespace tessera {
@@ -27,15 +28,15 @@ class Reader {
   int most_rows(Logits wanted) const;
   // One forward pass over at most most_rows(wanted) tokens, which follow position(). The logits of
   // the wanted rows, [0, 1 or tokens.size(), vocabulary], valid until the model's next step.
-  Tensor step(std::span<const Token> tokens, Logits wanted);
+  HostRows step(std::span<const Token> tokens, Logits wanted);
 
   // Any number of tokens, in steps of `rows` (0: as many as can be), each with its wanted logits:
   // kLast gives those of each step's last token. Calls on_logits(logits, position of the first of
   // their rows) after every step that has some.
   void read(std::span<const Token> tokens, Logits wanted,
-            FunctionRef<void(Tensor logits, int first)> on_logits, int rows = 0);
+            FunctionRef<void(HostRows logits, int first)> on_logits, int rows = 0);
   void read(std::span<const Token> tokens) {
-    read(tokens, Logits::kNone, [](Tensor, int) {});
+    read(tokens, Logits::kNone, [](HostRows, int) {});
   }
 
  private:

@@ -24,8 +24,8 @@ struct Tap {
   int layer = 0;
   TapPoint point = TapPoint::kLayerOutput;
   std::vector<int32_t> rows = {};  // of the batch, in any order; empty: all
-  // Called once a pass. The tensor holds the chosen rows, in the backend's memory, until it
-  // returns.
+  // Called once a pass. The tensor holds the chosen rows until it returns; Backend::download shows
+  // them.
   std::function<void(Tensor activations)> read;
 };
 

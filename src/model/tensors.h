@@ -5,7 +5,6 @@
 #include <initializer_list>
 #include <memory>
 #include <string_view>
-#include <vector>
 
 #include "backend/backend.h"
 #include "checkpoint/tensor_names.h"
@@ -34,10 +33,10 @@ class TensorVisitor {
                       std::unique_ptr<Matrix>& into) = 0;
 
   enum class Presence { kRequired, kOptional };
-  // A vector, its parts joined; empty where an optional one's first part is not stored.
+  // A vector, its parts joined; nothing where an optional one's first part is not stored.
   virtual void vector(std::initializer_list<StoredRows> parts, Presence presence,
-                      std::vector<float>& into) = 0;
-  void vector(StoredRows stored, std::vector<float>& into) {
+                      std::unique_ptr<Vector>& into) = 0;
+  void vector(StoredRows stored, std::unique_ptr<Vector>& into) {
     vector({stored}, Presence::kRequired, into);
   }
 };

@@ -19,7 +19,7 @@
 namespace tessera::cpu {
 namespace {
 
-Tensor as_tensor(Floats& x, int rows) {
+HostTensor as_tensor(Floats& x, int rows) {
   const int columns = static_cast<int>(x.size()) / rows;
   return {x.data(), rows, columns, columns};
 }
@@ -83,7 +83,7 @@ std::unique_ptr<KvStore> poisoned_store(ThreadPool& pool, const Case& c, int blo
   std::iota(slots.begin(), slots.end(), 0);
   Floats nan(slots.size() * static_cast<size_t>(c.kv_columns()),
              std::numeric_limits<float>::quiet_NaN());
-  const Tensor rows = as_tensor(nan, static_cast<int>(slots.size()));
+  const HostTensor rows = as_tensor(nan, static_cast<int>(slots.size()));
   for (int layer = 0; layer < 2; ++layer) write_kv(pool, *kv, layer, slots, rows, rows);
   return kv;
 }
@@ -113,8 +113,8 @@ Floats attend_chunk(ThreadPool& pool, const KvStore& kv, const Case& c, Sequence
   std::vector<RowContext> contexts;
   for (int p = first; p < last; ++p) contexts.push_back(direct_row(table, p));
   Floats out(static_cast<size_t>(last - first) * c.columns());
-  const Tensor q{s.q.data() + static_cast<size_t>(first) * c.columns(), last - first, c.columns(),
-                 c.columns()};
+  const HostTensor q{s.q.data() + static_cast<size_t>(first) * c.columns(), last - first,
+                     c.columns(), c.columns()};
   attend(pool, kv, c.parameters(), q, contexts, as_tensor(out, last - first));
   return out;
 }
@@ -524,7 +524,7 @@ TEST(AttentionTest, StridedTensorsAreReadAndWrittenInPlace) {
     std::copy_n(&s.q[static_cast<size_t>(p) * c.columns()], c.columns(),
                 &wide[static_cast<size_t>(p) * stride + 8]);
   }
-  const Tensor view{wide.data() + 8, c.length, c.columns(), stride};
+  const HostTensor view{wide.data() + 8, c.length, c.columns(), stride};
   std::vector<RowContext> contexts;
   for (int p = 0; p < c.length; ++p) contexts.push_back(direct_row(table, p));
   attend(pool, *kv, c.parameters(), view, contexts, view);  // out may be q: each row is its own

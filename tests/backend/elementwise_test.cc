@@ -16,7 +16,7 @@
 namespace tessera::cpu {
 namespace {
 
-Tensor as_tensor(Floats& x, int rows) {
+HostTensor as_tensor(Floats& x, int rows) {
   const int columns = static_cast<int>(x.size()) / rows;
   return {x.data(), rows, columns, columns};
 }
@@ -193,7 +193,7 @@ TEST(ElementwiseTest, NanStaysNan) {
 // of elements beside the rows.
 void expect_rows_independent(
     int rows, int columns,
-    const std::function<void(ThreadPool&, int first_row, Tensor)>& operation) {
+    const std::function<void(ThreadPool&, int first_row, HostTensor)>& operation) {
   const int stride = columns + 5;
   Floats start = random_floats(static_cast<size_t>(rows * stride), 10), alone = start;
   ThreadPool one(1);
@@ -221,24 +221,24 @@ TEST(ElementwiseTest, RowsDependOnNeitherCompanyNorThreads) {
       const Floats wide_weight = random_floats(static_cast<size_t>(columns), 12);
       Floats other = random_floats(static_cast<size_t>(rows * columns), 13);
       const auto rest = [&, width = columns](int first, int count) {
-        return Tensor{other.data() + static_cast<size_t>(first) * width, count, width, width};
+        return HostTensor{other.data() + static_cast<size_t>(first) * width, count, width, width};
       };
       const auto check = [&, r = rows, n = columns](auto operation) {
         expect_rows_independent(r, n, operation);
       };
-      check([&](ThreadPool& pool, int, Tensor x) { rms_norm(pool, x, wide_weight, 1e-5f, x); });
-      check([&](ThreadPool& pool, int, Tensor x) { scale_and_cap(pool, 0.3f, 2.0f, x); });
-      check([&](ThreadPool& pool, int, Tensor x) { scale_and_cap(pool, 0.3f, 0.0f, x); });
-      check([&](ThreadPool&, int first, Tensor x) {
+      check([&](ThreadPool& pool, int, HostTensor x) { rms_norm(pool, x, wide_weight, 1e-5f, x); });
+      check([&](ThreadPool& pool, int, HostTensor x) { scale_and_cap(pool, 0.3f, 2.0f, x); });
+      check([&](ThreadPool& pool, int, HostTensor x) { scale_and_cap(pool, 0.3f, 0.0f, x); });
+      check([&](ThreadPool&, int first, HostTensor x) {
         gated(Activation::kSilu, x, rest(first, x.rows), x);
       });
-      check([&](ThreadPool&, int first, Tensor x) {
+      check([&](ThreadPool&, int first, HostTensor x) {
         gated(Activation::kGelu, x, rest(first, x.rows), x);
       });
-      check([&](ThreadPool& pool, int first, Tensor x) { add(pool, rest(first, x.rows), x); });
+      check([&](ThreadPool& pool, int first, HostTensor x) { add(pool, rest(first, x.rows), x); });
       if (columns % 64 != 0) continue;
-      check([&](ThreadPool& pool, int, Tensor x) { rms_norm(pool, x, weight, 1e-5f, x); });
-      check([&](ThreadPool& pool, int first, Tensor x) {
+      check([&](ThreadPool& pool, int, HostTensor x) { rms_norm(pool, x, weight, 1e-5f, x); });
+      check([&](ThreadPool& pool, int first, HostTensor x) {
         std::vector<int32_t> positions;
         for (int row = 0; row < x.rows; ++row) positions.push_back(37 * (first + row));
         rope(pool, rope_of(48, true), 64, positions, x);

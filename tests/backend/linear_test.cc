@@ -346,8 +346,8 @@ TEST(Linear, KeepsToTheColumnsOfItsArguments) {  // rows may be slices of wider 
   std::vector<float> wide_x(3 * 100, 1e30f), wide_out(3 * 50, -7.0f);
   for (int r = 0; r < 3; ++r) std::copy_n(x.begin() + r * 64, 64, wide_x.begin() + r * 100 + 20);
   LinearScratch scratch;
-  linear(pool, scratch, *matrix, Tensor{wide_x.data(), 3, 100, 100}.slice(20, 64), {},
-         Tensor{wide_out.data(), 3, 50, 50}.slice(10, 21));
+  linear(pool, scratch, *matrix, HostTensor{wide_x.data(), 3, 100, 100}.slice(20, 64), {},
+         HostTensor{wide_out.data(), 3, 50, 50}.slice(10, 21));
   const std::vector<float> y = run_linear(pool, *matrix, x, 3);
   for (int r = 0; r < 3; ++r) {
     for (int i = 0; i < 50; ++i) {

@@ -12,7 +12,7 @@ struct Rows {
   explicit Rows(const std::vector<Token>& greedy) : values(greedy.size() * kVocabulary) {
     for (size_t r = 0; r < greedy.size(); ++r) values[r * kVocabulary + greedy[r]] = 1;
   }
-  Tensor tensor() {
+  HostRows tensor() {
     return {values.data(), static_cast<int>(values.size()) / kVocabulary, kVocabulary, kVocabulary};
   }
   std::vector<float> values;

@@ -290,10 +290,9 @@ std::vector<TokenLogprobs> expected_logprobs(Model& model, std::span<const Token
     batch.add_chain(tokens.subspan(first, std::min<size_t>(16, tokens.size() - first)),
                     static_cast<int>(first), table);
     for (int row = 0; row < batch.rows(); ++row) batch.wanted.push_back(row);
-    const Tensor logits = model.forward(batch, *kv);
+    const HostRows logits = model.backend().download(model.forward(batch, *kv));
     for (int row = 0; row < batch.rows() && first + row + 1 < tokens.size(); ++row) {
-      logprobs.push_back(find_logprobs(std::span<const float>(logits.row(row), logits.columns),
-                                       tokens[first + row + 1], top));
+      logprobs.push_back(find_logprobs(logits.row(row), tokens[first + row + 1], top));
     }
   }
   return logprobs;

@@ -44,9 +44,8 @@ class Successors final : public Drafter {
       if (seen.tree != nullptr) {
         EXPECT_EQ(seen.rows, seen.tree->size());
         // The token that was accepted below node 0 is the one whose logits won there (greedy).
-        const Tensor logits = rows.logits();
-        const float* row = logits.row(seen.first_logits);
-        EXPECT_EQ(std::max_element(row, row + logits.columns) - row,
+        const auto row = rows.logits().row(seen.first_logits);
+        EXPECT_EQ(std::ranges::max_element(row) - row.begin(),
                   seen.tokens[seen.tokens.size() - seen.committed]);
         EXPECT_EQ(rows.hidden_states(seen.first_row, seen.rows).rows, seen.rows);
       }

@@ -25,10 +25,10 @@ struct Profiled {
 
   std::vector<LogitRow> run(Batch& batch) {
     backend->reset();
-    const Tensor logits = model.forward(batch, *context.kv);
+    const HostRows logits = backend->download(model.forward(batch, *context.kv));
     std::vector<LogitRow> rows;
     for (int r = 0; r < logits.rows; ++r)
-      rows.emplace_back(logits.row(r), logits.row(r) + logits.columns);
+      rows.emplace_back(logits.row(r).begin(), logits.row(r).end());
     return rows;
   }
 

@@ -30,10 +30,10 @@ class ReaderTest : public ::testing::Test {
     std::vector<LogitRow> all;
     reader.read(
         tokens, wanted,
-        [&](Tensor logits, int first) {
+        [&](HostRows logits, int first) {
           EXPECT_EQ(first + logits.rows, reader.position());
           for (int r = 0; r < logits.rows; ++r)
-            all.emplace_back(logits.row(r), logits.row(r) + logits.columns);
+            all.emplace_back(logits.row(r).begin(), logits.row(r).end());
         },
         rows);
     return all;

@@ -12,12 +12,6 @@ namespace {
 
 using Rows = std::vector<LogitRow>;
 
-Rows rows_of(Tensor x) {
-  Rows rows;
-  for (int r = 0; r < x.rows; ++r) rows.emplace_back(x.row(r), x.row(r) + x.columns);
-  return rows;
-}
-
 class TapsTest : public ::testing::Test {
  protected:
   static constexpr int kTokens = 40;
@@ -28,6 +22,7 @@ class TapsTest : public ::testing::Test {
     tokens_ = random_tokens(kTokens, runner_.model().config().vocabulary, 5);
   }
 
+  Rows rows_of(Tensor x) { return copy_rows(runner_.model().backend().download(x)); }
   // One pass over all tokens, with the logits of all rows.
   Rows run(std::span<const Tap> taps) {
     Batch batch;

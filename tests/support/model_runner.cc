@@ -34,11 +34,7 @@ std::vector<int32_t> ModelRunner::new_table(int tokens) {
 std::vector<LogitRow> ModelRunner::run(Batch& batch) {
   batch.wanted.resize(static_cast<size_t>(batch.rows()));
   std::iota(batch.wanted.begin(), batch.wanted.end(), 0);
-  const Tensor logits = model_->forward(batch, *kv_);
-  std::vector<LogitRow> rows;
-  for (int r = 0; r < logits.rows; ++r)
-    rows.emplace_back(logits.row(r), logits.row(r) + logits.columns);
-  return rows;
+  return copy_rows(model_->backend().download(model_->forward(batch, *kv_)));
 }
 
 std::vector<LogitRow> ModelRunner::run_chain(std::span<const Token> tokens, int prefix,
@@ -52,6 +48,12 @@ std::vector<LogitRow> ModelRunner::run_text(std::span<const Token> tokens) {
   const std::vector<int32_t> table = new_table(static_cast<int>(tokens.size()));
   std::vector<LogitRow> rows = run_chain(tokens, 0, table);
   free_blocks_.insert(free_blocks_.begin(), table.begin(), table.end());
+  return rows;
+}
+
+std::vector<LogitRow> copy_rows(HostRows x) {
+  std::vector<LogitRow> rows;
+  for (int r = 0; r < x.rows; ++r) rows.emplace_back(x.row(r).begin(), x.row(r).end());
   return rows;
 }
 

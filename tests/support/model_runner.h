@@ -13,6 +13,7 @@
 namespace tessera {
 
 using LogitRow = std::vector<float>;
+std::vector<LogitRow> copy_rows(HostRows x);
 
 class ModelRunner {
  public:

@@ -74,7 +74,7 @@ HWY_INLINE void sum_codes(const int8_t* codes, size_t count, int32_t* sums) {
 #endif
 }
 
-void quantize_tile(const Tensor& x, int tile, const QuantizedRows& rows) {
+void quantize_tile(const HostTensor& x, int tile, const QuantizedRows& rows) {
   const int count = rows.tile_rows(tile);
   const auto blocks = static_cast<size_t>(padded_blocks(rows.columns));
   const auto real_blocks = static_cast<size_t>(rows.columns) / kBlock;
@@ -104,7 +104,7 @@ namespace tessera::cpu {
 
 HWY_EXPORT(quantize_tile);
 
-void quantize_tile(const Tensor& x, int tile, const QuantizedRows& rows) {
+void quantize_tile(const HostTensor& x, int tile, const QuantizedRows& rows) {
   HWY_DYNAMIC_DISPATCH(quantize_tile)(x, tile, rows);
 }
 

@@ -5,6 +5,7 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/layout.h"
+#include "base/host_tensor.h"
 
 namespace tessera::cpu {
 
@@ -36,7 +37,7 @@ struct QuantizedRows {
 
 // Quantizes the rows of x that are in `tile`. A row with an infinity or a NaN in a block gets a NaN
 // scale.
-void quantize_tile(const Tensor& x, int tile, const QuantizedRows& rows);
+void quantize_tile(const HostTensor& x, int tile, const QuantizedRows& rows);
 
 // What a scale's columns add besides scale * dot(codes): by tile, [scale_columns][row]. Bits of
 //   float: activation scale * sum, to meet the min of formats that have one;

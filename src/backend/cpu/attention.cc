@@ -395,8 +395,8 @@ Scratch& thread_scratch() {
 
 }  // namespace
 
-void attend(ThreadPool& pool, const KvStore& kv, const AttentionParameters& parameters, Tensor q,
-            std::span<const RowContext> contexts, Tensor out) {
+void attend(ThreadPool& pool, const KvStore& kv, const AttentionParameters& parameters,
+            HostTensor q, std::span<const RowContext> contexts, HostTensor out) {
   CallerMemory& memory = caller_memory();
   const AttentionPlan& plan = memory.plan;
   AttentionCall call{static_cast<const CpuKvStore*>(&kv), parameters, q, out, contexts};

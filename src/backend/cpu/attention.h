@@ -7,14 +7,15 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/thread_pool.h"
+#include "base/host_tensor.h"
 
 namespace tessera::cpu {
 
 std::unique_ptr<KvStore> allocate_kv(const KvShape& shape);
-void write_kv(ThreadPool& pool, KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k,
-              Tensor v);
+void write_kv(ThreadPool& pool, KvStore& kv, int layer, std::span<const int32_t> slots,
+              HostTensor k, HostTensor v);
 void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to);
-void attend(ThreadPool& pool, const KvStore& kv, const AttentionParameters& parameters, Tensor q,
-            std::span<const RowContext> contexts, Tensor out);
+void attend(ThreadPool& pool, const KvStore& kv, const AttentionParameters& parameters,
+            HostTensor q, std::span<const RowContext> contexts, HostTensor out);
 
 }  // namespace tessera::cpu

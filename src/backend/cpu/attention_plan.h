@@ -8,6 +8,7 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/kv_store.h"
+#include "base/host_tensor.h"
 
 namespace tessera::cpu {
 
@@ -20,7 +21,7 @@ inline constexpr int kPartialHeader = 16;
 struct AttentionCall {
   const CpuKvStore* kv;
   AttentionParameters parameters;
-  Tensor q, out;
+  HostTensor q, out;
   std::span<const RowContext> contexts;
   float* partials = nullptr;  // [rows][heads][max_splits][kPartialHeader + padded_dim]
   int max_splits = 0;

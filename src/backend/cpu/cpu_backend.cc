@@ -16,6 +16,41 @@
 namespace tessera {
 namespace {
 
+// Here, backend memory is the host's.
+class CpuMemory final : public Memory {
+ public:
+  explicit CpuMemory(size_t floats) : buffer_(floats * sizeof(float)) {}
+  float* data() const { return data_; }
+
+ private:
+  AlignedBuffer buffer_;
+  float* data_ = buffer_.as<float>().data();
+};
+
+HostTensor host(const Tensor& x) {
+  float* data = x.memory == nullptr ? nullptr : static_cast<CpuMemory*>(x.memory)->data();
+  return {data + x.offset, x.rows, x.columns, x.stride};
+}
+
+class CpuVector final : public Vector {
+ public:
+  explicit CpuVector(std::span<const float> given) : values(given.begin(), given.end()) {
+    size = static_cast<int>(values.size());
+  }
+  const std::vector<float> values;
+};
+
+std::span<const float> host(const Vector* vector) {
+  if (vector == nullptr) return {};
+  return static_cast<const CpuVector*>(vector)->values;
+}
+
+class CpuRope final : public RopeTable {
+ public:
+  explicit CpuRope(Rope given) : rope(std::move(given)) {}
+  const Rope rope;
+};
+
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(int threads) : pool_(threads) {}
@@ -28,52 +63,64 @@ class CpuBackend final : public Backend {
   std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) override {
     return cpu::load_matrix(pool_, weight_arena_, parts, columns);
   }
+  std::unique_ptr<Vector> load_vector(std::span<const float> values) override {
+    return std::make_unique<CpuVector>(values);
+  }
+  std::unique_ptr<RopeTable> load_rope(const Rope& rope) override {
+    return std::make_unique<CpuRope>(rope);
+  }
   Tensor allocate(int rows, int columns) override {
     // Rows start on a cache line, and not all in the same set of the first-level cache.
     int stride = (columns + 15) / 16 * 16;
     if (stride % 256 == 0) stride += 16;
-    auto& buffer = buffers_.emplace_back(static_cast<size_t>(rows) * stride * sizeof(float));
-    return {buffer.as<float>().data(), rows, columns, stride};
+    auto& memory =
+        memories_.emplace_back(std::make_unique<CpuMemory>(static_cast<size_t>(rows) * stride));
+    return {memory.get(), 0, rows, columns, stride};
   }
   std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) override {
     return cpu::allocate_kv(shape);
   }
 
-  void upload(std::span<const float> host, Tensor into) override {
-    for (int r = 0; r < into.rows; ++r) {
-      std::copy_n(host.data() + static_cast<size_t>(r) * into.columns, into.columns, into.row(r));
+  void upload(std::span<const float> values, Tensor into) override {
+    const HostTensor to = host(into);
+    for (int r = 0; r < to.rows; ++r) {
+      std::copy_n(values.data() + static_cast<size_t>(r) * to.columns, to.columns, to.row(r));
     }
   }
+  HostRows download(Tensor x) override { return host(x); }
+
   void gather_rows(Tensor x, std::span<const int32_t> rows, Tensor out) override {
+    const HostTensor from = host(x), to = host(out);
     for (size_t i = 0; i < rows.size(); ++i)
-      std::copy_n(x.row(rows[i]), x.columns, out.row(static_cast<int>(i)));
+      std::copy_n(from.row(rows[i]), from.columns, to.row(static_cast<int>(i)));
   }
-  void rms_norm(Tensor x, std::span<const float> weight, float epsilon, Tensor out) override {
-    cpu::rms_norm(pool_, x, weight, epsilon, out);
+  void rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) override {
+    cpu::rms_norm(pool_, host(x), host(&weight), epsilon, host(out));
   }
-  void linear(const Matrix& weights, Tensor x, std::span<const float> bias, Tensor out) override {
-    cpu::linear(pool_, linear_scratch_, weights, x, bias, out);
+  void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out) override {
+    cpu::linear(pool_, linear_scratch_, weights, host(x), host(bias), host(out));
   }
   void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out) override {
-    cpu::linear_gated(pool_, linear_scratch_, weights, x, activation, out);
+    cpu::linear_gated(pool_, linear_scratch_, weights, host(x), activation, host(out));
   }
-  void rope(const Rope& rope, int head_dim, std::span<const int32_t> positions, Tensor x) override {
-    cpu::rope(pool_, rope, head_dim, positions, x);
+  void rope(const RopeTable& rope, int head_dim, std::span<const int32_t> positions,
+            Tensor x) override {
+    cpu::rope(pool_, static_cast<const CpuRope&>(rope).rope, head_dim, positions, host(x));
   }
   void write_kv(KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k,
                 Tensor v) override {
-    cpu::write_kv(pool_, kv, layer, slots, k, v);
+    cpu::write_kv(pool_, kv, layer, slots, host(k), host(v));
   }
   void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) override {
     cpu::copy_kv(kv, from, to);
   }
   void attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
               std::span<const RowContext> contexts, Tensor out) override {
-    cpu::attend(pool_, kv, parameters, q, contexts, out);
+    cpu::attend(pool_, kv, parameters, host(q), contexts, host(out));
   }
-  void add(Tensor x, Tensor into) override { cpu::add(pool_, x, into); }
+  void add(Tensor x, Tensor into) override { cpu::add(pool_, host(x), host(into)); }
   void scale_and_cap(float factor, float cap, Tensor x) override {
-    cpu::scale_and_cap(pool_, factor, cap, x);
+    cpu::scale_and_cap(pool_, factor, cap, host(x));
   }
 
   void parallel_for(int count, FunctionRef<void(int index)> body) override {
@@ -88,7 +135,7 @@ class CpuBackend final : public Backend {
   cpu::ThreadPool pool_;
   cpu::WeightArena weight_arena_;
   cpu::LinearScratch linear_scratch_;
-  std::vector<AlignedBuffer> buffers_;
+  std::vector<std::unique_ptr<CpuMemory>> memories_;
 };
 
 }  // namespace

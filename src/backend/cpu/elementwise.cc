@@ -265,8 +265,8 @@ void for_each_piece(ThreadPool& pool, int rows, int columns,
 
 }  // namespace
 
-void rms_norm(ThreadPool& pool, Tensor x, std::span<const float> weight, float epsilon,
-              Tensor out) {
+void rms_norm(ThreadPool& pool, HostTensor x, std::span<const float> weight, float epsilon,
+              HostTensor out) {
   const int group = static_cast<int>(weight.size());
   for_each_row(pool, x.rows, x.columns, [&](int row) {
     for (int first = 0; first + group <= x.columns; first += group) {
@@ -277,7 +277,7 @@ void rms_norm(ThreadPool& pool, Tensor x, std::span<const float> weight, float e
 }
 
 void rope(ThreadPool& pool, const Rope& rope, int head_dim, std::span<const int32_t> positions,
-          Tensor x) {
+          HostTensor x) {
   if (rope.dimensions < 0 || rope.dimensions % 2 != 0 || rope.dimensions > head_dim ||
       rope.dimensions > 2 * kMaxRopePairs ||
       rope.frequency.size() != static_cast<size_t>(rope.dimensions / 2)) {
@@ -292,7 +292,7 @@ void rope(ThreadPool& pool, const Rope& rope, int head_dim, std::span<const int3
   });
 }
 
-void gated(Activation activation, Tensor gate, Tensor up, Tensor out) {
+void gated(Activation activation, HostTensor gate, HostTensor up, HostTensor out) {
   const auto run = activation == Activation::kSilu ? HWY_DYNAMIC_DISPATCH(gated_silu)
                                                    : HWY_DYNAMIC_DISPATCH(gated_gelu);
   for (int row = 0; row < gate.rows; ++row) {
@@ -300,13 +300,13 @@ void gated(Activation activation, Tensor gate, Tensor up, Tensor out) {
   }
 }
 
-void add(ThreadPool& pool, Tensor x, Tensor into) {
+void add(ThreadPool& pool, HostTensor x, HostTensor into) {
   for_each_piece(pool, x.rows, x.columns, [&](int row, int first, int count) {
     HWY_DYNAMIC_DISPATCH(add_row)(x.row(row) + first, count, into.row(row) + first);
   });
 }
 
-void scale_and_cap(ThreadPool& pool, float factor, float cap, Tensor x) {
+void scale_and_cap(ThreadPool& pool, float factor, float cap, HostTensor x) {
   if (cap <= 0.0f && factor == 1.0f) return;
   for_each_piece(pool, x.rows, x.columns, [&](int row, int first, int count) {
     if (cap > 0.0f) {

@@ -5,17 +5,19 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/thread_pool.h"
+#include "base/host_tensor.h"
 
 namespace tessera::cpu {
 
 inline constexpr int kMaxRopePairs = 512;  // rope: Error beyond, or if it does not fit the head
 
-void rms_norm(ThreadPool& pool, Tensor x, std::span<const float> weight, float epsilon, Tensor out);
+void rms_norm(ThreadPool& pool, HostTensor x, std::span<const float> weight, float epsilon,
+              HostTensor out);
 void rope(ThreadPool& pool, const Rope& rope, int head_dim, std::span<const int32_t> positions,
-          Tensor x);
+          HostTensor x);
 // out = activation(gate) * up, on the calling thread.
-void gated(Activation activation, Tensor gate, Tensor up, Tensor out);
-void add(ThreadPool& pool, Tensor x, Tensor into);
-void scale_and_cap(ThreadPool& pool, float factor, float cap, Tensor x);
+void gated(Activation activation, HostTensor gate, HostTensor up, HostTensor out);
+void add(ThreadPool& pool, HostTensor x, HostTensor into);
+void scale_and_cap(ThreadPool& pool, float factor, float cap, HostTensor x);
 
 }  // namespace tessera::cpu

@@ -83,7 +83,7 @@ constexpr int kMostRows = kLanes >= 16 ? 12 : 4;  // that registers hold
 
 // ... to those of any number of rows.
 template <FloatKind kKind>
-void multiply_all_rows(const std::byte* weights, const Tensor& x, int first_row, int end_row,
+void multiply_all_rows(const std::byte* weights, const HostTensor& x, int first_row, int end_row,
                        int first_column, int columns, Stream stream, float (*sums)[kPanelRows]) {
   int row = first_row;
   const auto run = [&](auto rows) {
@@ -107,7 +107,7 @@ HWY_NOINLINE void convert_columns(const std::byte* weights, int columns, float* 
 }
 
 template <FloatKind kKind>
-void multiply_panel(const std::byte* panel, const Tensor& x, int first_row, int end_row,
+void multiply_panel(const std::byte* panel, const HostTensor& x, int first_row, int end_row,
                     float (*sums)[kPanelRows]) {
   constexpr int kColumns = 128;     // of a chunk
   constexpr int kConvertOnce = 17;  // rows: from here on it pays
@@ -132,8 +132,8 @@ void multiply_panel(const std::byte* panel, const Tensor& x, int first_row, int 
   }
 }
 
-void multiply_float_panel(FloatKind kind, const std::byte* panel, const Tensor& x, int first_row,
-                          int end_row, float (*sums)[kPanelRows]) {
+void multiply_float_panel(FloatKind kind, const std::byte* panel, const HostTensor& x,
+                          int first_row, int end_row, float (*sums)[kPanelRows]) {
   switch (kind) {
     case FloatKind::kF32:
       return multiply_panel<FloatKind::kF32>(panel, x, first_row, end_row, sums);
@@ -152,8 +152,8 @@ namespace tessera::cpu {
 
 HWY_EXPORT(multiply_float_panel);
 
-void multiply_float_panel(FloatKind kind, const std::byte* panel, const Tensor& x, int first_row,
-                          int end_row, float (*sums)[kPanelRows]) {
+void multiply_float_panel(FloatKind kind, const std::byte* panel, const HostTensor& x,
+                          int first_row, int end_row, float (*sums)[kPanelRows]) {
   HWY_DYNAMIC_DISPATCH(multiply_float_panel)(kind, panel, x, first_row, end_row, sums);
 }
 

@@ -8,6 +8,7 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/layout.h"
+#include "base/host_tensor.h"
 
 namespace tessera::cpu {
 
@@ -28,7 +29,7 @@ void repack_float_panel(FloatKind kind, const std::byte* rows_begin, int rows, i
                         std::byte* panel);
 
 // sums[row - first_row][0 .. 31] = the panel's dots with x's rows [first_row, end_row).
-void multiply_float_panel(FloatKind kind, const std::byte* panel, const Tensor& x, int first_row,
-                          int end_row, float (*sums)[kPanelRows]);
+void multiply_float_panel(FloatKind kind, const std::byte* panel, const HostTensor& x,
+                          int first_row, int end_row, float (*sums)[kPanelRows]);
 
 }  // namespace tessera::cpu

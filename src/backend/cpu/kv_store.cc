@@ -179,8 +179,8 @@ std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) {
   return std::make_unique<CpuKvStore>(shape);
 }
 
-void write_kv(ThreadPool& pool, KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k,
-              Tensor v) {
+void write_kv(ThreadPool& pool, KvStore& kv, int layer, std::span<const int32_t> slots,
+              HostTensor k, HostTensor v) {
   auto& store = static_cast<CpuKvStore&>(kv);
   const TileLayout& layout = store.layout();
   const int rows = static_cast<int>(slots.size());

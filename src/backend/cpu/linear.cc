@@ -13,7 +13,7 @@ namespace {
 
 struct Product {
   const CpuMatrix& matrix;
-  Tensor x, out;
+  HostTensor x, out;
   std::span<const float> bias;
   const Activation* gated;  // nullptr: out has all rows of the matrix
   QuantizedRows quantized;
@@ -122,7 +122,7 @@ void project_gated(const Product& product, int panel, RowRange rows) {
   multiply(product, 1, panel, rows, up);
   const int first = panel * kPanelRows, count = rows.end - rows.begin;
   const int columns = std::min(kPanelRows, product.out.columns - first);
-  const Tensor out = product.out.slice(first, columns);
+  const HostTensor out = product.out.slice(first, columns);
   gated(*product.gated, {gate[0], count, columns, kPanelRows}, {up[0], count, columns, kPanelRows},
         {out.row(rows.begin), count, columns, out.stride});
 }
@@ -203,14 +203,14 @@ void run(ThreadPool& pool, LinearScratch& scratch, Product& product) {
 
 }  // namespace
 
-void linear(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, Tensor x,
-            std::span<const float> bias, Tensor out) {
+void linear(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, HostTensor x,
+            std::span<const float> bias, HostTensor out) {
   Product product{dynamic_cast<const CpuMatrix&>(weights), x, out, bias, nullptr, {}, {}};
   run(pool, scratch, product);
 }
 
-void linear_gated(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, Tensor x,
-                  Activation activation, Tensor out) {
+void linear_gated(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, HostTensor x,
+                  Activation activation, HostTensor out) {
   const auto& matrix = dynamic_cast<const CpuMatrix&>(weights);
   if (matrix.segments.size() != 2 || matrix.segments[0].rows != matrix.segments[1].rows) {
     fail("a gated product needs a matrix of two parts alike, gate and up");

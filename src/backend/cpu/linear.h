@@ -6,6 +6,7 @@
 
 #include "backend/cpu/matrix.h"
 #include "backend/cpu/scratch.h"
+#include "base/host_tensor.h"
 
 namespace tessera::cpu {
 
@@ -15,10 +16,10 @@ struct LinearScratch {
   std::vector<int> piece_ends;
 };
 
-void linear(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, Tensor x,
-            std::span<const float> bias, Tensor out);
+void linear(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, HostTensor x,
+            std::span<const float> bias, HostTensor out);
 // out = activation(W_gate x) * W_up x. Error unless `weights` has these two parts.
-void linear_gated(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, Tensor x,
-                  Activation activation, Tensor out);
+void linear_gated(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, HostTensor x,
+                  Activation activation, HostTensor out);
 
 }  // namespace tessera::cpu

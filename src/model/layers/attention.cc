@@ -41,14 +41,14 @@ void Attention::forward(const Step& step, Tensor x) const {
                attended = step.take(Workspace::kAttended, q_columns);
   const Tensor q = qkv.slice(0, q_columns), k = qkv.slice(q_columns, kv_columns),
                v = qkv.slice(q_columns + kv_columns, kv_columns);
-  b.rms_norm(x, norm_, config_.norm_epsilon, h);
+  b.rms_norm(x, *norm_, config_.norm_epsilon, h);
   step.show(layer_, TapPoint::kQkvInput, h);
-  b.linear(*qkv_, h, qkv_bias_, qkv);
-  if (!q_norm_.empty()) {
-    b.rms_norm(q, q_norm_, config_.norm_epsilon, q);
-    b.rms_norm(k, k_norm_, config_.norm_epsilon, k);
+  b.linear(*qkv_, h, qkv_bias_.get(), qkv);
+  if (q_norm_ != nullptr) {
+    b.rms_norm(q, *q_norm_, config_.norm_epsilon, q);
+    b.rms_norm(k, *k_norm_, config_.norm_epsilon, k);
   }
-  const Rope& rope = config_.ropes[layer.rope];
+  const RopeTable& rope = step.rope(layer.rope);
   b.rope(rope, layer.head_dim, step.batch.positions, q);
   b.rope(rope, layer.head_dim, step.batch.positions, k);
   b.write_kv(step.kv, layer_, step.batch.slots, k, v);
@@ -60,8 +60,8 @@ void Attention::forward(const Step& step, Tensor x) const {
             .window = layer.window},
            q, step.batch.contexts, attended);
   step.show(layer_, TapPoint::kOutputInput, attended);
-  b.linear(*output_, attended, output_bias_, h);
-  if (!post_norm_.empty()) b.rms_norm(h, post_norm_, config_.norm_epsilon, h);
+  b.linear(*output_, attended, output_bias_.get(), h);
+  if (post_norm_ != nullptr) b.rms_norm(h, *post_norm_, config_.norm_epsilon, h);
   b.add(h, x);
 }
 

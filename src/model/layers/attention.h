@@ -5,7 +5,6 @@
 #pragma once
 
 #include <memory>
-#include <vector>
 
 #include "model/config.h"
 #include "model/layers/part.h"
@@ -25,13 +24,14 @@ class Attention final : public Part {
 
   const Config& config_;
   int layer_;
-  std::vector<float> norm_;             // [embedding]
-  std::vector<float> post_norm_;        // [embedding]; empty: none
-  std::vector<float> q_norm_, k_norm_;  // [head_dim]; empty: none
-  std::unique_ptr<Matrix> qkv_;         // [(heads + 2 kv_heads) * head_dim, embedding]
-  std::vector<float> qkv_bias_;         // empty: none
-  std::unique_ptr<Matrix> output_;      // [embedding, heads * head_dim]
-  std::vector<float> output_bias_;      // empty: none
+  // Some families have no post norm, no norm of queries and keys, or no biases: nullptr.
+  std::unique_ptr<Vector> norm_;             // [embedding]
+  std::unique_ptr<Vector> post_norm_;        // [embedding]
+  std::unique_ptr<Vector> q_norm_, k_norm_;  // [head_dim]
+  std::unique_ptr<Matrix> qkv_;              // [(heads + 2 kv_heads) * head_dim, embedding]
+  std::unique_ptr<Vector> qkv_bias_;
+  std::unique_ptr<Matrix> output_;  // [embedding, heads * head_dim]
+  std::unique_ptr<Vector> output_bias_;
 };
 
 }  // namespace tessera

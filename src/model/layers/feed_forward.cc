@@ -26,12 +26,12 @@ void FeedForward::forward(const Step& step, Tensor x) const {
   Backend& b = step.backend;
   const Tensor h = step.take(Workspace::kHidden, config_.embedding),
                gated = step.take(Workspace::kGated, width());
-  b.rms_norm(x, norm_, config_.norm_epsilon, h);
+  b.rms_norm(x, *norm_, config_.norm_epsilon, h);
   step.show(layer_, TapPoint::kGateUpInput, h);
   b.linear_gated(*gate_up_, h, config_.architecture->activation, gated);
   step.show(layer_, TapPoint::kDownInput, gated);
-  b.linear(*down_, gated, {}, h);
-  if (!post_norm_.empty()) b.rms_norm(h, post_norm_, config_.norm_epsilon, h);
+  b.linear(*down_, gated, nullptr, h);
+  if (post_norm_ != nullptr) b.rms_norm(h, *post_norm_, config_.norm_epsilon, h);
   b.add(h, x);
 }
 

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <memory>
-#include <vector>
 
 #include "model/config.h"
 #include "model/layers/part.h"
@@ -24,10 +23,10 @@ class FeedForward final : public Part {
 
   const Config& config_;
   int layer_;
-  std::vector<float> norm_;          // [embedding]
-  std::vector<float> post_norm_;     // [embedding]; empty: none
-  std::unique_ptr<Matrix> gate_up_;  // [2 feed_forward, embedding]: gate, then up: two parts
-  std::unique_ptr<Matrix> down_;     // [embedding, feed_forward]
+  std::unique_ptr<Vector> norm_;       // [embedding]
+  std::unique_ptr<Vector> post_norm_;  // [embedding]; nullptr: none
+  std::unique_ptr<Matrix> gate_up_;    // [2 feed_forward, embedding]: gate, then up: two parts
+  std::unique_ptr<Matrix> down_;       // [embedding, feed_forward]
 };
 
 }  // namespace tessera

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <span>
+#include <vector>
 
 #include "backend/backend.h"
 #include "model/batch.h"
@@ -27,17 +29,21 @@ class Workspace {
   std::array<Tensor, kSlots> tensors_{};
 };
 
+using RopeTables = std::vector<std::unique_ptr<RopeTable>>;
+
 // One forward pass, as the parts see it.
 class Step {
  public:
-  Step(Backend& backend, const Workspace& workspace, const Batch& batch, KvStore& kv,
-       std::span<const Tap> taps)
-      : backend(backend), batch(batch), kv(kv), workspace_(workspace), taps_(taps) {}
+  Step(Backend& backend, const Workspace& workspace, const RopeTables& ropes, const Batch& batch,
+       KvStore& kv, std::span<const Tap> taps)
+      : backend(backend), batch(batch), kv(kv), workspace_(workspace), ropes_(ropes), taps_(taps) {}
 
   // Activations of this step's rows.
   Tensor take(Workspace::Slot slot, int columns) const {
     return workspace_.take(slot, batch.rows(), columns);
   }
+  // Of Config::ropes, loaded.
+  const RopeTable& rope(int index) const { return *ropes_[static_cast<size_t>(index)]; }
   // Shows x to those who tap this point.
   void show(int layer, TapPoint point, Tensor x) const {
     if (!taps_.empty()) show_to_taps(layer, point, x);
@@ -51,6 +57,7 @@ class Step {
   void show_to_taps(int layer, TapPoint point, Tensor x) const;
 
   const Workspace& workspace_;
+  const RopeTables& ropes_;
   std::span<const Tap> taps_;
 };
 
