@@ -37,8 +37,11 @@ struct VocabularyData {
   std::optional<int64_t> eot_token_id, eom_token_id;
   std::optional<bool> add_bos_token, add_eos_token;  // absent: the kind's default
 
-  // Sources that do not tell which tokens take white space along are known by these names.
-  std::string pre_tokenizer;  // whose way to cut text into words: "llama-bpe", "qwen2"; "": default
+  // Whose way to cut text into words, as llama.cpp's converter names it: "llama-bpe", "qwen2". "":
+  // the source does not say.
+  std::string pre_tokenizer;
+  // Of the model. Where a source has no flags for it, these tell which tokens take the white space
+  // beside them along.
   std::string architecture, model_name;
 };
 

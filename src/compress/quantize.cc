@@ -124,6 +124,10 @@ void refuse_overwriting_source(const Checkpoint& model, const std::filesystem::p
 void check_formats(const Checkpoint& model, std::span<const Format* const> plan) {
   for (size_t i = 0; i < plan.size(); ++i) {
     const StoredTensor& tensor = model.tensors()[i];
+    if (!tensor.is_self_contained()) {
+      fail("tensor '{}' keeps its scales in other tensors, which is not supported yet",
+           printable(tensor.name));
+    }
     if (plan[i] == tensor.format) continue;
     if (!tensor.format->supported()) {
       fail("tensor '{}' is in {}, which cannot be decoded yet", printable(tensor.name),
