@@ -209,7 +209,7 @@ Engine::Choice Engine::choose(const Scheduler::Share& share, RowRange range, Hos
   Choice choice;
   const auto [first, count] = sequence.prompt_rows(share.chunk);
   for (int i = 0; i < count; ++i) {
-    const std::span<const float> row(logits.row(range.prompt_wanted + i), logits.columns);
+    const auto row = logits.row(range.prompt_wanted + i);
     choice.prompt_logprobs.push_back(find_logprobs(row, sequence.tokens[first + i + 1], top));
   }
   if (range.first_wanted < 0) return choice;
