@@ -2,6 +2,7 @@
 
 #include "backend/kv_format.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/timer.h"
 #include "files/model_reference.h"
 #include "files/open.h"
@@ -28,6 +29,10 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
          vocabulary);
   }
   session.load_ms = timer.milliseconds();
+  spdlog::info("loaded {} in {:.0f} ms: {}, {:.1f} MB of weights; {}", reference, session.load_ms,
+               session.model->config().architecture->name,
+               static_cast<double>(session.model->weight_bytes()) / 1e6,
+               session.model->backend().description());
   return session;
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "text/tokenizer.h"
+#include "text/stream_decoder.h"
 
 namespace tessera {
 

@@ -1,5 +1,6 @@
+#include "text/stream_decoder.h"
+
 #include "base/utf8.h"
-#include "text/tokenizer.h"
 
 namespace tessera {
 

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/utf8.h"
 #include "text/pre_tokenizer.h"
+#include "text/stream_decoder.h"
 #include "text/tokenizer.h"
 
 namespace tessera {

@@ -13,6 +13,7 @@
 #include "paths.h"
 #include "support/token_finder.h"
 #include "text/byte_alphabet.h"
+#include "text/stream_decoder.h"
 #include "text/tokenizer.h"
 
 namespace tessera {

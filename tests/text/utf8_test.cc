@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "text/stream_decoder.h"
 #include "text/tokenizer.h"
 #include "tiny_vocabularies.h"
 

@@ -84,7 +84,15 @@ void Service::add_choices(const GenerationParameters& p, const std::vector<Token
 
 std::shared_ptr<Job> Service::submit(std::vector<JobChoice> choices) {
   for (const JobChoice& choice : choices) loop_.validate(choice.request);
-  return loop_.submit(std::move(choices));
+  try {
+    return loop_.submit(std::move(choices));
+  } catch (const Overloaded& busy) {
+    ApiError error(429, "rate_limit_error", busy.what(), "", "rate_limit_exceeded");
+    error.retry_after = busy.retry_after;
+    throw error;
+  } catch (const Closed& closed) {
+    throw ApiError(503, "server_error", closed.what());
+  }
 }
 
 }  // namespace tessera::serve

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/log.h"
-#include "serve/http/api_error.h"
 
 namespace tessera::serve {
 namespace {
@@ -34,15 +33,13 @@ EngineLoop::~EngineLoop() {
 std::shared_ptr<Job> EngineLoop::submit(std::vector<JobChoice> choices) {
   const int count = static_cast<int>(choices.size());
   const std::lock_guard lock(mutex_);
-  if (closed_) throw ApiError(503, "server_error", "the server is shutting down");
+  if (closed_) throw Closed("the server is shutting down");
   if (open_answers_ + count > most_answers_) {
-    ApiError error(429, "rate_limit_error",
-                   fmt::format("the server is busy: {} answers are being made or wait, {} more do "
-                               "not fit",
-                               open_answers_, count),
-                   "", "rate_limit_exceeded");
-    error.retry_after = retry_after();
-    throw error;
+    throw Overloaded(
+        fmt::format("the server is busy: {} answers are being made or wait, {} more do "
+                    "not fit",
+                    open_answers_, count),
+        retry_after());
   }
   open_answers_ += count;
   auto job = std::make_shared<Job>(count);

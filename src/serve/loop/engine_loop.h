@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/error.h"
 #include "engine/answer.h"
 #include "engine/engine.h"
 #include "serve/loop/job.h"
@@ -17,6 +18,19 @@
 #include "text/tokenizer.h"
 
 namespace tessera::serve {
+
+// No room for more answers.
+class Overloaded : public Error {
+ public:
+  Overloaded(const std::string& message, int seconds) : Error(message), retry_after(seconds) {}
+  int retry_after;  // seconds after which it may be worth a try
+};
+
+// The loop takes no more jobs.
+class Closed : public Error {
+ public:
+  using Error::Error;
+};
 
 class EngineLoop {
  public:
@@ -26,7 +40,7 @@ class EngineLoop {
 
   // Throws Error if the engine can never run the request.
   void validate(const Request& request) const { engine_.validate(request); }
-  // Takes valid requests. Throws ApiError: 429 if there are too many answers, 503 when closed.
+  // Takes valid requests. Throws Overloaded or Closed.
   std::shared_ptr<Job> submit(std::vector<JobChoice> choices);
   // Calls look() on the engine's thread, between two steps, and waits for it. False if the loop has
   // stopped.
