@@ -15,6 +15,9 @@ struct LoadOptions {
   int threads = 0;                // 0: one for each core this process may use
   int context = 0;                // tokens; 0: what the model was trained for
   std::string kv_format = "f16";  // or "q8_0"
+  // How words are cut before tokenization, by the name of the family ("qwen2", "llama-bpe"), for a
+  // model that names one that is not known; "": what the model says.
+  std::string pre_tokenizer = {};
   // Called while weights are read: (done, total) tensors. May be empty.
   std::function<void(size_t done, size_t total)> on_progress = {};
 };

@@ -38,6 +38,10 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
                   "context in tokens; 0: what the model was trained for")
       ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str();
+  command
+      .add_option("--pre-tokenizer", flags.load.pre_tokenizer,
+                  "cut words as this family does, for a model whose own is not known: qwen2, ...")
+      ->type_name("NAME");
   command.add_option("--kv", flags.load.kv_format, "format of the KV cache: f16 or q8_0")
       ->check(CLI::IsMember({"f16", "q8_0"}))
       ->capture_default_str();

@@ -19,7 +19,7 @@ struct LanguageModel::Impl {
     const auto constraint = find_constraint(*session.structured_output, options);
     std::vector<GenerateTask> tasks;
     for (const std::string_view prompt : prompts) {
-      auto tokens = encode_prompt(*session.tokenizer, prompt, options.parse_special);
+      auto tokens = session.tokenizer->encode(prompt, {.parse_special = options.parse_special});
       tasks.push_back({.request = make_request(std::move(tokens), options, constraint,
                                                session.model->config().context)});
     }
@@ -81,7 +81,7 @@ std::string LanguageModel::render_chat(const std::vector<ChatMessage>& messages)
 }
 
 Branch LanguageModel::branch(std::string_view text) {
-  return {impl_, encode_prompt(*impl_->session.tokenizer, text)};
+  return {impl_, impl_->session.tokenizer->encode(text)};
 }
 
 std::vector<int32_t> LanguageModel::tokenize(std::string_view text, bool add_special,

@@ -1,5 +1,7 @@
 #include "engine/session.h"
 
+#include <utility>
+
 #include "backend/kv_format.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -15,7 +17,9 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   Session session;
   session.kv_format = parse_kv_format(options.kv_format);
   session.checkpoint = open_checkpoint(resolve_model(reference));
-  session.tokenizer = Tokenizer::make(session.checkpoint->read_tokenizer());
+  TokenizerData words = session.checkpoint->read_tokenizer();
+  if (!options.pre_tokenizer.empty()) words.vocabulary.pre_tokenizer = options.pre_tokenizer;
+  session.tokenizer = Tokenizer::make(std::move(words));
   session.structured_output = std::make_unique<StructuredOutput>(*session.tokenizer);
   session.chat_formats =
       std::make_unique<ChatFormats>(session.checkpoint->read_chat_templates(), *session.tokenizer);

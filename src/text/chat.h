@@ -76,9 +76,4 @@ ChatFormat make_chat_format(const std::string* source, const Tokenizer& tokenize
 std::string render_chat(const ChatFormat& format, const std::vector<Message>& messages,
                         const ChatOptions& options = {});
 
-// The tokens of a prompt, rendered or not. A template may have written the bos token itself: it
-// does not stand there twice.
-std::vector<Token> encode_prompt(const Tokenizer& tokenizer, std::string_view prompt,
-                                 bool parse_special = true);
-
 }  // namespace tessera

@@ -43,11 +43,4 @@ const ChatFormat& ChatFormats::get(std::unique_ptr<const ChatFormat>& format,
   return *format;
 }
 
-std::vector<Token> encode_prompt(const Tokenizer& tokenizer, std::string_view prompt,
-                                 bool parse_special) {
-  const bool has_bos = parse_special && tokenizer.bos() && tokenizer.adds_bos() &&
-                       prompt.starts_with(tokenizer.token_text(*tokenizer.bos()));
-  return tokenizer.encode(prompt, {.add_special = !has_bos, .parse_special = parse_special});
-}
-
 }  // namespace tessera

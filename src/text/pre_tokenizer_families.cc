@@ -28,6 +28,10 @@ constexpr SplitStep kLlama3Steps[] = {
     {CONTRACTION "|[^\r\n%L%N]?%L+|%N{1,3}| ?[^%W%L%N]+[\r\n]*|" SPACES}};
 constexpr SplitStep kQwen2Steps[] = {
     {CONTRACTION "|[^\r\n%L%N]?%L+|%N| ?[^%W%L%N]+[\r\n]*|" SPACES}};
+constexpr SplitStep kMiniCpm5Steps[] = {
+    {"%N{1,3}"}, {CONTRACTION "|[^\r\n%L%N]?%L+|%N+| ?[^%W%L%N]+[\r\n]*|" SPACES}};
+// Qwen2's without contractions: a Turkish suffix stays with its apostrophe.
+constexpr SplitStep kUfakZekaSteps[] = {{"[^\r\n%L%N]?%L+|%N| ?[^%W%L%N]+[\r\n]*|" SPACES}};
 constexpr SplitStep kQwen35Steps[] = {
     {CONTRACTION "|[^\r\n%L%N]?[%L%M]+|%N| ?[^%W%L%M%N]+[\r\n]*|" SPACES}};
 constexpr SplitStep kSeedCoderSteps[] = {
@@ -169,6 +173,7 @@ constexpr auto kFamilies = std::to_array<NamedFamily>({
     {"mellum2", {kSingleDigitGpt2Steps}},
     {"midm-2.0", {kLlama3Steps, true, true}},
     {"minerva-7b", {kSingleDigitGpt2Steps}},
+    {"minicpm5", {kMiniCpm5Steps, true}},
     {"minimax-m2", {kGpt4oSteps}},
     {"modern-bert", {kGpt2Steps}},
     {"mpt", {kGpt2Steps}},
@@ -190,6 +195,7 @@ constexpr auto kFamilies = std::to_array<NamedFamily>({
     {"talkie", {kGpt4oSteps}},
     {"tekken", {kTekkenSteps, true, true}},
     {"trillion", {kGpt2Steps}},
+    {"ufakzeka", {kUfakZekaSteps}},
     {"viking", {kVikingSteps}},
 });
 
@@ -203,7 +209,9 @@ PreTokenizerFamily find_pre_tokenizer_family(std::string_view name) {
   }
   const auto found = std::find_if(kFamilies.begin(), kFamilies.end(),
                                   [&](const NamedFamily& family) { return family.name == name; });
-  if (found == kFamilies.end()) fail("tokenizer: unknown pre-tokenizer '{}'", printable(name));
+  if (found == kFamilies.end())
+    fail("tokenizer: unknown pre-tokenizer '{}'; --pre-tokenizer takes another for it",
+         printable(name));
   return found->family;
 }
 

@@ -47,10 +47,15 @@ std::vector<Token> Tokenizer::encode(std::string_view text, EncodeOptions option
     fail("a text of {} bytes is too long to tokenize, at most {} expected", text.size(),
          kMaxTextBytes);
   }
+  const auto fragments = special_tokens_->partition(text, options.parse_special);
+  const bool has_bos = !fragments.empty() && fragments.front().token == vocabulary_->bos();
+  const bool has_eos = !fragments.empty() && fragments.back().token == vocabulary_->eos();
   std::vector<Token> tokens;
-  if (options.add_special && vocabulary_->adds_bos()) tokens.push_back(*vocabulary_->bos());
+  if (options.add_special && vocabulary_->adds_bos() && !has_bos) {
+    tokens.push_back(*vocabulary_->bos());
+  }
   bool after_special = true;
-  for (const Fragment& fragment : special_tokens_->partition(text, options.parse_special)) {
+  for (const Fragment& fragment : fragments) {
     if (fragment.token == kNoToken) {
       encode_text(fragment.text, after_special, tokens);
     } else {
@@ -58,7 +63,8 @@ std::vector<Token> Tokenizer::encode(std::string_view text, EncodeOptions option
     }
     after_special = fragment.token != kNoToken;
   }
-  if (options.add_special && vocabulary_->adds_eos()) tokens.push_back(*vocabulary_->eos());
+  if (options.add_special && vocabulary_->adds_eos() && !has_eos)
+    tokens.push_back(*vocabulary_->eos());
   return tokens;
 }
 

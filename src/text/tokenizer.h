@@ -17,7 +17,10 @@ class SpecialTokens;
 class Vocabulary;
 
 struct EncodeOptions {
-  bool add_special = true;    // put bos / eos where the checkpoint asks for them
+  // Put bos and eos where the checkpoint asks for them, but not beside one that the text spells
+  // out: a template, or who writes a prompt, may have done so. (llama.cpp puts a second one, and
+  // warns.)
+  bool add_special = true;
   bool parse_special = true;  // "<|im_start|>" in the text is the control token, not its letters
 };
 
@@ -30,9 +33,11 @@ class Tokenizer {
   Tokenizer(const Tokenizer&) = delete;
   Tokenizer& operator=(const Tokenizer&) = delete;
 
-  // Invalid UTF-8 is encoded as the replacement character or as bytes, as the model's family does;
-  // it is never an error. The ids are those of llama.cpp. Throws Error only for text of more than 1
-  // GiB.
+  // The ids are those of llama.cpp for every text that is valid UTF-8. Other text is never an
+  // error: a byte that belongs to no character is encoded as the replacement character or as that
+  // byte, as the model's family does. llama.cpp does the same, except that its byte-level BPE reads
+  // overlong forms ("C0 AF" as "/") and surrogates as if they were characters, which the Unicode
+  // standard forbids for the holes that it opens. Throws Error only for text of more than 1 GiB.
   std::vector<Token> encode(std::string_view text, EncodeOptions options = {}) const;
 
   // The bytes that a token stands for in text. A control token gives "" unless `special`.

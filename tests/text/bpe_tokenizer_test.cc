@@ -92,6 +92,38 @@ TEST(BpeTokenizer, BeginsWithBosWhereTheFamilyOrTheFileSaysSo) {
   EXPECT_THAT(encode(metadata, "a"), ElementsAre('a', 256));
 }
 
+TEST(BpeTokenizer, ATextThatBeginsWithBosGetsNoOther) {
+  GgufMetadata metadata = byte_level_bpe("llama-bpe", {}, {{"<bos>", 3}, {"<eos>", 3}});
+  metadata.set("tokenizer.ggml.bos_token_id", {uint32_t{256}});
+  metadata.set("tokenizer.ggml.eos_token_id", {uint32_t{257}});
+  metadata.set("tokenizer.ggml.add_eos_token", {true});
+  EXPECT_THAT(encode(metadata, "<bos>a"), ElementsAre(256, 'a', 257));
+  EXPECT_THAT(encode(metadata, "a<eos>"), ElementsAre(256, 'a', 257));
+  EXPECT_THAT(encode(metadata, "<bos>"), ElementsAre(256, 257));
+  EXPECT_THAT(encode(metadata, ""), ElementsAre(256, 257));
+  EXPECT_THAT(encode(metadata, "<bos><bos>a"),
+              ElementsAre(256, 256, 'a', 257));  // as it is written
+  EXPECT_THAT(encode(metadata, "a<bos>"), ElementsAre(256, 'a', 256, 257));
+  EXPECT_THAT(encode(metadata, "<bos>a", {.add_special = false}), ElementsAre(256, 'a'));
+  // Its letters are not the token.
+  EXPECT_EQ(encode(metadata, "<bos>", {.parse_special = false}).front(), 256);
+  EXPECT_EQ(encode(metadata, "<bos>", {.parse_special = false}).size(), 7u);
+}
+
+TEST(BpeTokenizer, OverlongFormsAndSurrogatesAreNoCharacters) {
+  const GgufMetadata metadata = byte_level_bpe("gpt-2", {});
+  const auto replaced = [&](size_t bytes) {
+    std::string text;
+    for (size_t i = 0; i < bytes; ++i) text += "\uFFFD";
+    return encode(metadata, text);
+  };
+  for (const std::string_view text :
+       {"\xC0\x80", "\xC1\xBF", "\xC0\xAF", "\xE0\x80\x80", "\xE0\x9F\xBF", "\xF0\x80\x80\x80",
+        "\xED\xA0\x80", "\xED\xBF\xBF", "\xF4\x90\x80\x80", "\xF8\x88\x80\x80\x80"}) {
+    EXPECT_EQ(encode(metadata, text), replaced(text.size()));
+  }
+}
+
 TEST(BpeTokenizer, MalformedMergesAreErrors) {
   GgufMetadata metadata = byte_level_bpe("gpt-2", {});
   metadata.erase("tokenizer.ggml.merges");

@@ -69,6 +69,10 @@ TEST_P(Golden, IdsAreThoseOfLlamaCpp) {
       std::istringstream numbers(line);
       std::vector<Token> expected;
       for (Token token; numbers >> token;) expected.push_back(token);
+      // The one difference by intent: llama.cpp warns of two, and lets them stand.
+      const bool twice = tokenizer_->bos() && expected.size() > 1 && expected[0] == expected[1] &&
+                         expected[0] == *tokenizer_->bos();
+      if (twice) expected.erase(expected.begin());
       const auto tokens =
           tokenizer_->encode(text, {.add_special = true, .parse_special = parse_special});
       EXPECT_EQ(tokens, expected) << text;

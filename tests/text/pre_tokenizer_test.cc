@@ -71,6 +71,13 @@ TEST(PreTokenizer, FamiliesDifferInDigitsAndNewlines) {
   EXPECT_THAT(make("gpt-2").split("12345\n\n x"), ElementsAre("12345", "\n\n", " x"));
   EXPECT_THAT(make("superbpe").split("n 1234567!"), ElementsAre("n ", "1", "234", "567", "!"));
   EXPECT_THAT(make("gpt-4o").split("aBcDE'll"), ElementsAre("a", "Bc", "DE'll"));
+  EXPECT_THAT(make("minicpm5").split("it's 1234567\n\n x"),
+              ElementsAre("it", "'s", " ", "123", "456", "7", "\n\n", " x"));
+  EXPECT_TRUE(find_pre_tokenizer_family("minicpm5").ignore_merges);
+  EXPECT_THAT(make("ufakzeka").split("\u0130stanbul'da it's 123\n x"),
+              ElementsAre("\u0130stanbul", "'da", " it", "'s", " ", "1", "2", "3", "\n", " x"));
+  EXPECT_THAT(make("ufakzeka").split("Ali'nin 're"), ElementsAre("Ali", "'nin", " '", "re"));
+  EXPECT_THAT(make("qwen2").split("Ali'sin"), ElementsAre("Ali", "'s", "in"));
 }
 
 // What a state for each character, or a scan to the end at each word, would not survive.

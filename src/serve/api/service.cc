@@ -32,8 +32,7 @@ void Service::check_model(const std::string& name) const {
 
 std::vector<Token> Service::tokens_of(const Prompt& prompt) const {
   const auto* text = std::get_if<std::string>(&prompt);
-  return text != nullptr ? encode_prompt(*session_.tokenizer, *text)
-                         : std::get<std::vector<Token>>(prompt);
+  return text != nullptr ? session_.tokenizer->encode(*text) : std::get<std::vector<Token>>(prompt);
 }
 
 int Service::room_after(const std::vector<Token>& prompt, std::string_view field) const {
