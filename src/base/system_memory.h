@@ -2,12 +2,13 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 
 namespace tessera {
 
 // Bytes that this process could still use: what the system says is available, and no more than its
-// control group allows. 0 if nothing tells.
-size_t available_memory();
+// control group allows (base/cgroup.h). 0 if nothing tells.
+size_t available_memory(const std::filesystem::path& root = "/");
 
 // For a program of many threads that run for months, to be called before the first of them. glibc
 // gives threads heaps of their own, each of which keeps the most that it ever held: that looks like

@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/available_cpus.h"
 #include "base/error.h"
 #include "base/printable.h"
 #include "checkpoint/checkpoint.h"
@@ -176,8 +177,7 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   for (size_t i = 0; i < plan.size(); ++i) {
     writer->declare(model.tensors()[i].name, *plan[i], model.tensors()[i].shape);
   }
-  const unsigned available = std::max(1U, std::thread::hardware_concurrency());
-  const int threads = options.threads > 0 ? options.threads : static_cast<int>(available);
+  const int threads = options.threads > 0 ? options.threads : available_cpus();
 
   QuantizeSummary summary = planned_summary(model, plan);
   uint64_t done = 0;

@@ -4,8 +4,6 @@
 // those who are there.
 #include "backend/cpu/thread_pool.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -20,6 +18,7 @@
 #include <immintrin.h>
 #endif
 
+#include "base/available_cpus.h"
 #include "base/timer.h"
 
 namespace tessera::cpu {
@@ -36,12 +35,6 @@ void relax() {
 #elif defined(__aarch64__)
   asm volatile("yield");
 #endif
-}
-
-int usable_cores() {
-  cpu_set_t set;
-  if (::sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
 // Waits until done() for a short while; true if it came to be. A thread without a core of its own
@@ -154,7 +147,7 @@ void ThreadPool::State::stop_workers() {
 
 ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
   choose_target();
-  const int cores = usable_cores();
+  const int cores = available_cpus();
   if (threads <= 0) threads = cores;
   state_->busy = std::vector<BusyClock>(static_cast<size_t>(threads));
   state_->own_core = threads <= cores;
