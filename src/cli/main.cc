@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/suggestions.h"
 #include "tessera/version.h"
 
 int main(int argc, char** argv) {
@@ -19,13 +20,14 @@ int main(int argc, char** argv) {
         cli::add_tokenize, cli::add_inspect, cli::add_quantize, cli::add_pull}) {
     add(app);
   }
+  cli::tame_options(app);
 
   try {
     app.parse(argc, argv);
     return 0;
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    fmt::print(stderr, "error: {}\n", error.what());
+    fmt::print(stderr, "error: {}\n", cli::describe(error, app));
     fmt::print(stderr, "Run with --help for usage.\n");
     return 2;
   } catch (const std::bad_alloc&) {

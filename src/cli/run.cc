@@ -11,11 +11,15 @@ struct Flags {
   ModelFlags model;
   GenerateOptions generate;
   std::string prompt, prompt_file, system;
-  bool chat = false, json = false, stats = false;
+  bool keep_newline = false, chat = false, json = false, stats = false;
 };
 
 void run(Flags& flags) {
-  if (!flags.prompt_file.empty()) flags.prompt = read_text(flags.prompt_file);
+  if (!flags.prompt_file.empty()) {
+    flags.prompt = read_text(flags.prompt_file);
+    // Editors end the last line; the prompt is what stands in it.
+    if (!flags.keep_newline && flags.prompt.ends_with('\n')) flags.prompt.pop_back();
+  }
   require_utf8("the prompt", flags.prompt);
   require_utf8("the system prompt", flags.system);
   LanguageModel model = load_model(flags.model);
@@ -56,6 +60,8 @@ void add_run(CLI::App& app) {
   auto* file = command->add_option("-f,--file", flags->prompt_file,
                                    "read the prompt from a file; -: standard input");
   prompt->excludes(file);
+  command->add_flag("--keep-newline", flags->keep_newline,
+                    "keep the line break at the end of the file, which is left out otherwise");
   command
       ->add_option("-n", flags->generate.max_tokens,
                    "tokens to generate at most; -1: until the answer ends")

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cstdlib>
 
+#include "base/closest.h"
 #include "base/error.h"
 #include "files/gguf/split.h"
 #include "files/known_models.h"
@@ -98,6 +99,8 @@ fs::path resolve_model(std::string_view reference) {
   }
   std::vector<std::string> names;
   for (const KnownModel& model : known_models()) names.emplace_back(model.name);
+  if (const auto near = closest(reference, names); !near.empty())
+    fail("no file or model '{}'; did you mean '{}'?", reference, near);
   fail("no file '{}'; expected a path, hf:OWNER/REPO[/FILE], an https:// URL, or one of {}",
        reference, join(names));
 }

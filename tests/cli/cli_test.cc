@@ -108,6 +108,69 @@ TEST_F(CliTest, BadInputIsOneErrorLine) {
                "output is the source");
 }
 
+// Options end after their value, whatever that looks like: the model's name behind them is no part.
+TEST_F(CliTest, AnOptionTakesOneValueAsItIsWritten) {
+  const std::string generate = " -p hello -n 8 --temp 0 --ignore-eos";
+  const std::string expected = run("run " + model_ + generate).out;
+  for (const char* option :
+       {"--stop '###'", "--stop '[INST]'", "--stop '[a,b]'", "--stop 'a,b'", "--stop '[]'",
+        "--stop '{x}' --stop '[y'", "--logit-bias 5=-1 --logit-bias 6=0"}) {
+    const Outcome outcome = run("run " + std::string(option) + " " + model_ + generate);
+    EXPECT_EQ(outcome.status, 0) << option << ": " << outcome.err;
+  }
+  EXPECT_EQ(run("run --stop '###' " + model_ + generate).out, expected);
+  EXPECT_EQ(run("run --stop '[a,b]' " + model_ + generate).out, expected);
+  // A text within the answer ends it, brackets and commas are letters of it.
+  const std::string grammar = " --grammar 'root ::= \"x[a,b]y\"' ";
+  EXPECT_EQ(run("run --stop '[a,b]' " + model_ + grammar + "-p x -n 20").out, "x\n");
+  EXPECT_EQ(run("run --stop ',b' --stop 'none' " + model_ + grammar + "-p x -n 20").out, "x[a\n");
+  EXPECT_EQ(run("logits --tokens 1,2 " + model_).status, 0);
+  EXPECT_EQ(run("logits --tokens 1 --tokens 2 " + model_).status, 0);
+}
+
+TEST_F(CliTest, TheLineBreakAtAFilesEndIsNoPrompt) {
+  const auto prompt_of = [&](const std::string& text, const std::string& flags) {
+    const std::string file = folder_.write("prompt.txt", text).string();
+    const Outcome outcome = run("run " + model_ + " -n 1 --json -f " + file + flags);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return nlohmann::json::parse(outcome.out)["prompt"].get<std::string>();
+  };
+  EXPECT_EQ(prompt_of("hello\n", ""), "hello");
+  EXPECT_EQ(prompt_of("hello", ""), "hello");
+  EXPECT_EQ(prompt_of("a\nb\n\n", ""), "a\nb\n");
+  EXPECT_EQ(prompt_of("hello \n", ""), "hello ");
+  EXPECT_EQ(prompt_of("hello\n", " --keep-newline"), "hello\n");
+}
+
+TEST_F(CliTest, WhatWasMistypedIsGuessed) {
+  const auto expect_says = [&](const std::string& arguments, const std::string& part) {
+    const Outcome outcome = run(arguments);
+    EXPECT_NE(outcome.status, 0) << arguments;
+    EXPECT_NE(outcome.err.find(part), std::string::npos) << arguments << ": " << outcome.err;
+  };
+  expect_says("rnu x -p y", "did you mean 'run'");
+  expect_says("evla", "did you mean 'eval'");
+  expect_says("tokenise x", "did you mean 'tokenize'");
+  expect_says("eval perplexty x y", "did you mean 'perplexity'");
+  expect_says("run x -p y --tmep 1", "did you mean '--temp'");
+  expect_says("run x -p y --top_k=3", "did you mean '--top-k'");
+  expect_says("bench x --tread 2", "did you mean '--threads'");
+  expect_says("run smolm2:135m -p x", "did you mean 'smollm2:135m'");
+  expect_says("run qwen2.5-coder:0.5 -p x", "did you mean 'qwen2.5-coder:0.5b'");
+  expect_says("run x -p y -n abc", "'abc' is not a whole number");
+  expect_says("run x -p y -n 1.5", "'1.5' is not a whole number");
+  expect_says("run x -p y --temp warm", "'warm' is not a number");
+  expect_says("bench x --threads ''", "is not a whole number");
+  expect_says("run x -p y -n -7", "not in range");
+  EXPECT_EQ(run("xyzzy").err.find("did you mean"), std::string::npos);
+}
+
+TEST_F(CliTest, APreTokenizerCanBeChosen) {
+  EXPECT_EQ(run("run " + model_ + " -p hello -n 1 --pre-tokenizer qwen2").status, 0);
+  expect_error(run("run " + model_ + " -p hello -n 1 --pre-tokenizer no-such"), "no-such",
+               "an unknown family");
+}
+
 TEST_F(CliTest, WrongUsageIsStatusTwo) {
   for (const char* arguments :
        {"", "fly", "run", "run x --bogus", "run x -n -7", "run x", "bench x --kv f17"}) {
