@@ -24,7 +24,7 @@ ProgressBar::ProgressBar(std::string label, uint64_t total, Unit unit)
       started_(std::chrono::steady_clock::now()) {}
 
 ProgressBar::~ProgressBar() {
-  if (enabled_ && drawn_ != std::chrono::steady_clock::time_point{}) std::fputs("\n", stderr);
+  if (enabled_ && drawn_ != std::chrono::steady_clock::time_point{}) std::fputs("\r\x1b[K", stderr);
 }
 
 void ProgressBar::update(uint64_t done) {

@@ -17,7 +17,7 @@ class ProgressBar {
  public:
   enum class Unit { kCount, kBytes };
   ProgressBar(std::string label, uint64_t total, Unit unit = Unit::kCount);
-  ~ProgressBar();  // erases or finishes the line
+  ~ProgressBar();  // erases the line
   void update(uint64_t done);
   // For a total that is learned on the way (a download's Content-Length).
   void set_total(uint64_t total) { total_ = total; }
