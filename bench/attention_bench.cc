@@ -15,7 +15,7 @@
 
 #include "backend/cpu/attention.h"
 #include "backend/cpu/kv_store.h"
-#include "backend/cpu/target.h"
+#include "base/simd/target.h"
 #include "bench_pool.h"
 
 namespace tessera::cpu {
@@ -122,6 +122,6 @@ int main(int argc, char** argv) {
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  fmt::print(stderr, "{}, {} threads\n", cpu::target_name(), cpu::bench_pool().threads());
+  fmt::print(stderr, "{}, {} threads\n", target_name(), cpu::bench_pool().threads());
   benchmark::RunSpecifiedBenchmarks();
 }

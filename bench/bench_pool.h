@@ -3,7 +3,7 @@
 
 #include <cstdlib>
 
-#include "backend/cpu/thread_pool.h"
+#include "base/thread_pool.h"
 
 namespace tessera::cpu {
 

@@ -11,7 +11,7 @@
 #include <random>
 #include <vector>
 
-#include "backend/backend.h"
+#include "base/thread_pool.h"
 #include "decode/sampler.h"
 #include "files/gguf/reader.h"
 #include "grammar/automaton.h"
@@ -71,13 +71,13 @@ BENCHMARK_CAPTURE(sample, penalties, {.repetition_penalty = 1.1f})
 // size of the vocabulary, threads.
 void sample_streams(benchmark::State& state, const SamplingOptions& options) {
   const auto& all = rows(static_cast<size_t>(state.range(0)));
-  const auto backend = make_cpu_backend(static_cast<int>(state.range(1)));
+  ThreadPool pool(static_cast<int>(state.range(1)));
   std::vector<Sampler> samplers;
   for (size_t i = 0; i < kStreams; ++i) samplers.emplace_back(options);
   std::vector<Token> tokens(100);
   for (auto _ : state) {
     tokens.push_back(0);
-    backend->parallel_for(kStreams, [&](int i) {
+    pool.parallel_for(kStreams, [&](int i, int) {
       const auto stream = static_cast<size_t>(i);
       benchmark::DoNotOptimize(samplers[stream].choose(all[stream], tokens, tokens.size()));
     });

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "backend/cpu/linear.h"
-#include "backend/cpu/target.h"
+#include "base/simd/target.h"
 #include "bench_pool.h"
 
 namespace tessera::cpu {
@@ -95,6 +95,6 @@ int main(int argc, char** argv) {
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  fmt::print(stderr, "{}, {} threads\n", cpu::target_name(), cpu::bench_pool().threads());
+  fmt::print(stderr, "{}, {} threads\n", target_name(), cpu::bench_pool().threads());
   benchmark::RunSpecifiedBenchmarks();
 }

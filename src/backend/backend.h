@@ -13,7 +13,6 @@
 #include <string>
 #include <vector>
 
-#include "base/function_ref.h"
 #include "base/host_tensor.h"
 #include "formats/format.h"
 
@@ -97,13 +96,6 @@ struct KvShape {
   int layers = 0, kv_heads = 0, head_dim = 0;  // head_dim: of keys and of values
   int blocks = 0;                              // capacity, in blocks of kBlockTokens
   KvFormat format = KvFormat::kF16;
-
-  // What one token's key and value take in one layer, of all heads. q8_0: a code and 1/32 of an
-  // f16.
-  size_t token_bytes() const {
-    const size_t values = size_t{2} * static_cast<size_t>(kv_heads) * static_cast<size_t>(head_dim);
-    return format == KvFormat::kF16 ? values * 2 : values + values / 16;
-  }
 };
 
 // Keys and values of all layers. A slot is block * kBlockTokens + offset.
@@ -111,6 +103,7 @@ class KvStore {
  public:
   virtual ~KvStore() = default;
   KvShape shape;
+  size_t block_bytes = 0;  // what a block takes, of all layers
 };
 
 // What one row of a batch attends to: the logical sequence 0 .. position. Logical position j lies
@@ -132,24 +125,9 @@ struct AttentionParameters {
   int window = 0;         // 0: all, else positions p - window + 1 .. p
 };
 
-// The limits of a machine, as measured with all of the backend's threads.
-struct Peaks {
-  double read_bytes_per_second = 0;  // from memory, beyond the caches
-  double dot_macs_per_second = 0;    // int8 multiply-adds of the best dot instruction
-  double fma_macs_per_second = 0;    // f32 multiply-adds
-};
-
-// Time in the sections where a backend calls its threads together.
-struct ParallelTime {
-  int64_t sections = 0;
-  double seconds = 0;  // wall time of all sections
-  double waiting = 0;  // of the calling thread, for the others to start and to finish
-  double idle = 0;     // of all threads, their mean
-};
-
 class Backend {
  public:
-  virtual ~Backend() = default;
+  virtual ~Backend();
   virtual std::string description() const = 0;  // "CPU, AVX3_DL, 2 threads"
 
   // --- memory
@@ -169,6 +147,8 @@ class Backend {
   // Lives as long as the backend; rows that are never touched cost no memory.
   virtual Tensor allocate(int rows, int columns) = 0;
   virtual std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) = 0;
+  // What a block of such a store takes, of all layers.
+  virtual size_t kv_block_bytes(const KvShape& shape) const = 0;
 
   // --- between host and backend
   // Operations take effect in the order of their calls, but a backend may only queue them. What an
@@ -209,23 +189,6 @@ class Backend {
   virtual void add(Tensor x, Tensor into) = 0;  // into += x
   // x = factor * x, then cap * tanh(x / cap) if cap > 0.
   virtual void scale_and_cap(float factor, float cap, Tensor x) = 0;
-
-  // --- the host's threads
-  // Calls body(index) once for each index in [0, count), on any of the host's threads in any order,
-  // and returns when all are done: for work between operations, such as choosing tokens. An
-  // exception from body is rethrown here, once nobody works any more. Not for use within body.
-  virtual void parallel_for(int count, FunctionRef<void(int index)> body) = 0;
-
-  // --- measuring (evaluate/roofline.h)
-  // Takes about half a second, and up to 1 GiB of memory meanwhile. Noise only lowers what it
-  // finds, so the best of several calls is the truth.
-  virtual Peaks measure_peaks() = 0;
-  // Turns the clocks of parallel sections on or off; they are off, and free, by default.
-  virtual void time_sections(bool on) = 0;
-  virtual ParallelTime parallel_time() const = 0;  // sums since the backend was made
 };
-
-// threads = 0: one for each core this process may use.
-std::unique_ptr<Backend> make_cpu_backend(int threads = 0);
 
 }  // namespace tessera

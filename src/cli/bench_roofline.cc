@@ -99,8 +99,10 @@ Json to_json(const Roofline& roofline) {
 
 void bench_roofline(ModelFlags& model, BenchOptions options, bool json,
                     const std::string& svg_path) {
-  auto backend = std::make_shared<ProfilingBackend>(make_cpu_backend(model.load.threads));
-  const Session session = Session::load(model.model, model.load, {}, backend);
+  Device device = open_cpu(model.load.threads);
+  const auto backend = std::make_shared<ProfilingBackend>(device.backend);
+  device.backend = backend;
+  const Session session = Session::load(model.model, model.load, {}, device);
   options.kv_format = session.kv_format;
   std::optional<AtomicFile> svg;  // a path that cannot be written fails before the long work
   if (!svg_path.empty()) svg.emplace(svg_path);
@@ -109,7 +111,7 @@ void bench_roofline(ModelFlags& model, BenchOptions options, bool json,
   {
     ProgressBar bar("measuring", phases);
     size_t begun = 0;
-    roofline = run_roofline(*session.model, *backend, options,
+    roofline = run_roofline(*session.model, *backend, *device.meter, options,
                             [&](const std::string&) { bar.update(begun++); });
   }
   if (svg) {

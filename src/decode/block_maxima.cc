@@ -1,10 +1,10 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "decode/block_maxima.cc"
-#include "backend/cpu/simd_targets.h"
+#include "base/simd/simd_targets.h"
 //
 #include <hwy/foreach_target.h>
 
-#include "backend/cpu/simd.h"
+#include "base/simd/simd.h"
 //
 #include <array>
 #include <limits>

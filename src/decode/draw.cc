@@ -9,17 +9,17 @@
 // Bounds may be loose, by kSlack and more: they decide nothing.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "decode/draw.cc"
-#include "backend/cpu/simd_targets.h"
+#include "base/simd/simd_targets.h"
 //
 #include <hwy/foreach_target.h>
 
-#include "backend/cpu/simd.h"
+#include "base/simd/simd.h"
 //
 #include <algorithm>
 #include <array>
 #include <cmath>
 
-#include "backend/cpu/math-inl.h"
+#include "base/simd/math-inl.h"
 #include "decode/block_maxima.h"
 #include "decode/draw.h"
 #include "decode/random.h"
@@ -145,7 +145,7 @@ class Mass {
           hn::IfThenZeroElse(hn::Eq(logit, best), hn::Div(hn::Sub(logit, best), temperature));
       const auto token = hn::BitCast(DI(), hn::LoadU(DU(), tokens + i));
       const VF counted = only_before_end(logit, scaled, token);
-      hn::Store(cpu::HWY_NAMESPACE::exp_approx(d, counted), d, &masses[i]);
+      hn::Store(exp_approx(d, counted), d, &masses[i]);
     }
     const hn::ScalableTag<double> dd;
     auto sum = hn::Load(dd, sum_.data());

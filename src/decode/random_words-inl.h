@@ -1,5 +1,5 @@
 // random_word() of vectors of tokens. Included once for each instruction set (see
-// backend/cpu/simd.h), so no #pragma once.
+// base/simd/simd.h), so no #pragma once.
 #if defined(TESSERA_DECODE_RANDOM_WORDS_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef TESSERA_DECODE_RANDOM_WORDS_INL_H
 #undef TESSERA_DECODE_RANDOM_WORDS_INL_H
@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <array>
 
-#include "backend/cpu/simd.h"
+#include "base/simd/simd.h"
 #include "decode/random.h"
 
 HWY_BEFORE_NAMESPACE();

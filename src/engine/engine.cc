@@ -192,14 +192,21 @@ void Engine::observe(std::span<const Scheduler::Share> shares, std::span<const R
   }
 }
 
-// Choosing touches nothing but the sequence's own sampler, so it is done on all threads.
+// Choosing touches nothing but the sequence's own sampler, so it is done on all threads of the
+// pool.
 std::vector<Engine::Choice> Engine::choose(std::span<const Scheduler::Share> shares,
                                            std::span<const RowRange> ranges, HostRows logits) {
   std::vector<Choice> choices(shares.size());
-  model_.backend().parallel_for(static_cast<int>(shares.size()), [&](int i) {
+  const auto choose_one = [&](int i, int) {
     const auto index = static_cast<size_t>(i);
     choices[index] = choose(shares[index], ranges[index], logits);
-  });
+  };
+  const int count = static_cast<int>(shares.size());
+  if (options_.pool != nullptr) {
+    options_.pool->parallel_for(count, choose_one);
+  } else {
+    for (int i = 0; i < count; ++i) choose_one(i, 0);
+  }
   return choices;
 }
 

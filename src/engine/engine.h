@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "base/host_tensor.h"
+#include "base/thread_pool.h"
 #include "cache/block_pool.h"
 #include "decode/drafter.h"
 #include "decode/verify.h"
@@ -31,6 +33,8 @@ class Engine {
     int sequences = 0;      // that run at once; 0: as many as the model's limits allow
     int step_rows = 0;      // of a step; 0: what the model's limits allow
     int prompt_rows = 0;    // of a step in which somebody decodes; 0: step_rows
+    // Chooses the tokens of different sequences side by side; without one, the calling thread does.
+    std::shared_ptr<ThreadPool> pool = nullptr;
   };
   struct Statistics : Scheduler::Statistics {
     uint64_t steps = 0;

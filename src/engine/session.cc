@@ -12,7 +12,7 @@
 namespace tessera {
 
 Session Session::load(const std::string& reference, const LoadOptions& options,
-                      Model::Limits limits, std::shared_ptr<Backend> backend) {
+                      Model::Limits limits, std::optional<Device> device) {
   const Timer timer;
   Session session;
   session.kv_format = parse_kv_format(options.kv_format);
@@ -23,10 +23,11 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   session.structured_output = std::make_unique<StructuredOutput>(*session.tokenizer);
   session.chat_formats =
       std::make_unique<ChatFormats>(session.checkpoint->read_chat_templates(), *session.tokenizer);
-  if (backend == nullptr) backend = make_cpu_backend(options.threads);
+  if (!device) device = open_cpu(options.threads);
+  session.pool = device->pool;
   limits.context = options.context;
   session.model =
-      std::make_unique<Model>(session.checkpoint, std::move(backend), limits, options.on_progress);
+      std::make_unique<Model>(session.checkpoint, device->backend, limits, options.on_progress);
   const auto vocabulary = static_cast<size_t>(session.model->config().vocabulary);
   if (session.tokenizer->vocabulary_size() > vocabulary) {
     fail("the tokenizer has {} tokens, the model only {}", session.tokenizer->vocabulary_size(),
@@ -42,6 +43,7 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
 
 std::unique_ptr<Engine> Session::make_engine(Engine::Options options) const {
   options.kv_format = kv_format;
+  options.pool = pool;
   return std::make_unique<Engine>(*model, options, [t = tokenizer.get()](Token token) {
     return static_cast<size_t>(token) < t->vocabulary_size() && t->is_end_of_generation(token);
   });

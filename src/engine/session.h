@@ -12,6 +12,7 @@
 #include <string>
 
 #include "checkpoint/checkpoint.h"
+#include "devices/device.h"
 #include "engine/engine.h"
 #include "grammar/structured_output.h"
 #include "model/model.h"
@@ -27,13 +28,14 @@ struct Session {
   std::unique_ptr<StructuredOutput> structured_output;
   std::unique_ptr<ChatFormats> chat_formats;
   std::unique_ptr<Model> model;
+  std::shared_ptr<ThreadPool> pool;
   KvFormat kv_format = KvFormat::kF16;
   double load_ms = 0;
 
-  // `limits`: of the model; its context is that of the options. `backend`: nullptr for the CPU with
+  // `limits`: of the model; its context is that of the options. `device`: by default the CPU with
   // options.threads.
   static Session load(const std::string& reference, const LoadOptions& options = {},
-                      Model::Limits limits = {}, std::shared_ptr<Backend> backend = nullptr);
+                      Model::Limits limits = {}, std::optional<Device> device = {});
   // Without options, an engine whose KV store holds one sequence of the model's context. Its KV
   // format is that of the LoadOptions.
   std::unique_ptr<Engine> make_engine(Engine::Options options = {}) const;

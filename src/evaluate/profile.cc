@@ -30,9 +30,14 @@ Work work_of_linear(const Matrix& w, const Tensor& x, const Vector* bias, const 
           .float_macs = macs_of_row * (w.rows - w.dot_rows)};
 }
 
+// What a token's key and value take in one layer.
+double token_bytes(const KvStore& kv) {
+  return static_cast<double>(kv.block_bytes) / kBlockTokens / kv.shape.layers;
+}
+
 // Rows that follow each other in one sequence read its keys once, together: those in place from the
 // first that any row sees, and each tree node's own.
-Work work_of_attend(const KvShape& shape, const AttentionParameters& parameters, const Tensor& q,
+Work work_of_attend(const KvStore& kv, const AttentionParameters& parameters, const Tensor& q,
                     std::span<const RowContext> contexts, const Tensor& out) {
   int64_t seen = 0, read = 0;  // keys
   for (size_t i = 0; i < contexts.size();) {
@@ -49,10 +54,10 @@ Work work_of_attend(const KvShape& shape, const AttentionParameters& parameters,
     }
     read += std::max(0, end - first);
   }
-  return {.memory_bytes = static_cast<double>(read) * static_cast<double>(shape.token_bytes()),
+  return {.memory_bytes = static_cast<double>(read) * token_bytes(kv),
           .activation_bytes = bytes_of(q) + bytes_of(out),
           .dot_macs = 0,
-          .float_macs = 2.0 * static_cast<double>(seen) * parameters.heads * shape.head_dim};
+          .float_macs = 2.0 * static_cast<double>(seen) * parameters.heads * kv.shape.head_dim};
 }
 
 }  // namespace
@@ -146,19 +151,19 @@ void ProfilingBackend::rope(const RopeTable& rope, int head_dim, std::span<const
 }
 void ProfilingBackend::write_kv(KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k,
                                 Tensor v) {
-  const double stored = static_cast<double>(slots.size() * kv.shape.token_bytes());
+  const double stored = static_cast<double>(slots.size()) * token_bytes(kv);
   record("write KV", activations(bytes_of(k) + bytes_of(v) + stored),
          [&] { backend_->write_kv(kv, layer, slots, k, v); });
 }
 void ProfilingBackend::copy_kv(KvStore& kv, std::span<const int32_t> from,
                                std::span<const int32_t> to) {
-  const double token = static_cast<double>(kv.shape.token_bytes()) * kv.shape.layers;
+  const double token = token_bytes(kv) * kv.shape.layers;
   record("copy KV", activations(2 * token * static_cast<double>(from.size())),
          [&] { backend_->copy_kv(kv, from, to); });
 }
 void ProfilingBackend::attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
                               std::span<const RowContext> contexts, Tensor out) {
-  record("attention", work_of_attend(kv.shape, parameters, q, contexts, out),
+  record("attention", work_of_attend(kv, parameters, q, contexts, out),
          [&] { backend_->attend(kv, parameters, q, contexts, out); });
 }
 void ProfilingBackend::add(Tensor x, Tensor into) {

@@ -42,7 +42,7 @@ struct OperationProfile {
 // method here: record(name, work, call).
 class ProfilingBackend final : public Backend {
  public:
-  explicit ProfilingBackend(std::unique_ptr<Backend> backend) : backend_(std::move(backend)) {}
+  explicit ProfilingBackend(std::shared_ptr<Backend> backend) : backend_(std::move(backend)) {}
 
   // Since the last reset, in the order of their first calls.
   const std::vector<OperationProfile>& operations() const { return operations_; }
@@ -58,6 +58,9 @@ class ProfilingBackend final : public Backend {
   std::unique_ptr<RopeTable> load_rope(const Rope& rope) override;
   Tensor allocate(int rows, int columns) override;
   std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) override;
+  size_t kv_block_bytes(const KvShape& shape) const override {
+    return backend_->kv_block_bytes(shape);
+  }
 
   void upload(std::span<const float> host, Tensor into) override;
   HostRows download(Tensor x) override { return backend_->download(x); }
@@ -77,20 +80,12 @@ class ProfilingBackend final : public Backend {
   void add(Tensor x, Tensor into) override;
   void scale_and_cap(float factor, float cap, Tensor x) override;
 
-  void parallel_for(int count, FunctionRef<void(int index)> body) override {
-    backend_->parallel_for(count, body);
-  }
-
-  Peaks measure_peaks() override { return backend_->measure_peaks(); }
-  void time_sections(bool on) override { backend_->time_sections(on); }
-  ParallelTime parallel_time() const override { return backend_->parallel_time(); }
-
  private:
   void record(std::string_view name, const Matrix* matrix, const Work& work,
               FunctionRef<void()> call);
   OperationProfile& find(std::string_view name, const Matrix* matrix);
 
-  std::unique_ptr<Backend> backend_;
+  std::shared_ptr<Backend> backend_;
   std::vector<OperationProfile> operations_;
 };
 

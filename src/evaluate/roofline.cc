@@ -53,8 +53,9 @@ Phase make_phase(double seconds, std::vector<OperationProfile> operations,
 // Runs phases on one model.
 class Runner {
  public:
-  Runner(Model& model, ProfilingBackend& backend, const BenchOptions& options)
+  Runner(Model& model, ProfilingBackend& backend, Meter& meter, const BenchOptions& options)
       : backend_(backend),
+        meter_(meter),
         options_(options),
         workload_(model, std::max(context_of(options, model), 1), options.kv_format) {
     if (options.depth > 0) workload_.read(0, options.depth, model.limits().rows);
@@ -66,12 +67,12 @@ class Runner {
     repeat(tokens, rows, all_logits);  // warms caches and touches memory
     for (int i = 0; i < std::max(1, options_.repetitions); ++i) {
       backend_.reset();
-      const ParallelTime before = backend_.parallel_time();
+      const ParallelTime before = meter_.parallel_time();
       const Timer timer;
       repeat(tokens, rows, all_logits);
       const double seconds = timer.seconds();
       repetitions.push_back(
-          make_phase(seconds, backend_.operations(), before, backend_.parallel_time(), steps));
+          make_phase(seconds, backend_.operations(), before, meter_.parallel_time(), steps));
     }
     const auto median = repetitions.begin() + static_cast<ptrdiff_t>(repetitions.size() / 2);
     std::ranges::nth_element(repetitions, median, {}, &Phase::seconds);
@@ -97,6 +98,7 @@ class Runner {
   }
 
   ProfilingBackend& backend_;
+  Meter& meter_;
   const BenchOptions& options_;
   Workload workload_;
   Sampler sampler_{SamplingOptions{}};
@@ -122,7 +124,8 @@ const Phase* Roofline::decode() const {
   return found == phases.end() ? nullptr : &*found;
 }
 
-Roofline run_roofline(Model& model, ProfilingBackend& backend, const BenchOptions& options,
+Roofline run_roofline(Model& model, ProfilingBackend& backend, Meter& meter,
+                      const BenchOptions& options,
                       const std::function<void(const std::string&)>& on_phase) {
   Roofline roofline;
   roofline.machine = backend.description();
@@ -130,15 +133,15 @@ Roofline run_roofline(Model& model, ProfilingBackend& backend, const BenchOption
   roofline.depth = options.depth;
   roofline.kv_format = options.kv_format;
   const auto measure_peaks = [&] {
-    roofline.peaks = best_of(roofline.peaks, backend.measure_peaks());
+    roofline.peaks = best_of(roofline.peaks, meter.measure_peaks());
   };
 
-  Runner runner(model, backend, options);
+  Runner runner(model, backend, meter, options);
   const auto add = [&](std::string name, int tokens_of_step, int steps, int rows, bool all_logits) {
     if (on_phase) on_phase(name);
-    backend.time_sections(true);
+    meter.time_sections(true);
     Phase phase = runner.run(tokens_of_step * steps, rows, all_logits, steps);
-    backend.time_sections(false);
+    meter.time_sections(false);
     phase.name = std::move(name);
     phase.tokens = tokens_of_step;
     roofline.phases.push_back(std::move(phase));

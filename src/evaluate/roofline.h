@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/meter.h"
 #include "evaluate/bench.h"
 #include "evaluate/profile.h"
 
@@ -45,8 +46,10 @@ struct Roofline {
 };
 
 // Runs options.generate, .verify and .prompt, each several times; a phase is its repetition of
-// median time. `backend` is the model's. `on_phase(name)` is called before each.
-Roofline run_roofline(Model& model, ProfilingBackend& backend, const BenchOptions& options,
+// median time. `backend` is the model's, `meter` measures what it runs on. `on_phase(name)` is
+// called before each.
+Roofline run_roofline(Model& model, ProfilingBackend& backend, Meter& meter,
+                      const BenchOptions& options,
                       const std::function<void(const std::string&)>& on_phase = {});
 
 // A table for each phase, at most `width` columns wide; without bars if they would not fit.

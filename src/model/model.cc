@@ -59,8 +59,7 @@ std::unique_ptr<KvStore> Model::make_kv(int blocks, KvFormat format) const {
 }
 
 size_t Model::kv_block_bytes(KvFormat format) const {
-  const KvShape shape = kv_shape(format);
-  return shape.token_bytes() * kBlockTokens * static_cast<size_t>(shape.layers);
+  return backend_->kv_block_bytes(kv_shape(format));
 }
 
 KvShape Model::kv_shape(KvFormat format) const {

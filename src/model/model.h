@@ -33,7 +33,7 @@ class Model {
   Backend& backend() const { return *backend_; }
   size_t weight_bytes() const { return weight_bytes_; }
   std::unique_ptr<KvStore> make_kv(int blocks, KvFormat format) const;
-  // What one block of such a store takes, but for the padding of odd head sizes.
+  // What one block of such a store takes.
   size_t kv_block_bytes(KvFormat format) const;
 
   // Runs the batch, writes its keys and values, and returns the logits of its wanted rows:

@@ -11,9 +11,9 @@
 #include <numeric>
 #include <random>
 
-#include "backend/cpu/target.h"
 #include "base/error.h"
 #include "base/half.h"
+#include "base/simd/target.h"
 #include "support/random_floats.h"
 
 namespace tessera::cpu {

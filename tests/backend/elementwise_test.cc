@@ -9,8 +9,8 @@
 #include <functional>
 #include <limits>
 
-#include "backend/cpu/target.h"
 #include "base/error.h"
+#include "base/simd/target.h"
 #include "support/random_floats.h"
 
 namespace tessera::cpu {

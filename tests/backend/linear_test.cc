@@ -14,9 +14,9 @@
 #include <string>
 #include <vector>
 
-#include "backend/cpu/target.h"
 #include "base/error.h"
 #include "base/half.h"
+#include "base/simd/target.h"
 
 namespace tessera::cpu {
 namespace {

@@ -6,8 +6,8 @@
 #include <random>
 #include <vector>
 
-#include "backend/backend.h"
 #include "base/error.h"
+#include "devices/device.h"
 #include "formats/bit_fields.h"
 #include "formats/block_codec.h"
 #include "formats/format.h"
@@ -106,7 +106,7 @@ TEST(ToyFormat, IsMultipliedByTheBackend) {
   std::vector<float> x = gaussian(kBatch * kColumns, 2);
   for (size_t i = 0; i < x.size(); ++i) x[i] = i % 32 == 0 ? 127 : std::rint(20 * x[i]);
 
-  const auto backend = make_cpu_backend(2);
+  const auto backend = open_cpu(2).backend;
   const Backend::WeightPart part = {&toy(), bytes, kRows};
   const auto matrix = backend->load_matrix({&part, 1}, kColumns);
   const Tensor in = backend->allocate(kBatch, kColumns);

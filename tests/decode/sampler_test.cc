@@ -10,8 +10,8 @@
 #include <random>
 #include <set>
 
-#include "backend/cpu/target.h"
 #include "base/error.h"
+#include "base/simd/target.h"
 #include "decode/block_maxima.h"
 #include "decode/draw.h"
 #include "decode/random.h"
@@ -269,8 +269,8 @@ std::vector<float> odd_row(std::mt19937& random, size_t size) {
 TEST(Sampler, GivesTheTokenOfThePlainRuleForAnyRowOnEveryInstructionSet) {
   constexpr std::array kTemperatures{1.0f, 1.0f, 0.6f, 3.0f, 1e-3f, 1e-38f, 1e-45f, 3e38f};
   constexpr std::array kTopP{1.0f, 1.0f, 0.95f, 0.6f, 1e-3f, 0.9999999f, 1e-30f};
-  for (const char* target : cpu::available_targets()) {
-    cpu::cap_target(target);
+  for (const char* target : available_targets()) {
+    cap_target(target);
     std::mt19937 random(12);
     std::vector<Token> tokens;
     for (int i = 0; i < 600; ++i) {
@@ -287,14 +287,14 @@ TEST(Sampler, GivesTheTokenOfThePlainRuleForAnyRowOnEveryInstructionSet) {
           << i << " on " << target;
     }
   }
-  cpu::cap_target("");
+  cap_target("");
 }
 
 // What top-p compares: with the sum of exp over all tokens before a place.
 TEST(Draw, TheMassBeforeAPlaceIsThatOfTheTokensMoreLikely) {
   std::mt19937 random(13);
-  for (const char* target : cpu::available_targets()) {
-    cpu::cap_target(target);
+  for (const char* target : available_targets()) {
+    cap_target(target);
     for (int i = 0; i < 100; ++i) {
       std::normal_distribution<float> normal(0, i % 2 == 0 ? 1.0f : 6.0f);
       std::vector<float> row(1 + random() % 2000);
@@ -313,7 +313,7 @@ TEST(Draw, TheMassBeforeAPlaceIsThatOfTheTokensMoreLikely) {
       EXPECT_NEAR(mass_before(pool, end), expected, 1e-6 * expected) << i << " on " << target;
     }
   }
-  cpu::cap_target("");
+  cap_target("");
 }
 
 // Allows what a list says, one entry for each token so far.

@@ -14,6 +14,7 @@
 #include "support/random_drafter.h"
 #include "support/run_to_end.h"
 #include "support/temp_folder.h"
+#include "support/test_backend.h"
 #include "support/tiny_model.h"
 
 namespace tessera {
@@ -24,7 +25,7 @@ constexpr Token kEnd = 5;
 class EngineTest : public testing::Test {
  protected:
   EngineTest()
-      : model_(open({}), make_cpu_backend(2), {.context = 0, .rows = 48, .wanted_rows = 16}) {}
+      : model_(open({}), make_test_backend(2), {.context = 0, .rows = 48, .wanted_rows = 16}) {}
 
   static std::shared_ptr<const GgufFile> open(const TinyModelSpec& spec) {
     static const test::TempFolder folder;
@@ -107,8 +108,10 @@ TEST_F(EngineTest, ManySequencesChooseAlikeOnAnyNumberOfThreads) {
   std::vector<std::vector<Token>> tokens;
   std::vector<std::vector<TokenLogprobs>> logprobs;
   for (const int threads : {1, 2, 5}) {
-    Model model(open({}), make_cpu_backend(threads), {.context = 0, .rows = 48, .wanted_rows = 16});
-    Engine e(model, {.kv_blocks = 64}, [](Token token) { return token == kEnd; });
+    Model model(open({}), make_test_backend(threads),
+                {.context = 0, .rows = 48, .wanted_rows = 16});
+    Engine e(model, {.kv_blocks = 64, .pool = std::make_shared<ThreadPool>(threads)},
+             [](Token token) { return token == kEnd; });
     std::vector<std::shared_ptr<Sequence>> sequences;
     for (uint32_t i = 0; i < 12; ++i) {
       Request r = request(random_tokens(5, i), 20);

@@ -8,6 +8,7 @@
 #include "files/gguf/reader.h"
 #include "support/run_to_end.h"
 #include "support/temp_folder.h"
+#include "support/test_backend.h"
 #include "support/tiny_model.h"
 
 namespace tessera {
@@ -15,7 +16,8 @@ namespace {
 
 class ForkTest : public testing::Test {
  protected:
-  ForkTest() : model_(open(), make_cpu_backend(2), {.context = 0, .rows = 48, .wanted_rows = 16}) {}
+  ForkTest()
+      : model_(open(), make_test_backend(2), {.context = 0, .rows = 48, .wanted_rows = 16}) {}
 
   static std::shared_ptr<const GgufFile> open() {
     static const test::TempFolder folder;

@@ -12,6 +12,7 @@
 #include "files/gguf/reader.h"
 #include "support/run_to_end.h"
 #include "support/temp_folder.h"
+#include "support/test_backend.h"
 #include "support/tiny_model.h"
 
 namespace tessera {
@@ -123,7 +124,7 @@ TEST(Load, SixtyFourRequestsAnswerAsEachAloneOnATinyModel) {
   const test::TempFolder folder;
   const auto file = std::make_shared<const GgufFile>(
       GgufFile::open(write_tiny_model({.format = find_format("Q4_0")}, folder.path())));
-  Model model(file, make_cpu_backend(2), {.context = 0, .rows = 96, .wanted_rows = 32});
+  Model model(file, make_test_backend(2), {.context = 0, .rows = 96, .wanted_rows = 32});
   expect_exact_under_load(model, {});
 }
 
@@ -141,7 +142,7 @@ TEST(Load, AnEmbeddingDoesNotDependOnItsCompany) {
   const test::TempFolder folder;
   const auto file =
       std::make_shared<const GgufFile>(GgufFile::open(write_tiny_model({}, folder.path())));
-  Model model(file, make_cpu_backend(2), {.context = 0, .rows = 96, .wanted_rows = 32});
+  Model model(file, make_test_backend(2), {.context = 0, .rows = 96, .wanted_rows = 32});
   const std::vector<Request> requests = make_requests({.requests = 12});
   for (const Pooling pooling : {Pooling::kMean, Pooling::kLast}) {
     std::vector<std::vector<float>> alone;

@@ -10,6 +10,7 @@
 #include "files/gguf/reader.h"
 #include "support/run_to_end.h"
 #include "support/temp_folder.h"
+#include "support/test_backend.h"
 #include "support/tiny_model.h"
 
 namespace tessera {
@@ -67,7 +68,7 @@ TEST(ToyDrafter, IsOneFileAndChangesNoToken) {
       {"toy", "what came next last time", [](Model&) { return std::make_unique<Successors>(); }});
   const test::TempFolder folder;
   Model model(std::make_shared<const GgufFile>(GgufFile::open(write_tiny_model({}, folder.path()))),
-              make_cpu_backend(2), {.context = 0, .rows = 64, .wanted_rows = 32});
+              make_test_backend(2), {.context = 0, .rows = 64, .wanted_rows = 32});
   const auto answers = [&](const std::string& decoder) {
     Engine engine(model, {.kv_blocks = 64}, [](Token) { return false; });
     std::vector<std::shared_ptr<Sequence>> sequences;

@@ -6,6 +6,7 @@
 
 #include <numeric>
 
+#include "devices/device.h"
 #include "files/gguf/reader.h"
 #include "model/flat_context.h"
 #include "support/model_runner.h"
@@ -18,7 +19,7 @@ namespace {
 // A tiny model on a profiling backend, and a context of 64 tokens.
 struct Profiled {
   explicit Profiled(const std::filesystem::path& path)
-      : backend(std::make_shared<ProfilingBackend>(make_cpu_backend(2))),
+      : backend(std::make_shared<ProfilingBackend>(open_cpu(2).backend)),
         model(std::make_shared<const GgufFile>(GgufFile::open(path)), backend,
               {.context = 0, .rows = 64, .wanted_rows = 64}),
         context(model, 64, KvFormat::kF16) {}
@@ -155,7 +156,7 @@ TEST(Profile, AMatrixOfPartsNamesEachFormatOnce) {
     const size_t size = format.row_bytes(32) * static_cast<size_t>(rows);
     return Backend::WeightPart{&format, std::span(bytes).first(size), rows};
   };
-  const auto backend = make_cpu_backend(1);
+  const auto backend = open_cpu(1).backend;
   const std::vector parts{part(kQ8_0, 4), part(kBF16, 3), part(kQ8_0, 2), part(kF16, 1)};
   const auto matrix = backend->load_matrix(parts, 32);
   EXPECT_EQ(matrix->formats, "Q8_0+BF16+F16");

@@ -2,11 +2,11 @@
 
 #include <gtest/gtest.h>
 
-#include "backend/backend.h"
 #include "files/gguf/reader.h"
 #include "support/error_of.h"
 #include "support/model_runner.h"
 #include "support/temp_folder.h"
+#include "support/test_backend.h"
 #include "support/tiny_model.h"
 
 namespace tessera {
@@ -20,7 +20,7 @@ class ReaderTest : public ::testing::Test {
     const auto path = write_tiny_model({}, folder_.path());
     model_ =
         std::make_unique<Model>(std::make_shared<const GgufFile>(GgufFile::open(path)),
-                                make_cpu_backend(2), Model::Limits{.rows = 32, .wanted_rows = 16});
+                                make_test_backend(2), Model::Limits{.rows = 32, .wanted_rows = 16});
     tokens_ = random_tokens(kTokens, model_->config().vocabulary, 1);
   }
 

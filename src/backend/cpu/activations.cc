@@ -1,7 +1,7 @@
 // Quantizes activations to int8, row by row, 32 columns at a time.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/activations.cc"
-#include "backend/cpu/simd_targets.h"
+#include "base/simd/simd_targets.h"
 //
 #include <hwy/foreach_target.h>
 //

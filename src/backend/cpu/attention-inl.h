@@ -29,13 +29,14 @@
 #include <limits>
 
 #include "backend/cpu/kv_store.h"
-#include "backend/cpu/math-inl.h"
-#include "backend/cpu/simd.h"
+#include "base/simd/math-inl.h"
+#include "base/simd/simd.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tessera::cpu::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
+using tessera::HWY_NAMESPACE::exp_approx, tessera::HWY_NAMESPACE::tanh_approx;
 
 using DF = hn::ScalableTag<float>;
 using VF = hn::Vec<DF>;

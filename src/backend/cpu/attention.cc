@@ -13,11 +13,11 @@
 // the lanes where its keys would lie, and goes through the same kernels.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/attention.cc"
-#include "backend/cpu/simd_targets.h"
+#include "base/simd/simd_targets.h"
 //
 #include <hwy/foreach_target.h>
 
-#include "backend/cpu/simd.h"
+#include "base/simd/simd.h"
 //
 #include "backend/cpu/attention.h"
 

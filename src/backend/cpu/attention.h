@@ -6,12 +6,13 @@
 #include <span>
 
 #include "backend/backend.h"
-#include "backend/cpu/thread_pool.h"
 #include "base/host_tensor.h"
+#include "base/thread_pool.h"
 
 namespace tessera::cpu {
 
 std::unique_ptr<KvStore> allocate_kv(const KvShape& shape);
+size_t kv_block_bytes(const KvShape& shape);
 void write_kv(ThreadPool& pool, KvStore& kv, int layer, std::span<const int32_t> slots,
               HostTensor k, HostTensor v);
 void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to);

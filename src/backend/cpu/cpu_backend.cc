@@ -1,17 +1,18 @@
 // The CPU behind the Backend interface: it only forwards to the operations beside it.
+#include "backend/cpu/cpu_backend.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
-#include "backend/backend.h"
 #include "backend/cpu/attention.h"
 #include "backend/cpu/elementwise.h"
 #include "backend/cpu/linear.h"
 #include "backend/cpu/peaks.h"
-#include "backend/cpu/target.h"
-#include "backend/cpu/thread_pool.h"
 #include "base/aligned_buffer.h"
+#include "base/simd/target.h"
 
 namespace tessera {
 namespace {
@@ -53,15 +54,15 @@ class CpuRope final : public RopeTable {
 
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(int threads) : pool_(threads) {}
+  explicit CpuBackend(std::shared_ptr<ThreadPool> pool) : pool_(std::move(pool)) {}
 
   std::string description() const override {
-    return fmt::format("CPU, {}, {} thread{}", cpu::target_name(), pool_.threads(),
-                       pool_.threads() == 1 ? "" : "s");
+    return fmt::format("CPU, {}, {} thread{}", target_name(), pool_->threads(),
+                       pool_->threads() == 1 ? "" : "s");
   }
 
   std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) override {
-    return cpu::load_matrix(pool_, weight_arena_, parts, columns);
+    return cpu::load_matrix(*pool_, weight_arena_, parts, columns);
   }
   std::unique_ptr<Vector> load_vector(std::span<const float> values) override {
     return std::make_unique<CpuVector>(values);
@@ -80,6 +81,7 @@ class CpuBackend final : public Backend {
   std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) override {
     return cpu::allocate_kv(shape);
   }
+  size_t kv_block_bytes(const KvShape& shape) const override { return cpu::kv_block_bytes(shape); }
 
   void upload(std::span<const float> values, Tensor into) override {
     const HostTensor to = host(into);
@@ -95,53 +97,60 @@ class CpuBackend final : public Backend {
       std::copy_n(from.row(rows[i]), from.columns, to.row(static_cast<int>(i)));
   }
   void rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) override {
-    cpu::rms_norm(pool_, host(x), host(&weight), epsilon, host(out));
+    cpu::rms_norm(*pool_, host(x), host(&weight), epsilon, host(out));
   }
   void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out) override {
-    cpu::linear(pool_, linear_scratch_, weights, host(x), host(bias), host(out));
+    cpu::linear(*pool_, linear_scratch_, weights, host(x), host(bias), host(out));
   }
   void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out) override {
-    cpu::linear_gated(pool_, linear_scratch_, weights, host(x), activation, host(out));
+    cpu::linear_gated(*pool_, linear_scratch_, weights, host(x), activation, host(out));
   }
   void rope(const RopeTable& rope, int head_dim, std::span<const int32_t> positions,
             Tensor x) override {
-    cpu::rope(pool_, static_cast<const CpuRope&>(rope).rope, head_dim, positions, host(x));
+    cpu::rope(*pool_, static_cast<const CpuRope&>(rope).rope, head_dim, positions, host(x));
   }
   void write_kv(KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k,
                 Tensor v) override {
-    cpu::write_kv(pool_, kv, layer, slots, host(k), host(v));
+    cpu::write_kv(*pool_, kv, layer, slots, host(k), host(v));
   }
   void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) override {
     cpu::copy_kv(kv, from, to);
   }
   void attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
               std::span<const RowContext> contexts, Tensor out) override {
-    cpu::attend(pool_, kv, parameters, host(q), contexts, host(out));
+    cpu::attend(*pool_, kv, parameters, host(q), contexts, host(out));
   }
-  void add(Tensor x, Tensor into) override { cpu::add(pool_, host(x), host(into)); }
+  void add(Tensor x, Tensor into) override { cpu::add(*pool_, host(x), host(into)); }
   void scale_and_cap(float factor, float cap, Tensor x) override {
-    cpu::scale_and_cap(pool_, factor, cap, host(x));
+    cpu::scale_and_cap(*pool_, factor, cap, host(x));
   }
-
-  void parallel_for(int count, FunctionRef<void(int index)> body) override {
-    pool_.parallel_for(count, [&](int index, int) { body(index); });
-  }
-
-  Peaks measure_peaks() override { return cpu::measure_peaks(pool_); }
-  void time_sections(bool on) override { pool_.time_sections(on); }
-  ParallelTime parallel_time() const override { return pool_.parallel_time(); }
 
  private:
-  cpu::ThreadPool pool_;
+  std::shared_ptr<ThreadPool> pool_;
   cpu::WeightArena weight_arena_;
   cpu::LinearScratch linear_scratch_;
   std::vector<std::unique_ptr<CpuMemory>> memories_;
 };
 
+class CpuMeter final : public Meter {
+ public:
+  explicit CpuMeter(std::shared_ptr<ThreadPool> pool) : pool_(std::move(pool)) {}
+
+  Peaks measure_peaks() override { return cpu::measure_peaks(*pool_); }
+  void time_sections(bool on) override { pool_->time_sections(on); }
+  ParallelTime parallel_time() const override { return pool_->parallel_time(); }
+
+ private:
+  std::shared_ptr<ThreadPool> pool_;
+};
+
 }  // namespace
 
-std::unique_ptr<Backend> make_cpu_backend(int threads) {
-  return std::make_unique<CpuBackend>(threads);
+std::unique_ptr<Backend> make_cpu_backend(std::shared_ptr<ThreadPool> pool) {
+  return std::make_unique<CpuBackend>(std::move(pool));
+}
+std::unique_ptr<Meter> make_cpu_meter(std::shared_ptr<ThreadPool> pool) {
+  return std::make_unique<CpuMeter>(std::move(pool));
 }
 
 }  // namespace tessera

@@ -8,7 +8,7 @@
 #endif
 
 #include "backend/cpu/lanes.h"
-#include "backend/cpu/simd.h"
+#include "base/simd/simd.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tessera::cpu::HWY_NAMESPACE {

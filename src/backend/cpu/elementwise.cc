@@ -7,11 +7,11 @@
 // runs over kSums vectors of partial sums in an order fixed by the number of columns.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/elementwise.cc"
-#include "backend/cpu/simd_targets.h"
+#include "base/simd/simd_targets.h"
 //
 #include <hwy/foreach_target.h>
 
-#include "backend/cpu/simd.h"
+#include "base/simd/simd.h"
 //
 #include "backend/cpu/elementwise.h"
 
@@ -20,13 +20,14 @@
 #include <cstring>
 #include <vector>
 
-#include "backend/cpu/math-inl.h"
 #include "base/error.h"
+#include "base/simd/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tessera::cpu::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
+using tessera::HWY_NAMESPACE::exp_approx, tessera::HWY_NAMESPACE::tanh_approx;
 
 using DF = hn::ScalableTag<float>;
 using VF = hn::Vec<DF>;

@@ -4,8 +4,8 @@
 #include <span>
 
 #include "backend/backend.h"
-#include "backend/cpu/thread_pool.h"
 #include "base/host_tensor.h"
+#include "base/thread_pool.h"
 
 namespace tessera::cpu {
 

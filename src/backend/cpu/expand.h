@@ -17,7 +17,7 @@
 
 #include "backend/cpu/lanes.h"
 #include "backend/cpu/layout.h"
-#include "backend/cpu/simd.h"
+#include "base/simd/simd.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tessera::cpu::HWY_NAMESPACE {

@@ -8,7 +8,7 @@
 // what memory delivers.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/float_panel.cc"
-#include "backend/cpu/simd_targets.h"
+#include "base/simd/simd_targets.h"
 //
 #include <hwy/foreach_target.h>
 //

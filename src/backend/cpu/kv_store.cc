@@ -3,11 +3,11 @@
 // head_dim touched cache lines, which the attention that follows reads anyway.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/kv_store.cc"
-#include "backend/cpu/simd_targets.h"
+#include "base/simd/simd_targets.h"
 //
 #include <hwy/foreach_target.h>
 
-#include "backend/cpu/simd.h"
+#include "base/simd/simd.h"
 //
 
 #include <algorithm>
@@ -151,6 +151,7 @@ CpuKvStore::CpuKvStore(const KvShape& kv_shape) {
          shape.format == KvFormat::kQ8_0 ? "q8_0" : "f16", multiple, kMaxHeadDim);
   }
   layout_ = TileLayout(shape);
+  block_bytes = kv_block_bytes(shape);
   const uint64_t heads = checked_mul(static_cast<uint64_t>(shape.layers),
                                      static_cast<uint64_t>(shape.kv_heads), "KV cache");
   const uint64_t tiles = checked_mul(heads, static_cast<uint64_t>(shape.blocks), "KV cache");
@@ -173,6 +174,11 @@ void copy_token(const TileLayout& layout, const std::byte* from_tile, int from, 
                          groups);
   copy_columns<uint16_t>(from_tile + layout.value_scales, from, to_tile + layout.value_scales, to,
                          groups);
+}
+
+size_t kv_block_bytes(const KvShape& shape) {
+  return TileLayout(shape).bytes * static_cast<size_t>(shape.layers) *
+         static_cast<size_t>(shape.kv_heads);
 }
 
 std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) {

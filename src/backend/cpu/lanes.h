@@ -9,7 +9,7 @@
 #include <cstring>
 #include <utility>
 
-#include "backend/cpu/simd.h"
+#include "base/simd/simd.h"
 
 // For lambdas handed to unroll(): compiled for the target, and never a call.
 #define TESSERA_INLINE_LAMBDA HWY_ATTR __attribute__((always_inline))

@@ -9,8 +9,8 @@
 #include "backend/backend.h"
 #include "backend/cpu/float_panel.h"
 #include "backend/cpu/layout.h"
-#include "backend/cpu/thread_pool.h"
 #include "base/aligned_buffer.h"
+#include "base/thread_pool.h"
 
 namespace tessera::cpu {
 

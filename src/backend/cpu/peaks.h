@@ -1,8 +1,8 @@
 // The limits of this machine, measured: what memory delivers and what the arithmetic units take in.
 #pragma once
 
-#include "backend/backend.h"
-#include "backend/cpu/thread_pool.h"
+#include "backend/meter.h"
+#include "base/thread_pool.h"
 
 namespace tessera::cpu {
 

@@ -24,7 +24,7 @@
 // each output.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/quantized.cc"
-#include "backend/cpu/simd_targets.h"
+#include "base/simd/simd_targets.h"
 //
 #include <hwy/foreach_target.h>
 //

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-namespace tessera::cpu {
+namespace tessera {
 
 // Highway's name of the target chosen at run time: "SSE4", "AVX2", "AVX3", "AVX3_DL", "NEON".
 // The environment variable TESSERA_TARGET=SSE4|AVX2|AVX3|AVX3_DL caps the choice (for tests).
@@ -21,4 +21,4 @@ std::vector<const char*> available_targets();
 // best. For tests: no kernel may be running.
 void cap_target(std::string_view name);
 
-}  // namespace tessera::cpu
+}  // namespace tessera

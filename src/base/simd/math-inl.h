@@ -1,16 +1,16 @@
 // Vector exp and tanh for the kernels: within 2 ulp, the same bits in every lane and on every call.
 // Included once for each instruction set (Highway's foreach_target), so no #pragma once.
-#if defined(TESSERA_BACKEND_CPU_MATH_INL_H) == defined(HWY_TARGET_TOGGLE)
-#ifdef TESSERA_BACKEND_CPU_MATH_INL_H
-#undef TESSERA_BACKEND_CPU_MATH_INL_H
+#if defined(TESSERA_BASE_SIMD_MATH_INL_H) == defined(HWY_TARGET_TOGGLE)
+#ifdef TESSERA_BASE_SIMD_MATH_INL_H
+#undef TESSERA_BASE_SIMD_MATH_INL_H
 #else
-#define TESSERA_BACKEND_CPU_MATH_INL_H
+#define TESSERA_BASE_SIMD_MATH_INL_H
 #endif
 
-#include "backend/cpu/simd.h"
+#include "base/simd/simd.h"
 
 HWY_BEFORE_NAMESPACE();
-namespace tessera::cpu::HWY_NAMESPACE {
+namespace tessera::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -59,7 +59,7 @@ HWY_INLINE V tanh_approx(D d, V x) {
   return hn::IfThenElse(hn::Lt(magnitude, hn::Set(d, 0.625f)), near, hn::CopySign(far, x));
 }
 
-}  // namespace tessera::cpu::HWY_NAMESPACE
+}  // namespace tessera::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #endif  // per-target include guard

@@ -1,12 +1,20 @@
-// The threads that every CPU operation shares.
+// The threads that the host's work shares: the CPU's kernels, choosing tokens, encoding weights.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
-#include "backend/backend.h"
 #include "base/function_ref.h"
 
-namespace tessera::cpu {
+namespace tessera {
+
+// Time in the sections where the threads are called together.
+struct ParallelTime {
+  int64_t sections = 0;
+  double seconds = 0;  // wall time of all sections
+  double waiting = 0;  // of the calling thread, for the others to start and to finish
+  double idle = 0;     // of all threads, their mean
+};
 
 class ThreadPool {
  public:
@@ -23,13 +31,14 @@ class ThreadPool {
   // An exception from body is rethrown here. One caller at a time; not reentrant.
   void parallel_for(int count, FunctionRef<void(int index, int thread)> body);
 
-  // Clocks around the work of each thread, for those who look for lost time. Off by default.
+  // Turns the clocks of sections on or off: for those who look for lost time. Off, and free, by
+  // default.
   void time_sections(bool on);
-  ParallelTime parallel_time() const;
+  ParallelTime parallel_time() const;  // sums since the pool was made
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
 
-}  // namespace tessera::cpu
+}  // namespace tessera

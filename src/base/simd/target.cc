@@ -1,12 +1,12 @@
-#include "backend/cpu/target.h"
+#include "base/simd/target.h"
 
 #include <cstdlib>
 #include <mutex>
 
-#include "backend/cpu/simd_targets.h"
 #include "base/error.h"
+#include "base/simd/simd_targets.h"
 
-namespace tessera::cpu {
+namespace tessera {
 namespace {
 
 // Highway orders targets by bit: the lower, the better. The static target (what the compiler may
@@ -55,4 +55,4 @@ const char* target_name() {
   return hwy::TargetName(hwy::SupportedAndGeneratedTargets().front());
 }
 
-}  // namespace tessera::cpu
+}  // namespace tessera

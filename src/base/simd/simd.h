@@ -3,9 +3,9 @@
 //
 //   #undef HWY_TARGET_INCLUDE
 //   #define HWY_TARGET_INCLUDE "backend/cpu/this_file.cc"
-//   #include "backend/cpu/simd_targets.h"
+//   #include "base/simd/simd_targets.h"
 //   #include <hwy/foreach_target.h>
-//   #include "backend/cpu/simd.h"
+//   #include "base/simd/simd.h"
 //
 //   HWY_BEFORE_NAMESPACE();
 //   namespace tessera::cpu { namespace HWY_NAMESPACE { ... kernels ... } }
@@ -13,7 +13,7 @@
 //   #if HWY_ONCE  ... HWY_EXPORT, HWY_DYNAMIC_DISPATCH ...  #endif
 //
 // No include guard: it is read once for each target.
-#include "backend/cpu/simd_targets.h"
+#include "base/simd/simd_targets.h"
 //
 #include <hwy/highway.h>
 

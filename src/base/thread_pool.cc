@@ -2,7 +2,7 @@
 // thread claims by compare-and-swap; the caller works too and waits only for what others have
 // claimed. So a worker that is asleep or has lost its core delays nobody: its share is done by
 // those who are there.
-#include "backend/cpu/thread_pool.h"
+#include "base/thread_pool.h"
 
 #include <algorithm>
 #include <atomic>
@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "backend/cpu/target.h"
+#include "base/simd/target.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -21,7 +21,7 @@
 #include "base/available_cpus.h"
 #include "base/timer.h"
 
-namespace tessera::cpu {
+namespace tessera {
 namespace {
 
 constexpr size_t kCacheLine = 64;
@@ -217,4 +217,4 @@ ParallelTime ThreadPool::parallel_time() const {
           .idle = std::max(0.0, state.seconds - busy / threads())};
 }
 
-}  // namespace tessera::cpu
+}  // namespace tessera

@@ -1,4 +1,4 @@
-#include "backend/cpu/thread_pool.h"
+#include "base/thread_pool.h"
 
 #include <gtest/gtest.h>
 
@@ -9,10 +9,10 @@
 #include <thread>
 #include <vector>
 
-#include "backend/cpu/target.h"
 #include "base/error.h"
+#include "base/simd/target.h"
 
-namespace tessera::cpu {
+namespace tessera {
 namespace {
 
 class ThreadPoolTest : public ::testing::TestWithParam<int> {};
@@ -97,4 +97,4 @@ TEST(Target, IsOneThatTheMachineHasAndCanBeCapped) {
 }
 
 }  // namespace
-}  // namespace tessera::cpu
+}  // namespace tessera

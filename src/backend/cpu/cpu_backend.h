@@ -1,0 +1,16 @@
+// The CPU as a backend.
+#pragma once
+
+#include <memory>
+
+#include "backend/backend.h"
+#include "backend/meter.h"
+#include "base/thread_pool.h"
+
+namespace tessera {
+
+// Its operations run on the pool, and are done when they return.
+std::unique_ptr<Backend> make_cpu_backend(std::shared_ptr<ThreadPool> pool);
+std::unique_ptr<Meter> make_cpu_meter(std::shared_ptr<ThreadPool> pool);
+
+}  // namespace tessera
