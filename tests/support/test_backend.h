@@ -7,7 +7,8 @@
 
 namespace tessera {
 
-// The CPU with so many threads.
+// The CPU with so many threads; where the environment says TESSERA_TEST_BACKEND=reference, the
+// reference backend (support/reference_backend.h).
 std::shared_ptr<Backend> make_test_backend(int threads);
 
 }  // namespace tessera

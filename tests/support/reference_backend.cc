@@ -1,0 +1,360 @@
+#include "support/reference_backend.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <new>
+#include <numeric>
+#include <utility>
+
+#include "base/error.h"
+
+namespace tessera {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+
+// Floats that can be read and written only while somebody has them open.
+class GuardedMemory final : public Memory {
+ public:
+  explicit GuardedMemory(size_t floats) : bytes_(std::max<size_t>(floats, 1) * sizeof(float)) {
+    data_ = ::mmap(nullptr, bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data_ == MAP_FAILED) throw std::bad_alloc();
+  }
+  ~GuardedMemory() override { ::munmap(data_, bytes_); }
+  GuardedMemory(const GuardedMemory&) = delete;
+  GuardedMemory& operator=(const GuardedMemory&) = delete;
+
+  const float* address() const { return static_cast<const float*>(data_); }
+  float* open() {
+    if (users_++ == 0) protect(PROT_READ | PROT_WRITE);
+    return static_cast<float*>(data_);
+  }
+  void close() {
+    if (--users_ == 0) protect(PROT_NONE);
+  }
+
+ private:
+  void protect(int access) {
+    if (::mprotect(data_, bytes_, access) != 0) fail("mprotect failed");
+  }
+
+  size_t bytes_;
+  void* data_;
+  int users_ = 0;
+};
+
+// A tensor's values, for as long as an operation lasts.
+class Opened {
+ public:
+  explicit Opened(const Tensor& x)
+      : memory_(static_cast<GuardedMemory&>(*x.memory)),
+        values_{memory_.open() + x.offset, x.rows, x.columns, x.stride} {}
+  ~Opened() { memory_.close(); }
+  Opened(const Opened&) = delete;
+  Opened& operator=(const Opened&) = delete;
+
+  const HostTensor* operator->() const { return &values_; }
+  std::span<float> row(int r) const {
+    return {values_.row(r), static_cast<size_t>(values_.columns)};
+  }
+
+ private:
+  GuardedMemory& memory_;
+  HostTensor values_;
+};
+
+class ReferenceVector final : public Vector {
+ public:
+  explicit ReferenceVector(std::span<const float> given) : values(given.begin(), given.end()) {
+    size = static_cast<int>(values.size());
+  }
+  const std::vector<float> values;
+};
+std::span<const float> values_of(const Vector& vector) {
+  return static_cast<const ReferenceVector&>(vector).values;
+}
+
+class ReferenceRope final : public RopeTable {
+ public:
+  explicit ReferenceRope(Rope given) : rope(std::move(given)) {}
+  const Rope rope;
+};
+
+class ReferenceMatrix final : public Matrix {
+ public:
+  double product(int output, std::span<const float> x) const {
+    const float* weights = values.data() + static_cast<size_t>(output) * x.size();
+    return std::inner_product(x.begin(), x.end(), weights, 0.0, std::plus(),
+                              [](double a, float b) { return a * b; });
+  }
+  std::vector<float> values;  // [rows, columns]
+};
+
+// Keys and values as the KV format gives them back: [slot][layer][key, value][heads * head_dim].
+class ReferenceKv final : public KvStore {
+ public:
+  explicit ReferenceKv(const KvShape& given) {
+    shape = given;
+    values.resize(static_cast<size_t>(shape.blocks) * kBlockTokens * slot_floats());
+  }
+  int columns() const { return shape.kv_heads * shape.head_dim; }
+  size_t slot_floats() const {
+    return static_cast<size_t>(shape.layers) * 2 * static_cast<size_t>(columns());
+  }
+  std::span<float> at(int slot, int layer, int key_or_value) {
+    const size_t index = (static_cast<size_t>(slot) * shape.layers + layer) * 2 + key_or_value;
+    return std::span(values).subspan(index * columns(), static_cast<size_t>(columns()));
+  }
+  std::span<const float> at(int slot, int layer, int key_or_value) const {
+    return const_cast<ReferenceKv&>(*this).at(slot, layer, key_or_value);
+  }
+  std::vector<float> values;
+};
+
+double activate(Activation activation, double x) {
+  if (activation == Activation::kSilu) return x / (1 + std::exp(-x));
+  return 0.5 * x * (1 + std::tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
+}
+
+void rotate(const Rope& rope, int32_t position, float* head) {
+  const int pairs = rope.dimensions / 2;
+  for (int i = 0; i < pairs; ++i) {
+    const double angle = static_cast<double>(rope.frequency[static_cast<size_t>(i)]) * position;
+    float& a = head[rope.interleaved ? 2 * i : i];
+    float& b = head[rope.interleaved ? 2 * i + 1 : i + pairs];
+    const double x = a, y = b, c = std::cos(angle), s = std::sin(angle);
+    a = static_cast<float>((x * c - y * s) * rope.magnitude);
+    b = static_cast<float>((y * c + x * s) * rope.magnitude);
+  }
+}
+
+// One head of one row: softmax(scale * q . K) V over the slots that it sees.
+void attend_head(const ReferenceKv& kv, const AttentionParameters& parameters,
+                 std::span<const int32_t> slots, std::span<const float> q, int kv_head,
+                 float* out) {
+  const auto dim = static_cast<size_t>(kv.shape.head_dim);
+  const auto head = [&](int slot, int key_or_value) {
+    return kv.at(slot, parameters.layer, key_or_value).subspan(kv_head * dim, dim);
+  };
+  std::vector<double> weights;
+  for (const int slot : slots) {
+    double score = std::inner_product(q.begin(), q.end(), head(slot, 0).begin(), 0.0) *
+                   static_cast<double>(parameters.scale);
+    if (parameters.soft_cap > 0)
+      score = parameters.soft_cap * std::tanh(score / parameters.soft_cap);
+    weights.push_back(score);
+  }
+  const double most = *std::ranges::max_element(weights);
+  double total = 0;
+  for (double& weight : weights) total += weight = std::exp(weight - most);
+  for (size_t d = 0; d < dim; ++d) {
+    double sum = 0;
+    for (size_t i = 0; i < slots.size(); ++i) sum += weights[i] * head(slots[i], 1)[d];
+    out[d] = static_cast<float>(sum / total);
+  }
+}
+
+std::vector<int32_t> visible_slots(const RowContext& context, int window) {
+  std::vector<int32_t> slots;
+  for (int p = window > 0 ? std::max(0, context.position - window + 1) : 0; p <= context.position;
+       ++p) {
+    slots.push_back(p < context.direct ? slot_of(context.block_table, p)
+                                       : context.tail[static_cast<size_t>(p - context.direct)]);
+  }
+  return slots;
+}
+
+class ReferenceBackend final : public Backend {
+ public:
+  std::string description() const override { return "reference"; }
+
+  // --- memory
+  std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) override {
+    auto matrix = std::make_unique<ReferenceMatrix>();
+    for (const WeightPart& part : parts) {
+      std::vector<float> values(static_cast<size_t>(part.rows) * columns);
+      part.format->decode(part.bytes.data(), values);
+      matrix->values.insert(matrix->values.end(), values.begin(), values.end());
+      matrix->rows += part.rows;
+      matrix->formats = part.format->name;
+      if (part.on_read) part.on_read(part.bytes);
+    }
+    matrix->columns = columns;
+    matrix->bytes = matrix->values.size() * sizeof(float);
+    return matrix;
+  }
+  std::unique_ptr<Vector> load_vector(std::span<const float> values) override {
+    return std::make_unique<ReferenceVector>(values);
+  }
+  std::unique_ptr<RopeTable> load_rope(const Rope& rope) override {
+    return std::make_unique<ReferenceRope>(rope);
+  }
+  Tensor allocate(int rows, int columns) override {
+    const int stride = columns + 3;  // nobody may count on rows without gaps
+    auto& memory =
+        memories_.emplace_back(std::make_unique<GuardedMemory>(static_cast<size_t>(rows) * stride));
+    return {memory.get(), 0, rows, columns, stride};
+  }
+  std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) override {
+    auto kv = std::make_unique<ReferenceKv>(shape);
+    kv->block_bytes = kv_block_bytes(shape);
+    return kv;
+  }
+  size_t kv_block_bytes(const KvShape& shape) const override {
+    return sizeof(float) * 2 * kBlockTokens * static_cast<size_t>(shape.layers) * shape.kv_heads *
+           shape.head_dim;
+  }
+
+  // --- between host and backend
+  void upload(std::span<const float> host, Tensor into) override {
+    forget_downloads();
+    const Opened to(into);
+    for (int r = 0; r < into.rows; ++r) {
+      std::ranges::copy(host.subspan(static_cast<size_t>(r) * into.columns, to.row(r).size()),
+                        to.row(r).begin());
+    }
+  }
+  HostRows download(Tensor x) override {
+    forget_downloads();
+    downloaded_.clear();
+    const Opened from(x);
+    for (int r = 0; r < x.rows; ++r)
+      downloaded_.insert(downloaded_.end(), from.row(r).begin(), from.row(r).end());
+    return {downloaded_.data(), x.rows, x.columns, x.columns};
+  }
+
+  // --- operations
+  void gather_rows(Tensor x, std::span<const int32_t> rows, Tensor out) override {
+    forget_downloads();
+    const Opened from(x), to(out);
+    for (size_t i = 0; i < rows.size(); ++i)
+      std::ranges::copy(from.row(rows[i]), to.row(static_cast<int>(i)).begin());
+  }
+  void rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) override {
+    forget_downloads();
+    const Opened from(x), to(out);
+    const auto group = static_cast<size_t>(weight.size);
+    for (int r = 0; r < x.rows; ++r) {
+      for (size_t first = 0; first < from.row(r).size(); first += group) {
+        const auto part = from.row(r).subspan(first, group), result = to.row(r).subspan(first);
+        const double squares = std::inner_product(part.begin(), part.end(), part.begin(), 0.0);
+        const double scale = 1 / std::sqrt(squares / static_cast<double>(group) + epsilon);
+        for (size_t i = 0; i < group; ++i)
+          result[i] = static_cast<float>(part[i] * scale * values_of(weight)[i]);
+      }
+    }
+  }
+  void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out) override {
+    forget_downloads();
+    const auto& matrix = static_cast<const ReferenceMatrix&>(weights);
+    const Opened from(x), to(out);
+    for (int r = 0; r < x.rows; ++r) {
+      for (int o = 0; o < matrix.rows; ++o) {
+        const auto at = static_cast<size_t>(o);
+        const double added = bias == nullptr ? 0 : values_of(*bias)[at];
+        to.row(r)[at] = static_cast<float>(matrix.product(o, from.row(r)) + added);
+      }
+    }
+  }
+  void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out) override {
+    forget_downloads();
+    const auto& matrix = static_cast<const ReferenceMatrix&>(weights);
+    const Opened from(x), to(out);
+    const int width = matrix.rows / 2;
+    for (int r = 0; r < x.rows; ++r) {
+      for (int o = 0; o < width; ++o) {
+        const double gate = activate(activation, matrix.product(o, from.row(r)));
+        to.row(r)[static_cast<size_t>(o)] =
+            static_cast<float>(gate * matrix.product(width + o, from.row(r)));
+      }
+    }
+  }
+  void rope(const RopeTable& rope, int head_dim, std::span<const int32_t> positions,
+            Tensor x) override {
+    forget_downloads();
+    const Opened values(x);
+    for (int r = 0; r < x.rows; ++r) {
+      for (int first = 0; first + head_dim <= x.columns; first += head_dim) {
+        rotate(static_cast<const ReferenceRope&>(rope).rope, positions[static_cast<size_t>(r)],
+               values->row(r) + first);
+      }
+    }
+  }
+  void write_kv(KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k,
+                Tensor v) override {
+    forget_downloads();
+    auto& store = static_cast<ReferenceKv&>(kv);
+    const Format& format = kv.shape.format == KvFormat::kF16 ? kF16 : kQ8_0;
+    const Opened keys(k), values(v);
+    std::vector<std::byte> stored(format.row_bytes(static_cast<uint64_t>(k.columns)));
+    for (size_t i = 0; i < slots.size(); ++i) {
+      const int r = static_cast<int>(i);
+      format.encode(keys.row(r), stored.data(), {});
+      format.decode(stored.data(), store.at(slots[i], layer, 0));
+      format.encode(values.row(r), stored.data(), {});
+      format.decode(stored.data(), store.at(slots[i], layer, 1));
+    }
+  }
+  void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) override {
+    forget_downloads();
+    auto& store = static_cast<ReferenceKv&>(kv);
+    const auto slot = [&](int index) {
+      return std::span(store.values).subspan(index * store.slot_floats(), store.slot_floats());
+    };
+    for (size_t i = 0; i < from.size(); ++i)
+      if (from[i] != to[i]) std::ranges::copy(slot(from[i]), slot(to[i]).begin());
+  }
+  void attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
+              std::span<const RowContext> contexts, Tensor out) override {
+    forget_downloads();
+    const auto& store = static_cast<const ReferenceKv&>(kv);
+    const auto dim = static_cast<size_t>(store.shape.head_dim);
+    const int group = parameters.heads / store.shape.kv_heads;
+    const Opened queries(q), to(out);
+    for (int r = 0; r < q.rows; ++r) {
+      const auto slots = visible_slots(contexts[static_cast<size_t>(r)], parameters.window);
+      for (int head = 0; head < parameters.heads; ++head) {
+        const size_t first = static_cast<size_t>(head) * dim;
+        attend_head(store, parameters, slots, queries.row(r).subspan(first, dim), head / group,
+                    to.row(r).data() + first);
+      }
+    }
+  }
+  void add(Tensor x, Tensor into) override {
+    forget_downloads();
+    const Opened from(x), to(into);
+    for (int r = 0; r < x.rows; ++r)
+      std::ranges::transform(from.row(r), to.row(r), to.row(r).begin(), std::plus());
+  }
+  void scale_and_cap(float factor, float cap, Tensor x) override {
+    forget_downloads();
+    const Opened values(x);
+    for (int r = 0; r < x.rows; ++r) {
+      for (float& value : values.row(r)) {
+        value *= factor;
+        if (cap > 0) value = cap * std::tanh(value / cap);
+      }
+    }
+  }
+
+ private:
+  void forget_downloads() { std::ranges::fill(downloaded_, kNan); }
+
+  std::vector<std::unique_ptr<GuardedMemory>> memories_;
+  std::vector<float> downloaded_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_reference_backend() {
+  return std::make_unique<ReferenceBackend>();
+}
+
+const float* reference_memory(const Tensor& x) {
+  return static_cast<const GuardedMemory*>(x.memory)->address() + x.offset;
+}
+
+}  // namespace tessera
