@@ -66,10 +66,11 @@ class Bodies(Attack):
     paths = {"/v1/completions": lambda text: {"prompt": text}, "/tokenize": lambda text: {"prompt": text},
              "/v1/embeddings": lambda text: {"input": text},
              "/v1/chat/completions": lambda text: {"messages": [{"role": "user", "content": text}]}}
+    letters = bytes(ord((string.ascii_letters + " ")[byte % 53]) for byte in range(256))
 
     async def client(self, index, draw):
         path, body_of = list(self.paths.items())[index % len(self.paths)]
-        text = "".join(draw.choices(string.ascii_letters + " ", k=8_000_000))
+        text = draw.randbytes(8_000_000).translate(self.letters).decode()
         body = json.dumps(body_of(text)).encode()
         answer = await self.exchange(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
                                      f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
