@@ -13,7 +13,7 @@ namespace tessera {
 void set_up_logging(bool verbose) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("tessera"));
   spdlog::set_pattern("%^%l:%$ %v");
-  spdlog::set_level(verbose ? spdlog::level::info : spdlog::level::warn);
+  spdlog::set_level(verbose ? spdlog::level::debug : spdlog::level::warn);
 }
 
 ProgressBar::ProgressBar(std::string label, uint64_t total, Unit unit)

@@ -34,10 +34,10 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
          vocabulary);
   }
   session.load_ms = timer.milliseconds();
-  spdlog::info("loaded {} in {:.0f} ms: {}, {:.1f} MB of weights; {}", reference, session.load_ms,
-               session.model->config().architecture->name,
-               static_cast<double>(session.model->weight_bytes()) / 1e6,
-               session.model->backend().description());
+  spdlog::debug("loaded {} in {:.0f} ms: {}, {:.1f} MB of weights; {}", reference, session.load_ms,
+                session.model->config().architecture->name,
+                static_cast<double>(session.model->weight_bytes()) / 1e6,
+                session.model->backend().description());
   return session;
 }
 
