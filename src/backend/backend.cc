@@ -1,5 +1,7 @@
 #include "backend/backend.h"
 
+#include <vector>
+
 #include "backend/meter.h"
 
 namespace tessera {
@@ -7,5 +9,22 @@ namespace tessera {
 // Here, so that their virtual tables are, once.
 Backend::~Backend() = default;
 Meter::~Meter() = default;
+
+void Backend::on_host(std::span<const Tensor> inputs, Tensor into, HostOperation operation) {
+  std::vector<std::vector<float>> copies;
+  std::vector<HostRows> rows;
+  for (const Tensor& input : inputs) {
+    const HostRows values = download(input);  // gone with the next download
+    std::vector<float>& copy = copies.emplace_back();
+    for (int r = 0; r < values.rows; ++r) {
+      const auto row = values.row(r);
+      copy.insert(copy.end(), row.begin(), row.end());
+    }
+    rows.emplace_back(copy.data(), input.rows, input.columns, input.columns);
+  }
+  std::vector<float> out(static_cast<size_t>(into.rows) * static_cast<size_t>(into.columns));
+  operation(rows, {out.data(), into.rows, into.columns, into.columns});
+  upload(out, into);
+}
 
 }  // namespace tessera

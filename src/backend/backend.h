@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "base/host_tensor.h"
 #include "formats/format.h"
 
@@ -189,6 +190,13 @@ class Backend {
   virtual void add(Tensor x, Tensor into) = 0;  // into += x
   // x = factor * x, then cap * tanh(x / cap) if cap > 0.
   virtual void scale_and_cap(float factor, float cap, Tensor x) = 0;
+
+  // --- an operation that is written for the host alone
+  // Calls operation(inputs, out) with the values of `inputs`; what it writes to out, all of it,
+  // becomes `into`. So a new operation begins as one function that every backend runs. Here by way
+  // of copies; the CPU works on its own memory.
+  using HostOperation = FunctionRef<void(std::span<const HostRows> inputs, HostTensor out)>;
+  virtual void on_host(std::span<const Tensor> inputs, Tensor into, HostOperation operation);
 };
 
 }  // namespace tessera

@@ -3,19 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <exception>
 #include <iterator>
 #include <memory>
-#include <mutex>
 #include <span>
-#include <thread>
 #include <utility>
 
-#include "base/available_cpus.h"
 #include "base/error.h"
 #include "base/printable.h"
+#include "base/thread_pool.h"
 #include "checkpoint/checkpoint.h"
 #include "compress/recipes.h"
 #include "files/open.h"
@@ -32,29 +28,6 @@ struct SquaredError {
   double error = 0, source = 0;
 };
 
-// Runs work(0) ... work(count - 1) on `threads` threads; the first exception is thrown again here.
-void parallel_for(uint64_t count, int threads, const std::function<void(uint64_t)>& work) {
-  std::atomic<uint64_t> next{0};
-  std::exception_ptr failure;
-  std::mutex failure_mutex;
-  const auto loop = [&] {
-    try {
-      for (uint64_t i = next++; i < count; i = next++) work(i);
-    } catch (...) {
-      const std::lock_guard lock(failure_mutex);
-      if (!failure) failure = std::current_exception();
-      next = count;
-    }
-  };
-  {
-    std::vector<std::jthread> others;
-    const uint64_t wanted = std::min<uint64_t>(static_cast<uint64_t>(threads), count);
-    for (uint64_t i = 1; i < wanted; ++i) others.emplace_back(loop);
-    loop();
-  }
-  if (failure) std::rethrow_exception(failure);
-}
-
 // Decodes and encodes the rows of one tensor.
 class Recoder {
  public:
@@ -64,14 +37,14 @@ class Recoder {
         source_row_(source.format->row_bytes(source.columns())),
         target_row_(target.row_bytes(source.columns())) {}
 
-  std::vector<std::byte> run(int threads, double& relative_error) const {
+  std::vector<std::byte> run(ThreadPool& pool, double& relative_error) const {
     const uint64_t rows = source_.rows();
     const uint64_t rows_in_chunk = std::max<uint64_t>(1, kChunkElements / source_.columns());
     const uint64_t chunks = (rows + rows_in_chunk - 1) / rows_in_chunk;
     std::vector<std::byte> out(rows * target_row_);
     std::vector<SquaredError> errors(chunks);
-    parallel_for(chunks, threads, [&](uint64_t chunk) {
-      const uint64_t first = chunk * rows_in_chunk;
+    pool.parallel_for(static_cast<int>(chunks), [&](int chunk, int) {
+      const uint64_t first = static_cast<uint64_t>(chunk) * rows_in_chunk;
       errors[chunk] = recode_rows(first, std::min(rows, first + rows_in_chunk), out);
     });
     SquaredError sum;  // in the order of the rows, so that any number of threads gives the same
@@ -177,7 +150,7 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   for (size_t i = 0; i < plan.size(); ++i) {
     writer->declare(model.tensors()[i].name, *plan[i], model.tensors()[i].shape);
   }
-  const int threads = options.threads > 0 ? options.threads : available_cpus();
+  ThreadPool pool(options.threads);
 
   QuantizeSummary summary = planned_summary(model, plan);
   uint64_t done = 0;
@@ -187,7 +160,7 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
     if (plan[i] == tensor.format) {
       bytes.assign(tensor.bytes.begin(), tensor.bytes.end());
     } else {
-      bytes = Recoder(tensor, *plan[i]).run(threads, summary.tensors[i].relative_error);
+      bytes = Recoder(tensor, *plan[i]).run(pool, summary.tensors[i].relative_error);
     }
     model.release(tensor);
     done += tensor.bytes.size();

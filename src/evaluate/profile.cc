@@ -174,4 +174,11 @@ void ProfilingBackend::scale_and_cap(float factor, float cap, Tensor x) {
          [&] { backend_->scale_and_cap(factor, cap, x); });
 }
 
+void ProfilingBackend::on_host(std::span<const Tensor> inputs, Tensor into,
+                               HostOperation operation) {
+  double bytes = bytes_of(into);
+  for (const Tensor& input : inputs) bytes += bytes_of(input);
+  record("on host", activations(bytes), [&] { backend_->on_host(inputs, into, operation); });
+}
+
 }  // namespace tessera

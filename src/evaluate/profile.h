@@ -79,6 +79,7 @@ class ProfilingBackend final : public Backend {
   void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out) override;
   void add(Tensor x, Tensor into) override;
   void scale_and_cap(float factor, float cap, Tensor x) override;
+  void on_host(std::span<const Tensor> inputs, Tensor into, HostOperation operation) override;
 
  private:
   void record(std::string_view name, const Matrix* matrix, const Work& work,

@@ -124,6 +124,11 @@ class CpuBackend final : public Backend {
   void scale_and_cap(float factor, float cap, Tensor x) override {
     cpu::scale_and_cap(*pool_, factor, cap, host(x));
   }
+  void on_host(std::span<const Tensor> inputs, Tensor into, HostOperation operation) override {
+    std::vector<HostRows> rows;
+    for (const Tensor& input : inputs) rows.emplace_back(host(input));
+    operation(rows, host(into));
+  }
 
  private:
   std::shared_ptr<ThreadPool> pool_;
