@@ -162,7 +162,8 @@ TEST(Gguf, UnknownTensorTypeIsNamedWithItsTensor) {
   const test::TempFolder folder;
   for (const auto& [name, bytes] : test::malformed_gguf_corpus()) {
     if (name != "tensor_type_unknown_9999") continue;
-    EXPECT_THAT(error_of([&] { GgufFile::open(folder.write("m.gguf", bytes)); }),
+    const auto path = folder.write("m.gguf", bytes);
+    EXPECT_THAT(error_of([&] { GgufFile::open(path); }),
                 testing::AllOf(HasSubstr("9999"), HasSubstr("tensor 'w'")));
   }
 }
