@@ -9,9 +9,6 @@
 #include <thread>
 #include <vector>
 
-#include "base/error.h"
-#include "base/simd/target.h"
-
 namespace tessera {
 namespace {
 
@@ -82,18 +79,6 @@ INSTANTIATE_TEST_SUITE_P(Threads, ThreadPoolTest, ::testing::Values(1, 2, 3, 16)
 TEST(ThreadPool, ZeroMeansTheCoresOfThisProcess) {
   ThreadPool pool(0);
   EXPECT_GE(pool.threads(), 1);
-}
-
-TEST(Target, IsOneThatTheMachineHasAndCanBeCapped) {
-  const std::vector<const char*> targets = available_targets();
-  ASSERT_FALSE(targets.empty());
-  for (const char* name : targets) {
-    cap_target(name);
-    EXPECT_STREQ(target_name(), name);
-  }
-  cap_target("");
-  EXPECT_STREQ(target_name(), targets.front());
-  EXPECT_THROW(cap_target("MMX"), Error);
 }
 
 }  // namespace
