@@ -81,6 +81,16 @@ class LanguageModel {
 // The same thread as the model's.
 class Branch {
  public:
+  Branch(const Branch&) = default;  // fork()
+  Branch(Branch&&) noexcept = default;
+  // By swapping, so that what the left side kept goes before its model does.
+  Branch& operator=(Branch other) noexcept {
+    model_.swap(other.model_);
+    tokens_.swap(other.tokens_);
+    kept_.swap(other.kept_);
+    return *this;
+  }
+
   // Another text that begins alike. Costs nothing.
   Branch fork() const;
   // Reads more text. Tokens are made of it alone: it is not joined to the text before.

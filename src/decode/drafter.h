@@ -22,7 +22,8 @@
 namespace tessera {
 
 // What a drafter keeps of one sequence. Everything in it must follow from the sequence's tokens: a
-// preempted sequence keeps its state, and a forked one begins with a new one.
+// preempted sequence keeps its state, and a forked one begins with a new one. It may outlive its
+// drafter, as a sequence may outlive its engine.
 class DraftState {
  public:
   virtual ~DraftState() = default;
@@ -41,7 +42,7 @@ struct Observation {
   std::span<const Token> tokens;  // prompt and answer, what this step committed included
   DraftState* state = nullptr;
   const TokenTree* tree = nullptr;  // what was verified, its node 0 the last token before; or null
-  std::span<const int32_t> path = {};  // of the tree: the nodes that were accepted
+  std::span<const int32_t> path = {};  // of the tree: the nodes whose tokens were committed after
   size_t committed = 0;                // tokens
   int first_row = 0, rows = 0;  // of the batch: a row for each node, or for each prompt token
   int first_logits = -1;        // of the step's logits: those of first_row; -1: of no row

@@ -72,6 +72,8 @@ void Engine::validate(const Request& request) const {
 
 std::shared_ptr<Sequence> Engine::add(Request request, const std::shared_ptr<Sequence>& sibling) {
   validate(request);
+  if (sibling != nullptr && sibling->request.cache_salt != request.cache_salt)
+    fail("a sequence cannot share what another salt keeps apart");
   auto sequence = std::make_shared<Sequence>(std::move(request), pool_, requests_++);
   sequence->drafter = drafter_of(sequence->request.decoder);
   if (sequence->drafter != nullptr) sequence->draft_state = sequence->drafter->start();
@@ -182,7 +184,7 @@ void Engine::observe(std::span<const Scheduler::Share> shares, std::span<const R
       observations.push_back({.tokens = share.sequence->tokens,
                               .state = share.sequence->draft_state.get(),
                               .tree = share.tree.size() > 0 ? &share.tree : nullptr,
-                              .path = choices[i].verified.path,
+                              .path = std::span(choices[i].verified.path).first(choices[i].kept),
                               .committed = choices[i].kept,
                               .first_row = ranges[i].first_row,
                               .rows = share.rows(),

@@ -98,8 +98,8 @@ class Engine {
   std::function<bool(Token)> is_end_;
   BlockPool pool_;
   std::unique_ptr<KvStore> kv_;
-  Scheduler scheduler_;
   std::map<std::string, std::unique_ptr<Drafter>, std::less<>> drafters_;  // those in use, by name
+  Scheduler scheduler_;  // whose sequences hold drafters' states
   int64_t requests_ = 0;
   uint64_t steps_ = 0, generated_tokens_ = 0, accepted_ = 0;
 };

@@ -158,7 +158,8 @@ Generation Branch::generate(const GenerateOptions& options, const TextCallback& 
                     .sibling = kept_};
   task.request.keeps_blocks = true;
   auto [generation, sequence] = model_->run(std::move(task), options, on_text);
-  tokens_ = sequence->tokens;
+  // A step may have given more than the answer has, where a stop text ended it.
+  tokens_.insert(tokens_.end(), generation.tokens.begin(), generation.tokens.end());
   kept_ = std::move(sequence);
   return std::move(generation);
 }

@@ -1,10 +1,12 @@
 // Everything that one loaded model file gives: what the public API wraps and the tools look into.
 //
-//   Model          weights and forward(): rows in, logits out. Knows no text and no requests.
-//   Engine         many sequences over one Model: scheduling, KV blocks, drafting, sampling. Tokens
-//   only. Session        a Model with its tokenizer, chat format and constraints: what a file
-//   holds, loaded. LanguageModel  the public API: a Session and an Engine, text in, text out
-//   (language_model.cc).
+// A Model has weights and forward(): rows in, logits out; it knows no text and no requests.
+//
+// An Engine runs many sequences over one Model: scheduling, KV blocks, drafting, sampling. Tokens.
+//
+// A Session is a Model with its tokenizer, chat formats and constraints: what a file holds, loaded.
+//
+// A LanguageModel is the public API: a Session and an Engine, text in, text out.
 #pragma once
 
 #include <memory>

@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "base/error.h"
 #include "engine/engine.h"
 #include "files/gguf/reader.h"
 #include "support/run_to_end.h"
@@ -190,6 +191,17 @@ TEST_F(ForkTest, LogprobsOfAContinuationAreThoseOfTheWholeText) {
       EXPECT_EQ(a.logprob, b.logprob) << from << ", " << i;
     }
   }
+}
+
+TEST_F(ForkTest, NothingIsSharedAcrossSalts) {
+  Engine e = engine();
+  Request r = request(random_tokens(20, 11), 4);
+  r.cache_salt = "red";
+  const auto red = e.add(r);
+  r.cache_salt = "blue";
+  EXPECT_THROW(e.add(r, red), Error);
+  run_to_end(e);
+  EXPECT_EQ(e.pool().available(), e.pool().capacity());
 }
 
 }  // namespace

@@ -129,5 +129,29 @@ TEST_F(LanguageModelTest, ABranchOutlivesTheObjectThatMadeIt) {
   EXPECT_EQ(branch.generate(options_).tokens.size(), 12u);
 }
 
+// The last user of a model goes away when another branch takes its place.
+TEST_F(LanguageModelTest, ABranchTakesThePlaceOfAnotherModels) {
+  Branch branch = LanguageModel::load(write_tiny_model({}, folder_.path()).string()).branch("a");
+  branch = model_.branch("b");
+  EXPECT_EQ(branch.generate(options_).tokens, model_.generate("b", options_).tokens);
+}
+
+// A step of a drafted answer may commit more than a stop text leaves of it.
+TEST_F(LanguageModelTest, ABranchIsTheSameTextWithEveryDecoder) {
+  const std::string text = "a b a b a b a b a b";
+  options_.max_tokens = 40;
+  options_.sampling.temperature = 0;
+  const std::string whole = model_.generate(text, options_).text;
+  for (size_t at = 0; at + 1 < whole.size(); ++at) {
+    options_.stop = {whole.substr(at, 1)};
+    Branch plain = model_.branch(text), drafted = model_.branch(text);
+    options_.decoder = "plain";
+    plain.generate(options_);
+    options_.decoder = "prompt-lookup";
+    drafted.generate(options_);
+    EXPECT_EQ(plain.tokens(), drafted.tokens()) << at;
+  }
+}
+
 }  // namespace
 }  // namespace tessera
