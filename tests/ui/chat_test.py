@@ -103,7 +103,7 @@ class ChatTest(PageTest):
         self.js(f"location.hash = '{place}'")
         self.assertEqual(self.one(".editor textarea").get_attribute("value"), "One and a ha")
         self.browser.refresh()
-        self.one(".editor textarea").send_keys("lf", Keys.ENTER)
+        self.type_into(".editor textarea", "lf", Keys.ENTER)
         self.wait(lambda: self.said() == ["One and a half", "One and a half"], "the new answer")
         self.all("[aria-label='Edit the message']")[0].click()
         self.one(".editor textarea").send_keys(" more", Keys.ESCAPE)

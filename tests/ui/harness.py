@@ -133,6 +133,17 @@ class PageTest(unittest.TestCase):
     def one(self, selector):
         return self.wait(lambda: self.all(selector), selector)[0]
 
+    def type_into(self, selector, *keys):
+        """Keys to an element that the page may be about to replace."""
+
+        def typed():
+            found = self.all(selector)
+            if found:
+                found[0].send_keys(*keys)
+            return bool(found)
+
+        self.wait(typed, selector)
+
     def press(self, *keys):
         """Keys to whatever has the focus; those before the last are held."""
         chain = ActionChains(self.browser)
