@@ -31,7 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   attempt([&] { parse_embedding_request(body); });
   attempt([&] { parse_tokenize_request(body); });
   attempt([&] { parse_detokenize_request(body); });
-  for (const auto style : {ToolStyle::kHermes, ToolStyle::kLlama3}) {
+  for (const auto style : {tessera::ToolStyle::kHermes, tessera::ToolStyle::kLlama3}) {
     ToolCallParser parser(style);
     parser.push(body.substr(0, size / 2));
     parser.push(body.substr(size / 2));

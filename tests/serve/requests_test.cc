@@ -110,7 +110,7 @@ TEST(Requests, WhatIsWrongIsNamed) {
       {R"("functions":[])", "functions"},
   };
   for (const auto& [members, param] : cases) {
-    const ApiError error = error_of([&] { chat(members); });
+    const ApiError error = error_of([&, &text = members] { chat(text); });
     EXPECT_EQ(error.status, 400) << members;
     EXPECT_EQ(error.type, "invalid_request_error") << members;
     EXPECT_EQ(error.param, param) << members << ": " << error.what();
