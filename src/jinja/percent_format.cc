@@ -121,6 +121,23 @@ std::string format_text(std::string text, const Spec& spec, char default_align, 
   return align_text(text, spec, default_align, budget);
 }
 
+// A text that grows piece by piece, and no longer than the budget allows.
+class BoundedText {
+ public:
+  explicit BoundedText(Budget& budget) : budget_(budget) {}
+
+  void add(const std::string& text) {
+    budget_.check_text(text_.size() + text.size());
+    budget_.scan(text.size());
+    text_ += text;
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  Budget& budget_;
+  std::string text_;
+};
+
 // --- "%s" % values ---
 
 class PercentFormatter {
@@ -134,22 +151,16 @@ class PercentFormatter {
   std::string run() {
     while (position_ < pattern_.size()) {
       const size_t percent = std::min(pattern_.find('%', position_), pattern_.size());
-      add(pattern_.substr(position_, percent - position_));
+      out_.add(pattern_.substr(position_, percent - position_));
       position_ = percent + 1;
-      if (percent < pattern_.size()) add(directive());
+      if (percent < pattern_.size()) out_.add(directive());
     }
     const bool all_used = used_by_name_ || values_.dict() || used_ == available();
     if (!all_used) fail("not all arguments converted during string formatting");
-    return std::move(out_);
+    return out_.take();
   }
 
  private:
-  void add(const std::string& text) {
-    budget_.check_text(out_.size() + text.size());
-    budget_.scan(text.size());
-    out_ += text;
-  }
-
   bool is_tuple() const { return values_.list() && values_.list()->is_tuple(); }
   size_t available() const { return is_tuple() ? values_.list()->items.size() : 1; }
 
@@ -262,7 +273,7 @@ class PercentFormatter {
   Budget& budget_;
   size_t position_ = 0, used_ = 0;
   bool used_by_name_ = false, zero_pad_ = false;
-  std::string out_;
+  BoundedText out_{budget_};
 };
 
 // --- "{}".format(values) ---
@@ -326,30 +337,24 @@ class BraceFormatter {
   std::string run() {
     for (size_t i = 0; i < pattern_.size();) {
       const size_t brace = std::min(pattern_.find_first_of("{}", i), pattern_.size());
-      add(pattern_.substr(i, brace - i));
+      out_.add(pattern_.substr(i, brace - i));
       i = brace;
       if (i == pattern_.size()) break;
       if (i + 1 < pattern_.size() && pattern_[i + 1] == pattern_[i]) {  // doubled: the brace itself
-        add(pattern_.substr(i, 1));
+        out_.add(pattern_.substr(i, 1));
         i += 2;
         continue;
       }
       const size_t end = pattern_.find_first_of("{}", i + 1);
       if (pattern_[i] == '}' || end == pattern_.npos || pattern_[end] == '{')
         fail("unbalanced braces in a format");
-      add(field(std::string_view(pattern_).substr(i + 1, end - i - 1)));
+      out_.add(field(std::string_view(pattern_).substr(i + 1, end - i - 1)));
       i = end + 1;
     }
-    return std::move(out_);
+    return out_.take();
   }
 
  private:
-  void add(const std::string& text) {
-    budget_.check_text(out_.size() + text.size());
-    budget_.scan(text.size());
-    out_ += text;
-  }
-
   // name [.attribute | [index]] [!r] [:spec]
   std::string field(std::string_view text) {
     const size_t colon = std::min(text.find(':'), text.size());
@@ -405,7 +410,7 @@ class BraceFormatter {
   const Arguments& arguments_;
   Budget& budget_;
   size_t automatic_ = 0;
-  std::string out_;
+  BoundedText out_{budget_};
 };
 
 }  // namespace

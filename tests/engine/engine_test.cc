@@ -3,16 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <deque>
-
 #include <limits>
 #include <numeric>
-#include <random>
 #include <utility>
 
 #include "base/error.h"
 #include "files/gguf/reader.h"
+#include "support/model_runner.h"
 #include "support/random_drafter.h"
 #include "support/run_to_end.h"
+#include "support/sampled_request.h"
 #include "support/temp_folder.h"
 #include "support/test_backend.h"
 #include "support/tiny_model.h"
@@ -36,19 +36,7 @@ class EngineTest : public testing::Test {
                   [](Token token) { return token == kEnd; });
   }
   static std::vector<Token> random_tokens(int count, uint32_t seed) {
-    std::mt19937 random(seed);
-    std::vector<Token> tokens(count);
-    for (Token& token : tokens) token = static_cast<Token>(random() % 300);
-    return tokens;
-  }
-  static Request request(std::vector<Token> prompt, int max_tokens, uint64_t seed = 1) {
-    Request r;
-    r.prompt = std::move(prompt);
-    r.max_tokens = max_tokens;
-    r.ignore_eos = true;
-    r.sampling.temperature = 1;
-    r.sampling.seed = seed;
-    return r;
+    return tessera::random_tokens(count, 300, seed);
   }
   std::vector<Token> alone(const Request& r) {
     Engine e = engine();
@@ -62,7 +50,8 @@ class EngineTest : public testing::Test {
 
 TEST_F(EngineTest, ManySequencesAnswerAsEachAlone) {
   std::vector<Request> requests;
-  for (int i = 0; i < 9; ++i) requests.push_back(request(random_tokens(1 + 17 * i, i), 10 + i, i));
+  for (int i = 0; i < 9; ++i)
+    requests.push_back(sampled_request(random_tokens(1 + 17 * i, i), 10 + i, i));
   Engine e = engine(64);
   std::vector<std::shared_ptr<Sequence>> sequences;
   for (const Request& r : requests) sequences.push_back(e.add(r));
@@ -76,7 +65,7 @@ TEST_F(EngineTest, ManySequencesAnswerAsEachAlone) {
 
 TEST_F(EngineTest, PreemptionLosesAndRepeatsNothing) {
   std::vector<Request> requests;
-  for (int i = 0; i < 4; ++i) requests.push_back(request(random_tokens(30, i), 90, i));
+  for (int i = 0; i < 4; ++i) requests.push_back(sampled_request(random_tokens(30, i), 90, i));
   Engine e = engine(8);  // two sequences of 120 tokens fit
   std::vector<std::shared_ptr<Sequence>> sequences;
   for (const Request& r : requests) sequences.push_back(e.add(r));
@@ -89,9 +78,9 @@ TEST_F(EngineTest, PreemptionLosesAndRepeatsNothing) {
 TEST_F(EngineTest, ACachedPrefixGivesTheSameAnswer) {
   const auto prompt = random_tokens(100, 3);
   Engine e = engine();
-  const auto cold = e.add(request(prompt, 20));
+  const auto cold = e.add(sampled_request(prompt, 20));
   run_to_end(e);
-  const auto warm = e.add(request(prompt, 20));
+  const auto warm = e.add(sampled_request(prompt, 20));
   run_to_end(e);
   EXPECT_EQ(cold->statistics.cached_tokens, 0);
   EXPECT_EQ(warm->statistics.cached_tokens, 96);
@@ -114,7 +103,7 @@ TEST_F(EngineTest, ManySequencesChooseAlikeOnAnyNumberOfThreads) {
              [](Token token) { return token == kEnd; });
     std::vector<std::shared_ptr<Sequence>> sequences;
     for (uint32_t i = 0; i < 12; ++i) {
-      Request r = request(random_tokens(5, i), 20);
+      Request r = sampled_request(random_tokens(5, i), 20);
       r.sampling = samplings[i % samplings.size()];
       r.sampling.seed = i;
       if (i % 3 == 0) r.top_logprobs = 3;
@@ -159,7 +148,7 @@ class FailingConstraint final : public Constraint, public ConstraintSource {
 
 TEST_F(EngineTest, AStepThatFailsToChooseCommitsNothing) {
   std::vector<Request> requests;
-  for (int i = 0; i < 3; ++i) requests.push_back(request(random_tokens(9, i), 10, i));
+  for (int i = 0; i < 3; ++i) requests.push_back(sampled_request(random_tokens(9, i), 10, i));
   std::vector<std::vector<Token>> expected;
   for (const Request& r : requests) expected.push_back(alone(r));
   requests[1].constraint = std::make_shared<FailingConstraint>();
@@ -193,7 +182,7 @@ class EndingConstraint final : public Constraint, public ConstraintSource {
 TEST_F(EngineTest, AnAnswerThatBreaksOffDoesNotSayThatItIsWhole) {
   for (const bool complete : {false, true}) {
     Engine e = engine();
-    Request r = request(random_tokens(9, 1), 10, 1);
+    Request r = sampled_request(random_tokens(9, 1), 10, 1);
     r.ignore_eos = false;
     r.constraint = std::make_shared<EndingConstraint>(kEnd, complete);
     const auto sequence = e.add(r);
@@ -205,7 +194,7 @@ TEST_F(EngineTest, AnAnswerThatBreaksOffDoesNotSayThatItIsWhole) {
 
 TEST_F(EngineTest, AnyDrafterGivesTheSameTokens) {
   for (const float temperature : {0.0f, 1.0f}) {
-    Request r = request(random_tokens(40, 8), 60);
+    Request r = sampled_request(random_tokens(40, 8), 60);
     r.sampling.temperature = temperature;
     const auto expected = alone(r);
 
@@ -225,7 +214,7 @@ TEST_F(EngineTest, AnyDrafterGivesTheSameTokens) {
 
 TEST_F(EngineTest, DraftedSequencesPreemptedInASmallPoolStillAgree) {
   std::vector<Request> requests;
-  for (int i = 0; i < 4; ++i) requests.push_back(request(random_tokens(30, i), 90, i));
+  for (int i = 0; i < 4; ++i) requests.push_back(sampled_request(random_tokens(30, i), 90, i));
   Engine e = engine(8);
   std::vector<std::shared_ptr<Sequence>> sequences;
   std::vector<std::vector<Token>> expected;
@@ -241,7 +230,7 @@ TEST_F(EngineTest, DraftedSequencesPreemptedInASmallPoolStillAgree) {
 }
 
 TEST_F(EngineTest, StopsAtTheEndTokenUnlessAskedNotTo) {
-  Request r = request(random_tokens(10, 1), 50);
+  Request r = sampled_request(random_tokens(10, 1), 50);
   r.sampling.logit_bias[kEnd] = 1000;
   r.ignore_eos = false;
   Engine e = engine();
@@ -255,7 +244,7 @@ TEST_F(EngineTest, StopsAtTheEndTokenUnlessAskedNotTo) {
 
 TEST_F(EngineTest, TheContextIsFilledToItsLastToken) {
   const int context = model_.config().context;
-  Request r = request(random_tokens(context - 3, 1), 1000);
+  Request r = sampled_request(random_tokens(context - 3, 1), 1000);
   Engine e = engine();
   const auto sequence = e.add(r);
   run_to_end(e);
@@ -265,7 +254,7 @@ TEST_F(EngineTest, TheContextIsFilledToItsLastToken) {
 
 TEST_F(EngineTest, CancellingFreesTheBlocks) {
   Engine e = engine();
-  const auto sequence = e.add(request(random_tokens(40, 1), 50));
+  const auto sequence = e.add(sampled_request(random_tokens(40, 1), 50));
   e.step();
   EXPECT_LT(e.pool().available(), e.pool().capacity());
   e.cancel(*sequence);
@@ -276,7 +265,8 @@ TEST_F(EngineTest, CancellingFreesTheBlocks) {
 
 TEST_F(EngineTest, AnUnboundedNumberOfTokensIsBoundedByTheContext) {
   Engine e = engine();
-  const auto sequence = e.add(request(random_tokens(5, 1), std::numeric_limits<int>::max()));
+  const auto sequence =
+      e.add(sampled_request(random_tokens(5, 1), std::numeric_limits<int>::max()));
   run_to_end(e);
   EXPECT_EQ(sequence->finished, FinishReason::kLength);
   EXPECT_EQ(sequence->size(), model_.config().context + 1);
@@ -315,14 +305,14 @@ void expect_same(const std::vector<TokenLogprobs>& got,
 TEST_F(EngineTest, PromptLogprobsAreThoseOfTheModel) {
   Engine e = engine(8);
   const auto shared = random_tokens(70, 2);
-  e.add(request(shared, 1));
+  e.add(sampled_request(shared, 1));
   run_to_end(e);
   std::vector<std::shared_ptr<Sequence>> sequences;
   for (const int length : {1, 2, 33, 70, 90}) {
     for (const int max_tokens : {0, 100}) {
       std::vector<Token> prompt = random_tokens(length, length);
       std::copy_n(shared.begin(), std::min(length, 64), prompt.begin());
-      Request r = request(prompt, max_tokens);
+      Request r = sampled_request(prompt, max_tokens);
       r.decoder = length == 33 ? "prompt-lookup" : "plain";
       r.top_logprobs = 2;
       r.prompt_logprobs_from = 1;
@@ -343,7 +333,7 @@ TEST_F(EngineTest, PromptLogprobsAreThoseOfTheModel) {
 }
 
 TEST_F(EngineTest, AStopStringWinsOverTheLength) {
-  Request r = request(random_tokens(5, 1), 3);
+  Request r = sampled_request(random_tokens(5, 1), 3);
   int seen = 0;
   r.on_tokens = [&](std::span<const Token> tokens) {
     return (seen += static_cast<int>(tokens.size())) < 3;
@@ -356,12 +346,12 @@ TEST_F(EngineTest, AStopStringWinsOverTheLength) {
 
 TEST_F(EngineTest, RefusesWhatCanNeverRun) {
   Engine e = engine(2);
-  EXPECT_THROW(e.add(request({}, 1)), Error);
-  EXPECT_THROW(e.add(request({100000}, 1)), Error);
-  EXPECT_THROW(e.add(request({-1}, 1)), Error);
-  EXPECT_THROW(e.add(request(random_tokens(1000, 1), 1)), Error);
-  EXPECT_THROW(e.add(request(random_tokens(60, 1), 100)), Error);  // more than two blocks
-  EXPECT_EQ(e.add(request(random_tokens(4, 1), 0))->finished, FinishReason::kLength);
+  EXPECT_THROW(e.add(sampled_request({}, 1)), Error);
+  EXPECT_THROW(e.add(sampled_request({100000}, 1)), Error);
+  EXPECT_THROW(e.add(sampled_request({-1}, 1)), Error);
+  EXPECT_THROW(e.add(sampled_request(random_tokens(1000, 1), 1)), Error);
+  EXPECT_THROW(e.add(sampled_request(random_tokens(60, 1), 100)), Error);  // more than two blocks
+  EXPECT_EQ(e.add(sampled_request(random_tokens(4, 1), 0))->finished, FinishReason::kLength);
 }
 
 }  // namespace

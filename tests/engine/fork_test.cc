@@ -2,12 +2,12 @@
 // would alone.
 #include <gtest/gtest.h>
 
-#include <random>
-
 #include "base/error.h"
 #include "engine/engine.h"
 #include "files/gguf/reader.h"
+#include "support/model_runner.h"
 #include "support/run_to_end.h"
+#include "support/sampled_request.h"
 #include "support/temp_folder.h"
 #include "support/test_backend.h"
 #include "support/tiny_model.h"
@@ -29,18 +29,7 @@ class ForkTest : public testing::Test {
                   [](Token) { return false; });
   }
   static std::vector<Token> random_tokens(int count, uint32_t seed) {
-    std::mt19937 random(seed);
-    std::vector<Token> tokens(static_cast<size_t>(count));
-    for (Token& token : tokens) token = static_cast<Token>(random() % 300);
-    return tokens;
-  }
-  static Request request(std::vector<Token> prompt, int max_tokens, uint64_t seed = 1) {
-    Request r;
-    r.prompt = std::move(prompt);
-    r.max_tokens = max_tokens;
-    r.ignore_eos = true;
-    r.sampling = {.temperature = 1, .seed = seed};
-    return r;
+    return tessera::random_tokens(count, 300, seed);
   }
   std::vector<Token> alone(const Request& r) {
     Engine e = engine();
@@ -66,7 +55,7 @@ class ForkTest : public testing::Test {
 // block.
 TEST_F(ForkTest, SiblingsComputeTheirPromptOnceAndAnswerAsAlone) {
   for (const int length : {1, 2, 20, 31, 32, 33, 64, 75, 100}) {
-    const Request r = request(random_tokens(length, 3), 40);
+    const Request r = sampled_request(random_tokens(length, 3), 40);
     Engine e = engine();
     const auto siblings = add_siblings(e, r, 5);
     run_to_end(e);
@@ -80,7 +69,7 @@ TEST_F(ForkTest, SiblingsComputeTheirPromptOnceAndAnswerAsAlone) {
 }
 
 TEST_F(ForkTest, SiblingsPreemptedInASmallPoolStillAgree) {
-  const Request r = request(random_tokens(50, 4), 90);
+  const Request r = sampled_request(random_tokens(50, 4), 90);
   Engine e = engine(10);
   const auto siblings = add_siblings(e, r, 4);
   run_to_end(e);
@@ -90,7 +79,7 @@ TEST_F(ForkTest, SiblingsPreemptedInASmallPoolStillAgree) {
 }
 
 TEST_F(ForkTest, ASiblingThatIsCancelledLeavesThePromptToTheOthers) {
-  const Request r = request(random_tokens(100, 5), 10);
+  const Request r = sampled_request(random_tokens(100, 5), 10);
   for (int steps = 0; steps < 5; ++steps) {
     Engine e = engine();
     const auto siblings = add_siblings(e, r, 3);
@@ -103,7 +92,7 @@ TEST_F(ForkTest, ASiblingThatIsCancelledLeavesThePromptToTheOthers) {
 }
 
 TEST_F(ForkTest, WithDraftersToo) {
-  Request r = request(random_tokens(45, 6), 60);
+  Request r = sampled_request(random_tokens(45, 6), 60);
   r.decoder = "prompt-lookup";
   r.sampling.temperature = 0.3f;
   Engine e = engine();
@@ -118,7 +107,7 @@ TEST_F(ForkTest, WithDraftersToo) {
 
 TEST_F(ForkTest, AKeptTextIsSharedByWhoeverGoesOnFromIt) {
   Engine e = engine();
-  Request text = request(random_tokens(70, 7), 0);
+  Request text = sampled_request(random_tokens(70, 7), 0);
   text.keeps_blocks = true;
   const auto kept = e.add(text);
   run_to_end(e);
@@ -146,11 +135,11 @@ TEST_F(ForkTest, AKeptTextIsSharedByWhoeverGoesOnFromIt) {
 
 TEST_F(ForkTest, KeptTextsGiveWayAndNothingChanges) {
   Engine e = engine(8);
-  Request text = request(random_tokens(100, 8), 0);
+  Request text = sampled_request(random_tokens(100, 8), 0);
   text.keeps_blocks = true;
   const auto kept = e.add(text);
   run_to_end(e);
-  const Request large = request(random_tokens(200, 9), 40);  // needs all blocks
+  const Request large = sampled_request(random_tokens(200, 9), 40);  // needs all blocks
   const auto other = e.add(large);
   run_to_end(e);
   EXPECT_EQ(other->tokens, alone(large));
@@ -165,7 +154,7 @@ TEST_F(ForkTest, KeptTextsGiveWayAndNothingChanges) {
 }
 
 TEST_F(ForkTest, LogprobsOfAContinuationAreThoseOfTheWholeText) {
-  Request whole = request(random_tokens(60, 10), 0);
+  Request whole = sampled_request(random_tokens(60, 10), 0);
   whole.prompt_logprobs_from = 1;
   whole.top_logprobs = 1;
   Engine e = engine();
@@ -174,7 +163,7 @@ TEST_F(ForkTest, LogprobsOfAContinuationAreThoseOfTheWholeText) {
   ASSERT_EQ(all->prompt_logprobs.size(), 59u);
 
   for (const int from : {1, 31, 32, 33, 50, 59}) {
-    Request prefix = request({whole.prompt.begin(), whole.prompt.begin() + from}, 0);
+    Request prefix = sampled_request({whole.prompt.begin(), whole.prompt.begin() + from}, 0);
     prefix.keeps_blocks = true;
     const auto kept = e.add(prefix);
     run_to_end(e);
@@ -195,7 +184,7 @@ TEST_F(ForkTest, LogprobsOfAContinuationAreThoseOfTheWholeText) {
 
 TEST_F(ForkTest, NothingIsSharedAcrossSalts) {
   Engine e = engine();
-  Request r = request(random_tokens(20, 11), 4);
+  Request r = sampled_request(random_tokens(20, 11), 4);
   r.cache_salt = "red";
   const auto red = e.add(r);
   r.cache_salt = "blue";
