@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <random>
 #include <vector>
 
@@ -57,10 +58,12 @@ std::vector<std::vector<int32_t>> block_tables(const Use& use, int& blocks) {
 void attention(benchmark::State& state, Shape shape, KvFormat format, Use use) {
   int blocks = 0;
   const auto tables = block_tables(use, blocks);
-  const size_t tile = TileLayout({1, shape.kv_heads, shape.head_dim, 1, format}).bytes;
+  const size_t tile = TileLayout(shape.head_dim, format).bytes;
   const size_t layer_bytes = tile * static_cast<size_t>(shape.kv_heads * blocks);
   const int layers = static_cast<int>(std::min<size_t>(kMostLayers, kCycleBytes / layer_bytes + 1));
-  const auto kv = allocate_kv({layers, shape.kv_heads, shape.head_dim, blocks, format});
+  const auto kv = allocate_kv(
+      {std::vector<KvLayer>(static_cast<size_t>(layers), {shape.kv_heads, shape.head_dim}), blocks,
+       format});
 
   std::vector<int32_t> slots(static_cast<size_t>(blocks * kBlockTokens));
   for (size_t i = 0; i < slots.size(); ++i) slots[i] = static_cast<int32_t>(i);
@@ -82,8 +85,10 @@ void attention(benchmark::State& state, Shape shape, KvFormat format, Use use) {
   std::vector<float> q = random_floats(static_cast<size_t>(rows) * columns), out(q.size());
   AttentionParameters parameters = {0, shape.heads,
                                     1.0f / std::sqrt(static_cast<float>(shape.head_dim)), 0.0f, 0};
+  std::optional<AttentionPlans> plans;  // made once a pass over the layers
   for (auto _ : state) {
-    attend(bench_pool(), *kv, parameters, {q.data(), rows, columns, columns}, contexts,
+    if (parameters.layer == 0) plans.emplace(contexts);
+    attend(bench_pool(), *kv, parameters, {q.data(), rows, columns, columns}, *plans,
            {out.data(), rows, columns, columns});
     parameters.layer = (parameters.layer + 1) % layers;
   }

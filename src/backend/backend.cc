@@ -10,6 +10,10 @@ namespace tessera {
 Backend::~Backend() = default;
 Meter::~Meter() = default;
 
+std::unique_ptr<PreparedRows> Backend::prepare(const RowMetadata& rows) {
+  return std::make_unique<PreparedRows>(rows);
+}
+
 void Backend::on_host(std::span<const Tensor> inputs, Tensor into, HostOperation operation) {
   std::vector<std::vector<float>> copies;
   std::vector<HostRows> rows;

@@ -93,18 +93,23 @@ class RopeTable {
 
 enum class KvFormat { kF16, kQ8_0 };
 
+// What a layer keeps of a token: a key and a value for each head.
+struct KvLayer {
+  int heads = 0, head_dim = 0;  // head_dim: of keys and of values
+};
+
 struct KvShape {
-  int layers = 0, kv_heads = 0, head_dim = 0;  // head_dim: of keys and of values
-  int blocks = 0;                              // capacity, in blocks of kBlockTokens
+  std::vector<KvLayer> layers;  // which may differ
+  int blocks = 0;               // capacity, in blocks of kBlockTokens
   KvFormat format = KvFormat::kF16;
 };
 
-// Keys and values of all layers. A slot is block * kBlockTokens + offset.
+// Keys and values of all layers. A slot is block * kBlockTokens + offset, in each of them.
 class KvStore {
  public:
   virtual ~KvStore() = default;
   KvShape shape;
-  size_t block_bytes = 0;  // what a block takes, of all layers
+  size_t block_bytes = 0;  // what a block takes: the sum over its layers
 };
 
 // What one row of a batch attends to: the logical sequence 0 .. position. Logical position j lies
@@ -118,9 +123,28 @@ struct RowContext {
   std::span<const int32_t> tail;
 };
 
+// What the rows of a step are: the same in all of its layers. An entry a row.
+struct RowMetadata {
+  std::span<const int32_t> positions;    // logical, each in its sequence
+  std::span<const int32_t> slots;        // where its keys and values go
+  std::span<const RowContext> contexts;  // what it attends to
+};
+
+// RowMetadata, made ready for the operations of a step (Backend::prepare). A backend derives from
+// it to keep what it uploaded or planned.
+class PreparedRows {
+ public:
+  explicit PreparedRows(const RowMetadata& rows) : host(rows) {}
+  virtual ~PreparedRows() = default;
+  PreparedRows(const PreparedRows&) = delete;
+  PreparedRows& operator=(const PreparedRows&) = delete;
+
+  const RowMetadata host;  // as they were given
+};
+
 struct AttentionParameters {
   int layer = 0;
-  int heads = 0;  // query heads; kv_heads divides it, head h reads kv head h / (heads / kv_heads)
+  int heads = 0;  // of queries; a multiple of the layer's KV heads, each read by heads / KV heads
   float scale = 1.0f;
   float soft_cap = 0.0f;  // 0: none, else cap * tanh(score / cap)  (Gemma 2)
   int window = 0;         // 0: all, else positions p - window + 1 .. p
@@ -148,18 +172,22 @@ class Backend {
   // Lives as long as the backend; rows that are never touched cost no memory.
   virtual Tensor allocate(int rows, int columns) = 0;
   virtual std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) = 0;
-  // What a block of such a store takes, of all layers.
+  // What a block of such a store takes: the sum over its layers.
   virtual size_t kv_block_bytes(const KvShape& shape) const = 0;
 
   // --- between host and backend
   // Operations take effect in the order of their calls, but a backend may only queue them. What an
-  // operation is given in host memory (values, positions, contexts) it has read when it returns.
+  // operation is given in host memory (values, row numbers) it has read when it returns.
   //
   // Copies into backend memory: host is [rows, columns] without gaps.
   virtual void upload(std::span<const float> host, Tensor into) = 0;
   // The values of x where the host can read them, once all that was queued is done; until the next
   // operation or download. The CPU copies nothing.
   virtual HostRows download(Tensor x) = 0;
+  // Takes in, once a step, what rope, write_kv and attend ask of its rows in every layer: here a
+  // device uploads it. By default only wraps it. The arrays of `rows` stay as they are for as long
+  // as the result lives, which may be gone before what was queued with it is done.
+  virtual std::unique_ptr<PreparedRows> prepare(const RowMetadata& rows);
   // What is queued may start, while the host goes on.
   virtual void submit() {}
   // Returns when all that was queued is done.
@@ -178,15 +206,14 @@ class Backend {
   // variants, Shazeer 2020).
   virtual void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out) = 0;
   // Rotates each head of x (columns = heads * head_dim) in place by its row's position.
-  virtual void rope(const RopeTable& rope, int head_dim, std::span<const int32_t> positions,
-                    Tensor x) = 0;
-  virtual void write_kv(KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k,
-                        Tensor v) = 0;
+  virtual void rope(const RopeTable& rope, int head_dim, PreparedRows& rows, Tensor x) = 0;
+  // Keeps k and v ([rows, KV heads * head_dim] of that layer) in the rows' slots.
+  virtual void write_kv(KvStore& kv, int layer, PreparedRows& rows, Tensor k, Tensor v) = 0;
   // Copies slots from[i] to to[i] in all layers, in order.
   virtual void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) = 0;
-  // out[r] = softmax(scale * q[r] . K) V over what contexts[r] sees.
+  // out[r] = softmax(scale * q[r] . K) V over what row r's context sees.
   virtual void attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
-                      std::span<const RowContext> contexts, Tensor out) = 0;
+                      PreparedRows& rows, Tensor out) = 0;
   virtual void add(Tensor x, Tensor into) = 0;  // into += x
   // x = factor * x, then cap * tanh(x / cap) if cap > 0.
   virtual void scale_and_cap(float factor, float cap, Tensor x) = 0;

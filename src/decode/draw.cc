@@ -45,7 +45,7 @@ constexpr float kSlack = 1e-3f;
 // bound as good.
 constexpr float kLeastTemperature = 1e-30f;
 
-// At least pool.scaled() of the lanes, by less than kSlack too much where that matters.
+// At least candidates.scaled() of the lanes, by less than kSlack too much where that matters.
 HWY_INLINE VF scaled_bound(VF logit, VF best, VF inverse_temperature) {
   return hn::IfThenZeroElse(hn::Eq(logit, best),
                             hn::Mul(hn::Sub(logit, best), inverse_temperature));
@@ -53,17 +53,18 @@ HWY_INLINE VF scaled_bound(VF logit, VF best, VF inverse_temperature) {
 
 // --- Gathering
 
-// The tokens of a pool whose scaled logit is at least visitor.lowest(), and perhaps some others,
+// The candidates whose scaled logit is at least visitor.lowest(), and perhaps some others,
 // handed to visitor.take(tokens, logits) in batches of kBatch. The last is filled up with NaN.
 template <class Visitor>
 class Gathering {
  public:
-  Gathering(const Pool& pool, Visitor& visitor) : pool_(pool), visitor_(visitor) {}
+  Gathering(const Candidates& candidates, Visitor& visitor)
+      : candidates_(candidates), visitor_(visitor) {}
 
   void run() {
-    for (size_t block = 0; block < pool_.maxima.size(); ++block) {
-      const float most = pool_.maxima[block], lowest = visitor_.lowest() - kSlack;
-      if (!(most >= pool_.last.logit && pool_.scaled(most) >= lowest)) continue;
+    for (size_t block = 0; block < candidates_.maxima.size(); ++block) {
+      const float most = candidates_.maxima[block], lowest = visitor_.lowest() - kSlack;
+      if (!(most >= candidates_.last.logit && candidates_.scaled(most) >= lowest)) continue;
       gather(block, lowest);
       while (size_ >= kBatch) {
         size_ -= kBatch;
@@ -79,8 +80,8 @@ class Gathering {
  private:
   void gather(size_t block, float lowest_scaled) {
     const DF d;
-    const VF best = hn::Set(d, pool_.best), last = hn::Set(d, pool_.last.logit);
-    const VF inverse = hn::Set(d, 1.0f / std::max(pool_.temperature, kLeastTemperature));
+    const VF best = hn::Set(d, candidates_.best), last = hn::Set(d, candidates_.last.logit);
+    const VF inverse = hn::Set(d, 1.0f / std::max(candidates_.temperature, kLeastTemperature));
     const VF lowest = hn::Set(d, lowest_scaled);
     HWY_ALIGN std::array<float, kLogitBlock> padded;
     const float* values = whole_block(block, padded.data());
@@ -104,14 +105,14 @@ class Gathering {
 
   // The logits of a block; a short last one is filled up with NaN, which is no token.
   const float* whole_block(size_t block, float* padded) const {
-    const auto values = pool_.logits.subspan(block * kLogitBlock);
+    const auto values = candidates_.logits.subspan(block * kLogitBlock);
     if (values.size() >= kLogitBlock) return values.data();
     std::fill_n(padded, kLogitBlock, kNaN);
     std::ranges::copy(values, padded);
     return padded;
   }
 
-  const Pool& pool_;
+  const Candidates& candidates_;
   Visitor& visitor_;
   size_t size_ = 0;
   // With room for a block upon an unfinished batch; what is compressed is stored as a whole vector.
@@ -120,8 +121,8 @@ class Gathering {
 };
 
 template <class Visitor>
-void visit(const Pool& pool, Visitor& visitor) {
-  Gathering<Visitor>(pool, visitor).run();
+void visit(const Candidates& candidates, Visitor& visitor) {
+  Gathering<Visitor>(candidates, visitor).run();
 }
 
 // --- Mass
@@ -131,13 +132,13 @@ constexpr float kNegligible = -52.0f;
 
 class Mass {
  public:
-  Mass(const Pool& pool, Place end) : pool_(pool), end_(end) {}
+  Mass(const Candidates& candidates, TokenLogit end) : candidates_(candidates), end_(end) {}
 
   float lowest() const { return std::max(end_.logit, kNegligible); }
 
   HWY_INLINE void take(const uint32_t* tokens, const float* logits) {
     const DF d;
-    const VF best = hn::Set(d, pool_.best), temperature = hn::Set(d, pool_.temperature);
+    const VF best = hn::Set(d, candidates_.best), temperature = hn::Set(d, candidates_.temperature);
     HWY_ALIGN std::array<float, kBatch> masses;
     for (size_t i = 0; i < kBatch; i += kLanes) {
       const VF logit = hn::LoadU(d, logits + i);
@@ -163,28 +164,29 @@ class Mass {
  private:
   using DI = hn::RebindToSigned<DF>;
 
-  // -infinity in place of the scaled logits of tokens behind the pool's last or not before `end`.
+  // -infinity in place of the scaled logits of tokens behind the last candidate or not before
+  // `end`.
   HWY_INLINE VF only_before_end(VF logit, VF scaled, hn::Vec<DI> token) const {
     const DF d;
     const VF end = hn::Set(d, end_.logit), nothing = hn::Set(d, kNothing);
     const auto before_end = hn::Or(
         hn::Gt(scaled, end),
         hn::And(hn::Eq(scaled, end), hn::RebindMask(d, hn::Lt(token, hn::Set(DI(), end_.token)))));
-    // What was gathered is at least as large as the pool's last.
+    // What was gathered is at least as large as the last candidate's.
     const auto behind_last =
-        hn::And(hn::Eq(logit, hn::Set(d, pool_.last.logit)),
-                hn::RebindMask(d, hn::Gt(token, hn::Set(DI(), pool_.last.token))));
+        hn::And(hn::Eq(logit, hn::Set(d, candidates_.last.logit)),
+                hn::RebindMask(d, hn::Gt(token, hn::Set(DI(), candidates_.last.token))));
     return hn::IfThenElse(behind_last, nothing, hn::IfThenElse(before_end, scaled, nothing));
   }
 
-  const Pool& pool_;
-  const Place end_;
+  const Candidates& candidates_;
+  const TokenLogit end_;
   HWY_ALIGN std::array<double, HWY_LANES(double)> sum_{};
 };
 
-double mass_before(const Pool& pool, Place end) {
-  Mass mass(pool, end);
-  visit(pool, mass);
+double mass_before(const Candidates& candidates, TokenLogit end) {
+  Mass mass(candidates, end);
+  visit(candidates, mass);
   return mass.sum();
 }
 
@@ -205,13 +207,13 @@ HWY_INLINE VF noise_bound(VU words) {
 
 class Draw {
  public:
-  Draw(const Pool& pool, Noise noise, Place end, float floor)
-      : pool_(pool),
+  Draw(const Candidates& candidates, Noise noise, TokenLogit end, float floor)
+      : candidates_(candidates),
         noise_(noise),
         random_words_(noise.seed, noise.position),
         end_(end),
         floor_(std::max(floor, end.logit)),
-        inverse_(1.0f / std::max(pool.temperature, kLeastTemperature)) {}
+        inverse_(1.0f / std::max(candidates.temperature, kLeastTemperature)) {}
 
   float lowest() const { return std::max(floor_, best_score_ - kGumbelMax); }
 
@@ -221,7 +223,7 @@ class Draw {
     RandomVectors words;
     for (size_t i = 0; i < kTogether; ++i) words[i] = hn::LoadU(DU(), tokens + i * kLanes);
     words = random_words_(words);
-    const VF best = hn::Set(d, pool_.best), inverse = hn::Set(d, inverse_);
+    const VF best = hn::Set(d, candidates_.best), inverse = hn::Set(d, inverse_);
     const VF needed = hn::Set(d, best_score_ - kSlack);
     for (size_t i = 0; i < kTogether; ++i) {
       const VF scaled = scaled_bound(hn::LoadU(d, logits + i * kLanes), best, inverse);
@@ -232,18 +234,18 @@ class Draw {
 
   // The rule itself.
   void consider(Token token) {
-    const float logit = pool_.logits[token];
-    const Place place{pool_.scaled(logit), token};
-    if (more_likely(pool_.last, {logit, token}) || !more_likely(place, end_)) return;
+    const float logit = candidates_.logits[token];
+    const TokenLogit scaled{candidates_.scaled(logit), token};
+    if (more_likely(candidates_.last, {logit, token}) || !more_likely(scaled, end_)) return;
     const float score =
-        place.logit + gumbel(noise_.seed, noise_.position, static_cast<uint32_t>(token));
+        scaled.logit + gumbel(noise_.seed, noise_.position, static_cast<uint32_t>(token));
     if (score > best_score_ || (score == best_score_ && token < winner_.token)) {
       best_score_ = score;
-      winner_ = place;
+      winner_ = scaled;
     }
   }
 
-  Place winner() const { return winner_; }
+  TokenLogit winner() const { return winner_; }
 
  private:
   HWY_NOINLINE void consider_all(const uint32_t* tokens, hn::Mask<DF> may_win) {
@@ -254,19 +256,20 @@ class Draw {
     }
   }
 
-  const Pool& pool_;
+  const Candidates& candidates_;
   const Noise noise_;
   const RandomWords random_words_;
-  const Place end_;
+  const TokenLogit end_;
   const float floor_, inverse_;
   float best_score_ = kNothing;
-  Place winner_{0.0f, 0};
+  TokenLogit winner_{0.0f, 0};
 };
 
-Place draw(const Pool& pool, Noise noise, Place end, float floor) {
-  Draw draw(pool, noise, end, floor);
-  if (pool.best > kNothing) draw.consider(argmax(pool.logits, pool.maxima));  // a good start
-  visit(pool, draw);
+TokenLogit draw(const Candidates& candidates, Noise noise, TokenLogit end, float floor) {
+  Draw draw(candidates, noise, end, floor);
+  if (candidates.best > kNothing)
+    draw.consider(argmax(candidates.logits, candidates.maxima));  // a good start
+  visit(candidates, draw);
   return draw.winner();
 }
 
@@ -279,12 +282,12 @@ namespace tessera {
 HWY_EXPORT(mass_before);
 HWY_EXPORT(draw);
 
-double mass_before(const Pool& pool, Place end) {
-  return HWY_DYNAMIC_DISPATCH(mass_before)(pool, end);
+double mass_before(const Candidates& candidates, TokenLogit end) {
+  return HWY_DYNAMIC_DISPATCH(mass_before)(candidates, end);
 }
 
-Place draw(const Pool& pool, Noise noise, Place end, float floor) {
-  return HWY_DYNAMIC_DISPATCH(draw)(pool, noise, end, floor);
+TokenLogit draw(const Candidates& candidates, Noise noise, TokenLogit end, float floor) {
+  return HWY_DYNAMIC_DISPATCH(draw)(candidates, noise, end, floor);
 }
 
 }  // namespace tessera

@@ -10,26 +10,27 @@
 
 namespace tessera {
 
-// A token's place in the order of likelihood: the larger logit first, of equals the lower id.
-struct Place {
+// A token and its logit, as it comes or scaled. The order of likelihood is: the larger logit first,
+// of equals the lower id.
+struct TokenLogit {
   float logit;
   Token token;
 };
-inline bool more_likely(const Place& a, const Place& b) {
+inline bool more_likely(const TokenLogit& a, const TokenLogit& b) {
   return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
 }
 // Behind every token.
-inline constexpr Place kEnd{-std::numeric_limits<float>::infinity(),
-                            std::numeric_limits<Token>::max()};
+inline constexpr TokenLogit kLeastLikely{-std::numeric_limits<float>::infinity(),
+                                         std::numeric_limits<Token>::max()};
 
 // A row of logits, and which of its tokens take part: all but NaN down to `last`, whose logit is
 // one of the row.
-struct Pool {
+struct Candidates {
   std::span<const float> logits;
   std::span<const float> maxima;  // of its blocks
   float best;                     // the largest of them
   float temperature;              // > 0
-  Place last = kEnd;
+  TokenLogit last = kLeastLikely;
 
   // (logit - best) / temperature, at most 0. The difference first: with a tiny temperature,
   // dividing first would give inf - inf.
@@ -41,16 +42,16 @@ struct Noise {
   uint64_t seed, position;
 };
 
-// The sum of exp(scaled logit) over the tokens of the pool that are more likely than `end`, a place
-// by scaled logit. exp is of floats, within 2 ulp and 1 for the most likely token; the sum is of
-// doubles, in an order that depends on the row, the pool and `end` alone. What could not reach its
-// last bit may be left out.
-double mass_before(const Pool& pool, Place end);
+// The sum of exp(scaled logit) over the candidates that are more likely than `end`, whose logit is
+// a scaled one. exp is of floats, within 2 ulp and 1 for the most likely token; the sum is of
+// doubles, in an order that depends on the row, the candidates and `end` alone. What could not
+// reach its last bit may be left out.
+double mass_before(const Candidates& candidates, TokenLogit end);
 
-// Of the tokens of the pool that are more likely than `end`, the one with the largest
+// Of the candidates that are more likely than `end`, the one with the largest
 // scaled logit + gumbel(seed, position, token), the lowest id of equals; its scaled logit beside
 // it. 0 if there is none. `floor`: none with a smaller scaled logit can be the answer, so they may
 // be passed over. The most likely token has to be among them.
-Place draw(const Pool& pool, Noise noise, Place end, float floor);
+TokenLogit draw(const Candidates& candidates, Noise noise, TokenLogit end, float floor);
 
 }  // namespace tessera

@@ -71,10 +71,10 @@ Token Sampler::choose(std::span<const float> logits, std::span<const Token> toke
   find_block_maxima(logits, block_maxima_);
   if (options_.temperature == 0) return keep_allowed(argmax(logits, block_maxima_));
 
-  const Pool pool = filter(logits);
+  const Candidates candidates = filter(logits);
   const Noise noise{.seed = options_.seed, .position = tokens.size()};
-  return keep_allowed(options_.top_p < 1 ? draw_top_p(pool, noise)
-                                         : draw(pool, noise, kEnd, kNothing).token);
+  return keep_allowed(options_.top_p < 1 ? draw_top_p(candidates, noise)
+                                         : draw(candidates, noise, kLeastLikely, kNothing).token);
 }
 
 // The logits with penalties, biases and the constraint; themselves if there are none.
@@ -137,48 +137,49 @@ void Sampler::penalize(std::span<const Token> tokens, size_t prompt_size) {
 }
 
 // What top-k and min-p keep.
-Pool Sampler::filter(std::span<const float> logits) {
-  Pool pool{.logits = logits,
-            .maxima = block_maxima_,
-            .best = largest(block_maxima_),
-            .temperature = options_.temperature};
+Candidates Sampler::filter(std::span<const float> logits) {
+  Candidates candidates{.logits = logits,
+                        .maxima = block_maxima_,
+                        .best = largest(block_maxima_),
+                        .temperature = options_.temperature};
   if (options_.min_p > 0)
-    pool.last.logit = pool.best + options_.temperature * std::log(options_.min_p);
-  if (options_.top_k > 0) keep_top_k(pool, static_cast<size_t>(options_.top_k));
-  return pool;
+    candidates.last.logit = candidates.best + options_.temperature * std::log(options_.min_p);
+  if (options_.top_k > 0) keep_top_k(candidates, static_cast<size_t>(options_.top_k));
+  return candidates;
 }
 
-void Sampler::keep_top_k(Pool& pool, size_t k) {
+void Sampler::keep_top_k(Candidates& candidates, size_t k) {
   if (k <= block_maxima_.size()) {
     // At least k logits are as large as the k-th largest of the blocks' maxima.
     scratch_ = block_maxima_;
     const auto kth = scratch_.begin() + static_cast<ptrdiff_t>(k - 1);
     std::nth_element(scratch_.begin(), kth, scratch_.end(), std::greater<>());
-    pool.last.logit = std::max(pool.last.logit, *kth);
+    candidates.last.logit = std::max(candidates.last.logit, *kth);
   }
-  candidates_.clear();
-  visit_at_least(pool.logits, pool.maxima, pool.last.logit, [this](float logit, Token token) {
-    candidates_.push_back({logit, token});
-  });
-  if (k >= candidates_.size()) return;
-  const auto last = candidates_.begin() + static_cast<ptrdiff_t>(k - 1);
-  std::nth_element(candidates_.begin(), last, candidates_.end(), more_likely);
-  pool.last = *last;
+  likeliest_.clear();
+  visit_at_least(candidates.logits, candidates.maxima, candidates.last.logit,
+                 [this](float logit, Token token) {
+                   likeliest_.push_back({logit, token});
+                 });
+  if (k >= likeliest_.size()) return;
+  const auto last = likeliest_.begin() + static_cast<ptrdiff_t>(k - 1);
+  std::nth_element(likeliest_.begin(), last, likeliest_.end(), more_likely);
+  candidates.last = *last;
 }
 
-// Draws from the whole pool; if top-p does not keep the token, from those more likely than it, and
+// Draws from all candidates; if top-p does not keep the token, from those more likely than it, and
 // so on. A token is kept if those more likely have less probability than p. Most draws are kept at
-// once, since the whole pool is drawn from by probability: that is why this needs no sorting.
-Token Sampler::draw_top_p(const Pool& pool, Noise noise) const {
-  const double total = mass_before(pool, kEnd);
+// once, since all candidates are drawn from by probability: that is why this needs no sorting.
+Token Sampler::draw_top_p(const Candidates& candidates, Noise noise) const {
+  const double total = mass_before(candidates, kLeastLikely);
   if (total == 0) return 0;  // every logit was NaN
   const double limit = options_.top_p * total;
   // Were a kept token below this floor, all that is not kept could not come to total - limit.
   const auto floor =
-      static_cast<float>(std::log((total - limit) / static_cast<double>(pool.logits.size())));
-  Place place = draw(pool, noise, kEnd, floor);
-  while (mass_before(pool, place) >= limit) place = draw(pool, noise, place, floor);
-  return place.token;
+      static_cast<float>(std::log((total - limit) / static_cast<double>(candidates.logits.size())));
+  TokenLogit drawn = draw(candidates, noise, kLeastLikely, floor);
+  while (mass_before(candidates, drawn) >= limit) drawn = draw(candidates, noise, drawn, floor);
+  return drawn.token;
 }
 
 }  // namespace tessera

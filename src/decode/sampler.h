@@ -42,9 +42,9 @@ class Sampler {
                                 size_t prompt_size);
   void penalize(std::span<const Token> tokens, size_t prompt_size);
   Constraint& constraint_after(std::span<const Token> answer);
-  Pool filter(std::span<const float> logits);
-  void keep_top_k(Pool& pool, size_t k);
-  Token draw_top_p(const Pool& pool, Noise noise) const;
+  Candidates filter(std::span<const float> logits);
+  void keep_top_k(Candidates& candidates, size_t k);
+  Token draw_top_p(const Candidates& candidates, Noise noise) const;
 
   SamplingOptions options_;
   std::shared_ptr<const ConstraintSource> constraint_source_;
@@ -52,7 +52,7 @@ class Sampler {
   std::vector<Token> constrained_;
   // Reused between calls.
   std::vector<float> logits_, block_maxima_, scratch_;
-  std::vector<Place> candidates_;
+  std::vector<TokenLogit> likeliest_;
 };
 
 }  // namespace tessera

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/timer.h"
 
@@ -30,14 +31,18 @@ Work work_of_linear(const Matrix& w, const Tensor& x, const Vector* bias, const 
           .float_macs = macs_of_row * (w.rows - w.dot_rows)};
 }
 
-// What a token's key and value take in one layer.
-double token_bytes(const KvStore& kv) {
-  return static_cast<double>(kv.block_bytes) / kBlockTokens / kv.shape.layers;
+// What a token's key and value take in these layers.
+double token_bytes(const Backend& backend, std::vector<KvLayer> layers, KvFormat format) {
+  const KvShape shape{.layers = std::move(layers), .blocks = 1, .format = format};
+  return static_cast<double>(backend.kv_block_bytes(shape)) / kBlockTokens;
+}
+double token_bytes(const Backend& backend, const KvStore& kv, int layer) {
+  return token_bytes(backend, {kv.shape.layers[static_cast<size_t>(layer)]}, kv.shape.format);
 }
 
 // Rows that follow each other in one sequence read its keys once, together: those in place from the
 // first that any row sees, and each tree node's own.
-Work work_of_attend(const KvStore& kv, const AttentionParameters& parameters, const Tensor& q,
+Work work_of_attend(double bytes_of_token, const AttentionParameters& parameters, const Tensor& q,
                     std::span<const RowContext> contexts, const Tensor& out) {
   int64_t seen = 0, read = 0;  // keys
   for (size_t i = 0; i < contexts.size();) {
@@ -54,10 +59,10 @@ Work work_of_attend(const KvStore& kv, const AttentionParameters& parameters, co
     }
     read += std::max(0, end - first);
   }
-  return {.memory_bytes = static_cast<double>(read) * token_bytes(kv),
+  return {.memory_bytes = static_cast<double>(read) * bytes_of_token,
           .activation_bytes = bytes_of(q) + bytes_of(out),
           .dot_macs = 0,
-          .float_macs = 2.0 * static_cast<double>(seen) * parameters.heads * kv.shape.head_dim};
+          .float_macs = 2.0 * static_cast<double>(seen) * q.columns};
 }
 
 }  // namespace
@@ -100,7 +105,7 @@ void ProfilingBackend::record(std::string_view name, const Matrix* matrix, const
                               FunctionRef<void()> call) {
   const Timer timer;
   call();
-  backend_->wait();  // the time of what is only queued is its own, too
+  backend().wait();  // the time of what is only queued is its own, too
   const double seconds = timer.seconds();
   OperationProfile& operation = find(name, matrix);
   ++operation.calls;
@@ -108,77 +113,59 @@ void ProfilingBackend::record(std::string_view name, const Matrix* matrix, const
   operation.work += work;
 }
 
-std::unique_ptr<Matrix> ProfilingBackend::load_matrix(std::span<const WeightPart> parts,
-                                                      int columns) {
-  return backend_->load_matrix(parts, columns);
-}
-std::unique_ptr<Vector> ProfilingBackend::load_vector(std::span<const float> values) {
-  return backend_->load_vector(values);
-}
-std::unique_ptr<RopeTable> ProfilingBackend::load_rope(const Rope& rope) {
-  return backend_->load_rope(rope);
-}
-Tensor ProfilingBackend::allocate(int rows, int columns) {
-  return backend_->allocate(rows, columns);
-}
-std::unique_ptr<KvStore> ProfilingBackend::allocate_kv(const KvShape& shape) {
-  return backend_->allocate_kv(shape);
-}
-
 void ProfilingBackend::upload(std::span<const float> host, Tensor into) {
-  record("upload", activations(2 * bytes_of(into)), [&] { backend_->upload(host, into); });
+  record("upload", activations(2 * bytes_of(into)), [&] { backend().upload(host, into); });
 }
 void ProfilingBackend::gather_rows(Tensor x, std::span<const int32_t> rows, Tensor out) {
-  record("gather", activations(2 * bytes_of(out)), [&] { backend_->gather_rows(x, rows, out); });
+  record("gather", activations(2 * bytes_of(out)), [&] { backend().gather_rows(x, rows, out); });
 }
 void ProfilingBackend::rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) {
   record("norm", activations(2 * bytes_of(x), 2 * size_of(x)),
-         [&] { backend_->rms_norm(x, weight, epsilon, out); });
+         [&] { backend().rms_norm(x, weight, epsilon, out); });
 }
 void ProfilingBackend::linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out) {
   record("linear", &weights, work_of_linear(weights, x, bias, out),
-         [&] { backend_->linear(weights, x, bias, out); });
+         [&] { backend().linear(weights, x, bias, out); });
 }
 void ProfilingBackend::linear_gated(const Matrix& weights, Tensor x, Activation activation,
                                     Tensor out) {
   record("linear", &weights, work_of_linear(weights, x, nullptr, out),
-         [&] { backend_->linear_gated(weights, x, activation, out); });
+         [&] { backend().linear_gated(weights, x, activation, out); });
 }
-void ProfilingBackend::rope(const RopeTable& rope, int head_dim, std::span<const int32_t> positions,
-                            Tensor x) {
+void ProfilingBackend::rope(const RopeTable& rope, int head_dim, PreparedRows& rows, Tensor x) {
   record("rope", activations(2 * bytes_of(x), 2 * size_of(x)),
-         [&] { backend_->rope(rope, head_dim, positions, x); });
+         [&] { backend().rope(rope, head_dim, rows, x); });
 }
-void ProfilingBackend::write_kv(KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k,
-                                Tensor v) {
-  const double stored = static_cast<double>(slots.size()) * token_bytes(kv);
+void ProfilingBackend::write_kv(KvStore& kv, int layer, PreparedRows& rows, Tensor k, Tensor v) {
+  const double stored = k.rows * token_bytes(backend(), kv, layer);
   record("write KV", activations(bytes_of(k) + bytes_of(v) + stored),
-         [&] { backend_->write_kv(kv, layer, slots, k, v); });
+         [&] { backend().write_kv(kv, layer, rows, k, v); });
 }
 void ProfilingBackend::copy_kv(KvStore& kv, std::span<const int32_t> from,
                                std::span<const int32_t> to) {
-  const double token = token_bytes(kv) * kv.shape.layers;
+  const double token = token_bytes(backend(), kv.shape.layers, kv.shape.format);
   record("copy KV", activations(2 * token * static_cast<double>(from.size())),
-         [&] { backend_->copy_kv(kv, from, to); });
+         [&] { backend().copy_kv(kv, from, to); });
 }
 void ProfilingBackend::attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
-                              std::span<const RowContext> contexts, Tensor out) {
-  record("attention", work_of_attend(kv, parameters, q, contexts, out),
-         [&] { backend_->attend(kv, parameters, q, contexts, out); });
+                              PreparedRows& rows, Tensor out) {
+  const double token = token_bytes(backend(), kv, parameters.layer);
+  record("attention", work_of_attend(token, parameters, q, rows.host.contexts, out),
+         [&] { backend().attend(kv, parameters, q, rows, out); });
 }
 void ProfilingBackend::add(Tensor x, Tensor into) {
-  record("add", activations(3 * bytes_of(x), size_of(x)), [&] { backend_->add(x, into); });
+  record("add", activations(3 * bytes_of(x), size_of(x)), [&] { backend().add(x, into); });
 }
 void ProfilingBackend::scale_and_cap(float factor, float cap, Tensor x) {
   record("cap", activations(2 * bytes_of(x), size_of(x)),
-         [&] { backend_->scale_and_cap(factor, cap, x); });
+         [&] { backend().scale_and_cap(factor, cap, x); });
 }
 
 void ProfilingBackend::on_host(std::span<const Tensor> inputs, Tensor into,
                                HostOperation operation) {
   double bytes = bytes_of(into);
   for (const Tensor& input : inputs) bytes += bytes_of(input);
-  record("on host", activations(bytes), [&] { backend_->on_host(inputs, into, operation); });
+  record("on host", activations(bytes), [&] { backend().on_host(inputs, into, operation); });
 }
 
 }  // namespace tessera

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/forwarding_backend.h"
 #include "base/function_ref.h"
 
 namespace tessera {
@@ -38,11 +38,11 @@ struct OperationProfile {
   std::string label() const;  // "down Q4_K 1536x8960"
 };
 
-// A backend that forwards to another and keeps account. A new operation of Backend is one more
-// method here: record(name, work, call).
-class ProfilingBackend final : public Backend {
+// A backend that keeps account of another's operations. A new one of Backend is one more method
+// here: record(name, work, call).
+class ProfilingBackend final : public ForwardingBackend {
  public:
-  explicit ProfilingBackend(std::shared_ptr<Backend> backend) : backend_(std::move(backend)) {}
+  using ForwardingBackend::ForwardingBackend;
 
   // Since the last reset, in the order of their first calls.
   const std::vector<OperationProfile>& operations() const { return operations_; }
@@ -52,30 +52,15 @@ class ProfilingBackend final : public Backend {
     record(name, nullptr, work, call);
   }
 
-  std::string description() const override { return backend_->description(); }
-  std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) override;
-  std::unique_ptr<Vector> load_vector(std::span<const float> values) override;
-  std::unique_ptr<RopeTable> load_rope(const Rope& rope) override;
-  Tensor allocate(int rows, int columns) override;
-  std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) override;
-  size_t kv_block_bytes(const KvShape& shape) const override {
-    return backend_->kv_block_bytes(shape);
-  }
-
   void upload(std::span<const float> host, Tensor into) override;
-  HostRows download(Tensor x) override { return backend_->download(x); }
-  void submit() override { backend_->submit(); }
-  void wait() override { backend_->wait(); }
   void gather_rows(Tensor x, std::span<const int32_t> rows, Tensor out) override;
   void rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) override;
   void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out) override;
-  void rope(const RopeTable& rope, int head_dim, std::span<const int32_t> positions,
-            Tensor x) override;
-  void write_kv(KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k,
-                Tensor v) override;
+  void rope(const RopeTable& rope, int head_dim, PreparedRows& rows, Tensor x) override;
+  void write_kv(KvStore& kv, int layer, PreparedRows& rows, Tensor k, Tensor v) override;
   void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) override;
   void attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
-              std::span<const RowContext> contexts, Tensor out) override;
+              PreparedRows& rows, Tensor out) override;
   void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out) override;
   void add(Tensor x, Tensor into) override;
   void scale_and_cap(float factor, float cap, Tensor x) override;
@@ -86,7 +71,6 @@ class ProfilingBackend final : public Backend {
               FunctionRef<void()> call);
   OperationProfile& find(std::string_view name, const Matrix* matrix);
 
-  std::shared_ptr<Backend> backend_;
   std::vector<OperationProfile> operations_;
 };
 

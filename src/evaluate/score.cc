@@ -49,6 +49,12 @@ Text split(const Tokenizer& tokenizer, std::string_view text, const ScoreOptions
   return result;
 }
 
+HostRows copy(HostRows x, std::vector<float>& into) {
+  into.clear();
+  for (int r = 0; r < x.rows; ++r) into.insert(into.end(), x.row(r).begin(), x.row(r).end());
+  return {into.data(), x.rows, x.columns, x.columns};
+}
+
 // Calls score(logits of the readers, row, the token that came next) at each scored position. The
 // readers go in step: what each thinks of a position is there together.
 template <typename Score>
@@ -60,6 +66,7 @@ void for_each_scored(std::span<Reader> readers, const Tokenizer& tokenizer, cons
     rows = std::min(rows, reader.most_rows(Reader::Logits::kAll));
   }
   std::vector<HostRows> logits(readers.size());
+  std::vector<std::vector<float>> kept(readers.size());
   for (int c = 0; c < text.chunks; ++c) {
     const auto begin = text.tokens.begin() + static_cast<ptrdiff_t>(c) * options.context;
     std::vector<Token> chunk(begin, begin + options.context);
@@ -72,6 +79,8 @@ void for_each_scored(std::span<Reader> readers, const Tokenizer& tokenizer, cons
       const int count = std::min(rows, half + scored - first);
       for (size_t i = 0; i < readers.size(); ++i) {
         logits[i] = readers[i].step(std::span(chunk).subspan(first, count), Reader::Logits::kAll);
+        // The next reader's step may end what was downloaded: they may share a backend, or a model.
+        if (i + 1 < readers.size()) logits[i] = copy(logits[i], kept[i]);
       }
       for (int r = 0; r < count; ++r) score(logits, r, chunk[first + r + 1]);
     }

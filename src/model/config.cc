@@ -1,9 +1,10 @@
 #include "model/config.h"
 
+#include <algorithm>
 #include <cmath>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "model/rope.h"
@@ -35,18 +36,19 @@ class BoundedFacts {
     return value == 0 ? 0 : checked(name, value);
   }
   // A number for each layer: the checkpoint has one for all, or a list of them.
-  std::vector<int> by_layer(std::string_view name, int layers, std::optional<int> otherwise) const {
-    if (!facts_.is_list(name)) {
-      const int all = otherwise ? optional(name, *otherwise) : required(name);
-      return std::vector<int>(static_cast<size_t>(layers), all);
-    }
+  std::vector<int> by_layer(std::string_view name, size_t layers) const {
+    if (!facts_.is_list(name)) return std::vector<int>(layers, required(name));
     const std::vector<int64_t> values = *facts_.get_ints(name);
-    if (values.size() != static_cast<size_t>(layers)) {
+    if (values.size() != layers) {
       fail("key '{}': {} values for {} layers", key_of(name), values.size(), layers);
     }
     std::vector<int> result;
     for (const int64_t value : values) result.push_back(checked(name, value));
     return result;
+  }
+  std::vector<int> by_layer(std::string_view name, std::vector<int> otherwise) const {
+    const bool said = facts_.is_list(name) || facts_.get_int(name);
+    return said ? by_layer(name, otherwise.size()) : otherwise;
   }
 
  private:
@@ -81,50 +83,84 @@ std::vector<LayerConfig> read_layers(const BoundedFacts& facts, const Architectu
     fail("key '{}': {} layers, but the checkpoint holds {} tensors", facts.key_of("block_count"),
          count, tensors);
   }
-  const std::vector<int> heads = facts.by_layer("attention.head_count", count, {});
-  const std::vector<int> feed_forward = facts.by_layer("feed_forward_length", count, {});
-  const std::vector<int> kv_heads = facts.by_layer("attention.head_count_kv", count, heads[0]);
-  const int head_dim = facts.optional("attention.key_length", embedding / heads[0]);
-  if (const int values = facts.optional("attention.value_length", head_dim); values != head_dim) {
-    fail("keys of length {} with values of length {} are not supported", head_dim, values);
+  const auto layers = static_cast<size_t>(count);
+  const auto all = [layers](int value) { return std::vector<int>(layers, value); };
+  const std::vector<int> heads = facts.by_layer("attention.head_count", layers);
+  const std::vector<int> feed_forward = facts.by_layer("feed_forward_length", layers);
+  const std::vector<int> kv_heads = facts.by_layer("attention.head_count_kv", all(heads[0]));
+  const std::vector<int> head_dims =
+      facts.by_layer("attention.key_length", all(embedding / heads[0]));
+  if (const auto values = facts.by_layer("attention.value_length", head_dims);
+      values != head_dims) {
+    const auto differ = std::ranges::mismatch(head_dims, values);
+    fail("keys of length {} with values of length {} are not supported", *differ.in1, *differ.in2);
   }
-  if (head_dim % 2 != 0) fail("head length {} is odd", head_dim);
-  std::vector<LayerConfig> layers;
-  for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
+  std::vector<LayerConfig> result;
+  for (size_t i = 0; i < layers; ++i) {
+    if (head_dims[i] % 2 != 0) fail("head length {} is odd", head_dims[i]);
     const float scaled_length = count <= architecture.head_dim_scale_layers
-                                    ? static_cast<float>(head_dim)
+                                    ? static_cast<float>(head_dims[i])
                                     : static_cast<float>(embedding) / static_cast<float>(heads[i]);
-    layers.push_back({.heads = heads[i],
+    result.push_back({.heads = heads[i],
                       .kv_heads = kv_heads[i],
-                      .head_dim = head_dim,
+                      .head_dim = head_dims[i],
                       .feed_forward = feed_forward[i],
                       .attention_scale = 1.0f / std::sqrt(scaled_length)});
-    check_layer(layers.back());
-    if (kv_heads[i] != kv_heads[0]) {
-      fail("layers of {} and of {} key-value heads in one model are not supported", kv_heads[0],
-           kv_heads[i]);
+    check_layer(result.back());
+  }
+  return result;
+}
+
+// The rotary embeddings of layers by their heads' length, each made once.
+class Ropes {
+ public:
+  Ropes(const Checkpoint& checkpoint, Config& config) : checkpoint_(checkpoint), config_(config) {
+    if (const float base = config.architecture->local_rope_base; base > 0) {
+      local_base_ = read_rope_base(checkpoint.facts(), "rope.freq_base_swa", base);
     }
   }
-  return layers;
-}
+
+  // Its index in Config::ropes. The embedding of windowed layers, in families that have one of
+  // their own for them, is the plain one.
+  int find(int head_dim, bool windowed) {
+    const Kind kind{head_dim, windowed && local_base_ > 0};
+    const auto known = std::ranges::find(kinds_, kind);
+    const auto index = static_cast<int>(known - kinds_.begin());
+    if (known != kinds_.end()) return index;
+    if (kinds_.size() == kMostKinds) {  // each takes memory before any tensor is looked for
+      fail("heads of more than {} lengths in one model are not supported", kMostKinds);
+    }
+    kinds_.push_back(kind);
+    Rope rope = read_rope(checkpoint_, config_, head_dim);
+    if (kind.local) rope = plain_rope(rope.dimensions, rope.interleaved, local_base_);
+    config_.ropes.push_back(std::move(rope));
+    return index;
+  }
+
+ private:
+  static constexpr size_t kMostKinds = 8;
+  struct Kind {
+    int head_dim;
+    bool local;
+    bool operator==(const Kind&) const = default;
+  };
+
+  const Checkpoint& checkpoint_;
+  Config& config_;
+  float local_base_ = 0.0f;  // 0: windowed layers are as the others
+  std::vector<Kind> kinds_;  // of config_.ropes
+};
 
 // Which layers attend to a window only, and with which rotary embedding.
 void read_windows(const Checkpoint& checkpoint, const BoundedFacts& facts, Config& config) {
-  const Architecture& architecture = *config.architecture;
   const int window = facts.or_none("attention.sliding_window");
-  const int period = facts.optional("attention.sliding_window_pattern", architecture.window_period);
-  config.ropes.push_back(read_rope(checkpoint, config));
-  if (architecture.local_rope_base > 0) {
-    const float base =
-        read_rope_base(checkpoint.facts(), "rope.freq_base_swa", architecture.local_rope_base);
-    config.ropes.push_back(
-        plain_rope(config.ropes[0].dimensions, architecture.interleaved_rope, base));
-  }
-  if (window == 0) return;
+  const auto period = static_cast<size_t>(
+      facts.optional("attention.sliding_window_pattern", config.architecture->window_period));
+  Ropes ropes(checkpoint, config);
   for (size_t i = 0; i < config.layers.size(); ++i) {
-    if (period > 1 && (i + 1) % static_cast<size_t>(period) == 0) continue;
-    config.layers[i].window = window;
-    config.layers[i].rope = static_cast<int>(config.ropes.size()) - 1;
+    LayerConfig& layer = config.layers[i];
+    if (period == 1 || (i + 1) % period != 0) layer.window = window;
+    layer.rope = ropes.find(layer.head_dim, layer.window > 0);
   }
 }
 

@@ -10,7 +10,7 @@
 namespace tessera {
 
 // One layer's shape. Layers may differ: pruned models and several families have wide and narrow
-// ones, or windows in some only.
+// ones, other heads, or windows in some only.
 struct LayerConfig {
   int heads = 0, kv_heads = 0, head_dim = 0;
   int feed_forward = 0;
@@ -31,7 +31,7 @@ struct Config {
   float norm_epsilon = 0.0f;
   float embedding_scale = 1.0f;
   float attention_soft_cap = 0.0f, final_soft_cap = 0.0f;  // 0: none
-  std::vector<Rope> ropes;  // global, and local if the windowed layers have one of their own
+  std::vector<Rope> ropes;  // of each length of heads; others for windowed layers if they differ
   std::vector<LayerConfig> layers;
 };
 

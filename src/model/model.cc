@@ -63,17 +63,19 @@ size_t Model::kv_block_bytes(KvFormat format) const {
 }
 
 KvShape Model::kv_shape(KvFormat format) const {
-  return {.layers = static_cast<int>(config_.layers.size()),
-          .kv_heads = config_.layers[0].kv_heads,
-          .head_dim = config_.layers[0].head_dim,
-          .blocks = 0,
-          .format = format};
+  KvShape shape{.layers = {}, .blocks = 0, .format = format};
+  for (const LayerConfig& layer : config_.layers) {
+    shape.layers.push_back({.heads = layer.kv_heads, .head_dim = layer.head_dim});
+  }
+  return shape;
 }
 
 Tensor Model::forward(const Batch& batch, KvStore& kv, std::span<const Tap> taps) {
   TESSERA_ASSERT(batch.rows() <= limits_.rows);
   TESSERA_ASSERT(static_cast<int>(batch.wanted.size()) <= limits_.wanted_rows);
-  const Step step(*backend_, workspace_, ropes_, batch, kv, taps);
+  const auto rows = backend_->prepare(
+      {.positions = batch.positions, .slots = batch.slots, .contexts = batch.contexts});
+  const Step step(*backend_, workspace_, ropes_, *rows, kv, taps);
   const Tensor x = embed(batch);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const int layer = static_cast<int>(i);

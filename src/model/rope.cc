@@ -93,9 +93,8 @@ float read_rope_base(const Facts& facts, std::string_view name, double fallback)
   return static_cast<float>(base);
 }
 
-Rope read_rope(const Checkpoint& checkpoint, const Config& config) {
+Rope read_rope(const Checkpoint& checkpoint, const Config& config, int head_dim) {
   const Facts& facts = checkpoint.facts();
-  const int head_dim = config.layers[0].head_dim;
   const int64_t dimensions = facts.get_int("rope.dimension_count").value_or(head_dim);
   if (dimensions < 2 || dimensions > head_dim || dimensions % 2 != 0) {
     fail("key '{}': {} does not fit heads of length {}", facts.key_of("rope.dimension_count"),

@@ -15,9 +15,10 @@ Rope plain_rope(int dimensions, bool interleaved, float base);
 // The fact `name`, a base above 1. Throws Error for anything else.
 float read_rope_base(const Facts& facts, std::string_view name, double fallback);
 
-// What the checkpoint asks for: none; linear (Chen et al. 2023); YaRN (Peng et al. 2023); factors
-// of each frequency, as Llama 3 ships as a tensor; LongRoPE (Ding et al. 2024), whose long factors
-// apply when config.context exceeds the original one. Throws Error for anything else.
-Rope read_rope(const Checkpoint& checkpoint, const Config& config);
+// What the checkpoint asks for, for heads of that length: none; linear (Chen et al. 2023); YaRN
+// (Peng et al. 2023); factors of each frequency, as Llama 3 ships as a tensor; LongRoPE (Ding et
+// al. 2024), whose long factors apply when config.context exceeds the original one. Throws Error
+// for anything else.
+Rope read_rope(const Checkpoint& checkpoint, const Config& config, int head_dim);
 
 }  // namespace tessera

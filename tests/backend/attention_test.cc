@@ -78,7 +78,7 @@ int slot_of(const std::vector<int32_t>& table, int position) {
 
 // A store of two layers whose every slot holds NaN until it is written.
 std::unique_ptr<KvStore> poisoned_store(ThreadPool& pool, const Case& c, int blocks) {
-  auto kv = allocate_kv({2, c.kv_heads, c.head_dim, blocks, c.format});
+  auto kv = allocate_kv({{{c.kv_heads, c.head_dim}, {c.kv_heads, c.head_dim}}, blocks, c.format});
   std::vector<int32_t> slots(static_cast<size_t>(blocks * kBlockTokens));
   std::iota(slots.begin(), slots.end(), 0);
   Floats nan(slots.size() * static_cast<size_t>(c.kv_columns()),
@@ -105,6 +105,13 @@ void write_sequence(ThreadPool& pool, KvStore& kv, const Case& c, Sequence& s,
 
 RowContext direct_row(const std::vector<int32_t>& table, int position) {
   return {table, position, position + 1, {}};
+}
+
+// One call, whose plan no other layer shares.
+void attend(ThreadPool& pool, const KvStore& kv, const AttentionParameters& parameters,
+            HostTensor q, std::span<const RowContext> contexts, HostTensor out) {
+  AttentionPlans plans(contexts);
+  attend(pool, kv, parameters, q, plans, out);
 }
 
 // Positions [first, last) of one sequence as one call.

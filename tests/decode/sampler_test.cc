@@ -301,16 +301,17 @@ TEST(Draw, TheMassBeforeAPlaceIsThatOfTheTokensMoreLikely) {
       for (float& logit : row) logit = i % 3 == 0 ? std::round(normal(random)) : normal(random);
       std::vector<float> maxima;
       find_block_maxima(row, maxima);
-      const Pool pool{
+      const Candidates candidates{
           .logits = row, .maxima = maxima, .best = largest(maxima), .temperature = 0.7f};
       const auto token = static_cast<Token>(random() % row.size());
-      const Place end = i % 5 == 0 ? kEnd : Place{pool.scaled(row[token]), token};
+      const TokenLogit end =
+          i % 5 == 0 ? kLeastLikely : TokenLogit{candidates.scaled(row[token]), token};
       double expected = 0;
       for (size_t v = 0; v < row.size(); ++v) {
-        const Place place{pool.scaled(row[v]), static_cast<Token>(v)};
-        if (more_likely(place, end)) expected += std::exp(static_cast<double>(place.logit));
+        const TokenLogit scaled{candidates.scaled(row[v]), static_cast<Token>(v)};
+        if (more_likely(scaled, end)) expected += std::exp(static_cast<double>(scaled.logit));
       }
-      EXPECT_NEAR(mass_before(pool, end), expected, 1e-6 * expected) << i << " on " << target;
+      EXPECT_NEAR(mass_before(candidates, end), expected, 1e-6 * expected) << i << " on " << target;
     }
   }
   cap_target("");

@@ -2,9 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <filesystem>
+#include <vector>
+
 #include "base/error.h"
 #include "files/gguf/reader.h"
 #include "files/gguf/writer.h"
+#include "support/error_of.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
 
@@ -15,7 +20,11 @@ class ConfigTest : public testing::Test {
  protected:
   // A tiny model whose metadata is changed.
   GgufFile with(const std::string& key, GgufValue::Variant value) {
-    const GgufFile tiny = GgufFile::open(write_tiny_model({}, folder_.path()));
+    return changed(write_tiny_model({}, folder_.path()), key, std::move(value));
+  }
+  GgufFile changed(const std::filesystem::path& model, const std::string& key,
+                   GgufValue::Variant value) {
+    const GgufFile tiny = GgufFile::open(model);
     GgufMetadata metadata = tiny.metadata();
     metadata.set(key, {std::move(value)});
     GgufWriter writer(metadata);
@@ -48,6 +57,25 @@ TEST_F(ConfigTest, LayersMayDiffer) {
   ASSERT_EQ(config.layers.size(), 2U);
   EXPECT_EQ(config.layers[0].feed_forward, 96);
   EXPECT_EQ(config.layers[1].feed_forward, 160);
+
+  const Config heads = read_config(
+      with("llama.attention.head_count_kv", GgufValue::Array(std::vector<int32_t>{2, 4})));
+  EXPECT_EQ(heads.layers[0].kv_heads, 2);
+  EXPECT_EQ(heads.layers[1].kv_heads, 4);
+}
+
+// Layers whose heads are alike share a rotary embedding; one may be as long as its layer's heads.
+TEST_F(ConfigTest, HeadLengthsMayDiffer) {
+  const auto path =
+      write_tiny_model({.layers = 4, .head_dim = 32, .uneven_head_dims = true}, folder_.path());
+  const Config config = read_config(GgufFile::open(path));
+  ASSERT_EQ(config.ropes.size(), 2U);
+  for (size_t i = 0; i < 4; ++i) {
+    const LayerConfig& layer = config.layers[i];
+    EXPECT_EQ(layer.head_dim, i % 2 == 0 ? 32 : 16);
+    EXPECT_EQ(config.ropes[static_cast<size_t>(layer.rope)].dimensions, layer.head_dim);
+    EXPECT_FLOAT_EQ(layer.attention_scale, 1 / std::sqrt(static_cast<float>(layer.head_dim)));
+  }
 }
 
 TEST_F(ConfigTest, RefusesListsThatAreNotOfTheLayers) {
@@ -56,8 +84,24 @@ TEST_F(ConfigTest, RefusesListsThatAreNotOfTheLayers) {
   expect_error("llama.feed_forward_length", list({96, 96, 96}));
   expect_error("llama.feed_forward_length", list({96, -1}));
   expect_error("llama.attention.head_count", list({}));
-  expect_error("llama.attention.head_count_kv", list({2, 4}));  // one store holds all layers' keys
+  expect_error("llama.attention.head_count_kv", list({2, 4, 4}));
+  expect_error("llama.attention.head_count_kv", list({2, 3}));  // of 4 query heads
+  expect_error("llama.attention.key_length", list({16}));
+  expect_error("llama.attention.key_length", list({16, 15}));
   expect_error("llama.attention.head_count", GgufValue::Array(std::vector<float>{4, 4}));
+}
+
+// A rotary embedding is made for each before any tensor is looked for.
+TEST_F(ConfigTest, RefusesHeadsOfManyLengths) {
+  const auto path = write_tiny_model({.layers = 9}, folder_.path());
+  const auto with_lengths = [&](int lengths) {
+    std::vector<int32_t> values;
+    for (int i = 0; i < 9; ++i) values.push_back(16 + 2 * (i % lengths));
+    return changed(path, "llama.attention.key_length", GgufValue::Array(values));
+  };
+  EXPECT_EQ(read_config(with_lengths(8)).ropes.size(), 8U);
+  EXPECT_EQ(error_of([&] { read_config(with_lengths(9)); }),
+            "heads of more than 8 lengths in one model are not supported");
 }
 
 // Nothing may be made for layers that the file cannot hold.

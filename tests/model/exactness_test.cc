@@ -26,6 +26,7 @@ constexpr int kLength = 90;  // past two blocks of the KV cache, and past gemma'
 struct Subject {
   std::string architecture, format;
   KvFormat kv;
+  bool uneven = false;  // layers of different key-value heads, in number and length
 };
 
 // Bits, not values: -0 is not 0, and NaN (which no test may produce) equals nothing here.
@@ -61,8 +62,10 @@ class Exactness : public ::testing::TestWithParam<Subject> {
     // Heads of 32, which q8_0 keys and values need.
     const TinyModelSpec spec{.architecture = GetParam().architecture,
                              .format = find_format(GetParam().format),
-                             .embedding = 128,
-                             .heads = 4};
+                             .embedding = GetParam().uneven ? 256 : 128,
+                             .heads = 4,
+                             .uneven_kv_heads = GetParam().uneven,
+                             .uneven_head_dims = GetParam().uneven};
     const bool wide = spec.format->block_elements > 32;
     return write_tiny_model(
         wide ? TinyModelSpec{.architecture = spec.architecture, .format = spec.format} : spec,
@@ -247,6 +250,8 @@ std::vector<Subject> subjects() {
          {"F32", "F16", "BF16", "Q5_1", "Q8_0", "Q4_K", "Q6_K", "IQ4_NL", "MXFP4"}) {
       all.push_back({"llama", format, kv});
     }
+    all.push_back({"llama", "Q4_0", kv, true});
+    all.push_back({"gemma3", "Q4_0", kv, true});
     all.push_back({"smollm2", "Q4_1", kv});  // the real one
   }
   return all;
@@ -255,6 +260,7 @@ std::vector<Subject> subjects() {
 INSTANTIATE_TEST_SUITE_P(Model, Exactness, ::testing::ValuesIn(subjects()),
                          [](const auto& instance) {
                            return instance.param.architecture + "_" + instance.param.format +
+                                  (instance.param.uneven ? "_uneven" : "") +
                                   (instance.param.kv == KvFormat::kF16 ? "_kv_f16" : "_kv_q8_0");
                          });
 

@@ -96,6 +96,18 @@ std::vector<Semantics> semantics() {
   all.push_back({"llama_uneven_layers", {.layers = 3, .uneven_layers = true}});
   all.push_back(
       {"phi3_uneven_layers", {.architecture = "phi3", .layers = 3, .uneven_layers = true}});
+  for (const char* name : {"llama", "qwen3", "gemma3", "phi3"}) {
+    all.push_back({std::string(name) + "_uneven_kv_heads",
+                   {.architecture = name, .layers = 3, .uneven_kv_heads = true}});
+    all.push_back({std::string(name) + "_uneven_head_lengths",
+                   {.architecture = name, .layers = 3, .uneven_head_dims = true}});
+  }
+  all.push_back({"gemma3_all_uneven",
+                 {.architecture = "gemma3",
+                  .rope_scaling = "yarn",
+                  .uneven_layers = true,
+                  .uneven_kv_heads = true,
+                  .uneven_head_dims = true}});
   all.push_back({"llama_multi_query", {.kv_heads = 1}});
   all.push_back({"llama_no_grouping", {.kv_heads = 4}});
   all.push_back({"gemma3_no_window", {.architecture = "gemma3", .window = -1}});

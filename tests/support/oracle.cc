@@ -56,20 +56,13 @@ class Oracle {
     original_context_ = integer("rope.scaling.original_context_length", training_context);
     layers_ = integer("block_count");
     embedding_ = integer("embedding_length");
-    heads_ = integers("attention.head_count");
-    kv_heads_ = integer("attention.head_count_kv", heads_[0]);
-    head_dim_ = integer("attention.key_length", embedding_ / heads_[0]);
-    rope_dimensions_ = integer("rope.dimension_count", head_dim_);
+    query_heads_ = integers("attention.head_count");
+    kv_heads_ = integers("attention.head_count_kv", query_heads_[0]);
+    head_dims_ = integers("attention.key_length", embedding_ / query_heads_[0]);
     epsilon_ = real("attention.layer_norm_rms_epsilon", 1e-5);
     window_ = integer("attention.sliding_window", 0);
     attention_cap_ = real("attn_logit_softcapping", 0);
     gemma_ = architecture_ == "gemma2" || architecture_ == "gemma3";
-    // The 27B models of Gemma 2 and 3 scale queries by embedding / heads instead of the head's
-    // length.
-    const bool gemma_27b = (architecture_ == "gemma2" && layers_ == 46) ||
-                           (architecture_ == "gemma3" && layers_ == 62);
-    attention_scale_ =
-        1 / std::sqrt(gemma_27b ? static_cast<double>(embedding_) / heads_[0] : head_dim_);
   }
 
   Rows logits(std::span<const Token> tokens) const {
@@ -103,10 +96,12 @@ class Oracle {
     return static_cast<int>(file_.metadata().require_int(key(name)));
   }
   // One number for all layers, or one for each.
-  std::vector<int> integers(std::string_view name) const {
+  std::vector<int> integers(std::string_view name, std::optional<int> fallback = {}) const {
     const GgufMetadata& metadata = file_.metadata();
-    if (!metadata.is_array(key(name)))
-      return std::vector<int>(static_cast<size_t>(layers_), integer(name));
+    if (!metadata.is_array(key(name))) {
+      const int all = fallback ? integer(name, *fallback) : integer(name);
+      return std::vector<int>(static_cast<size_t>(layers_), all);
+    }
     const std::vector<int64_t> values = *metadata.get_ints(key(name));
     return {values.begin(), values.end()};
   }
@@ -189,45 +184,70 @@ class Oracle {
     return window_ > 0 && (period == 0 || (layer + 1) % period != 0);
   }
 
+  // A layer's heads.
+  struct Heads {
+    int queries, keys;  // how many
+    int length, rotated;
+    double scale;  // of scores
+  };
+
+  Heads heads_of(int layer) const {
+    const auto i = static_cast<size_t>(layer);
+    // The 27B models of Gemma 2 and 3 scale queries by embedding / heads instead of the head's
+    // length.
+    const bool gemma_27b = (architecture_ == "gemma2" && layers_ == 46) ||
+                           (architecture_ == "gemma3" && layers_ == 62);
+    const double scaled_length =
+        gemma_27b ? static_cast<double>(embedding_) / query_heads_[i] : head_dims_[i];
+    return {.queries = query_heads_[i],
+            .keys = kv_heads_[i],
+            .length = head_dims_[i],
+            .rotated = integer("rope.dimension_count", head_dims_[i]),
+            .scale = 1 / std::sqrt(scaled_length)};
+  }
+
   Rows attention(int layer, const std::string& prefix, const Rows& x) const {
-    const int heads = heads_[static_cast<size_t>(layer)];
+    const Heads heads = heads_of(layer);
     Rows q, k, v;
     project_heads(prefix, heads, x, q, k, v);
-    prepare_heads(layer, q, heads, find_vector(prefix + "attn_q_norm.weight"));
-    prepare_heads(layer, k, kv_heads_, find_vector(prefix + "attn_k_norm.weight"));
+    prepare_heads(layer, q, heads.queries, find_vector(prefix + "attn_q_norm.weight"));
+    prepare_heads(layer, k, heads.keys, find_vector(prefix + "attn_k_norm.weight"));
 
     const int window = is_windowed(layer) ? window_ : static_cast<int>(x.size());
     Rows mixed(x.size(), Vector(q[0].size(), 0.0));
     for (int t = 0; t < static_cast<int>(x.size()); ++t) {
-      for (int h = 0; h < heads; ++h) {
-        attend(t, std::max(0, t - window + 1), head(q[t], h), h / (heads / kv_heads_), k, v,
-               head(mixed[t], h));
+      for (int h = 0; h < heads.queries; ++h) {
+        attend(t, std::max(0, t - window + 1), heads, h, q[t], k, v, mixed[t]);
       }
     }
     return linear(mixed, prefix + "attn_output.weight");
   }
 
-  // out = softmax(scale q . k_j) v_j over positions j = first .. last.
-  void attend(int last, int first, std::span<const double> q, int kv_head, Rows& k, Rows& v,
-              std::span<double> out) const {
+  // Head h of out = softmax(scale q . k_j) v_j over positions j = first .. last.
+  void attend(int last, int first, const Heads& heads, int h, Vector& queries, Rows& k, Rows& v,
+              Vector& out) const {
+    const int kv_head = h / (heads.queries / heads.keys);
+    const std::span<double> q = head(queries, h, heads.length);
     Vector scores;
     for (int j = first; j <= last; ++j) {
-      scores.push_back(soft_cap(attention_scale_ * dot(q, head(k[j], kv_head)), attention_cap_));
+      const double score = heads.scale * dot(q, head(k[j], kv_head, heads.length));
+      scores.push_back(soft_cap(score, attention_cap_));
     }
     const double highest = *std::max_element(scores.begin(), scores.end());
     double total = 0;
     for (double& score : scores) total += score = std::exp(score - highest);
     for (int j = first; j <= last; ++j) {
-      const std::span<const double> value = head(v[j], kv_head);
-      for (int i = 0; i < head_dim_; ++i) out[i] += scores[j - first] / total * value[i];
+      const std::span<const double> value = head(v[j], kv_head, heads.length);
+      for (int i = 0; i < heads.length; ++i)
+        head(out, h, heads.length)[i] += scores[j - first] / total * value[i];
     }
   }
 
-  std::span<double> head(Vector& row, int index) const {
-    return std::span(row).subspan(static_cast<size_t>(index) * head_dim_, head_dim_);
+  static std::span<double> head(Vector& row, int index, int length) {
+    return std::span(row).subspan(static_cast<size_t>(index) * length, length);
   }
 
-  void project_heads(const std::string& prefix, int heads, const Rows& x, Rows& q, Rows& k,
+  void project_heads(const std::string& prefix, const Heads& heads, const Rows& x, Rows& q, Rows& k,
                      Rows& v) const {
     if (file_.find_tensor(prefix + "attn_qkv.weight") == nullptr) {
       q = linear(x, prefix + "attn_q.weight");
@@ -235,7 +255,7 @@ class Oracle {
       v = linear(x, prefix + "attn_v.weight");
       return;
     }
-    const auto q_end = heads * head_dim_, k_end = q_end + kv_heads_ * head_dim_;
+    const auto q_end = heads.queries * heads.length, k_end = q_end + heads.keys * heads.length;
     for (const Vector& row : linear(x, prefix + "attn_qkv.weight")) {
       q.emplace_back(row.begin(), row.begin() + q_end);
       k.emplace_back(row.begin() + q_end, row.begin() + k_end);
@@ -244,11 +264,11 @@ class Oracle {
   }
 
   // Norm of each head (Qwen 3, Gemma 3), then RoPE.
-  void prepare_heads(int layer, Rows& rows, int heads, const std::optional<Vector>& norm) const {
+  void prepare_heads(int layer, Rows& rows, int count, const std::optional<Vector>& norm) const {
     const Rotation rotation = rotation_of(layer);
     for (size_t position = 0; position < rows.size(); ++position) {
-      for (int h = 0; h < heads; ++h) {
-        const std::span<double> x = head(rows[position], h);
+      for (int h = 0; h < count; ++h) {
+        const std::span<double> x = head(rows[position], h, heads_of(layer).length);
         if (norm) normalize(x, *norm);
         rotate(rotation, static_cast<double>(position), x);
       }
@@ -263,7 +283,7 @@ class Oracle {
   };
 
   void rotate(const Rotation& rotation, double position, std::span<double> x) const {
-    const int pairs = rope_dimensions_ / 2;
+    const int pairs = static_cast<int>(rotation.frequency.size());
     for (int i = 0; i < pairs; ++i) {
       // Llama's GGUF weights are permuted so that pairs are neighbours; the other families' pairs
       // lie half the rotated dimensions apart.
@@ -283,9 +303,10 @@ class Oracle {
     // Gemma 3's windowed layers have a base of their own and are never scaled.
     const bool local = architecture_ == "gemma3" && is_windowed(layer);
     const double base = local ? real("rope.freq_base_swa", 10000) : real("rope.freq_base", 10000);
+    const int dimensions = heads_of(layer).rotated;
     Rotation rotation;
-    for (int i = 0; i < rope_dimensions_ / 2; ++i) {
-      rotation.frequency.push_back(std::pow(base, -2.0 * i / rope_dimensions_));
+    for (int i = 0; i < dimensions / 2; ++i) {
+      rotation.frequency.push_back(std::pow(base, -2.0 * i / dimensions));
     }
     if (!local) stretch(rotation, base);
     return rotation;
@@ -306,7 +327,7 @@ class Oracle {
     }
     for (size_t i = 0; i < rotation.frequency.size(); ++i) {
       const double plain = rotation.frequency[i] / (divisors ? (*divisors)[i] : 1);
-      const double kept = type == "yarn" ? yarn_kept(static_cast<double>(i), base) : 0;
+      const double kept = type == "yarn" ? yarn_kept(i, rotation.frequency.size() * 2, base) : 0;
       rotation.frequency[i] = kept * plain + (1 - kept) * plain / factor;
     }
     if (type == "yarn") rotation.magnitude *= 1 + 0.1 * std::log(factor);
@@ -315,14 +336,15 @@ class Oracle {
   // YaRN: the share of pair i's frequency that stays as it was. Pairs that turn more than beta_fast
   // times over the original context keep it, pairs below beta_slow turns are interpolated, with a
   // ramp between.
-  double yarn_kept(double i, double base) const {
+  double yarn_kept(size_t pair, size_t rotated, double base) const {
     const double beta_fast = 32, beta_slow = 1;
+    const auto i = static_cast<double>(pair), dimensions = static_cast<double>(rotated);
     const auto pair_with_turns = [&](double turns) {
-      return rope_dimensions_ * std::log(original_context_ / (turns * 2 * std::numbers::pi)) /
+      return dimensions * std::log(original_context_ / (turns * 2 * std::numbers::pi)) /
              (2 * std::log(base));
     };
     const double low = std::max(0.0, std::floor(pair_with_turns(beta_fast)));
-    const double high = std::min(rope_dimensions_ - 1.0, std::ceil(pair_with_turns(beta_slow)));
+    const double high = std::min(dimensions - 1.0, std::ceil(pair_with_turns(beta_slow)));
     return 1 - std::clamp((i - low) / std::max(0.001, high - low), 0.0, 1.0);
   }
 
@@ -330,11 +352,10 @@ class Oracle {
   std::string architecture_;
   int context_ = 0, original_context_ = 0;
   int layers_ = 0, embedding_ = 0;
-  std::vector<int> heads_;  // of each layer
-  int kv_heads_ = 0, head_dim_ = 0, rope_dimensions_ = 0;
+  std::vector<int> query_heads_, kv_heads_, head_dims_;  // of each layer
   int window_ = 0;
   bool gemma_ = false;
-  double epsilon_ = 0, attention_scale_ = 0, attention_cap_ = 0;
+  double epsilon_ = 0, attention_cap_ = 0;
 };
 
 // log softmax

@@ -98,21 +98,53 @@ class ReferenceKv final : public KvStore {
  public:
   explicit ReferenceKv(const KvShape& given) {
     shape = given;
-    values.resize(static_cast<size_t>(shape.blocks) * kBlockTokens * slot_floats());
+    for (const KvLayer& layer : shape.layers) {
+      offsets_.push_back(slot_floats_);
+      slot_floats_ += 2 * static_cast<size_t>(layer.heads) * static_cast<size_t>(layer.head_dim);
+    }
+    values_.resize(static_cast<size_t>(shape.blocks) * kBlockTokens * slot_floats_);
   }
-  int columns() const { return shape.kv_heads * shape.head_dim; }
-  size_t slot_floats() const {
-    return static_cast<size_t>(shape.layers) * 2 * static_cast<size_t>(columns());
+  const KvLayer& layer(int index) const { return shape.layers[static_cast<size_t>(index)]; }
+  // All layers of a slot.
+  std::span<float> at(int slot) {
+    return std::span(values_).subspan(static_cast<size_t>(slot) * slot_floats_, slot_floats_);
   }
-  std::span<float> at(int slot, int layer, int key_or_value) {
-    const size_t index = (static_cast<size_t>(slot) * shape.layers + layer) * 2 + key_or_value;
-    return std::span(values).subspan(index * columns(), static_cast<size_t>(columns()));
+  std::span<float> at(int slot, int index, int key_or_value) {
+    const auto columns = static_cast<size_t>(layer(index).heads) * layer(index).head_dim;
+    return at(slot).subspan(offsets_[static_cast<size_t>(index)] + key_or_value * columns, columns);
   }
-  std::span<const float> at(int slot, int layer, int key_or_value) const {
-    return const_cast<ReferenceKv&>(*this).at(slot, layer, key_or_value);
+  std::span<const float> at(int slot, int index, int key_or_value) const {
+    return const_cast<ReferenceKv&>(*this).at(slot, index, key_or_value);
   }
-  std::vector<float> values;
+
+ private:
+  std::vector<size_t> offsets_;  // of each layer in a slot
+  size_t slot_floats_ = 0;
+  std::vector<float> values_;
 };
+
+// A copy, as of what a device uploads: what the host's rows become later makes no difference.
+class ReferenceRows final : public PreparedRows {
+ public:
+  explicit ReferenceRows(const RowMetadata& rows)
+      : PreparedRows(rows),
+        positions(rows.positions.begin(), rows.positions.end()),
+        slots(rows.slots.begin(), rows.slots.end()) {
+    for (const RowContext& context : rows.contexts) {
+      std::vector<int32_t>& seen = contexts.emplace_back();
+      for (int p = 0; p <= context.position; ++p) {
+        seen.push_back(p < context.direct ? slot_of(context.block_table, p)
+                                          : context.tail[static_cast<size_t>(p - context.direct)]);
+      }
+    }
+  }
+  const std::vector<int32_t> positions, slots;
+  std::vector<std::vector<int32_t>> contexts;  // the slot of each position up to a row's own
+};
+// std::bad_cast for rows that another backend prepared, or none.
+const ReferenceRows& reference(const PreparedRows& rows) {
+  return dynamic_cast<const ReferenceRows&>(rows);
+}
 
 double activate(Activation activation, double x) {
   if (activation == Activation::kSilu) return x / (1 + std::exp(-x));
@@ -135,7 +167,7 @@ void rotate(const Rope& rope, int32_t position, float* head) {
 void attend_head(const ReferenceKv& kv, const AttentionParameters& parameters,
                  std::span<const int32_t> slots, std::span<const float> q, int kv_head,
                  float* out) {
-  const auto dim = static_cast<size_t>(kv.shape.head_dim);
+  const auto dim = static_cast<size_t>(kv.layer(parameters.layer).head_dim);
   const auto head = [&](int slot, int key_or_value) {
     return kv.at(slot, parameters.layer, key_or_value).subspan(kv_head * dim, dim);
   };
@@ -155,16 +187,6 @@ void attend_head(const ReferenceKv& kv, const AttentionParameters& parameters,
     for (size_t i = 0; i < slots.size(); ++i) sum += weights[i] * head(slots[i], 1)[d];
     out[d] = static_cast<float>(sum / total);
   }
-}
-
-std::vector<int32_t> visible_slots(const RowContext& context, int window) {
-  std::vector<int32_t> slots;
-  for (int p = window > 0 ? std::max(0, context.position - window + 1) : 0; p <= context.position;
-       ++p) {
-    slots.push_back(p < context.direct ? slot_of(context.block_table, p)
-                                       : context.tail[static_cast<size_t>(p - context.direct)]);
-  }
-  return slots;
 }
 
 class ReferenceBackend final : public Backend {
@@ -204,8 +226,10 @@ class ReferenceBackend final : public Backend {
     return kv;
   }
   size_t kv_block_bytes(const KvShape& shape) const override {
-    return sizeof(float) * 2 * kBlockTokens * static_cast<size_t>(shape.layers) * shape.kv_heads *
-           shape.head_dim;
+    size_t floats = 0;
+    for (const KvLayer& layer : shape.layers)
+      floats += 2 * kBlockTokens * static_cast<size_t>(layer.heads) * layer.head_dim;
+    return floats * sizeof(float);
   }
 
   // --- between host and backend
@@ -224,6 +248,11 @@ class ReferenceBackend final : public Backend {
     for (int r = 0; r < x.rows; ++r)
       downloaded_.insert(downloaded_.end(), from.row(r).begin(), from.row(r).end());
     return {downloaded_.data(), x.rows, x.columns, x.columns};
+  }
+
+  std::unique_ptr<PreparedRows> prepare(const RowMetadata& rows) override {
+    forget_downloads();
+    return std::make_unique<ReferenceRows>(rows);
   }
 
   // --- operations
@@ -272,20 +301,19 @@ class ReferenceBackend final : public Backend {
       }
     }
   }
-  void rope(const RopeTable& rope, int head_dim, std::span<const int32_t> positions,
-            Tensor x) override {
+  void rope(const RopeTable& rope, int head_dim, PreparedRows& rows, Tensor x) override {
     forget_downloads();
     const Opened values(x);
     for (int r = 0; r < x.rows; ++r) {
       for (int first = 0; first + head_dim <= x.columns; first += head_dim) {
-        rotate(static_cast<const ReferenceRope&>(rope).rope, positions[static_cast<size_t>(r)],
-               values->row(r) + first);
+        rotate(static_cast<const ReferenceRope&>(rope).rope,
+               reference(rows).positions[static_cast<size_t>(r)], values->row(r) + first);
       }
     }
   }
-  void write_kv(KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k,
-                Tensor v) override {
+  void write_kv(KvStore& kv, int layer, PreparedRows& rows, Tensor k, Tensor v) override {
     forget_downloads();
+    const std::vector<int32_t>& slots = reference(rows).slots;
     auto& store = static_cast<ReferenceKv&>(kv);
     const Format& format = kv.shape.format == KvFormat::kF16 ? kF16 : kQ8_0;
     const Opened keys(k), values(v);
@@ -301,24 +329,24 @@ class ReferenceBackend final : public Backend {
   void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) override {
     forget_downloads();
     auto& store = static_cast<ReferenceKv&>(kv);
-    const auto slot = [&](int index) {
-      return std::span(store.values).subspan(index * store.slot_floats(), store.slot_floats());
-    };
     for (size_t i = 0; i < from.size(); ++i)
-      if (from[i] != to[i]) std::ranges::copy(slot(from[i]), slot(to[i]).begin());
+      if (from[i] != to[i]) std::ranges::copy(store.at(from[i]), store.at(to[i]).begin());
   }
   void attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
-              std::span<const RowContext> contexts, Tensor out) override {
+              PreparedRows& rows, Tensor out) override {
     forget_downloads();
     const auto& store = static_cast<const ReferenceKv&>(kv);
-    const auto dim = static_cast<size_t>(store.shape.head_dim);
-    const int group = parameters.heads / store.shape.kv_heads;
+    const KvLayer& layer = store.layer(parameters.layer);
+    const auto dim = static_cast<size_t>(layer.head_dim);
+    const int group = parameters.heads / layer.heads;
     const Opened queries(q), to(out);
     for (int r = 0; r < q.rows; ++r) {
-      const auto slots = visible_slots(contexts[static_cast<size_t>(r)], parameters.window);
+      std::span<const int32_t> seen = reference(rows).contexts[static_cast<size_t>(r)];
+      if (parameters.window > 0)
+        seen = seen.last(std::min(seen.size(), static_cast<size_t>(parameters.window)));
       for (int head = 0; head < parameters.heads; ++head) {
         const size_t first = static_cast<size_t>(head) * dim;
-        attend_head(store, parameters, slots, queries.row(r).subspan(first, dim), head / group,
+        attend_head(store, parameters, seen, queries.row(r).subspan(first, dim), head / group,
                     to.row(r).data() + first);
       }
     }

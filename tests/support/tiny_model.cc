@@ -120,12 +120,20 @@ struct PlannedTensor {
 
 // ---- layers
 
-int heads_of(const TinyModelSpec& spec, int layer) {
-  return spec.uneven_layers && layer % 2 == 1 ? spec.heads / 2 : spec.heads;
+int half_of_odd(bool uneven, int layer, int value) {
+  return uneven && layer % 2 == 1 ? value / 2 : value;
 }
-
+int heads_of(const TinyModelSpec& spec, int layer) {
+  return half_of_odd(spec.uneven_layers, layer, spec.heads);
+}
+int kv_heads_of(const TinyModelSpec& spec, int layer) {
+  return half_of_odd(spec.uneven_kv_heads, layer, spec.kv_heads);
+}
+int head_dim_of(const TinyModelSpec& spec, int layer) {
+  return half_of_odd(spec.uneven_head_dims, layer, spec.head_dim);
+}
 int feed_forward_of(const TinyModelSpec& spec, int layer) {
-  return spec.uneven_layers && layer % 2 == 1 ? spec.feed_forward / 2 : spec.feed_forward;
+  return half_of_odd(spec.uneven_layers, layer, spec.feed_forward);
 }
 
 // ---- tensors
@@ -142,6 +150,8 @@ class Plan {
     for (int layer = 0; layer < spec.layers; ++layer) {
       prefix_ = fmt::format("blk.{}.", layer);
       heads_ = heads_of(spec, layer);
+      kv_heads_ = kv_heads_of(spec, layer);
+      head_dim_ = head_dim_of(spec, layer);
       width_ = feed_forward_of(spec, layer);
       attention();
       feed_forward();
@@ -176,8 +186,8 @@ class Plan {
   }
 
   void attention() {
-    const int q_length = heads_ * spec_.head_dim;
-    const int kv_length = spec_.kv_heads * spec_.head_dim;
+    const int q_length = heads_ * head_dim_;
+    const int kv_length = kv_heads_ * head_dim_;
     vector("attn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
     // Gains above 1 make attention choose: with scores of variance 1 it would nearly average.
     if (spec_.architecture == "phi3") {
@@ -193,8 +203,8 @@ class Plan {
       vector("attn_v.bias", kv_length, Role::kBias, 0.5f);
     }
     if (spec_.architecture == "qwen3" || spec_.architecture == "gemma3") {
-      vector("attn_q_norm.weight", spec_.head_dim, Role::kNorm, 1.2f);
-      vector("attn_k_norm.weight", spec_.head_dim, Role::kNorm, 1.2f);
+      vector("attn_q_norm.weight", head_dim_, Role::kNorm, 1.2f);
+      vector("attn_k_norm.weight", head_dim_, Role::kNorm, 1.2f);
     }
     matrix("attn_output.weight", q_length, spec_.embedding, 1.0f);
     if (spec_.attention_output_bias) vector("attn_output.bias", spec_.embedding, Role::kBias, 0.5f);
@@ -245,8 +255,8 @@ class Plan {
   }
 
   const TinyModelSpec& spec_;
-  std::string prefix_;         // "blk.N." inside a layer
-  int heads_ = 0, width_ = 0;  // of the layer
+  std::string prefix_;                                       // "blk.N." inside a layer
+  int heads_ = 0, kv_heads_ = 0, head_dim_ = 0, width_ = 0;  // of the layer
   std::vector<PlannedTensor> tensors_;
 };
 
@@ -276,20 +286,20 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
   set("context_length", number(spec.context));
   set("embedding_length", number(spec.embedding));
   set("block_count", number(spec.layers));
-  const auto by_layer = [&](std::string_view name, auto of) {
-    if (!spec.uneven_layers) return set(name, number(of(spec, 0)));
+  const auto by_layer = [&](std::string_view name, bool uneven, auto of) {
+    if (!uneven) return set(name, number(of(spec, 0)));
     std::vector<uint32_t> values;
     for (int layer = 0; layer < spec.layers; ++layer) values.push_back(number(of(spec, layer)));
     set(name, GgufValue::Array{values});
   };
-  by_layer("feed_forward_length", feed_forward_of);
-  by_layer("attention.head_count", heads_of);
-  set("attention.head_count_kv", number(spec.kv_heads));
+  by_layer("feed_forward_length", spec.uneven_layers, feed_forward_of);
+  by_layer("attention.head_count", spec.uneven_layers, heads_of);
+  by_layer("attention.head_count_kv", spec.uneven_kv_heads, kv_heads_of);
   set("attention.layer_norm_rms_epsilon", 1e-6f);
   if (spec.head_dim * spec.heads != spec.embedding || is_gemma(spec) ||
-      spec.architecture == "qwen3") {
-    set("attention.key_length", number(spec.head_dim));
-    set("attention.value_length", number(spec.head_dim));
+      spec.architecture == "qwen3" || spec.uneven_head_dims) {
+    by_layer("attention.key_length", spec.uneven_head_dims, head_dim_of);
+    by_layer("attention.value_length", spec.uneven_head_dims, head_dim_of);
   }
   if (spec.window > 0) set("attention.sliding_window", number(spec.window));
   if (spec.architecture == "gemma2") {
@@ -297,7 +307,7 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
     set("final_logit_softcapping", 30.0f);
   }
 
-  set("rope.dimension_count", number(spec.rope_dimensions));
+  if (!spec.uneven_head_dims) set("rope.dimension_count", number(spec.rope_dimensions));
   set("rope.freq_base", spec.architecture == "gemma3" ? 100000.0f : 10000.0f);
   if (spec.rope_scaling == "linear" || spec.rope_scaling == "yarn") {
     set("rope.scaling.type", spec.rope_scaling);
@@ -363,11 +373,11 @@ void write_tiny_model_file(const TinyModelSpec& given, const std::filesystem::pa
 std::filesystem::path write_tiny_model(const TinyModelSpec& given,
                                        const std::filesystem::path& folder) {
   const TinyModelSpec spec = with_defaults(given);
-  const std::string dimensions =
-      fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {}", spec.layers, spec.embedding,
-                  spec.heads, spec.kv_heads, spec.head_dim, spec.rope_dimensions, spec.feed_forward,
-                  spec.vocabulary, spec.context, spec.window, spec.tied, spec.attention_output_bias,
-                  spec.uneven_layers, spec.repeat_blocks);
+  const std::string dimensions = fmt::format(
+      "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", spec.layers, spec.embedding, spec.heads,
+      spec.kv_heads, spec.head_dim, spec.rope_dimensions, spec.feed_forward, spec.vocabulary,
+      spec.context, spec.window, spec.tied, spec.attention_output_bias, spec.uneven_layers,
+      spec.uneven_kv_heads, spec.uneven_head_dims, spec.repeat_blocks);
   const auto path =
       folder / fmt::format("{}-{}-{}{}-{:08x}.gguf", spec.architecture, spec.format->name,
                            spec.seed, spec.rope_scaling, hash_text(dimensions) >> 32);

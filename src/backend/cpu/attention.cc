@@ -52,7 +52,7 @@ struct QueryBlock {
 class ItemWalker {
  public:
   ItemWalker(const AttentionCall& call, const AttentionItem& item, Scratch& scratch)
-      : call_(call), item_(item), layout_(call.kv->layout()) {
+      : call_(call), item_(item), layout_(call.layout()) {
     lay_out(scratch);
     for (int b = 0; b < block_count_; ++b) pack_queries(blocks_[b]);
   }
@@ -205,7 +205,7 @@ class ItemWalker {
   }
 
   static void write_out(const AttentionCall& call, int row, int head, float sum, float* total) {
-    const TileLayout& layout = call.kv->layout();
+    const TileLayout& layout = call.layout();
     scale_vector(1.0f / sum, layout.padded_dim, total);
     std::copy_n(total, layout.head_dim,
                 call.out.row(row) + static_cast<size_t>(head) * layout.head_dim);
@@ -355,7 +355,7 @@ void walk_item(const AttentionCall& call, const AttentionItem& item, Scratch& sc
 
 // Merges what the splits of one row and head left, in ascending order.
 void merge_row(const AttentionCall& call, int row, int head, Scratch& scratch) {
-  const int dim = call.kv->layout().padded_dim;
+  const int dim = call.layout().padded_dim;
   Arena arena = scratch.reserve(static_cast<size_t>(dim) * sizeof(float), 1);
   float* total = arena.take<float>(static_cast<size_t>(dim));
   float max = -std::numeric_limits<float>::infinity(), sum = 0.0f;
@@ -377,15 +377,10 @@ HWY_EXPORT(merge_row);
 
 namespace {
 
-struct CallerMemory {
-  AttentionPlan plan;
-  Scratch partials;
-};
-
-// Reused by the thread's next call, so that a step allocates nothing once it has run before.
-CallerMemory& caller_memory() {
-  static thread_local CallerMemory memory;
-  return memory;
+// Reused by the thread's next call.
+Scratch& caller_scratch() {
+  static thread_local Scratch partials;
+  return partials;
 }
 
 Scratch& thread_scratch() {
@@ -396,19 +391,19 @@ Scratch& thread_scratch() {
 }  // namespace
 
 void attend(ThreadPool& pool, const KvStore& kv, const AttentionParameters& parameters,
-            HostTensor q, std::span<const RowContext> contexts, HostTensor out) {
-  CallerMemory& memory = caller_memory();
-  const AttentionPlan& plan = memory.plan;
-  AttentionCall call{static_cast<const CpuKvStore*>(&kv), parameters, q, out, contexts};
-  for (const RowContext& context : contexts) {
-    call.max_splits = std::max(call.max_splits, context.position / kSplit + 1);
-  }
-  plan_attention(call, pool.threads(), memory.plan);
+            HostTensor q, AttentionPlans& plans, HostTensor out) {
+  AttentionCall call{.kv = static_cast<const CpuKvStore*>(&kv),
+                     .parameters = parameters,
+                     .q = q,
+                     .out = out,
+                     .contexts = plans.contexts(),
+                     .max_splits = plans.max_splits()};
+  const AttentionPlan& plan = plans.plan(call, pool.threads());
   const int rows_and_heads = call.rows() * parameters.heads;
   if (plan.split) {
     const size_t floats = static_cast<size_t>(rows_and_heads) * call.max_splits *
-                          (kPartialHeader + call.kv->layout().padded_dim);
-    call.partials = memory.partials.reserve(floats * sizeof(float), 1).take<float>(floats);
+                          (kPartialHeader + call.layout().padded_dim);
+    call.partials = caller_scratch().reserve(floats * sizeof(float), 1).take<float>(floats);
   }
 
   const auto walk = [&](int index, int) {

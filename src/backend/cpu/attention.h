@@ -6,6 +6,7 @@
 #include <span>
 
 #include "backend/backend.h"
+#include "backend/cpu/attention_plan.h"
 #include "base/host_tensor.h"
 #include "base/thread_pool.h"
 
@@ -16,7 +17,8 @@ size_t kv_block_bytes(const KvShape& shape);
 void write_kv(ThreadPool& pool, KvStore& kv, int layer, std::span<const int32_t> slots,
               HostTensor k, HostTensor v);
 void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to);
+// For the rows that `plans` was made for.
 void attend(ThreadPool& pool, const KvStore& kv, const AttentionParameters& parameters,
-            HostTensor q, std::span<const RowContext> contexts, HostTensor out);
+            HostTensor q, AttentionPlans& plans, HostTensor out);
 
 }  // namespace tessera::cpu

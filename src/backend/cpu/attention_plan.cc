@@ -18,28 +18,17 @@ int64_t work_of(const AttentionCall& call) {
   for (int row = 0; row < call.rows(); ++row) {
     keys += call.position(row) + 1 - call.first_position(row);
   }
-  return 2 * keys * call.parameters.heads * call.kv->shape.head_dim;
+  return 2 * keys * call.parameters.heads * call.layer().head_dim;
 }
 
 // Large groups read less, small ones keep more threads busy.
 int rows_per_group(const AttentionCall& call, int threads) {
   const int unit = std::max(1, 8 / call.group_heads());
   int rows = std::max(unit, kMaxGroupQueries / call.group_heads() / unit * unit);
-  while (rows > unit && call.rows() * call.kv->shape.kv_heads < threads * kItemsPerThread * rows) {
+  while (rows > unit && call.rows() * call.layer().heads < threads * kItemsPerThread * rows) {
     rows = std::max(unit, rows / 2 / unit * unit);
   }
   return rows;
-}
-
-// Rows whose contexts begin alike become neighbours (a stable order: rows of a sequence stay as
-// they are).
-void order_rows(const AttentionCall& call, std::vector<int>& rows) {
-  rows.resize(static_cast<size_t>(call.rows()));
-  std::iota(rows.begin(), rows.end(), 0);
-  std::ranges::stable_sort(rows, [&](int a, int b) {
-    return !call.same_sequence(a, b) &&
-           std::ranges::lexicographical_compare(call.block_table(a), call.block_table(b));
-  });
 }
 
 bool share_a_block(const AttentionCall& call, int a, int b) {
@@ -76,27 +65,51 @@ void split_items(const AttentionCall& call, AttentionPlan& plan) {
   plan.items.erase(plan.items.begin(), plan.items.begin() + static_cast<ptrdiff_t>(whole));
 }
 
-}  // namespace
-
-void plan_attention(const AttentionCall& call, int threads, AttentionPlan& plan) {
-  plan.items.clear();
+// `rows`: of the call, in the order that AttentionPlans keeps them in.
+AttentionPlan make_plan(const AttentionCall& call, std::span<const int> rows, int threads) {
+  AttentionPlan plan;
   plan.alone = threads == 1 || work_of(call) < kAloneWork;
-  plan.split = false;
   const auto max_rows = static_cast<size_t>(rows_per_group(call, plan.alone ? 1 : threads));
-  order_rows(call, plan.rows);
-  for (std::span<const int> rest = plan.rows; !rest.empty();) {
-    const std::span<const int> group = first_group(call, rest, max_rows);
-    for (int head = 0; head < call.kv->shape.kv_heads; ++head) {
-      plan.items.push_back({group, head, -1});
-    }
-    rest = rest.subspan(group.size());
+  while (!rows.empty()) {
+    const std::span<const int> group = first_group(call, rows, max_rows);
+    for (int head = 0; head < call.layer().heads; ++head) plan.items.push_back({group, head, -1});
+    rows = rows.subspan(group.size());
   }
   // A prompt's later rows see more: begin with them.
   std::reverse(plan.items.begin(), plan.items.end());
-  if (plan.alone || call.max_splits == 1) return;
-  if (plan.items.size() >= static_cast<size_t>(threads) * kItemsPerThread) return;
+  if (plan.alone || call.max_splits == 1) return plan;
+  if (plan.items.size() >= static_cast<size_t>(threads) * kItemsPerThread) return plan;
   plan.split = true;
   split_items(call, plan);
+  return plan;
+}
+
+}  // namespace
+
+AttentionPlans::AttentionPlans(std::span<const RowContext> contexts)
+    : contexts_(contexts), ordered_(contexts.size()) {
+  for (const RowContext& context : contexts) {
+    max_splits_ = std::max(max_splits_, context.position / kSplit + 1);
+  }
+  // Rows whose contexts begin alike become neighbours (a stable order: rows of a sequence stay as
+  // they are).
+  std::iota(ordered_.begin(), ordered_.end(), 0);
+  std::ranges::stable_sort(ordered_, [&](int a, int b) {
+    const auto first = contexts[static_cast<size_t>(a)].block_table;
+    const auto second = contexts[static_cast<size_t>(b)].block_table;
+    return first.data() != second.data() && std::ranges::lexicographical_compare(first, second);
+  });
+}
+
+const AttentionPlan& AttentionPlans::plan(const AttentionCall& call, int threads) {
+  const Kind kind{.heads = call.parameters.heads,
+                  .kv_heads = call.layer().heads,
+                  .head_dim = call.layer().head_dim,
+                  .window = call.parameters.window};
+  const auto known = std::ranges::find(planned_, kind, &Planned::kind);
+  if (known != planned_.end()) return known->plan;
+  planned_.push_back({kind, make_plan(call, ordered_, threads)});
+  return planned_.back().plan;
 }
 
 }  // namespace tessera::cpu

@@ -1,7 +1,9 @@
-// One call of attend, cut into items that threads do independently.
+// Calls of attend, cut into items that threads do independently: once a step for all layers that
+// are alike.
 #pragma once
 
 #include <algorithm>
+#include <deque>
 #include <span>
 #include <utility>
 #include <vector>
@@ -26,8 +28,10 @@ struct AttentionCall {
   float* partials = nullptr;  // [rows][heads][max_splits][kPartialHeader + padded_dim]
   int max_splits = 0;
 
+  const KvLayer& layer() const { return kv->shape.layers[static_cast<size_t>(parameters.layer)]; }
+  const TileLayout& layout() const { return kv->layout(parameters.layer); }
   int rows() const { return static_cast<int>(contexts.size()); }
-  int group_heads() const { return parameters.heads / kv->shape.kv_heads; }  // that share a KV head
+  int group_heads() const { return parameters.heads / layer().heads; }  // that share a KV head
   int position(int row) const { return contexts[static_cast<size_t>(row)].position; }
   int direct(int row) const { return contexts[static_cast<size_t>(row)].direct; }
   std::span<const int32_t> block_table(int row) const {
@@ -51,26 +55,55 @@ struct AttentionCall {
   }
   float* partial(int row, int head, int split) const {
     const size_t index = (static_cast<size_t>(row) * parameters.heads + head) * max_splits + split;
-    return partials + index * (kPartialHeader + kv->layout().padded_dim);
+    return partials + index * (kPartialHeader + layout().padded_dim);
   }
 };
 
 // Some rows, one KV head, and one split (or, -1, all of them).
 struct AttentionItem {
-  std::span<const int> rows;  // of AttentionPlan::rows
+  std::span<const int> rows;  // those of one sequence in order; of several, if these share blocks
   int kv_head, split;
 };
 
 // Neither the grouping nor the splitting enters the results, so both may follow the thread count.
 struct AttentionPlan {
-  // All rows of the call: those of one sequence in order, and sequences that share blocks of a
-  // prefix beside each other, so that an item reads these once for all of its rows.
-  std::vector<int> rows;
   std::vector<AttentionItem> items;  // the longest first
   bool alone = false;                // too little work to wake other threads
   bool split = false;                // items leave partials
 };
 
-void plan_attention(const AttentionCall& call, int threads, AttentionPlan& plan);
+// The plans of a step.
+class AttentionPlans {
+ public:
+  // `contexts`, and what it points to, must outlive it.
+  explicit AttentionPlans(std::span<const RowContext> contexts);
+  AttentionPlans(const AttentionPlans&) = delete;
+  AttentionPlans& operator=(const AttentionPlans&) = delete;
+
+  std::span<const RowContext> contexts() const { return contexts_; }
+  int max_splits() const { return max_splits_; }  // of any row
+
+  // The plan for a call on all of the contexts. It depends on the heads, their length and the
+  // window, so that most models make one or two a step, each when the first layer asks for it.
+  // Always with the same `threads`.
+  const AttentionPlan& plan(const AttentionCall& call, int threads);
+
+ private:
+  struct Kind {
+    int heads, kv_heads, head_dim, window;
+    bool operator==(const Kind&) const = default;
+  };
+  struct Planned {
+    Kind kind;
+    AttentionPlan plan;
+  };
+
+  std::span<const RowContext> contexts_;
+  int max_splits_ = 0;
+  // All rows: those of one sequence in order, and sequences that share blocks of a prefix beside
+  // each other, so that an item reads these once for all of its rows.
+  std::vector<int> ordered_;
+  std::deque<Planned> planned_;  // deque: they never move
+};
 
 }  // namespace tessera::cpu

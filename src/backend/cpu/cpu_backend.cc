@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backend/cpu/attention.h"
+#include "backend/cpu/attention_plan.h"
 #include "backend/cpu/elementwise.h"
 #include "backend/cpu/linear.h"
 #include "backend/cpu/peaks.h"
@@ -52,6 +53,12 @@ class CpuRope final : public RopeTable {
   const Rope rope;
 };
 
+class CpuRows final : public PreparedRows {
+ public:
+  explicit CpuRows(const RowMetadata& rows) : PreparedRows(rows), plans(rows.contexts) {}
+  cpu::AttentionPlans plans;
+};
+
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(std::shared_ptr<ThreadPool> pool) : pool_(std::move(pool)) {}
@@ -90,6 +97,9 @@ class CpuBackend final : public Backend {
     }
   }
   HostRows download(Tensor x) override { return host(x); }
+  std::unique_ptr<PreparedRows> prepare(const RowMetadata& rows) override {
+    return std::make_unique<CpuRows>(rows);
+  }
 
   void gather_rows(Tensor x, std::span<const int32_t> rows, Tensor out) override {
     const HostTensor from = host(x), to = host(out);
@@ -105,20 +115,19 @@ class CpuBackend final : public Backend {
   void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out) override {
     cpu::linear_gated(*pool_, linear_scratch_, weights, host(x), activation, host(out));
   }
-  void rope(const RopeTable& rope, int head_dim, std::span<const int32_t> positions,
-            Tensor x) override {
-    cpu::rope(*pool_, static_cast<const CpuRope&>(rope).rope, head_dim, positions, host(x));
+  void rope(const RopeTable& rope, int head_dim, PreparedRows& rows, Tensor x) override {
+    cpu::rope(*pool_, static_cast<const CpuRope&>(rope).rope, head_dim, rows.host.positions,
+              host(x));
   }
-  void write_kv(KvStore& kv, int layer, std::span<const int32_t> slots, Tensor k,
-                Tensor v) override {
-    cpu::write_kv(*pool_, kv, layer, slots, host(k), host(v));
+  void write_kv(KvStore& kv, int layer, PreparedRows& rows, Tensor k, Tensor v) override {
+    cpu::write_kv(*pool_, kv, layer, rows.host.slots, host(k), host(v));
   }
   void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) override {
     cpu::copy_kv(kv, from, to);
   }
   void attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
-              std::span<const RowContext> contexts, Tensor out) override {
-    cpu::attend(*pool_, kv, parameters, host(q), contexts, host(out));
+              PreparedRows& rows, Tensor out) override {
+    cpu::attend(*pool_, kv, parameters, host(q), static_cast<CpuRows&>(rows).plans, host(out));
   }
   void add(Tensor x, Tensor into) override { cpu::add(*pool_, host(x), host(into)); }
   void scale_and_cap(float factor, float cap, Tensor x) override {

@@ -126,10 +126,10 @@ void copy_columns(const std::byte* from, int from_token, std::byte* to, int to_t
 
 }  // namespace
 
-TileLayout::TileLayout(const KvShape& shape)
-    : format(shape.format),
-      head_dim(shape.head_dim),
-      padded_dim(static_cast<int>(round_up(static_cast<size_t>(shape.head_dim), 16))) {
+TileLayout::TileLayout(int given_head_dim, KvFormat given_format)
+    : format(given_format),
+      head_dim(given_head_dim),
+      padded_dim(static_cast<int>(round_up(static_cast<size_t>(head_dim), 16))) {
   const size_t width = format == KvFormat::kF16 ? sizeof(uint16_t) : sizeof(int8_t);
   const size_t scales =
       format == KvFormat::kF16 ? 0 : static_cast<size_t>(head_dim) * sizeof(uint16_t);
@@ -141,21 +141,24 @@ TileLayout::TileLayout(const KvShape& shape)
 
 CpuKvStore::CpuKvStore(const KvShape& kv_shape) {
   shape = kv_shape;
-  if (shape.layers < 1 || shape.kv_heads < 1 || shape.blocks < 1) {
-    fail("KV cache: {} layers, {} KV heads, {} blocks: each must be at least 1", shape.layers,
-         shape.kv_heads, shape.blocks);
+  if (shape.layers.empty() || shape.blocks < 1) {
+    fail("KV cache: {} layers, {} blocks: each must be at least 1", shape.layers.size(),
+         shape.blocks);
   }
   const int multiple = shape.format == KvFormat::kQ8_0 ? kQ8Group : 2;
-  if (shape.head_dim < 1 || shape.head_dim > kMaxHeadDim || shape.head_dim % multiple != 0) {
-    fail("KV cache: head dimension {}: {} needs a multiple of {} up to {}", shape.head_dim,
-         shape.format == KvFormat::kQ8_0 ? "q8_0" : "f16", multiple, kMaxHeadDim);
+  for (const KvLayer& layer : shape.layers) {
+    if (layer.heads < 1) fail("KV cache: {} KV heads: must be at least 1", layer.heads);
+    if (layer.head_dim < 1 || layer.head_dim > kMaxHeadDim || layer.head_dim % multiple != 0) {
+      fail("KV cache: head dimension {}: {} needs a multiple of {} up to {}", layer.head_dim,
+           shape.format == KvFormat::kQ8_0 ? "q8_0" : "f16", multiple, kMaxHeadDim);
+    }
+    layers_.push_back({TileLayout(layer.head_dim, shape.format), block_bytes});
+    const uint64_t bytes =
+        checked_mul(static_cast<uint64_t>(layer.heads), layers_.back().layout.bytes, "KV cache");
+    block_bytes = checked_add(block_bytes, bytes, "KV cache");
   }
-  layout_ = TileLayout(shape);
-  block_bytes = kv_block_bytes(shape);
-  const uint64_t heads = checked_mul(static_cast<uint64_t>(shape.layers),
-                                     static_cast<uint64_t>(shape.kv_heads), "KV cache");
-  const uint64_t tiles = checked_mul(heads, static_cast<uint64_t>(shape.blocks), "KV cache");
-  memory_ = AlignedBuffer(checked_mul(tiles, layout_.bytes, "KV cache"));
+  memory_ =
+      AlignedBuffer(checked_mul(static_cast<uint64_t>(shape.blocks), block_bytes, "KV cache"));
 }
 
 void copy_token(const TileLayout& layout, const std::byte* from_tile, int from, std::byte* to_tile,
@@ -177,8 +180,11 @@ void copy_token(const TileLayout& layout, const std::byte* from_tile, int from, 
 }
 
 size_t kv_block_bytes(const KvShape& shape) {
-  return TileLayout(shape).bytes * static_cast<size_t>(shape.layers) *
-         static_cast<size_t>(shape.kv_heads);
+  size_t bytes = 0;
+  for (const KvLayer& layer : shape.layers) {
+    bytes += TileLayout(layer.head_dim, shape.format).bytes * static_cast<size_t>(layer.heads);
+  }
+  return bytes;
 }
 
 std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) {
@@ -188,7 +194,7 @@ std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) {
 void write_kv(ThreadPool& pool, KvStore& kv, int layer, std::span<const int32_t> slots,
               HostTensor k, HostTensor v) {
   auto& store = static_cast<CpuKvStore&>(kv);
-  const TileLayout& layout = store.layout();
+  const TileLayout& layout = store.layout(layer);
   const int rows = static_cast<int>(slots.size());
   const auto store_head_rows = [&](int first, int last, int head) {
     for (int row = first; row < last; ++row) {
@@ -201,7 +207,7 @@ void write_kv(ThreadPool& pool, KvStore& kv, int layer, std::span<const int32_t>
     }
   };
   constexpr int kChunkRows = 32;  // prompts fill whole tiles, which then stay in one core's cache
-  const int heads = store.shape.kv_heads;
+  const int heads = store.shape.layers[static_cast<size_t>(layer)].heads;
   if (rows < kChunkRows) {
     for (int head = 0; head < heads; ++head) store_head_rows(0, rows, head);
     return;
@@ -217,9 +223,9 @@ void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t
   auto& store = static_cast<CpuKvStore&>(kv);
   for (size_t i = 0; i < from.size(); ++i) {
     if (from[i] == to[i]) continue;
-    for (int layer = 0; layer < store.shape.layers; ++layer) {
-      for (int head = 0; head < store.shape.kv_heads; ++head) {
-        copy_token(store.layout(), store.tile(layer, from[i] / kBlockTokens, head),
+    for (int layer = 0; layer < static_cast<int>(store.shape.layers.size()); ++layer) {
+      for (int head = 0; head < store.shape.layers[static_cast<size_t>(layer)].heads; ++head) {
+        copy_token(store.layout(layer), store.tile(layer, from[i] / kBlockTokens, head),
                    from[i] % kBlockTokens, store.tile(layer, to[i] / kBlockTokens, head),
                    to[i] % kBlockTokens);
       }

@@ -2,7 +2,8 @@
 //
 // A tile is one block (32 tokens) of one layer and one key/value head. Tiles lie in the order
 // [block][layer][kv head], so that a block's data for all layers is contiguous: memory is reserved
-// for the whole capacity but costs nothing until its block is used.
+// for the whole capacity but costs nothing until its block is used. Layers may differ in their
+// heads, so each has a layout of its own.
 //
 // Within a tile, keys are transposed: the 32 tokens of one dimension are neighbours, so that a
 // vector holds the same dimension of many keys, and scores need no sums across lanes. Values stay
@@ -17,6 +18,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "backend/backend.h"
 #include "base/aligned_buffer.h"
@@ -27,7 +29,7 @@ inline constexpr int kQ8Group = 32;  // dimensions that share a scale
 
 struct TileLayout {
   TileLayout() = default;
-  explicit TileLayout(const KvShape& shape);
+  TileLayout(int head_dim, KvFormat format);
 
   KvFormat format = KvFormat::kF16;
   int head_dim = 0;
@@ -42,20 +44,28 @@ class CpuKvStore final : public KvStore {
   // Throws Error if the shape makes no sense or does not fit into memory.
   explicit CpuKvStore(const KvShape& shape);
 
-  const TileLayout& layout() const { return layout_; }
+  const TileLayout& layout(int layer) const { return tiles_of(layer).layout; }
   std::byte* tile(int layer, int block, int kv_head) {
-    return memory_.data() + tile_index(layer, block, kv_head) * layout_.bytes;
+    return memory_.data() + offset_of(layer, block, kv_head);
   }
   const std::byte* tile(int layer, int block, int kv_head) const {
-    return memory_.data() + tile_index(layer, block, kv_head) * layout_.bytes;
+    return memory_.data() + offset_of(layer, block, kv_head);
   }
 
  private:
-  size_t tile_index(int layer, int block, int kv_head) const {
-    return (static_cast<size_t>(block) * shape.layers + layer) * shape.kv_heads + kv_head;
+  struct LayerTiles {
+    TileLayout layout;
+    size_t offset = 0;  // of the first, in bytes from the start of the block
+  };
+
+  const LayerTiles& tiles_of(int layer) const { return layers_[static_cast<size_t>(layer)]; }
+  size_t offset_of(int layer, int block, int kv_head) const {
+    const LayerTiles& tiles = tiles_of(layer);
+    return static_cast<size_t>(block) * block_bytes + tiles.offset +
+           static_cast<size_t>(kv_head) * tiles.layout.bytes;
   }
 
-  TileLayout layout_;
+  std::vector<LayerTiles> layers_;
   AlignedBuffer memory_;
 };
 

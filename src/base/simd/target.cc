@@ -16,38 +16,52 @@ constexpr int64_t bit(size_t i) {
 }
 constexpr size_t kBits = 63;
 
+// Those of `targets` that are no better than the named one, and the last resort; "": all of them.
+int64_t capped(int64_t targets, std::string_view name) {
+  if (name.empty()) return targets;
+  std::vector<std::string_view> known;
+  for (size_t i = 0; i < kBits; ++i) {
+    if ((HWY_TARGETS & bit(i)) == 0) continue;
+    known.push_back(hwy::TargetName(bit(i)));
+    if (name == known.back()) return (targets & ~(bit(i) - 1)) | HWY_STATIC_TARGET;
+  }
+  fail("TESSERA_TARGET: \"{}\" is none of this program's instruction sets ({})", name,
+       fmt::join(known, ", "));
+}
+
+// What the machine can run of this program's targets, as far as the environment lets it.
+int64_t machine_targets() {
+  static const int64_t targets = [] {
+    hwy::SetSupportedTargetsForTest(0);  // as detected
+    const char* name = std::getenv("TESSERA_TARGET");
+    return capped(hwy::SupportedTargets() & HWY_TARGETS, name == nullptr ? "" : name);
+  }();
+  return targets;
+}
+
+void use(int64_t targets) {
+  hwy::SetSupportedTargetsForTest(targets);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+}
+
 }  // namespace
 
 std::vector<const char*> available_targets() {
   std::vector<const char*> names;
-  for (int64_t target : hwy::SupportedAndGeneratedTargets())
-    names.push_back(hwy::TargetName(target));
-  return names;
-}
-
-void cap_target(std::string_view name) {
-  hwy::SetSupportedTargetsForTest(0);
-  if (!name.empty()) {
-    int64_t cap = 0;
-    for (size_t i = 0; i < kBits; ++i) {
-      if ((HWY_TARGETS & bit(i)) != 0 && name == hwy::TargetName(bit(i))) cap = bit(i);
-    }
-    if (cap == 0) {
-      fail("TESSERA_TARGET: \"{}\" is none of this program's instruction sets ({})", name,
-           fmt::join(available_targets(), ", "));
-    }
-    // The target named, and all below it, as far as the machine has them.
-    hwy::SetSupportedTargetsForTest((hwy::SupportedTargets() & ~(cap - 1)) | HWY_STATIC_TARGET);
+  for (size_t i = 0; i < kBits; ++i) {
+    if ((machine_targets() & bit(i)) != 0) names.push_back(hwy::TargetName(bit(i)));
   }
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  return names;
 }
 
 void choose_target() {
   static std::once_flag once;
-  std::call_once(once, [] {
-    const char* name = std::getenv("TESSERA_TARGET");
-    cap_target(name == nullptr ? "" : name);
-  });
+  std::call_once(once, [] { use(machine_targets()); });
+}
+
+void cap_target(std::string_view name) {
+  choose_target();  // now: it must not undo this later
+  use(capped(machine_targets(), name));
 }
 
 const char* target_name() {

@@ -14,11 +14,12 @@ const char* target_name();
 // the variable names no target that this program holds.
 void choose_target();
 
-// The targets that this machine can run, best first.
+// The targets that this machine can run, best first: none above TESSERA_TARGET.
 std::vector<const char*> available_targets();
 
-// Uses the named target, or the best below it that this machine can run, from now on; "" is the
-// best. For tests: no kernel may be running.
+// Uses the named target, or the best below it that is available, from now on; "" is the best of
+// them. Throws Error for a name that is no target of this program. For tests: no kernel may be
+// running.
 void cap_target(std::string_view name);
 
 }  // namespace tessera

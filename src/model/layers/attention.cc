@@ -49,16 +49,16 @@ void Attention::forward(const Step& step, Tensor x) const {
     b.rms_norm(k, *k_norm_, config_.norm_epsilon, k);
   }
   const RopeTable& rope = step.rope(layer.rope);
-  b.rope(rope, layer.head_dim, step.batch.positions, q);
-  b.rope(rope, layer.head_dim, step.batch.positions, k);
-  b.write_kv(step.kv, layer_, step.batch.slots, k, v);
+  b.rope(rope, layer.head_dim, step.rows, q);
+  b.rope(rope, layer.head_dim, step.rows, k);
+  b.write_kv(step.kv, layer_, step.rows, k, v);
   b.attend(step.kv,
            {.layer = layer_,
             .heads = layer.heads,
             .scale = layer.attention_scale,
             .soft_cap = config_.attention_soft_cap,
             .window = layer.window},
-           q, step.batch.contexts, attended);
+           q, step.rows, attended);
   step.show(layer_, TapPoint::kOutputInput, attended);
   b.linear(*output_, attended, output_bias_.get(), h);
   if (post_norm_ != nullptr) b.rms_norm(h, *post_norm_, config_.norm_epsilon, h);

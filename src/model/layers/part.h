@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "backend/backend.h"
-#include "model/batch.h"
 #include "model/taps.h"
 #include "model/tensors.h"
 
@@ -34,13 +33,13 @@ using RopeTables = std::vector<std::unique_ptr<RopeTable>>;
 // One forward pass, as the parts see it.
 class Step {
  public:
-  Step(Backend& backend, const Workspace& workspace, const RopeTables& ropes, const Batch& batch,
+  Step(Backend& backend, const Workspace& workspace, const RopeTables& ropes, PreparedRows& rows,
        KvStore& kv, std::span<const Tap> taps)
-      : backend(backend), batch(batch), kv(kv), workspace_(workspace), ropes_(ropes), taps_(taps) {}
+      : backend(backend), rows(rows), kv(kv), workspace_(workspace), ropes_(ropes), taps_(taps) {}
 
   // Activations of this step's rows.
   Tensor take(Workspace::Slot slot, int columns) const {
-    return workspace_.take(slot, batch.rows(), columns);
+    return workspace_.take(slot, static_cast<int>(rows.host.positions.size()), columns);
   }
   // Of Config::ropes, loaded.
   const RopeTable& rope(int index) const { return *ropes_[static_cast<size_t>(index)]; }
@@ -50,7 +49,7 @@ class Step {
   }
 
   Backend& backend;
-  const Batch& batch;
+  PreparedRows& rows;
   KvStore& kv;
 
  private:
