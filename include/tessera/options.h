@@ -49,6 +49,13 @@ struct GenerateOptions {
   SamplingOptions sampling = {};
   std::vector<std::string> stop = {};  // the answer ends before the first of these
   bool ignore_eos = false;
+  // Before the answer has so many tokens nothing ends it: no token that would comes, unless a form
+  // leaves no other, and no stop text counts.
+  int min_tokens = 0;
+  std::vector<int32_t> stop_tokens = {};  // which end the answer, and are no part of its text
+  // Words whose tokens never come one after another, whether they begin the text or follow a blank.
+  // Other tokens may spell them all the same.
+  std::vector<std::string> bad_words = {};
   std::string decoder = "plain";  // how tokens are proposed; never changes the text
   // The form that the answer must keep to, one of the two; it then always parses, unless max_tokens
   // cuts it off. docs/structured-output.md says what they may hold.

@@ -77,16 +77,39 @@ Token Sampler::choose(std::span<const float> logits, std::span<const Token> toke
                                          : draw(candidates, noise, kLeastLikely, kNothing).token);
 }
 
-// The logits with penalties, biases and the constraint; themselves if there are none.
+namespace {
+
+// Whether the ban is about the token that comes behind `answer`.
+bool applies(const Ban& ban, std::span<const Token> answer) {
+  const auto before = std::span(ban.tokens).first(ban.tokens.size() - 1);
+  return answer.size() < ban.until && answer.size() >= before.size() &&
+         std::ranges::equal(before, answer.last(before.size()));
+}
+
+}  // namespace
+
+// The logits with penalties, biases, the constraint and bans; themselves if there are none.
 std::span<const float> Sampler::adjust(std::span<const float> logits, std::span<const Token> tokens,
                                        size_t prompt_size) {
   const bool penalized = options_.repetition_penalty != 1.0f || options_.presence_penalty != 0 ||
                          options_.frequency_penalty != 0 || !options_.logit_bias.empty();
-  if (!penalized && !constraint_source_) return logits;
+  const auto answer = tokens.subspan(prompt_size);
+  const bool banned =
+      std::ranges::any_of(bans_, [&](const Ban& ban) { return applies(ban, answer); });
+  if (!penalized && !constraint_source_ && !banned) return logits;
   logits_.assign(logits.begin(), logits.end());
   if (penalized) penalize(tokens, prompt_size);
-  if (constraint_source_) mask(logits_, constraint_after(tokens.subspan(prompt_size)).allowed());
+  if (constraint_source_) mask(logits_, constraint_after(answer).allowed());
+  if (banned) forbid(answer);
   return logits_;
+}
+
+void Sampler::forbid(std::span<const Token> answer) {
+  for (const Ban& ban : bans_) {
+    const Token last = ban.tokens.back();
+    const bool known = last >= 0 && static_cast<size_t>(last) < logits_.size();
+    if (known && applies(ban, answer)) logits_[last] = kNothing;
+  }
 }
 
 bool Sampler::completes(std::span<const Token> answer) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -13,18 +14,29 @@
 
 namespace tessera {
 
+// Tokens that do not come one after another in an answer, as long as that has fewer than `until`
+// tokens. One token alone does not come at all.
+struct Ban {
+  std::vector<Token> tokens;  // at least one
+  size_t until = std::numeric_limits<size_t>::max();
+};
+
 // The rule that gives a token, the same whatever decoder asks: argmax over the filtered logits of
 // logit / temperature + gumbel(seed, position, token), the lowest token of equals. Top-p keeps a
 // token if those more likely have less than p of the mass (draw.h). The token depends on the
 // logits, on the tokens before, and on the position; never on how the position was reached, so a
 // drafted token is right exactly if it equals the one this rule gives (Daliri et al. 2025). A
-// constraint is part of the logits: the sampler takes it along the answer among `tokens`.
+// constraint is part of the logits: the sampler takes it along the answer among `tokens`. So are
+// bans; where a constraint leaves nothing else, it wins.
 class Sampler {
  public:
   // `source`: the form that the answer must keep to (grammar/structured_output.h); none if empty.
   // Throws Error if an option is out of range.
-  explicit Sampler(SamplingOptions options, std::shared_ptr<const ConstraintSource> source = {})
-      : options_(std::move(options)), constraint_source_(std::move(source)) {
+  explicit Sampler(SamplingOptions options, std::shared_ptr<const ConstraintSource> source = {},
+                   std::vector<Ban> bans = {})
+      : options_(std::move(options)),
+        constraint_source_(std::move(source)),
+        bans_(std::move(bans)) {
     options_.validate();
   }
 
@@ -41,6 +53,7 @@ class Sampler {
   std::span<const float> adjust(std::span<const float> logits, std::span<const Token> tokens,
                                 size_t prompt_size);
   void penalize(std::span<const Token> tokens, size_t prompt_size);
+  void forbid(std::span<const Token> answer);
   Constraint& constraint_after(std::span<const Token> answer);
   Candidates filter(std::span<const float> logits);
   void keep_top_k(Candidates& candidates, size_t k);
@@ -48,6 +61,7 @@ class Sampler {
 
   SamplingOptions options_;
   std::shared_ptr<const ConstraintSource> constraint_source_;
+  std::vector<Ban> bans_;
   std::unique_ptr<Constraint> constraint_;  // of an answer that begins with constrained_
   std::vector<Token> constrained_;
   // Reused between calls.

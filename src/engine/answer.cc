@@ -8,15 +8,24 @@ Answer::Piece Answer::push(Sequence& sequence, std::span<const Token> tokens) {
     const size_t index = taken_++;
     // A model may have more logits than the tokenizer has tokens.
     const bool known = static_cast<size_t>(token) < tokenizer_.vocabulary_size();
-    if (known) piece.text += text_.push(token);
     // What ends an answer is no part of it.
-    const bool in_text =
-        known && (!tokenizer_.is_end_of_generation(token) || sequence.request.ignore_eos);
+    ended_ = known && tokenizer_.is_end_of_generation(token) && !sequence.request.ignore_eos;
+    const bool in_text = known && !ended_ && !sequence.is_stop(token);
+    const bool may_end = index >= static_cast<size_t>(sequence.request.min_tokens);
+    if (in_text) piece.text += text_.push(token, may_end);
     if (in_text && index < sequence.logprobs.size())
       piece.logprobs.push_back(std::move(sequence.logprobs[index]));
     if (text_.stopped()) break;
   }
   return piece;
+}
+
+Ending Answer::ending(const Sequence& sequence) const {
+  return {.finish_reason = to_string(sequence.finished),
+          .is_cut = !ended_ || stopped(),
+          .prompt_tokens = static_cast<int>(sequence.prompt_size()),
+          .generated_tokens = static_cast<int>(taken_),
+          .cached_tokens = sequence.statistics.cached_tokens};
 }
 
 }  // namespace tessera

@@ -11,6 +11,15 @@
 
 namespace tessera {
 
+// How an answer ended, and what it took.
+struct Ending {
+  std::string finish_reason;  // "stop", "length", "cancelled"
+  // Something else than the model ended it: its length, a stop text or token, somebody.
+  bool is_cut = false;
+  int prompt_tokens = 0, generated_tokens = 0;
+  int cached_tokens = 0;  // of the prompt, found in the prefix cache
+};
+
 class Answer {
  public:
   // The answer ends before the first of the texts in `stop`.
@@ -28,11 +37,14 @@ class Answer {
 
   // A stop text was seen: no more comes.
   bool stopped() const { return text_.stopped(); }
+  // Of `sequence`, once it has finished.
+  Ending ending(const Sequence& sequence) const;
 
  private:
   const Tokenizer& tokenizer_;
   TextStream text_;
-  size_t taken_ = 0;  // tokens
+  size_t taken_ = 0;    // tokens
+  bool ended_ = false;  // by the model
 };
 
 }  // namespace tessera

@@ -63,6 +63,13 @@ void Engine::validate(const Request& request) const {
     fail("the priority is {}, expected {} to {}", request.priority, -kMaxPriority, kMaxPriority);
   }
   request.sampling.validate();
+  if (request.min_tokens < 0)
+    fail("the least number of tokens is {}, expected 0 or more", request.min_tokens);
+  for (const Token token : request.stop_tokens) {
+    if (token < 0 || token >= config.vocabulary) {
+      fail("stop token {} is outside the vocabulary of {}", token, config.vocabulary);
+    }
+  }
   if (request.prompt_logprobs_from < 0 || request.prompt_logprobs_from > prompt) {
     fail("log-probabilities from position {} on are asked for, the prompt has {} tokens",
          request.prompt_logprobs_from, prompt);
@@ -74,6 +81,7 @@ std::shared_ptr<Sequence> Engine::add(Request request, const std::shared_ptr<Seq
   validate(request);
   if (sibling != nullptr && sibling->request.cache_salt != request.cache_salt)
     fail("a sequence cannot share what another salt keeps apart");
+  ban_early_ends(request);
   auto sequence = std::make_shared<Sequence>(std::move(request), pool_, requests_++);
   sequence->drafter = drafter_of(sequence->request.decoder);
   if (sequence->drafter != nullptr) sequence->draft_state = sequence->drafter->start();
@@ -86,6 +94,16 @@ std::shared_ptr<Sequence> Engine::add(Request request, const std::shared_ptr<Seq
     scheduler_.add(sequence);
   }
   return sequence;
+}
+
+void Engine::ban_early_ends(Request& request) const {
+  if (request.min_tokens == 0) return;
+  const auto until = static_cast<size_t>(request.min_tokens);
+  for (const Token token : request.stop_tokens) request.bans.push_back({{token}, until});
+  if (request.ignore_eos) return;
+  for (Token token = 0; token < model_.config().vocabulary; ++token) {
+    if (is_end_(token)) request.bans.push_back({{token}, until});
+  }
 }
 
 Drafter* Engine::drafter_of(const std::string& name) {
@@ -299,6 +317,8 @@ void Engine::accept(Sequence& sequence, Choice& choice) {
       const auto answer = std::span(sequence.tokens).subspan(sequence.prompt_size());
       const bool complete = sequence.sampler.completes(answer.first(answer.size() - 1));
       reason = complete ? FinishReason::kStop : FinishReason::kLength;
+    } else if (sequence.is_stop(token)) {
+      reason = FinishReason::kStop;
     } else if (sequence.generated() == sequence.request.max_tokens ||
                sequence.size() > model_.config().context) {
       reason = FinishReason::kLength;

@@ -82,6 +82,7 @@ class Engine {
   std::vector<Choice> choose(std::span<const Scheduler::Share> shares,
                              std::span<const RowRange> ranges, HostRows logits);
   static Choice choose(const Scheduler::Share& share, RowRange range, HostRows logits);
+  void ban_early_ends(Request& request) const;
   Drafter* drafter_of(const std::string& name);
   void draft(std::span<Scheduler::Share> shares);
   void copy_shared_blocks();

@@ -40,9 +40,10 @@ class Run {
 
   Generation finish() {
     if (!cancelled_) emit(answer_.finish());
-    result_.finish_reason = cancelled_ ? "cancelled" : to_string(sequence_->finished);
-    result_.prompt_tokens = static_cast<int>(sequence_->prompt_size());
-    result_.cached_tokens = sequence_->statistics.cached_tokens;
+    const Ending ending = answer_.ending(*sequence_);
+    result_.finish_reason = cancelled_ ? "cancelled" : ending.finish_reason;
+    result_.prompt_tokens = ending.prompt_tokens;
+    result_.cached_tokens = ending.cached_tokens;
     result_.steps = sequence_->statistics.steps;
     result_.drafted = sequence_->statistics.drafted;
     result_.accepted = sequence_->statistics.accepted;
@@ -92,8 +93,25 @@ std::shared_ptr<const ConstraintSource> find_constraint(StructuredOutput& struct
   return nullptr;
 }
 
+namespace {
+
+// Of each word at the beginning of a text and behind a blank, as vLLM does.
+std::vector<Ban> bans_of(const std::vector<std::string>& words, const Tokenizer& tokenizer) {
+  std::vector<Ban> bans;
+  for (const std::string& word : words) {
+    for (const char* before : {"", " "}) {
+      auto tokens = tokenizer.encode(before + word, {.add_special = false});
+      if (!tokens.empty()) bans.push_back({std::move(tokens)});
+    }
+  }
+  return bans;
+}
+
+}  // namespace
+
 Request make_request(std::vector<Token> prompt, const GenerateOptions& options,
-                     std::shared_ptr<const ConstraintSource> constraint, int context) {
+                     std::shared_ptr<const ConstraintSource> constraint, const Tokenizer& tokenizer,
+                     int context) {
   Request request;
   const int room = context + 1 - static_cast<int>(prompt.size());
   if (options.max_tokens < -1)
@@ -101,6 +119,9 @@ Request make_request(std::vector<Token> prompt, const GenerateOptions& options,
   request.max_tokens = options.max_tokens < 0 ? std::max(room, 0) : options.max_tokens;
   request.prompt = std::move(prompt);
   request.ignore_eos = options.ignore_eos;
+  request.min_tokens = options.min_tokens;
+  request.stop_tokens = options.stop_tokens;
+  request.bans = bans_of(options.bad_words, tokenizer);
   request.decoder = options.decoder;
   request.sampling = options.sampling;
   request.constraint = std::move(constraint);

@@ -20,7 +20,8 @@ std::shared_ptr<const ConstraintSource> find_constraint(StructuredOutput& struct
 // What the engine is asked for. Where `options` leave the length open, it is what the context
 // holds.
 Request make_request(std::vector<Token> prompt, const GenerateOptions& options,
-                     std::shared_ptr<const ConstraintSource> constraint, int context);
+                     std::shared_ptr<const ConstraintSource> constraint, const Tokenizer& tokenizer,
+                     int context);
 
 // One answer that is asked for.
 struct GenerateTask {

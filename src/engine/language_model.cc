@@ -20,8 +20,9 @@ struct LanguageModel::Impl {
     std::vector<GenerateTask> tasks;
     for (const std::string_view prompt : prompts) {
       auto tokens = session.tokenizer->encode(prompt, {.parse_special = options.parse_special});
-      tasks.push_back({.request = make_request(std::move(tokens), options, constraint,
-                                               session.model->config().context)});
+      tasks.push_back(
+          {.request = make_request(std::move(tokens), options, constraint, *session.tokenizer,
+                                   session.model->config().context)});
     }
     return tessera::generate(*engine, *session.tokenizer, std::move(tasks), options, on_text);
   }
@@ -153,9 +154,10 @@ double Branch::score(std::string_view continuation) const {
 
 Generation Branch::generate(const GenerateOptions& options, const TextCallback& on_text) {
   const auto constraint = find_constraint(*model_->session.structured_output, options);
-  GenerateTask task{.request = make_request(tokens_, options, constraint,
-                                            model_->session.model->config().context),
-                    .sibling = kept_};
+  GenerateTask task{
+      .request = make_request(tokens_, options, constraint, *model_->session.tokenizer,
+                              model_->session.model->config().context),
+      .sibling = kept_};
   task.request.keeps_blocks = true;
   auto [generation, sequence] = model_->run(std::move(task), options, on_text);
   // A step may have given more than the answer has, where a stop text ended it.

@@ -25,8 +25,12 @@ struct Request {
   std::vector<Token> prompt;  // at least one token
   int max_tokens = 0;         // 0: none are generated
   bool ignore_eos = false;
+  // Before it has so many tokens, none comes that would end the answer, and no text ends it.
+  int min_tokens = 0;
+  std::vector<Token> stop_tokens = {};  // which end the answer as well
   SamplingOptions sampling = {};
   std::shared_ptr<const ConstraintSource> constraint = {};  // what the answer must keep to, if any
+  std::vector<Ban> bans = {};
   std::string decoder{kPlainDecoder};
   // Smaller is sooner: one more is like having come kPriorityStep requests later, so that nobody
   // is overtaken for ever.
@@ -64,7 +68,7 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
         id(number),
         rank(number + static_cast<int64_t>(kPriorityStep) * request.priority, number),
         tokens(request.prompt),
-        sampler(request.sampling, request.constraint),
+        sampler(request.sampling, request.constraint, request.bans),
         blocks(pool, pool.root(request.cache_salt)) {}
 
   int size() const { return static_cast<int>(tokens.size()); }
@@ -77,6 +81,9 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
   // Whether the next step gives it a token (or several), rather than computes more of its prompt.
   bool is_decoding() const { return pending() == 1 && generates(); }
   bool generates() const { return !is_embedding() && request.max_tokens > 0; }
+  bool is_stop(Token token) const {
+    return std::ranges::find(request.stop_tokens, token) != request.stop_tokens.end();
+  }
 
   // Of the next `chunk` pending tokens, the first and how many tell of prompt tokens that follow
   // and whose logprobs are still missing.

@@ -15,8 +15,12 @@ class TextStream {
   TextStream(const Tokenizer& tokenizer, std::vector<std::string> stop)
       : decoder_(tokenizer), stop_(std::move(stop)) {}
 
-  // The next safe piece of text. After a stop string, stopped() is true and no more comes.
-  std::string push(Token token) { return take(decoder_.push(token), false); }
+  // The next safe piece of text. After a stop string, stopped() is true and no more comes. Tokens
+  // that may not end the text come before all others; no stop string begins in them.
+  std::string push(Token token, bool may_end = true) {
+    std::string text = decoder_.push(token);
+    return may_end ? take(std::move(text), false) : text;
+  }
   std::string finish() { return take(decoder_.finish(), true); }
   bool stopped() const { return stopped_; }
 

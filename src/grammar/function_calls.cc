@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "grammar/gbnf.h"
 #include "grammar/json_schema.h"
 #include "grammar/json_values.h"
 #include "grammar/schema_merge.h"
@@ -54,6 +55,12 @@ Syntax function_calls_syntax(const FunctionCalls& calls) {
   syntax.rules[1].body = choice(std::move(any));
   Expr further = sequence({literal(calls.separator), call(1)});
   syntax.rules[0].body = sequence({call(1), repeat(std::move(further), 0, calls.most - 1)});
+  if (calls.or_grammar.empty() && calls.or_json_schema.empty()) return syntax;
+  const uint32_t form =
+      append_rules(syntax, calls.or_grammar.empty() ? schema_syntax(calls.or_json_schema)
+                                                    : parse_gbnf(calls.or_grammar));
+  syntax.root = static_cast<uint32_t>(syntax.rules.size());
+  syntax.rules.push_back({.name = "calls or form", .body = choice({call(0), call(form)})});
   return syntax;
 }
 

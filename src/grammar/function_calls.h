@@ -20,6 +20,9 @@ struct FunctionCalls {
   std::string open, between, close;
   int most = 1;  // calls; at least one is made
   std::string separator = {};
+  // What the answer may be instead of calls, at most one of the two: what a grammar in GBNF gives,
+  // or a value of a JSON schema.
+  std::string or_grammar = {}, or_json_schema = {};
 };
 
 namespace grammar {

@@ -90,7 +90,10 @@ std::shared_ptr<const ConstraintSource> StructuredOutput::function_calls(
     const FunctionCalls& calls) {
   std::string key = fmt::format("function_calls:{}", calls.most);
   const auto add = [&](std::string_view part) { key += fmt::format(":{}:{}", part.size(), part); };
-  for (const auto& part : {calls.open, calls.between, calls.close, calls.separator}) add(part);
+  for (const auto& part : {calls.open, calls.between, calls.close, calls.separator,
+                           calls.or_grammar, calls.or_json_schema}) {
+    add(part);
+  }
   for (const auto& [name, parameters] : calls.functions) add(name), add(parameters);
   return impl_->get(key, [&] { return compile_function_calls(calls); });
 }

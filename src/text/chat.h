@@ -31,7 +31,7 @@ struct ChatOptions {
   nlohmann::ordered_json variables = nlohmann::ordered_json::object();
 };
 
-// How a template teaches its model to call functions (serve/api/tool_calls.h has examples).
+// How a template teaches its model to call functions (text/tool_calls.h has examples).
 enum class ToolStyle { kHermes, kLlama3 };
 
 // What a model ships for chatting.

@@ -356,6 +356,25 @@ TEST(Sampler, AConstraintMasksTheLogits) {
   EXPECT_EQ(sampler.choose(logits, std::vector<Token>{2, 2, 9}, 3), 70) << "nor is another answer";
 }
 
+TEST(Sampler, BannedTokensDoNotCome) {
+  const std::vector<float> logits = {5, 4, 3, 2, 1};
+  const std::vector<Ban> bans = {{.tokens = {0}, .until = 2}, {.tokens = {3, 1}}, {.tokens = {7}}};
+  for (const float temperature : {0.0f, 0.01f}) {
+    Sampler sampler({.temperature = temperature}, nullptr, bans);
+    const auto next = [&](const std::vector<Token>& tokens) {
+      return sampler.choose(logits, tokens, 1);
+    };
+    EXPECT_EQ(next({3}), 1) << "0 is banned at first; the prompt is no part of the answer";
+    EXPECT_EQ(next({3, 3}), 2) << "1 is banned behind 3";
+    EXPECT_EQ(next({3, 3, 2}), 0) << "two tokens have come";
+    EXPECT_EQ(next({3, 4}), 1);
+    EXPECT_EQ(next({3, 3}), 2) << "whatever answer was looked at before";
+  }
+  // A form wins where it leaves nothing else.
+  const auto only_0 = std::make_shared<ListConstraint>(std::vector<std::vector<Token>>{{0}});
+  EXPECT_EQ(Sampler({.temperature = 1}, only_0, bans).choose(logits, std::vector<Token>{3}, 1), 0);
+}
+
 TEST(Sampler, AConstraintHoldsWhateverTheLogitsAre) {
   const float nothing = -std::numeric_limits<float>::infinity();
   for (const float bad : {nothing, std::numeric_limits<float>::quiet_NaN()}) {

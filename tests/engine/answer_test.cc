@@ -66,5 +66,47 @@ TEST_F(AnswerTest, EndsBeforeAStopText) {
   EXPECT_EQ(read(tokens, {" tw", "thr"}).first, "one");
 }
 
+TEST_F(AnswerTest, StopTextsCountOnlyInWhatComesBehindTheLeastTokens) {
+  const auto tokens = tokenizer_.encode("a b a b a b", {.add_special = false});
+  const auto least = tokenizer_.encode("a b a", {.add_special = false});
+  EXPECT_EQ(read(tokens, {"b"}).first, "a ");
+  sequence_->request.min_tokens = static_cast<int>(least.size());
+  sequence_->logprobs.clear();
+  EXPECT_EQ(read(tokens, {"b"}).first, "a b a ");
+}
+
+TEST_F(AnswerTest, StopTokensAreNoPartOfIt) {
+  const auto tokens = tokenizer_.encode("ab", {.add_special = false});
+  sequence_->request.stop_tokens = {tokens.back()};
+  EXPECT_EQ(read(tokens).second, tokens.size() - 1);
+}
+
+// What an answer took does not depend on how many tokens a step gave beyond its end.
+TEST_F(AnswerTest, TellsHowItEnded) {
+  const auto text = tokenizer_.encode("one two", {.add_special = false});
+  const Token end = tokenizer_.encode("<|im_end|>", {.add_special = false})[0];
+  const auto ending = [&](std::vector<Token> tokens, FinishReason reason,
+                          std::vector<std::string> stop = {}) {
+    Answer answer(tokenizer_, std::move(stop));
+    answer.push(*sequence_, tokens);
+    sequence_->finished = reason;
+    return answer.ending(*sequence_);
+  };
+  const int all = static_cast<int>(text.size());
+  std::vector<Token> ended = text;
+  ended.push_back(end);
+  const Ending whole = ending(ended, FinishReason::kStop);
+  EXPECT_EQ(whole.finish_reason, "stop");
+  EXPECT_FALSE(whole.is_cut);
+  EXPECT_EQ(whole.generated_tokens, all + 1);
+  EXPECT_EQ(whole.prompt_tokens, 1);
+  const Ending longest = ending(text, FinishReason::kLength);
+  EXPECT_EQ(longest.finish_reason, "length");
+  EXPECT_TRUE(longest.is_cut);
+  const Ending stopped = ending(ended, FinishReason::kStop, {"n"});
+  EXPECT_TRUE(stopped.is_cut);
+  EXPECT_LT(stopped.generated_tokens, all);
+}
+
 }  // namespace
 }  // namespace tessera

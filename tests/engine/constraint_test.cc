@@ -84,6 +84,32 @@ TEST_F(ConstraintTest, AnyDrafterGivesTheSameAnswer) {
   }
 }
 
+// Bans and the least number of tokens are functions of the answer so far, as constraints are.
+TEST_F(ConstraintTest, AnyDrafterKeepsToBansAndTheLeastTokens) {
+  const auto source = session_.structured_output->grammar("root ::= [a-d]*");
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    Request plain = request(source, seed, 2.0f);
+    plain.min_tokens = 40;
+    plain.bans = {{.tokens = session_.tokenizer->encode("a", {.add_special = false})},
+                  {.tokens = session_.tokenizer->encode("bc", {.add_special = false})}};
+    plain.stop_tokens = session_.tokenizer->encode("d", {.add_special = false});
+    const auto engine = session_.make_engine();
+    const auto expected = engine->add(plain);
+    run_to_end(*engine);
+    EXPECT_GE(expected->generated(), 40);
+    Request lookup = plain;
+    lookup.decoder = "prompt-lookup";
+    const auto looked_up = engine->add(lookup);
+    const auto drafted = engine->add(plain);
+    RandomDrafter drafter(expected->tokens, static_cast<uint32_t>(seed));
+    drafted->drafter = &drafter;
+    run_to_end(*engine);
+    EXPECT_EQ(looked_up->tokens, expected->tokens);
+    EXPECT_EQ(drafted->tokens, expected->tokens);
+    EXPECT_GT(drafted->statistics.accepted, 0);
+  }
+}
+
 TEST_F(ConstraintTest, PreemptionLosesNothing) {
   const auto source = session_.structured_output->grammar("root ::= [a-z]{60} [0-9]{30} \"!\"");
   std::vector<std::vector<Token>> alone;

@@ -6,7 +6,8 @@
 
 #include "base/error.h"
 #include "serve/api/requests.h"
-#include "serve/api/tool_calls.h"
+#include "text/tool_calls.h"
+#include "text/tools_as_text.h"
 
 namespace {
 
@@ -25,17 +26,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view body(reinterpret_cast<const char*>(data), size);
   attempt([&] {
     const ChatRequest request = parse_chat_request(body);
-    with_tools_as_text(request.messages, request.tools);
+    tessera::with_tools_as_text(request.messages, request.tools);
   });
   attempt([&] { parse_completion_request(body); });
   attempt([&] { parse_embedding_request(body); });
   attempt([&] { parse_tokenize_request(body); });
   attempt([&] { parse_detokenize_request(body); });
   for (const auto style : {tessera::ToolStyle::kHermes, tessera::ToolStyle::kLlama3}) {
-    ToolCallParser parser(style);
-    parser.push(body.substr(0, size / 2));
-    parser.push(body.substr(size / 2));
-    parser.finish();
+    for (const bool is_cut : {false, true}) {
+      tessera::ToolCallParser parser(style);
+      parser.push(body.substr(0, size / 2));
+      parser.push(body.substr(size / 2));
+      parser.finish(is_cut);
+    }
   }
   return 0;
 }

@@ -71,6 +71,22 @@ TEST(FunctionCalls, ArgumentsAreObjects) {
   EXPECT_FALSE(allow(none, R"(<f>"f" {"a": 1}</f>)"));
 }
 
+TEST(FunctionCalls, ThereMayBeAFormInstead) {
+  FunctionCalls calls = calls_of({{"weather", kCity}}, 2);
+  const std::string call = R"(<f>"weather" {"city": "Oslo"}</f>)";
+  calls.or_json_schema = R"({"enum": ["none", 7]})";
+  EXPECT_TRUE(allow(calls, call));
+  EXPECT_TRUE(allow(calls, R"("none")"));
+  EXPECT_TRUE(allow(calls, "7"));
+  EXPECT_FALSE(allow(calls, "7" + call));
+  EXPECT_FALSE(allow(calls, call + "7"));
+  calls.or_json_schema = "";
+  calls.or_grammar = "root ::= word \".\"\nword ::= [a-z]+";
+  EXPECT_TRUE(allow(calls, call));
+  EXPECT_TRUE(allow(calls, "nothing."));
+  EXPECT_FALSE(allow(calls, "nothing"));
+}
+
 TEST(FunctionCalls, NamesAreWrittenAsJson) {
   EXPECT_TRUE(allow(calls_of({{"a\"b\\c", ""}}), R"(<f>"a\"b\\c" {}</f>)"));
 }

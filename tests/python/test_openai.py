@@ -70,6 +70,25 @@ def test_seed_and_n(client):
     several = sample(seed=3, n=3)
     assert len(set(several)) > 1 and several[0] == sample(seed=3)[0]
     assert len(set(map(tuple, (sample() for _ in range(4))))) > 1  # without a seed, not always the same
+    assert len(set(map(tuple, (sample(seed=-1) for _ in range(4))))) > 1
+
+
+def test_fields_of_other_servers(client):
+    whole = ask(client).choices[0].message.content
+    assert ask(client, extra_body={"n_predict": 2}, max_tokens=openai.NOT_GIVEN).usage.completion_tokens == 2
+    longer = ask(client, max_tokens=40, extra_body={"min_tokens": 35})
+    assert longer.usage.completion_tokens >= 35 and longer.choices[0].message.content.startswith(whole)
+    neutral = {"typical_p": 1, "mirostat": 0, "dry_multiplier": 0, "xtc_probability": 0, "repeat_penalty": 1.0}
+    assert ask(client, extra_body=neutral).choices[0].message.content == whole
+    for field, value in {"typical_p": 0.5, "mirostat": 2, "options": {"num_predict": 3}, "temprature": 1}.items():
+        with pytest.raises(openai.BadRequestError) as refused:
+            ask(client, extra_body={field: value})
+        assert refused.value.param == field
+    begun = QUESTION + [{"role": "assistant", "content": whole[:9]}]
+    rest = client.chat.completions.create(
+        model=MODEL, messages=begun, max_tokens=30, temperature=0,
+        extra_body={"continue_final_message": True, "add_generation_prompt": False}).choices[0].message.content
+    assert whole[:9] + rest == whole
 
 
 def test_logprobs(client):
@@ -95,6 +114,12 @@ def test_structured_output(client):
     anything = ask(client, max_tokens=300, temperature=1, seed=1, response_format={"type": "json_object"}).choices[0]
     if anything.finish_reason == "stop":
         assert isinstance(json.loads(anything.message.content), dict)
+    colour = ask(client, response_format={"type": "json_object"},
+                 extra_body={"json_schema": None, "user": "me"}, max_tokens=5).choices[0]
+    assert colour.message.content.startswith("{")
+    for extra in ({"response_format": {"type": "json_object", "schema": {"enum": ["red", "blue"]}}},
+                  {"json_schema": {"enum": ["red", "blue"]}}):
+        assert json.loads(ask(client, extra_body=extra).choices[0].message.content) in ("red", "blue")
     word = ask(client, extra_body={"grammar": 'root ::= "yes" | "no"'}).choices[0].message.content
     assert word in ("yes", "no")
     with pytest.raises(openai.BadRequestError, match="nonsense"):
@@ -135,6 +160,27 @@ def test_tools(client):
 
     question += [answer.choices[0].message, {"role": "tool", "tool_call_id": calls[0].id, "content": "sunny"}]
     assert call(tool_choice="none").choices[0].message.content
+
+
+def test_a_tool_or_a_form(client):
+    form = {"type": "json_schema", "json_schema": {"name": "word", "schema": {"enum": ["yes", "no"]}}}
+    for seed in range(4):
+        answer = ask(client, tools=[WEATHER], response_format=form, temperature=1.5, seed=seed, max_tokens=200).choices[0]
+        if answer.finish_reason == "stop":
+            assert json.loads(answer.message.content) in ("yes", "no") and not answer.message.tool_calls
+        else:
+            assert not answer.message.content and answer.message.tool_calls[0].function.name == "get_weather"
+    called = ask(client, tools=[WEATHER], response_format=form, tool_choice="required", max_tokens=200).choices[0]
+    assert called.message.tool_calls[0].function.name == "get_weather"
+
+
+def test_a_call_that_is_cut(client):
+    for most in range(1, 16):
+        answer = ask(client, tools=[WEATHER], tool_choice="required", max_tokens=most).choices[0]
+        assert not answer.message.content
+        if answer.finish_reason == "length":
+            chunks = ask(client, tools=[WEATHER], tool_choice="required", max_tokens=most, stream=True)
+            assert not any(chunk.choices[0].delta.content for chunk in chunks)
 
 
 def test_required_tools(client):

@@ -68,8 +68,8 @@ TEST(Job, GathersWhatTheReaderHasNotSeen) {
   EXPECT_EQ(updates[0].choice, 1);
   EXPECT_EQ(updates[0].text, "ab");
   EXPECT_TRUE(job.wait(std::chrono::milliseconds(0)).empty());
-  job.finish(0, "", {.finish_reason = "stop"});
-  job.finish(1, "c", {.finish_reason = "stop"});
+  job.finish(0, "", {{.finish_reason = "stop"}});
+  job.finish(1, "c", {{.finish_reason = "stop"}});
   EXPECT_FALSE(job.is_done());
   EXPECT_EQ(job.wait(std::chrono::milliseconds(0)).size(), 2u);
   EXPECT_TRUE(job.is_done());

@@ -1,5 +1,7 @@
 #include "serve/api/answer_parts.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <ctime>
 
@@ -35,6 +37,18 @@ Envelope new_envelope(std::string_view id_prefix, std::string model) {
 std::string shown(const Tokenizer& tokenizer, Token token) {
   if (static_cast<size_t>(token) >= tokenizer.vocabulary_size()) return "";
   return replace_invalid_bytes(tokenizer.piece(token, true));
+}
+
+std::string spelled(const Tokenizer& tokenizer, Token token) {
+  if (static_cast<size_t>(token) >= tokenizer.vocabulary_size()) return "";
+  std::string piece = tokenizer.piece(token, true);
+  if (is_valid_utf8(piece)) return piece;
+  std::string spelling = "bytes:";
+  for (const char c : piece) {
+    const bool is_plain = c >= ' ' && c <= '~' && c != '\\';
+    spelling += is_plain ? std::string(1, c) : fmt::format("\\x{:02x}", static_cast<uint8_t>(c));
+  }
+  return spelling;
 }
 
 std::vector<Json> ChoiceAnswers::end() {

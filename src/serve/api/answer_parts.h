@@ -66,6 +66,9 @@ inline float finite(float logprob) {
   return std::max(logprob, -9999.0f);
 }
 
+// A token's text as completions spell it: one that is no UTF-8 by itself is "bytes:\xe6\x97".
+std::string spelled(const Tokenizer& tokenizer, Token token);
+
 // A token's text; bytes that are no UTF-8 by themselves become U+FFFD.
 std::string shown(const Tokenizer& tokenizer, Token token);
 

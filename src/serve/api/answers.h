@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "serve/api/tool_calls.h"
 #include "serve/http/json.h"
 #include "serve/loop/job.h"
 #include "text/tokenizer.h"
+#include "text/tool_calls.h"
 
 namespace tessera::serve {
 
@@ -43,6 +43,7 @@ struct AnswersOptions {
   // Chats:
   bool tools = false;
   ToolStyle tool_style = ToolStyle::kHermes;
+  std::vector<std::string> tool_names = {};
   bool parallel_tool_calls = true;
   // Completions:
   std::vector<Echo> echoes = {};  // for each choice; may be empty

@@ -1,6 +1,7 @@
 #include <optional>
 
 #include "serve/api/answer_parts.h"
+#include "serve/http/identifiers.h"
 
 namespace tessera::serve {
 namespace {
@@ -19,7 +20,7 @@ class ChatAnswers final : public ChoiceAnswers {
                       "chat.completion.chunk") {
     for (int i = 0; i < options_.choices; ++i) {
       Choice& choice = choices_.emplace_back();
-      if (options_.tools) choice.parser.emplace(options_.tool_style);
+      if (options_.tools) choice.parser.emplace(options_.tool_style, options_.tool_names);
     }
   }
 
@@ -34,12 +35,13 @@ class ChatAnswers final : public ChoiceAnswers {
   std::vector<Json> add(Update update) override {
     Choice& choice = choices_[update.choice];
     const bool last = update.outcome.has_value();
-    ToolCallParser::Output output = read(choice, update.text, last);
+    ToolCallParser::Output output = read(choice, update);
     Json delta = Json::object();
     if (!output.content.empty()) delta["content"] = output.content;
     Json calls = Json::array();
     for (ToolCall& call : output.calls) {
       if (!options_.parallel_tool_calls && !choice.calls.empty()) break;
+      choice.last_call_is_whole = call.is_whole;
       Json json = to_json(call);
       Json indexed = {{"index", choice.calls.size()}};
       indexed.update(json);
@@ -57,7 +59,7 @@ class ChatAnswers final : public ChoiceAnswers {
     }
     if (last) {
       choice.finish_reason = take(*update.outcome, update.choice);
-      if (!choice.calls.empty() && choice.finish_reason == "stop")
+      if (!choice.calls.empty() && choice.last_call_is_whole && choice.finish_reason == "stop")
         choice.finish_reason = "tool_calls";
       chunks.push_back(chunk(update.choice, Json::object(), choice.finish_reason, Json::array()));
     }
@@ -85,14 +87,15 @@ class ChatAnswers final : public ChoiceAnswers {
   struct Choice {
     std::string content, finish_reason;
     Json calls = Json::array(), logprobs = Json::array();
+    bool last_call_is_whole = true;
     std::optional<ToolCallParser> parser;
   };
 
-  static ToolCallParser::Output read(Choice& choice, std::string& text, bool last) {
-    if (!choice.parser) return {.content = std::move(text), .calls = {}};
-    ToolCallParser::Output output = choice.parser->push(text);
-    if (last) {
-      ToolCallParser::Output rest = choice.parser->finish();
+  static ToolCallParser::Output read(Choice& choice, Update& update) {
+    if (!choice.parser) return {.content = std::move(update.text), .calls = {}};
+    ToolCallParser::Output output = choice.parser->push(update.text);
+    if (update.outcome) {
+      ToolCallParser::Output rest = choice.parser->finish(update.outcome->is_cut);
       output.content += rest.content;
       for (ToolCall& call : rest.calls) output.calls.push_back(std::move(call));
     }
@@ -100,7 +103,7 @@ class ChatAnswers final : public ChoiceAnswers {
   }
 
   static Json to_json(const ToolCall& call) {
-    return {{"id", call.id},
+    return {{"id", new_identifier("call_")},
             {"type", "function"},
             {"function", {{"name", call.name}, {"arguments", call.arguments}}}};
   }

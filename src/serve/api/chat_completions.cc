@@ -1,40 +1,89 @@
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
 #include "grammar/structured_output.h"
+#include "serve/api/required_calls.h"
 #include "serve/api/service.h"
 #include "serve/http/api_error.h"
+#include "serve/http/identifiers.h"
+#include "text/tools_as_text.h"
 
 namespace tessera::serve {
+
+namespace {
+
+std::optional<ChatFormat> own_format(const ChatRequest& request, const Tokenizer& tokenizer) {
+  if (request.chat_template.empty()) return std::nullopt;
+  try {
+    return make_chat_format(&request.chat_template, tokenizer);
+  } catch (const Error& error) {
+    bad_request("chat_template", "{}", error.what());
+  }
+}
+
+std::vector<std::string> names_of(const Json& tools) {
+  std::vector<std::string> names;
+  for (const Json& tool : tools) names.push_back(tool["function"]["name"]);
+  return names;
+}
+
+// The prompt up to the end of the last message's text. Where that is, a mark behind it tells.
+std::string render_unfinished(const ChatFormat& format, std::vector<Message> messages,
+                              const ChatOptions& options) {
+  const std::string mark = new_identifier("end-of-the-last-message-");
+  Json& content = messages.back().content;
+  content = content.get<std::string>() + mark;
+  std::string prompt = render_chat(format, messages, options);
+  const size_t end = prompt.rfind(mark);
+  if (end == std::string::npos) {
+    bad_request("continue_final_message",
+                "'continue_final_message' cannot be: the chat template does not show the last "
+                "message as it is");
+  }
+  prompt.resize(end);
+  return prompt;
+}
+
+}  // namespace
 
 Service::ChatPrompt Service::render(const ChatRequest& request) const {
   const bool tools = request.tool_choice != ToolChoice::kNone;
   ChatPrompt prompt{.text = {}, .tools = tools};
   ChatOptions options;
+  options.add_generation_prompt = request.add_generation_prompt;
   options.variables = request.template_variables;
   std::vector<Message> messages = request.messages;
-  const ChatFormat& format =
-      tools ? session_.chat_formats->with_tools() : session_.chat_formats->standard();
+  const std::optional<ChatFormat> own = own_format(request, *session_.tokenizer);
+  const ChatFormat& format = own     ? *own
+                             : tools ? session_.chat_formats->with_tools()
+                                     : session_.chat_formats->standard();
   if (tools && format.knows_tools) options.tools = request.tools;
   if (!format.knows_tools) {
     // Calls and results of earlier turns stay readable even when no tool is offered any more.
     messages = with_tools_as_text(messages, tools ? request.tools : Json::array());
   }
-  prompt.text = render_chat(format, messages, options);
+  prompt.text = request.continue_final_message ? render_unfinished(format, messages, options)
+                                               : render_chat(format, messages, options);
   prompt.style = format.tool_style;
   return prompt;
 }
 
 std::shared_ptr<const ConstraintSource> Service::constraint_of(const ChatRequest& request,
                                                                ToolStyle style) const {
-  if (request.tool_choice < ToolChoice::kRequired) return constraint_of(request.parameters);
-  if (request.parameters.has_form()) {
-    bad_request("tool_choice",
-                "'tool_choice' asks for a call, 'response_format' or 'grammar' for something else");
+  const auto form = constraint_of(request.parameters);
+  const bool must_call = request.tool_choice >= ToolChoice::kRequired;
+  const bool may_call = request.tool_choice == ToolChoice::kAuto && form != nullptr;
+  if (!must_call && !may_call) return form;
+  FunctionCalls calls =
+      required_calls(style, request.tools, request.tool_name, request.parallel_tool_calls);
+  if (may_call) {
+    calls.or_grammar = request.parameters.generate.grammar;
+    calls.or_json_schema = request.parameters.generate.json_schema;
   }
   try {
-    return session_.structured_output->function_calls(
-        required_calls(style, request.tools, request.tool_name, request.parallel_tool_calls));
+    return session_.structured_output->function_calls(calls);
   } catch (const Error& error) {
     bad_request("tools", "{}", error.what());
   }
@@ -46,7 +95,8 @@ void Service::chat_completions(const httplib::Request& http, httplib::Response& 
   check_model(p.model);
   const ChatPrompt prompt = render(request);
   std::vector<JobChoice> choices;
-  add_choices(p, tokens_of(prompt.text), "messages", constraint_of(request, prompt.style), choices);
+  add_choices(p, tokens_of(prompt.text, p.prompt, std::max(1, p.generate.max_tokens)), "messages",
+              constraint_of(request, prompt.style), choices);
   auto job = submit(std::move(choices));
   AnswersOptions options{.model = options_.model_name,
                          .choices = p.n,
@@ -55,6 +105,7 @@ void Service::chat_completions(const httplib::Request& http, httplib::Response& 
                          .include_usage = p.include_usage,
                          .tools = prompt.tools,
                          .tool_style = prompt.style,
+                         .tool_names = names_of(request.tools),
                          .parallel_tool_calls = request.parallel_tool_calls};
   respond(response, std::move(job), make_chat_answers(*session_.tokenizer, std::move(options)),
           p.stream);

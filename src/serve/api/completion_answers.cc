@@ -1,6 +1,8 @@
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "serve/api/answer_parts.h"
+#include "text/stream_decoder.h"
 
 namespace tessera::serve {
 namespace {
@@ -24,17 +26,27 @@ struct TokenLists {
   }
 };
 
+// Where each character of `text` ends, in bytes. Bytes that belong to none are shown as U+FFFD.
+std::vector<size_t> character_ends(std::string_view text) {
+  std::vector<size_t> ends;
+  for (size_t at = 0; at < text.size();) {
+    at += inspect_utf8(text.substr(at)).length;
+    ends.push_back(at);
+  }
+  return ends;
+}
+
 class CompletionAnswers final : public ChoiceAnswers {
  public:
   CompletionAnswers(const Tokenizer& tokenizer, AnswersOptions options)
       : ChoiceAnswers(tokenizer, std::move(options), "cmpl-", "text_completion", "text_completion"),
-        choices_(options_.choices) {}
+        choices_(options_.choices, Choice(tokenizer)) {}
 
   std::vector<Json> begin() override {
     std::vector<Json> chunks;
     for (int i = 0; i < static_cast<int>(options_.echoes.size()); ++i) {
       choices_[i].text = options_.echoes[i].text;
-      choices_[i].offset = options_.echoes[i].text.size();
+      choices_[i].offset = character_ends(options_.echoes[i].text).size();
       // With logprobs it goes out when these are there.
       if (!options_.logprobs) chunks.push_back(chunk(i, choices_[i].text, nullptr, nullptr));
     }
@@ -81,9 +93,12 @@ class CompletionAnswers final : public ChoiceAnswers {
 
  private:
   struct Choice {
+    explicit Choice(const Tokenizer& tokenizer) : decoder(tokenizer) {}
+
     std::string text, finish_reason;
     bool echoed = false;
-    size_t offset = 0;  // of the next token in the text, in bytes
+    StreamDecoder decoder;  // of the tokens that have logprobs
+    size_t offset = 0;      // of the next one in the text: the whole characters before it
     TokenLists logprobs;
   };
 
@@ -92,7 +107,8 @@ class CompletionAnswers final : public ChoiceAnswers {
     for (const TokenLogprobs& entry : entries) {
       add_entry(entry, lists);
       lists.text_offset.push_back(choice.offset);
-      choice.offset += shown(tokenizer_, entry.token).size();
+      if (static_cast<size_t>(entry.token) < tokenizer_.vocabulary_size())
+        choice.offset += character_ends(choice.decoder.push(entry.token)).size();
     }
     return lists;
   }
@@ -100,27 +116,34 @@ class CompletionAnswers final : public ChoiceAnswers {
   // Of the prompt's tokens. Nothing tells how likely the first one was.
   TokenLists prompt_lists(const Echo& echo, const std::vector<TokenLogprobs>& entries) const {
     TokenLists lists;
-    lists.tokens.push_back(shown(tokenizer_, echo.first_token));
+    std::vector<size_t> bytes = {size_of(echo.first_token)};
+    lists.tokens.push_back(spelled(tokenizer_, echo.first_token));
     lists.token_logprobs.push_back(nullptr);
     lists.top_logprobs.push_back(nullptr);
-    for (const TokenLogprobs& entry : entries) add_entry(entry, lists);
+    for (const TokenLogprobs& entry : entries) {
+      add_entry(entry, lists);
+      bytes.push_back(size_of(entry.token));
+    }
     // Counted from the end: a token that begins the text for the model only is not in the echo.
+    const std::vector<size_t> ends = character_ends(echo.text);
     size_t offset = echo.text.size();
-    for (size_t i = lists.tokens.size(); i-- > 0;) {
-      offset -= std::min(offset, lists.tokens[i].get_ref<const std::string&>().size());
-      lists.text_offset.push_back(offset);
+    for (size_t i = bytes.size(); i-- > 0;) {
+      offset -= std::min(offset, bytes[i]);
+      lists.text_offset.push_back(std::ranges::upper_bound(ends, offset) - ends.begin());
     }
     std::ranges::reverse(lists.text_offset.get_ref<Json::array_t&>());
     return lists;
   }
 
+  size_t size_of(Token token) const { return tokenizer_.piece(token, true).size(); }
+
   void add_entry(const TokenLogprobs& entry, TokenLists& lists) const {
-    lists.tokens.push_back(shown(tokenizer_, entry.token));
+    lists.tokens.push_back(spelled(tokenizer_, entry.token));
     lists.token_logprobs.push_back(finite(entry.logprob));
     Json top = Json::object();
     // Two tokens may look alike; the likelier one stays.
     for (const auto& [other, logprob] : entry.top)
-      top.emplace(shown(tokenizer_, other), finite(logprob));
+      top.emplace(spelled(tokenizer_, other), finite(logprob));
     lists.top_logprobs.push_back(std::move(top));
   }
 

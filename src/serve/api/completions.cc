@@ -16,11 +16,13 @@ void Service::completions(const httplib::Request& http, httplib::Response& respo
   const auto constraint = constraint_of(p);
   std::vector<JobChoice> choices;
   for (const Prompt& prompt : request.prompts) {
-    const std::vector<Token> tokens = tokens_of(prompt);
+    const std::vector<Token> tokens =
+        tokens_of(prompt, p.prompt, std::max(1, p.generate.max_tokens));
     add_choices(p, tokens, "prompt", constraint, choices);
     if (!request.echo) continue;
     const auto* text = std::get_if<std::string>(&prompt);
-    Echo echo{.text = text != nullptr ? *text : session_.tokenizer->decode(tokens)};
+    const bool is_given = text != nullptr && p.prompt.last == 0;
+    Echo echo{.text = is_given ? *text : session_.tokenizer->decode(tokens)};
     if (!tokens.empty()) echo.first_token = tokens.front();
     options.echoes.insert(options.echoes.end(), p.n, echo);
   }

@@ -6,9 +6,27 @@
 
 namespace tessera::serve {
 
+std::optional<int64_t> whole_number(const Json& value) {
+  if (value.is_number_unsigned()) {
+    const auto number = value.get<uint64_t>();
+    if (number > uint64_t{INT64_MAX}) return std::nullopt;
+    return static_cast<int64_t>(number);
+  }
+  if (value.is_number_integer()) return value.get<int64_t>();
+  if (!value.is_number_float()) return std::nullopt;
+  const double number = value.get<double>();
+  if (number != std::floor(number) || !(std::abs(number) < 0x1p63)) return std::nullopt;
+  return static_cast<int64_t>(number);
+}
+
 const Json* Fields::find(std::string_view name) const {
   const auto found = object_.find(name);
   return found == object_.end() || found->is_null() ? nullptr : &*found;
+}
+
+bool Fields::is_null(std::string_view name) const {
+  const auto found = object_.find(name);
+  return found != object_.end() && found->is_null();
 }
 
 void Fields::wrong_type(std::string_view name, std::string_view expected) const {
@@ -27,10 +45,11 @@ bool Fields::boolean(std::string_view name, bool otherwise) const {
 std::optional<int64_t> Fields::integer(std::string_view name, int64_t least, int64_t most) const {
   const Json* value = find(name);
   if (value == nullptr) return std::nullopt;
-  if (!value->is_number_integer()) wrong_type(name, "an integer");
-  const bool huge = value->is_number_unsigned() && value->get<uint64_t>() > uint64_t{INT64_MAX};
-  const int64_t number = huge ? INT64_MAX : value->get<int64_t>();
-  if (huge || number < least || number > most) {
+  const auto number = whole_number(*value);
+  const bool is_fraction =
+      value->is_number_float() && value->get<double>() != std::floor(value->get<double>());
+  if (!value->is_number() || is_fraction) wrong_type(name, "an integer");
+  if (!number || *number < least || *number > most) {
     bad_request(path(name), "'{}' is {}, expected {} to {}", path(name), value->dump(), least,
                 most);
   }

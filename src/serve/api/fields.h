@@ -12,6 +12,9 @@
 
 namespace tessera::serve {
 
+// A number without a fraction, 5.0 as well as 5; nullopt for others, and for those beyond int64.
+std::optional<int64_t> whole_number(const Json& value);
+
 class Fields {
  public:
   // `path` stands before the names in errors: "stream_options.".
@@ -20,6 +23,7 @@ class Fields {
 
   const Json* find(std::string_view name) const;  // nullptr if absent
   bool has(std::string_view name) const { return find(name) != nullptr; }
+  bool is_null(std::string_view name) const;  // there, and null
   std::string path(std::string_view name) const { return path_ + std::string(name); }
 
   bool boolean(std::string_view name, bool otherwise) const;
@@ -31,6 +35,8 @@ class Fields {
   // A string, or a list of at most `most` strings; empty if absent.
   std::vector<std::string> texts(std::string_view name, size_t most) const;
   std::optional<Fields> object(std::string_view name) const;
+
+  const Json::object_t& members() const { return object_.get_ref<const Json::object_t&>(); }
 
   [[noreturn]] void wrong_type(std::string_view name, std::string_view expected) const;
 

@@ -1,5 +1,8 @@
 #include "serve/api/requests.h"
 
+#include <algorithm>
+
+#include "serve/api/field_table.h"
 #include "serve/api/request_parts.h"
 #include "serve/http/api_error.h"
 
@@ -57,13 +60,36 @@ void parse_tools(const Fields& fields, ChatRequest& request) {
   }
 }
 
+// A conversation, and how it becomes a prompt.
+void parse_conversation(const Fields& fields, ChatRequest& request) {
+  request.messages = parse_messages(fields);
+  parse_tools(fields, request);
+  request.chat_template = fields.text("chat_template");
+  if (fields.object("chat_template_kwargs"))
+    request.template_variables = *fields.find("chat_template_kwargs");
+  request.continue_final_message = fields.boolean("continue_final_message", false);
+  request.add_generation_prompt =
+      fields.boolean("add_generation_prompt", !request.continue_final_message);
+  if (!request.continue_final_message) return;
+  if (request.add_generation_prompt) {
+    bad_request("continue_final_message",
+                "'continue_final_message' and 'add_generation_prompt' exclude each other");
+  }
+  const Message& last = request.messages.back();
+  if (last.role != "assistant" || last.extra.contains("tool_calls")) {
+    bad_request("continue_final_message",
+                "'continue_final_message' needs a last message of the assistant, of text alone");
+  }
+}
+
 }  // namespace
 
 ChatRequest parse_chat_request(std::string_view body) {
   const Json json = parse_object(body);
   const Fields fields(json);
-  ChatRequest request{.parameters = parse_generation(fields), .messages = parse_messages(fields)};
-  parse_tools(fields, request);
+  chat_fields().check(fields);
+  ChatRequest request{.parameters = parse_generation(fields), .messages = {}};
+  parse_conversation(fields, request);
   request.parallel_tool_calls = fields.boolean("parallel_tool_calls", true);
   const bool logprobs = fields.boolean("logprobs", false);
   const int top = fields.integer("top_logprobs", 0, 0, kMaxTopLogprobs);
@@ -71,20 +97,19 @@ ChatRequest parse_chat_request(std::string_view body) {
     bad_request("top_logprobs", "'top_logprobs' needs 'logprobs' to be true");
   }
   if (logprobs) request.parameters.top_logprobs = top;
-  if (fields.object("chat_template_kwargs")) {
-    request.template_variables = *fields.find("chat_template_kwargs");
-  }
   return request;
 }
 
 CompletionRequest parse_completion_request(std::string_view body) {
   const Json json = parse_object(body);
   const Fields fields(json);
+  completion_fields().check(fields);
   CompletionRequest request{.parameters = parse_generation(fields),
                             .prompts = parse_prompts(fields, "prompt"),
                             .echo = fields.boolean("echo", false)};
   GenerationParameters& p = request.parameters;
-  if (p.generate.max_tokens < 0) p.generate.max_tokens = 16;  // OpenAI's default
+  constexpr int kDefaultTokens = 16;  // OpenAI's
+  if (!p.has_max_tokens) p.generate.max_tokens = std::max(kDefaultTokens, p.generate.min_tokens);
   if (const auto top = fields.integer("logprobs", 0, kMaxTopLogprobs)) {
     p.top_logprobs = static_cast<int>(*top);
   }
@@ -102,19 +127,19 @@ CompletionRequest parse_completion_request(std::string_view body) {
 EmbeddingRequest parse_embedding_request(std::string_view body) {
   const Json json = parse_object(body);
   const Fields fields(json);
-  EmbeddingRequest request{.model = fields.text("model"), .inputs = parse_prompts(fields, "input")};
-  if (request.inputs.size() > kMaxChoices) {
+  embedding_fields().check(fields);
+  EmbeddingRequest request{.model = fields.text("model"),
+                           .prompt = parse_prompt_cut(fields),
+                           .inputs = parse_prompts(fields, "input")};
+  if (request.inputs.size() > kMaxInputs) {
     bad_request("input", "'input' has {} texts, expected at most {}", request.inputs.size(),
-                kMaxChoices);
+                kMaxInputs);
   }
   const std::string encoding = fields.text("encoding_format", "float");
   if (encoding != "float" && encoding != "base64") {
     bad_request("encoding_format", "'encoding_format' is '{}', expected float or base64", encoding);
   }
   request.base64 = encoding == "base64";
-  if (fields.has("dimensions")) {
-    bad_request("dimensions", "'dimensions' is not supported: the model has one size");
-  }
   const std::string pooling = fields.text("pooling", "mean");
   if (pooling != "mean" && pooling != "last") {
     bad_request("pooling", "'pooling' is '{}', expected mean or last", pooling);
@@ -127,10 +152,11 @@ EmbeddingRequest parse_embedding_request(std::string_view body) {
 TokenizeRequest parse_tokenize_request(std::string_view body) {
   const Json json = parse_object(body);
   const Fields fields(json);
+  tokenize_fields().check(fields);
   TokenizeRequest request{.model = fields.text("model")};
   request.add_special = fields.boolean("add_special_tokens", fields.boolean("add_special", true));
   if (fields.has("messages")) {
-    request.messages = parse_messages(fields);
+    parse_conversation(fields, request.chat.emplace());
   } else {
     request.text = fields.has("content") ? fields.text("content") : fields.required_text("prompt");
   }
@@ -140,6 +166,7 @@ TokenizeRequest parse_tokenize_request(std::string_view body) {
 DetokenizeRequest parse_detokenize_request(std::string_view body) {
   const Json json = parse_object(body);
   const Fields fields(json);
+  detokenize_fields().check(fields);
   const Json* tokens = fields.find("tokens");
   if (tokens == nullptr || !tokens->is_array()) fields.wrong_type("tokens", "a list of token ids");
   return {.model = fields.text("model"), .tokens = parse_tokens(fields, "tokens", *tokens)};

@@ -1,8 +1,7 @@
 // The requests of the API as types: everything that can be checked without a model is checked here.
 //
-// Fields of OpenAI's API, and those that vLLM's and llama.cpp's users know beside them. A field
-// that would change the answer and is not supported is refused by name; other unknown fields are
-// ignored.
+// Fields of OpenAI's API, and those that vLLM's and llama.cpp's users know beside them:
+// field_table.h says which are taken.
 #pragma once
 
 #include <optional>
@@ -20,12 +19,21 @@
 namespace tessera::serve {
 
 inline constexpr int kMaxChoices = 128;  // of one request: prompts times n
+inline constexpr int kMaxInputs = 2048;  // to embeddings, as at OpenAI
 inline constexpr int kMaxTopLogprobs = 20;
+
+// From a text to the tokens that the model reads.
+struct PromptCut {
+  bool add_special = true;
+  int last = 0;  // only so many tokens, the last ones; 0: all; -1: as many as fit
+};
 
 // What chats and completions have in common.
 struct GenerationParameters {
-  std::string model;         // empty: whatever is served
+  std::string model;  // empty: whatever is served
+  PromptCut prompt;
   GenerateOptions generate;  // max_tokens -1: as many as the context holds
+  bool has_max_tokens = false;
   int n = 1;
   bool stream = false, include_usage = false;
   int top_logprobs = -1;         // -1: no logprobs
@@ -33,16 +41,21 @@ struct GenerationParameters {
   bool has_seed = false;
   int priority = 0;
   std::string cache_salt = {};
+  std::string form_field = {};  // which holds the answer to a form, if one does
 
   bool has_form() const { return !generate.grammar.empty() || !generate.json_schema.empty(); }
 };
 
 enum class ToolChoice { kNone, kAuto, kRequired, kNamed };
 
+// A conversation, and how it becomes a prompt.
 struct ChatRequest {
   GenerationParameters parameters;
   std::vector<Message> messages;
-  Json tools = nullptr;  // a list of function declarations, or null
+  std::string chat_template = {};  // empty: the model's
+  bool add_generation_prompt = true;
+  bool continue_final_message = false;  // the answer goes on with the last message
+  Json tools = nullptr;                 // a list of function declarations, or null
   ToolChoice tool_choice = ToolChoice::kNone;
   std::string tool_name = {};  // kNamed
   bool parallel_tool_calls = true;
@@ -60,6 +73,7 @@ struct CompletionRequest {
 
 struct EmbeddingRequest {
   std::string model;
+  PromptCut prompt;
   std::vector<Prompt> inputs;
   bool base64 = false;
   Pooling pooling = Pooling::kMean;
@@ -69,7 +83,7 @@ struct EmbeddingRequest {
 struct TokenizeRequest {
   std::string model;
   std::string text = {};
-  std::vector<Message> messages = {};  // if any, instead of the text
+  std::optional<ChatRequest> chat = {};  // if any, instead of the text
   bool add_special = true;
 };
 

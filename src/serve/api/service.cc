@@ -30,9 +30,15 @@ void Service::check_model(const std::string& name) const {
                  "model", "model_not_found");
 }
 
-std::vector<Token> Service::tokens_of(const Prompt& prompt) const {
+std::vector<Token> Service::tokens_of(const Prompt& prompt, PromptCut cut, int beside) const {
   const auto* text = std::get_if<std::string>(&prompt);
-  return text != nullptr ? session_.tokenizer->encode(*text) : std::get<std::vector<Token>>(prompt);
+  std::vector<Token> tokens =
+      text != nullptr ? session_.tokenizer->encode(*text, {.add_special = cut.add_special})
+                      : std::get<std::vector<Token>>(prompt);
+  const int most = cut.last < 0 ? std::max(1, most_tokens_ - beside) : cut.last;
+  if (cut.last != 0 && tokens.size() > static_cast<size_t>(most))
+    tokens.erase(tokens.begin(), tokens.end() - most);
+  return tokens;
 }
 
 int Service::room_after(const std::vector<Token>& prompt, std::string_view field) const {
@@ -52,7 +58,7 @@ std::shared_ptr<const ConstraintSource> Service::constraint_of(
   try {
     return find_constraint(*session_.structured_output, p.generate);
   } catch (const Error& error) {
-    bad_request(p.generate.grammar.empty() ? "response_format" : "grammar", "{}", error.what());
+    bad_request(p.form_field, "{}", error.what());
   }
 }
 
@@ -62,20 +68,16 @@ void Service::add_choices(const GenerationParameters& p, const std::vector<Token
                           std::vector<JobChoice>& choices) const {
   const int room = room_after(prompt, field);
   const uint64_t seed = p.has_seed ? p.generate.sampling.seed : random_number();
+  Request request = make_request(prompt, p.generate, std::move(constraint), *session_.tokenizer,
+                                 session_.model->config().context);
+  request.max_tokens = p.generate.max_tokens < 0 ? room : std::min(p.generate.max_tokens, room);
+  request.priority = p.priority;
+  request.cache_salt = p.cache_salt;
+  request.top_logprobs = p.top_logprobs;
+  request.prompt_logprobs_from = p.prompt_logprobs ? 1 : 0;
   for (int i = 0; i < p.n; ++i) {
-    JobChoice choice{.request = {}, .stop = p.generate.stop};
-    Request& request = choice.request;
-    request.prompt = prompt;
-    request.max_tokens = p.generate.max_tokens < 0 ? room : std::min(p.generate.max_tokens, room);
-    request.ignore_eos = p.generate.ignore_eos;
-    request.sampling = p.generate.sampling;
-    request.sampling.seed = seed + i;
-    request.constraint = constraint;
-    request.decoder = p.generate.decoder;
-    request.priority = p.priority;
-    request.cache_salt = p.cache_salt;
-    request.top_logprobs = p.top_logprobs;
-    request.prompt_logprobs_from = p.prompt_logprobs ? 1 : 0;
+    JobChoice choice{.request = request, .stop = p.generate.stop};
+    choice.request.sampling.seed = seed + i;
     if (i > 0) choice.sibling = static_cast<int>(choices.size()) - i;
     choices.push_back(std::move(choice));
   }

@@ -55,7 +55,8 @@ class Service {
 
   void check_model(const std::string& name) const;
   ChatPrompt render(const ChatRequest& request) const;
-  std::vector<Token> tokens_of(const Prompt& prompt) const;
+  // Where the prompt is to be cut to what fits, so many tokens must fit `beside` it.
+  std::vector<Token> tokens_of(const Prompt& prompt, PromptCut cut = {}, int beside = 0) const;
   // Tokens that fit behind the prompt, which came in `field`. Throws ApiError if it is too long.
   int room_after(const std::vector<Token>& prompt, std::string_view field) const;
   // Throws ApiError if the grammar or the schema is wrong.

@@ -7,10 +7,8 @@ void Service::tokenize(const httplib::Request& http, httplib::Response& response
   const TokenizeRequest request = parse_tokenize_request(http.body);
   check_model(request.model);
   std::vector<Token> tokens;
-  if (!request.messages.empty()) {
-    ChatRequest chat;
-    chat.messages = request.messages;
-    tokens = tokens_of(render(chat).text);
+  if (request.chat) {
+    tokens = tokens_of(render(*request.chat).text);
   } else {
     tokens = session_.tokenizer->encode(request.text, {.add_special = request.add_special});
   }

@@ -9,8 +9,8 @@ namespace tessera::serve {
 
 using Json = nlohmann::ordered_json;
 
-// Parses an object. Throws ApiError for what is no JSON, nested too deeply, of too many values or
-// not an object.
+// Parses an object; an escape that is half a pair of surrogates stands for U+FFFD. Throws ApiError
+// for what is no JSON, nested too deeply, of too many values or not an object.
 Json parse_object(std::string_view text);
 inline constexpr int kMaxJsonDepth = 64;
 inline constexpr int kMaxJsonValues = 500'000;

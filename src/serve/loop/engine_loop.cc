@@ -141,7 +141,9 @@ void EngineLoop::start(Submission submission) {
       active->sequence = sequences[i] = engine_.add(std::move(choice.request), sibling);
       active_.push_back(std::move(active));
     } catch (const std::exception& error) {  // it was valid; but memory can run out
-      submission.job->finish(i, "", {.finish_reason = "error", .error = error.what()});
+      Outcome outcome;
+      outcome.fail(error.what());
+      submission.job->finish(i, "", std::move(outcome));
       const std::lock_guard lock(mutex_);
       --open_answers_;
     }
@@ -198,18 +200,11 @@ void EngineLoop::finish_ended() {
       metrics_.count_queue_time(seconds_since(active->submitted, now));
     }
     if (sequence.finished == FinishReason::kNone) return false;
-    Outcome outcome{.finish_reason = to_string(sequence.finished),
-                    .error = {},
-                    .prompt_tokens = static_cast<int>(sequence.prompt_size()),
-                    .generated_tokens = sequence.generated(),
-                    .cached_tokens = sequence.statistics.cached_tokens,
-                    .embedding = sequence.embedding};
+    Outcome outcome{active->answer->ending(sequence), {}, sequence.embedding};
     if (active->overrun) {
-      outcome.finish_reason = "error";
-      outcome.error = "the answer was cut: the client reads it too slowly";
+      outcome.fail("the answer was cut: the client reads it too slowly");
     } else if (sequence.finished == FinishReason::kCancelled && !active->job->is_cancelled()) {
-      outcome.finish_reason = "error";
-      outcome.error = "the answer was cut by the server";
+      outcome.fail("the answer was cut by the server");
     }
     if (sequence.finished == FinishReason::kLength) send_prompt(*active);
     metrics_.count_request(outcome.finish_reason, outcome.prompt_tokens, outcome.generated_tokens,

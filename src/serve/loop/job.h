@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/answer.h"
 #include "engine/sequence.h"
 #include "serve/loop/metrics.h"
 
@@ -23,12 +24,15 @@ struct JobChoice {
   int sibling = -1;  // an earlier choice of the job with the same prompt, which is computed once
 };
 
-// How an answer ended.
-struct Outcome {
-  std::string finish_reason;  // "stop", "length", "cancelled" or "error"
-  std::string error = {};     // of "error"
-  int prompt_tokens = 0, generated_tokens = 0, cached_tokens = 0;
+// How an answer ended; its finish_reason may also be "error".
+struct Outcome : Ending {
+  std::string error = {};
   std::vector<float> embedding = {};
+
+  void fail(std::string why) {
+    finish_reason = "error";
+    error = std::move(why);
+  }
 };
 
 // What came of one answer since its reader last looked.

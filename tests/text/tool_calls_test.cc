@@ -1,15 +1,16 @@
-#include "serve/api/tool_calls.h"
+#include "text/tool_calls.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
-#include "grammar/automaton.h"
-#include "grammar/structured_output.h"
+#include "text/tools_as_text.h"
 
-namespace tessera::serve {
+namespace tessera {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 struct Read {
   std::string content;
@@ -17,29 +18,36 @@ struct Read {
   bool operator==(const Read&) const = default;
 };
 
-Read read(ToolStyle style, std::string_view text, size_t piece) {
-  ToolCallParser parser(style);
+struct Reading {
+  ToolStyle style;
+  bool is_cut = false;
+  std::vector<std::string> names = {};
+};
+
+Read read(const Reading& how, std::string_view text, size_t piece) {
+  ToolCallParser parser(how.style, how.names);
   Read result;
   const auto take = [&](const ToolCallParser::Output& output) {
     result.content += output.content;
-    for (const ToolCall& call : output.calls) result.calls.push_back(call.name + call.arguments);
+    for (const ToolCall& call : output.calls)
+      result.calls.push_back(call.name + call.arguments + (call.is_whole ? "" : " (cut)"));
   };
   for (size_t i = 0; i < text.size(); i += piece) take(parser.push(text.substr(i, piece)));
-  take(parser.finish());
+  take(parser.finish(how.is_cut));
   return result;
 }
 
 // Whatever the pieces in which the text comes.
-void expect_read(ToolStyle style, std::string_view text, const Read& expected) {
+void expect_read(const Reading& how, std::string_view text, const Read& expected) {
   for (const size_t piece : {size_t{1}, size_t{2}, size_t{3}, size_t{7}, text.size() + 1}) {
-    const Read got = read(style, text, piece);
+    const Read got = read(how, text, piece);
     EXPECT_EQ(got.content, expected.content) << text << " in pieces of " << piece;
     EXPECT_EQ(got.calls, expected.calls) << text << " in pieces of " << piece;
   }
 }
 
 TEST(ToolCalls, HermesStyle) {
-  const auto hermes = ToolStyle::kHermes;
+  const Reading hermes{ToolStyle::kHermes};
   expect_read(hermes, "just text, 1 < 2 <tool", {"just text, 1 < 2 <tool", {}});
   expect_read(hermes, "  spaces \n kept\n", {"  spaces \n kept\n", {}});
   expect_read(hermes, "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>",
@@ -66,7 +74,7 @@ TEST(ToolCalls, HermesStyle) {
 }
 
 TEST(ToolCalls, Llama3Style) {
-  const auto llama = ToolStyle::kLlama3;
+  const Reading llama{ToolStyle::kLlama3};
   expect_read(llama, "Hello {world}", {"Hello {world}", {}});
   expect_read(llama, "{\"name\": \"f\", \"parameters\": {\"a\": \"}\\\"\"}}",
               {"", {"f{\"a\":\"}\\\"\"}"}});
@@ -77,37 +85,53 @@ TEST(ToolCalls, Llama3Style) {
   expect_read(llama, "{\"name\":\"f\"} and more", {"{\"name\":\"f\"} and more", {}});
 }
 
-// What an answer is held to is what the parser reads.
-TEST(ToolCalls, RequiredCallsAreWrittenInTheStyle) {
-  const Json tools = Json::parse(R"([{"function": {"name": "f", "parameters": {"type": "object",
-      "properties": {"a": {"type": "integer"}}, "required": ["a"]}}}, {"function": {"name": "g"}}])");
-  const auto allows = [&](const FunctionCalls& calls, std::string_view text) {
-    const auto grammar = compile_function_calls(calls);
-    grammar::Automaton automaton(*grammar);
-    auto state = automaton.start();
-    for (const char c : text) state = automaton.next(state, static_cast<uint8_t>(c));
-    return automaton.ends(state);
-  };
-  const auto expect_calls = [&](ToolStyle style, const std::string& f, const std::string& g,
-                                const std::string& separator) {
-    const auto any = required_calls(style, tools, "", true);
-    EXPECT_TRUE(allows(any, f) && allows(any, g));
-    EXPECT_TRUE(allows(any, f + separator + g + separator + f));
-    expect_read(style, f + separator + g, {"", {"f{\"a\":1}", "g{}"}});
-    const auto one = required_calls(style, tools, "", false);
-    EXPECT_TRUE(allows(one, f) && allows(one, g));
-    EXPECT_FALSE(allows(one, f + separator + g));
-    const auto named = required_calls(style, tools, "f", true);
-    EXPECT_TRUE(allows(named, f));
-    EXPECT_FALSE(allows(named, g));
-    EXPECT_FALSE(allows(named, f + separator + f));
-    EXPECT_FALSE(allows(any, "Well, " + f));
-  };
-  expect_calls(ToolStyle::kHermes,
-               "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>",
-               "<tool_call>\n{\"name\": \"g\", \"arguments\": {}}\n</tool_call>", "\n");
-  expect_calls(ToolStyle::kLlama3, R"({"name": "f", "parameters": {"a": 1}})",
-               R"({"name": "g", "parameters": {}})", "; ");
+// In the style of Llama 3 nothing but the name tells a call from other JSON.
+TEST(ToolCalls, OnlyFunctionsThatThereAreAreCalled) {
+  const Reading llama{ToolStyle::kLlama3, false, {"find", "buy"}};
+  expect_read(llama, R"({"name": "find", "parameters": {"a": 1}})", {"", {R"(find{"a":1})"}});
+  expect_read(llama, R"({"name": "Ann", "age": 3})", {R"({"name": "Ann", "age": 3})", {}});
+}
+
+// Wherever an answer is cut, there is no markup in its content, and what there is of the call is
+// given as soon as its name is whole.
+TEST(ToolCalls, ACallThatIsCutIsNoContent) {
+  const std::string call = R"(<tool_call>
+{"name": "find", "arguments": {"city": "Pa\"ris", "days": [1, 2], "note": "</tool_call>"}}
+</tool_call>)";
+  const size_t name_end = call.find("find\"") + 5, json_end = call.rfind('}') + 1;
+  for (const std::string& before : {std::string(), std::string("Let me see."), call}) {
+    for (size_t length = 1; length <= call.size(); ++length) {
+      const std::string text = before + (before.empty() ? "" : "\n") + call.substr(0, length);
+      const Read got = read({ToolStyle::kHermes, true}, text, 3);
+      EXPECT_EQ(got.content, before == call ? "" : before) << text;
+      const size_t calls = (before == call ? 1 : 0) + (length >= name_end ? 1 : 0);
+      ASSERT_EQ(got.calls.size(), calls) << text;
+      if (length < name_end) continue;
+      const std::string& last = got.calls.back();
+      EXPECT_TRUE(last.starts_with("find")) << text;
+      EXPECT_EQ(last.ends_with(" (cut)"), length < json_end) << text;
+    }
+  }
+  EXPECT_EQ(read({ToolStyle::kHermes, true}, call.substr(0, call.find("Pa") + 2), 5).calls,
+            std::vector<std::string>{R"(find{"city": "Pa (cut))"});
+
+  const std::string llama = R"({"name": "find", "parameters": {"city": "Paris"}})";
+  const Reading named{ToolStyle::kLlama3, true, {"find", "buy"}};
+  for (const std::string& before : {std::string(), llama + "; "}) {
+    for (size_t length = 1; length <= llama.size(); ++length) {
+      const Read got = read(named, before + llama.substr(0, length), 4);
+      EXPECT_EQ(got.content, "") << llama.substr(0, length);
+      EXPECT_EQ(got.calls.size(),
+                (before.empty() ? 0u : 1u) + (length >= llama.find("find\"") + 5 ? 1u : 0u))
+          << llama.substr(0, length);
+    }
+  }
+  // What cannot become a call is content, however it ends.
+  for (const char* text :
+       {R"({"answer": 4)", R"({"name": "Ann)", R"({"name": 3)", "{7", R"({"name": "find", "age")"})
+    expect_read(named, text, {text, {}});
+  for (const char* text : {"1 < 2", "text ", "a <tool> b", "<tool_call>not JSON"})
+    expect_read({ToolStyle::kHermes, true}, text, {text, {}});
 }
 
 TEST(ToolCalls, ToolsAndResultsBecomeTextForTemplatesThatDoNotKnowThem) {
@@ -128,4 +152,4 @@ TEST(ToolCalls, ToolsAndResultsBecomeTextForTemplatesThatDoNotKnowThem) {
 }
 
 }  // namespace
-}  // namespace tessera::serve
+}  // namespace tessera

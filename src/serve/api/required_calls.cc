@@ -1,0 +1,38 @@
+#include "serve/api/required_calls.h"
+
+#include <fmt/format.h>
+
+#include "text/tool_calls.h"
+
+namespace tessera::serve {
+namespace {
+
+// Of an answer that may make several: a small model may not find an end.
+constexpr int kMostCalls = 16;
+
+}  // namespace
+
+FunctionCalls required_calls(ToolStyle style, const Json& tools, std::string_view name,
+                             bool parallel) {
+  FunctionCalls calls = style == ToolStyle::kHermes
+                            ? FunctionCalls{.open = fmt::format("{}\n{{\"name\": ", kToolCallOpen),
+                                            .between = ", \"arguments\": ",
+                                            .close = fmt::format("}}\n{}", kToolCallClose),
+                                            .separator = "\n"}
+                            : FunctionCalls{.open = "{\"name\": ",
+                                            .between = ", \"parameters\": ",
+                                            .close = "}",
+                                            .separator = "; "};
+  if (name.empty() && parallel) calls.most = kMostCalls;
+  for (const Json& tool : tools) {
+    const Json& function = tool["function"];
+    const auto& declared = function["name"].get_ref<const std::string&>();
+    if (!name.empty() && declared != name) continue;
+    const auto parameters = function.find("parameters");
+    const bool none = parameters == function.end() || parameters->is_null();
+    calls.functions.push_back({declared, none ? "" : to_text(*parameters)});
+  }
+  return calls;
+}
+
+}  // namespace tessera::serve
