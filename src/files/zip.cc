@@ -14,7 +14,7 @@
 namespace tessera {
 namespace {
 
-constexpr size_t kPieceBytes = size_t{1} << 20;
+constexpr size_t kPieceBytes = size_t{1} << 16;
 constexpr size_t kEndBytes = 22, kMaxCommentBytes = 65535;
 constexpr size_t kEntryBytes = 46, kLocalBytes = 30;
 
