@@ -39,7 +39,7 @@ struct Sequence;
 // Every function throws std::runtime_error with a one-line message for bad input.
 class LanguageModel {
  public:
-  // `reference`: a path, or a name that `tessera pull` or script/fetch-model put into the cache.
+  // `reference`: a path, or a name that `tessera pull` put into the cache.
   static LanguageModel load(const std::string& reference, const LoadOptions& options = {});
   ~LanguageModel();
   LanguageModel(LanguageModel&&) noexcept;

@@ -21,6 +21,9 @@ void add_tokenize(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_quantize(CLI::App& app);
 void add_pull(CLI::App& app);
+void add_list(CLI::App& app);
+void add_show(CLI::App& app);
+void add_rm(CLI::App& app);
 
 // Flags that several commands share.
 struct ModelFlags {
@@ -30,7 +33,8 @@ struct ModelFlags {
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 void add_sampling_flags(CLI::App& command, GenerateOptions& options);
 
-// Loads with a bar on standard error, if that is a terminal.
+// Loads with a bar on standard error, if that is a terminal; there it offers to download first what
+// is not here yet.
 LanguageModel load_model(ModelFlags& flags);
 
 // Prints one JSON object and a newline on standard output.

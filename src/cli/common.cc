@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/utf8.h"
+#include "cli/ask.h"
 #include "cli/commands.h"
 #include "decode/drafter.h"
 
@@ -27,8 +28,9 @@ void on_interrupt(int) {
 
 void add_model_flags(CLI::App& command, ModelFlags& flags) {
   command
-      .add_option("MODEL", flags.model,
-                  "a GGUF file, or a name: smollm2:135m, hf:OWNER/REPO[/FILE], https://...")
+      .add_option(
+          "MODEL", flags.model,
+          "a GGUF file, or a name: smollm2:135m, hf:OWNER/REPO[:QUANTIZATION|/FILE], https://...")
       ->required();
   command.add_option("--threads", flags.load.threads, "threads; 0: one for each core")
       ->check(CLI::Range(0, 1024))
@@ -130,6 +132,7 @@ void add_sampling_flags(CLI::App& command, GenerateOptions& options) {
 }
 
 LanguageModel load_model(ModelFlags& flags) {
+  offer_download(flags.model);
   ProgressBar bar("loading", 1);
   flags.load.on_progress = [&](size_t done, size_t total) {
     bar.set_total(total);

@@ -33,6 +33,7 @@ void quantize(Flags& flags) {
     tensors.push_back({{"name", tensor.name},
                        {"from", tensor.from->name},
                        {"to", tensor.to->name},
+                       {"wanted", tensor.wanted->name},
                        {"bytes_before", tensor.bytes_before},
                        {"bytes_after", tensor.bytes_after},
                        {"relative_error", tensor.relative_error}});
@@ -60,6 +61,7 @@ void add_quantize(CLI::App& app) {
   command->add_option("--threads", flags->options.threads, "threads; 0: one for each core")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
+  command->add_flag("--force", flags->options.overwrite, "overwrite the output if it exists");
   command->add_flag("--table", flags->table, "show what became of each tensor, and its error");
   command->add_flag("--json", flags->json, "print one JSON object");
   command->callback([flags] { quantize(*flags); });

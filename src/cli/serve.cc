@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/system_memory.h"
+#include "cli/ask.h"
 #include "cli/commands.h"
 #include "engine/kv_budget.h"
 #include "engine/session.h"
@@ -57,6 +58,7 @@ class StopSignals {
 
 void run(Flags& flags) {
   if (!flags.key_file.empty()) flags.server.keys = serve::ApiKeys::read(flags.key_file);
+  offer_download(flags.model.model);
   share_heaps();
   StopSignals signals;
   ProgressBar bar("loading", 1);

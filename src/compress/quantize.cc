@@ -5,11 +5,14 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <utility>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/printable.h"
 #include "base/thread_pool.h"
 #include "checkpoint/checkpoint.h"
@@ -95,20 +98,40 @@ void refuse_overwriting_source(const Checkpoint& model, const std::filesystem::p
 }
 
 // Before the first byte is written: everything that will be asked of the formats is there.
-void check_formats(const Checkpoint& model, std::span<const Format* const> plan) {
+void check_formats(const Checkpoint& model, std::span<const PlannedFormat> plan) {
   for (size_t i = 0; i < plan.size(); ++i) {
     const StoredTensor& tensor = model.tensors()[i];
+    const Format* target = plan[i].format;
     if (!tensor.is_self_contained()) {
       fail("tensor '{}' keeps its scales in other tensors, which is not supported yet",
            printable(tensor.name));
     }
-    if (plan[i] == tensor.format) continue;
+    if (target == tensor.format) continue;
     if (!tensor.format->supported()) {
       fail("tensor '{}' is in {}, which cannot be decoded yet", printable(tensor.name),
            tensor.format->name);
     }
-    if (plan[i]->encode == nullptr) fail("encoding to {} is not supported yet", plan[i]->name);
+    if (target->encode == nullptr) fail("encoding to {} is not supported yet", target->name);
   }
+}
+
+bool is_quantized(const Format& format) {
+  return format.block_elements > 1;
+}
+
+// A format's error is added to that of the one before. Going to floats adds none.
+void warn_of_second_quantization(const Checkpoint& model, std::span<const PlannedFormat> plan) {
+  std::set<std::string_view> formats;
+  for (size_t i = 0; i < plan.size(); ++i) {
+    const Format& from = *model.tensors()[i].format;
+    if (&from != plan[i].format && is_quantized(from) && is_quantized(*plan[i].format))
+      formats.insert(from.name);
+  }
+  if (formats.empty()) return;
+  spdlog::warn(
+      "the source is quantized already ({}), and what it lost stays lost; begin with F16, BF16 or "
+      "F32 if you can",
+      fmt::join(formats, ", "));
 }
 
 double bits_per_weight(uint64_t bytes, uint64_t elements) {
@@ -116,14 +139,15 @@ double bits_per_weight(uint64_t bytes, uint64_t elements) {
 }
 
 // Everything but the errors is known before the work begins.
-QuantizeSummary planned_summary(const Checkpoint& model, std::span<const Format* const> plan) {
+QuantizeSummary planned_summary(const Checkpoint& model, std::span<const PlannedFormat> plan) {
   QuantizeSummary summary;
   uint64_t elements = 0;
   for (size_t i = 0; i < plan.size(); ++i) {
     const StoredTensor& tensor = model.tensors()[i];
-    const uint64_t bytes_after = plan[i]->row_bytes(tensor.columns()) * tensor.rows();
-    summary.tensors.push_back({tensor.name, tensor.format, plan[i], tensor.elements(),
-                               tensor.bytes.size(), bytes_after, 0});
+    const uint64_t bytes_after = plan[i].format->row_bytes(tensor.columns()) * tensor.rows();
+    summary.tensors.push_back({tensor.name, tensor.format, plan[i].format, plan[i].wanted,
+                               tensor.columns(), tensor.elements(), tensor.bytes.size(),
+                               bytes_after, 0});
     summary.bytes_before += tensor.bytes.size();
     summary.bytes_after += bytes_after;
     elements += tensor.elements();
@@ -131,6 +155,31 @@ QuantizeSummary planned_summary(const Checkpoint& model, std::span<const Format*
   summary.bits_per_weight_before = bits_per_weight(summary.bytes_before, elements);
   summary.bits_per_weight_after = bits_per_weight(summary.bytes_after, elements);
   return summary;
+}
+
+// "210 matrices have 576 columns, which are no whole blocks of 256: Q4_K became Q5_0 (180), ..."
+std::string describe_fallbacks(const QuantizeSummary& summary) {
+  using Columns = std::pair<uint64_t, size_t>;  // and the elements of the wanted format's blocks
+  std::map<Columns, std::map<std::pair<std::string_view, std::string_view>, int>> fallbacks;
+  for (const QuantizedTensor& tensor : summary.tensors) {
+    if (tensor.to == tensor.wanted) continue;
+    ++fallbacks[{tensor.columns, tensor.wanted->block_elements}]
+               [{tensor.wanted->name, tensor.to->name}];
+  }
+  std::string text;
+  for (const auto& [columns, changes] : fallbacks) {
+    int matrices = 0;
+    std::vector<std::string> list;
+    for (const auto& [formats, count] : changes) {
+      matrices += count;
+      list.push_back(fmt::format("{} became {} ({})", formats.first, formats.second, count));
+    }
+    fmt::format_to(std::back_inserter(text),
+                   "{} {} {} columns, which are no whole blocks of {}: {}\n", matrices,
+                   matrices == 1 ? "matrix has" : "matrices have", columns.first, columns.second,
+                   fmt::join(list, ", "));
+  }
+  return text;
 }
 
 }  // namespace
@@ -141,14 +190,17 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   const std::shared_ptr<const Checkpoint> checkpoint = open_checkpoint(source);
   const Checkpoint& model = *checkpoint;
   refuse_overwriting_source(model, out);
-  const std::vector<const Format*> plan = plan_formats(model, recipe, options.pure);
+  if (std::error_code ignored; !options.overwrite && std::filesystem::exists(out, ignored))
+    fail("'{}' exists; --force overwrites it", printable(out.string(), 400));
+  const std::vector<PlannedFormat> plan = plan_formats(model, recipe, options.pure);
   check_formats(model, plan);
+  warn_of_second_quantization(model, plan);
 
   const std::unique_ptr<CheckpointWriter> writer = model.make_writer();
   writer->set_fact("general.quantization_version", kQuantizationVersion);
   writer->set_fact("general.file_type", recipe.file_type);
   for (size_t i = 0; i < plan.size(); ++i) {
-    writer->declare(model.tensors()[i].name, *plan[i], model.tensors()[i].shape);
+    writer->declare(model.tensors()[i].name, *plan[i].format, model.tensors()[i].shape);
   }
   ThreadPool pool(options.threads);
 
@@ -157,10 +209,10 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   writer->write(out, [&](size_t i) {
     const StoredTensor& tensor = model.tensors()[i];
     std::vector<std::byte> bytes;
-    if (plan[i] == tensor.format) {
+    if (plan[i].format == tensor.format) {
       bytes.assign(tensor.bytes.begin(), tensor.bytes.end());
     } else {
-      bytes = Recoder(tensor, *plan[i]).run(pool, summary.tensors[i].relative_error);
+      bytes = Recoder(tensor, *plan[i].format).run(pool, summary.tensors[i].relative_error);
     }
     model.release(tensor);
     done += tensor.bytes.size();
@@ -190,7 +242,8 @@ std::string describe_totals(const QuantizeSummary& summary) {
   return fmt::format("{:.2f} MB ({:.2f} bits per weight) -> {:.2f} MB ({:.2f} bits per weight)\n",
                      static_cast<double>(summary.bytes_before) / 1e6,
                      summary.bits_per_weight_before, static_cast<double>(summary.bytes_after) / 1e6,
-                     summary.bits_per_weight_after);
+                     summary.bits_per_weight_after) +
+         describe_fallbacks(summary);
 }
 
 }  // namespace tessera

@@ -14,6 +14,7 @@ namespace tessera {
 struct QuantizeOptions {
   std::string format = "Q4_K_M";  // a recipe's name, see recipes.h
   bool pure = false;              // one format wherever it fits, no mixture
+  bool overwrite = false;         // a file that is there already
   int threads = 0;                // 0: as many as the machine has
   // Called between tensors with the source bytes that are done, and all of them.
   std::function<void(uint64_t done, uint64_t total)> progress;
@@ -23,6 +24,8 @@ struct QuantizedTensor {
   std::string name;
   const Format* from = nullptr;
   const Format* to = nullptr;
+  const Format* wanted = nullptr;  // by the recipe; `to` differs if `columns` do not fit its blocks
+  uint64_t columns = 0;
   uint64_t elements = 0, bytes_before = 0, bytes_after = 0;
   // ||encoded - source|| / ||source||, the source as it decodes; 0 where nothing changed.
   double relative_error = 0;
@@ -36,15 +39,16 @@ struct QuantizeSummary {
 
 // Re-encodes `source` (any member of a split model will do) and writes one file, which appears
 // under `out` only when it is complete. Holds one tensor in memory at a time. The result does not
-// depend on the number of threads. Errors: unknown format name; a tensor to be re-encoded whose
-// format cannot be decoded, or that holds NaN or infinity; `out` being one of the source files;
-// anything that reading or writing can meet.
+// depend on the number of threads. Warns if what is encoded was quantized before: errors add up.
+// Errors: unknown format name; a tensor to be re-encoded whose
+// format cannot be decoded, or that holds NaN or infinity; `out` being one of the source files, or
+// there already; anything that reading or writing can meet.
 QuantizeSummary quantize_file(const std::filesystem::path& source, const QuantizeOptions& options,
                               const std::filesystem::path& out);
 
 // A table of the tensors and the totals, for people.
 std::string describe(const QuantizeSummary& summary);
-// The totals alone, one line.
+// The totals, and a line for each number of columns that did not fit the recipe's formats.
 std::string describe_totals(const QuantizeSummary& summary);
 
 }  // namespace tessera

@@ -190,11 +190,10 @@ const Format& attention_output_format(const Recipe& recipe, const ModelFacts& mo
 }
 
 // The output matrix decides every token, so it gets 6 bits at least.
-const Format& output_format(const Recipe& recipe, const ModelFacts& model, uint64_t columns) {
+const Format& output_format(const Recipe& recipe, const ModelFacts& model) {
   const bool eight_bits =
       recipe.mix == Mix::kMXFP4_MOE || recipe.base == &kMXFP4 || recipe.base == &kQ8_0;
-  if (eight_bits || model.falcon || columns % recipe.base->block_elements != 0) return kQ8_0;
-  return kQ6_K;
+  return eight_bits || model.falcon ? kQ8_0 : kQ6_K;
 }
 
 // `ordinal` counts the tensors of the same group, from the first layer to the last.
@@ -202,7 +201,7 @@ const Format& mixed_format(const Recipe& recipe, const ModelFacts& model,
                            const StoredTensor& tensor, int64_t ordinal) {
   const Group group = group_of(tensor.place.role);
   if (group == Group::kOutput || (group == Group::kEmbedding && model.tied)) {
-    return output_format(recipe, model, tensor.columns());
+    return output_format(recipe, model);
   }
   if (recipe.mix == Mix::kMXFP4_MOE)
     return tensor.shape.size() > 2 && tensor.shape[2] > 1 ? kMXFP4 : kQ8_0;
@@ -276,7 +275,7 @@ const Recipe& require_recipe(std::string_view name) {
   fail("unknown format '{}'; known are {}", printable(name), known);
 }
 
-std::vector<const Format*> plan_formats(const Checkpoint& model, const Recipe& recipe, bool pure) {
+std::vector<PlannedFormat> plan_formats(const Checkpoint& model, const Recipe& recipe, bool pure) {
   const ModelFacts facts(model);
   const auto& tensors = model.tensors();
 
@@ -289,16 +288,16 @@ std::vector<const Format*> plan_formats(const Checkpoint& model, const Recipe& r
 
   const bool blocks = recipe.base->block_elements > 1;
   std::array<int64_t, static_cast<size_t>(Group::kOther) + 1> seen{};
-  std::vector<const Format*> plan(tensors.size());
+  std::vector<PlannedFormat> plan(tensors.size());
   for (const size_t i : order) {
     const StoredTensor& tensor = tensors[i];
-    plan[i] = tensor.format;
-    if (recipe.base == &kF32 && tensor.format->supported()) plan[i] = &kF32;
+    plan[i] = {tensor.format, tensor.format};
+    if (recipe.base == &kF32 && tensor.format->supported()) plan[i] = {&kF32, &kF32};
     if (!is_reencoded(tensor)) continue;
     const int64_t ordinal = seen[static_cast<size_t>(group_of(tensor.place.role))]++;
     const Format& wanted =
         pure || !blocks ? *recipe.base : mixed_format(recipe, facts, tensor, ordinal);
-    plan[i] = &fitting_format(wanted, tensor.columns());
+    plan[i] = {&fitting_format(wanted, tensor.columns()), &wanted};
   }
   return plan;
 }

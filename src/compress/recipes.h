@@ -41,10 +41,16 @@ std::span<const Recipe> all_recipes();
 // lists the known names if there is none.
 const Recipe& require_recipe(std::string_view name);
 
+struct PlannedFormat {
+  const Format* format = nullptr;
+  // What the recipe asks for; another one if the columns are no whole number of its blocks.
+  const Format* wanted = nullptr;
+};
+
 // The format each of model.tensors() is to have. Tensors that are not the weight of a matrix
 // (norms, biases, routers, small convolutions, ...) keep their format; only "F32" converts them
 // too. A matrix whose columns are no whole number of blocks gets a related format with smaller
 // blocks, at last F16. `pure`: the base format wherever it fits, the output matrix included.
-std::vector<const Format*> plan_formats(const Checkpoint& model, const Recipe& recipe, bool pure);
+std::vector<PlannedFormat> plan_formats(const Checkpoint& model, const Recipe& recipe, bool pure);
 
 }  // namespace tessera

@@ -1,20 +1,14 @@
 #include "files/http.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "files/http_request.h"
+#include "files/part_file.h"
 #include "files/sha256.h"
 
 namespace tessera {
@@ -30,6 +24,12 @@ class Patience {
  public:
   Patience(const HttpOptions& options, std::string url) : options_(options), url_(std::move(url)) {}
 
+  // Who never reaches the server is offline, or has mistyped its name: waiting helps neither.
+  void answered(const HttpResponse& response) {
+    if (response.unreachable && !reached_) fail("cannot download '{}': {}", url_, response.broken);
+    reached_ = reached_ || !response.unreachable;
+  }
+
   void attempt_failed(const std::string& reason, bool progressed) {
     failures_ = progressed ? 1 : failures_ + 1;
     if (failures_ >= options_.attempts) fail("cannot download '{}': {}", url_, reason);
@@ -43,6 +43,7 @@ class Patience {
   const HttpOptions& options_;
   std::string url_;
   int failures_ = 0;
+  bool reached_ = false;
 };
 
 // 'Link: <https://...>; rel="next"' -> the URL.
@@ -55,111 +56,45 @@ std::string next_page(const std::string& link) {
   return link.substr(begin + 1, end - begin - 1);
 }
 
-// The file that collects the bytes, held by an advisory lock while it is open.
-class PartFile {
- public:
-  explicit PartFile(const fs::path& target)
-      : path_(target.string() + ".part"), etag_path_(path_.string() + ".etag") {
-    fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (fd_ < 0) fail("cannot write '{}': {}", path_.string(), std::strerror(errno));
-    struct stat ours {
-    }, named{};
-    const bool locked = ::flock(fd_, LOCK_EX | LOCK_NB) == 0;
-    // Another process may have finished and renamed the file between our open and our lock.
-    const bool same = locked && ::fstat(fd_, &ours) == 0 && ::stat(path_.c_str(), &named) == 0 &&
-                      ours.st_ino == named.st_ino;
-    if (!same) {
-      ::close(fd_);
-      fail("'{}' is being downloaded by another process", target.string());
-    }
-    size_ = static_cast<uint64_t>(ours.st_size);
-  }
-  ~PartFile() { ::close(fd_); }
-  PartFile(const PartFile&) = delete;
-  PartFile& operator=(const PartFile&) = delete;
-
-  uint64_t size() const { return size_; }
-  const fs::path& path() const { return path_; }
-
-  // The ETag of the version that the bytes belong to; "" if they cannot be continued.
-  std::string etag() const {
-    std::ifstream file(etag_path_);
-    std::string etag;
-    std::getline(file, etag);
-    return etag;
-  }
-
-  void restart(const std::string& etag) {
-    if (::ftruncate(fd_, 0) != 0) fail_write();
-    size_ = 0;
-    const bool strong = !etag.empty() && !etag.starts_with("W/");
-    if (!strong) {
-      fs::remove(etag_path_);
-    } else {
-      std::ofstream(etag_path_, std::ios::trunc) << etag << '\n';
-    }
-  }
-
-  void append(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t written = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(size_));
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) fail_write();
-      size_ += static_cast<uint64_t>(written);
-      bytes.remove_prefix(static_cast<size_t>(written));
-    }
-  }
-
-  void rename_to(const fs::path& target) {
-    if (::fsync(fd_) != 0) fail_write();
-    fs::rename(path_, target);
-    fs::remove(etag_path_);
-  }
-
- private:
-  [[noreturn]] void fail_write() const {
-    fail("cannot write '{}': {}", path_.string(), std::strerror(errno));
-  }
-
-  fs::path path_, etag_path_;
-  int fd_ = -1;
-  uint64_t size_ = 0;
-};
-
 class Download {
  public:
   Download(const std::string& url, const fs::path& target, const ExpectedFile& expected,
            const HttpOptions& options)
-      : url_(url), target_(target), expected_(expected), options_(options), part_(target) {}
+      : url_(url),
+        target_(target),
+        expected_(expected),
+        options_(options),
+        patience_(options, url),
+        part_(target) {}
 
   void run() {
-    Patience patience(options_, url_);
     for (;;) {
       const uint64_t before = part_.size();
       const std::string reason = is_complete() ? "" : attempt();
       if (reason.empty() && verify()) break;
       const bool progressed = part_.size() > before;
-      patience.attempt_failed(reason.empty() ? "wrong checksum after a resume" : reason,
-                              progressed);
+      patience_.attempt_failed(reason.empty() ? "wrong checksum after a resume" : reason,
+                               progressed);
     }
     part_.rename_to(target_);
   }
 
  private:
   bool is_complete() const {
-    return expected_.size && part_.size() == *expected_.size && !part_.etag().empty();
+    return expected_.size && part_.size() == *expected_.size && !part_.mark().empty();
   }
 
   // Returns why the transfer ended early, or "" when all bytes are there.
   std::string attempt() {
     std::vector<std::string> headers;
-    const std::string etag = part_.etag();
+    const std::string mark = part_.mark();
     const bool resume =
-        part_.size() > 0 && !etag.empty() && (!expected_.size || part_.size() < *expected_.size);
+        part_.size() > 0 && !mark.empty() && (!expected_.size || part_.size() < *expected_.size);
     if (resume) {
-      headers = {fmt::format("Range: bytes={}-", part_.size()), "If-Range: " + etag};
+      headers = {fmt::format("Range: bytes={}-", part_.size())};
+      if (mark != checksum_mark()) headers.push_back("If-Range: " + mark);
     } else {
-      part_.restart("");
+      restart("");
     }
     bool begun = false;
     const HttpResponse response =
@@ -171,6 +106,7 @@ class Download {
           part_.append(piece);
           if (bar_) bar_->update(part_.size());
         });
+    patience_.answered(response);
     if (const std::string linked = unquote(response.header("x-linked-etag"));
         expected_.sha256.empty() && linked.size() == 64) {
       expected_.sha256 = linked;
@@ -180,7 +116,7 @@ class Download {
       return total_ == kMaxFileBytes || part_.size() == total_ ? "" : "the connection closed early";
     }
     if (response.status == 416) {  // our part is not a part of what lies there now
-      part_.restart("");
+      restart("");
       return "the file changed on the server";
     }
     if (!response.may_pass()) fail("cannot download '{}': {}", url_, response.reason());
@@ -197,7 +133,7 @@ class Download {
              response.header("content-range"), expected);
       }
     } else {
-      part_.restart(response.header("etag"));
+      restart(response.header("etag"));
       resumed_ = false;
     }
     total_ = kMaxFileBytes;
@@ -215,7 +151,10 @@ class Download {
         fail("not enough disk space for '{}': needs {} MB, {} MB are free", target_.string(),
              (total_ - part_.size()) / 1000000, free / 1000000);
       }
-      if (!bar_) bar_.emplace(target_.filename().string(), total_, ProgressBar::Unit::kBytes);
+      if (!bar_) {
+        bar_.emplace(options_.label.empty() ? target_.filename().string() : options_.label, total_,
+                     ProgressBar::Unit::kBytes);
+      }
     }
   }
 
@@ -224,9 +163,20 @@ class Download {
     if (expected_.sha256.empty()) return true;
     const std::string actual = sha256_of_file(part_.path());
     if (actual == expected_.sha256) return true;
-    part_.restart("");
+    restart("");
     if (std::exchange(resumed_, false)) return false;
     fail("'{}': the SHA-256 is {}, expected {}", url_, actual, expected_.sha256);
+  }
+
+  // Bytes that a checksum will prove may be continued whoever sends the rest.
+  std::string checksum_mark() const {
+    return expected_.sha256.empty() ? "" : "sha256:" + expected_.sha256;
+  }
+
+  void restart(const std::string& etag) {
+    part_.truncate(0);
+    const bool strong = !etag.empty() && !etag.starts_with("W/");
+    part_.set_mark(strong ? etag : checksum_mark());
   }
 
   static std::string unquote(std::string text) {
@@ -238,6 +188,7 @@ class Download {
   fs::path target_;
   ExpectedFile expected_;
   const HttpOptions& options_;
+  Patience patience_;
   PartFile part_;
   std::optional<ProgressBar> bar_;
   uint64_t total_ = kMaxFileBytes;
@@ -256,6 +207,7 @@ HttpText http_get(const std::string& url, size_t limit, const HttpOptions& optio
             fail("'{}': the answer is larger than {} bytes", url, limit);
           body += piece;
         });
+    patience.answered(response);
     if (response.ok()) return {std::move(body), next_page(response.header("link"))};
     if (!response.may_pass()) fail("cannot download '{}': {}", url, response.reason());
     patience.attempt_failed(response.reason(), false);
@@ -264,9 +216,6 @@ HttpText http_get(const std::string& url, size_t limit, const HttpOptions& optio
 
 void http_download(const std::string& url, const fs::path& target, const ExpectedFile& expected,
                    const HttpOptions& options) {
-  std::error_code error;
-  fs::create_directories(target.parent_path(), error);
-  if (error) fail("cannot create '{}': {}", target.parent_path().string(), error.message());
   try {
     Download(url, target, expected, options).run();
   } catch (const fs::filesystem_error& failure) {

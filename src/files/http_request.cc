@@ -97,7 +97,8 @@ HttpResponse request_once(const std::string& url, const Url& parsed,
   set(CURLOPT_FOLLOWLOCATION, 0L);
   set(CURLOPT_USERAGENT, "tessera");
   set(CURLOPT_NOSIGNAL, 1L);
-  set(CURLOPT_CONNECTTIMEOUT, 30L);
+  set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(options.connect_timeout.count()));
+  set(CURLOPT_QUICK_EXIT, 1L);  // or a name server that is silent would be waited for after that
   set(CURLOPT_LOW_SPEED_LIMIT, 1L);
   set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.stall_timeout.count()));
   set(CURLOPT_BUFFERSIZE, 512L << 10);
@@ -115,7 +116,14 @@ HttpResponse request_once(const std::string& url, const Url& parsed,
   if (hop.thrown) std::rethrow_exception(hop.thrown);
   if (is_permanent(code)) fail("cannot download '{}': {}", url, curl_easy_strerror(code));
   curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &hop.response.status);
-  if (code != CURLE_OK) hop.response.broken = curl_easy_strerror(code);
+  if (code != CURLE_OK) {
+    curl_off_t connected = 0;  // when, in microseconds from the start
+    curl_easy_getinfo(curl.get(), CURLINFO_PRETRANSFER_TIME_T, &connected);
+    hop.response.unreachable = connected == 0;
+    hop.response.broken =
+        connected > 0 ? curl_easy_strerror(code)
+                      : fmt::format("cannot reach {} ({})", parsed.host, curl_easy_strerror(code));
+  }
   const char* redirect = nullptr;
   curl_easy_getinfo(curl.get(), CURLINFO_REDIRECT_URL, &redirect);
   location = redirect == nullptr ? "" : redirect;

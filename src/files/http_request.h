@@ -19,6 +19,8 @@ struct HttpResponse {
   std::unordered_map<std::string, std::string> headers;
   // Why the transfer broke off; empty if it did not.
   std::string broken;
+  // It broke off before there was a connection.
+  bool unreachable = false;
 
   bool ok() const { return broken.empty() && status / 100 == 2; }
   // Would the same request perhaps succeed a little later?

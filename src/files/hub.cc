@@ -1,13 +1,10 @@
 #include "files/hub.h"
 
-#include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <vector>
 
 #include "base/error.h"
-#include "files/model_reference.h"
 #include "files/url.h"
 
 namespace tessera {
@@ -18,11 +15,6 @@ using nlohmann::json;
 
 constexpr size_t kMaxListingBytes = size_t{32} << 20;
 constexpr int kMaxListingPages = 100;
-
-std::string environment(const char* name, const char* otherwise) {
-  const char* value = std::getenv(name);
-  return value == nullptr || *value == '\0' ? otherwise : value;
-}
 
 using Listing = std::map<std::string, ExpectedFile>;
 
@@ -58,18 +50,13 @@ Listing list_gguf_files(const HubReference& reference, const PullOptions& option
   return listing;
 }
 
-// Whole files only ever get their final name, so a size is enough to know them by.
-bool is_present(const fs::path& path, const ExpectedFile& expected) {
-  std::error_code error;
-  const uint64_t size = fs::file_size(path, error);
-  return !error && (!expected.size || size == *expected.size);
-}
+}  // namespace
 
 fs::path pull_from_hub(std::string_view text, HubReference reference, const PullOptions& options) {
   const Listing listing = list_gguf_files(reference, options);
   std::vector<std::string> names;
   for (const auto& [name, file] : listing) names.push_back(name);
-  if (reference.file.empty()) reference.file = choose_gguf(names, text);
+  if (reference.file.empty()) reference.file = choose_gguf(names, text, reference.quantization);
 
   const std::vector<std::string> members = split_members(reference.file);
   for (const std::string& member : members) {
@@ -83,7 +70,7 @@ fs::path pull_from_hub(std::string_view text, HubReference reference, const Pull
   };
   for (const std::string& member : members) {
     const ExpectedFile& expected = listing.at(member);
-    if (is_present(path_of(member), expected)) continue;
+    if (is_present(path_of(member), expected.size)) continue;
     const std::string url = fmt::format("{}/{}/{}/resolve/main/{}", options.endpoint,
                                         reference.owner, reference.repo, escape_path(member));
     http_download(url, path_of(member), expected, options.http);
@@ -106,26 +93,6 @@ fs::path pull_from_url(const std::string& url, const PullOptions& options) {
                   path, {}, options.http);
   }
   return target.parent_path() / members.front();
-}
-
-}  // namespace
-
-fs::path pull(std::string_view reference, PullOptions options) {
-  if (options.endpoint.empty())
-    options.endpoint = environment("HF_ENDPOINT", "https://huggingface.co");
-  while (options.endpoint.ends_with('/')) options.endpoint.pop_back();
-  if (options.cache.empty()) options.cache = cache_folder();
-  options.http.token = options.token.empty() ? environment("HF_TOKEN", "") : options.token;
-  options.http.token_origin = parse_url(options.endpoint).origin();
-  if (options.http.token.find_first_of("\r\n") != std::string::npos)
-    fail("HF_TOKEN holds a line break");
-
-  if (auto hub = parse_hub_reference(reference))
-    return pull_from_hub(reference, std::move(*hub), options);
-  if (reference.starts_with("https://") || reference.starts_with("http://")) {
-    return pull_from_url(std::string(reference), options);
-  }
-  fail("cannot pull '{}'; expected hf:OWNER/REPO[/FILE] or an https:// URL", reference);
 }
 
 }  // namespace tessera

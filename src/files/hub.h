@@ -1,4 +1,4 @@
-// Pulling models from the Hugging Face hub, or from any https server, into the cache folder.
+// Pulling from the Hugging Face hub, or from any https server.
 // The hub's API: https://huggingface.co/docs/hub/api
 #pragma once
 
@@ -6,22 +6,15 @@
 #include <string>
 #include <string_view>
 
-#include "files/http.h"
+#include "files/model_reference.h"
+#include "files/pull.h"
 
 namespace tessera {
 
-struct PullOptions {
-  std::string endpoint;         // the hub; default: $HF_ENDPOINT, else https://huggingface.co
-  std::string token;            // default: $HF_TOKEN; sent to the endpoint only
-  std::filesystem::path cache;  // default: cache_folder()
-  HttpOptions http;             // patience; its token fields are set by pull()
-};
-
-// Downloads what `reference` names (hf:OWNER/REPO[/FILE] or a URL), unless it is there already, and
-// returns the path of the GGUF (of the first member, if it is split: all of them are pulled).
-// Without FILE it takes the repository's one model, or its one Q4_K_M. Sizes and SHA-256 are
-// checked against the hub's listing. Throws Error: one line saying what failed, or listing the
-// choices.
-std::filesystem::path pull(std::string_view reference, PullOptions options = {});
+// Of pull() (files/pull.h), the cases of a hub reference and of a URL. Every option has its value.
+// `text` is what the user wrote. Without a file, choose_gguf takes one of the repository's.
+std::filesystem::path pull_from_hub(std::string_view text, HubReference reference,
+                                    const PullOptions& options);
+std::filesystem::path pull_from_url(const std::string& url, const PullOptions& options);
 
 }  // namespace tessera

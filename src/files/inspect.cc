@@ -7,6 +7,7 @@
 #include <map>
 #include <type_traits>
 
+#include "base/human_bytes.h"
 #include "base/printable.h"
 #include "base/utf8.h"
 #include "files/gguf/layout.h"
@@ -110,13 +111,6 @@ nlohmann::json json_of_entry(const std::string& key, const GgufValue& value) {
 
 nlohmann::json json_of_total(const Total& total) {
   return {{"tensors", total.tensors}, {"parameters", total.parameters}, {"bytes", total.bytes}};
-}
-
-std::string human_bytes(uint64_t bytes) {
-  const double value = static_cast<double>(bytes);
-  if (value >= 1e9) return fmt::format("{:.2f} GB", value / 1e9);
-  if (value >= 1e6) return fmt::format("{:.2f} MB", value / 1e6);
-  return fmt::format("{} bytes", bytes);
 }
 
 // Characters, not bytes, as a rule of thumb for the width on a terminal.

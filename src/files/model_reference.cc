@@ -17,10 +17,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kHubPrefix = "hf:";
 
-bool is_url(std::string_view text) {
-  return text.starts_with("https://") || text.starts_with("http://");
-}
-
 std::string lower(std::string_view text) {
   std::string result(text);
   std::ranges::transform(result, result.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -39,15 +35,21 @@ std::string join(const std::vector<std::string>& names) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-fs::path resolve_known(const KnownModel& model) {
-  const fs::path path = cache_folder() / model.file;
-  if (fs::is_regular_file(path)) return path;
-  fail("model '{}' is not in '{}'; fetch it with: script/fetch-model {}", model.name,
-       path.parent_path().string(), model.name);
+// Does `path` hold `word`, cut off from what stands beside it? "_" is a letter of what follows:
+// Q4_K is no part of Q4_K_M, but a name may lead up to it with "_".
+bool holds_word(std::string_view path, std::string_view word) {
+  for (size_t at = path.find(word); at != std::string_view::npos; at = path.find(word, at + 1)) {
+    const size_t end = at + word.size();
+    const bool begins = at == 0 || std::isalnum(static_cast<unsigned char>(path[at - 1])) == 0;
+    const bool ends =
+        end == path.size() ||
+        (std::isalnum(static_cast<unsigned char>(path[end])) == 0 && path[end] != '_');
+    if (begins && ends) return true;
+  }
+  return false;
 }
 
-fs::path resolve_hub(std::string_view text, HubReference reference) {
-  const fs::path cache = cache_folder();
+FoundModel find_on_hub(std::string_view text, HubReference reference, const fs::path& cache) {
   if (reference.file.empty()) {
     const fs::path folder = hub_cache_path(cache, reference);
     std::vector<std::string> names;
@@ -58,14 +60,11 @@ fs::path resolve_hub(std::string_view text, HubReference reference) {
       }
     }
     std::ranges::sort(names);
-    if (std::ranges::none_of(names, is_model))
-      fail("'{}' is not here yet; fetch it with: tessera pull {}", text, text);
-    reference.file = choose_gguf(names, text);
+    if (find_ggufs(names, reference.quantization).empty()) return {folder, false};
+    reference.file = choose_gguf(names, text, reference.quantization);
   }
   const fs::path path = hub_cache_path(cache, reference);
-  if (!fs::is_regular_file(path))
-    fail("'{}' is not here yet; fetch it with: tessera pull {}", text, text);
-  return path;
+  return {path, fs::is_regular_file(path)};
 }
 
 }  // namespace
@@ -85,45 +84,67 @@ fs::path cache_folder() {
 
 fs::path resolve_model(std::string_view reference) {
   if (reference.empty()) fail("the model's name is empty; expected a path or a reference");
-  std::error_code ignored;
-  if (fs::exists(fs::path(reference), ignored)) return fs::path(reference);
+  const auto found = find_model(reference, cache_folder());
+  if (!found) fail_unknown_model(reference, true);
+  if (!found->is_here)
+    fail("'{}' is not here yet; fetch it with: tessera pull {}", reference, reference);
+  return found->path;
+}
 
-  const auto known = std::ranges::find(known_models(), reference, &KnownModel::name);
-  if (known != known_models().end()) return resolve_known(*known);
-  if (auto hub = parse_hub_reference(reference)) return resolve_hub(reference, std::move(*hub));
-  if (is_url(reference)) {
-    const fs::path path = url_cache_path(cache_folder(), reference);
-    if (!fs::is_regular_file(path))
-      fail("'{}' is not here yet; fetch it with: tessera pull {}", reference, reference);
-    return path;
+std::optional<FoundModel> find_model(std::string_view reference, const fs::path& cache) {
+  std::error_code ignored;
+  if (fs::exists(fs::path(reference), ignored)) return FoundModel{fs::path(reference), true};
+  if (const KnownModel* known = find_known_model(reference)) {
+    const fs::path path = cache / known->file;
+    return FoundModel{path, fs::is_regular_file(path)};
   }
-  std::vector<std::string> names;
-  for (const KnownModel& model : known_models()) names.emplace_back(model.name);
-  if (const auto near = closest(reference, names); !near.empty())
-    fail("no file or model '{}'; did you mean '{}'?", reference, near);
-  fail("no file '{}'; expected a path, hf:OWNER/REPO[/FILE], an https:// URL, or one of {}",
-       reference, join(names));
+  if (auto hub = parse_hub_reference(reference))
+    return find_on_hub(reference, std::move(*hub), cache);
+  if (!is_url(reference)) return std::nullopt;
+  const fs::path path = url_cache_path(cache, reference);
+  return FoundModel{path, fs::is_regular_file(path)};
+}
+
+void fail_unknown_model(std::string_view reference, bool is_path_possible) {
+  const std::vector<std::string> names = known_model_names();
+  if (const auto near = closest(reference, names); !near.empty()) {
+    fail("no {} '{}'; did you mean '{}'?", is_path_possible ? "file or model" : "model", reference,
+         near);
+  }
+  fail("no {} '{}'; expected {}hf:OWNER/REPO[:QUANTIZATION|/FILE], an https:// URL, or one of {}",
+       is_path_possible ? "file" : "model", reference, is_path_possible ? "a path, " : "",
+       join(names));
+}
+
+bool is_url(std::string_view reference) {
+  return reference.starts_with("https://") || reference.starts_with("http://");
 }
 
 std::optional<HubReference> parse_hub_reference(std::string_view reference) {
   if (!reference.starts_with(kHubPrefix)) return std::nullopt;
   const std::string_view rest = reference.substr(kHubPrefix.size());
   const size_t first = rest.find('/');
-  if (first == std::string_view::npos) fail("'{}': expected hf:OWNER/REPO[/FILE]", reference);
-  const size_t second = rest.find('/', first + 1);
+  const auto malformed = [&] {
+    fail("'{}': expected hf:OWNER/REPO, hf:OWNER/REPO:QUANTIZATION or hf:OWNER/REPO/FILE",
+         reference);
+  };
+  if (first == std::string_view::npos) malformed();
+  const size_t second = std::min(rest.find_first_of("/:", first + 1), rest.size());
 
   HubReference result;
   result.owner = rest.substr(0, first);
-  result.repo =
-      rest.substr(first + 1, second == std::string_view::npos ? second : second - first - 1);
+  result.repo = rest.substr(first + 1, second - first - 1);
   const auto is_plain = [](const std::string& name) {
     return !name.empty() && name.front() != '.' && std::ranges::all_of(name, [](unsigned char c) {
       return std::isalnum(c) != 0 || c == '-' || c == '_' || c == '.';
     });
   };
-  if (!is_plain(result.owner) || !is_plain(result.repo))
-    fail("'{}': expected hf:OWNER/REPO[/FILE]", reference);
-  if (second != std::string_view::npos) {
+  if (!is_plain(result.owner) || !is_plain(result.repo)) malformed();
+  if (second == rest.size()) return result;
+  if (rest[second] == ':') {
+    result.quantization = rest.substr(second + 1);
+    if (!is_plain(result.quantization)) malformed();
+  } else {
     result.file = rest.substr(second + 1);
     require_safe_name(result.file);
   }
@@ -163,14 +184,23 @@ void require_safe_name(std::string_view name) {
   }
 }
 
-std::string choose_gguf(const std::vector<std::string>& names, std::string_view where) {
-  std::vector<std::string> models, usual;
-  std::ranges::copy_if(names, std::back_inserter(models), is_model);
-  std::ranges::copy_if(models, std::back_inserter(usual), [](const std::string& name) {
-    return lower(name).find("q4_k_m") != std::string::npos;
+std::vector<std::string> find_ggufs(const std::vector<std::string>& names,
+                                    std::string_view quantization) {
+  std::vector<std::string> models;
+  std::ranges::copy_if(names, std::back_inserter(models), [&](const std::string& name) {
+    return is_model(name) && (quantization.empty() || holds_word(lower(name), lower(quantization)));
   });
-  if (models.empty()) fail("{} holds no GGUF file", where);
+  return models;
+}
+
+std::string choose_gguf(const std::vector<std::string>& names, std::string_view where,
+                        std::string_view quantization) {
+  const std::vector<std::string> all = find_ggufs(names);
+  if (all.empty()) fail("{} holds no GGUF file", where);
+  const std::vector<std::string> models = find_ggufs(names, quantization);
+  if (models.empty()) fail("{} is not there; the repository holds {}", where, join(all));
   if (models.size() == 1) return models.front();
+  const std::vector<std::string> usual = find_ggufs(models, "q4_k_m");
   if (usual.size() == 1) return usual.front();
   fail("{} holds several models; name one of {}", where, join(models));
 }
@@ -183,6 +213,12 @@ std::vector<std::string> split_members(std::string_view name) {
     members.push_back(gguf::split_path(split->prefix, i, split->count).string());
   }
   return members;
+}
+
+bool is_present(const fs::path& path, std::optional<uint64_t> size) {
+  std::error_code error;
+  const uint64_t found = fs::file_size(path, error);
+  return !error && (!size || found == *size);
 }
 
 }  // namespace tessera

@@ -6,11 +6,17 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/printable.h"
 
 namespace tessera {
+namespace {
+
+using CurlUrl = std::unique_ptr<CURLU, decltype(&curl_url_cleanup)>;
+
+}  // namespace
 
 Url parse_url(std::string_view text) {
-  const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> parsed(curl_url(), curl_url_cleanup);
+  const CurlUrl parsed(curl_url(), curl_url_cleanup);
   if (parsed == nullptr ||
       curl_url_set(parsed.get(), CURLUPART_URL, std::string(text).c_str(), 0) != CURLUE_OK) {
     fail("'{}' is not a valid http(s) URL", text);
@@ -33,6 +39,19 @@ Url parse_url(std::string_view text) {
     fail("the URL for '{}' holds a user name or password, which is not supported", url.host);
   }
   return url;
+}
+
+std::string resolve_link(const std::string& base, const std::string& link) {
+  const CurlUrl url(curl_url(), curl_url_cleanup);
+  char* text = nullptr;
+  if (url == nullptr || curl_url_set(url.get(), CURLUPART_URL, base.c_str(), 0) != CURLUE_OK ||
+      curl_url_set(url.get(), CURLUPART_URL, link.c_str(), 0) != CURLUE_OK ||
+      curl_url_get(url.get(), CURLUPART_URL, &text, 0) != CURLUE_OK) {
+    fail("'{}' holds a link that is not valid: '{}'", base, printable(link));
+  }
+  std::string result(text);
+  curl_free(text);
+  return result;
 }
 
 std::string escape_path(std::string_view path) {

@@ -21,6 +21,9 @@ struct Url {
 // Error if `text` is no absolute http(s) URL, or holds a user name or password.
 Url parse_url(std::string_view text);
 
+// The absolute URL of a link in the page at `base`; Error if there is none.
+std::string resolve_link(const std::string& base, const std::string& link);
+
 // A file's name as part of a URL's path: '/' stays, everything unusual becomes %XX.
 std::string escape_path(std::string_view path);
 

@@ -161,6 +161,12 @@ TEST_F(CliTest, WhatWasMistypedIsGuessed) {
   expect_says("run x -p y -n 1.5", "'1.5' is not a whole number");
   expect_says("run x -p y --temp warm", "'warm' is not a number");
   expect_says("bench x --threads ''", "is not a whole number");
+  expect_says("bench x -b 2,x", "'x' is not a whole number");
+  expect_says("logits x --tokens 1,two", "'two' is not a whole number");
+  expect_says("serve x --port http", "'http' is not a whole number");
+  expect_says("eval perplexity x y --ctx 1e3", "'1e3' is not a whole number");
+  expect_says("quantize x -o y --threads all", "'all' is not a whole number");
+  expect_says("run x -p y --min-p .", "'.' is not a number");
   expect_says("run x -p y -n -7", "not in range");
   EXPECT_EQ(run("xyzzy").err.find("did you mean"), std::string::npos);
 }

@@ -37,6 +37,7 @@ class Quantize : public testing::Test {
     QuantizeOptions options;
     options.format = format;
     options.threads = threads;
+    options.overwrite = true;
     return quantize_file(source_, options, out);
   }
 
@@ -101,6 +102,55 @@ TEST_F(Quantize, ToF32AndBackToF16ChangesNoBit) {
     const auto &x = before.tensors()[t].bytes, &y = after.tensors()[t].bytes;
     EXPECT_TRUE(std::equal(x.begin(), x.end(), y.begin(), y.end())) << before.tensors()[t].name;
   }
+}
+
+TEST_F(Quantize, AFileThatIsThereStaysUnlessToldOtherwise) {
+  QuantizeOptions options;
+  for (const char* format : {"F16", "Q4_K_M", "Q8_0"}) {
+    options.format = format;
+    folder_.write("out.gguf", "somebody's work");
+    EXPECT_THAT(error_of([&] { quantize_file(source_, options, out_); }),
+                AllOf(HasSubstr("out.gguf' exists"), HasSubstr("--force")));
+    EXPECT_EQ(test::read_bytes(out_), "somebody's work");
+  }
+  options.overwrite = true;
+  quantize_file(source_, options, out_);
+  EXPECT_EQ(GgufFile::open(out_).tensors().size(), GgufFile::open(source_).tensors().size());
+}
+
+TEST_F(Quantize, TheSummarySaysWhichColumnsDidNotFit) {
+  EXPECT_EQ(describe_totals(run("Q4_K_M", out_)).find("columns"), std::string::npos);
+  for (const uint64_t columns : {96, 576}) {
+    shape_.columns = columns;
+    test::ToyModel(shape_, kF16).write(source_);
+    // 2 layers of 7 matrices, the embedding and the output; Q6_K for these and some of the values.
+    EXPECT_THAT(describe_totals(run("Q4_K_S", out_)),
+                AllOf(HasSubstr(fmt::format("16 matrices have {} columns", columns)),
+                      HasSubstr("no whole blocks of 256"), HasSubstr("Q4_K became Q5_0 ("),
+                      HasSubstr("Q5_K became Q5_1 ("), HasSubstr("Q6_K became Q8_0 (1)")));
+    EXPECT_EQ(describe_totals(run("Q8_0", out_)).find("columns"), std::string::npos);
+    EXPECT_EQ(describe_totals(run("F16", out_)).find("columns"), std::string::npos);
+  }
+  shape_.columns = 33;
+  test::ToyModel(shape_, kF16).write(source_);
+  EXPECT_THAT(describe_totals(run("Q8_0", out_)),
+              HasSubstr("16 matrices have 33 columns, which are no whole blocks of 32: Q8_0 became "
+                        "F16 (16)"));
+}
+
+TEST_F(Quantize, QuantizingAgainIsWarnedOf) {
+  const auto warning_of = [&](const Format& from, const char* to) {
+    test::ToyModel(shape_, from).write(source_);
+    testing::internal::CaptureStdout();  // where spdlog writes unless it is told otherwise
+    run(to, out_);
+    return testing::internal::GetCapturedStdout();
+  };
+  EXPECT_THAT(warning_of(kQ8_0, "Q4_K_M"), HasSubstr("quantized already (Q8_0)"));
+  EXPECT_THAT(warning_of(kQ4_0, "Q8_0"), HasSubstr("quantized already (Q4_0)"));
+  EXPECT_EQ(warning_of(kF16, "Q4_K_M"), "");
+  EXPECT_EQ(warning_of(kBF16, "Q8_0"), "");
+  EXPECT_EQ(warning_of(kQ8_0, "F16"), "");
+  EXPECT_EQ(warning_of(kQ8_0, "Q8_0"), "");
 }
 
 TEST_F(Quantize, FileIsTheSameForAnyNumberOfThreads) {

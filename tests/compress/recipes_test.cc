@@ -25,7 +25,8 @@ class Recipes : public testing::Test {
     const GgufFile file = GgufFile::open(folder_ / "toy.gguf");
     const auto formats = plan_formats(file, require_recipe(recipe), pure);
     std::map<std::string, std::string> out;
-    for (size_t i = 0; i < formats.size(); ++i) out[file.tensors()[i].name] = formats[i]->name;
+    for (size_t i = 0; i < formats.size(); ++i)
+      out[file.tensors()[i].name] = formats[i].format->name;
     return out;
   }
   // The layers whose tensor `name` has `format`.
@@ -152,8 +153,8 @@ TEST_F(Recipes, EveryRecipePlansEncodableFormats) {
   std::set<std::string_view> names;
   for (const Recipe& recipe : all_recipes()) {
     EXPECT_TRUE(names.insert(recipe.name).second) << recipe.name;
-    for (const Format* format : plan_formats(file, recipe, false))
-      EXPECT_NE(format->encode, nullptr) << recipe.name;
+    for (const PlannedFormat& planned : plan_formats(file, recipe, false))
+      EXPECT_NE(planned.format->encode, nullptr) << recipe.name;
   }
 }
 

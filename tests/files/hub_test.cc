@@ -1,69 +1,27 @@
 // Pulling against a server on this machine that plays the hub, with its faults.
-#include "files/hub.h"
+#include "files/pull.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <httplib.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdlib>
 #include <fstream>
-#include <mutex>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "files/model_reference.h"
 #include "files/sha256.h"
 #include "support/error_of.h"
+#include "support/local_server.h"
 
 namespace tessera {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using test::LocalServer;
 using testing::HasSubstr;
-
-// A server on a free port of 127.0.0.1 for as long as it lives.
-class LocalServer {
- public:
-  LocalServer() { port_ = server_.bind_to_any_port("127.0.0.1"); }
-  ~LocalServer() {
-    server_.stop();
-    if (thread_.joinable()) thread_.join();
-  }
-  void get(const std::string& pattern, httplib::Server::Handler handler) {
-    server_.Get(pattern,
-                [this, handler](const httplib::Request& request, httplib::Response& response) {
-                  {
-                    const std::lock_guard lock(mutex_);
-                    requests_.push_back(request);
-                  }
-                  handler(request, response);
-                });
-  }
-  void start() {
-    thread_ = std::thread([this] { server_.listen_after_bind(); });
-    server_.wait_until_ready_compatible();
-  }
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
-  std::vector<httplib::Request> requests() const {
-    const std::lock_guard lock(mutex_);
-    return requests_;
-  }
-
- private:
-  struct Server : httplib::Server {
-    void wait_until_ready_compatible() const {
-      while (!is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-  };
-  Server server_;
-  int port_ = 0;
-  std::thread thread_;
-  mutable std::mutex mutex_;
-  std::vector<httplib::Request> requests_;
-};
 
 std::string read(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -229,6 +187,48 @@ TEST_F(HubTest, RetriesAServerThatIsBusyAndGivesUpInTheEnd) {
   EXPECT_EQ(calls, options_.http.attempts);
 }
 
+// Whoever is offline need not be told five times.
+TEST_F(HubTest, DoesNotRetryAServerThatWasNeverReached) {
+  options_.http.retry_delay = std::chrono::hours(1);
+  options_.http.connect_timeout = std::chrono::seconds(1);
+  for (const char* nowhere : {"http://127.0.0.1:1", "https://no-such-host.invalid"}) {
+    options_.endpoint = nowhere;
+    EXPECT_THAT(error_of([&] { pull_tiny(); }), HasSubstr("cannot reach")) << nowhere;
+    EXPECT_THAT(error_of([&] { pull(std::string(nowhere) + "/a.gguf", options_); }),
+                HasSubstr("cannot reach"))
+        << nowhere;
+    options_.index = nowhere;
+    EXPECT_THAT(error_of([&] { pull("smollm2:135m", options_); }), HasSubstr("cannot reach"));
+  }
+  EXPECT_FALSE(fs::exists(cache_ / "url/no-such-host.invalid/a.gguf.part"));
+}
+
+TEST_F(HubTest, ResumesWithoutAnETagWhereAChecksumWillTell) {
+  std::atomic<int> calls = 0;
+  hub_.get(kFile, [&](const auto&, auto& response) {
+    if (calls++ == 0) {
+      serve_part(response, 120000);
+    } else {
+      serve(response);
+    }
+    response.headers.erase("ETag");
+  });
+  start();
+  pull_tiny();
+  EXPECT_EQ(read(target()), content_);
+  ASSERT_EQ(file_requests().size(), 2u);
+  EXPECT_EQ(file_requests()[1].get_header_value("Range"), "bytes=120000-");
+  EXPECT_FALSE(file_requests()[1].has_header("If-Range"));
+}
+
+TEST_F(HubTest, SaysWhichKnownNameMayHaveBeenMeant) {
+  EXPECT_THAT(error_of([&] { pull("smolm2:135m", options_); }),
+              HasSubstr("did you mean 'smollm2:135m'"));
+  EXPECT_THAT(error_of([&] { pull("gemma:270m", options_); }),
+              HasSubstr("did you mean 'gemma3:270m'"));
+  EXPECT_THAT(error_of([&] { pull("llama", options_); }), HasSubstr("or one of smollm2:135m, "));
+}
+
 TEST_F(HubTest, RefusesAWrongChecksum) {
   listing_[0]["lfs"]["oid"] = std::string(64, '0');
   start();
@@ -303,6 +303,28 @@ TEST_F(HubTest, ChoosesTheUsualFormatOrListsTheChoices) {
   listing_ = json::array({entry("tiny.Q8_0.gguf"), entry("tiny.Q5_0.gguf")});
   EXPECT_THAT(error_of([&] { pull_tiny(); }),
               HasSubstr("name one of tiny.Q5_0.gguf, tiny.Q8_0.gguf"));
+}
+
+TEST_F(HubTest, PullsTheQuantizationThatIsNamedOrListsWhatThereIs) {
+  listing_ = json::array({entry("tiny.Q8_0.gguf"), entry("tiny.Q4_K_M.gguf"),
+                          entry("q5/Tiny-Q5_K_M-00001-of-00002.gguf"),
+                          entry("q5/Tiny-Q5_K_M-00002-of-00002.gguf"), entry("a-F16.gguf"),
+                          entry("b-F16.gguf"), entry("mmproj-Q6_K.gguf")});
+  start();
+  EXPECT_EQ(pull("hf:acme/tiny:Q8_0", options_), target("tiny.Q8_0.gguf"));
+  EXPECT_EQ(pull("hf:acme/tiny:q4_k_m", options_), target("tiny.Q4_K_M.gguf"));
+  EXPECT_EQ(pull("hf:acme/tiny:Q5_K_M", options_), target("q5/Tiny-Q5_K_M-00001-of-00002.gguf"));
+  EXPECT_EQ(read(target("q5/Tiny-Q5_K_M-00002-of-00002.gguf")), content_);
+  const std::string all =
+      "holds a-F16.gguf, b-F16.gguf, q5/Tiny-Q5_K_M-00001-of-00002.gguf, tiny.Q4_K_M.gguf, "
+      "tiny.Q8_0.gguf";
+  for (const char* missing : {"Q4_K", "Q6_K", "IQ4_XS"}) {
+    EXPECT_THAT(error_of([&] { pull(std::string("hf:acme/tiny:") + missing, options_); }),
+                HasSubstr(all))
+        << missing;
+  }
+  EXPECT_THAT(error_of([&] { pull("hf:acme/tiny:F16", options_); }),
+              HasSubstr("several models; name one of a-F16.gguf, b-F16.gguf"));
 }
 
 TEST_F(HubTest, PullsAllMembersOfASplitModel) {

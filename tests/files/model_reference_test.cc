@@ -50,7 +50,7 @@ TEST_F(ModelReferenceTest, AnExistingPathIsItself) {
 }
 
 TEST_F(ModelReferenceTest, AKnownNameIsAFileOfTheCacheOrTheCommandThatFetchesIt) {
-  EXPECT_THAT(error_of("smollm2:135m"), HasSubstr("script/fetch-model smollm2:135m"));
+  EXPECT_THAT(error_of("smollm2:135m"), HasSubstr("tessera pull smollm2:135m"));
   touch("SmolLM2-135M-Instruct.Q4_1.gguf");
   EXPECT_EQ(resolve_model("smollm2:135m"), cache_ / "SmolLM2-135M-Instruct.Q4_1.gguf");
 }
@@ -63,6 +63,48 @@ TEST_F(ModelReferenceTest, AHubReferenceIsWhatWasPulled) {
   touch("hub/acme/tiny/a.gguf");
   EXPECT_EQ(resolve_model("hf:acme/tiny"), cache_ / "hub/acme/tiny/a.gguf");
   EXPECT_EQ(resolve_model("hf:acme/tiny/a.gguf"), cache_ / "hub/acme/tiny/a.gguf");
+}
+
+TEST_F(ModelReferenceTest, AQuantizationNamesWhatWasPulledOfIt) {
+  touch("hub/acme/tiny/tiny.Q4_K_M.gguf");
+  EXPECT_EQ(resolve_model("hf:acme/tiny:q4_k_m"), cache_ / "hub/acme/tiny/tiny.Q4_K_M.gguf");
+  EXPECT_THAT(error_of("hf:acme/tiny:Q8_0"), HasSubstr("tessera pull hf:acme/tiny:Q8_0"));
+  EXPECT_THAT(error_of("hf:acme/tiny:Q4_K"), HasSubstr("tessera pull"));
+  touch("hub/acme/tiny/Q8_0/tiny-00001-of-00002.gguf");
+  touch("hub/acme/tiny/Q8_0/tiny-00002-of-00002.gguf");
+  EXPECT_EQ(resolve_model("hf:acme/tiny:Q8_0"),
+            cache_ / "hub/acme/tiny/Q8_0/tiny-00001-of-00002.gguf");
+  for (const char* bad : {"hf:acme/tiny:", "hf:acme/tiny:a/b", "hf:acme/tiny:..", "hf:acme/:Q8_0",
+                          "hf:acme:Q8_0/tiny"}) {
+    EXPECT_THAT(error_of(bad), HasSubstr("expected hf:OWNER/REPO")) << bad;
+  }
+}
+
+TEST(FindGgufsTest, AQuantizationIsAWordOfThePath) {
+  const std::vector<std::string> names = {"m-Q4_K_M.gguf",
+                                          "m-Q4_K_S.gguf",
+                                          "m_q4_k.gguf",
+                                          "m.IQ4_XS.gguf",
+                                          "m-UD-Q4_K_XL.gguf",
+                                          "Q6_K/m.gguf",
+                                          "m-F16.gguf",
+                                          "mmproj-F16.gguf",
+                                          "m-BF16-00001-of-00002.gguf",
+                                          "m-BF16-00002-of-00002.gguf",
+                                          "README-Q8_0.md"};
+  const auto found = [&](std::string_view quantization) { return find_ggufs(names, quantization); };
+  using testing::ElementsAre;
+  EXPECT_THAT(found("Q4_K_M"), ElementsAre("m-Q4_K_M.gguf"));
+  EXPECT_THAT(found("q4_k_s"), ElementsAre("m-Q4_K_S.gguf"));
+  EXPECT_THAT(found("Q4_K"), ElementsAre("m_q4_k.gguf"));
+  EXPECT_THAT(found("IQ4_XS"), ElementsAre("m.IQ4_XS.gguf"));
+  EXPECT_THAT(found("Q4_XS"), ElementsAre());
+  EXPECT_THAT(found("Q4_K_XL"), ElementsAre("m-UD-Q4_K_XL.gguf"));
+  EXPECT_THAT(found("UD-Q4_K_XL"), ElementsAre("m-UD-Q4_K_XL.gguf"));
+  EXPECT_THAT(found("Q6_K"), ElementsAre("Q6_K/m.gguf"));
+  EXPECT_THAT(found("f16"), ElementsAre("m-F16.gguf"));
+  EXPECT_THAT(found("BF16"), ElementsAre("m-BF16-00001-of-00002.gguf"));
+  EXPECT_THAT(found("Q8_0"), ElementsAre());
 }
 
 TEST_F(ModelReferenceTest, AUrlIsWhatWasPulled) {
@@ -89,7 +131,6 @@ TEST(SplitMembersTest, AllPartsInOrder) {
               testing::ElementsAre("m-00004-of-00003.gguf"));
 }
 
-// script/fetch-model reads the same table from its file.
 TEST(KnownModelsTest, EveryRowOfTheTableGivesOne) {
   EXPECT_TRUE(kModelTable.starts_with("name\tfile\t")) << kModelTable;
   EXPECT_EQ(std::ssize(known_models()) + 1, std::ranges::count(kModelTable, '\n'));
@@ -97,7 +138,11 @@ TEST(KnownModelsTest, EveryRowOfTheTableGivesOne) {
   for (const KnownModel& model : known_models()) {
     EXPECT_TRUE(names.insert(model.name).second) << model.name;
     EXPECT_TRUE(model.file.ends_with(".gguf")) << model.name;
-    EXPECT_THAT(kModelTable, HasSubstr(fmt::format("\n{}\t{}\t", model.name, model.file)));
+    EXPECT_THAT(kModelTable,
+                HasSubstr(fmt::format("\n{}\t{}\t{}\t{}\t{}\t{}\n", model.name, model.file,
+                                      model.size, model.sha256, model.packages, model.member)));
+    EXPECT_GT(model.size, 0u) << model.name;
+    EXPECT_EQ(model.sha256.size(), 64u) << model.name;
   }
   EXPECT_TRUE(names.contains("smollm2:135m"));
 }
