@@ -119,8 +119,14 @@ void add_sampling_flags(CLI::App& command, GenerateOptions& options) {
           "TOKEN=BIAS, added to a token's logit; repeatable")
       ->type_name("TOKEN=BIAS");
   command.add_option("--stop", options.stop, "end the answer before this text; repeatable");
-  command.add_option("--seed", options.sampling.seed, "the same seed gives the same text")
-      ->capture_default_str();
+  command
+      .add_option_function<int64_t>(
+          "-s,--seed",
+          [&options](int64_t seed) {
+            if (seed != -1) options.sampling.seed = static_cast<uint64_t>(seed);
+          },
+          "the same seed gives the same text; -1: another one each time")
+      ->default_str("-1");
   command
       .add_option("--decoder", options.decoder, "how tokens are proposed; never changes the text")
       ->check(CLI::IsMember(decoder_names()))

@@ -41,6 +41,7 @@ class Run {
   Generation finish() {
     if (!cancelled_) emit(answer_.finish());
     result_.finish_reason = cancelled_ ? "cancelled" : to_string(sequence_->finished);
+    result_.seed = sequence_->sampler.seed();
     result_.prompt_tokens = static_cast<int>(sequence_->prompt_size());
     result_.cached_tokens = sequence_->statistics.cached_tokens;
     result_.steps = sequence_->statistics.steps;

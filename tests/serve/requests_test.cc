@@ -27,34 +27,37 @@ ApiError error_of(Parse parse) {
   return {0, "", ""};
 }
 
-TEST(Requests, DefaultsAreThoseOfOpenAI) {
+// One rule for the library, the command line, the server and its page.
+TEST(Requests, DefaultsAreThoseOfTheLibrary) {
   const ChatRequest request = chat("");
   const GenerationParameters& p = request.parameters;
   EXPECT_EQ(p.generate.max_tokens, -1);
   EXPECT_EQ(p.n, 1);
   EXPECT_FALSE(p.stream);
-  EXPECT_FALSE(p.has_seed);
   EXPECT_EQ(p.top_logprobs, -1);
-  EXPECT_EQ(p.generate.sampling.temperature, 1.0f);
-  EXPECT_EQ(p.generate.sampling.top_k, 0);
-  EXPECT_EQ(p.generate.sampling.top_p, 1.0f);
-  EXPECT_EQ(p.generate.sampling.min_p, 0.0f);
+  const SamplingOptions library;
+  EXPECT_EQ(p.generate.sampling.seed, std::nullopt);
+  EXPECT_EQ(p.generate.sampling.temperature, library.temperature);
+  EXPECT_EQ(p.generate.sampling.top_k, library.top_k);
+  EXPECT_EQ(p.generate.sampling.top_p, library.top_p);
+  EXPECT_EQ(p.generate.sampling.min_p, library.min_p);
+  EXPECT_EQ(chat(R"("seed":-1)").parameters.generate.sampling.seed, std::nullopt);
   EXPECT_EQ(request.tool_choice, ToolChoice::kNone);
 }
 
 TEST(Requests, EveryFieldArrives) {
   const GenerationParameters p =
       chat(R"("max_tokens":5,"max_completion_tokens":7,"n":3,"stream":true,
-              "stream_options":{"include_usage":true},"stop":["a","b"],"seed":-1,"temperature":0.5,
+              "stream_options":{"include_usage":true},"stop":["a","b"],"seed":-2,"temperature":0.5,
               "top_p":0.25,"top_k":9,"min_p":0.125,"presence_penalty":1,"frequency_penalty":-2,
               "repetition_penalty":1.5,"logit_bias":{"17":-100},"logprobs":true,"top_logprobs":4,
               "priority":-3,"cache_salt":"s","ignore_eos":true,"decoder":"prompt-lookup","user":"u")")
           .parameters;
   EXPECT_EQ(p.generate.max_tokens, 7);
   EXPECT_EQ(p.n, 3);
-  EXPECT_TRUE(p.stream && p.include_usage && p.has_seed && p.generate.ignore_eos);
+  EXPECT_TRUE(p.stream && p.include_usage && p.generate.ignore_eos);
   EXPECT_EQ(p.generate.stop, (std::vector<std::string>{"a", "b"}));
-  EXPECT_EQ(p.generate.sampling.seed, ~uint64_t{0});
+  EXPECT_EQ(p.generate.sampling.seed, ~uint64_t{1});
   EXPECT_EQ(p.generate.sampling.temperature, 0.5f);
   EXPECT_EQ(p.generate.sampling.top_p, 0.25f);
   EXPECT_EQ(p.generate.sampling.top_k, 9);

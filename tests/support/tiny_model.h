@@ -31,6 +31,7 @@ struct TinyModelSpec {
   // Every second layer has half of the query heads and of the feed-forward length, as pruned models
   // may: the metadata lists both by layer.
   bool uneven_layers = false;
+  bool chat_template = true;           // which base models lack
   bool attention_output_bias = false;  // which some Llama-like models ship
   // Draws few values for each tensor and repeats their blocks in random order: for models of full
   // size, which are to be written in seconds.

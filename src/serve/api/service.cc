@@ -8,7 +8,6 @@
 #include "engine/generate.h"
 #include "grammar/structured_output.h"
 #include "serve/http/api_error.h"
-#include "serve/http/identifiers.h"
 
 namespace tessera::serve {
 Service::Service(const Session& session, Engine& engine, ServiceOptions options)
@@ -61,7 +60,6 @@ void Service::add_choices(const GenerationParameters& p, const std::vector<Token
                           std::shared_ptr<const ConstraintSource> constraint,
                           std::vector<JobChoice>& choices) const {
   const int room = room_after(prompt, field);
-  const uint64_t seed = p.has_seed ? p.generate.sampling.seed : random_number();
   for (int i = 0; i < p.n; ++i) {
     JobChoice choice{.request = {}, .stop = p.generate.stop};
     Request& request = choice.request;
@@ -69,7 +67,7 @@ void Service::add_choices(const GenerationParameters& p, const std::vector<Token
     request.max_tokens = p.generate.max_tokens < 0 ? room : std::min(p.generate.max_tokens, room);
     request.ignore_eos = p.generate.ignore_eos;
     request.sampling = p.generate.sampling;
-    request.sampling.seed = seed + i;
+    if (request.sampling.seed) *request.sampling.seed += static_cast<uint64_t>(i);
     request.constraint = constraint;
     request.decoder = p.generate.decoder;
     request.priority = p.priority;
