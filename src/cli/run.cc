@@ -2,6 +2,8 @@
 #include <unistd.h>
 
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "cli/commands.h"
@@ -32,14 +34,15 @@ std::string read_prompt(const Flags& flags, bool has_prompt, bool has_file) {
   return has_prompt ? text + "\n\n" + flags.prompt : text;
 }
 
-std::string render(const LanguageModel& model, const Flags& flags) {
+// What goes into the chat template; nothing where the prompt is completed as it is.
+std::vector<ChatMessage> messages_of(const LanguageModel& model, const Flags& flags) {
   const bool asks_for_chat = flags.chat || !flags.system.empty();
-  if (flags.raw || !(asks_for_chat || model.has_chat_template())) return flags.prompt;
+  if (flags.raw || !(asks_for_chat || model.has_chat_template())) return {};
   if (!model.has_chat_template()) warn_without_template(flags.model.model, "--raw");
   std::vector<ChatMessage> messages;
   if (!flags.system.empty()) messages.push_back({"system", flags.system});
   messages.push_back({"user", flags.prompt});
-  return model.render_chat(messages);
+  return messages;
 }
 
 void run(Flags& flags) {
@@ -47,18 +50,21 @@ void run(Flags& flags) {
   require_utf8("the prompt", flags.prompt);
   require_utf8("the system prompt", flags.system);
   LanguageModel model = load_model(flags.model);
-  const std::string prompt = render(model, flags);
+  const std::vector<ChatMessage> messages = messages_of(model, flags);
 
   flags.generate.is_cancelled =
       interrupted;  // from here on Ctrl-C ends the answer, not the program
   reset_interrupted();
-  const Generation generation = model.generate(prompt, flags.generate, [&](std::string_view text) {
+  const auto on_text = [&](std::string_view text) {
     if (!flags.json.wanted) print(text);
     return true;
-  });
+  };
+  const Generation generation = messages.empty()
+                                    ? model.generate(flags.prompt, flags.generate, on_text)
+                                    : model.chat(messages, flags.generate, on_text);
   if (flags.json.wanted) {
     auto json = to_json(generation, model.load_ms(), flags.generate.decoder);
-    json["prompt"] = prompt;
+    json["prompt"] = messages.empty() ? flags.prompt : model.render_chat(messages);
     print_json(json, flags.json);
   } else {
     print("\n");
