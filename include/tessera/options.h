@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -22,7 +23,8 @@ struct LoadOptions {
   std::function<void(size_t done, size_t total)> on_progress = {};
 };
 
-// From a row of logits to a token.
+// From a row of logits to a token. What is left open is as here for the library, the command line,
+// the server and its page alike.
 struct SamplingOptions {
   float temperature = 0.8f;  // 0: greedy
   // Keep the k most likely tokens (Fan et al. 2018). 0: off.
@@ -38,7 +40,9 @@ struct SamplingOptions {
   float frequency_penalty = 0.0f;  // subtracted for each time it was generated
   // Token id -> added to its logit; -infinity forbids a token.
   std::unordered_map<int32_t, float> logit_bias = {};
-  uint64_t seed = 0;  // the same seed gives the same text, with every decoder
+  // The same seed gives the same text, with every decoder. None: another text each time;
+  // Generation::seed says by which.
+  std::optional<uint64_t> seed = {};
 
   // Throws std::runtime_error naming the first value that is out of range.
   void validate() const;

@@ -21,6 +21,7 @@ struct Generation {
   std::string text;
   std::vector<int32_t> tokens;  // generated, an ending one included
   std::string finish_reason;    // "stop", "length", "cancelled"
+  uint64_t seed = 0;            // with which it can be had again
   int prompt_tokens = 0;
   int cached_tokens = 0;  // of the prompt, found in the prefix cache
   double prefill_ms = 0;  // from the call to the first token
@@ -58,6 +59,8 @@ class LanguageModel {
   Branch branch(std::string_view text);
   // The prompt that chat() would generate from.
   std::string render_chat(const std::vector<ChatMessage>& messages) const;
+  // Base models have none: they complete text. What they are asked in a chat is put in ChatML.
+  bool has_chat_template() const;
 
   std::vector<int32_t> tokenize(std::string_view text, bool add_special = true,
                                 bool parse_special = true) const;

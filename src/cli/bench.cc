@@ -13,25 +13,26 @@ namespace {
 struct Flags {
   ModelFlags model;
   BenchOptions bench;
-  bool json = false, roofline = false;
+  bool roofline = false;
+  JsonFlags json;
   std::string svg;
 };
 
 void bench(Flags& flags) {
   const Session session = Session::load(flags.model.model, flags.model.load);
   flags.bench.kv_format = session.kv_format;
-  if (!flags.json) {
+  if (!flags.json.wanted) {
     print(fmt::format("{}; weights {:.1f} MB; loaded in {:.0f} ms\n\n",
                       session.model->backend().description(),
                       static_cast<double>(session.model->weight_bytes()) / 1e6, session.load_ms));
     print(fmt::format("{:<12} {:>12}  {:>22}\n", "test", "tokens/s", "slowest - fastest"));
   }
   const auto results = run_bench(*session.model, flags.bench, [&](const BenchResult& r) {
-    if (!flags.json)
+    if (!flags.json.wanted)
       print(fmt::format("{:<12} {:>12.1f}  {:>10.1f} - {:>9.1f}\n", r.name, r.tokens_per_second,
                         r.slowest, r.fastest));
   });
-  if (!flags.json) return;
+  if (!flags.json.wanted) return;
   auto list = nlohmann::ordered_json::array();
   for (const BenchResult& r : results) {
     list.push_back({{"name", r.name},
@@ -40,7 +41,7 @@ void bench(Flags& flags) {
                     {"fastest", r.fastest},
                     {"tokens", r.tokens}});
   }
-  print_json(list);
+  print_json(list, flags.json);
 }
 
 }  // namespace
@@ -68,7 +69,7 @@ void add_bench(CLI::App& app) {
                     "show where the time of each phase goes, beside the limits of this machine");
   command->add_option("--svg", flags->svg, "write that as a picture; implies --roofline")
       ->type_name("FILE");
-  command->add_flag("--json", flags->json, "print a JSON list; of --roofline, one object");
+  add_json_flags(*command, flags->json, "print a JSON list, of --roofline an object,");
   command->callback([flags, command] {
     const auto drop_zeros = [](std::vector<int>& counts_) { std::erase(counts_, 0); };
     drop_zeros(flags->bench.prompt);

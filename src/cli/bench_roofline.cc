@@ -97,7 +97,7 @@ Json to_json(const Roofline& roofline) {
 
 }  // namespace
 
-void bench_roofline(ModelFlags& model, BenchOptions options, bool json,
+void bench_roofline(ModelFlags& model, BenchOptions options, const JsonFlags& json,
                     const std::string& svg_path) {
   Device device = open_cpu(model.load.threads);
   const auto backend = std::make_shared<ProfilingBackend>(device.backend);
@@ -118,8 +118,8 @@ void bench_roofline(ModelFlags& model, BenchOptions options, bool json,
     svg->write(to_svg(roofline, std::filesystem::path(model.model).filename().string()));
     svg->commit();
   }
-  if (json) {
-    print_json(to_json(roofline));
+  if (json.wanted) {
+    print_json(to_json(roofline), json);
   } else {
     print(to_text(roofline, output_width()));
   }

@@ -22,7 +22,7 @@ struct Flags {
 
 constexpr const char* kHelp =
     "/reset       start a new conversation\n"
-    "/stats       how fast the last answer was\n"
+    "/stats       how fast the last answer was, and its seed\n"
     "/save FILE   write the conversation as JSON\n"
     "/load FILE   go on with one that was saved\n"
     "/help        this list\n"
@@ -79,7 +79,11 @@ bool handle(Conversation& conversation, LineReader& reader, const std::string& l
 void chat(Flags& flags) {
   require_utf8("the system prompt", flags.system);
   assume_utf8();
-  Conversation conversation(load_model(flags.model), flags.generate, flags.system);
+  LanguageModel model = load_model(flags.model);
+  if (!model.has_chat_template())
+    warn_without_template(flags.model.model,
+                          fmt::format("tessera run {} PROMPT", flags.model.model));
+  Conversation conversation(std::move(model), flags.generate, flags.system);
   if (is_terminal(STDOUT_FILENO))
     fmt::print("{}\n",
                dim(fmt::format("Chatting with {}. /help lists the commands.", flags.model.model)));

@@ -37,8 +37,14 @@ void add_sampling_flags(CLI::App& command, GenerateOptions& options);
 // is not here yet.
 LanguageModel load_model(ModelFlags& flags);
 
-// Prints one JSON object and a newline on standard output.
-void print_json(const nlohmann::ordered_json& json);
+// How a result is printed for programs.
+struct JsonFlags {
+  bool wanted = false, pretty = false;
+};
+// --json, and --pretty, which implies it.
+void add_json_flags(CLI::App& command, JsonFlags& flags, const std::string& help);
+// Prints it on standard output: on one line, unless it is to be pretty.
+void print_json(const nlohmann::ordered_json& json, const JsonFlags& flags = {});
 // Writes to standard output; Error if that fails (a closed pipe, a full disk).
 void print(std::string_view text);
 
@@ -47,10 +53,16 @@ std::string read_text(const std::string& path);
 // Error naming the first bad byte unless `text` is UTF-8.
 void require_utf8(const std::string& what, std::string_view text);
 
+// Times and rates have four digits.
 nlohmann::ordered_json to_json(const Generation& generation, double load_ms,
                                const std::string& decoder);
-// "18 tokens/s" of a generation's two phases, for people.
-std::string describe_speed(const Generation& generation);
+// How fast it was and with which seed, for people.
+std::string describe_run(const Generation& generation);
+// A warning if the answer ended because `model`'s context did.
+void warn_if_cut(const LanguageModel& model, const Generation& generation, int max_tokens);
+// A warning that a model without a chat template is asked in one. `completion`: what completes
+// plain text instead.
+void warn_without_template(const std::string& model, std::string_view completion);
 
 // Whether Ctrl-C was pressed since the last reset, which also takes over the signal.
 bool interrupted();

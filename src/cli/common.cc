@@ -32,11 +32,11 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
           "MODEL", flags.model,
           "a GGUF file, or a name: smollm2:135m, hf:OWNER/REPO[:QUANTIZATION|/FILE], https://...")
       ->required();
-  command.add_option("--threads", flags.load.threads, "threads; 0: one for each core")
+  command.add_option("-t,--threads", flags.load.threads, "threads; 0: one for each core")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   command
-      .add_option("--ctx", flags.load.context,
+      .add_option("-c,--ctx", flags.load.context,
                   "context in tokens; 0: what the model was trained for")
       ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str();
@@ -121,8 +121,14 @@ void add_sampling_flags(CLI::App& command, GenerateOptions& options) {
           "TOKEN=BIAS, added to a token's logit; repeatable")
       ->type_name("TOKEN=BIAS");
   command.add_option("--stop", options.stop, "end the answer before this text; repeatable");
-  command.add_option("--seed", options.sampling.seed, "the same seed gives the same text")
-      ->capture_default_str();
+  command
+      .add_option_function<int64_t>(
+          "-s,--seed",
+          [&options](int64_t seed) {
+            if (seed != -1) options.sampling.seed = static_cast<uint64_t>(seed);
+          },
+          "the same seed gives the same text; -1: another one each time")
+      ->default_str("-1");
   command
       .add_option("--decoder", options.decoder, "how tokens are proposed; never changes the text")
       ->check(CLI::IsMember(decoder_names()))
@@ -147,8 +153,17 @@ void print(std::string_view text) {
   }
 }
 
-void print_json(const nlohmann::ordered_json& json) {
-  print(json.dump(2) + "\n");
+void add_json_flags(CLI::App& command, JsonFlags& flags, const std::string& help) {
+  command.add_flag("--json", flags.wanted, help + " on one line");
+  command.add_flag_callback(
+      "--pretty", [&flags] { flags.wanted = flags.pretty = true; },
+      "the same with line breaks, for people");
+}
+
+void print_json(const nlohmann::ordered_json& json, const JsonFlags& flags) {
+  // A token may be part of a character.
+  const auto replace = nlohmann::json::error_handler_t::replace;
+  print(json.dump(flags.pretty ? 2 : -1, ' ', false, replace) + "\n");
 }
 
 std::string read_text(const std::string& path) {
@@ -176,20 +191,24 @@ void require_utf8(const std::string& what, std::string_view text) {
 }
 
 nlohmann::ordered_json to_json(const Generation& g, double load_ms, const std::string& decoder) {
-  const auto rate = [](double tokens, double ms) { return ms > 0 ? tokens / ms * 1e3 : 0.0; };
+  const auto rounded = [](double value) { return std::stod(fmt::format("{:.4g}", value)); };
+  const auto rate = [&](double tokens, double ms) {
+    return rounded(ms > 0 ? tokens / ms * 1e3 : 0.0);
+  };
   const auto generated = static_cast<double>(g.tokens.size());
   return {
       {"text", g.text},
       {"tokens", g.tokens},
       {"finish_reason", g.finish_reason},
+      {"seed", g.seed},
       {"usage",
        {{"prompt_tokens", g.prompt_tokens},
         {"completion_tokens", g.tokens.size()},
         {"total_tokens", g.prompt_tokens + g.tokens.size()}}},
       {"timings",
-       {{"load_ms", load_ms},
-        {"prefill_ms", g.prefill_ms},
-        {"decode_ms", g.decode_ms},
+       {{"load_ms", rounded(load_ms)},
+        {"prefill_ms", rounded(g.prefill_ms)},
+        {"decode_ms", rounded(g.decode_ms)},
         {"prefill_tokens_per_second", rate(g.prompt_tokens - g.cached_tokens, g.prefill_ms)},
         {"decode_tokens_per_second", rate(generated - 1, g.decode_ms)}}},
       {"decoder",
@@ -197,13 +216,29 @@ nlohmann::ordered_json to_json(const Generation& g, double load_ms, const std::s
   };
 }
 
-std::string describe_speed(const Generation& g) {
+std::string describe_run(const Generation& g) {
   const double computed = g.prompt_tokens - g.cached_tokens;
   return fmt::format(
-      "prompt {} tokens ({} cached), {:.1f} tokens/s; answer {} tokens, {:.1f} tokens/s",
+      "prompt {} tokens ({} cached), {:.1f} tokens/s; answer {} tokens, {:.1f} tokens/s; seed {}",
       g.prompt_tokens, g.cached_tokens, g.prefill_ms > 0 ? computed / g.prefill_ms * 1e3 : 0.0,
       g.tokens.size(),
-      g.decode_ms > 0 ? (static_cast<double>(g.tokens.size()) - 1) / g.decode_ms * 1e3 : 0.0);
+      g.decode_ms > 0 ? (static_cast<double>(g.tokens.size()) - 1) / g.decode_ms * 1e3 : 0.0,
+      g.seed);
+}
+
+void warn_if_cut(const LanguageModel& model, const Generation& g, int max_tokens) {
+  const auto size = static_cast<int>(g.tokens.size());
+  if (g.finish_reason != "length" || (max_tokens >= 0 && size >= max_tokens)) return;
+  spdlog::warn(
+      "the answer was cut after {} tokens: the context of {} is full, of which the prompt has {}",
+      size, model.context(), g.prompt_tokens);
+}
+
+void warn_without_template(const std::string& model, std::string_view completion) {
+  spdlog::warn(
+      "'{}' has no chat template, as if it were a base model: what it is asked is put in ChatML, "
+      "which it may not know; plain text is completed by {}",
+      model, completion);
 }
 
 bool interrupted() {

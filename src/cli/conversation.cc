@@ -35,6 +35,7 @@ void Conversation::answer(const std::string& text) {
     throw;
   }
   print(last_->finish_reason == "cancelled" ? dim(" [stopped]") + "\n" : "\n");
+  warn_if_cut(model_, *last_, options_.max_tokens);
   messages_.push_back({"assistant", last_->text});
   reset_interrupted();
 }
@@ -67,7 +68,7 @@ void Conversation::load(const std::filesystem::path& path) {
 }
 
 std::string Conversation::describe_last() const {
-  return last_ ? describe_speed(*last_) : "no answer yet";
+  return last_ ? describe_run(*last_) : "no answer yet";
 }
 
 }  // namespace tessera::cli

@@ -25,7 +25,7 @@ class Conversation {
   void load(const std::filesystem::path& path);
 
   size_t size() const { return messages_.size(); }
-  std::string describe_last() const;  // how fast the last answer was
+  std::string describe_last() const;  // how fast the last answer was, and its seed
 
  private:
   LanguageModel model_;

@@ -14,7 +14,7 @@ struct Flags {
   ModelFlags model;
   std::string reference, file;
   ScoreOptions score;
-  bool json = false;
+  JsonFlags json;
 };
 
 void add_score_flags(CLI::App& command, Flags& flags) {
@@ -22,7 +22,7 @@ void add_score_flags(CLI::App& command, Flags& flags) {
   command.add_option("--chunks", flags.score.chunks, "chunks to read; 0: the whole text")
       ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str();
-  command.add_flag("--json", flags.json, "print one JSON object");
+  add_json_flags(command, flags.json, "print one JSON object");
 }
 
 // --ctx is the chunk here, as in llama.cpp's perplexity tool.
@@ -50,7 +50,7 @@ void perplexity(Flags& flags) {
   prepare(flags);
   const Perplexity p = measure_perplexity(*session.model, *session.tokenizer, text, flags.score);
   flags.score.on_progress = nullptr;
-  if (flags.json) return print_json(to_json(p));
+  if (flags.json.wanted) return print_json(to_json(p), flags.json);
   print(fmt::format("perplexity {:.4f} +- {:.4f} ({} chunks of {}, {} tokens scored)\n", p.value,
                     p.standard_error, p.chunks, flags.score.context, p.scored_tokens));
 }
@@ -63,7 +63,7 @@ void kl(Flags& flags) {
   const Divergence d =
       measure_divergence(*session.model, *reference.model, *session.tokenizer, text, flags.score);
   flags.score.on_progress = nullptr;
-  if (flags.json) {
+  if (flags.json.wanted) {
     return print_json({{"mean_kl", d.mean_kl},
                        {"standard_error", d.standard_error},
                        {"max_kl", d.max_kl},
@@ -71,7 +71,8 @@ void kl(Flags& flags) {
                        {"perplexity", d.model.value},
                        {"reference_perplexity", d.reference.value},
                        {"chunks", d.model.chunks},
-                       {"tokens", d.model.scored_tokens}});
+                       {"tokens", d.model.scored_tokens}},
+                      flags.json);
   }
   print(
       fmt::format("KL divergence   {:.6f} +- {:.6f} nats a token (largest {:.4f})\n"

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <cwchar>
 #include <iostream>
@@ -40,6 +41,16 @@ bool more_comes_at_once() {
   return ::poll(&input, 1, 20) == 1;
 }
 
+// Before there was a folder for state, the history lay in the home.
+void take_over_old_history(const std::filesystem::path& file) {
+  const char* home = std::getenv("HOME");
+  if (home == nullptr) return;
+  const auto old = std::filesystem::path(home) / ".tessera_history";
+  std::error_code error;
+  if (std::filesystem::exists(file, error) || !std::filesystem::exists(old, error)) return;
+  if (std::filesystem::copy_file(old, file, error)) std::filesystem::remove(old, error);
+}
+
 }  // namespace
 
 LineReader::LineReader() {
@@ -62,8 +73,9 @@ LineReader::LineReader() {
       },
       '\1');
   ::el_source(edit_, nullptr);
-  struct sigaction action {};  // without SA_RESTART: the line is drawn anew at once
+  struct sigaction action {};
   action.sa_handler = on_resize;
+  action.sa_flags = SA_RESTART;  // an answer that is being written goes on
   ::sigaction(SIGWINCH, &action, nullptr);
 }
 
@@ -85,6 +97,7 @@ void LineReader::open_history() {
   if (!folder.empty()) std::filesystem::create_directories(folder, error);
   if (folder.empty() || error) return;
   history_file_ = folder / "history";
+  take_over_old_history(history_file_);
   ::history(history_, &event, H_LOAD, history_file_.c_str());
 }
 
@@ -100,10 +113,16 @@ std::optional<std::string> LineReader::read() {
       continue;
     }
     if (!line) return text.empty() ? std::nullopt : std::optional(text);
+    remember(*line);
     text += *line;
     if (text.empty() || text.back() != '\\') return text;
     text.back() = '\n';
   }
+}
+
+void LineReader::remember(const std::string& line) {
+  HistEvent event;
+  if (edit_ != nullptr && !line.empty()) ::history(history_, &event, H_ENTER, line.c_str());
 }
 
 bool LineReader::confirm(const std::string& question) {
@@ -131,8 +150,6 @@ std::optional<std::string> LineReader::read_line(const char* prompt) {
   if (line == nullptr) return std::nullopt;
   std::string text(line, static_cast<size_t>(length));
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
-  HistEvent event;
-  if (!text.empty()) ::history(history_, &event, H_ENTER, text.c_str());
   return text;
 }
 
@@ -159,17 +176,21 @@ int LineReader::next_character(wchar_t& character) {
   }
 }
 
-// libedit's own reader begins again when a signal interrupts it; this one gives up the line.
+// libedit's own reader begins again when a signal interrupts it; this one gives up the line, or
+// draws it anew at once. Every signal ends poll().
 int LineReader::next_byte(char& byte) {
   for (;;) {
-    const ssize_t count = ::read(STDIN_FILENO, &byte, 1);
-    if (count >= 0) return static_cast<int>(count);
-    if (errno != EINTR || interrupted()) return -1;
+    pollfd input{STDIN_FILENO, POLLIN, 0};
+    const bool is_there = ::poll(&input, 1, -1) == 1;
+    const int error = errno;
+    if (interrupted()) return -1;
     if (resized != 0) {
       resized = 0;
       ::el_resize(edit_);
       ::el_set(edit_, EL_REFRESH);
     }
+    if (is_there) return static_cast<int>(::read(STDIN_FILENO, &byte, 1));
+    if (error != EINTR) return -1;
   }
 }
 

@@ -14,7 +14,8 @@ namespace tessera::cli {
 
 class LineReader {
  public:
-  // The history lies in state_folder()/history.
+  // The history lies in state_folder()/history; what an earlier version kept in ~/.tessera_history
+  // is taken over.
   LineReader();
   ~LineReader();
   LineReader(const LineReader&) = delete;
@@ -29,6 +30,7 @@ class LineReader {
  private:
   std::optional<std::string> read_line(const char* prompt);
   void open_history();
+  void remember(const std::string& line);
 
   // For libedit, one character at a time. Errors and an interrupt end the line.
   static int read_character(editline* edit, wchar_t* character);

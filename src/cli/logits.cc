@@ -17,7 +17,8 @@ struct Flags {
   std::string prompt, out;
   std::vector<Token> tokens;
   int top = 10;
-  bool all = false, json = false;
+  bool all = false;
+  JsonFlags json;
 };
 
 nlohmann::ordered_json top_tokens(const Tokenizer& tokenizer, std::span<const float> logits,
@@ -61,11 +62,8 @@ void logits(Flags& flags) {
   reader.read(std::span(tokens).first(before));
   reader.read(std::span(tokens).subspan(before), Reader::Logits::kAll, add_positions);
   if (out) out->commit();
-  if (flags.json) {
-    print(nlohmann::ordered_json{{"tokens", tokens}, {"positions", positions}}.dump(
-              2, ' ', false, nlohmann::json::error_handler_t::replace) +
-          "\n");
-    return;
+  if (flags.json.wanted) {
+    return print_json({{"tokens", tokens}, {"positions", positions}}, flags.json);
   }
   for (const auto& position : positions) {
     print(fmt::format("after position {}:\n", position["position"].get<int>()));
@@ -93,7 +91,7 @@ void add_logits(CLI::App& app) {
       ->capture_default_str();
   command->add_flag("--all", flags->all, "after every position, not only the last");
   command->add_option("--out", flags->out, "write all logits as raw f32, [positions, vocabulary]");
-  command->add_flag("--json", flags->json, "print one JSON object");
+  add_json_flags(*command, flags->json, "print one JSON object, every number in full,");
   command->callback([flags, prompt, tokens] {
     if (prompt->count() + tokens->count() == 0) throw CLI::RequiredError("-p or --tokens");
     logits(*flags);

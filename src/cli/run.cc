@@ -1,8 +1,13 @@
 // tessera run: one prompt, one answer.
+#include <unistd.h>
+
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "cli/commands.h"
+#include "cli/terminal.h"
 
 namespace tessera::cli {
 namespace {
@@ -11,55 +16,77 @@ struct Flags {
   ModelFlags model;
   GenerateOptions generate;
   std::string prompt, prompt_file, system;
-  bool keep_newline = false, chat = false, json = false, stats = false;
+  bool keep_newline = false, chat = false, raw = false, stats = false;
+  JsonFlags json;
 };
 
+// The file comes first, then what is asked about it. Without either, standard input is the file:
+// never beside a prompt, as it may be somebody else's, such as the list that a loop reads.
+std::string read_prompt(const Flags& flags, bool has_prompt, bool has_file) {
+  if (!has_prompt && !has_file && is_terminal(STDIN_FILENO))
+    throw CLI::RequiredError("PROMPT, -f FILE or text on standard input (to talk: tessera chat)");
+  if (has_prompt && !has_file) return flags.prompt;
+  std::string text = read_text(has_file ? flags.prompt_file : "-");
+  // Editors and echo end the last line; the prompt is what stands in it.
+  if (!flags.keep_newline && text.ends_with('\n')) text.pop_back();
+  if (!has_file && text.empty())
+    throw CLI::RequiredError("PROMPT, -f FILE or text on standard input (which is empty)");
+  return has_prompt ? text + "\n\n" + flags.prompt : text;
+}
+
+// What goes into the chat template; nothing where the prompt is completed as it is.
+std::vector<ChatMessage> messages_of(const LanguageModel& model, const Flags& flags) {
+  const bool asks_for_chat = flags.chat || !flags.system.empty();
+  if (flags.raw || !(asks_for_chat || model.has_chat_template())) return {};
+  if (!model.has_chat_template()) warn_without_template(flags.model.model, "--raw");
+  std::vector<ChatMessage> messages;
+  if (!flags.system.empty()) messages.push_back({"system", flags.system});
+  messages.push_back({"user", flags.prompt});
+  return messages;
+}
+
 void run(Flags& flags) {
-  if (!flags.prompt_file.empty()) {
-    flags.prompt = read_text(flags.prompt_file);
-    // Editors end the last line; the prompt is what stands in it.
-    if (!flags.keep_newline && flags.prompt.ends_with('\n')) flags.prompt.pop_back();
-  }
+  if (flags.prompt.empty()) fail("the prompt is empty");
   require_utf8("the prompt", flags.prompt);
   require_utf8("the system prompt", flags.system);
   LanguageModel model = load_model(flags.model);
-
-  std::string prompt = flags.prompt;
-  if (flags.chat || !flags.system.empty()) {
-    std::vector<ChatMessage> messages;
-    if (!flags.system.empty()) messages.push_back({"system", flags.system});
-    messages.push_back({"user", flags.prompt});
-    prompt = model.render_chat(messages);
-  }
+  const std::vector<ChatMessage> messages = messages_of(model, flags);
 
   flags.generate.is_cancelled =
       interrupted;  // from here on Ctrl-C ends the answer, not the program
   reset_interrupted();
-  const Generation generation = model.generate(prompt, flags.generate, [&](std::string_view text) {
-    if (!flags.json) print(text);
+  const auto on_text = [&](std::string_view text) {
+    if (!flags.json.wanted) print(text);
     return true;
-  });
-  if (flags.json) {
+  };
+  const Generation generation = messages.empty()
+                                    ? model.generate(flags.prompt, flags.generate, on_text)
+                                    : model.chat(messages, flags.generate, on_text);
+  if (flags.json.wanted) {
     auto json = to_json(generation, model.load_ms(), flags.generate.decoder);
-    json["prompt"] = prompt;
-    print_json(json);
-    return;
+    json["prompt"] = messages.empty() ? flags.prompt : model.render_chat(messages);
+    print_json(json, flags.json);
+  } else {
+    print("\n");
   }
-  print("\n");
-  if (flags.stats)
-    fmt::print(stderr, "load {:.0f} ms; {}\n", model.load_ms(), describe_speed(generation));
+  warn_if_cut(model, generation, flags.generate.max_tokens);
+  if (flags.stats && !flags.json.wanted)
+    fmt::print(stderr, "load {:.0f} ms; {}\n", model.load_ms(), describe_run(generation));
 }
 
 }  // namespace
 
 void add_run(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = app.add_subcommand("run", "answer one prompt");
+  CLI::App* command = app.add_subcommand(
+      "run",
+      "answer one prompt: by the model's chat template, unless it has none or --raw is given");
   add_model_flags(*command, flags->model);
-  auto* prompt = command->add_option("-p,--prompt", flags->prompt, "the prompt");
-  auto* file = command->add_option("-f,--file", flags->prompt_file,
-                                   "read the prompt from a file; -: standard input");
-  prompt->excludes(file);
+  auto* prompt = command->add_option("-p,--prompt,PROMPT", flags->prompt,
+                                     "the prompt; without one, standard input is read");
+  auto* file = command->add_option(
+      "-f,--file", flags->prompt_file,
+      "a file with the prompt, or with what PROMPT is about; -: standard input");
   command->add_flag("--keep-newline", flags->keep_newline,
                     "keep the line break at the end of the file, which is left out otherwise");
   command
@@ -67,13 +94,17 @@ void add_run(CLI::App& app) {
                    "tokens to generate at most; -1: until the answer ends")
       ->check(CLI::Range(-1, 1 << 24))
       ->capture_default_str();
-  command->add_flag("--chat", flags->chat, "put the prompt into the model's chat template");
-  command->add_option("--system", flags->system, "system prompt; implies --chat");
+  auto* raw = command->add_flag("--raw", flags->raw, "complete the prompt as it is");
+  command
+      ->add_flag("--chat", flags->chat,
+                 "use a chat template (ChatML) also where the model has none")
+      ->excludes(raw);
+  command->add_option("--system", flags->system, "system prompt; implies --chat")->excludes(raw);
   add_sampling_flags(*command, flags->generate);
-  command->add_flag("--json", flags->json, "print one JSON object when done");
+  add_json_flags(*command, flags->json, "print one JSON object when done,");
   command->add_flag("--stats", flags->stats, "say how fast it was, on standard error");
   command->callback([flags, prompt, file] {
-    if (prompt->count() + file->count() == 0) throw CLI::RequiredError("-p");
+    flags->prompt = read_prompt(*flags, prompt->count() > 0, file->count() > 0);
     run(*flags);
   });
 }

@@ -71,6 +71,8 @@ void run(Flags& flags) {
   const int wanted = std::min(rows, std::max(flags.service.max_sequences, 64));
   const Session session =
       Session::load(flags.model.model, flags.model.load, {.rows = rows, .wanted_rows = wanted});
+  if (!session.chat_formats->has_template())
+    warn_without_template(flags.model.model, "POST /v1/completions");
   const int blocks = kv_budget(*session.model, session.kv_format, flags.kv_memory,
                                flags.service.max_sequences, Engine::Options{}.draft_budget);
   const auto engine = session.make_engine({.kv_blocks = blocks,

@@ -12,7 +12,8 @@ namespace {
 
 struct Flags {
   std::string model, text, file;
-  bool no_special = false, no_parse_special = false, json = false;
+  bool no_special = false, no_parse_special = false;
+  JsonFlags json;
 };
 
 void tokenize(const Flags& flags) {
@@ -21,10 +22,7 @@ void tokenize(const Flags& flags) {
   const std::string text = flags.file.empty() ? flags.text : read_text(flags.file);
   const auto tokens = tokenizer->encode(
       text, {.add_special = !flags.no_special, .parse_special = !flags.no_parse_special});
-  if (flags.json) {
-    print_json({{"tokens", tokens}});
-    return;
-  }
+  if (flags.json.wanted) return print_json({{"tokens", tokens}}, flags.json);
   for (const Token token : tokens)
     print(fmt::format("{:>7}  {}\n", token,
                       nlohmann::json(tokenizer->piece(token, true))
@@ -44,7 +42,7 @@ void add_tokenize(CLI::App& app) {
   command->add_flag("--no-special", flags->no_special, "do not add bos and eos");
   command->add_flag("--no-parse-special", flags->no_parse_special,
                     "special tokens spelled out in the text are plain text");
-  command->add_flag("--json", flags->json, "print {\"tokens\": [...]}");
+  add_json_flags(*command, flags->json, "print {\"tokens\": [...]}");
   command->callback([flags, text, file] {
     if (text->count() + file->count() == 0) throw CLI::RequiredError("TEXT or --file");
     tokenize(*flags);

@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/entropy.h"
 #include "base/error.h"
 #include "decode/block_maxima.h"
 #include "decode/random.h"
@@ -59,6 +60,16 @@ void SamplingOptions::validate() const {
   check("penalty window", penalty_window, penalty_window >= -1, "-1 or more");
 }
 
+Sampler::Sampler(SamplingOptions options, std::shared_ptr<const ConstraintSource> source,
+                 std::vector<Ban> bans)
+    : options_(std::move(options)),
+      constraint_source_(std::move(source)),
+      bans_(std::move(bans)) {
+  options_.validate();
+  // Of 32 bits: people type it again, and JSON readers keep it.
+  if (!options_.seed) options_.seed = random_number() >> 32;
+}
+
 Token Sampler::choose(std::span<const float> logits, std::span<const Token> tokens,
                       size_t prompt_size) {
   logits = adjust(logits, tokens, prompt_size);
@@ -72,7 +83,7 @@ Token Sampler::choose(std::span<const float> logits, std::span<const Token> toke
   if (options_.temperature == 0) return keep_allowed(argmax(logits, block_maxima_));
 
   const Candidates candidates = filter(logits);
-  const Noise noise{.seed = options_.seed, .position = tokens.size()};
+  const Noise noise{.seed = seed(), .position = tokens.size()};
   return keep_allowed(options_.top_p < 1 ? draw_top_p(candidates, noise)
                                          : draw(candidates, noise, kLeastLikely, kNothing).token);
 }

@@ -31,14 +31,9 @@ struct Ban {
 class Sampler {
  public:
   // `source`: the form that the answer must keep to (grammar/structured_output.h); none if empty.
-  // Throws Error if an option is out of range.
+  // Throws Error if an option is out of range. Without a seed it takes a random one.
   explicit Sampler(SamplingOptions options, std::shared_ptr<const ConstraintSource> source = {},
-                   std::vector<Ban> bans = {})
-      : options_(std::move(options)),
-        constraint_source_(std::move(source)),
-        bans_(std::move(bans)) {
-    options_.validate();
-  }
+                   std::vector<Ban> bans = {});
 
   // `tokens`: the sequence so far, prompt included; the answer is the token at position
   // tokens.size(). `prompt_size`: how many of them are the prompt.
@@ -48,6 +43,7 @@ class Sampler {
   bool completes(std::span<const Token> answer);
 
   const SamplingOptions& options() const { return options_; }
+  uint64_t seed() const { return *options_.seed; }
 
  private:
   std::span<const float> adjust(std::span<const float> logits, std::span<const Token> tokens,

@@ -42,6 +42,7 @@ class Run {
     if (!cancelled_) emit(answer_.finish());
     const Ending ending = answer_.ending(*sequence_);
     result_.finish_reason = cancelled_ ? "cancelled" : ending.finish_reason;
+    result_.seed = sequence_->sampler.seed();
     result_.prompt_tokens = ending.prompt_tokens;
     result_.cached_tokens = ending.cached_tokens;
     result_.steps = sequence_->statistics.steps;

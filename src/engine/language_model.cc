@@ -81,6 +81,10 @@ std::string LanguageModel::render_chat(const std::vector<ChatMessage>& messages)
   return tessera::render_chat(impl_->session.chat_formats->standard(), converted);
 }
 
+bool LanguageModel::has_chat_template() const {
+  return impl_->session.chat_formats->has_template();
+}
+
 Branch LanguageModel::branch(std::string_view text) {
   return {impl_, impl_->session.tokenizer->encode(text)};
 }

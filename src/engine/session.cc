@@ -28,7 +28,13 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   limits.context = options.context;
   session.model =
       std::make_unique<Model>(session.checkpoint, device->backend, limits, options.on_progress);
-  const auto vocabulary = static_cast<size_t>(session.model->config().vocabulary);
+  const Config& config = session.model->config();
+  if (config.context > config.training_context) {
+    spdlog::warn(
+        "{}: a context of {} tokens is asked for, it was trained for {}; beyond, answers get worse",
+        reference, config.context, config.training_context);
+  }
+  const auto vocabulary = static_cast<size_t>(config.vocabulary);
   if (session.tokenizer->vocabulary_size() > vocabulary) {
     fail("the tokenizer has {} tokens, the model only {}", session.tokenizer->vocabulary_size(),
          vocabulary);

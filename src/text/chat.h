@@ -58,6 +58,8 @@ class ChatFormats {
   // Throw Error for a template that does not parse.
   const ChatFormat& standard() const;
   const ChatFormat& with_tools() const;  // some models have one of its own for that
+  // Whether there is one at all: base models have none, and are given kChatMlTemplate.
+  bool has_template() const { return templates_.standard.has_value(); }
 
  private:
   const ChatFormat& get(std::unique_ptr<const ChatFormat>& format, const std::string* source) const;

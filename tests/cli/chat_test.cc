@@ -29,7 +29,7 @@ using test::TempFolder;
 class ChatOnTerminal {
  public:
   ChatOnTerminal(const std::string& model, const std::string& home,
-                 const std::vector<std::string>& environment = {}) {
+                 const std::vector<std::string>& environment = {}, const char* context = "0") {
     winsize size{.ws_row = 24, .ws_col = 40, .ws_xpixel = 0, .ws_ypixel = 0};
     pid_ = ::forkpty(&terminal_, nullptr, nullptr, &size);
     if (pid_ != 0) return;
@@ -41,7 +41,7 @@ class ChatOnTerminal {
     for (const std::string& variable : environment) ::putenv(const_cast<char*>(variable.c_str()));
     const std::string program = TESSERA_BINARY_DIR "/src/tessera";
     ::execl(program.c_str(), "tessera", "chat", model.c_str(), "-n", "6", "--temp", "0",
-            "--ignore-eos", nullptr);
+            "--ignore-eos", "--ctx", context, nullptr);
     ::_exit(127);
   }
   ~ChatOnTerminal() {
@@ -188,6 +188,85 @@ TEST_F(ChatTest, HistoryLiesInTheFolderForState) {
   }
   EXPECT_TRUE(std::filesystem::exists(home() + "/.local/state/tessera/history"));
   EXPECT_FALSE(std::filesystem::exists(home() + "/.tessera_history"));
+}
+
+TEST_F(ChatTest, AnOldHistoryIsTakenOver) {
+  const std::string old = home() + "/.tessera_history";
+  const std::string folder = home() + "/.local/state/tessera";
+  {
+    ChatOnTerminal chat(model_, home());
+    ASSERT_TRUE(chat.prompts());
+    chat.type("/stats\r");
+    ASSERT_TRUE(chat.shows("no answer yet"));
+    EXPECT_EQ(chat.leave(), 0);
+  }
+  std::filesystem::rename(folder + "/history", old);
+  {
+    ChatOnTerminal chat(model_, home());
+    ASSERT_TRUE(chat.prompts());
+    chat.type("\x1b[A\x1b[A\r");  // the line before /exit
+    ASSERT_TRUE(chat.shows("no answer yet")) << chat.screen();
+    EXPECT_EQ(chat.leave(), 0);
+  }
+  EXPECT_NE(read_bytes(folder + "/history").find("/stats"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(old));
+  // What there is stays.
+  folder_.write(".tessera_history", "not this one");
+  {
+    ChatOnTerminal chat(model_, home());
+    ASSERT_TRUE(chat.prompts());
+    EXPECT_EQ(chat.leave(), 0);
+  }
+  EXPECT_NE(read_bytes(folder + "/history").find("/stats"), std::string::npos);
+  EXPECT_EQ(read_bytes(old), "not this one");
+}
+
+TEST_F(ChatTest, AnswersToQuestionsAreNoHistory) {
+  folder_.write("saved.json", "not to be lost");
+  {
+    ChatOnTerminal chat(model_, home());
+    ASSERT_TRUE(chat.prompts());
+    chat.type("/save " + saved() + "\r");
+    ASSERT_TRUE(chat.shows("[y/N]"));
+    chat.type("never\r");
+    ASSERT_TRUE(chat.shows("left as it is"));
+    EXPECT_EQ(chat.leave(), 0);
+  }
+  const std::string history = read_bytes(home() + "/.local/state/tessera/history");
+  EXPECT_NE(history.find("/save"), std::string::npos);
+  EXPECT_EQ(history.find("never"), std::string::npos);
+}
+
+TEST_F(ChatTest, AModelWithoutATemplateIsSaidToBeSo) {
+  const std::string base = write_tiny_model({.chat_template = false}, folder_.path()).string();
+  {
+    ChatOnTerminal chat(base, home());
+    ASSERT_TRUE(chat.shows("no chat template")) << chat.screen();
+    ASSERT_TRUE(chat.shows("tessera run")) << chat.screen();
+    ASSERT_TRUE(chat.prompts());
+    chat.type("hello\r");
+    ASSERT_TRUE(chat.prompts());
+    const std::string& screen = chat.screen();
+    EXPECT_EQ(screen.find("no chat template"), screen.rfind("no chat template"));
+  }
+  ChatOnTerminal chat(model_, home());
+  ASSERT_TRUE(chat.prompts());
+  EXPECT_EQ(chat.screen().find("no chat template"), std::string::npos);
+}
+
+TEST_F(ChatTest, AnAnswerThatTheContextCutsSaysSo) {
+  ChatOnTerminal chat(model_, home(), {}, "22");
+  ASSERT_TRUE(chat.prompts());
+  chat.type("/stats\r");
+  ASSERT_TRUE(chat.prompts());
+  chat.type("hello\r");
+  ASSERT_TRUE(chat.shows("cut after")) << chat.screen();
+  ASSERT_TRUE(chat.prompts());
+  chat.type("and a longer message than what the context holds\r");
+  ASSERT_TRUE(chat.shows("the context holds 22")) << chat.screen();
+  chat.type("/reset\r");
+  ASSERT_TRUE(chat.shows("a new conversation")) << chat.screen();
+  EXPECT_EQ(chat.leave(), 0);
 }
 
 TEST_F(ChatTest, ColourOnlyWhereItIsWanted) {

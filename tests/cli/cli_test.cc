@@ -6,44 +6,16 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "paths.h"
+#include "cli/program.h"
 #include "support/malformed_gguf.h"
-#include "support/temp_folder.h"
-#include "support/tiny_model.h"
 
 namespace tessera {
 namespace {
 
+using test::Outcome;
 using test::read_bytes;
-using test::TempFolder;
 
-struct Outcome {
-  int status = 0;
-  std::string out, err;
-};
-
-class CliTest : public testing::Test {
- protected:
-  // Runs `tessera ARGUMENTS` in a shell; `before` is shell code that runs first.
-  Outcome run(const std::string& arguments, const std::string& before = "") {
-    const std::string out = (folder_ / "out").string(), err = (folder_ / "err").string();
-    const std::string command = before + TESSERA_BINARY_DIR "/src/tessera " + arguments + " > " +
-                                out + " 2> " + err + " < /dev/null";
-    const int code = std::system(command.c_str());
-    return {WIFEXITED(code) ? WEXITSTATUS(code) : -1, read_bytes(out), read_bytes(err)};
-  }
-  // A failure said in one line that begins "error:".
-  static void expect_error(const Outcome& outcome, const std::string& part,
-                           const std::string& what) {
-    EXPECT_EQ(outcome.status, 1) << what;
-    EXPECT_TRUE(outcome.err.starts_with("error: ")) << what << ": " << outcome.err;
-    EXPECT_EQ(outcome.err.find('\n'), outcome.err.size() - 1) << what << ": " << outcome.err;
-    EXPECT_NE(outcome.err.find(part), std::string::npos) << what << ": " << outcome.err;
-  }
-
-  TempFolder folder_;
-  std::string model_ = write_tiny_model({}, folder_.path()).string();
-};
+class CliTest : public test::ProgramTest {};
 
 TEST_F(CliTest, RunAnswersInText) {
   const Outcome outcome = run("run " + model_ + " -p hello -n 5 --temp 0 --ignore-eos");
@@ -131,7 +103,7 @@ TEST_F(CliTest, AnOptionTakesOneValueAsItIsWritten) {
 TEST_F(CliTest, TheLineBreakAtAFilesEndIsNoPrompt) {
   const auto prompt_of = [&](const std::string& text, const std::string& flags) {
     const std::string file = folder_.write("prompt.txt", text).string();
-    const Outcome outcome = run("run " + model_ + " -n 1 --json -f " + file + flags);
+    const Outcome outcome = run("run " + model_ + " --raw -n 1 --json -f " + file + flags);
     EXPECT_EQ(outcome.status, 0) << outcome.err;
     return nlohmann::json::parse(outcome.out)["prompt"].get<std::string>();
   };

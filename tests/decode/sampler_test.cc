@@ -201,7 +201,7 @@ Token reference(const SamplingOptions& o, std::vector<float> logits, size_t posi
   float best_score = nothing;
   best = candidates[0].token;
   for (const Candidate& c : candidates) {
-    const float score = c.logit + gumbel(o.seed, position, static_cast<uint32_t>(c.token));
+    const float score = c.logit + gumbel(*o.seed, position, static_cast<uint32_t>(c.token));
     if (score > best_score || (score == best_score && c.token < best)) {
       best_score = score;
       best = c.token;

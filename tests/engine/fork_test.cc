@@ -42,7 +42,7 @@ class ForkTest : public testing::Test {
     std::vector<std::shared_ptr<Sequence>> all;
     for (int i = 0; i < n; ++i) {
       Request choice = r;
-      choice.sampling.seed = r.sampling.seed + static_cast<uint64_t>(i);
+      choice.sampling.seed = *r.sampling.seed + static_cast<uint64_t>(i);
       all.push_back(e.add(choice, all.empty() ? nullptr : all.front()));
     }
     return all;

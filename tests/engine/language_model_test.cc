@@ -1,6 +1,7 @@
 // The public API.
 #include <gtest/gtest.h>
 
+#include <set>
 #include <stdexcept>
 
 #include "support/temp_folder.h"
@@ -56,6 +57,28 @@ TEST_F(LanguageModelTest, StopsBeforeAStopString) {
 TEST_F(LanguageModelTest, ChatRendersTheModelsTemplate) {
   const std::string prompt = model_.render_chat({{"user", "hi"}});
   EXPECT_EQ(prompt, "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
+}
+
+TEST_F(LanguageModelTest, TellsWhetherItHasAChatTemplate) {
+  EXPECT_TRUE(model_.has_chat_template());
+  const auto base = write_tiny_model({.chat_template = false}, folder_.path());
+  EXPECT_FALSE(LanguageModel::load(base.string()).has_chat_template());
+}
+
+TEST_F(LanguageModelTest, WithoutASeedEveryTextHasItsOwn) {
+  options_.sampling = {.temperature = 1, .top_k = 0, .top_p = 1, .min_p = 0};
+  const std::vector<std::string> prompts(2, "hello");
+  std::vector<Generation> texts = model_.generate(prompts, options_);
+  texts.push_back(model_.generate("hello", options_));
+  std::set<uint64_t> seeds;
+  for (const Generation& text : texts) {
+    seeds.insert(text.seed);
+    options_.sampling.seed = text.seed;
+    const Generation again = model_.generate("hello", options_);
+    EXPECT_EQ(again.tokens, text.tokens);
+    EXPECT_EQ(again.seed, text.seed);
+  }
+  EXPECT_EQ(seeds.size(), texts.size());
 }
 
 TEST_F(LanguageModelTest, SeveralPromptsAnswerAsEachAlone) {

@@ -33,18 +33,21 @@ ApiError error_of(Parse parse) {
   return {0, "", ""};
 }
 
-TEST(Requests, DefaultsAreThoseOfOpenAI) {
+// One rule for the library, the command line, the server and its page.
+TEST(Requests, DefaultsAreThoseOfTheLibrary) {
   const ChatRequest request = chat("");
   const GenerationParameters& p = request.parameters;
   EXPECT_EQ(p.generate.max_tokens, -1);
   EXPECT_EQ(p.n, 1);
   EXPECT_FALSE(p.stream);
-  EXPECT_FALSE(p.has_seed);
   EXPECT_EQ(p.top_logprobs, -1);
-  EXPECT_EQ(p.generate.sampling.temperature, 1.0f);
-  EXPECT_EQ(p.generate.sampling.top_k, 0);
-  EXPECT_EQ(p.generate.sampling.top_p, 1.0f);
-  EXPECT_EQ(p.generate.sampling.min_p, 0.0f);
+  const SamplingOptions library;
+  EXPECT_EQ(p.generate.sampling.seed, std::nullopt);
+  EXPECT_EQ(p.generate.sampling.temperature, library.temperature);
+  EXPECT_EQ(p.generate.sampling.top_k, library.top_k);
+  EXPECT_EQ(p.generate.sampling.top_p, library.top_p);
+  EXPECT_EQ(p.generate.sampling.min_p, library.min_p);
+  EXPECT_EQ(chat(R"("seed":-1)").parameters.generate.sampling.seed, std::nullopt);
   EXPECT_EQ(request.tool_choice, ToolChoice::kNone);
 }
 
@@ -58,7 +61,7 @@ TEST(Requests, EveryFieldArrives) {
           .parameters;
   EXPECT_EQ(p.generate.max_tokens, 7);
   EXPECT_EQ(p.n, 3);
-  EXPECT_TRUE(p.stream && p.include_usage && p.has_seed && p.generate.ignore_eos);
+  EXPECT_TRUE(p.stream && p.include_usage && p.generate.ignore_eos);
   EXPECT_EQ(p.generate.stop, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(p.generate.sampling.seed, ~uint64_t{1});
   EXPECT_EQ(p.generate.sampling.temperature, 0.5f);
@@ -279,9 +282,9 @@ TEST(Requests, WholeNumbersMayHaveAPoint) {
 }
 
 TEST(Requests, MinusOneAndEmptyTextsAskForNothing) {
-  EXPECT_FALSE(chat(R"("seed":-1)").parameters.has_seed);
-  EXPECT_FALSE(chat(R"("seed":-1.0)").parameters.has_seed);
-  EXPECT_TRUE(chat(R"("seed":-7)").parameters.has_seed);
+  EXPECT_FALSE(chat(R"("seed":-1)").parameters.generate.sampling.seed.has_value());
+  EXPECT_FALSE(chat(R"("seed":-1.0)").parameters.generate.sampling.seed.has_value());
+  EXPECT_TRUE(chat(R"("seed":-7)").parameters.generate.sampling.seed.has_value());
   EXPECT_EQ(chat(R"("max_tokens":-1)").parameters.generate.max_tokens, -1);
   EXPECT_EQ(
       parse_completion_request(R"({"prompt":"a","max_tokens":-1})").parameters.generate.max_tokens,

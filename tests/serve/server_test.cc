@@ -209,6 +209,13 @@ TEST(Server, TokensEmbeddingsAndModels) {
   auto client = fixture.client();
   EXPECT_THAT(client.Get("/v1/models")->body, HasSubstr("\"org/tiny.gguf\""));
   EXPECT_EQ(client.Get("/v1/models/org/tiny.gguf")->status, 200);
+  const SamplingOptions open;
+  const Json defaults =
+      Json::parse(client.Get("/v1/models")->body)["data"][0]["default_generation_settings"];
+  EXPECT_EQ(defaults["temperature"].get<float>(), open.temperature);
+  EXPECT_EQ(defaults["top_k"], open.top_k);
+  EXPECT_EQ(defaults["top_p"].get<float>(), open.top_p);
+  EXPECT_EQ(defaults["min_p"].get<float>(), open.min_p);
   EXPECT_EQ(client.Get("/v1/models/org/tinyXgguf")->status, 404);
   EXPECT_THAT(client.Get("/v1/models/other")->body, HasSubstr("model_not_found"));
   EXPECT_EQ(client.Get("/health")->status, 200);

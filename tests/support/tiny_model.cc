@@ -321,7 +321,7 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
   } else if (!spec.rope_scaling.empty() && spec.rope_scaling != "llama3") {
     fail("no such RoPE scaling: '{}'", spec.rope_scaling);
   }
-  add_tiny_tokenizer(metadata, spec.vocabulary);
+  add_tiny_tokenizer(metadata, spec.vocabulary, spec.chat_template);
   return metadata;
 }
 
@@ -374,10 +374,10 @@ std::filesystem::path write_tiny_model(const TinyModelSpec& given,
                                        const std::filesystem::path& folder) {
   const TinyModelSpec spec = with_defaults(given);
   const std::string dimensions = fmt::format(
-      "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", spec.layers, spec.embedding, spec.heads,
+      "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", spec.layers, spec.embedding, spec.heads,
       spec.kv_heads, spec.head_dim, spec.rope_dimensions, spec.feed_forward, spec.vocabulary,
       spec.context, spec.window, spec.tied, spec.attention_output_bias, spec.uneven_layers,
-      spec.uneven_kv_heads, spec.uneven_head_dims, spec.repeat_blocks);
+      spec.uneven_kv_heads, spec.uneven_head_dims, spec.repeat_blocks, spec.chat_template);
   const auto path =
       folder / fmt::format("{}-{}-{}{}-{:08x}.gguf", spec.architecture, spec.format->name,
                            spec.seed, spec.rope_scaling, hash_text(dimensions) >> 32);

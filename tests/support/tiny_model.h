@@ -33,6 +33,7 @@ struct TinyModelSpec {
   bool uneven_layers = false;
   // Every second layer has half of the key-value heads, or heads half as long, all of them rotated.
   bool uneven_kv_heads = false, uneven_head_dims = false;
+  bool chat_template = true;           // which base models lack
   bool attention_output_bias = false;  // which some Llama-like models ship
   // Draws few values for each tensor and repeats their blocks in random order: for models of full
   // size, which are to be written in seconds.

@@ -51,7 +51,7 @@ std::vector<std::string> byte_characters() {
 
 }  // namespace
 
-void add_tiny_tokenizer(GgufMetadata& metadata, int vocabulary) {
+void add_tiny_tokenizer(GgufMetadata& metadata, int vocabulary, bool chat_template) {
   std::vector<std::string> tokens = byte_characters();
   std::vector<std::string> merges;
   for (const auto& [left, right] : kMerges) {
@@ -82,7 +82,7 @@ void add_tiny_tokenizer(GgufMetadata& metadata, int vocabulary) {
   metadata.set("tokenizer.ggml.eos_token_id", GgufValue{first_special + 2});
   metadata.set("tokenizer.ggml.padding_token_id", GgufValue{first_special});
   metadata.set("tokenizer.ggml.add_bos_token", GgufValue{false});
-  metadata.set("tokenizer.chat_template", GgufValue{std::string(kChatTemplate)});
+  if (chat_template) metadata.set("tokenizer.chat_template", GgufValue{std::string(kChatTemplate)});
 }
 
 }  // namespace tessera

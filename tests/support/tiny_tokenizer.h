@@ -6,8 +6,8 @@
 
 namespace tessera {
 
-// Adds tokenizer.ggml.* and tokenizer.chat_template. Throws Error if `vocabulary` is below what the
-// tokens need (under 300); what is left over becomes unused tokens.
-void add_tiny_tokenizer(GgufMetadata& metadata, int vocabulary);
+// Adds tokenizer.ggml.* and, if wanted, tokenizer.chat_template. Throws Error if `vocabulary` is
+// below what the tokens need (under 300); what is left over becomes unused tokens.
+void add_tiny_tokenizer(GgufMetadata& metadata, int vocabulary, bool chat_template = true);
 
 }  // namespace tessera

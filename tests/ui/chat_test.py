@@ -6,6 +6,7 @@ import threading
 from selenium.webdriver.common.keys import Keys
 
 from harness import PageTest
+from stub_server import DEFAULTS
 
 
 class ChatTest(PageTest):
@@ -42,9 +43,26 @@ class ChatTest(PageTest):
         self.assertEqual(body["messages"], [
             {"role": "system", "content": "Be brief."}, {"role": "user", "content": "First"},
             {"role": "assistant", "content": "First"}, {"role": "user", "content": "Second"}])
-        wanted = {"temperature": 0, "seed": 7, "max_tokens": 50, "top_k": 3, "top_p": 0.95, "min_p": 0.05}
+        wanted = {"temperature": 0, "seed": 7, "max_tokens": 50, "top_k": 3}
         self.assertEqual({name: body[name] for name in wanted}, wanted)
+        self.assertFalse({"top_p", "min_p"} & body.keys())
         self.assertEqual(body["stream_options"], {"include_usage": True})
+
+    def test_what_is_left_open_is_as_the_server_has_it(self):
+        self.button("Chat settings").click()
+        shown = lambda: {name: float(self.one(f"#setting-{name}").get_attribute("value")) for name in DEFAULTS}
+        self.wait(lambda: self.one("#setting-top_k").get_attribute("value") != "", "the server's defaults")
+        self.assertEqual(shown(), DEFAULTS)
+        self.ask("Hi")
+        self.assertFalse(DEFAULTS.keys() & self.server.requests[0].keys())
+        self.one("#setting-top_k").clear()
+        self.one("#setting-top_k").send_keys("7")
+        self.ask("Hi")
+        self.assertEqual(self.server.requests[1]["top_k"], 7)
+        self.one("#settings form button").click()
+        self.assertEqual(shown(), DEFAULTS)
+        self.ask("Hi")
+        self.assertNotIn("top_k", self.server.requests[2])
 
     def test_invalid_setting_is_not_sent(self):
         self.button("Chat settings").click()

@@ -11,6 +11,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8",
          ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
 
+DEFAULTS = {"temperature": 0.6, "top_k": 11, "top_p": 0.9, "min_p": 0.25}
+MODEL = {"id": "stub-model", "default_generation_settings": DEFAULTS}
+
 
 def content_security_policy():
     """The policy in src/serve/server.cc, so that the page is tested under what it will meet."""
@@ -54,7 +57,7 @@ class StubServer:
         if path in ("v1/models", "engine"):
             if not self.admits(handler):
                 return
-            answer = self.engine if path == "engine" else {"data": [{"id": "stub-model"}]}
+            answer = self.engine if path == "engine" else {"data": [MODEL]}
             send(handler, 200, "application/json", json.dumps(answer).encode())
             return
         file = ROOT / "ui" / path

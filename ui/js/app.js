@@ -51,6 +51,7 @@ async function showModel() {
     const model = await fetchModel();
     byId('model-name').textContent = model?.id ?? '';
     chat.setModelName(model?.id ?? '');
+    chat.settings.setDefaults(model?.default_generation_settings ?? {});
   } catch {
     // The first message will say what is wrong, and offer what helps.
   }

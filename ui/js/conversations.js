@@ -8,8 +8,9 @@ import {load, save, remove, keysBelow} from './storage.js';
 
 const kFolder = 'conversation/';
 
+// null: what the server takes where a request leaves it open.
 export const kDefaultSettings = {
-  system: '', temperature: 0.7, top_k: 40, top_p: 0.95, min_p: 0.05, max_tokens: null, seed: null,
+  system: '', temperature: null, top_k: null, top_p: null, min_p: null, max_tokens: null, seed: null,
 };
 
 export function newConversation() {

@@ -42,11 +42,6 @@ std::unordered_map<Token, float> parse_logit_bias(const Fields& fields) {
   return result;
 }
 
-// OpenAI's defaults: the model's distribution as it is.
-SamplingOptions openai_defaults() {
-  return {.temperature = 1, .top_k = 0, .top_p = 1, .min_p = 0, .penalty_window = -1};
-}
-
 // vLLM's name of the penalty goes with the whole text, llama.cpp's with its last 64 tokens.
 void parse_repetition_penalty(const Fields& fields, SamplingOptions& sampling) {
   constexpr int kLlamaWindow = 64;
@@ -63,11 +58,12 @@ void parse_repetition_penalty(const Fields& fields, SamplingOptions& sampling) {
   sampling.penalty_window = fields.integer("repeat_last_n", sampling.penalty_window, -1, kMost);
 }
 
-SamplingOptions parse_sampling(const Fields& fields, bool& has_seed) {
+// What is not given is as everywhere (SamplingOptions).
+SamplingOptions parse_sampling(const Fields& fields) {
   const auto number = [&](std::string_view name, double otherwise, double least, double most) {
     return static_cast<float>(fields.number(name, otherwise, least, most));
   };
-  SamplingOptions sampling = openai_defaults();
+  SamplingOptions sampling{.penalty_window = -1};  // as vLLM counts it
   sampling.temperature = number("temperature", sampling.temperature, 0, 100);
   sampling.top_k = fields.integer("top_k", sampling.top_k, -1, 1 << 30);
   if (sampling.top_k < 0) sampling.top_k = 0;  // vLLM's word for off
@@ -80,8 +76,7 @@ SamplingOptions parse_sampling(const Fields& fields, bool& has_seed) {
   sampling.logit_bias = parse_logit_bias(fields);
   const auto seed = fields.integer("seed", std::numeric_limits<int64_t>::min(),
                                    std::numeric_limits<int64_t>::max());
-  has_seed = seed.has_value() && *seed != -1;  // llama.cpp's word for random
-  if (seed) sampling.seed = static_cast<uint64_t>(*seed);
+  if (seed && *seed != -1) sampling.seed = static_cast<uint64_t>(*seed);  // -1: llama.cpp's "any"
   return sampling;
 }
 
@@ -201,7 +196,7 @@ GenerationParameters parse_generation(const Fields& fields) {
     p.include_usage = options->boolean("include_usage", false);
   }
   parse_ends(fields, p);
-  p.generate.sampling = parse_sampling(fields, p.has_seed);
+  p.generate.sampling = parse_sampling(fields);
   parse_form(fields, p);
   p.priority = fields.integer("priority", 0, -kMaxPriority, kMaxPriority);
   p.cache_salt = fields.text("cache_salt");

@@ -38,7 +38,6 @@ struct GenerationParameters {
   bool stream = false, include_usage = false;
   int top_logprobs = -1;         // -1: no logprobs
   bool prompt_logprobs = false;  // of an echoed prompt too
-  bool has_seed = false;
   int priority = 0;
   std::string cache_salt = {};
   std::string form_field = {};  // which holds the answer to a form, if one does

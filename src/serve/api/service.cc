@@ -8,7 +8,6 @@
 #include "engine/generate.h"
 #include "grammar/structured_output.h"
 #include "serve/http/api_error.h"
-#include "serve/http/identifiers.h"
 
 namespace tessera::serve {
 Service::Service(const Session& session, Engine& engine, ServiceOptions options)
@@ -67,7 +66,6 @@ void Service::add_choices(const GenerationParameters& p, const std::vector<Token
                           std::shared_ptr<const ConstraintSource> constraint,
                           std::vector<JobChoice>& choices) const {
   const int room = room_after(prompt, field);
-  const uint64_t seed = p.has_seed ? p.generate.sampling.seed : random_number();
   Request request = make_request(prompt, p.generate, std::move(constraint), *session_.tokenizer,
                                  session_.model->config().context);
   request.max_tokens = p.generate.max_tokens < 0 ? room : std::min(p.generate.max_tokens, room);
@@ -77,7 +75,8 @@ void Service::add_choices(const GenerationParameters& p, const std::vector<Token
   request.prompt_logprobs_from = p.prompt_logprobs ? 1 : 0;
   for (int i = 0; i < p.n; ++i) {
     JobChoice choice{.request = request, .stop = p.generate.stop};
-    choice.request.sampling.seed = seed + i;
+    std::optional<uint64_t>& seed = choice.request.sampling.seed;
+    if (seed) *seed += static_cast<uint64_t>(i);
     if (i > 0) choice.sibling = static_cast<int>(choices.size()) - i;
     choices.push_back(std::move(choice));
   }

@@ -1,16 +1,8 @@
 #include "serve/http/identifiers.h"
 
-#include <random>
+#include "base/entropy.h"
 
 namespace tessera::serve {
-
-uint64_t random_number() {
-  thread_local std::mt19937_64 generator{[] {
-    std::random_device device;
-    return (uint64_t{device()} << 32) ^ device();
-  }()};
-  return generator();
-}
 
 std::string new_identifier(std::string_view prefix) {
   constexpr std::string_view kLetters =

@@ -1,13 +1,11 @@
 // Random names.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace tessera::serve {
 
-uint64_t random_number();
 // `prefix` and 24 random letters and digits.
 std::string new_identifier(std::string_view prefix);
 

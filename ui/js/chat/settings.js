@@ -20,6 +20,8 @@ export class SettingsPanel {
   // onChange(settings) with each valid change.
   constructor(onChange) {
     this.onChange = onChange;
+    this.settings = kDefaultSettings;
+    this.defaults = {};  // of the server
     this.panel = byId('settings');
     this.toggleButton = byId('toggle-settings');
     this.toggleButton.addEventListener('click', () => this.toggle());
@@ -50,10 +52,17 @@ export class SettingsPanel {
   }
 
   show(settings) {
+    this.settings = settings;
     this.system.value = settings.system;
     for (const [name, inputs] of this.inputs) {
-      for (const input of inputs) input.value = settings[name] ?? '';
+      for (const input of inputs) input.value = settings[name] ?? this.defaults[name] ?? '';
     }
+  }
+
+  // What the server takes for what a chat leaves open: shown, but not sent.
+  setDefaults(defaults) {
+    this.defaults = defaults;
+    this.show(this.settings);
   }
 
   numberField({name, label, min = 0, max, step, slider, empty, help}) {
@@ -65,7 +74,7 @@ export class SettingsPanel {
     for (const input of inputs) {
       input.addEventListener('input', () => {
         for (const other of inputs) if (other !== input && input.value !== '') other.value = input.value;
-        this.changed();
+        this.changed(name);
       });
     }
     this.inputs.set(name, inputs);
@@ -75,18 +84,16 @@ export class SettingsPanel {
   }
 
   // An invalid number changes nothing (the field shows that it is).
-  changed() {
-    const settings = {system: this.system.value};
-    for (const [name, inputs] of this.inputs) {
-      const input = inputs.at(-1);
-      if (!input.validity.valid) continue;
-      settings[name] = input.value === '' ? null : input.valueAsNumber;
-    }
-    this.onChange(settings);
+  changed(name) {
+    const changes = {system: this.system.value};
+    const input = this.inputs.get(name)?.at(-1);
+    if (input?.validity.valid) changes[name] = input.value === '' ? null : input.valueAsNumber;
+    this.settings = {...this.settings, ...changes};
+    this.onChange(changes);
   }
 
   reset() {
     this.show(kDefaultSettings);
-    this.changed();
+    this.onChange(kDefaultSettings);
   }
 }
