@@ -76,7 +76,10 @@ std::shared_ptr<Sequence> Engine::add(Request request, const std::shared_ptr<Seq
     fail("a sequence cannot share what another salt keeps apart");
   auto sequence = std::make_shared<Sequence>(std::move(request), pool_, requests_++);
   sequence->drafter = drafter_of(sequence->request.decoder);
-  if (sequence->drafter != nullptr) sequence->draft_state = sequence->drafter->start();
+  if (sequence->drafter != nullptr) {
+    const Request& r = sequence->request;
+    sequence->draft_state = sequence->drafter->start({r.cache_salt, r.prediction});
+  }
   sequence->sibling = sibling;
   const bool asks_nothing = !sequence->is_embedding() && !sequence->request.keeps_blocks &&
                             sequence->wanted_rows(sequence->pending()) == 0;
@@ -147,8 +150,10 @@ void Engine::draft(std::span<Scheduler::Share> shares) {
     for (const size_t i : indices) {
       Sequence& sequence = *shares[i].sequence;
       if (shares[i].room <= 0) continue;
-      requests.push_back(
-          {.tokens = sequence.tokens, .state = sequence.draft_state.get(), .room = shares[i].room});
+      requests.push_back({.tokens = sequence.tokens,
+                          .prompt_size = sequence.prompt_size(),
+                          .state = sequence.draft_state.get(),
+                          .room = shares[i].room});
       drafting.push_back(&shares[i]);
     }
     if (requests.empty()) continue;
@@ -182,6 +187,8 @@ void Engine::observe(std::span<const Scheduler::Share> shares, std::span<const R
     for (const size_t i : indices) {
       const Scheduler::Share& share = shares[i];
       observations.push_back({.tokens = share.sequence->tokens,
+                              .prompt_size = share.sequence->prompt_size(),
+                              .finished = share.sequence->finished != FinishReason::kNone,
                               .state = share.sequence->draft_state.get(),
                               .tree = share.tree.size() > 0 ? &share.tree : nullptr,
                               .path = std::span(choices[i].verified.path).first(choices[i].kept),

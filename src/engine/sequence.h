@@ -28,6 +28,7 @@ struct Request {
   SamplingOptions sampling = {};
   std::shared_ptr<const ConstraintSource> constraint = {};  // what the answer must keep to, if any
   std::string decoder{kPlainDecoder};
+  std::vector<Token> prediction = {};  // what the answer is expected to resemble; for drafters
   // Smaller is sooner: one more is like having come kPriorityStep requests later, so that nobody
   // is overtaken for ever.
   int priority = 0;

@@ -2,40 +2,78 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "support/error_of.h"
 
 namespace tessera {
 namespace {
 
-TokenTree propose(const std::vector<Token>& tokens, int room, PromptLookupOptions options = {}) {
-  DraftRequest request{.tokens = tokens, .room = room};
-  make_prompt_lookup(options)->propose(std::span(&request, 1));
-  return request.tree;
-}
+// Sequences of one lookup drafter.
+class LookupTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<DraftState> start(std::span<const Token> prediction = {}, std::string salt = "") {
+    return drafter_->start({salt, prediction});
+  }
+  TokenTree propose(DraftState& state, const std::vector<Token>& tokens, size_t prompt_size,
+                    int room = 8) {
+    DraftRequest request{
+        .tokens = tokens, .prompt_size = prompt_size, .state = &state, .room = room};
+    drafter_->propose(std::span(&request, 1));
+    return request.tree;
+  }
+  TokenTree propose(const std::vector<Token>& tokens, int room = 8) {
+    return propose(*start(), tokens, tokens.size(), room);
+  }
+  std::unique_ptr<Drafter> drafter_ = make_lookup();
+};
 
-TEST(PromptLookup, ProposesWhatFollowedTheLongestMatchLast) {
-  const PromptLookupOptions options{.max_ngram = 3, .draft_tokens = 4};
-  const std::vector<Token> tokens = {1, 2, 3, 4, 9, 2, 3, 5, 6, 7, 8, 2, 3};
-  const TokenTree tree = propose(tokens, 10, options);
-  EXPECT_EQ(tree.tokens, (std::vector<Token>{5, 6, 7, 8}));
+using Tokens = std::vector<Token>;
+
+TEST_F(LookupTest, ProposesWhatFollowedTheLongestMatch) {
+  const Tokens tokens = {1, 2, 3, 4, 9, 2, 3, 5, 6, 7, 8, 1, 2, 3};
+  const TokenTree tree = propose(tokens, 4);
+  EXPECT_EQ(tree.tokens, (Tokens{4, 9, 2, 3}));
   EXPECT_EQ(tree.parents, (std::vector<int32_t>{-1, 0, 1, 2}));
-  EXPECT_EQ(propose(tokens, 2, options).size(), 2);
+  EXPECT_EQ(propose(tokens, 2).size(), 2);
 }
 
-TEST(PromptLookup, ProposesNothingForNewText) {
-  EXPECT_EQ(propose({1, 2, 3}, 8).size(), 0);
-  EXPECT_EQ(propose({1}, 8).size(), 0);
+TEST_F(LookupTest, ProposesSeveralContinuationsTheLikelierFirst) {
+  const Tokens tokens = {1, 2, 5, 0, 1, 2, 6, 9, 1, 2, 6, 8, 1, 2};
+  const TokenTree tree = propose(tokens, 4);
+  EXPECT_EQ(tree.tokens.front(), 6) << "followed twice";
+  const auto other = std::ranges::find(tree.tokens, 5);
+  ASSERT_NE(other, tree.tokens.end());
+  EXPECT_EQ(tree.parents[other - tree.tokens.begin()], -1);
+}
+
+TEST_F(LookupTest, ProposesNothingForNewText) {
+  EXPECT_EQ(propose({1, 2, 3}).size(), 0);
+  EXPECT_EQ(propose({1}).size(), 0);
+}
+
+TEST_F(LookupTest, FollowsThePredictionAndFindsItAgainAfterADifference) {
+  const Tokens prediction = {10, 11, 12, 13, 14, 15, 16};
+  const auto state = start(prediction);
+  Tokens text = {1, 2};
+  EXPECT_EQ(propose(*state, text, 2, 3).tokens, (Tokens{10, 11, 12})) << "from its beginning";
+  text.insert(text.end(), {10, 11});
+  EXPECT_EQ(propose(*state, text, 2, 2).tokens, (Tokens{12, 13}));
+  text.insert(text.end(), {99});
+  EXPECT_EQ(propose(*state, text, 2).size(), 0) << "it said something else";
+  text.insert(text.end(), {13});
+  EXPECT_EQ(propose(*state, text, 2, 2).tokens, (Tokens{14, 15}));
 }
 
 TEST(Drafters, AnUnknownNameListsTheKnownOnes) {
   EXPECT_EQ(error_of([] { find_drafter("magic"); }),
-            "there is no decoder 'magic' (known: plain, prompt-lookup)");
+            "there is no decoder 'magic' (known: plain, lookup)");
   EXPECT_EQ(find_drafter("plain"), nullptr);
-  EXPECT_EQ(find_drafter("prompt-lookup")->name, "prompt-lookup");
+  EXPECT_EQ(find_drafter("lookup")->name, "lookup");
 }
 
 TEST(Drafters, ANameIsTakenOnce) {
-  for (const char* name : {"plain", "prompt-lookup"}) {
+  for (const char* name : {"plain", "lookup"}) {
     EXPECT_EQ(error_of([&] { add_drafter({.name = name, .note = "", .make = {}}); }),
               std::string("there is a decoder '") + name + "' already");
   }

@@ -70,7 +70,7 @@ TEST_F(ConstraintTest, AnyDrafterGivesTheSameAnswer) {
         run_to_end(*engine);
 
         Request lookup = plain;
-        lookup.decoder = "prompt-lookup";
+        lookup.decoder = "lookup";
         const auto looked_up = engine->add(lookup);
         const auto drafted = engine->add(plain);
         RandomDrafter drafter(expected->tokens, static_cast<uint32_t>(seed));

@@ -107,7 +107,7 @@ TEST_F(EngineTest, ManySequencesChooseAlikeOnAnyNumberOfThreads) {
       r.sampling = samplings[i % samplings.size()];
       r.sampling.seed = i;
       if (i % 3 == 0) r.top_logprobs = 3;
-      if (i % 5 == 0) r.decoder = "prompt-lookup";
+      if (i % 5 == 0) r.decoder = "lookup";
       sequences.push_back(e.add(r));
     }
     run_to_end(e);
@@ -207,7 +207,7 @@ TEST_F(EngineTest, AnyDrafterGivesTheSameTokens) {
     EXPECT_GT(sequence->statistics.accepted, 0);
     EXPECT_LT(sequence->statistics.steps, sequence->generated());
 
-    r.decoder = "prompt-lookup";
+    r.decoder = "lookup";
     EXPECT_EQ(alone(r), expected);
   }
 }
@@ -313,7 +313,7 @@ TEST_F(EngineTest, PromptLogprobsAreThoseOfTheModel) {
       std::vector<Token> prompt = random_tokens(length, length);
       std::copy_n(shared.begin(), std::min(length, 64), prompt.begin());
       Request r = sampled_request(prompt, max_tokens);
-      r.decoder = length == 33 ? "prompt-lookup" : "plain";
+      r.decoder = length == 33 ? "lookup" : "plain";
       r.top_logprobs = 2;
       r.prompt_logprobs_from = 1;
       sequences.push_back(e.add(r));

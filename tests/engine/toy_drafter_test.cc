@@ -23,7 +23,7 @@ struct Seen : DraftState {
 
 class Successors final : public Drafter {
  public:
-  std::unique_ptr<DraftState> start() override { return std::make_unique<Seen>(); }
+  std::unique_ptr<DraftState> start(const DraftStart&) override { return std::make_unique<Seen>(); }
 
   void propose(std::span<DraftRequest> requests) override {
     largest_batch = std::max(largest_batch, requests.size());

@@ -5,12 +5,13 @@
 
 namespace tessera {
 
-// Prompt lookup decoding (Saxena 2023): what followed the last few tokens when they last occurred
-// is likely to follow again. Needs no model; pays off where an answer quotes its prompt.
-struct PromptLookupOptions {
-  int max_ngram = 3;     // tokens that have to match, at most
-  int draft_tokens = 8;  // of a proposal, at most
+// What followed the last tokens when they last occurred is likely to follow again (prompt lookup
+// decoding, Saxena 2023; with suffix automata, Hu et al. 2024, arXiv 2411.10666). Looks in the text
+// so far, in the prediction, and in finished answers to requests of the same salt; drafts trees.
+struct LookupOptions {
+  int nodes = 48;      // of a proposal, at most
+  double least = 0.2;  // chance that a node is accepted, as far as counts can tell
 };
-std::unique_ptr<Drafter> make_prompt_lookup(PromptLookupOptions options = {});
+std::unique_ptr<Drafter> make_lookup(LookupOptions options = {});
 
 }  // namespace tessera

@@ -10,8 +10,7 @@ namespace {
 
 std::deque<DrafterKind>& kinds() {
   static std::deque<DrafterKind> all = {
-      {"prompt-lookup", "what followed the last tokens before",
-       [](Model&) { return make_prompt_lookup(); }},
+      {"lookup", "what followed the last tokens before", [](Model&) { return make_lookup(); }},
   };
   return all;
 }
