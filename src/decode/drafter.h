@@ -7,7 +7,6 @@
 // a DraftState, which travels with the sequence.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -85,22 +84,5 @@ class Drafter {
   // What became of the step, of every sequence of this drafter that had rows in it.
   virtual void observe(std::span<const Observation>, StepRows&) {}
 };
-
-// --- kinds of drafters, by name
-
-struct DrafterKind {
-  std::string name, note;  // "lookup"; a few words for people
-  // For an engine that runs `model`. Throws Error if it cannot.
-  std::function<std::unique_ptr<Drafter>(Model& model)> make;
-};
-
-inline constexpr std::string_view kPlainDecoder = "plain";  // one token a step, no drafter
-
-// Makes a kind known. Error if the name is taken. Not while requests are being checked.
-void add_drafter(DrafterKind kind);
-// nullptr for kPlainDecoder. Throws Error listing the known names.
-const DrafterKind* find_drafter(std::string_view name);
-// All names, kPlainDecoder first.
-std::vector<std::string> decoder_names();
 
 }  // namespace tessera

@@ -13,6 +13,8 @@ namespace tessera {
 
 namespace {
 
+constexpr size_t kMostIdleDrafters = 4;
+
 int limit(int asked, int most) {
   return asked > 0 ? std::min(asked, most) : most;
 }
@@ -67,7 +69,7 @@ void Engine::validate(const Request& request) const {
     fail("log-probabilities from position {} on are asked for, the prompt has {} tokens",
          request.prompt_logprobs_from, prompt);
   }
-  find_drafter(request.decoder);  // for its error
+  parse_decoder(request.decoder);  // for its error
 }
 
 std::shared_ptr<Sequence> Engine::add(Request request, const std::shared_ptr<Sequence>& sibling) {
@@ -91,12 +93,15 @@ std::shared_ptr<Sequence> Engine::add(Request request, const std::shared_ptr<Seq
   return sequence;
 }
 
-Drafter* Engine::drafter_of(const std::string& name) {
-  const DrafterKind* kind = find_drafter(name);
-  if (kind == nullptr) return nullptr;
-  const auto [entry, added] = drafters_.try_emplace(name);
-  if (entry->second == nullptr) entry->second = kind->make(model_);
-  return entry->second.get();
+std::shared_ptr<Drafter> Engine::drafter_of(const std::string& decoder) {
+  const Decoder asked = parse_decoder(decoder);
+  if (asked.kind == nullptr) return nullptr;
+  const std::string name = asked.name();
+  if (const auto known = drafters_.find(name); known != drafters_.end()) return known->second;
+  // Requests can ask for as many as there are settings: those that nobody uses any more go.
+  if (drafters_.size() >= kMostIdleDrafters)
+    std::erase_if(drafters_, [](const auto& entry) { return entry.second.use_count() == 1; });
+  return drafters_[name] = asked.kind->make(model_, asked.values);
 }
 
 void Engine::cancel(Sequence& sequence) {
@@ -135,7 +140,7 @@ namespace {
 std::map<Drafter*, std::vector<size_t>> by_drafter(std::span<const Scheduler::Share> shares) {
   std::map<Drafter*, std::vector<size_t>> groups;
   for (size_t i = 0; i < shares.size(); ++i) {
-    if (Drafter* drafter = shares[i].sequence->drafter) groups[drafter].push_back(i);
+    if (Drafter* drafter = shares[i].sequence->drafter.get()) groups[drafter].push_back(i);
   }
   return groups;
 }

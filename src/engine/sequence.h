@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "cache/block_table.h"
-#include "decode/drafter.h"
+#include "decode/decoder.h"
 #include "decode/logprobs.h"
 #include "decode/sampler.h"
 #include "engine/finish_reason.h"
@@ -110,7 +110,7 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
   std::vector<Token> tokens;  // prompt and answer
   int computed = 0;           // leading tokens whose keys and values are in the cache
   Sampler sampler;
-  Drafter* drafter = nullptr;  // the engine's; nullptr: plain
+  std::shared_ptr<Drafter> drafter;  // nullptr: plain
   std::unique_ptr<DraftState> draft_state;
   // Another sequence that begins with the same prompt, if one was named: where its keys and values
   // are there, they are shared to the last token.

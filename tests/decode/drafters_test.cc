@@ -25,7 +25,7 @@ class LookupTest : public ::testing::Test {
   TokenTree propose(const std::vector<Token>& tokens, int room = 8) {
     return propose(*start(), tokens, tokens.size(), room);
   }
-  std::unique_ptr<Drafter> drafter_ = make_lookup();
+  std::unique_ptr<Drafter> drafter_ = make_lookup(parse_decoder("lookup").values);
 };
 
 using Tokens = std::vector<Token>;
@@ -65,16 +65,37 @@ TEST_F(LookupTest, FollowsThePredictionAndFindsItAgainAfterADifference) {
   EXPECT_EQ(propose(*state, text, 2, 2).tokens, (Tokens{14, 15}));
 }
 
-TEST(Drafters, AnUnknownNameListsTheKnownOnes) {
-  EXPECT_EQ(error_of([] { find_drafter("magic"); }),
-            "there is no decoder 'magic' (known: plain, lookup)");
-  EXPECT_EQ(find_drafter("plain"), nullptr);
-  EXPECT_EQ(find_drafter("lookup")->name, "lookup");
+TEST(Decoders, AreAskedForByNameAndSettings) {
+  EXPECT_EQ(parse_decoder("plain").kind, nullptr);
+  EXPECT_EQ(parse_decoder("plain").name(), "plain");
+  const Decoder decoder = parse_decoder("lookup,nodes=16,least=0.5");
+  EXPECT_EQ(decoder.kind->name, "lookup");
+  EXPECT_EQ(decoder.values.at("nodes"), 16);
+  EXPECT_EQ(decoder.values.at("least"), 0.5);
+  EXPECT_EQ(decoder.name(), "lookup,nodes=16,least=0.5");
+  EXPECT_EQ(parse_decoder("lookup").values.at("nodes"), 48);
+  EXPECT_EQ(parse_decoder("lookup,nodes=48").name(), "lookup") << "what holds anyway";
 }
 
-TEST(Drafters, ANameIsTakenOnce) {
+TEST(Decoders, WhatIsNotKnownNamesWhatIs) {
+  const auto error = [](const char* text) { return error_of([&] { parse_decoder(text); }); };
+  EXPECT_EQ(error("magic"), "there is no decoder 'magic' (known: plain, lookup)");
+  EXPECT_EQ(error(""), "there is no decoder '' (known: plain, lookup)");
+  EXPECT_EQ(error("plain,nodes=2"), "the decoder 'plain' has no settings, found 'nodes=2'");
+  EXPECT_EQ(error("lookup,node=2"),
+            "the decoder 'lookup' has no setting 'node' (known: nodes, least)");
+  for (const char* value : {"0", "257", "-1", "1.5", "many", "", "8x", "nan", "inf"}) {
+    EXPECT_EQ(error((std::string("lookup,nodes=") + value).c_str()),
+              std::string("'nodes' of the decoder is '") + value +
+                  "', expected an integer from 1 to 256");
+  }
+  EXPECT_EQ(error("lookup,least=2"),
+            "'least' of the decoder is '2', expected a number from 0.01 to 1");
+}
+
+TEST(Decoders, ANameIsTakenOnce) {
   for (const char* name : {"plain", "lookup"}) {
-    EXPECT_EQ(error_of([&] { add_drafter({.name = name, .note = "", .make = {}}); }),
+    EXPECT_EQ(error_of([&] { add_drafter({.name = name}); }),
               std::string("there is a decoder '") + name + "' already");
   }
 }

@@ -73,8 +73,8 @@ TEST_F(ConstraintTest, AnyDrafterGivesTheSameAnswer) {
         lookup.decoder = "lookup";
         const auto looked_up = engine->add(lookup);
         const auto drafted = engine->add(plain);
-        RandomDrafter drafter(expected->tokens, static_cast<uint32_t>(seed));
-        drafted->drafter = &drafter;
+        drafted->drafter =
+            std::make_shared<RandomDrafter>(expected->tokens, static_cast<uint32_t>(seed));
         run_to_end(*engine);  // both at once, sharing the grammar's state
         EXPECT_EQ(looked_up->tokens, expected->tokens);
         EXPECT_EQ(drafted->tokens, expected->tokens);

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <deque>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -200,8 +199,7 @@ TEST_F(EngineTest, AnyDrafterGivesTheSameTokens) {
 
     Engine drafted = engine();
     const auto sequence = drafted.add(r);
-    RandomDrafter drafter(expected);
-    sequence->drafter = &drafter;
+    sequence->drafter = std::make_shared<RandomDrafter>(expected);
     run_to_end(drafted);
     EXPECT_EQ(sequence->tokens, expected);
     EXPECT_GT(sequence->statistics.accepted, 0);
@@ -218,12 +216,10 @@ TEST_F(EngineTest, DraftedSequencesPreemptedInASmallPoolStillAgree) {
   Engine e = engine(8);
   std::vector<std::shared_ptr<Sequence>> sequences;
   std::vector<std::vector<Token>> expected;
-  std::deque<RandomDrafter> drafters;
   for (const Request& r : requests) {
     expected.push_back(alone(r));
     sequences.push_back(e.add(r));
-    drafters.emplace_back(expected.back());
-    sequences.back()->drafter = &drafters.back();
+    sequences.back()->drafter = std::make_shared<RandomDrafter>(expected.back());
   }
   run_to_end(e);
   for (size_t i = 0; i < requests.size(); ++i) EXPECT_EQ(sequences[i]->tokens, expected[i]) << i;

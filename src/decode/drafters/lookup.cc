@@ -99,7 +99,8 @@ class LookupState final : public DraftState {
 
 class Lookup final : public Drafter {
  public:
-  explicit Lookup(LookupOptions options) : options_(options) {}
+  explicit Lookup(const DrafterValues& values)
+      : nodes_(static_cast<int>(values.at("nodes"))), least_(values.at("least")) {}
 
   std::unique_ptr<DraftState> start(const DraftStart& sequence) override {
     return std::make_unique<LookupState>(history_of(sequence.cache_salt), sequence.prediction);
@@ -109,7 +110,7 @@ class Lookup final : public Drafter {
     for (DraftRequest& request : requests) {
       auto& state = static_cast<LookupState&>(*request.state);
       state.catch_up(request.tokens, request.prompt_size);
-      request.tree = state.draft(std::min(options_.nodes, request.room), options_.least);
+      request.tree = state.draft(std::min(nodes_, request.room), least_);
     }
   }
 
@@ -136,14 +137,23 @@ class Lookup final : public Drafter {
   using Salted = std::pair<std::string, std::shared_ptr<History>>;
   static constexpr size_t kMostSalts = 16;
 
-  LookupOptions options_;
+  int nodes_;
+  double least_;
   std::vector<Salted> histories_;  // the one used last is the first
 };
 
 }  // namespace
 
-std::unique_ptr<Drafter> make_lookup(LookupOptions options) {
-  return std::make_unique<Lookup>(options);
+std::unique_ptr<Drafter> make_lookup(const DrafterValues& values) {
+  return std::make_unique<Lookup>(values);
+}
+
+DrafterKind lookup_kind() {
+  return {.name = "lookup",
+          .note = "what followed the last tokens before",
+          .settings = {{"nodes", "of a tree, at most", 48, 1, 256, true},
+                       {"least", "chance of being right that a node must have", 0.2, 0.01, 1}},
+          .make = [](Model&, const DrafterValues& values) { return make_lookup(values); }};
 }
 
 }  // namespace tessera
