@@ -58,7 +58,7 @@ class Traffic:
                 "temperature": draw.choice((0, 0.7, 1, 1.5)), "priority": draw.choice((0, 0, 0, -2, -1, 1, 2))}
         for chance, more in ((0.5, {"stream": True}), (0.5, {"ignore_eos": True}), (0.3, {"top_p": 0.9, "top_k": 40}),
                              (0.3, {"cache_salt": draw.choice("ab")}), (0.2, {"n": draw.randint(2, 4)}),
-                             (0.2, {"decoder": "prompt-lookup"}), (0.1, {"stop": [" the", "\n\n"]}),
+                             (0.2, {"decoder": "lookup"}), (0.1, {"stop": [" the", "\n\n"]}),
                              (0.1, {"min_p": 0.05, "repetition_penalty": 1.1, "presence_penalty": 0.5})):
             if draw.random() < chance:
                 body |= more

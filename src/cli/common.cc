@@ -8,7 +8,7 @@
 #include "base/utf8.h"
 #include "cli/ask.h"
 #include "cli/commands.h"
-#include "decode/drafter.h"
+#include "decode/decoder.h"
 
 namespace tessera::cli {
 namespace {
@@ -130,8 +130,18 @@ void add_sampling_flags(CLI::App& command, GenerateOptions& options) {
           "the same seed gives the same text; -1: another one each time")
       ->default_str("-1");
   command
-      .add_option("--decoder", options.decoder, "how tokens are proposed; never changes the text")
-      ->check(CLI::IsMember(decoder_names()))
+      .add_option("--decoder", options.decoder,
+                  fmt::format("how tokens are proposed; never changes the text: {}",
+                              fmt::join(decoder_names(), ", ")))
+      ->type_name("NAME[,KEY=VALUE...]")
+      ->check([](const std::string& text) {
+        try {
+          parse_decoder(text);
+          return std::string();
+        } catch (const Error& error) {
+          return std::string(error.what());
+        }
+      })
       ->capture_default_str();
   command.add_flag("--ignore-eos", options.ignore_eos, "go on after the end of the answer");
   add_constraint_flags(command, options);

@@ -7,7 +7,6 @@
 // a DraftState, which travels with the sequence.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -29,17 +28,26 @@ class DraftState {
   virtual ~DraftState() = default;
 };
 
+// A sequence that begins.
+struct DraftStart {
+  const std::string& cache_salt;      // what one salt has seen, no other may notice
+  std::span<const Token> prediction;  // what the answer is expected to resemble; may be empty
+};
+
 // One sequence that may draft in this step.
 struct DraftRequest {
   std::span<const Token> tokens;  // prompt and answer so far
-  DraftState* state = nullptr;    // what start() gave
-  int room = 0;                   // nodes at most; at least 1
-  TokenTree tree = {};            // the proposal; may stay empty. Surplus nodes are dropped.
+  size_t prompt_size = 0;
+  DraftState* state = nullptr;  // what start() gave
+  int room = 0;                 // nodes at most; at least 1
+  TokenTree tree = {};          // the proposal; may stay empty. Surplus nodes are dropped.
 };
 
 // What a step made of one sequence: a chunk of its prompt was computed, or a tree verified.
 struct Observation {
   std::span<const Token> tokens;  // prompt and answer, what this step committed included
+  size_t prompt_size = 0;
+  bool finished = false;  // this was the sequence's last step
   DraftState* state = nullptr;
   const TokenTree* tree = nullptr;  // what was verified, its node 0 the last token before; or null
   std::span<const int32_t> path = {};  // of the tree: the nodes whose tokens were committed after
@@ -70,28 +78,11 @@ class Drafter {
   virtual ~Drafter() = default;
 
   // For a new sequence; nullptr if nothing is kept.
-  virtual std::unique_ptr<DraftState> start() { return nullptr; }
+  virtual std::unique_ptr<DraftState> start(const DraftStart&) { return nullptr; }
   // Fills in the trees of requests, each from its own tokens and state.
   virtual void propose(std::span<DraftRequest> requests) = 0;
   // What became of the step, of every sequence of this drafter that had rows in it.
   virtual void observe(std::span<const Observation>, StepRows&) {}
 };
-
-// --- kinds of drafters, by name
-
-struct DrafterKind {
-  std::string name, note;  // "prompt-lookup"; a few words for people
-  // For an engine that runs `model`. Throws Error if it cannot.
-  std::function<std::unique_ptr<Drafter>(Model& model)> make;
-};
-
-inline constexpr std::string_view kPlainDecoder = "plain";  // one token a step, no drafter
-
-// Makes a kind known. Error if the name is taken. Not while requests are being checked.
-void add_drafter(DrafterKind kind);
-// nullptr for kPlainDecoder. Throws Error listing the known names.
-const DrafterKind* find_drafter(std::string_view name);
-// All names, kPlainDecoder first.
-std::vector<std::string> decoder_names();
 
 }  // namespace tessera

@@ -13,6 +13,8 @@ namespace tessera {
 
 namespace {
 
+constexpr size_t kMostIdleDrafters = 4;
+
 int limit(int asked, int most) {
   return asked > 0 ? std::min(asked, most) : most;
 }
@@ -74,7 +76,7 @@ void Engine::validate(const Request& request) const {
     fail("log-probabilities from position {} on are asked for, the prompt has {} tokens",
          request.prompt_logprobs_from, prompt);
   }
-  find_drafter(request.decoder);  // for its error
+  parse_decoder(request.decoder);  // for its error
 }
 
 std::shared_ptr<Sequence> Engine::add(Request request, const std::shared_ptr<Sequence>& sibling) {
@@ -84,7 +86,10 @@ std::shared_ptr<Sequence> Engine::add(Request request, const std::shared_ptr<Seq
   ban_early_ends(request);
   auto sequence = std::make_shared<Sequence>(std::move(request), pool_, requests_++);
   sequence->drafter = drafter_of(sequence->request.decoder);
-  if (sequence->drafter != nullptr) sequence->draft_state = sequence->drafter->start();
+  if (sequence->drafter != nullptr) {
+    const Request& r = sequence->request;
+    sequence->draft_state = sequence->drafter->start({r.cache_salt, r.prediction});
+  }
   sequence->sibling = sibling;
   const bool asks_nothing = !sequence->is_embedding() && !sequence->request.keeps_blocks &&
                             sequence->wanted_rows(sequence->pending()) == 0;
@@ -106,12 +111,15 @@ void Engine::ban_early_ends(Request& request) const {
   }
 }
 
-Drafter* Engine::drafter_of(const std::string& name) {
-  const DrafterKind* kind = find_drafter(name);
-  if (kind == nullptr) return nullptr;
-  const auto [entry, added] = drafters_.try_emplace(name);
-  if (entry->second == nullptr) entry->second = kind->make(model_);
-  return entry->second.get();
+std::shared_ptr<Drafter> Engine::drafter_of(const std::string& decoder) {
+  const Decoder asked = parse_decoder(decoder);
+  if (asked.kind == nullptr) return nullptr;
+  const std::string name = asked.name();
+  if (const auto known = drafters_.find(name); known != drafters_.end()) return known->second;
+  // Requests can ask for as many as there are settings: those that nobody uses any more go.
+  if (drafters_.size() >= kMostIdleDrafters)
+    std::erase_if(drafters_, [](const auto& entry) { return entry.second.use_count() == 1; });
+  return drafters_[name] = asked.kind->make(model_, asked.values);
 }
 
 void Engine::cancel(Sequence& sequence) {
@@ -150,7 +158,7 @@ namespace {
 std::map<Drafter*, std::vector<size_t>> by_drafter(std::span<const Scheduler::Share> shares) {
   std::map<Drafter*, std::vector<size_t>> groups;
   for (size_t i = 0; i < shares.size(); ++i) {
-    if (Drafter* drafter = shares[i].sequence->drafter) groups[drafter].push_back(i);
+    if (Drafter* drafter = shares[i].sequence->drafter.get()) groups[drafter].push_back(i);
   }
   return groups;
 }
@@ -165,8 +173,10 @@ void Engine::draft(std::span<Scheduler::Share> shares) {
     for (const size_t i : indices) {
       Sequence& sequence = *shares[i].sequence;
       if (shares[i].room <= 0) continue;
-      requests.push_back(
-          {.tokens = sequence.tokens, .state = sequence.draft_state.get(), .room = shares[i].room});
+      requests.push_back({.tokens = sequence.tokens,
+                          .prompt_size = sequence.prompt_size(),
+                          .state = sequence.draft_state.get(),
+                          .room = shares[i].room});
       drafting.push_back(&shares[i]);
     }
     if (requests.empty()) continue;
@@ -200,6 +210,8 @@ void Engine::observe(std::span<const Scheduler::Share> shares, std::span<const R
     for (const size_t i : indices) {
       const Scheduler::Share& share = shares[i];
       observations.push_back({.tokens = share.sequence->tokens,
+                              .prompt_size = share.sequence->prompt_size(),
+                              .finished = share.sequence->finished != FinishReason::kNone,
                               .state = share.sequence->draft_state.get(),
                               .tree = share.tree.size() > 0 ? &share.tree : nullptr,
                               .path = std::span(choices[i].verified.path).first(choices[i].kept),

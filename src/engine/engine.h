@@ -83,7 +83,7 @@ class Engine {
                              std::span<const RowRange> ranges, HostRows logits);
   static Choice choose(const Scheduler::Share& share, RowRange range, HostRows logits);
   void ban_early_ends(Request& request) const;
-  Drafter* drafter_of(const std::string& name);
+  std::shared_ptr<Drafter> drafter_of(const std::string& decoder);
   void draft(std::span<Scheduler::Share> shares);
   void copy_shared_blocks();
   void observe(std::span<const Scheduler::Share> shares, std::span<const RowRange> ranges,
@@ -99,7 +99,7 @@ class Engine {
   std::function<bool(Token)> is_end_;
   BlockPool pool_;
   std::unique_ptr<KvStore> kv_;
-  std::map<std::string, std::unique_ptr<Drafter>, std::less<>> drafters_;  // those in use, by name
+  std::map<std::string, std::shared_ptr<Drafter>> drafters_;  // by the decoder's name
   Scheduler scheduler_;  // whose sequences hold drafters' states
   int64_t requests_ = 0;
   uint64_t steps_ = 0, generated_tokens_ = 0, accepted_ = 0;

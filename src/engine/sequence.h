@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "cache/block_table.h"
-#include "decode/drafter.h"
+#include "decode/decoder.h"
 #include "decode/logprobs.h"
 #include "decode/sampler.h"
 #include "engine/finish_reason.h"
@@ -32,6 +32,7 @@ struct Request {
   std::shared_ptr<const ConstraintSource> constraint = {};  // what the answer must keep to, if any
   std::vector<Ban> bans = {};
   std::string decoder{kPlainDecoder};
+  std::vector<Token> prediction = {};  // what the answer is expected to resemble; for drafters
   // Smaller is sooner: one more is like having come kPriorityStep requests later, so that nobody
   // is overtaken for ever.
   int priority = 0;
@@ -116,7 +117,7 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
   std::vector<Token> tokens;  // prompt and answer
   int computed = 0;           // leading tokens whose keys and values are in the cache
   Sampler sampler;
-  Drafter* drafter = nullptr;  // the engine's; nullptr: plain
+  std::shared_ptr<Drafter> drafter;  // nullptr: plain
   std::unique_ptr<DraftState> draft_state;
   // Another sequence that begins with the same prompt, if one was named: where its keys and values
   // are there, they are shared to the last token.

@@ -54,7 +54,7 @@ TEST_F(CliTest, TheSameSeedGivesTheSameTextWithEveryDecoder) {
   const std::string flags =
       "run " + model_ + " -p 'a b a b a b' -n 40 --temp 1 --ignore-eos --seed 3";
   const Outcome plain = run(flags);
-  EXPECT_EQ(plain.out, run(flags + " --decoder prompt-lookup").out);
+  EXPECT_EQ(plain.out, run(flags + " --decoder lookup").out);
   EXPECT_EQ(plain.out, run(flags + " --threads 1").out);
 }
 

@@ -116,7 +116,7 @@ TEST_F(RunTest, AContextBeyondTheTrainingIsWarnedOfOnce) {
 
 TEST_F(RunTest, AnAnswerThatTheContextCutsSaysSo) {
   const std::string command = "run " + model_ + " hello --raw --ignore-eos --ctx 32 ";
-  for (const char* flags : {"-n -1", "-n 100", "--json", "-n 31", "--decoder prompt-lookup"}) {
+  for (const char* flags : {"-n -1", "-n 100", "--json", "-n 31", "--decoder lookup"}) {
     const Outcome outcome = run(command + flags);
     EXPECT_EQ(outcome.status, 0);
     EXPECT_TRUE(is_line(outcome.err, "warning: ")) << flags << ": " << outcome.err;

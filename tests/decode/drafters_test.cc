@@ -2,41 +2,100 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "support/error_of.h"
 
 namespace tessera {
 namespace {
 
-TokenTree propose(const std::vector<Token>& tokens, int room, PromptLookupOptions options = {}) {
-  DraftRequest request{.tokens = tokens, .room = room};
-  make_prompt_lookup(options)->propose(std::span(&request, 1));
-  return request.tree;
-}
+// Sequences of one lookup drafter.
+class LookupTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<DraftState> start(std::span<const Token> prediction = {}, std::string salt = "") {
+    return drafter_->start({salt, prediction});
+  }
+  TokenTree propose(DraftState& state, const std::vector<Token>& tokens, size_t prompt_size,
+                    int room = 8) {
+    DraftRequest request{
+        .tokens = tokens, .prompt_size = prompt_size, .state = &state, .room = room};
+    drafter_->propose(std::span(&request, 1));
+    return request.tree;
+  }
+  TokenTree propose(const std::vector<Token>& tokens, int room = 8) {
+    return propose(*start(), tokens, tokens.size(), room);
+  }
+  std::unique_ptr<Drafter> drafter_ = make_lookup(parse_decoder("lookup").values);
+};
 
-TEST(PromptLookup, ProposesWhatFollowedTheLongestMatchLast) {
-  const PromptLookupOptions options{.max_ngram = 3, .draft_tokens = 4};
-  const std::vector<Token> tokens = {1, 2, 3, 4, 9, 2, 3, 5, 6, 7, 8, 2, 3};
-  const TokenTree tree = propose(tokens, 10, options);
-  EXPECT_EQ(tree.tokens, (std::vector<Token>{5, 6, 7, 8}));
+using Tokens = std::vector<Token>;
+
+TEST_F(LookupTest, ProposesWhatFollowedTheLongestMatch) {
+  const Tokens tokens = {1, 2, 3, 4, 9, 2, 3, 5, 6, 7, 8, 1, 2, 3};
+  const TokenTree tree = propose(tokens, 4);
+  EXPECT_EQ(tree.tokens, (Tokens{4, 9, 2, 3}));
   EXPECT_EQ(tree.parents, (std::vector<int32_t>{-1, 0, 1, 2}));
-  EXPECT_EQ(propose(tokens, 2, options).size(), 2);
+  EXPECT_EQ(propose(tokens, 2).size(), 2);
 }
 
-TEST(PromptLookup, ProposesNothingForNewText) {
-  EXPECT_EQ(propose({1, 2, 3}, 8).size(), 0);
-  EXPECT_EQ(propose({1}, 8).size(), 0);
+TEST_F(LookupTest, ProposesSeveralContinuationsTheLikelierFirst) {
+  const Tokens tokens = {1, 2, 5, 0, 1, 2, 6, 9, 1, 2, 6, 8, 1, 2};
+  const TokenTree tree = propose(tokens, 4);
+  EXPECT_EQ(tree.tokens.front(), 6) << "followed twice";
+  const auto other = std::ranges::find(tree.tokens, 5);
+  ASSERT_NE(other, tree.tokens.end());
+  EXPECT_EQ(tree.parents[other - tree.tokens.begin()], -1);
 }
 
-TEST(Drafters, AnUnknownNameListsTheKnownOnes) {
-  EXPECT_EQ(error_of([] { find_drafter("magic"); }),
-            "there is no decoder 'magic' (known: plain, prompt-lookup)");
-  EXPECT_EQ(find_drafter("plain"), nullptr);
-  EXPECT_EQ(find_drafter("prompt-lookup")->name, "prompt-lookup");
+TEST_F(LookupTest, ProposesNothingForNewText) {
+  EXPECT_EQ(propose({1, 2, 3}).size(), 0);
+  EXPECT_EQ(propose({1}).size(), 0);
 }
 
-TEST(Drafters, ANameIsTakenOnce) {
-  for (const char* name : {"plain", "prompt-lookup"}) {
-    EXPECT_EQ(error_of([&] { add_drafter({.name = name, .note = "", .make = {}}); }),
+TEST_F(LookupTest, FollowsThePredictionAndFindsItAgainAfterADifference) {
+  const Tokens prediction = {10, 11, 12, 13, 14, 15, 16};
+  const auto state = start(prediction);
+  Tokens text = {1, 2};
+  EXPECT_EQ(propose(*state, text, 2, 3).tokens, (Tokens{10, 11, 12})) << "from its beginning";
+  text.insert(text.end(), {10, 11});
+  EXPECT_EQ(propose(*state, text, 2, 2).tokens, (Tokens{12, 13}));
+  text.insert(text.end(), {99});
+  EXPECT_EQ(propose(*state, text, 2).size(), 0) << "it said something else";
+  text.insert(text.end(), {13});
+  EXPECT_EQ(propose(*state, text, 2, 2).tokens, (Tokens{14, 15}));
+}
+
+TEST(Decoders, AreAskedForByNameAndSettings) {
+  EXPECT_EQ(parse_decoder("plain").kind, nullptr);
+  EXPECT_EQ(parse_decoder("plain").name(), "plain");
+  const Decoder decoder = parse_decoder("lookup,nodes=16,least=0.5");
+  EXPECT_EQ(decoder.kind->name, "lookup");
+  EXPECT_EQ(decoder.values.at("nodes"), 16);
+  EXPECT_EQ(decoder.values.at("least"), 0.5);
+  EXPECT_EQ(decoder.name(), "lookup,nodes=16,least=0.5");
+  EXPECT_EQ(parse_decoder("lookup").values.at("nodes"), 48);
+  EXPECT_EQ(parse_decoder("lookup,nodes=48").name(), "lookup") << "what holds anyway";
+}
+
+TEST(Decoders, WhatIsNotKnownNamesWhatIs) {
+  const auto error = [](const char* text) { return error_of([&] { parse_decoder(text); }); };
+  EXPECT_EQ(error("magic"), "there is no decoder 'magic' (known: plain, lookup)");
+  EXPECT_EQ(error(""), "there is no decoder '' (known: plain, lookup)");
+  EXPECT_EQ(error("plain,nodes=2"), "the decoder 'plain' has no settings, found 'nodes=2'");
+  EXPECT_EQ(error("lookup,node=2"),
+            "the decoder 'lookup' has no setting 'node' (known: nodes, least)");
+  for (const char* value : {"0", "257", "-1", "1.5", "many", "", "8x", "nan", "inf"}) {
+    EXPECT_EQ(error((std::string("lookup,nodes=") + value).c_str()),
+              std::string("'nodes' of the decoder is '") + value +
+                  "', expected an integer from 1 to 256");
+  }
+  EXPECT_EQ(error("lookup,least=2"),
+            "'least' of the decoder is '2', expected a number from 0.01 to 1");
+}
+
+TEST(Decoders, ANameIsTakenOnce) {
+  for (const char* name : {"plain", "lookup"}) {
+    EXPECT_EQ(error_of([&] { add_drafter({.name = name}); }),
               std::string("there is a decoder '") + name + "' already");
   }
 }

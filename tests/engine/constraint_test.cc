@@ -70,11 +70,11 @@ TEST_F(ConstraintTest, AnyDrafterGivesTheSameAnswer) {
         run_to_end(*engine);
 
         Request lookup = plain;
-        lookup.decoder = "prompt-lookup";
+        lookup.decoder = "lookup";
         const auto looked_up = engine->add(lookup);
         const auto drafted = engine->add(plain);
-        RandomDrafter drafter(expected->tokens, static_cast<uint32_t>(seed));
-        drafted->drafter = &drafter;
+        drafted->drafter =
+            std::make_shared<RandomDrafter>(expected->tokens, static_cast<uint32_t>(seed));
         run_to_end(*engine);  // both at once, sharing the grammar's state
         EXPECT_EQ(looked_up->tokens, expected->tokens);
         EXPECT_EQ(drafted->tokens, expected->tokens);
@@ -98,7 +98,7 @@ TEST_F(ConstraintTest, AnyDrafterKeepsToBansAndTheLeastTokens) {
     run_to_end(*engine);
     EXPECT_GE(expected->generated(), 40);
     Request lookup = plain;
-    lookup.decoder = "prompt-lookup";
+    lookup.decoder = "lookup";
     const auto looked_up = engine->add(lookup);
     const auto drafted = engine->add(plain);
     RandomDrafter drafter(expected->tokens, static_cast<uint32_t>(seed));

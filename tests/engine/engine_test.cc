@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <deque>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -107,7 +106,7 @@ TEST_F(EngineTest, ManySequencesChooseAlikeOnAnyNumberOfThreads) {
       r.sampling = samplings[i % samplings.size()];
       r.sampling.seed = i;
       if (i % 3 == 0) r.top_logprobs = 3;
-      if (i % 5 == 0) r.decoder = "prompt-lookup";
+      if (i % 5 == 0) r.decoder = "lookup";
       sequences.push_back(e.add(r));
     }
     run_to_end(e);
@@ -200,14 +199,13 @@ TEST_F(EngineTest, AnyDrafterGivesTheSameTokens) {
 
     Engine drafted = engine();
     const auto sequence = drafted.add(r);
-    RandomDrafter drafter(expected);
-    sequence->drafter = &drafter;
+    sequence->drafter = std::make_shared<RandomDrafter>(expected);
     run_to_end(drafted);
     EXPECT_EQ(sequence->tokens, expected);
     EXPECT_GT(sequence->statistics.accepted, 0);
     EXPECT_LT(sequence->statistics.steps, sequence->generated());
 
-    r.decoder = "prompt-lookup";
+    r.decoder = "lookup";
     EXPECT_EQ(alone(r), expected);
   }
 }
@@ -218,12 +216,10 @@ TEST_F(EngineTest, DraftedSequencesPreemptedInASmallPoolStillAgree) {
   Engine e = engine(8);
   std::vector<std::shared_ptr<Sequence>> sequences;
   std::vector<std::vector<Token>> expected;
-  std::deque<RandomDrafter> drafters;
   for (const Request& r : requests) {
     expected.push_back(alone(r));
     sequences.push_back(e.add(r));
-    drafters.emplace_back(expected.back());
-    sequences.back()->drafter = &drafters.back();
+    sequences.back()->drafter = std::make_shared<RandomDrafter>(expected.back());
   }
   run_to_end(e);
   for (size_t i = 0; i < requests.size(); ++i) EXPECT_EQ(sequences[i]->tokens, expected[i]) << i;
@@ -313,7 +309,7 @@ TEST_F(EngineTest, PromptLogprobsAreThoseOfTheModel) {
       std::vector<Token> prompt = random_tokens(length, length);
       std::copy_n(shared.begin(), std::min(length, 64), prompt.begin());
       Request r = sampled_request(prompt, max_tokens);
-      r.decoder = length == 33 ? "prompt-lookup" : "plain";
+      r.decoder = length == 33 ? "lookup" : "plain";
       r.top_logprobs = 2;
       r.prompt_logprobs_from = 1;
       sequences.push_back(e.add(r));

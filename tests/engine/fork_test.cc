@@ -93,7 +93,7 @@ TEST_F(ForkTest, ASiblingThatIsCancelledLeavesThePromptToTheOthers) {
 
 TEST_F(ForkTest, WithDraftersToo) {
   Request r = sampled_request(random_tokens(45, 6), 60);
-  r.decoder = "prompt-lookup";
+  r.decoder = "lookup";
   r.sampling.temperature = 0.3f;
   Engine e = engine();
   const auto siblings = add_siblings(e, r, 3);

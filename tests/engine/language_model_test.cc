@@ -170,7 +170,7 @@ TEST_F(LanguageModelTest, ABranchIsTheSameTextWithEveryDecoder) {
     Branch plain = model_.branch(text), drafted = model_.branch(text);
     options_.decoder = "plain";
     plain.generate(options_);
-    options_.decoder = "prompt-lookup";
+    options_.decoder = "lookup";
     drafted.generate(options_);
     EXPECT_EQ(plain.tokens(), drafted.tokens()) << at;
   }

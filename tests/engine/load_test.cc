@@ -46,7 +46,7 @@ std::vector<Request> make_requests(const LoadSpec& spec) {
     request.sampling.temperature = i % 4 == 0 ? 0.0f : 1.0f;
     request.sampling.seed = i;
     request.sampling.frequency_penalty = i % 5 == 0 ? 0.5f : 0.0f;
-    request.decoder = i % 3 == 0 ? "prompt-lookup" : "plain";
+    request.decoder = i % 3 == 0 ? "lookup" : "plain";
     request.priority = below(3) - 1;
     request.cache_salt = i % 7 == 0 ? "tenant" : "";
     request.top_logprobs = i % 6 == 0 ? 2 : -1;

@@ -5,7 +5,7 @@
 #include <random>
 #include <unordered_map>
 
-#include "decode/drafter.h"
+#include "decode/decoder.h"
 #include "engine/engine.h"
 #include "files/gguf/reader.h"
 #include "support/run_to_end.h"
@@ -23,7 +23,7 @@ struct Seen : DraftState {
 
 class Successors final : public Drafter {
  public:
-  std::unique_ptr<DraftState> start() override { return std::make_unique<Seen>(); }
+  std::unique_ptr<DraftState> start(const DraftStart&) override { return std::make_unique<Seen>(); }
 
   void propose(std::span<DraftRequest> requests) override {
     largest_batch = std::max(largest_batch, requests.size());
@@ -65,7 +65,10 @@ class Successors final : public Drafter {
 
 TEST(ToyDrafter, IsOneFileAndChangesNoToken) {
   add_drafter(
-      {"toy", "what came next last time", [](Model&) { return std::make_unique<Successors>(); }});
+      {.name = "toy",
+       .note = "what came next last time",
+       .settings = {},
+       .make = [](Model&, const DrafterValues&) { return std::make_unique<Successors>(); }});
   const test::TempFolder folder;
   Model model(std::make_shared<const GgufFile>(GgufFile::open(write_tiny_model({}, folder.path()))),
               make_test_backend(2), {.context = 0, .rows = 64, .wanted_rows = 32});

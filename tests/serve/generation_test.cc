@@ -38,7 +38,7 @@ TEST(Generation, StopTokensEndAnAnswerAndAreNoPartOfIt) {
   const auto ids = tokens_of(fixture, {{"prompt", third}, {"add_special_tokens", false}});
   ASSERT_EQ(ids.size(), 1u);
   body["stop_token_ids"] = ids;
-  for (const char* decoder : {"plain", "prompt-lookup"}) {
+  for (const char* decoder : {"plain", "lookup"}) {
     body["decoder"] = decoder;
     const Json answer = fixture.json(kCompletions, body.dump());
     const Json stopped = answer["choices"][0];
@@ -63,7 +63,7 @@ TEST(Generation, AnAnswerHasItsLeastTokens) {
       body["min_tokens"] = least;
       const Json answer = fixture.json(kCompletions, body.dump());
       EXPECT_GE(answer["usage"]["completion_tokens"], least);
-      body["decoder"] = "prompt-lookup";
+      body["decoder"] = "lookup";
       EXPECT_EQ(fixture.json(kCompletions, body.dump())["choices"], answer["choices"]);
       body.erase("decoder");
     }

@@ -57,7 +57,7 @@ TEST(Requests, EveryFieldArrives) {
               "stream_options":{"include_usage":true},"stop":["a","b"],"seed":-2,"temperature":0.5,
               "top_p":0.25,"top_k":9,"min_p":0.125,"presence_penalty":1,"frequency_penalty":-2,
               "repetition_penalty":1.5,"logit_bias":{"17":-100},"logprobs":true,"top_logprobs":4,
-              "priority":-3,"cache_salt":"s","ignore_eos":true,"decoder":"prompt-lookup","user":"u")")
+              "priority":-3,"cache_salt":"s","ignore_eos":true,"decoder":"lookup","user":"u")")
           .parameters;
   EXPECT_EQ(p.generate.max_tokens, 7);
   EXPECT_EQ(p.n, 3);
@@ -75,7 +75,7 @@ TEST(Requests, EveryFieldArrives) {
   EXPECT_EQ(p.top_logprobs, 4);
   EXPECT_EQ(p.priority, -3);
   EXPECT_EQ(p.cache_salt, "s");
-  EXPECT_EQ(p.generate.decoder, "prompt-lookup");
+  EXPECT_EQ(p.generate.decoder, "lookup");
 }
 
 TEST(Requests, WhatIsWrongIsNamed) {

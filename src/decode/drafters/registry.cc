@@ -1,24 +1,49 @@
-// The table of drafters, and those that a program adds at run time.
+// The table of drafters, those that a program adds at run time, and how they are asked for.
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <deque>
 
 #include "base/error.h"
+#include "decode/decoder.h"
 #include "decode/drafters/drafters.h"
 
 namespace tessera {
 namespace {
 
 std::deque<DrafterKind>& kinds() {
-  static std::deque<DrafterKind> all = {
-      {"prompt-lookup", "what followed the last tokens before",
-       [](Model&) { return make_prompt_lookup(); }},
-  };
+  static std::deque<DrafterKind> all = {lookup_kind()};
   return all;
 }
 
 const DrafterKind* look_up(std::string_view name) {
   const auto found = std::ranges::find(kinds(), name, &DrafterKind::name);
   return found == kinds().end() ? nullptr : &*found;
+}
+
+// Cuts what stands before the next comma off `text`.
+std::string_view take_part(std::string_view& text) {
+  const std::string_view part = text.substr(0, text.find(','));
+  text.remove_prefix(std::min(text.size(), part.size() + 1));
+  return part;
+}
+
+std::vector<std::string> setting_names(const DrafterKind& kind) {
+  std::vector<std::string> names;
+  for (const DrafterSetting& setting : kind.settings) names.push_back(setting.name);
+  return names;
+}
+
+double parse_value(const DrafterSetting& setting, std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool is_number = error == std::errc() && end == text.data() + text.size();
+  if (!is_number || !(value >= setting.least && value <= setting.most) ||
+      (setting.whole && value != std::floor(value))) {
+    fail("'{}' of the decoder is '{}', expected {} from {} to {}", setting.name, text,
+         setting.whole ? "an integer" : "a number", setting.least, setting.most);
+  }
+  return value;
 }
 
 }  // namespace
@@ -29,16 +54,44 @@ void add_drafter(DrafterKind kind) {
   kinds().push_back(std::move(kind));
 }
 
-const DrafterKind* find_drafter(std::string_view name) {
-  if (name == kPlainDecoder) return nullptr;
-  if (const DrafterKind* kind = look_up(name)) return kind;
-  fail("there is no decoder '{}' (known: {})", name, fmt::join(decoder_names(), ", "));
-}
-
 std::vector<std::string> decoder_names() {
   std::vector<std::string> names = {std::string(kPlainDecoder)};
   for (const DrafterKind& kind : kinds()) names.push_back(kind.name);
   return names;
+}
+
+std::string Decoder::name() const {
+  if (kind == nullptr) return std::string(kPlainDecoder);
+  std::string name = kind->name;
+  for (const DrafterSetting& setting : kind->settings) {
+    const double value = values.find(setting.name)->second;
+    if (value != setting.value) name += fmt::format(",{}={}", setting.name, value);
+  }
+  return name;
+}
+
+Decoder parse_decoder(std::string_view text) {
+  const std::string_view name = take_part(text);
+  Decoder decoder{look_up(name), {}};
+  if (decoder.kind == nullptr && name != kPlainDecoder)
+    fail("there is no decoder '{}' (known: {})", name, fmt::join(decoder_names(), ", "));
+  static const DrafterKind kPlain{.name = std::string(kPlainDecoder)};
+  const DrafterKind& kind = decoder.kind != nullptr ? *decoder.kind : kPlain;
+  for (const DrafterSetting& setting : kind.settings) decoder.values[setting.name] = setting.value;
+  while (!text.empty()) {
+    const std::string_view part = take_part(text);
+    const size_t equals = std::min(part.find('='), part.size());
+    const std::string_view key = part.substr(0, equals);
+    const auto setting = std::ranges::find(kind.settings, key, &DrafterSetting::name);
+    if (setting == kind.settings.end()) {
+      if (kind.settings.empty()) fail("the decoder '{}' has no settings, found '{}'", name, part);
+      fail("the decoder '{}' has no setting '{}' (known: {})", name, key,
+           fmt::join(setting_names(kind), ", "));
+    }
+    decoder.values[setting->name] =
+        parse_value(*setting, part.substr(std::min(part.size(), equals + 1)));
+  }
+  return decoder;
 }
 
 }  // namespace tessera

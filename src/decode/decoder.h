@@ -1,0 +1,52 @@
+// Decoders by name, as people and requests ask for them: `NAME[,SETTING=NUMBER...]`, for example
+// `plain` or `lookup,nodes=16`.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "decode/drafter.h"
+
+namespace tessera {
+
+inline constexpr std::string_view kPlainDecoder = "plain";  // one token a step, no drafter
+
+// A number that a kind of drafter can be told.
+struct DrafterSetting {
+  std::string name, note;  // "nodes"; a few words for people
+  double value = 0;        // where nothing is said
+  double least = 0, most = 0;
+  bool whole = false;  // an integer
+};
+
+// A drafter's settings by name, all of them.
+using DrafterValues = std::map<std::string, double, std::less<>>;
+
+struct DrafterKind {
+  std::string name, note;  // "lookup"; a few words for people
+  std::vector<DrafterSetting> settings;
+  // For an engine that runs `model`. Throws Error if it cannot.
+  std::function<std::unique_ptr<Drafter>(Model& model, const DrafterValues& values)> make;
+};
+
+// Makes a kind known. Error if the name is taken. Not while requests are being checked.
+void add_drafter(DrafterKind kind);
+// All names, kPlainDecoder first.
+std::vector<std::string> decoder_names();
+
+// What somebody asks for.
+struct Decoder {
+  const DrafterKind* kind = nullptr;  // nullptr: plain
+  DrafterValues values;
+  std::string name() const;  // the same for all spellings of the same
+};
+
+// Throws Error for an unknown name or setting, listing the known ones, and for a value out of
+// range.
+Decoder parse_decoder(std::string_view text);
+
+}  // namespace tessera
