@@ -75,7 +75,7 @@ Decoder parse_decoder(std::string_view text) {
   Decoder decoder{look_up(name), {}};
   if (decoder.kind == nullptr && name != kPlainDecoder)
     fail("there is no decoder '{}' (known: {})", name, fmt::join(decoder_names(), ", "));
-  static const DrafterKind kPlain{.name = std::string(kPlainDecoder)};
+  static const DrafterKind kPlain{std::string(kPlainDecoder), "", {}, {}};
   const DrafterKind& kind = decoder.kind != nullptr ? *decoder.kind : kPlain;
   for (const DrafterSetting& setting : kind.settings) decoder.values[setting.name] = setting.value;
   while (!text.empty()) {
