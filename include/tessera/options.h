@@ -19,6 +19,9 @@ struct LoadOptions {
   // How words are cut before tokenization, by the name of the family ("qwen2", "llama-bpe"), for a
   // model that names one that is not known; "": what the model says.
   std::string pre_tokenizer = {};
+  // How messages become a prompt: the name of a well-known format ("chatml", "gemma") or a file
+  // with a Jinja template, for a model that has none or a wrong one; "": what the model ships.
+  std::string chat_template = {};
   // Called while weights are read: (done, total) tensors. May be empty.
   std::function<void(size_t done, size_t total)> on_progress = {};
 };
@@ -65,7 +68,9 @@ struct GenerateOptions {
   // cuts it off. docs/structured-output.md says what they may hold.
   std::string grammar = {};      // in GBNF, the notation of llama.cpp
   std::string json_schema = {};  // "{}": any JSON; {"type": "object"}: any object
-  bool parse_special = true;     // special tokens spelled out in the prompt are control tokens
+  // Special tokens spelled out in the prompt are control tokens. False: they are text; of chat(),
+  // what the messages spell is text, and what the chat template writes itself are control tokens.
+  bool parse_special = true;
   std::function<bool()> is_cancelled = {};  // asked after every step; true ends the answer
 };
 

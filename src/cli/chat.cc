@@ -106,6 +106,8 @@ void add_chat(CLI::App& app) {
   CLI::App* command = app.add_subcommand("chat", "talk with a model");
   add_model_flags(*command, flags->model);
   command->add_option("--system", flags->system, "system prompt");
+  add_chat_template_flag(*command, flags->model.load.chat_template);
+  add_parse_special_flag(*command, flags->generate.parse_special);
   command
       ->add_option("-n", flags->generate.max_tokens,
                    "tokens of an answer at most; -1: until it ends")

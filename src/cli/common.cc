@@ -1,3 +1,5 @@
+#include <fmt/ranges.h>
+
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -9,6 +11,7 @@
 #include "cli/ask.h"
 #include "cli/commands.h"
 #include "decode/decoder.h"
+#include "text/well_known_templates.h"
 
 namespace tessera::cli {
 namespace {
@@ -147,6 +150,22 @@ void add_sampling_flags(CLI::App& command, GenerateOptions& options) {
   add_constraint_flags(command, options);
 }
 
+CLI::Option* add_chat_template_flag(CLI::App& command, std::string& name_or_file) {
+  std::vector<std::string_view> names;
+  for (const auto& known : well_known_templates()) names.push_back(known.name);
+  return command
+      .add_option("--chat-template", name_or_file,
+                  fmt::format("instead of the model's own: a Jinja file, or one of {}",
+                              fmt::join(names, ", ")))
+      ->type_name("NAME|FILE");
+}
+
+CLI::Option* add_parse_special_flag(CLI::App& command, bool& parse_special) {
+  return command.add_flag("!--no-parse-special", parse_special,
+                          "a control token that a prompt or a message spells out (<|im_end|>) is "
+                          "plain text");
+}
+
 LanguageModel load_model(ModelFlags& flags) {
   offer_download(flags.model);
   ProgressBar bar("loading", 1);
@@ -247,7 +266,7 @@ void warn_if_cut(const LanguageModel& model, const Generation& g, int max_tokens
 void warn_without_template(const std::string& model, std::string_view completion) {
   spdlog::warn(
       "'{}' has no chat template, as if it were a base model: what it is asked is put in ChatML, "
-      "which it may not know; plain text is completed by {}",
+      "which it may not know (--chat-template: in another format); plain text is completed by {}",
       model, completion);
 }
 

@@ -100,6 +100,8 @@ void add_run(CLI::App& app) {
                  "use a chat template (ChatML) also where the model has none")
       ->excludes(raw);
   command->add_option("--system", flags->system, "system prompt; implies --chat")->excludes(raw);
+  add_chat_template_flag(*command, flags->model.load.chat_template)->excludes(raw);
+  add_parse_special_flag(*command, flags->generate.parse_special);
   add_sampling_flags(*command, flags->generate);
   add_json_flags(*command, flags->json, "print one JSON object when done,");
   command->add_flag("--stats", flags->stats, "say how fast it was, on standard error");

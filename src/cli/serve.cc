@@ -164,6 +164,8 @@ void add_serve(CLI::App& app) {
                    "a name that clients may call this server besides --host, may be given again; "
                    "*: any")
       ->allow_extra_args(false);
+  add_chat_template_flag(*command, flags->model.load.chat_template);
+  add_parse_special_flag(*command, flags->service.parse_special);
   add_limits(*command, *flags);
   command->callback([flags] { run(*flags); });
 }

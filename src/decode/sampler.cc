@@ -62,9 +62,7 @@ void SamplingOptions::validate() const {
 
 Sampler::Sampler(SamplingOptions options, std::shared_ptr<const ConstraintSource> source,
                  std::vector<Ban> bans)
-    : options_(std::move(options)),
-      constraint_source_(std::move(source)),
-      bans_(std::move(bans)) {
+    : options_(std::move(options)), constraint_source_(std::move(source)), bans_(std::move(bans)) {
   options_.validate();
   // Of 32 bits: people type it again, and JSON readers keep it.
   if (!options_.seed) options_.seed = random_number() >> 32;

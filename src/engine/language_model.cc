@@ -13,18 +13,37 @@ struct LanguageModel::Impl {
   Session session;
   std::unique_ptr<Engine> engine;
 
-  std::vector<Generation> generate(const std::vector<std::string_view>& prompts,
+  std::vector<Token> tokens_of(std::string_view prompt, const GenerateOptions& options) const {
+    return session.tokenizer->encode(prompt, {.parse_special = options.parse_special});
+  }
+
+  ChatPrompt chat_prompt(const std::vector<ChatMessage>& messages, bool parse_special) const {
+    std::vector<Message> converted;
+    for (const ChatMessage& message : messages)
+      converted.push_back({.role = message.role, .content = message.content});
+    return make_chat_prompt(session.chat_formats->standard(), converted,
+                            {.parse_special = parse_special});
+  }
+
+  std::vector<Generation> generate(std::vector<std::vector<Token>> prompts,
                                    const GenerateOptions& options,
                                    const BatchTextCallback& on_text) {
     const auto constraint = find_constraint(*session.structured_output, options);
     std::vector<GenerateTask> tasks;
-    for (const std::string_view prompt : prompts) {
-      auto tokens = session.tokenizer->encode(prompt, {.parse_special = options.parse_special});
+    for (std::vector<Token>& prompt : prompts) {
       tasks.push_back(
-          {.request = make_request(std::move(tokens), options, constraint, *session.tokenizer,
+          {.request = make_request(std::move(prompt), options, constraint, *session.tokenizer,
                                    session.model->config().context)});
     }
     return tessera::generate(*engine, *session.tokenizer, std::move(tasks), options, on_text);
+  }
+
+  Generation generate_one(std::vector<Token> prompt, const GenerateOptions& options,
+                          const TextCallback& on_text) {
+    std::vector<std::vector<Token>> prompts;
+    prompts.push_back(std::move(prompt));
+    return generate(std::move(prompts), options,
+                    [&](size_t, std::string_view text) { return !on_text || on_text(text); })[0];
   }
 
   struct RunResult {
@@ -58,27 +77,26 @@ LanguageModel LanguageModel::load(const std::string& reference, const LoadOption
 
 Generation LanguageModel::generate(std::string_view prompt, const GenerateOptions& options,
                                    const TextCallback& on_text) {
-  return impl_->generate({prompt}, options, [&](size_t, std::string_view text) {
-    return !on_text || on_text(text);
-  })[0];
+  return impl_->generate_one(impl_->tokens_of(prompt, options), options, on_text);
 }
 
 std::vector<Generation> LanguageModel::generate(const std::vector<std::string>& prompts,
                                                 const GenerateOptions& options,
                                                 const BatchTextCallback& on_text) {
-  return impl_->generate({prompts.begin(), prompts.end()}, options, on_text);
+  std::vector<std::vector<Token>> tokens;
+  for (const std::string& prompt : prompts) tokens.push_back(impl_->tokens_of(prompt, options));
+  return impl_->generate(std::move(tokens), options, on_text);
 }
 
 Generation LanguageModel::chat(const std::vector<ChatMessage>& messages,
                                const GenerateOptions& options, const TextCallback& on_text) {
-  return generate(render_chat(messages), options, on_text);
+  const ChatPrompt prompt = impl_->chat_prompt(messages, options.parse_special);
+  return impl_->generate_one(
+      impl_->session.tokenizer->encode(prompt.text, {.literal = prompt.literal}), options, on_text);
 }
 
 std::string LanguageModel::render_chat(const std::vector<ChatMessage>& messages) const {
-  std::vector<Message> converted;
-  for (const ChatMessage& message : messages)
-    converted.push_back({.role = message.role, .content = message.content});
-  return tessera::render_chat(impl_->session.chat_formats->standard(), converted);
+  return impl_->chat_prompt(messages, true).text;
 }
 
 bool LanguageModel::has_chat_template() const {

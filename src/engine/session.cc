@@ -8,6 +8,7 @@
 #include "base/timer.h"
 #include "files/model_reference.h"
 #include "files/open.h"
+#include "text/well_known_templates.h"
 
 namespace tessera {
 
@@ -16,13 +17,16 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   const Timer timer;
   Session session;
   session.kv_format = parse_kv_format(options.kv_format);
+  ChatTemplates chosen;
+  if (!options.chat_template.empty()) chosen.standard = find_chat_template(options.chat_template);
   session.checkpoint = open_checkpoint(resolve_model(reference));
   TokenizerData words = session.checkpoint->read_tokenizer();
   if (!options.pre_tokenizer.empty()) words.vocabulary.pre_tokenizer = options.pre_tokenizer;
   session.tokenizer = Tokenizer::make(std::move(words));
   session.structured_output = std::make_unique<StructuredOutput>(*session.tokenizer);
-  session.chat_formats =
-      std::make_unique<ChatFormats>(session.checkpoint->read_chat_templates(), *session.tokenizer);
+  session.chat_formats = std::make_unique<ChatFormats>(
+      chosen.standard ? chosen : session.checkpoint->read_chat_templates(), *session.tokenizer);
+  if (chosen.standard) session.chat_formats->standard();  // does it parse?
   if (!device) device = open_cpu(options.threads);
   session.pool = device->pool;
   limits.context = options.context;

@@ -24,7 +24,6 @@ constexpr std::pair<std::string_view, std::string_view> kCounterparts[] = {
     // llama-server
     {"/completion", kCompletions},
     {"/embedding", kEmbeddings},
-    {"/apply-template", "POST /tokenize"},
     {"/props", kEngine},
     {"/slots", kEngine},
     // Ollama

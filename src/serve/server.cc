@@ -111,6 +111,7 @@ void Server::add_routes() {
              {"POST", "/v1/embeddings", &Service::embeddings},
              {"GET", "/v1/models", &Service::models},
              {"GET", model, &Service::model},
+             {"POST", "/apply-template", &Service::apply_template},
              {"POST", "/tokenize", &Service::tokenize},
              {"POST", "/detokenize", &Service::detokenize},
              {"GET", "/metrics", &Service::metrics},

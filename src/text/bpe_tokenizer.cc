@@ -40,6 +40,7 @@ BpeTokenizer::BpeTokenizer(TokenizerData&& data, const PreTokenizerFamily& famil
   index_merges(*data.merges);
   if (family.ignore_merges) {
     for (Token token = 0; vocabulary().contains(token); ++token) {
+      if (vocabulary().type(token) == TokenType::kControl) continue;
       if (auto bytes = bytes_from_alphabet(vocabulary().text(token))) {
         whole_words_.emplace(std::move(*bytes), token);
       }
@@ -67,6 +68,7 @@ void BpeTokenizer::index_merges(const std::vector<std::string>& merges) {
     };
     const std::string_view left = merge.substr(0, space), right = merge.substr(space + 1);
     const Token joined = require(std::string(left).append(right));
+    if (vocabulary().type(joined) == TokenType::kControl) continue;
     // The first of equal merges counts.
     merges_.emplace(pair_key(require(left), require(right)),
                     Merge<int32_t>{static_cast<int32_t>(i), joined});

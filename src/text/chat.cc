@@ -1,26 +1,15 @@
 #include "text/chat.h"
 
 #include "base/error.h"
+#include "text/fit_messages.h"
+#include "text/literal_contents.h"
 
 namespace tessera {
 
-const std::string_view kChatMlTemplate = R"({% for message in messages %}
-{{ '<|im_start|>' ~ message.role }}
-{% if message.content is string %}
-{{ message.content }}
-{%- elif message.content %}
-{{ message.content | selectattr('type', 'equalto', 'text') | map(attribute='text') | join }}
-{%- endif %}
-{{ '<|im_end|>' }}
-{% endfor %}
-{% if add_generation_prompt %}
-{{ '<|im_start|>assistant\n' }}
-{%- endif %})";
-
-std::string render_chat(const ChatFormat& format, const std::vector<Message>& messages,
-                        const ChatOptions& options) {
+ChatPrompt make_chat_prompt(const ChatFormat& format, const std::vector<Message>& messages,
+                            const ChatOptions& options) {
   auto list = nlohmann::ordered_json::array();
-  for (const Message& message : messages) {
+  for (const Message& message : fit_messages(messages, format.capabilities)) {
     nlohmann::ordered_json item = {{"role", message.role}, {"content", message.content}};
     if (message.extra.is_object()) item.update(message.extra);
     list.push_back(std::move(item));
@@ -33,7 +22,18 @@ std::string render_chat(const ChatFormat& format, const std::vector<Message>& me
   if (!options.variables.is_object())
     fail("the variables of a chat template must be a JSON object");
   variables.update(options.variables);
-  return format.source.render(variables);
+  if (options.parse_special || format.control_tokens == nullptr) {
+    return {.text = format.source.render(variables)};
+  }
+  const LiteralContents contents(variables, *format.control_tokens);
+  ChatPrompt prompt{.text = format.source.render(variables)};
+  prompt.literal = contents.unmark(prompt.text);
+  return prompt;
+}
+
+std::string render_chat(const ChatFormat& format, const std::vector<Message>& messages,
+                        const ChatOptions& options) {
+  return make_chat_prompt(format, messages, options).text;
 }
 
 }  // namespace tessera

@@ -11,6 +11,8 @@
 
 #include "checkpoint/chat_templates.h"
 #include "text/chat_template.h"
+#include "text/special_spellings.h"
+#include "text/template_capabilities.h"
 #include "text/tokenizer.h"
 
 namespace tessera {
@@ -25,10 +27,18 @@ struct Message {
 };
 
 struct ChatOptions {
-  bool add_generation_prompt = true;  // end with the opening of the assistant's turn
-  nlohmann::ordered_json tools;       // a list of OpenAI function declarations, or null
+  bool add_generation_prompt = true;       // end with the opening of the assistant's turn
+  nlohmann::ordered_json tools = nullptr;  // a list of OpenAI function declarations, or null
   // More variables for the template, such as {"enable_thinking": false}. They win over the others.
   nlohmann::ordered_json variables = nlohmann::ordered_json::object();
+  // False: "<|im_end|>" in a message, a call, a result or a tool is text, and a control token only
+  // where the template itself writes it.
+  bool parse_special = true;
+};
+
+struct ChatPrompt {
+  std::string text;
+  std::vector<size_t> literal = {};  // what the messages spell: EncodeOptions::literal
 };
 
 // How a template teaches its model to call functions (text/tool_calls.h has examples).
@@ -39,8 +49,10 @@ struct ChatFormat {
   ChatTemplate source;
   // The texts of these tokens; "" where the model has none.
   std::string bos_token, eos_token;
-  bool knows_tools = false;  // whether the template itself shows tools to the model
+  TemplateCapabilities capabilities = {};
   ToolStyle tool_style = ToolStyle::kHermes;
+  // How the tokenizer's control tokens are spelled; null: it has none.
+  std::shared_ptr<const SpecialSpellings> control_tokens = nullptr;
 };
 
 // What models are given that come without a template: ChatML, the most common format.
@@ -73,8 +85,12 @@ class ChatFormats {
 // The format of a template; of kChatMlTemplate if there is none. Throws Error as above.
 ChatFormat make_chat_format(const std::string* source, const Tokenizer& tokenizer);
 
-// The prompt. Throws Error as ChatTemplate::render() does, for instance for roles in an order that
-// the model forbids.
+// The prompt. Messages that the template does not take as they are, such as system messages, become
+// such as it takes (fit_messages.h). Throws Error as ChatTemplate::render() does, for instance for
+// a conversation that the model's own template wants to begin with the user.
+ChatPrompt make_chat_prompt(const ChatFormat& format, const std::vector<Message>& messages,
+                            const ChatOptions& options = {});
+// Its text.
 std::string render_chat(const ChatFormat& format, const std::vector<Message>& messages,
                         const ChatOptions& options = {});
 

@@ -19,11 +19,14 @@ ChatFormat make_chat_format(const std::string* source, const Tokenizer& tokenize
   const auto text_of = [&](std::optional<Token> token) {
     return token ? tokenizer.token_text(*token) : std::string();
   };
-  return {.source = ChatTemplate(text),
-          .bos_token = text_of(tokenizer.bos()),
-          .eos_token = text_of(tokenizer.eos()),
-          .knows_tools = text.find("tools") != text.npos,
-          .tool_style = tool_style_of(text)};
+  ChatFormat format{
+      .source = ChatTemplate(text),
+      .bos_token = text_of(tokenizer.bos()),
+      .eos_token = text_of(tokenizer.eos()),
+      .tool_style = tool_style_of(text),
+      .control_tokens = std::make_shared<const SpecialSpellings>(tokenizer.control_texts())};
+  format.capabilities = probe_template(format.source, format.bos_token, format.eos_token);
+  return format;
 }
 
 const ChatFormat& ChatFormats::standard() const {

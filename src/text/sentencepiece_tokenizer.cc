@@ -86,7 +86,7 @@ void SentencePieceTokenizer::encode_text(std::string_view text, bool after_speci
   for (size_t begin = 0; begin < marked.size();) {
     const size_t length = std::min(utf8_length_from_lead(marked[begin]), marked.size() - begin);
     const auto index = static_cast<int32_t>(symbols.size());
-    const Token token = vocabulary().find(std::string_view(marked).substr(begin, length));
+    const Token token = vocabulary().find_text(std::string_view(marked).substr(begin, length));
     symbols.push_back(
         {token, static_cast<uint32_t>(begin), static_cast<uint32_t>(length), index - 1, index + 1});
     begin += length;
@@ -97,7 +97,8 @@ void SentencePieceTokenizer::encode_text(std::string_view text, bool after_speci
       symbols, [&](const Symbol& left, const Symbol& right) -> std::optional<Merge<float>> {
         const size_t length = size_t{left.length} + right.length;
         if (length > vocabulary().longest_text()) return std::nullopt;
-        const Token token = vocabulary().find(std::string_view(marked).substr(left.begin, length));
+        const Token token =
+            vocabulary().find_text(std::string_view(marked).substr(left.begin, length));
         if (token == kNoToken) return std::nullopt;
         return Merge<float>{-vocabulary().score(token), token};
       });

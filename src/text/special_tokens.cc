@@ -29,11 +29,15 @@ SpecialTokens::SpecialTokens(const Vocabulary& vocabulary)
   }
 }
 
-std::vector<SpecialTokens::Match> SpecialTokens::find_matches(std::string_view text,
-                                                              bool parse_special) const {
+std::vector<SpecialTokens::Match> SpecialTokens::find_matches(
+    std::string_view text, bool parse_special, std::span<const size_t> literal) const {
   const auto visit_tokens_at = [&](size_t place, auto&& visit) {
+    const auto next_literal = std::lower_bound(literal.begin(), literal.end(), place);
+    const size_t next = next_literal == literal.end() ? text.size() : *next_literal;
     trie_.visit_prefixes(text.substr(place), [&](size_t length, Token token) {
-      if (parse_special || !vocabulary_.needs_parse_special(token)) visit(length, token);
+      if (!parse_special && vocabulary_.needs_parse_special(token)) return;
+      if (next < place + length && vocabulary_.steers(token)) return;
+      visit(length, token);
     });
   };
   std::vector<size_t> places;                      // where at least one token begins
@@ -75,13 +79,14 @@ std::vector<SpecialTokens::Match> SpecialTokens::find_matches(std::string_view t
   return matches;
 }
 
-std::vector<Fragment> SpecialTokens::partition(std::string_view text, bool parse_special) const {
+std::vector<Fragment> SpecialTokens::partition(std::string_view text, bool parse_special,
+                                               std::span<const size_t> literal) const {
   std::vector<Fragment> fragments;
   size_t done = 0;
   const auto add_text = [&](size_t end) {
     if (end > done) fragments.push_back({kNoToken, text.substr(done, end - done)});
   };
-  for (const Match& match : find_matches(text, parse_special)) {
+  for (const Match& match : find_matches(text, parse_special, literal)) {
     add_text(match.outer_begin);
     fragments.push_back({match.token, text.substr(match.begin, match.end - match.begin)});
     done = match.outer_end;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <bitset>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -21,10 +22,12 @@ class SpecialTokens {
   // Keeps a reference to `vocabulary`.
   explicit SpecialTokens(const Vocabulary& vocabulary);
 
-  // Cuts `text` at its special tokens; without `parse_special` only at the user-defined ones.
+  // Cuts `text` at its special tokens; without `parse_special` only at the user-defined ones. The
+  // characters at the places `literal`, which ascend, are of no control token.
   // Longer tokens win over shorter ones wherever they stand, then those further left, as in
   // llama.cpp. Time is linear in the text for any text.
-  std::vector<Fragment> partition(std::string_view text, bool parse_special) const;
+  std::vector<Fragment> partition(std::string_view text, bool parse_special,
+                                  std::span<const size_t> literal = {}) const;
 
  private:
   struct Match {
@@ -32,7 +35,8 @@ class SpecialTokens {
     size_t begin, end;              // of the token's own text
     size_t outer_begin, outer_end;  // with the white space that the token takes along
   };
-  std::vector<Match> find_matches(std::string_view text, bool parse_special) const;
+  std::vector<Match> find_matches(std::string_view text, bool parse_special,
+                                  std::span<const size_t> literal) const;
 
   const Vocabulary& vocabulary_;
   ByteTrie trie_;

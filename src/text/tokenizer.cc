@@ -47,7 +47,7 @@ std::vector<Token> Tokenizer::encode(std::string_view text, EncodeOptions option
     fail("a text of {} bytes is too long to tokenize, at most {} expected", text.size(),
          kMaxTextBytes);
   }
-  const auto fragments = special_tokens_->partition(text, options.parse_special);
+  const auto fragments = special_tokens_->partition(text, options.parse_special, options.literal);
   const bool has_bos = !fragments.empty() && fragments.front().token == vocabulary_->bos();
   const bool has_eos = !fragments.empty() && fragments.back().token == vocabulary_->eos();
   std::vector<Token> tokens;
@@ -123,6 +123,14 @@ std::optional<Token> Tokenizer::eos() const {
 
 bool Tokenizer::adds_bos() const {
   return vocabulary_->adds_bos();
+}
+
+std::vector<std::string> Tokenizer::control_texts() const {
+  std::vector<std::string> texts;
+  for (const Token token : vocabulary_->special_tokens()) {
+    if (vocabulary_->steers(token)) texts.push_back(vocabulary_->text(token));
+  }
+  return texts;
 }
 
 const std::string& Tokenizer::token_text(Token token) const {

@@ -22,6 +22,9 @@ struct EncodeOptions {
   // warns.)
   bool add_special = true;
   bool parse_special = true;  // "<|im_start|>" in the text is the control token, not its letters
+  // Places in the text, ascending: the characters that begin there are of no control token,
+  // whatever stands around them. ChatPrompt says where the characters of messages are.
+  std::span<const size_t> literal = {};
 };
 
 // Immutable once loaded: any number of threads may share one.
@@ -37,7 +40,9 @@ class Tokenizer {
   // error: a byte that belongs to no character is encoded as the replacement character or as that
   // byte, as the model's family does. llama.cpp does the same, except that its byte-level BPE reads
   // overlong forms ("C0 AF" as "/") and surrogates as if they were characters, which the Unicode
-  // standard forbids for the holes that it opens. Throws Error only for text of more than 1 GiB.
+  // standard forbids for the holes that it opens. Pieces of text never join to a control token, as
+  // in SentencePiece; only a vocabulary made for it would let llama.cpp do that. Throws Error only
+  // for text of more than 1 GiB.
   std::vector<Token> encode(std::string_view text, EncodeOptions options = {}) const;
 
   // The bytes that a token stands for in text. A control token gives "" unless `special`.
@@ -54,6 +59,8 @@ class Tokenizer {
   bool adds_bos() const;
   // The raw vocabulary entry, as the checkpoint has it.
   const std::string& token_text(Token token) const;
+  // The texts of the tokens that steer a model, and that parse_special is about.
+  std::vector<std::string> control_texts() const;
 
  protected:
   // `add_space_prefix`: encode_text puts a space before the text that decode must take away again.

@@ -122,7 +122,7 @@ void Vocabulary::take_types(std::optional<std::vector<TokenType>> types) {
   types_ = *std::move(types);
   for (const std::string_view name : kShownNames) {
     const Token token = find(name);
-    if (token != kNoToken) types_[static_cast<size_t>(token)] = TokenType::kUserDefined;
+    if (token != kNoToken) show_control(token);
   }
 }
 
@@ -186,7 +186,7 @@ void Vocabulary::find_end_of_generation(const VocabularyData& data) {
   if (const Token end = find("<|end|>"); end != kNoToken && (gpt_oss || solar)) {
     end_of_generation_.erase(end);
     control_by_name_.erase(end);
-    types_[static_cast<size_t>(end)] = TokenType::kUserDefined;
+    show_control(end);
   }
   if (eos_) end_of_generation_.insert(*eos_);
   const auto eot = token_of(data.eot_token_id, "eot_token_id");
@@ -218,8 +218,25 @@ Token Vocabulary::find(std::string_view text) const {
   return found == by_text_.end() ? kNoToken : found->second;
 }
 
+Token Vocabulary::find_text(std::string_view text) const {
+  const Token token = find(text);
+  if (token == kNoToken) return token;
+  return type(token) == TokenType::kControl || type(token) == TokenType::kUnknown ? kNoToken
+                                                                                  : token;
+}
+
 bool Vocabulary::needs_parse_special(Token token) const {
   return type(token) != TokenType::kUserDefined || control_by_name_.contains(token);
+}
+
+bool Vocabulary::steers(Token token) const {
+  return needs_parse_special(token) || shown_controls_.contains(token);
+}
+
+void Vocabulary::show_control(Token token) {
+  TokenType& type = types_[static_cast<size_t>(token)];
+  if (type == TokenType::kControl) shown_controls_.insert(token);
+  type = TokenType::kUserDefined;
 }
 
 std::vector<Token> Vocabulary::special_tokens() const {

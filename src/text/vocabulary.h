@@ -37,6 +37,8 @@ class Vocabulary {
   }
   // kNoToken if no entry reads so.
   Token find(std::string_view text) const;
+  // The same without control and unknown tokens: no text is tokenized to one of these.
+  Token find_text(std::string_view text) const;
   // Of the longest entry, in bytes.
   size_t longest_text() const { return longest_text_; }
 
@@ -47,6 +49,9 @@ class Vocabulary {
   bool is_end_of_generation(Token token) const { return end_of_generation_.contains(token); }
   // In the text for its own sake (user-defined), or only when special tokens are parsed.
   bool needs_parse_special(Token token) const;
+  // Not for what people write: control tokens, and the frame of gpt-oss's messages, which is
+  // user-defined only so that it can be seen in answers.
+  bool steers(Token token) const;
   // Takes the white space before / after it along ("<mask>", the tokens of Phi-3).
   bool strips_left(Token token) const { return strip_left_.contains(token); }
   bool strips_right(Token token) const { return strip_right_.contains(token); }
@@ -64,6 +69,7 @@ class Vocabulary {
   void take_types(std::optional<std::vector<TokenType>> types);
   void take_scores(std::optional<std::vector<float>> scores);
   void take_roles(const VocabularyData& data, const VocabularyDefaults& defaults);
+  void show_control(Token token);
   void find_end_of_generation(const VocabularyData& data);
   void find_stripping_tokens(const VocabularyData& data);
   // `name` is that of the id, for messages.
@@ -80,6 +86,7 @@ class Vocabulary {
   bool adds_eos_ = false;
   std::unordered_set<Token> end_of_generation_;
   std::unordered_set<Token> control_by_name_;  // not typed control, yet named like one
+  std::unordered_set<Token> shown_controls_;   // control tokens that became user-defined ones
   std::unordered_set<Token> strip_left_, strip_right_;
 };
 

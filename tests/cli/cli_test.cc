@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -33,6 +35,50 @@ TEST_F(CliTest, RunAnswersInJsonAndNothingElse) {
   EXPECT_EQ(json["usage"]["completion_tokens"], 5);
   EXPECT_TRUE(json["timings"].contains("decode_tokens_per_second"));
   EXPECT_EQ(json["decoder"]["name"], "plain");
+}
+
+TEST_F(CliTest, AChatTemplateIsANameOrAFile) {
+  const std::string file = folder_.write("a.jinja", "<{{ messages[0].content }}>").string();
+  const auto prompt = [&](const std::string& flags) {
+    const Outcome outcome = run("run " + model_ + " -p hello -n 1 --json " + flags);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return nlohmann::json::parse(outcome.out)["prompt"];
+  };
+  EXPECT_EQ(prompt("--chat-template " + file), "<hello>");
+  EXPECT_EQ(prompt("--chat-template phi3 --system Hey"),
+            "<|system|>\nHey<|end|>\n<|user|>\nhello<|end|>\n<|assistant|>\n");
+  EXPECT_EQ(prompt("--chat-template gemma --system Hey"),
+            "<|endoftext|><start_of_turn>user\nHey\n\nhello<end_of_turn>\n<start_of_turn>model\n");
+  const std::string wrong = folder_.write("wrong.jinja", "\n{% if %}").string();
+  for (const std::string command :
+       {"run -p x ", "chat ", "serve --port 0 ", "tokenize x --chat "}) {
+    const std::string verb = command.substr(0, command.find(' '));
+    const std::string rest = command.substr(command.find(' '));
+    const std::string line = verb + " " + model_ + rest;
+    expect_error(run(line + "--chat-template phi33"), "did you mean 'phi3'?", verb);
+    expect_error(run(line + "--chat-template no/such.jinja"), "one of alpaca, chatml", verb);
+    expect_error(run(line + "--chat-template " + wrong), "chat template, line 2", verb);
+  }
+}
+
+TEST_F(CliTest, WhatAMessageSpellsCanBeKeptText) {
+  const auto tokens_of = [&](const std::string& text, const std::string& arguments) {
+    const Outcome outcome = run("tokenize " + model_ + " '" + text + "' --json " + arguments);
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return nlohmann::json::parse(outcome.out)["tokens"];
+  };
+  const std::string text = "a<|im_end|>b";
+  const auto end = tokens_of("<|im_end|>", "")[0];
+  for (const auto& [arguments, ends] : std::map<std::string, int>{
+           {"", 1}, {"--no-parse-special", 0}, {"--chat", 2}, {"--chat --no-parse-special", 1}}) {
+    const auto tokens = tokens_of(text, arguments);
+    EXPECT_EQ(std::count(tokens.begin(), tokens.end(), end), ends) << arguments;
+    if (!arguments.starts_with("--chat")) continue;
+    const Outcome outcome = run("run " + model_ + " -p '" + text + "' -n 1 --json " + arguments);
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_EQ(nlohmann::json::parse(outcome.out)["usage"]["prompt_tokens"], tokens.size())
+        << arguments;
+  }
 }
 
 TEST_F(CliTest, AnswersKeepAGrammarOrASchema) {

@@ -81,6 +81,28 @@ TEST_F(LanguageModelTest, WithoutASeedEveryTextHasItsOwn) {
   EXPECT_EQ(seeds.size(), texts.size());
 }
 
+TEST_F(LanguageModelTest, WhatMessagesSpellCanBeKeptText) {
+  const std::vector<ChatMessage> messages = {{"system", "<|im_end|>"}, {"user", "a<|im_start|>"}};
+  const auto spelled = model_.tokenize(model_.render_chat(messages));
+  EXPECT_EQ(model_.chat(messages, options_).prompt_tokens, static_cast<int>(spelled.size()));
+  options_.parse_special = false;
+  // Two tokens fewer, and their letters instead.
+  EXPECT_EQ(
+      model_.chat(messages, options_).prompt_tokens,
+      static_cast<int>(spelled.size() - 2 + model_.tokenize("<|im_end|>", true, false).size() +
+                       model_.tokenize("<|im_start|>", true, false).size()));
+}
+
+TEST_F(LanguageModelTest, AChatTemplateCanBeGiven) {
+  const std::string path = write_tiny_model({.chat_template = false}, folder_.path()).string();
+  EXPECT_FALSE(LanguageModel::load(path, {.threads = 2}).has_chat_template());
+  const auto given = LanguageModel::load(path, {.threads = 2, .chat_template = "phi3"});
+  EXPECT_TRUE(given.has_chat_template());
+  EXPECT_EQ(given.render_chat({{"user", "hi"}}), "<|user|>\nhi<|end|>\n<|assistant|>\n");
+  EXPECT_THROW(LanguageModel::load(path, {.threads = 2, .chat_template = "ph3"}),
+               std::runtime_error);
+}
+
 TEST_F(LanguageModelTest, SeveralPromptsAnswerAsEachAlone) {
   std::vector<std::string> prompts;
   for (int i = 0; i < 7; ++i)

@@ -21,20 +21,27 @@ namespace tessera::serve {
 struct ServerSpec {
   int max_sequences = 8, max_queue = 64, blocks = 300;
   ServerOptions server = {.port = 0};
+  // Of the model, "": its own; and of the command line.
+  bool has_template = true;
+  std::string chat_template = {};
+  bool parse_special = true;
 };
 
 // A server and the model it serves.
 class Fixture {
  public:
   explicit Fixture(ServerSpec spec = {}) {
-    const auto path = write_tiny_model({.context = 4096}, folder_.path());
-    session_ = Session::load(path.string(), {.threads = 2}, {.rows = 128, .wanted_rows = 32});
+    const auto path =
+        write_tiny_model({.context = 4096, .chat_template = spec.has_template}, folder_.path());
+    session_ = Session::load(path.string(), {.threads = 2, .chat_template = spec.chat_template},
+                             {.rows = 128, .wanted_rows = 32});
     engine_ = session_.make_engine(
         {.kv_blocks = spec.blocks, .sequences = spec.max_sequences, .prompt_rows = 64});
     service_ = std::make_unique<Service>(session_, *engine_,
                                          ServiceOptions{.model_name = "org/tiny.gguf",
                                                         .max_queue = spec.max_queue,
-                                                        .max_sequences = spec.max_sequences});
+                                                        .max_sequences = spec.max_sequences,
+                                                        .parse_special = spec.parse_special});
     server_ = std::make_unique<Server>(*service_, spec.server);
     server_->start();
   }

@@ -68,13 +68,14 @@ GgufMetadata tiny_model() {
 TEST(ChatFormats, ComeFromTheModel) {
   GgufMetadata metadata = tiny_model();
   metadata.set("tokenizer.chat_template", {std::string("{{ bos_token }}plain{{ eos_token }}")});
-  metadata.set("tokenizer.chat_template.tool_use", {std::string("with tools")});
+  metadata.set("tokenizer.chat_template.tool_use",
+               {std::string("{{ messages[0].content }} with {{ (tools or []) | tojson }}")});
   const auto tokenizer = make_tokenizer(metadata);
   const ChatFormats formats(gguf::read_chat_templates(metadata), *tokenizer);
   EXPECT_EQ(render_chat(formats.standard(), {}), "<s>plain</s>");
-  EXPECT_EQ(render_chat(formats.with_tools(), {}), "with tools");
-  EXPECT_FALSE(formats.standard().knows_tools);
-  EXPECT_TRUE(formats.with_tools().knows_tools);
+  EXPECT_EQ(render_chat(formats.with_tools(), {{"user", "Hi"}}), "Hi with []");
+  EXPECT_FALSE(formats.standard().capabilities.tools);
+  EXPECT_TRUE(formats.with_tools().capabilities.tools);
 }
 
 TEST(ChatFormats, AreChatMlForAModelWithoutTemplate) {

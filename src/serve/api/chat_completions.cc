@@ -30,44 +30,51 @@ std::vector<std::string> names_of(const Json& tools) {
 }
 
 // The prompt up to the end of the last message's text. Where that is, a mark behind it tells.
-std::string render_unfinished(const ChatFormat& format, std::vector<Message> messages,
-                              const ChatOptions& options) {
+ChatPrompt render_unfinished(const ChatFormat& format, std::vector<Message> messages,
+                             const ChatOptions& options) {
   const std::string mark = new_identifier("end-of-the-last-message-");
   Json& content = messages.back().content;
   content = content.get<std::string>() + mark;
-  std::string prompt = render_chat(format, messages, options);
-  const size_t end = prompt.rfind(mark);
+  ChatPrompt prompt = make_chat_prompt(format, messages, options);
+  const size_t end = prompt.text.rfind(mark);
   if (end == std::string::npos) {
     bad_request("continue_final_message",
                 "'continue_final_message' cannot be: the chat template does not show the last "
                 "message as it is");
   }
-  prompt.resize(end);
+  prompt.text.resize(end);
+  std::erase_if(prompt.literal, [&](size_t place) { return place >= end; });
   return prompt;
 }
 
 }  // namespace
 
-Service::ChatPrompt Service::render(const ChatRequest& request) const {
-  const bool tools = request.tool_choice != ToolChoice::kNone;
-  ChatPrompt prompt{.text = {}, .tools = tools};
-  ChatOptions options;
-  options.add_generation_prompt = request.add_generation_prompt;
-  options.variables = request.template_variables;
-  std::vector<Message> messages = request.messages;
+Service::RenderedChat Service::render(const ChatRequest& request) const {
   const std::optional<ChatFormat> own = own_format(request, *session_.tokenizer);
+  if (!own && !session_.chat_formats->has_template()) {
+    bad_request("messages",
+                "the model has no chat template: use /v1/completions, or serve it with "
+                "--chat-template NAME|FILE");
+  }
+  const bool tools = request.tool_choice != ToolChoice::kNone;
   const ChatFormat& format = own     ? *own
                              : tools ? session_.chat_formats->with_tools()
                                      : session_.chat_formats->standard();
-  if (tools && format.knows_tools) options.tools = request.tools;
-  if (!format.knows_tools) {
+  ChatOptions options;
+  options.add_generation_prompt = request.add_generation_prompt;
+  options.variables = request.template_variables;
+  options.parse_special = parses_special(request.parameters.prompt);
+  std::vector<Message> messages = request.messages;
+  if (tools && format.capabilities.tools) options.tools = request.tools;
+  if (!format.capabilities.tools) {
     // Calls and results of earlier turns stay readable even when no tool is offered any more.
     messages = with_tools_as_text(messages, tools ? request.tools : Json::array());
   }
-  prompt.text = request.continue_final_message ? render_unfinished(format, messages, options)
-                                               : render_chat(format, messages, options);
-  prompt.style = format.tool_style;
-  return prompt;
+  return {.prompt = request.continue_final_message ? render_unfinished(format, messages, options)
+                                                   : make_chat_prompt(format, messages, options),
+          .tools = tools,
+          // Tools that are described as text are called as the description says.
+          .style = format.capabilities.tools ? format.tool_style : ToolStyle::kHermes};
 }
 
 std::shared_ptr<const ConstraintSource> Service::constraint_of(const ChatRequest& request,
@@ -93,18 +100,18 @@ void Service::chat_completions(const httplib::Request& http, httplib::Response& 
   const ChatRequest request = parse_chat_request(http.body);
   const GenerationParameters& p = request.parameters;
   check_model(p.model);
-  const ChatPrompt prompt = render(request);
+  const RenderedChat chat = render(request);
   std::vector<JobChoice> choices;
-  add_choices(p, tokens_of(prompt.text, p.prompt, std::max(1, p.generate.max_tokens)), "messages",
-              constraint_of(request, prompt.style), choices);
+  add_choices(p, tokens_of(chat.prompt, p.prompt, std::max(1, p.generate.max_tokens)), "messages",
+              constraint_of(request, chat.style), choices);
   auto job = submit(std::move(choices));
   AnswersOptions options{.model = options_.model_name,
                          .choices = p.n,
                          .choices_per_prompt = p.n,
                          .logprobs = p.top_logprobs >= 0,
                          .include_usage = p.include_usage,
-                         .tools = prompt.tools,
-                         .tool_style = prompt.style,
+                         .tools = chat.tools,
+                         .tool_style = chat.style,
                          .tool_names = names_of(request.tools),
                          .parallel_tool_calls = request.parallel_tool_calls};
   respond(response, std::move(job), make_chat_answers(*session_.tokenizer, std::move(options)),

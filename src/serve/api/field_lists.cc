@@ -26,7 +26,7 @@ constexpr FieldGroup kTemplate[] = {
 };
 
 constexpr FieldGroup kTokens[] = {
-    {kHonoured, "add_special_tokens truncate_prompt_tokens"},
+    {kHonoured, "add_special_tokens parse_special truncate_prompt_tokens"},
 };
 
 constexpr FieldGroup kGeneration[] = {
@@ -89,8 +89,7 @@ constexpr FieldGroup kEmbedding[] = {
 };
 
 constexpr FieldGroup kTokenize[] = {
-    {kHonoured, "prompt content add_special add_special_tokens"},
-    {kNeutral, "parse_special", "[true]"},
+    {kHonoured, "prompt content add_special add_special_tokens parse_special"},
     {kNeutral, "with_pieces return_token_strs", "[false]"},
 };
 

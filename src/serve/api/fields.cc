@@ -42,6 +42,10 @@ bool Fields::boolean(std::string_view name, bool otherwise) const {
   return value->get<bool>();
 }
 
+std::optional<bool> Fields::optional_boolean(std::string_view name) const {
+  return has(name) ? std::optional(boolean(name, false)) : std::nullopt;
+}
+
 std::optional<int64_t> Fields::integer(std::string_view name, int64_t least, int64_t most) const {
   const Json* value = find(name);
   if (value == nullptr) return std::nullopt;

@@ -27,6 +27,7 @@ class Fields {
   std::string path(std::string_view name) const { return path_ + std::string(name); }
 
   bool boolean(std::string_view name, bool otherwise) const;
+  std::optional<bool> optional_boolean(std::string_view name) const;
   std::optional<int64_t> integer(std::string_view name, int64_t least, int64_t most) const;
   int integer(std::string_view name, int otherwise, int least, int most) const;
   double number(std::string_view name, double otherwise, double least, double most) const;

@@ -176,6 +176,7 @@ void parse_form(const Fields& fields, GenerationParameters& p) {
 PromptCut parse_prompt_cut(const Fields& fields) {
   PromptCut cut;
   cut.add_special = fields.boolean("add_special_tokens", true);
+  cut.parse_special = fields.optional_boolean("parse_special");
   cut.last = fields.integer("truncate_prompt_tokens", 0, -1, kMost);
   if (fields.has("truncate_prompt_tokens") && cut.last == 0) {
     bad_request("truncate_prompt_tokens",

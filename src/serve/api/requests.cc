@@ -153,10 +153,13 @@ TokenizeRequest parse_tokenize_request(std::string_view body) {
   const Json json = parse_object(body);
   const Fields fields(json);
   tokenize_fields().check(fields);
-  TokenizeRequest request{.model = fields.text("model")};
-  request.add_special = fields.boolean("add_special_tokens", fields.boolean("add_special", true));
+  TokenizeRequest request{.model = fields.text("model"), .prompt = {}};
+  request.prompt.add_special =
+      fields.boolean("add_special_tokens", fields.boolean("add_special", true));
+  request.prompt.parse_special = fields.optional_boolean("parse_special");
   if (fields.has("messages")) {
     parse_conversation(fields, request.chat.emplace());
+    request.chat->parameters.prompt.parse_special = request.prompt.parse_special;
   } else {
     request.text = fields.has("content") ? fields.text("content") : fields.required_text("prompt");
   }

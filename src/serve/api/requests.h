@@ -26,6 +26,7 @@ inline constexpr int kMaxTopLogprobs = 20;
 struct PromptCut {
   bool add_special = true;
   int last = 0;  // only so many tokens, the last ones; 0: all; -1: as many as fit
+  std::optional<bool> parse_special = {};  // GenerateOptions; nullopt: as the server was started
 };
 
 // What chats and completions have in common.
@@ -81,9 +82,9 @@ struct EmbeddingRequest {
 
 struct TokenizeRequest {
   std::string model;
+  PromptCut prompt;
   std::string text = {};
   std::optional<ChatRequest> chat = {};  // if any, instead of the text
-  bool add_special = true;
 };
 
 struct DetokenizeRequest {

@@ -29,11 +29,24 @@ void Service::check_model(const std::string& name) const {
                  "model", "model_not_found");
 }
 
-std::vector<Token> Service::tokens_of(const Prompt& prompt, PromptCut cut, int beside) const {
+std::vector<Token> Service::tokens_of(const ChatPrompt& prompt, const PromptCut& cut,
+                                      int beside) const {
+  return cut_to_fit(session_.tokenizer->encode(
+                        prompt.text, {.add_special = cut.add_special, .literal = prompt.literal}),
+                    cut, beside);
+}
+
+std::vector<Token> Service::tokens_of(const Prompt& prompt, const PromptCut& cut,
+                                      int beside) const {
   const auto* text = std::get_if<std::string>(&prompt);
-  std::vector<Token> tokens =
-      text != nullptr ? session_.tokenizer->encode(*text, {.add_special = cut.add_special})
-                      : std::get<std::vector<Token>>(prompt);
+  const EncodeOptions options{.add_special = cut.add_special, .parse_special = parses_special(cut)};
+  return cut_to_fit(text != nullptr ? session_.tokenizer->encode(*text, options)
+                                    : std::get<std::vector<Token>>(prompt),
+                    cut, beside);
+}
+
+std::vector<Token> Service::cut_to_fit(std::vector<Token> tokens, const PromptCut& cut,
+                                       int beside) const {
   const int most = cut.last < 0 ? std::max(1, most_tokens_ - beside) : cut.last;
   if (cut.last != 0 && tokens.size() > static_cast<size_t>(most))
     tokens.erase(tokens.begin(), tokens.end() - most);

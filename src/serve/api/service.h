@@ -24,6 +24,7 @@ struct ServiceOptions {
   int max_queue = 256;                      // answers beyond those that run
   int max_sequences = 256;                  // that run at once
   std::chrono::seconds request_time{1800};  // of a whole answer
+  bool parse_special = true;                // of requests that do not say (GenerateOptions)
 };
 
 class Service {
@@ -34,6 +35,7 @@ class Service {
   void chat_completions(const httplib::Request& request, httplib::Response& response);
   void completions(const httplib::Request& request, httplib::Response& response);
   void embeddings(const httplib::Request& request, httplib::Response& response);
+  void apply_template(const httplib::Request& request, httplib::Response& response);
   void tokenize(const httplib::Request& request, httplib::Response& response);
   void detokenize(const httplib::Request& request, httplib::Response& response);
   void models(const httplib::Request& request, httplib::Response& response);
@@ -47,16 +49,23 @@ class Service {
   const std::string& model_name() const { return options_.model_name; }
 
  private:
-  struct ChatPrompt {
-    std::string text;
+  struct RenderedChat {
+    ChatPrompt prompt;
     bool tools = false;
     ToolStyle style = ToolStyle::kHermes;
   };
 
   void check_model(const std::string& name) const;
-  ChatPrompt render(const ChatRequest& request) const;
+  bool parses_special(const PromptCut& cut) const {
+    return cut.parse_special.value_or(options_.parse_special);
+  }
+  // Throws ApiError if there is no chat template.
+  RenderedChat render(const ChatRequest& request) const;
   // Where the prompt is to be cut to what fits, so many tokens must fit `beside` it.
-  std::vector<Token> tokens_of(const Prompt& prompt, PromptCut cut = {}, int beside = 0) const;
+  std::vector<Token> tokens_of(const ChatPrompt& prompt, const PromptCut& cut = {},
+                               int beside = 0) const;
+  std::vector<Token> tokens_of(const Prompt& prompt, const PromptCut& cut, int beside = 0) const;
+  std::vector<Token> cut_to_fit(std::vector<Token> tokens, const PromptCut& cut, int beside) const;
   // Tokens that fit behind the prompt, which came in `field`. Throws ApiError if it is too long.
   int room_after(const std::vector<Token>& prompt, std::string_view field) const;
   // Throws ApiError if the grammar or the schema is wrong.

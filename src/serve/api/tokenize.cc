@@ -6,12 +6,8 @@ namespace tessera::serve {
 void Service::tokenize(const httplib::Request& http, httplib::Response& response) {
   const TokenizeRequest request = parse_tokenize_request(http.body);
   check_model(request.model);
-  std::vector<Token> tokens;
-  if (request.chat) {
-    tokens = tokens_of(render(*request.chat).text);
-  } else {
-    tokens = session_.tokenizer->encode(request.text, {.add_special = request.add_special});
-  }
+  const std::vector<Token> tokens = request.chat ? tokens_of(render(*request.chat).prompt)
+                                                 : tokens_of(Prompt(request.text), request.prompt);
   response.set_content(
       to_text({{"count", tokens.size()}, {"max_model_len", most_tokens_}, {"tokens", tokens}}),
       "application/json");
