@@ -1,34 +1,47 @@
 """Servers in processes of their own: started on a free port, waited for, ended."""
-import json
 import os
 import pathlib
 import re
 import signal
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TESSERA = ROOT / "build" / "release" / "src" / "tessera"
 
 
 class ServerProcess:
-    """A program that prints one line with its URL once it takes requests."""
+    """A program that says its URL in a line once it takes requests."""
 
-    def __init__(self, command, log):
-        """`log`: a file that gets what it says on standard error."""
+    def __init__(self, command, log, says_url_in_log=False):
+        """`log`: a file that gets what it says on standard error. The URL stands on standard output, unless
+        `says_url_in_log`."""
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that callers end their servers
         self.log = pathlib.Path(log)
         with open(log, "wb") as errors:
-            self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.PIPE,
-                                            stdout=subprocess.PIPE, stderr=errors)
-        found = None
-        for line in self.process.stdout:
-            if found := re.search(rb"http://[^ ]*:(\d+)", line):
-                break
+            self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.PIPE, stderr=errors,
+                                            stdout=errors if says_url_in_log else subprocess.PIPE)
+        found = self._find_url(self._lines_of_log() if says_url_in_log else self.process.stdout)
         if not found:
             said = self.log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
             raise RuntimeError(f"{command[0]} did not start: {said[-1]}")
         self.port = int(found.group(1))
+
+    def _find_url(self, lines):
+        return next((found for line in lines if (found := re.search(rb"http://[^ ]*:(\d+)", line))), None)
+
+    def _lines_of_log(self):
+        """The whole lines of the log as they come, until the program ends."""
+        with open(self.log, "rb") as log:
+            line = b""
+            while self.is_alive():
+                line += log.readline()
+                if line.endswith(b"\n"):
+                    yield line
+                    line = b""
+                else:
+                    time.sleep(0.05)
 
     @property
     def pid(self):
@@ -53,12 +66,6 @@ class ServerProcess:
 
 def tessera(program, model, log, *flags):
     return ServerProcess([program, "serve", model, "--port", "0", *flags], log)
-
-
-def llama_server(model, log, **options):
-    """xllamacpp's server, in this Python: that of the peers' virtual environment."""
-    script = ROOT / "bench" / "peers" / "llama_server.py"
-    return ServerProcess([sys.executable, script, model, json.dumps(options)], log)
 
 
 def program_and_model(program, model):

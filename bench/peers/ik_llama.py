@@ -1,15 +1,16 @@
-"""ik_llama.cpp, as packaged in ik-llama-cpp-python on PyPI: a fork of llama.cpp made for CPUs.
+"""ik_llama.cpp, built for this machine (builds.py): a fork of llama.cpp made for CPUs.
 
-Its C interface is an older llama.h. The package's own ctypes structs say where the fields of the
-parameters are; those of another version would be read wrongly, so the version is fixed and defaults
+Its C interface is an older llama.h. The ctypes structs of ik-llama-cpp-python say where the fields of
+the parameters are; those of another version would be read wrongly, so the version is fixed and defaults
 are checked.
 """
 import ctypes as c
 import importlib
+import os
+import sys
 
+import builds
 import llama
-
-PACKAGES = ["ik-llama-cpp-python==0.1.5"]
 
 
 class IkLlama(llama.Llama):
@@ -19,11 +20,14 @@ class IkLlama(llama.Llama):
 
     def __init__(self, path, repack=False, **options):
         self.repack = repack
+        build = builds.build(self.NAME)
+        os.environ["IK_LLAMA_CPP_LIB_PATH"] = str(build.file("libllama.so"))
+        sys.path.insert(0, str(build.folder))
         self.api = importlib.import_module("ik_llama_cpp._ctypes_api")
         super().__init__(path, **options)
 
     def _library(self):
-        # A second handle of the library that the package has loaded, with this module's types.
+        # A second handle of the library that the bindings have loaded, with this module's types.
         lib = c.CDLL(self.api._lib._name)
         lib.llama_kv_cache_clear.restype, lib.llama_kv_cache_clear.argtypes = None, [c.c_void_p]
         lib.llama_kv_cache_seq_rm.restype = c.c_bool

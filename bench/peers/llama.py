@@ -1,22 +1,21 @@
-"""llama.cpp, as packaged in xllamacpp on PyPI, behind a few plain calls.
+"""llama.cpp, built for this machine (builds.py), behind a few plain calls.
 
 The scripts that compare Tessera with it run in a throw-away virtual environment, which this module
-makes under build/peers. The package's shared library exports llama.cpp's C interface (llama.h); it is
-called through ctypes. The parameter structs grow from version to version, so they are passed as
-blobs that are large enough, and only fields that are recognized by their default values are set.
+makes under build/peers. libllama exports llama.cpp's C interface (llama.h); it is called through
+ctypes. The parameter structs grow from version to version, so they are passed as blobs that are large
+enough, and only fields that are recognized by their default values are set.
 """
 import ctypes as c
-import importlib
-import json
 import os
 import pathlib
 import subprocess
 import sys
-import urllib.request
+
+import builds
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PEERS = ROOT / "build" / "peers"
-PACKAGES = ["xllamacpp==2026.10.11549", "gguf==0.19.0", "numpy"]
+PACKAGES = ["gguf==0.19.0", "numpy"]
 
 
 def in_peer_environment():
@@ -132,7 +131,7 @@ class Llama:
         self.n_vocab = lib.llama_vocab_n_tokens(self.vocab)
 
     def _library(self):
-        return c.CDLL(importlib.import_module("xllamacpp.xllamacpp").__file__)
+        return c.CDLL(str(builds.build("llama.cpp").file("libllama.so")))
 
     def _model_parameters(self):
         return self.lib.llama_model_default_params()
@@ -245,28 +244,3 @@ class Llama:
             self.decode([token], len(tokens) + len(chosen) - 1, [0])
             index = 0
         return {"tokens": chosen, "best": best, "ended": False}
-
-
-class ChatRenderer:
-    """llama.cpp's chat templates, through the HTTP server inside xllamacpp (on 127.0.0.1)."""
-
-    def __init__(self, path):
-        import xllamacpp
-        parameters = xllamacpp.CommonParams()
-        parameters.model.path = str(path)
-        parameters.n_ctx = 512
-        parameters.n_parallel = 1
-        parameters.use_jinja = True
-        parameters.warmup = False
-        parameters.port = 0
-        parameters.verbosity = -1
-        self.server = xllamacpp.Server(parameters)
-
-    def render(self, messages):
-        body = json.dumps({"messages": messages}).encode()
-        request = urllib.request.Request(self.server.listening_address + "/apply-template", body,
-                                         {"Content-Type": "application/json"})
-        # Without a proxy: the server is this process.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=60) as answer:
-            return json.load(answer)["prompt"]

@@ -12,19 +12,21 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import builds  # noqa: E402
 import ik_llama  # noqa: E402
 import llama  # noqa: E402
 import openvino_llm  # noqa: E402
 
-# What each needs beside what every comparison has (llama.PACKAGES).
-PEERS = {
-    "llama.cpp": [],
-    "llama.cpp, flash attention": [],
-    "ik_llama.cpp": ik_llama.PACKAGES,
-    "ik_llama.cpp, repacked": ik_llama.PACKAGES,
-    "OpenVINO": openvino_llm.PACKAGES,
-}
+PEERS = ["llama.cpp", "llama.cpp, flash attention", "ik_llama.cpp", "ik_llama.cpp, repacked", "OpenVINO"]
 VERIFY_STEPS = 16  # as in src/evaluate/bench.cc
+
+
+def description_of(peer):
+    """Which build of it is measured; made or installed if need be. RuntimeError, in one line, where that fails."""
+    if peer != "OpenVINO":
+        return builds.build(peer.split(",")[0]).description
+    llama.install_peer(*openvino_llm.PACKAGES)
+    return openvino_llm.DESCRIPTION
 
 
 def longest_test(options):
@@ -91,8 +93,6 @@ def measure_openvino(options):
 
 def main():
     peer, options = sys.argv[1], json.loads(sys.argv[2])
-    if PEERS[peer]:
-        llama.install_peer(*PEERS[peer])
     measure = measure_openvino(options) if peer == "OpenVINO" else measure_llama(peer, options)
     print(json.dumps([{"name": name, "tokens_per_second": speed} for name, speed in measure]))
 

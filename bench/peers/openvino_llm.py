@@ -5,6 +5,7 @@ token after it, sampling (greedy) included. So there are no steps of several tok
 no prompt that is read on top of a filled context.
 """
 PACKAGES = ["openvino-genai==2026.4.1.0"]
+DESCRIPTION = "openvino-genai 2026.4.1.0 (PyPI, as packaged); its kernels are made for the CPU that it finds (oneDNN)"
 KV_PRECISIONS = {"f16": "f16", "q8_0": "u8"}
 
 
