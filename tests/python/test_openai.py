@@ -84,11 +84,12 @@ def test_fields_of_other_servers(client):
         with pytest.raises(openai.BadRequestError) as refused:
             ask(client, extra_body={field: value})
         assert refused.value.param == field
-    begun = QUESTION + [{"role": "assistant", "content": whole[:9]}]
+    beginning = " ".join(whole.split()[:3])
+    begun = QUESTION + [{"role": "assistant", "content": beginning}]
     rest = client.chat.completions.create(
         model=MODEL, messages=begun, max_tokens=30, temperature=0,
         extra_body={"continue_final_message": True, "add_generation_prompt": False}).choices[0].message.content
-    assert whole[:9] + rest == whole
+    assert beginning + rest == whole
 
 
 def test_logprobs(client):
