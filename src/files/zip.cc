@@ -6,10 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 
 #include "base/error.h"
-#include "base/mapped_file.h"
 
 namespace tessera {
 namespace {
@@ -25,7 +23,7 @@ struct Member {
 
 class Archive {
  public:
-  explicit Archive(const std::filesystem::path& path) : path_(path), file_(path) {}
+  Archive(std::span<const std::byte> bytes, const std::string& name) : bytes_(bytes), name_(name) {}
 
   Member find(const std::string& pattern) const {
     std::optional<Member> found;
@@ -36,12 +34,12 @@ class Archive {
       const size_t name_bytes = u16(at + 28);
       const std::string name(text(at + kEntryBytes, name_bytes));
       if (::fnmatch(pattern.c_str(), name.c_str(), 0) == 0) {
-        if (found) fail("'{}' holds several files like '{}'", path_.string(), pattern);
+        if (found) fail("'{}' holds several files like '{}'", name_, pattern);
         found = Member{u16(at + 10), u32(at + 20), u32(at + 24), u32(at + 42)};
       }
       at += kEntryBytes + name_bytes + u16(at + 30) + u16(at + 32);
     }
-    if (!found) fail("'{}' holds no file like '{}'", path_.string(), pattern);
+    if (!found) fail("'{}' holds no file like '{}'", name_, pattern);
     return *found;
   }
 
@@ -54,13 +52,13 @@ class Archive {
   }
 
   [[noreturn]] void malformed(std::string_view what) const {
-    fail("'{}' is not a valid zip archive: {}", path_.string(), what);
+    fail("'{}' is not a valid zip archive: {}", name_, what);
   }
 
  private:
   // The end record is the last thing in the file but for a comment.
   size_t find_end() const {
-    const size_t size = file_.bytes().size();
+    const size_t size = bytes_.size();
     for (size_t back = kEndBytes; back <= size && back <= kEndBytes + kMaxCommentBytes; ++back) {
       if (u32(size - back) == 0x06054b50) return size - back;
     }
@@ -68,10 +66,9 @@ class Archive {
   }
 
   std::string_view text(size_t offset, size_t count) const {
-    const auto bytes = file_.bytes();
-    if (offset > bytes.size() || count > bytes.size() - offset)
+    if (offset > bytes_.size() || count > bytes_.size() - offset)
       malformed("it ends before what it tells of");
-    return {reinterpret_cast<const char*>(bytes.data()) + offset, count};
+    return {reinterpret_cast<const char*>(bytes_.data()) + offset, count};
   }
   uint16_t u16(size_t offset) const {
     const std::string_view t = text(offset, 2);
@@ -82,8 +79,8 @@ class Archive {
     if (u32(offset) != signature) malformed(fmt::format("{} was expected at {}", what, offset));
   }
 
-  const std::filesystem::path& path_;
-  MappedFile file_;
+  std::span<const std::byte> bytes_;
+  const std::string& name_;
 };
 
 void inflate_all(const Archive& archive, std::string_view packed, uint64_t size,
@@ -113,9 +110,10 @@ void inflate_all(const Archive& archive, std::string_view packed, uint64_t size,
 
 }  // namespace
 
-void extract_zip_member(const std::filesystem::path& path, const std::string& pattern,
+void extract_zip_member(std::span<const std::byte> bytes, const std::string& name,
+                        const std::string& pattern,
                         FunctionRef<void(std::string_view piece)> sink) {
-  const Archive archive(path);
+  const Archive archive(bytes, name);
   const Member member = archive.find(pattern);
   const std::string_view packed = archive.packed(member);
   if (member.method == 8) return inflate_all(archive, packed, member.size, sink);

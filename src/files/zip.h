@@ -2,7 +2,8 @@
 // https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
 #pragma once
 
-#include <filesystem>
+#include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -14,7 +15,8 @@ namespace tessera {
 // matches '/' too) to `sink`, piece by piece. Nothing in the archive is trusted: an Error names
 // what is malformed, or says that not one member matches. Of the format it knows what wheels use:
 // stored and deflated members, less than 4 GiB.
-void extract_zip_member(const std::filesystem::path& archive, const std::string& pattern,
-                        FunctionRef<void(std::string_view piece)> sink);
+// `name` is the archive's, for the message.
+void extract_zip_member(std::span<const std::byte> archive, const std::string& name,
+                        const std::string& pattern, FunctionRef<void(std::string_view piece)> sink);
 
 }  // namespace tessera
