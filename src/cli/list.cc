@@ -75,13 +75,13 @@ std::string table_of(const std::vector<Row>& rows) {
 }  // namespace
 
 void add_list(CLI::App& app) {
-  auto json = std::make_shared<bool>(false);
+  auto json = std::make_shared<JsonFlags>();
   CLI::App* command =
       app.add_subcommand("list", "show the models that are here, and those with a known name");
-  command->add_flag("--json", *json, "print one JSON list");
+  add_json_flags(*command, *json, "print one JSON list");
   command->callback([json] {
     const std::vector<Row> rows = all_rows();
-    if (!*json) return print(table_of(rows));
+    if (!json->wanted) return print(table_of(rows));
     auto list = nlohmann::ordered_json::array();
     for (const Row& row : rows) {
       list.push_back({{"name", row.name},
@@ -90,7 +90,7 @@ void add_list(CLI::App& app) {
                       {"modified", row.modified},
                       {"is_here", row.is_here}});
     }
-    print_json(list);
+    print_json(list, *json);
   });
 }
 

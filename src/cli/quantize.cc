@@ -13,7 +13,8 @@ namespace {
 struct Flags {
   std::string source, out;
   QuantizeOptions options;
-  bool table = false, json = false;
+  bool table = false;
+  JsonFlags json;
 };
 
 void quantize(Flags& flags) {
@@ -26,7 +27,7 @@ void quantize(Flags& flags) {
     };
     summary = quantize_file(resolve_model(flags.source), flags.options, flags.out);
   }
-  if (!flags.json) return print(flags.table ? describe(summary) : describe_totals(summary));
+  if (!flags.json.wanted) return print(flags.table ? describe(summary) : describe_totals(summary));
 
   auto tensors = nlohmann::ordered_json::array();
   for (const QuantizedTensor& tensor : summary.tensors) {
@@ -42,7 +43,8 @@ void quantize(Flags& flags) {
               {"bytes_after", summary.bytes_after},
               {"bits_per_weight_before", summary.bits_per_weight_before},
               {"bits_per_weight_after", summary.bits_per_weight_after},
-              {"tensors", tensors}});
+              {"tensors", tensors}},
+             flags.json);
 }
 
 }  // namespace
@@ -63,7 +65,7 @@ void add_quantize(CLI::App& app) {
       ->capture_default_str();
   command->add_flag("--force", flags->options.overwrite, "overwrite the output if it exists");
   command->add_flag("--table", flags->table, "show what became of each tensor, and its error");
-  command->add_flag("--json", flags->json, "print one JSON object");
+  add_json_flags(*command, flags->json, "print one JSON object");
   command->callback([flags] { quantize(*flags); });
 }
 

@@ -18,7 +18,8 @@ namespace {
 
 struct Flags {
   std::string model;
-  bool chat_template = false, json = false;
+  bool chat_template = false;
+  JsonFlags json;
 };
 
 std::string or_dash(const std::optional<int64_t>& number) {
@@ -88,12 +89,13 @@ void add_show(CLI::App& app) {
   command->add_option("MODEL", flags->model, "a GGUF file or a model's name")->required();
   auto* chat_template =
       command->add_flag("--template", flags->chat_template, "print its chat template");
-  command->add_flag("--json", flags->json, "print one JSON object")->excludes(chat_template);
+  add_json_flags(*command, flags->json, "print one JSON object");
+  chat_template->excludes(command->get_option("--json"), command->get_option("--pretty"));
   command->callback([flags] {
     const std::filesystem::path path = resolve_model(flags->model);
     const ModelSummary summary = summarize(*open_checkpoint(path));
     if (flags->chat_template) return print_template(summary, flags->model);
-    if (flags->json) return print_json(to_json(summary, path));
+    if (flags->json.wanted) return print_json(to_json(summary, path), flags->json);
     print(describe(summary, path));
   });
 }

@@ -28,15 +28,18 @@ TEST_F(JsonTest, IsOneLineUnlessItIsToBePretty) {
     std::string arguments;
     bool is_measured = false;
   };
-  for (const auto& [arguments, is_measured] :
-       std::vector<Case>{{"run " + model_ + " hello -n 3 --temp 0", true},
-                         {"tokenize " + model_ + " 'a caf\u00E9'"},
-                         {"logits " + model_ + " -p 'caf\u00E9 \u65E5' --all --top 300"},
-                         {"eval perplexity " + model_ + " " + text_ + " --ctx 64"},
-                         {"eval kl " + model_ + " " + model_ + " " + text_ + " --ctx 64"},
-                         {"inspect " + model_},
-                         {bench, true},
-                         {bench + " --roofline -b 2", true}}) {
+  for (const auto& [arguments, is_measured] : std::vector<Case>{
+           {"run " + model_ + " hello -n 3 --temp 0", true},
+           {"tokenize " + model_ + " 'a caf\u00E9'"},
+           {"logits " + model_ + " -p 'caf\u00E9 \u65E5' --all --top 300"},
+           {"eval perplexity " + model_ + " " + text_ + " --ctx 64"},
+           {"eval kl " + model_ + " " + model_ + " " + text_ + " --ctx 64"},
+           {"inspect " + model_},
+           {"show " + model_},
+           {"list"},
+           {"quantize " + model_ + " --format Q8_0 --force -o " + (folder_ / "q").string()},
+           {bench, true},
+           {bench + " --roofline -b 2", true}}) {
     const Outcome compact = run(arguments + " --json");
     ASSERT_EQ(compact.status, 0) << arguments << compact.err;
     EXPECT_EQ(std::ranges::count(compact.out, '\n'), 1) << arguments;
