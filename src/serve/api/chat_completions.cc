@@ -49,6 +49,11 @@ std::string render_unfinished(const ChatFormat& format, std::vector<Message> mes
 }  // namespace
 
 Service::ChatPrompt Service::render(const ChatRequest& request) const {
+  size_t bytes = 0;
+  for (const Message& message : request.messages) {
+    if (message.content.is_string()) bytes += message.content.get_ref<const std::string&>().size();
+  }
+  check_size(bytes, "messages");
   const bool tools = request.tool_choice != ToolChoice::kNone;
   ChatPrompt prompt{.text = {}, .tools = tools};
   ChatOptions options;
@@ -95,7 +100,8 @@ void Service::chat_completions(const httplib::Request& http, httplib::Response& 
   check_model(p.model);
   const ChatPrompt prompt = render(request);
   std::vector<JobChoice> choices;
-  add_choices(p, tokens_of(prompt.text, p.prompt, std::max(1, p.generate.max_tokens)), "messages",
+  add_choices(p, tokens_of(prompt.text, "messages", p.prompt, std::max(1, p.generate.max_tokens)),
+              "messages",
               constraint_of(request, prompt.style), choices);
   auto job = submit(std::move(choices));
   AnswersOptions options{.model = options_.model_name,

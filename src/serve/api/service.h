@@ -19,6 +19,9 @@
 
 namespace tessera::serve {
 
+// Of a text that is cut into tokens although no context bounds it.
+inline constexpr size_t kMostBytes = 1 << 20;
+
 struct ServiceOptions {
   std::string model_name;
   int max_queue = 256;                      // answers beyond those that run
@@ -55,8 +58,12 @@ class Service {
 
   void check_model(const std::string& name) const;
   ChatPrompt render(const ChatRequest& request) const;
-  // Where the prompt is to be cut to what fits, so many tokens must fit `beside` it.
-  std::vector<Token> tokens_of(const Prompt& prompt, PromptCut cut = {}, int beside = 0) const;
+  // The prompt came in `field`. Where it is to be cut to what fits, so many tokens must fit `beside`
+  // it. Throws ApiError if the client is gone, or if it has more bytes than can be of use whatever
+  // its tokens are.
+  std::vector<Token> tokens_of(const Prompt& prompt, std::string_view field, PromptCut cut = {},
+                               int beside = 0) const;
+  void check_size(size_t bytes, std::string_view field) const;
   // Tokens that fit behind the prompt, which came in `field`. Throws ApiError if it is too long.
   int room_after(const std::vector<Token>& prompt, std::string_view field) const;
   // Throws ApiError if the grammar or the schema is wrong.
@@ -77,7 +84,8 @@ class Service {
 
   const Session& session_;
   ServiceOptions options_;
-  const int most_tokens_;  // of a text: what the context and the KV store hold
+  const int most_tokens_;       // of a text: what the context and the KV store hold
+  const size_t longest_token_;  // in bytes
   const int64_t started_;
   Metrics metrics_;
   EngineLoop loop_;

@@ -2,14 +2,24 @@
 #include "serve/http/api_error.h"
 
 namespace tessera::serve {
+namespace {
+
+// No context bounds them.
+constexpr size_t kMostTokens = 1 << 17;
+
+}  // namespace
 
 void Service::tokenize(const httplib::Request& http, httplib::Response& response) {
   const TokenizeRequest request = parse_tokenize_request(http.body);
   check_model(request.model);
   std::vector<Token> tokens;
   if (request.chat) {
-    tokens = tokens_of(render(*request.chat).text);
+    tokens = tokens_of(render(*request.chat).text, "messages");
   } else {
+    if (request.text.size() > kMostBytes) {
+      bad_request("prompt", "the text has {} bytes, expected at most {}", request.text.size(),
+                  kMostBytes);
+    }
     tokens = session_.tokenizer->encode(request.text, {.add_special = request.add_special});
   }
   response.set_content(
@@ -20,6 +30,10 @@ void Service::tokenize(const httplib::Request& http, httplib::Response& response
 void Service::detokenize(const httplib::Request& http, httplib::Response& response) {
   const DetokenizeRequest request = parse_detokenize_request(http.body);
   check_model(request.model);
+  if (request.tokens.size() > kMostTokens) {
+    bad_request("tokens", "there are {} tokens, expected at most {}", request.tokens.size(),
+                kMostTokens);
+  }
   const size_t vocabulary = session_.tokenizer->vocabulary_size();
   for (const Token token : request.tokens) {
     if (static_cast<size_t>(token) >= vocabulary) {
