@@ -11,6 +11,8 @@ import string
 import sys
 import time
 
+from words import words
+
 ATTACKER = "127.0.0.2"
 PATIENCE = 8  # seconds for a response
 MOST_NAMED = 5
@@ -29,13 +31,13 @@ class Attack:
     async def connect(self):
         return await asyncio.open_connection("127.0.0.1", self.port, local_addr=(ATTACKER, 0), limit=1 << 20)
 
-    async def exchange(self, data):
+    async def exchange(self, data, patience=PATIENCE):
         """All that comes back until the server closes, or nothing comes any more."""
         reader, writer = await self.connect()
         answer = b""
         try:
             writer.write(data)
-            while part := await asyncio.wait_for(reader.read(65536), PATIENCE):
+            while part := await asyncio.wait_for(reader.read(65536), patience):
                 answer += part
         except (asyncio.TimeoutError, OSError):
             pass
@@ -59,6 +61,47 @@ class Attack:
         return {"count": self.count, "wrong": self.wrong[:MOST_NAMED]}
 
 
+def post(path, body):
+    body = json.dumps(body).encode()
+    return (f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n").encode() + body
+
+
+class Grammars(Attack):
+    """A: grammars and patterns whose masks take long, or much memory; each a little another one."""
+
+    clients = 4
+
+    @staticmethod
+    def many_stacks(draw):
+        """158 KB: each letter leads to 200 ways on, each of which may begin with all of them again."""
+        letters = string.ascii_letters + string.digits + ".,;:"
+        first = draw.randrange(1000, 9000)
+        lines = ["root ::= s", "s ::= " + " | ".join(f'"{letter}" t{i}' for i, letter in enumerate(letters)) + ' | "!"']
+        lines += [f"t{i} ::= " + " | ".join(f's "{first + 200 * i + j}p"' for j in range(200)) for i in range(len(letters))]
+        return {"grammar": "\n".join(lines)}
+
+    @staticmethod
+    def pattern(draw):
+        count = draw.randrange(150, 200)
+        pattern = draw.choice((f"^(.{{1,300}}[a-z]){{1,30}}(.*a.{{{count}}})*$", f"^.*[a-m].{{{15 * count}}}$",
+                               f"^(a|b|ab)*.{{{count}}}(c.*d){{5,40}}$"))
+        return {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {
+            "type": "string", "pattern": pattern}}}}
+
+    @staticmethod
+    def alternatives(draw):
+        count = draw.randrange(350, 400)
+        return {"grammar": "root ::= " + " | ".join(f"[^\\n]{{0,{i}}}" for i in range(1, count)) + ' "."'}
+
+    async def client(self, index, draw):
+        kind = (self.many_stacks, self.pattern, self.alternatives, self.many_stacks)[index % 4]
+        answer = await self.exchange(post("/v1/completions", {"prompt": "a", "max_tokens": draw.choice((1, 30)),
+                                                              **kind(draw)}))
+        if answer.startswith(b"HTTP/1.1 5") and not answer.startswith(b"HTTP/1.1 503"):
+            self.wrong.append(f"{kind.__name__}: {answer[:40]!r}")
+
+
 class Bodies(Attack):
     """B: bodies as large as the server takes, whose length in tokens no context holds."""
 
@@ -71,11 +114,34 @@ class Bodies(Attack):
     async def client(self, index, draw):
         path, body_of = list(self.paths.items())[index % len(self.paths)]
         text = draw.randbytes(8_000_000).translate(self.letters).decode()
-        body = json.dumps(body_of(text)).encode()
-        answer = await self.exchange(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-                                     f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        if answer.startswith(b"HTTP/1.1 200") and path != "/tokenize":
+        answer = await self.exchange(post(path, body_of(text)))
+        if answer.startswith(b"HTTP/1.1 200"):
             self.wrong.append(f"8 MB of letters to {path} are answered")
+
+
+class Crowd(Attack):
+    """C: one client that wants all of the queue and of every step, before others."""
+
+    clients = 16
+
+    @staticmethod
+    def request(kind, draw):
+        if kind == 0:
+            return "/v1/embeddings", {"input": 8 * [words(2100, draw.random()) for _ in range(16)]}  # of 2,850 tokens
+        if kind == 1:
+            return "/v1/completions", {"prompt": [words(300, draw.random()) for _ in range(128)], "echo": True,
+                                       "logprobs": 5, "max_tokens": 1}
+        if kind == 2:
+            return "/v1/completions", {"prompt": words(100, draw.random()), "n": 128, "max_tokens": 2000,
+                                       "ignore_eos": True}
+        return "/v1/completions", {"prompt": "a", "max_tokens": 1, "priority": -1000}
+
+    async def client(self, index, draw):
+        kind = index % 4
+        answer = await self.exchange(post(*self.request(kind, draw)), max(0.1, self.end - time.monotonic()))
+        if kind == 3 and answer and not answer.startswith((b"HTTP/1.1 403", b"HTTP/1.1 503")):
+            self.wrong.append(f"priority -1000 gets {answer[:40]!r}")
+        await asyncio.sleep(0.1)
 
 
 class Rebinding(Attack):
@@ -152,8 +218,7 @@ class Connections(Attack):
         await asyncio.sleep(0.2)
 
 
-# A (grammars whose masks never end) and C (one client that has all of the queue) join here.
-ATTACKS = {"B": Bodies, "D": Rebinding, "E": Smuggling, "F": Connections}
+ATTACKS = {"A": Grammars, "B": Bodies, "C": Crowd, "D": Rebinding, "E": Smuggling, "F": Connections}
 
 
 def main():

@@ -56,11 +56,24 @@ class StopSignals {
   sigset_t set_;
 };
 
+// Whatever happens, nobody is served any more when what answers goes.
+struct EndsAtExit {
+  serve::Server& server;
+  ~EndsAtExit() { server.shutdown(std::chrono::seconds(0)); }
+};
+
 void run(Flags& flags) {
   if (!flags.key_file.empty()) flags.server.keys = serve::ApiKeys::read(flags.key_file);
   offer_download(flags.model.model);
   share_heaps();
   StopSignals signals;
+  if (flags.service.model_name.empty()) flags.service.model_name = model_name_of(flags.model.model);
+  flags.server.model_name = flags.service.model_name;
+  flags.server.http.body_bytes = static_cast<size_t>(flags.body_mb) << 20;
+  flags.service.request_time = std::chrono::seconds(flags.request_seconds);
+  serve::Server server(flags.server);  // first: a port that is taken is to be known at once
+  server.start();
+
   ProgressBar bar("loading", 1);
   flags.model.load.on_progress = [&](size_t done, size_t total) {
     bar.set_total(total);
@@ -79,18 +92,14 @@ void run(Flags& flags) {
                                            .sequences = flags.service.max_sequences,
                                            .step_rows = rows,
                                            .prompt_rows = flags.prompt_chunk});
-  if (flags.service.model_name.empty()) flags.service.model_name = model_name_of(flags.model.model);
-  flags.server.http.body_bytes = static_cast<size_t>(flags.body_mb) << 20;
-  flags.service.request_time = std::chrono::seconds(flags.request_seconds);
-
   serve::Service service(session, *engine, flags.service);
-  serve::Server server(service, flags.server);
+  const EndsAtExit ends_at_exit{server};
   const double mb = static_cast<double>(blocks) *
                     static_cast<double>(session.model->kv_block_bytes(session.kv_format)) / 1e6;
   fmt::print(stderr, "KV memory: up to {:.0f} MB for {} tokens in blocks of {}; context {}\n", mb,
              static_cast<int64_t>(blocks) * kBlockTokens, kBlockTokens,
              session.model->config().context);
-  server.start();
+  server.open(service);
   print(fmt::format("Serving {} on {}\n", flags.service.model_name, server.url()));
   signals.wait();
   fmt::print(stderr, "Stopping: running answers have {} s to end\n", flags.grace_seconds);
@@ -166,6 +175,9 @@ void add_serve(CLI::App& app) {
       ->allow_extra_args(false);
   add_chat_template_flag(*command, flags->model.load.chat_template);
   add_parse_special_flag(*command, flags->service.parse_special);
+  command->add_flag("--allow-priority", flags->server.allow_priority,
+                    "anybody may ask to be served before others ('priority' below 0); without it, "
+                    "those whose line in the key file ends in 'priority'");
   add_limits(*command, *flags);
   command->callback([flags] { run(*flags); });
 }

@@ -13,7 +13,7 @@ namespace tessera {
 
 // How an answer ended, and what it took.
 struct Ending {
-  std::string finish_reason;  // "stop", "length", "cancelled"
+  std::string finish_reason;  // "stop", "length", "cancelled", "error"
   // Something else than the model ended it: its length, a stop text or token, somebody.
   bool is_cut = false;
   int prompt_tokens = 0, generated_tokens = 0;

@@ -147,7 +147,14 @@ bool Engine::step() {
   const Tensor logits = model_.forward(batch, *kv_);
   ++steps_;
   std::vector<Choice> choices = choose(shares, ranges, model_.backend().download(logits));
-  for (size_t i = 0; i < shares.size(); ++i) commit(shares[i], ranges[i], choices[i]);
+  for (size_t i = 0; i < shares.size(); ++i) {
+    try {
+      commit(shares[i], ranges[i], choices[i]);
+    } catch (...) {
+      choices[i].kept = 0;
+      fail_sequence(*shares[i].sequence, std::current_exception());
+    }
+  }
   observe(shares, ranges, choices, logits);
   return true;
 }
@@ -158,6 +165,7 @@ namespace {
 std::map<Drafter*, std::vector<size_t>> by_drafter(std::span<const Scheduler::Share> shares) {
   std::map<Drafter*, std::vector<size_t>> groups;
   for (size_t i = 0; i < shares.size(); ++i) {
+    if (shares[i].sequence->failure) continue;
     if (Drafter* drafter = shares[i].sequence->drafter.get()) groups[drafter].push_back(i);
   }
   return groups;
@@ -231,7 +239,11 @@ std::vector<Engine::Choice> Engine::choose(std::span<const Scheduler::Share> sha
   std::vector<Choice> choices(shares.size());
   const auto choose_one = [&](int i, int) {
     const auto index = static_cast<size_t>(i);
-    choices[index] = choose(shares[index], ranges[index], logits);
+    try {
+      choices[index] = choose(shares[index], ranges[index], logits);
+    } catch (...) {
+      choices[index].failure = std::current_exception();
+    }
   };
   const int count = static_cast<int>(shares.size());
   if (options_.pool != nullptr) {
@@ -289,6 +301,7 @@ Engine::RowRange Engine::add_rows(const Scheduler::Share& share, Batch& batch) c
 
 void Engine::commit(const Scheduler::Share& share, RowRange range, Choice& choice) {
   Sequence& sequence = *share.sequence;
+  if (choice.failure) std::rethrow_exception(choice.failure);
   std::ranges::move(choice.prompt_logprobs, std::back_inserter(sequence.prompt_logprobs));
   if (range.first_wanted >= 0) {
     const std::vector<int32_t>& path = choice.verified.path;
@@ -370,9 +383,15 @@ void Engine::pool_hidden(Sequence& sequence, int first_row, int rows) {
   }
 }
 
+void Engine::fail_sequence(Sequence& sequence, std::exception_ptr failure) {
+  sequence.failure = std::move(failure);
+  finish(sequence, FinishReason::kFailed);
+}
+
 void Engine::finish(Sequence& sequence, FinishReason reason) {
   sequence.finished = reason;
-  if (sequence.request.keeps_blocks && reason != FinishReason::kCancelled) {
+  const bool is_whole = reason == FinishReason::kStop || reason == FinishReason::kLength;
+  if (sequence.request.keeps_blocks && is_whole) {
     scheduler_.park(sequence.shared_from_this());
   } else {
     sequence.blocks.clear();

@@ -57,7 +57,8 @@ class Engine {
   // Stops a sequence before the next step and frees its blocks.
   void cancel(Sequence& sequence);
 
-  // One forward pass over whatever is due. False if there was nothing to do.
+  // One forward pass over whatever is due. False if there was nothing to do. What fails for one
+  // sequence alone, in its constraint, its callback or for want of memory, ends that one only.
   bool step();
   Statistics statistics() const;
   const BlockPool& pool() const { return pool_; }
@@ -77,6 +78,7 @@ class Engine {
     Verified verified;                           // empty if no token comes of it
     std::vector<TokenLogprobs> logprobs;         // of the tokens, if asked for
     size_t kept = 0;                             // of the verified tokens: those before the end
+    std::exception_ptr failure;
   };
   RowRange add_rows(const Scheduler::Share& share, Batch& batch) const;
   std::vector<Choice> choose(std::span<const Scheduler::Share> shares,
@@ -93,6 +95,7 @@ class Engine {
   void accept(Sequence& sequence, Choice& choice);
   void pool_hidden(Sequence& sequence, int first_row, int rows);
   void finish(Sequence& sequence, FinishReason reason);
+  void fail_sequence(Sequence& sequence, std::exception_ptr failure);
 
   Model& model_;
   Options options_;

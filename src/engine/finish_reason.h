@@ -3,9 +3,9 @@
 
 namespace tessera {
 
-enum class FinishReason { kNone, kStop, kLength, kCancelled };
+enum class FinishReason { kNone, kStop, kLength, kCancelled, kFailed };
 
-// OpenAI's words: "stop", "length", "cancelled"; "none" while it goes on.
+// OpenAI's words: "stop", "length", "cancelled", "error"; "none" while it goes on.
 constexpr const char* to_string(FinishReason reason) {
   switch (reason) {
     case FinishReason::kStop:
@@ -14,6 +14,8 @@ constexpr const char* to_string(FinishReason reason) {
       return "length";
     case FinishReason::kCancelled:
       return "cancelled";
+    case FinishReason::kFailed:
+      return "error";
     case FinishReason::kNone:
       break;
   }

@@ -39,6 +39,7 @@ class Run {
   }
 
   Generation finish() {
+    if (sequence_->failure) std::rethrow_exception(sequence_->failure);
     if (!cancelled_) emit(answer_.finish());
     const Ending ending = answer_.ending(*sequence_);
     result_.finish_reason = cancelled_ ? "cancelled" : ending.finish_reason;

@@ -1,9 +1,10 @@
 // Who runs in a step, and with how many rows (continuous batching, Orca, Yu et al. 2022; prompts in
 // chunks, Sarathi, Agrawal et al. 2023).
 //
-// Sequences have a rank: their order of arrival, moved by their priority. It decides who is
-// admitted first and who is preempted last. The running sequence of the smallest rank always
-// advances, so that everything ends.
+// Sequences have a rank: their turn in the order that is fair to clients (engine/fair_order.h),
+// moved by their priority. It decides who is admitted first and who is preempted last. The running
+// sequence of the smallest rank always advances, so that everything ends. What clients have of a
+// step is bounded by what it does to the others (engine/client_shares.h).
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,8 @@
 #include <vector>
 
 #include "cache/block_pool.h"
+#include "engine/client_shares.h"
+#include "engine/fair_order.h"
 #include "engine/sequence.h"
 
 namespace tessera {
@@ -46,7 +49,7 @@ class Scheduler {
 
   Scheduler(BlockPool& pool, const Limits& limits) : pool_(pool), limits_(limits) {}
 
-  void add(std::shared_ptr<Sequence> sequence) { enqueue(waiting_, std::move(sequence)); }
+  void add(std::shared_ptr<Sequence> sequence);
   // A step is planned in two halves, between which those who have room may draft: trees go into the
   // shares that begin() gives, node 0 the last token. end() drops nodes that do not fit the step,
   // adds the prompts' chunks, and reserves blocks; what it leaves, by rank, is to be run. Empty
@@ -66,20 +69,32 @@ class Scheduler {
   const Statistics& statistics() const { return statistics_; }
 
  private:
+  struct Rows {
+    int rows = 0, wanted = 0;  // those that give logits, of the same
+    Rows divided(int by) const { return {(rows + by - 1) / by, (wanted + by - 1) / by}; }
+  };
+
   static void enqueue(Queue& queue, std::shared_ptr<Sequence> sequence);
+  const Sequence* first() const;
   void forget_finished();
   void admit();
+  int promised(const Sequence& sequence) const;
   int promised() const;
+  bool make_room(const Sequence& sequence, int blocks);
   void adopt_prefix(Sequence& sequence);
   static void adopt_sibling(Sequence& sequence);
   static bool is_computed_by_sibling(const Sequence& sequence);
-  void fit_trees(std::vector<Share>& shares) const;
+  void plan_rows(int decoding);
+  void fit_trees(std::vector<Share>& shares);
   void plan_prompts(std::vector<Share>& shares);
+  void lengthen(Share& chunk, Rows& own, Rows& left);
+  void end_with_block(Share& chunk) const;
   std::vector<std::shared_ptr<Sequence>> prompts_to_compute();
   void reserve_blocks(std::vector<Share>& shares);
   bool reserve(Share& share);
   bool unpark();
   bool preempt_after(const Sequence& sequence);
+  void preempt_last();
 
   // What begin() leaves for end().
   struct Prompts {
@@ -90,9 +105,11 @@ class Scheduler {
 
   BlockPool& pool_;
   Limits limits_;
+  FairOrder order_;
   Queue waiting_, running_;
   std::vector<std::weak_ptr<Sequence>> parked_;  // the oldest first
   Prompts prompts_;
+  ClientShares clients_;  // of the step that is planned
   std::vector<BlockTable::Copy> copies_;
   Statistics statistics_;
 };

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <span>
@@ -33,8 +34,10 @@ struct Request {
   std::vector<Ban> bans = {};
   std::string decoder{kPlainDecoder};
   std::vector<Token> prediction = {};  // what the answer is expected to resemble; for drafters
-  // Smaller is sooner: one more is like having come kPriorityStep requests later, so that nobody
-  // is overtaken for ever.
+  // Whose request it is: clients have equal shares (engine/fair_order.h, client_shares.h).
+  std::string client = {};
+  // Smaller is sooner: one more is like having come behind kPriorityStep more tokens of the
+  // client's own, so that nobody is overtaken for ever.
   int priority = 0;
   // Prefixes are shared only between requests with the same salt.
   std::string cache_salt = {};
@@ -53,7 +56,7 @@ struct Request {
   std::function<bool(std::span<const Token>)> on_tokens = {};
 };
 
-inline constexpr int kPriorityStep = 64;
+inline constexpr int kPriorityStep = 1 << 14;
 inline constexpr int kMaxPriority = 1000;  // and -kMaxPriority
 
 struct SequenceStatistics {
@@ -67,7 +70,6 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
   Sequence(Request r, BlockPool& pool, int64_t number)
       : request(std::move(r)),
         id(number),
-        rank(number + static_cast<int64_t>(kPriorityStep) * request.priority, number),
         tokens(request.prompt),
         sampler(request.sampling, request.constraint, request.bans),
         blocks(pool, pool.root(request.cache_salt)) {}
@@ -112,8 +114,10 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
 
   Request request;
   int64_t id;  // counts the requests
-  // The smaller, the sooner it is served and the later preempted; no two are equal.
+  // The smaller, the sooner it is served and the later preempted; no two are equal. The scheduler's
+  // to set, once (engine/fair_order.h).
   std::pair<int64_t, int64_t> rank;
+  int64_t turn = 0;           // the rank without priority
   std::vector<Token> tokens;  // prompt and answer
   int computed = 0;           // leading tokens whose keys and values are in the cache
   Sampler sampler;
@@ -126,6 +130,7 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
   bool admitted = false;  // at least once; preemption does not take it back
   bool running = false;
   FinishReason finished = FinishReason::kNone;
+  std::exception_ptr failure;  // of kFailed
   SequenceStatistics statistics;
   std::vector<TokenLogprobs> prompt_logprobs;  // from where they are asked for on
   std::vector<TokenLogprobs> logprobs;         // of the generated tokens, if asked for

@@ -29,6 +29,14 @@ void set_error(Response& response, const ApiError& error) {
   response.set_content(error_body(error), "application/json");
 }
 
+// What there is to say before there is a model; /health as llama-server says it.
+void set_loading(const Request& request, Response& response) {
+  ApiError error{503, "server_error", "the model is being loaded"};
+  error.retry_after = 1;
+  set_error(response, error);
+  if (request.path == "/health") response.body = R"({"status":"loading model"})";
+}
+
 // httplib's routes are regular expressions.
 std::string literal(std::string_view path) {
   std::string pattern;
@@ -60,13 +68,14 @@ ApiError nothing_at(const std::string& path) {
 
 }  // namespace
 
-Server::Server(Service& service, ServerOptions options)
-    : service_(service),
-      options_(std::move(options)),
+Server::Server(ServerOptions options)
+    : options_(std::move(options)),
       hosts_(options_.host, options_.allowed_hosts),
       http_(options_.http, {.canonical_path = canonical_path,
                             .is_reserved = is_for_probes,
-                            .count = [this](int status) { service_.count_response(status); }}) {
+                            .count = [this](int status) {
+                              if (Service* service = service_) service->count_response(status);
+                            }}) {
   http_.set_pre_routing_handler(
       [this](const Request& request, Response& response) { return check(request, response); });
   http_.set_error_handler(
@@ -94,18 +103,22 @@ void Server::shutdown(std::chrono::milliseconds patience) {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
   };
-  service_.loop().close();
   http_.stop_taking();
-  wait_until(Clock::now() + patience, [&] { return service_.loop().is_idle(); });
-  service_.loop().stop();
+  if (Service* service = service_) {
+    EngineLoop& loop = service->loop();
+    loop.close();
+    wait_until(Clock::now() + patience, [&] { return loop.is_idle(); });
+    loop.stop();
+  }
   // What the answers have become by now still goes out.
   wait_until(Clock::now() + kLastWords, [&] { return http_.connections() == 0; });
   http_.end();
   if (thread_.joinable()) thread_.join();
+  service_ = nullptr;
 }
 
 void Server::add_routes() {
-  const std::string model = canonical_path("/v1/models/" + service_.model_name());
+  const std::string model = canonical_path("/v1/models/" + options_.model_name);
   routes_ = {{"POST", "/v1/chat/completions", &Service::chat_completions},
              {"POST", "/v1/completions", &Service::completions},
              {"POST", "/v1/embeddings", &Service::embeddings},
@@ -150,9 +163,11 @@ void Server::add_assets() {
 
 httplib::Server::Handler Server::guarded(Handler handler) {
   return [this, handler](const Request& request, Response& response) {
+    Connection& connection = *Connection::current();
     try {
-      if (Connection::current()->is_gone()) throw client_is_gone();
-      (service_.*handler)(request, response);
+      if (connection.is_gone()) throw client_is_gone();
+      if (connection.head().has_body()) connection.begin_preparing();
+      ((*service_).*handler)(request, response);
     } catch (const ApiError& error) {
       set_error(response, error);
     } catch (const Error& error) {
@@ -161,6 +176,7 @@ httplib::Server::Handler Server::guarded(Handler handler) {
       spdlog::error("{} failed: {}", request.path, error.what());
       set_error(response, {500, "server_error", "the server failed"});
     }
+    connection.end_preparing();
   };
 }
 
@@ -224,6 +240,21 @@ const Server::Route* Server::check_path(const Request& request) const {
                  fmt::format("'{}' takes {}, not {}", request.path, takes, request.method));
 }
 
+// Also tells whose request it is.
+void Server::check_key(const Request& request, bool needs_key) const {
+  Connection& connection = *Connection::current();
+  Connection::Client client = connection.client();
+  client.may_prioritize = options_.allow_priority;
+  if (const auto* key = options_.keys.find(request.get_header_value("Authorization"))) {
+    client.name = key->client();
+    client.may_prioritize |= key->may_prioritize;
+  } else if (needs_key && !options_.keys.empty()) {
+    throw ApiError(401, "authentication_error",
+                   "a valid API key is needed: 'Authorization: Bearer KEY'", "", "invalid_api_key");
+  }
+  connection.set_client(std::move(client));
+}
+
 httplib::Server::HandlerResponse Server::check(const Request& request, Response& response) const {
   using Result = httplib::Server::HandlerResponse;
   try {
@@ -239,11 +270,10 @@ httplib::Server::HandlerResponse Server::check(const Request& request, Response&
     }
     const Route* route = check_path(request);
     // The page asks for a key itself.
-    const bool needs_key = route != nullptr ? route->needs_key : !is_asset(request.path);
-    if (needs_key && !options_.keys.admit(request.get_header_value("Authorization"))) {
-      throw ApiError(401, "authentication_error",
-                     "a valid API key is needed: 'Authorization: Bearer KEY'", "",
-                     "invalid_api_key");
+    check_key(request, route != nullptr ? route->needs_key : !is_asset(request.path));
+    if (service_ == nullptr) {
+      set_loading(request, response);
+      return Result::Handled;
     }
     return Result::Unhandled;
   } catch (const ApiError& error) {
@@ -258,10 +288,9 @@ void Server::complete_error(const Request&, Response& response) const {
   if (const auto& fault = Connection::current()->fault()) {
     set_error(response, *fault);
   } else if (response.status == 404) {
-    set_error(response,
-              {404, "invalid_request_error",
-               fmt::format("there is no such model; '{}' is served", service_.model_name()),
-               "model", "model_not_found"});
+    set_error(response, {404, "invalid_request_error",
+                         fmt::format("there is no such model; '{}' is served", options_.model_name),
+                         "model", "model_not_found"});
   } else {
     set_error(response, error_of_status(response.status));
   }

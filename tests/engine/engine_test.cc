@@ -3,11 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <memory>
+#include <new>
 #include <numeric>
 #include <utility>
 
 #include "base/error.h"
 #include "files/gguf/reader.h"
+#include "support/failing_constraint.h"
 #include "support/model_runner.h"
 #include "support/random_drafter.h"
 #include "support/run_to_end.h"
@@ -124,40 +127,6 @@ TEST_F(EngineTest, ManySequencesChooseAlikeOnAnyNumberOfThreads) {
       }
     }
   }
-}
-
-// Forbids nothing; the first question for the third token fails.
-class FailingConstraint final : public Constraint, public ConstraintSource {
- public:
-  std::unique_ptr<Constraint> start() const override {
-    return std::make_unique<FailingConstraint>(*this);
-  }
-  std::span<const uint64_t> allowed() override {
-    if (accepted_ == 2 && !std::exchange(*failed_, true)) fail("no memory for the mask");
-    return mask_;
-  }
-  bool complete() override { return true; }
-  void accept(Token) override { ++accepted_; }
-
- private:
-  std::vector<uint64_t> mask_ = std::vector<uint64_t>(100, ~uint64_t{0});
-  std::shared_ptr<bool> failed_ = std::make_shared<bool>(false);
-  int accepted_ = 0;
-};
-
-TEST_F(EngineTest, AStepThatFailsToChooseCommitsNothing) {
-  std::vector<Request> requests;
-  for (int i = 0; i < 3; ++i) requests.push_back(sampled_request(random_tokens(9, i), 10, i));
-  std::vector<std::vector<Token>> expected;
-  for (const Request& r : requests) expected.push_back(alone(r));
-  requests[1].constraint = std::make_shared<FailingConstraint>();
-  Engine e = engine();
-  std::vector<std::shared_ptr<Sequence>> sequences;
-  for (const Request& r : requests) sequences.push_back(e.add(r));
-  EXPECT_THROW(run_to_end(e), Error);
-  for (const auto& sequence : sequences) EXPECT_EQ(sequence->generated(), 2);
-  run_to_end(e);
-  for (size_t i = 0; i < sequences.size(); ++i) EXPECT_EQ(sequences[i]->tokens, expected[i]) << i;
 }
 
 // Allows an end token only; `complete` or not.
@@ -348,6 +317,54 @@ TEST_F(EngineTest, RefusesWhatCanNeverRun) {
   EXPECT_THROW(e.add(sampled_request(random_tokens(1000, 1), 1)), Error);
   EXPECT_THROW(e.add(sampled_request(random_tokens(60, 1), 100)), Error);  // more than two blocks
   EXPECT_EQ(e.add(sampled_request(random_tokens(4, 1), 0))->finished, FinishReason::kLength);
+}
+
+// In its constraint or in the callback that takes its tokens, on whichever thread.
+TEST_F(EngineTest, WhatFailsForOneSequenceEndsThatOneOnly) {
+  for (const bool on_threads : {false, true}) {
+    Engine e(model_,
+             {.kv_format = KvFormat::kF16,
+              .kv_blocks = 64,
+              .pool = on_threads ? std::make_shared<ThreadPool>(2) : nullptr},
+             [](Token token) { return token == kEnd; });
+    std::vector<Request> requests;
+    for (int i = 0; i < 6; ++i)
+      requests.push_back(sampled_request(random_tokens(5 + 9 * i, i), 20, i));
+    requests[1].constraint = std::make_shared<test::FailingConstraint>(0);
+    requests[3].constraint = std::make_shared<test::FailingConstraint>(2);
+    int calls = 0;
+    requests[4].on_tokens = [&](std::span<const Token>) -> bool {
+      if (++calls == 3) throw std::bad_alloc();
+      return true;
+    };
+    std::vector<std::shared_ptr<Sequence>> sequences;
+    for (const Request& r : requests) sequences.push_back(e.add(r));
+    run_to_end(e);
+    for (const size_t i : {1, 3, 4}) {
+      EXPECT_EQ(sequences[i]->finished, FinishReason::kFailed) << i;
+      EXPECT_THROW(std::rethrow_exception(sequences[i]->failure), std::bad_alloc);
+    }
+    for (const size_t i : {0, 2, 5}) EXPECT_EQ(sequences[i]->tokens, alone(requests[i])) << i;
+    EXPECT_EQ(e.pool().available(), e.pool().capacity());
+  }
+}
+
+// Clients change who has how many rows in a step, never a token.
+TEST_F(EngineTest, ClientsShareStepsAndHaveTheTokensOfEachAlone) {
+  Engine e = engine(40);
+  std::vector<Request> requests;
+  std::vector<std::shared_ptr<Sequence>> sequences;
+  for (int i = 0; i < 24; ++i) {
+    requests.push_back(sampled_request(random_tokens(3 + 11 * (i % 7), i), 8 + i, i));
+    requests.back().client = std::string(1, static_cast<char>('a' + i * i % 5));
+    if (i % 4 == 0) requests.back().decoder = "prompt-lookup";
+    requests.back().priority = i % 3 - 1;
+    sequences.push_back(e.add(requests.back()));
+    if (i % 2 == 0) e.step();
+  }
+  run_to_end(e);
+  for (size_t i = 0; i < requests.size(); ++i)
+    EXPECT_EQ(sequences[i]->tokens, alone(requests[i])) << i;
 }
 
 }  // namespace

@@ -1,64 +1,10 @@
-#include "engine/scheduler.h"
+// Who runs, with how many rows, and who has to wait.
+#include "engine/scheduler_support.h"
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <numeric>
-
-#include "backend/backend.h"
-
 namespace tessera {
 namespace {
-
-// Plays the engine: the model's part is to publish what was computed and to add a token.
-class SchedulerTest : public testing::Test {
- protected:
-  std::shared_ptr<Sequence> add(int prompt, int max_tokens, int first_token = 0, int priority = 0,
-                                const std::string& salt = "") {
-    Request request;
-    request.prompt.resize(prompt);
-    std::iota(request.prompt.begin(), request.prompt.end(), first_token);
-    request.max_tokens = max_tokens;
-    request.priority = priority;
-    request.cache_salt = salt;
-    auto sequence = std::make_shared<Sequence>(std::move(request), pool_, number_++);
-    scheduler_.add(sequence);
-    return sequence;
-  }
-  // One step; how many rows each sequence had.
-  std::vector<Scheduler::Share> step() {
-    auto shares = scheduler_.begin();
-    scheduler_.end(shares);
-    for (const auto& share : shares) {
-      Sequence& s = *share.sequence;
-      const bool last = share.chunk == s.pending();
-      s.computed += share.chunk;
-      if (last) s.tokens.push_back(1000 + s.generated());
-      s.blocks.publish(std::span(s.tokens).first(s.computed));
-      if (s.generated() == s.request.max_tokens) {
-        s.finished = FinishReason::kLength;
-        s.blocks.clear();
-      }
-    }
-    return shares;
-  }
-  static int rows_of(const std::vector<Scheduler::Share>& shares, const Sequence& sequence) {
-    for (const auto& share : shares) {
-      if (share.sequence.get() == &sequence) return share.rows();
-    }
-    return 0;
-  }
-
-  BlockPool pool_{64, kBlockTokens};
-  Scheduler::Limits limits_{.context = 1024,
-                            .rows = 256,
-                            .wanted_rows = 8,
-                            .sequences = 8,
-                            .prompt_rows = 64,
-                            .draft_budget = 0};
-  Scheduler scheduler_{pool_, limits_};
-  int64_t number_ = 0;
-};
 
 TEST_F(SchedulerTest, APromptTakesTheWholeStepWhenNobodyDecodes) {
   const auto sequence = add(300, 4);
@@ -143,11 +89,13 @@ TEST_F(SchedulerTest, PriorityMovesARequestAheadByABoundedNumberOfOthers) {
   step();
   const auto usual = add(5, 1, 5000), urgent = add(5, 1, 6000, -1), unhurried = add(5, 1, 7000, 1);
   step();
+  EXPECT_TRUE(urgent->admitted);  // the last of those who ran gave way
   ASSERT_EQ(scheduler_.waiting().size(), 3u);
-  EXPECT_EQ(scheduler_.waiting().front(), urgent);
+  EXPECT_EQ(scheduler_.waiting().front()->statistics.preemptions, 1);
   EXPECT_EQ(scheduler_.waiting().back(), unhurried);
   EXPECT_EQ(*std::next(scheduler_.waiting().begin()), usual);
-  for (int i = 0; i < kPriorityStep + 1; ++i) add(5, 1, 8000);
+  // Each costs more than 64 tokens.
+  for (int i = 0; i < kPriorityStep / 64 + 1; ++i) add(5, 1, 8000);
   EXPECT_NE(scheduler_.waiting().back(), unhurried);
 }
 
@@ -165,29 +113,27 @@ TEST_F(SchedulerTest, TheYoungestIsPreemptedAndEverythingEnds) {
   EXPECT_EQ(pool_.available(), pool_.capacity());
 }
 
+// A request of a better priority that would come at the very turn of an earlier one.
 TEST_F(SchedulerTest, SequencesOfOneRankByPriorityDoNotBlockEachOther) {
-  // The second comes kPriorityStep requests later with a priority one better.
   BlockPool small(16, kBlockTokens);
   Scheduler scheduler(small, limits_);
   Request request{.prompt = std::vector<Token>(100, 1), .max_tokens = 380};
   const auto first = std::make_shared<Sequence>(request, small, 0);
+  scheduler.add(first);
+  Request between{.prompt = std::vector<Token>(kPriorityStep - 64 - 100 - 256 - 64, 3),
+                  .max_tokens = 0};
+  const auto gone = std::make_shared<Sequence>(between, small, 1);
+  scheduler.add(gone);
   request.priority = -1;
   request.prompt.front() = 2;
-  const auto second = std::make_shared<Sequence>(request, small, kPriorityStep);
-  scheduler.add(first);
+  const auto second = std::make_shared<Sequence>(request, small, 2);
   scheduler.add(second);
+  ASSERT_EQ(second->rank.first, first->rank.first);
+  gone->finished = FinishReason::kCancelled;
   for (int steps = 0; steps < 2000; ++steps) {
     auto shares = scheduler.begin();
     scheduler.end(shares);
-    for (const auto& share : shares) {
-      Sequence& s = *share.sequence;
-      const bool last = share.chunk == s.pending();
-      s.computed += share.chunk;
-      if (last) s.tokens.push_back(1);
-      if (s.generated() < s.request.max_tokens) continue;
-      s.finished = FinishReason::kLength;
-      s.blocks.clear();
-    }
+    test::play(shares);
   }
   EXPECT_EQ(first->generated(), 380);
   EXPECT_EQ(second->generated(), 380);

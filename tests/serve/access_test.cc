@@ -41,6 +41,22 @@ TEST(Access, KeysAreThoseWhateverTheEditor) {
   EXPECT_THROW(ApiKeys::read(folder.write("utf-16", std::string("\xFF\xFEk\0", 4))), Error);
 }
 
+TEST(Access, AKeyTellsItsHolderAndWhatHeMay) {
+  const test::TempFolder folder;
+  const ApiKeys keys = ApiKeys::read(folder.write(
+      "keys", "plain\nurgent priority\ntabbed\t priority \r\npriority\nmy-priority\n"));
+  for (const auto& [key, may] :
+       {std::pair("plain", false), std::pair("urgent", true), std::pair("tabbed", true),
+        std::pair("priority", false), std::pair("my-priority", false)}) {
+    const auto* found = keys.find(std::string("Bearer ") + key);
+    ASSERT_NE(found, nullptr) << key;
+    EXPECT_EQ(found->may_prioritize, may) << key;
+    EXPECT_EQ(found->client(), keys.find(std::string("bearer ") + key)->client());
+  }
+  EXPECT_NE(keys.find("Bearer plain")->client(), keys.find("Bearer urgent")->client());
+  EXPECT_EQ(keys.find("Bearer urgent priority"), nullptr);
+}
+
 TEST(Access, ALocalServerIsCalledByLocalNames) {
   for (const char* listening : {"127.0.0.1", "localhost", "::1", "[::1]", "127.0.0.2"}) {
     const AllowedHosts hosts(listening, {});

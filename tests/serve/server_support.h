@@ -40,10 +40,12 @@ class Fixture {
     service_ = std::make_unique<Service>(session_, *engine_,
                                          ServiceOptions{.model_name = "org/tiny.gguf",
                                                         .max_queue = spec.max_queue,
-                                                        .max_sequences = spec.max_sequences,
-                                                        .parse_special = spec.parse_special});
-    server_ = std::make_unique<Server>(*service_, spec.server);
+                                                         .max_sequences = spec.max_sequences,
+                                                         .parse_special = spec.parse_special});
+    spec.server.model_name = service_->model_name();
+    server_ = std::make_unique<Server>(spec.server);
     server_->start();
+    server_->open(*service_);
   }
 
   httplib::Client client() const {
@@ -88,7 +90,13 @@ class Fixture {
 // A client that says what it wants, byte by byte.
 class RawClient {
  public:
-  explicit RawClient(int port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  // `from`: an address of this machine, which makes it another client than the others.
+  explicit RawClient(int port, const char* from = "127.0.0.1")
+      : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in own{};
+    own.sin_family = AF_INET;
+    own.sin_addr.s_addr = ::inet_addr(from);
+    EXPECT_EQ(::bind(socket_, reinterpret_cast<sockaddr*>(&own), sizeof own), 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(static_cast<uint16_t>(port));
@@ -110,6 +118,12 @@ class RawClient {
   std::string receive() const {
     char buffer[4096];
     const ssize_t count = ::recv(socket_, buffer, sizeof buffer, 0);
+    return {buffer, static_cast<size_t>(std::max<ssize_t>(count, 0))};
+  }
+  // What has come by now.
+  std::string peek() const {
+    char buffer[4096];
+    const ssize_t count = ::recv(socket_, buffer, sizeof buffer, MSG_PEEK | MSG_DONTWAIT);
     return {buffer, static_cast<size_t>(std::max<ssize_t>(count, 0))};
   }
   std::string receive_all() const {

@@ -50,6 +50,11 @@ ChatPrompt render_unfinished(const ChatFormat& format, std::vector<Message> mess
 }  // namespace
 
 Service::RenderedChat Service::render(const ChatRequest& request) const {
+  size_t bytes = 0;
+  for (const Message& message : request.messages) {
+    if (message.content.is_string()) bytes += message.content.get_ref<const std::string&>().size();
+  }
+  check_size(bytes, "messages");
   const std::optional<ChatFormat> own = own_format(request, *session_.tokenizer);
   if (!own && !session_.chat_formats->has_template()) {
     bad_request("messages",

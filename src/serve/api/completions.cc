@@ -17,7 +17,7 @@ void Service::completions(const httplib::Request& http, httplib::Response& respo
   std::vector<JobChoice> choices;
   for (const Prompt& prompt : request.prompts) {
     const std::vector<Token> tokens =
-        tokens_of(prompt, p.prompt, std::max(1, p.generate.max_tokens));
+        tokens_of(prompt, "prompt", p.prompt, std::max(1, p.generate.max_tokens));
     add_choices(p, tokens, "prompt", constraint, choices);
     if (!request.echo) continue;
     const auto* text = std::get_if<std::string>(&prompt);

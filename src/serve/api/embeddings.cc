@@ -81,7 +81,7 @@ void Service::embeddings(const httplib::Request& http, httplib::Response& respon
   std::vector<JobChoice> choices;
   for (const Prompt& input : request.inputs) {
     JobChoice choice;
-    choice.request.prompt = tokens_of(input, request.prompt);
+    choice.request.prompt = tokens_of(input, "input", request.prompt);
     room_after(choice.request.prompt, "input");
     choice.request.pooling = request.pooling;
     choice.request.cache_salt = request.cache_salt;

@@ -8,13 +8,37 @@
 #include "engine/generate.h"
 #include "grammar/structured_output.h"
 #include "serve/http/api_error.h"
+#include "serve/http/connection.h"
 
 namespace tessera::serve {
+namespace {
+
+size_t longest_token(const Tokenizer& tokenizer) {
+  size_t longest = 1;
+  for (size_t token = 0; token < tokenizer.vocabulary_size(); ++token)
+    longest = std::max(longest, tokenizer.piece(static_cast<Token>(token), true).size());
+  return longest;
+}
+
+// Whoever may have it is told by name.
+void check_priority(int priority) {
+  if (priority >= 0 || Connection::current()->client().may_prioritize) return;
+  throw ApiError(
+      403, "permission_error",
+      fmt::format("'priority' is {}: to be served before others takes a key that may, or "
+                  "a server that allows it (--allow-priority)",
+                  priority),
+      "priority");
+}
+
+}  // namespace
+
 Service::Service(const Session& session, Engine& engine, ServiceOptions options)
     : session_(session),
       options_(std::move(options)),
       most_tokens_(std::min(session.model->config().context,
                             engine.pool().capacity() * engine.pool().block_tokens())),
+      longest_token_(longest_token(*session.tokenizer)),
       started_(std::time(nullptr)),
       metrics_(options_.model_name),
       loop_(engine, *session.tokenizer, metrics_, options_.max_sequences + options_.max_queue) {
@@ -31,18 +55,29 @@ void Service::check_model(const std::string& name) const {
 
 std::vector<Token> Service::tokens_of(const ChatPrompt& prompt, const PromptCut& cut,
                                       int beside) const {
+  check_text(prompt.text.size(), "messages", cut);
   return cut_to_fit(session_.tokenizer->encode(
                         prompt.text, {.add_special = cut.add_special, .literal = prompt.literal}),
                     cut, beside);
 }
 
-std::vector<Token> Service::tokens_of(const Prompt& prompt, const PromptCut& cut,
-                                      int beside) const {
+std::vector<Token> Service::tokens_of(const Prompt& prompt, std::string_view field,
+                                      const PromptCut& cut, int beside) const {
   const auto* text = std::get_if<std::string>(&prompt);
-  const EncodeOptions options{.add_special = cut.add_special, .parse_special = parses_special(cut)};
-  return cut_to_fit(text != nullptr ? session_.tokenizer->encode(*text, options)
-                                    : std::get<std::vector<Token>>(prompt),
-                    cut, beside);
+  if (text == nullptr) return cut_to_fit(std::get<std::vector<Token>>(prompt), cut, beside);
+  check_text(text->size(), field, cut);
+  return cut_to_fit(encode(*text, cut), cut, beside);
+}
+
+std::vector<Token> Service::encode(std::string_view text, const PromptCut& cut) const {
+  const bool parse_special = cut.parse_special.value_or(options_.parse_special);
+  return session_.tokenizer->encode(
+      text, {.add_special = cut.add_special, .parse_special = parse_special});
+}
+
+void Service::check_text(size_t bytes, std::string_view field, const PromptCut& cut) const {
+  if (Connection::current()->is_gone()) throw client_is_gone();
+  if (cut.last == 0 || bytes > kMostBytes) check_size(bytes, field);
 }
 
 std::vector<Token> Service::cut_to_fit(std::vector<Token> tokens, const PromptCut& cut,
@@ -51,6 +86,15 @@ std::vector<Token> Service::cut_to_fit(std::vector<Token> tokens, const PromptCu
   if (cut.last != 0 && tokens.size() > static_cast<size_t>(most))
     tokens.erase(tokens.begin(), tokens.end() - most);
   return tokens;
+}
+
+// To cut a text into tokens takes far longer than to count its bytes.
+void Service::check_size(size_t bytes, std::string_view field) const {
+  if (bytes / longest_token_ <= static_cast<size_t>(most_tokens_)) return;
+  throw ApiError(400, "invalid_request_error",
+                 fmt::format("the prompt has {} bytes, the context holds {} tokens of at most {}",
+                             bytes, most_tokens_, longest_token_),
+                 std::string(field), "context_length_exceeded");
 }
 
 int Service::room_after(const std::vector<Token>& prompt, std::string_view field) const {
@@ -78,6 +122,7 @@ void Service::add_choices(const GenerationParameters& p, const std::vector<Token
                           std::string_view field,
                           std::shared_ptr<const ConstraintSource> constraint,
                           std::vector<JobChoice>& choices) const {
+  check_priority(p.priority);
   const int room = room_after(prompt, field);
   Request request = make_request(prompt, p.generate, std::move(constraint), *session_.tokenizer,
                                  session_.model->config().context);
@@ -96,7 +141,12 @@ void Service::add_choices(const GenerationParameters& p, const std::vector<Token
 }
 
 std::shared_ptr<Job> Service::submit(std::vector<JobChoice> choices) {
-  for (const JobChoice& choice : choices) loop_.validate(choice.request);
+  Connection& connection = *Connection::current();
+  for (JobChoice& choice : choices) {
+    choice.request.client = connection.client().name;
+    loop_.validate(choice.request);
+  }
+  connection.end_preparing();
   try {
     return loop_.submit(std::move(choices));
   } catch (const Overloaded& busy) {

@@ -19,6 +19,9 @@
 
 namespace tessera::serve {
 
+// Of a text that is cut into tokens although no context bounds it.
+inline constexpr size_t kMostBytes = 1 << 20;
+
 struct ServiceOptions {
   std::string model_name;
   int max_queue = 256;                      // answers beyond those that run
@@ -56,15 +59,18 @@ class Service {
   };
 
   void check_model(const std::string& name) const;
-  bool parses_special(const PromptCut& cut) const {
-    return cut.parse_special.value_or(options_.parse_special);
-  }
   // Throws ApiError if there is no chat template.
   RenderedChat render(const ChatRequest& request) const;
-  // Where the prompt is to be cut to what fits, so many tokens must fit `beside` it.
+  // The prompt came in `field`, a chat's in "messages". Where it is to be cut to what fits, so many
+  // tokens must fit `beside` it. Throws ApiError if the client is gone, or if it has more bytes than
+  // can be of use whatever its tokens are.
   std::vector<Token> tokens_of(const ChatPrompt& prompt, const PromptCut& cut = {},
                                int beside = 0) const;
-  std::vector<Token> tokens_of(const Prompt& prompt, const PromptCut& cut, int beside = 0) const;
+  std::vector<Token> tokens_of(const Prompt& prompt, std::string_view field, const PromptCut& cut,
+                               int beside = 0) const;
+  std::vector<Token> encode(std::string_view text, const PromptCut& cut) const;  // whole
+  void check_text(size_t bytes, std::string_view field, const PromptCut& cut) const;
+  void check_size(size_t bytes, std::string_view field) const;
   std::vector<Token> cut_to_fit(std::vector<Token> tokens, const PromptCut& cut, int beside) const;
   // Tokens that fit behind the prompt, which came in `field`. Throws ApiError if it is too long.
   int room_after(const std::vector<Token>& prompt, std::string_view field) const;
@@ -86,7 +92,8 @@ class Service {
 
   const Session& session_;
   ServiceOptions options_;
-  const int most_tokens_;  // of a text: what the context and the KV store hold
+  const int most_tokens_;       // of a text: what the context and the KV store hold
+  const size_t longest_token_;  // in bytes
   const int64_t started_;
   Metrics metrics_;
   EngineLoop loop_;

@@ -68,6 +68,7 @@ ApiKeys ApiKeys::read(const std::filesystem::path& file) {
   std::ifstream in(file);
   if (!in) fail("cannot read the API keys in '{}'", file.string());
   ApiKeys keys;
+  constexpr std::string_view kPriority = "priority";
   constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
   bool is_first = true;
   for (std::string line; std::getline(in, line); is_first = false) {
@@ -77,27 +78,31 @@ ApiKeys ApiKeys::read(const std::filesystem::path& file) {
     }
     if (is_first && key.starts_with(kByteOrderMark)) key.remove_prefix(kByteOrderMark.size());
     key = without_blanks(key);
-    if (!key.empty() && key.front() != '#') keys.digests_.push_back(digest(key));
+    if (key.empty() || key.front() == '#') continue;
+    const size_t blank = key.find_last_of(" \t");
+    const bool may_prioritize =
+        blank != std::string_view::npos && key.substr(blank + 1) == kPriority;
+    if (may_prioritize) key = without_blanks(key.substr(0, blank));
+    keys.keys_.push_back({digest(key), may_prioritize});
   }
   if (keys.empty()) fail("there is no API key in '{}', expected one a line", file.string());
   return keys;
 }
 
-bool ApiKeys::admit(std::string_view authorization) const {
-  if (empty()) return true;
+const ApiKeys::Key* ApiKeys::find(std::string_view authorization) const {
   constexpr std::string_view kScheme = "Bearer ";
   if (::strncasecmp(authorization.data(), kScheme.data(),
                     std::min(authorization.size(), kScheme.size())) != 0) {
-    return false;
+    return nullptr;
   }
   const size_t key = authorization.find_first_not_of(' ', kScheme.size());
-  if (key == std::string_view::npos) return false;
+  if (key == std::string_view::npos) return nullptr;
   const auto given = digest(authorization.substr(key));
-  int matches = 0;
-  for (const auto& known : digests_) {
-    matches += CRYPTO_memcmp(known.data(), given.data(), given.size()) == 0 ? 1 : 0;
+  const Key* found = nullptr;
+  for (const Key& known : keys_) {
+    if (CRYPTO_memcmp(known.digest.data(), given.data(), given.size()) == 0) found = &known;
   }
-  return matches > 0;
+  return found;
 }
 
 AllowedHosts::AllowedHosts(std::string listening, std::vector<std::string> others)

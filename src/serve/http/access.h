@@ -12,18 +12,31 @@ namespace tessera::serve {
 // API keys, kept as their SHA-256.
 class ApiKeys {
  public:
+  struct Key {
+    std::array<unsigned char, 32> digest;
+    bool may_prioritize = false;
+
+    // Tells its holder from others.
+    std::string client() const { return {digest.begin(), digest.end()}; }
+  };
+
   ApiKeys() = default;  // none: everybody may
-  // One key a line; blanks around it, blank lines and those that begin with # do not count, nor
-  // does the byte order mark of an editor. Throws Error if the file cannot be read or holds no key.
+  // One key a line, and behind a blank `priority` if its holder may ask to be served before others;
+  // blanks around it, blank lines and those that begin with # do not count, nor does the byte order
+  // mark of an editor. Throws Error if the file cannot be read or holds no key.
   static ApiKeys read(const std::filesystem::path& file);
 
-  bool empty() const { return digests_.empty(); }
-  // Whether an Authorization header carries one of the keys: "Bearer KEY" (RFC 6750), the scheme in
-  // any case (RFC 9110, 11.1). Takes the same time whichever part of a wrong key is right.
-  bool admit(std::string_view authorization) const;
+  bool empty() const { return keys_.empty(); }
+  // The key that an Authorization header carries: "Bearer KEY" (RFC 6750), the scheme in any case
+  // (RFC 9110, 11.1). Null if it is none of these. Takes the same time whichever part of a wrong
+  // key is right.
+  const Key* find(std::string_view authorization) const;
+  bool admit(std::string_view authorization) const {
+    return empty() || find(authorization) != nullptr;
+  }
 
  private:
-  std::vector<std::array<unsigned char, 32>> digests_;
+  std::vector<Key> keys_;
 };
 
 // What a client may call the server in its Host header.

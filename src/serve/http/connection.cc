@@ -19,7 +19,11 @@ constexpr size_t kReadAtOnce = 16 << 10;
 
 Connection::Connection(Socket socket, std::string received, const HttpLimits& limits,
                        const House& house)
-    : socket_(std::move(socket)), limits_(limits), house_(house), buffer_(std::move(received)) {
+    : socket_(std::move(socket)),
+      limits_(limits),
+      house_(house),
+      buffer_(std::move(received)),
+      client_{.name = client_of(socket_.get())} {
   current_connection = this;
 }
 
@@ -101,7 +105,39 @@ bool Connection::next_request() {
   plain_read_ = 0;
   body_ = BodyDecoder(head_, limits_.body_bytes);
   body_since_ = Clock::now();
+  body_bytes_ = 0;
   return true;
+}
+
+void Connection::begin_preparing() {
+  pass_ = house_.gate.enter(client_.name, [this] { return is_gone(); });
+}
+
+void Connection::end_preparing() {
+  if (request_ != nullptr) std::string().swap(request_->body);
+  reserved_.clear();
+  pass_ = {};
+}
+
+void Connection::request_is_over() {
+  request_ = nullptr;
+  end_preparing();
+}
+
+// Sees to it that what may come is within the client's share of what all requests may take. A body
+// of unknown length has room to double.
+void Connection::reserve_body(size_t bytes) {
+  size_t room = 0;
+  for (const Places::Place& place : reserved_) room += static_cast<size_t>(place.count());
+  if (bytes <= room) return;
+  const size_t wanted = head_.content_length.value_or(std::max(kReadAtOnce, 2 * room));
+  Places::Place place = house_.bodies.enter(client_.name, static_cast<int64_t>(wanted - room));
+  if (!place) {
+    ApiError busy{503, "server_error", "the server holds too many large requests already"};
+    busy.retry_after = 1;
+    throw busy;
+  }
+  reserved_.push_back(std::move(place));
 }
 
 bool Connection::is_gone() const {
@@ -131,8 +167,10 @@ ssize_t Connection::read(char* to, size_t size) {
 ssize_t Connection::read_body(char* to, size_t size) {
   while (!body_.is_done()) {
     std::string_view wire = unread();
-    const std::string_view content = body_.take(wire, size);
+    const std::string_view content = body_.take(wire, std::min(size, kReadAtOnce));
     read_ = buffer_.size() - wire.size();
+    body_bytes_ += content.size();
+    reserve_body(body_bytes_);
     if (!content.empty()) return static_cast<ssize_t>(content.copy(to, size));
     if (body_.is_done()) break;
     if (std::exchange(head_.expects_continue, false)) {

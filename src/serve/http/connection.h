@@ -14,11 +14,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
+#include "base/places.h"
 #include "serve/http/api_error.h"
 #include "serve/http/framing.h"
+#include "serve/http/gate.h"
 #include "serve/http/limits.h"
-#include "serve/http/places.h"
 #include "serve/http/socket.h"
 
 namespace tessera::serve {
@@ -26,10 +29,13 @@ namespace tessera::serve {
 class Connection final : public httplib::Stream {
  public:
   // What all connections of a server look at: whether further requests are taken, whether to break
-  // off at once, and whether those who do nothing shall go because places are scarce.
+  // off at once, and whether those who do nothing shall go because places are scarce; and what they
+  // share: the bytes of requests, and the making ready of these.
   struct House {
     std::atomic<bool> stopping{false}, broken_off{false};
     const Places& places;
+    Places& bodies;
+    Gate& gate;
   };
 
   // `received`: what the client has sent already.
@@ -41,6 +47,22 @@ class Connection final : public httplib::Stream {
   bool next_request();
   // Of the request that is being answered.
   const RequestHead& head() const { return head_; }
+  // Where httplib keeps it, until it has been answered.
+  void set_request(httplib::Request& request) { request_ = &request; }
+  void request_is_over();
+
+  // Whose shares it takes from: its address, unless somebody knows better.
+  struct Client {
+    std::string name;
+    bool may_prioritize = false;
+  };
+  const Client& client() const { return client_; }
+  void set_client(Client client) { client_ = std::move(client); }
+
+  // Waits for the client's turn to have its request made ready. Throws ApiError if it leaves.
+  void begin_preparing();
+  // The request is understood or done: others may come, and its body is needed no more.
+  void end_preparing();
 
   // The client has closed its side (a client that only ends its own sending counts as gone).
   bool is_gone() const;
@@ -80,6 +102,7 @@ class Connection final : public httplib::Stream {
   bool wait_for_first_byte();
   bool receive(Clock::time_point since, const Patience& patience);
   ssize_t read_body(char* to, size_t size);
+  void reserve_body(size_t bytes);
   void linger();
 
   Socket socket_;
@@ -92,6 +115,11 @@ class Connection final : public httplib::Stream {
   size_t plain_read_ = 0;   // of it, by httplib
   BodyDecoder body_;
   Clock::time_point body_since_;
+  size_t body_bytes_ = 0;                // that have come
+  std::vector<Places::Place> reserved_;  // for them
+  httplib::Request* request_ = nullptr;
+  Client client_;
+  Gate::Pass pass_;
   std::optional<ApiError> fault_;
   bool is_last_ = false;
 };

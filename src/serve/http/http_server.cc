@@ -7,6 +7,7 @@
 #include <exception>
 #include <limits>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "base/log.h"
@@ -33,6 +34,12 @@ void without_chunks(httplib::Response& response) {
   response.is_chunked_content_provider_ = false;
 }
 
+int prepared_at_once(const HttpLimits& limits) {
+  if (limits.preparing > 0) return limits.preparing;
+  constexpr unsigned kMost = 4;  // each may take some hundred megabytes
+  return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, kMost));
+}
+
 ApiError no_place(std::string what) {
   ApiError error{503, "server_error", std::move(what)};
   error.retry_after = 1;
@@ -46,7 +53,9 @@ HttpServer::HttpServer(const HttpLimits& limits, HttpHooks hooks)
       hooks_(std::move(hooks)),
       places_(limits.connections, limits.client_connections),
       reserved_(kReserved, kReserved),
-      house_{.places = places_},
+      bodies_(limits.all_body_bytes(), limits.all_body_bytes()),
+      gate_(prepared_at_once(limits)),
+      house_{.places = places_, .bodies = bodies_, .gate = gate_},
       lobby_(listener_, limits_,
              {[this](Lobby::Guest& guest) { return admit(guest); }, hooks_.count}),
       threads_(static_cast<size_t>(limits.connections) + kReserved,
@@ -116,6 +125,7 @@ void HttpServer::serve(Connection& connection) {
     const bool served =
         process_request(connection, house_.stopping, closed,
                         [&](httplib::Request& request) { prepare(connection, request); });
+    connection.request_is_over();
     if (!served || connection.must_close()) return;
   }
   if (!connection.fault()) return;
@@ -125,7 +135,8 @@ void HttpServer::serve(Connection& connection) {
 }
 
 // httplib knows the first line only, and would percent-decode the values of headers.
-void HttpServer::prepare(const Connection& connection, httplib::Request& request) const {
+void HttpServer::prepare(Connection& connection, httplib::Request& request) const {
+  connection.set_request(request);
   request.headers.clear();
   for (const auto& [name, value] : connection.head().fields) {
     if (!is_settled(name)) request.headers.emplace(name, value);

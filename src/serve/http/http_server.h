@@ -8,9 +8,9 @@
 #include <optional>
 #include <string>
 
+#include "base/places.h"
 #include "serve/http/connection.h"
 #include "serve/http/lobby.h"
-#include "serve/http/places.h"
 #include "serve/http/threads.h"
 
 namespace tessera::serve {
@@ -37,18 +37,19 @@ class HttpServer final : public httplib::Server {
   // would cut them.)
   void stop_taking() { house_.stopping = true; }
   void end();
-  int connections() const { return places_.taken() + reserved_.taken(); }
+  int64_t connections() const { return places_.taken() + reserved_.taken(); }
 
  private:
   std::optional<ApiError> admit(Lobby::Guest& guest);
   std::string path_of(std::string_view head) const;
   void serve(Visit visit);
   void serve(Connection& connection);
-  void prepare(const Connection& connection, httplib::Request& request) const;
+  void prepare(Connection& connection, httplib::Request& request) const;
 
   HttpLimits limits_;
   HttpHooks hooks_;
-  Places places_, reserved_;
+  Places places_, reserved_, bodies_;
+  Gate gate_;
   Connection::House house_;
   Socket listener_;
   Lobby lobby_;

@@ -9,7 +9,7 @@
 #include <string>
 #include <thread>
 
-#include "serve/http/places.h"
+#include "base/places.h"
 #include "serve/http/socket.h"
 
 namespace tessera::serve {

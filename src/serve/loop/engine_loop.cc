@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <future>
+#include <new>
 #include <utility>
 
 #include "base/log.h"
@@ -10,8 +11,35 @@
 namespace tessera::serve {
 namespace {
 
+// Of the answers that one job has at once; more would not make a step much faster.
+constexpr int kMostOfOne = 32;
+constexpr const char* kCut = "the answer was cut by the server";
+
 double seconds_since(Clock::time_point start, Clock::time_point now) {
   return std::chrono::duration<double>(now - start).count();
+}
+
+Outcome failed(std::string why) {
+  Outcome outcome;
+  outcome.fail(std::move(why));
+  return outcome;
+}
+
+Outcome cancelled() {
+  Outcome outcome;
+  outcome.finish_reason = to_string(FinishReason::kCancelled);
+  return outcome;
+}
+
+// For people.
+std::string what(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::bad_alloc&) {
+    return "the server has too little memory for this answer";
+  } catch (const std::exception& error) {
+    return error.what();
+  }
 }
 
 }  // namespace
@@ -21,7 +49,8 @@ EngineLoop::EngineLoop(Engine& engine, const Tokenizer& tokenizer, Metrics& metr
     : engine_(engine),
       tokenizer_(tokenizer),
       metrics_(metrics),
-      most_answers_(most_answers),
+      answers_(most_answers, most_answers),
+      most_of_one_(std::clamp(most_answers / 4, 1, kMostOfOne)),
       thread_([this] { run(); }) {}
 
 EngineLoop::~EngineLoop() {
@@ -32,18 +61,21 @@ EngineLoop::~EngineLoop() {
 
 std::shared_ptr<Job> EngineLoop::submit(std::vector<JobChoice> choices) {
   const int count = static_cast<int>(choices.size());
+  const int at_once = std::min(count, most_of_one_);
+  const std::string client = choices.empty() ? "" : choices.front().request.client;
   const std::lock_guard lock(mutex_);
   if (closed_) throw Closed("the server is shutting down");
-  if (open_answers_ + count > most_answers_) {
+  Places::Place places = answers_.enter(client, at_once);
+  if (!places) {
     throw Overloaded(
-        fmt::format("the server is busy: {} answers are being made or wait, {} more do "
-                    "not fit",
-                    open_answers_, count),
+        fmt::format("the server is busy: {} answers are being made or wait, {} more of "
+                    "one client do not fit",
+                    answers_.taken(), at_once),
         retry_after());
   }
-  open_answers_ += count;
   auto job = std::make_shared<Job>(count);
-  submissions_.push_back({job, std::move(choices), Clock::now()});
+  submissions_.push_back(std::make_shared<Submission>(
+      Submission{job, std::move(choices), Clock::now(), std::move(places)}));
   changed_.notify_one();
   return job;
 }
@@ -79,8 +111,7 @@ void EngineLoop::close() {
 }
 
 bool EngineLoop::is_idle() const {
-  const std::lock_guard lock(mutex_);
-  return open_answers_ == 0;
+  return answers_.taken() == 0;
 }
 
 void EngineLoop::stop() {
@@ -102,12 +133,13 @@ void EngineLoop::run() {
     publish_state();
   }
   for (const auto& active : active_) engine_.cancel(*active->sequence);
+  for (const auto& submission : unstarted_) end_unstarted(*submission, failed(kCut));
   finish_ended();
   publish_state();
 }
 
 bool EngineLoop::wait_for_work() {
-  std::deque<Submission> submissions;
+  std::deque<std::shared_ptr<Submission>> submissions;
   std::deque<std::function<void()>> inspections;
   bool stopping = false;
   {
@@ -120,40 +152,64 @@ bool EngineLoop::wait_for_work() {
     stopping = stopped_ = stopping_;
   }
   for (const auto& look : inspections) look();
-  for (Submission& submission : submissions) start(std::move(submission));
+  for (const auto& submission : submissions) start_some(submission);
   return !stopping;
 }
 
-void EngineLoop::start(Submission submission) {
-  std::vector<std::shared_ptr<Sequence>> sequences(submission.choices.size());
-  for (int i = 0; i < submission.job->choices(); ++i) {
-    JobChoice& choice = submission.choices[i];
+// As many of its choices as it has places for.
+void EngineLoop::start_some(const std::shared_ptr<Submission>& submission) {
+  while (!submission->has_begun() && submission->open < submission->places.count()) {
+    start_next(submission);
+  }
+  const auto known = std::ranges::find(unstarted_, submission);
+  if (submission->has_begun()) {
+    if (known != unstarted_.end()) unstarted_.erase(known);
+  } else if (known == unstarted_.end()) {
+    unstarted_.push_back(submission);
+  }
+}
+
+void EngineLoop::start_next(const std::shared_ptr<Submission>& submission) {
+  const int index = static_cast<int>(submission->sequences.size());
+  JobChoice& choice = submission->choices[index];
+  std::shared_ptr<Sequence> sequence;
+  try {
     auto active = std::make_unique<Active>();
-    active->job = submission.job;
-    active->choice = i;
-    active->submitted = submission.time;
+    active->submission = submission;
+    active->job = submission->job;
+    active->choice = index;
+    active->submitted = submission->time;
     active->answer = std::make_unique<Answer>(tokenizer_, std::move(choice.stop));
     choice.request.on_tokens = [this, a = active.get()](std::span<const Token> tokens) {
       return take_tokens(*a, tokens);
     };
-    try {
-      const auto sibling = choice.sibling < 0 ? nullptr : sequences[choice.sibling];
-      active->sequence = sequences[i] = engine_.add(std::move(choice.request), sibling);
-      active_.push_back(std::move(active));
-    } catch (const std::exception& error) {  // it was valid; but memory can run out
-      Outcome outcome;
-      outcome.fail(error.what());
-      submission.job->finish(i, "", std::move(outcome));
-      const std::lock_guard lock(mutex_);
-      --open_answers_;
-    }
+    const auto sibling =
+        choice.sibling < 0 ? nullptr : submission->sequences[choice.sibling].lock();
+    active_.reserve(active_.size() + 1);
+    active->sequence = sequence = engine_.add(std::move(choice.request), sibling);
+    active_.push_back(std::move(active));
+    ++submission->open;
+  } catch (const std::exception& error) {  // it was valid; but memory can run out
+    submission->job->finish(index, "", failed(error.what()));
   }
+  submission->sequences.push_back(sequence);
+}
+
+void EngineLoop::end_unstarted(Submission& submission, const Outcome& outcome) {
+  for (auto i = submission.sequences.size(); i < submission.choices.size(); ++i) {
+    submission.job->finish(static_cast<int>(i), "", outcome);
+  }
+  submission.sequences.resize(submission.choices.size());
 }
 
 void EngineLoop::cancel_abandoned() {
   for (const auto& active : active_) {
     if (active->job->is_cancelled()) engine_.cancel(*active->sequence);
   }
+  unstarted_.remove_if([&](const auto& submission) {
+    if (submission->job->is_cancelled()) end_unstarted(*submission, cancelled());
+    return submission->has_begun();
+  });
 }
 
 // A step that fails (memory ran out) must not end the server: everybody in it is told.
@@ -192,7 +248,7 @@ bool EngineLoop::take_tokens(Active& active, std::span<const Token> tokens) {
 
 void EngineLoop::finish_ended() {
   const auto now = Clock::now();
-  int ended = 0;
+  std::list<std::shared_ptr<Submission>> with_room;
   std::erase_if(active_, [&](const std::unique_ptr<Active>& active) {
     const Sequence& sequence = *active->sequence;
     if (sequence.admitted && !active->ran) {
@@ -200,22 +256,33 @@ void EngineLoop::finish_ended() {
       metrics_.count_queue_time(seconds_since(active->submitted, now));
     }
     if (sequence.finished == FinishReason::kNone) return false;
-    Outcome outcome{active->answer->ending(sequence), {}, sequence.embedding};
-    if (active->overrun) {
-      outcome.fail("the answer was cut: the client reads it too slowly");
-    } else if (sequence.finished == FinishReason::kCancelled && !active->job->is_cancelled()) {
-      outcome.fail("the answer was cut by the server");
+    try {
+      finish(*active);
+    } catch (const std::exception& error) {  // memory ran out
+      active->job->finish(active->choice, "", failed(error.what()));
     }
-    if (sequence.finished == FinishReason::kLength) send_prompt(*active);
-    metrics_.count_request(outcome.finish_reason, outcome.prompt_tokens, outcome.generated_tokens,
-                           seconds_since(active->submitted, now));
-    active->job->finish(active->choice, active->answer->finish(), std::move(outcome));
-    ++ended;
+    --active->submission->open;
+    with_room.push_back(active->submission);
     return true;
   });
-  if (ended == 0) return;
-  const std::lock_guard lock(mutex_);
-  open_answers_ -= ended;
+  for (const auto& submission : with_room) start_some(submission);
+}
+
+void EngineLoop::finish(Active& active) {
+  const Sequence& sequence = *active.sequence;
+  Outcome outcome{active.answer->ending(sequence), {}, sequence.embedding};
+  if (active.overrun) {
+    outcome.fail("the answer was cut: the client reads it too slowly");
+  } else if (sequence.finished == FinishReason::kCancelled && !active.job->is_cancelled()) {
+    outcome.fail(kCut);
+  } else if (sequence.finished == FinishReason::kFailed) {
+    outcome.fail(what(sequence.failure));
+    spdlog::error("an answer failed: {}", outcome.error);
+  }
+  if (sequence.finished == FinishReason::kLength) send_prompt(active);
+  metrics_.count_request(outcome.finish_reason, outcome.prompt_tokens, outcome.generated_tokens,
+                         seconds_since(active.submitted, Clock::now()));
+  active.job->finish(active.choice, active.answer->finish(), std::move(outcome));
 }
 
 void EngineLoop::publish_state() {

@@ -1,11 +1,11 @@
 // Who gets a place when there are not enough.
-#include "serve/http/places.h"
+#include "base/places.h"
 
 #include <gtest/gtest.h>
 
 #include <vector>
 
-namespace tessera::serve {
+namespace tessera {
 namespace {
 
 constexpr int kNoLimit = 1 << 20;
@@ -57,5 +57,22 @@ TEST(Places, AClientMayHaveALimitOfItsOwn) {
   EXPECT_EQ(second.size(), 5u);
 }
 
+TEST(Places, SeveralAtOnceCountAsSeveral) {
+  Places places(100, kNoLimit);
+  {
+    const auto first = places.enter("a", 60);
+    ASSERT_TRUE(first);
+    EXPECT_EQ(first.count(), 60);
+    EXPECT_FALSE(places.enter("a", 30));  // 90 are more than three times what would be left
+    EXPECT_FALSE(places.enter("b", 41));  // there are not so many
+    const auto second = places.enter("b", 20);
+    EXPECT_TRUE(second);
+    EXPECT_EQ(places.taken(), 80);
+  }
+  EXPECT_EQ(places.taken(), 0);
+  EXPECT_TRUE(places.enter("a", 75));
+  EXPECT_FALSE(places.enter("a", 101));
+}
+
 }  // namespace
-}  // namespace tessera::serve
+}  // namespace tessera

@@ -1,0 +1,37 @@
+#include "engine/fair_order.h"
+
+#include <algorithm>
+
+namespace tessera {
+
+int64_t FairOrder::expected_cost(const Sequence& sequence) {
+  const int answer = sequence.is_embedding() ? 0 : sequence.request.max_tokens;
+  return kLeastCost + static_cast<int64_t>(sequence.prompt_size()) + std::min(answer, kUsualAnswer);
+}
+
+int64_t FairOrder::real_cost(const Sequence& sequence) {
+  if (!sequence.admitted) return kLeastCost;
+  const int prompt = static_cast<int>(sequence.prompt_size()) - sequence.statistics.cached_tokens;
+  return kLeastCost + std::max(0, prompt) + sequence.generated();
+}
+
+void FairOrder::enter(Sequence& sequence, const Sequence* first) {
+  ++now_;
+  if (first != nullptr) now_ = std::max(now_, first->turn);
+  std::erase_if(clients_, [&](const auto& client) { return client.second.end <= now_; });
+  Client& client = clients_[sequence.request.client];
+  sequence.turn = client.last_turn = std::max(now_, client.end);
+  client.end = sequence.turn + expected_cost(sequence);
+  const int64_t moved = int64_t{kPriorityStep} * sequence.request.priority;
+  sequence.rank = {sequence.turn + moved, sequence.id};
+}
+
+void FairOrder::leave(const Sequence& sequence) {
+  const auto found = clients_.find(sequence.request.client);
+  if (found == clients_.end()) return;
+  Client& client = found->second;
+  const int64_t end = client.end + real_cost(sequence) - expected_cost(sequence);
+  client.end = std::max(end, client.last_turn);
+}
+
+}  // namespace tessera
