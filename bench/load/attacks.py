@@ -23,6 +23,7 @@ class Attack:
 
     clients = 8
     server_flags = ()
+    kept = 0  # bytes of memory that the server may keep of it, by design
 
     def __init__(self, port, seconds):
         self.port, self.end = port, time.monotonic() + seconds
@@ -71,6 +72,7 @@ class Grammars(Attack):
     """A: grammars and patterns whose masks take long, or much memory; each a little another one."""
 
     clients = 4
+    kept = 128 << 20  # grammars of the latest requests (src/grammar/shared_grammar.h)
 
     @staticmethod
     def many_stacks(draw):

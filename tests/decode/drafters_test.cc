@@ -95,8 +95,9 @@ TEST(Decoders, WhatIsNotKnownNamesWhatIs) {
 
 TEST(Decoders, ANameIsTakenOnce) {
   for (const char* name : {"plain", "lookup"}) {
-    EXPECT_EQ(error_of([&] { add_drafter({.name = name, .note = "", .settings = {}, .make = {}}); }),
-              std::string("there is a decoder '") + name + "' already");
+    EXPECT_EQ(
+        error_of([&] { add_drafter({.name = name, .note = "", .settings = {}, .make = {}}); }),
+        std::string("there is a decoder '") + name + "' already");
   }
 }
 

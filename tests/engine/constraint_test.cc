@@ -101,7 +101,8 @@ TEST_F(ConstraintTest, AnyDrafterKeepsToBansAndTheLeastTokens) {
     lookup.decoder = "lookup";
     const auto looked_up = engine->add(lookup);
     const auto drafted = engine->add(plain);
-    const auto drafter = std::make_shared<RandomDrafter>(expected->tokens, static_cast<uint32_t>(seed));
+    const auto drafter =
+        std::make_shared<RandomDrafter>(expected->tokens, static_cast<uint32_t>(seed));
     drafted->drafter = drafter;
     run_to_end(*engine);
     EXPECT_EQ(looked_up->tokens, expected->tokens);

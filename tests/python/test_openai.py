@@ -136,7 +136,7 @@ def test_stop_bias_and_penalties(client, server):
     first = json.load(urllib.request.urlopen(request))["tokens"][0]
     assert not ask(client, logit_bias={str(first): -100}).choices[0].message.content.startswith("Hello")
     answer = ask(client, presence_penalty=1.5, frequency_penalty=0.5, top_p=0.9,
-                 extra_body={"top_k": 5, "min_p": 0.1, "repetition_penalty": 1.1, "priority": -1, "cache_salt": "me"})
+                 extra_body={"top_k": 5, "min_p": 0.1, "repetition_penalty": 1.1, "priority": 1, "cache_salt": "me"})
     assert answer.choices[0].message.content
     assert ask(client, max_tokens=2).choices[0].finish_reason == "length"
     assert ask(client, max_tokens=openai.NOT_GIVEN, max_completion_tokens=2).usage.completion_tokens == 2

@@ -40,8 +40,8 @@ class Fixture {
     service_ = std::make_unique<Service>(session_, *engine_,
                                          ServiceOptions{.model_name = "org/tiny.gguf",
                                                         .max_queue = spec.max_queue,
-                                                         .max_sequences = spec.max_sequences,
-                                                         .parse_special = spec.parse_special});
+                                                        .max_sequences = spec.max_sequences,
+                                                        .parse_special = spec.parse_special});
     spec.server.model_name = service_->model_name();
     server_ = std::make_unique<Server>(spec.server);
     server_->start();

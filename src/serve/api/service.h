@@ -62,8 +62,8 @@ class Service {
   // Throws ApiError if there is no chat template.
   RenderedChat render(const ChatRequest& request) const;
   // The prompt came in `field`, a chat's in "messages". Where it is to be cut to what fits, so many
-  // tokens must fit `beside` it. Throws ApiError if the client is gone, or if it has more bytes than
-  // can be of use whatever its tokens are.
+  // tokens must fit `beside` it. Throws ApiError if the client is gone, or if it has more bytes
+  // than can be of use whatever its tokens are.
   std::vector<Token> tokens_of(const ChatPrompt& prompt, const PromptCut& cut = {},
                                int beside = 0) const;
   std::vector<Token> tokens_of(const Prompt& prompt, std::string_view field, const PromptCut& cut,

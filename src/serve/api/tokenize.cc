@@ -17,8 +17,7 @@ void Service::tokenize(const httplib::Request& http, httplib::Response& response
                 kMostBytes);
   }
   const std::vector<Token> tokens =
-      request.chat ? tokens_of(render(*request.chat).prompt)
-                   : encode(request.text, request.prompt);
+      request.chat ? tokens_of(render(*request.chat).prompt) : encode(request.text, request.prompt);
   response.set_content(
       to_text({{"count", tokens.size()}, {"max_model_len", most_tokens_}, {"tokens", tokens}}),
       "application/json");

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "serve/http/threads.h"
+
 namespace tessera::serve {
 namespace {
 
@@ -14,6 +16,7 @@ thread_local Connection* current_connection = nullptr;
 constexpr std::chrono::milliseconds kGlance{200};  // how late a server's end may be seen
 constexpr std::chrono::seconds kLinger{2};
 constexpr size_t kReadAtOnce = 16 << 10;
+constexpr size_t kLight = 16 << 10;  // of a body that is made ready in no time
 
 }  // namespace
 
@@ -110,6 +113,7 @@ bool Connection::next_request() {
 }
 
 void Connection::begin_preparing() {
+  if (body_bytes_ > kLight) step_back();
   pass_ = house_.gate.enter(client_.name, [this] { return is_gone(); });
 }
 

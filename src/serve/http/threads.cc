@@ -10,11 +10,16 @@ namespace tessera::serve {
 namespace {
 
 constexpr size_t kMostIdle = 16;
-// The system's scheduler gives the threads that compute tokens some three times as much of a core:
-// a request that is costly to read must not hold up the answers that are being made.
-constexpr int kNiceness = 5;
+constexpr int kNiceness = 10;  // the system gives others some nine times as much of a core
+
+thread_local bool has_stepped_back = false;
 
 }  // namespace
+
+void step_back() {
+  has_stepped_back = true;
+  ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNiceness);
+}
 
 // Memory is taken and given back outside the lock: all connections wait for it, and threads that
 // compile grammars may keep the heap busy.
@@ -56,7 +61,6 @@ void ConnectionThreads::add_thread() {
 }
 
 void ConnectionThreads::work(Threads::iterator self) {
-  ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNiceness);
   std::unique_lock lock(mutex_);
   while (idle_ < kMostIdle || !waiting_.empty()) {
     ++idle_;
@@ -69,6 +73,7 @@ void ConnectionThreads::work(Threads::iterator self) {
     serve_(std::move(visit.front()));
     visit.clear();
     lock.lock();
+    if (has_stepped_back && waiting_.size() <= idle_) break;
   }
   if (!stopping_) ended_.splice(ended_.end(), threads_, self);
 }

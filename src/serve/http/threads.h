@@ -22,6 +22,10 @@ struct Visit {
   bool is_reserved = false;  // the place, so that it is for one request only
 };
 
+// From now on the calling thread leaves the cores to those that compute tokens, as long as these
+// want them. It cannot be undone: a thread of ConnectionThreads ends with the visit.
+void step_back();
+
 class ConnectionThreads {
  public:
   // `serve` is called on a thread for each visit, and may not throw.
