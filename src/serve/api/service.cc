@@ -70,9 +70,8 @@ std::vector<Token> Service::tokens_of(const Prompt& prompt, std::string_view fie
 }
 
 std::vector<Token> Service::encode(std::string_view text, const PromptCut& cut) const {
-  const bool parse_special = cut.parse_special.value_or(options_.parse_special);
   return session_.tokenizer->encode(
-      text, {.add_special = cut.add_special, .parse_special = parse_special});
+      text, {.add_special = cut.add_special, .parse_special = parses_special(cut)});
 }
 
 void Service::check_text(size_t bytes, std::string_view field, const PromptCut& cut) const {

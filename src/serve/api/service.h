@@ -59,6 +59,9 @@ class Service {
   };
 
   void check_model(const std::string& name) const;
+  bool parses_special(const PromptCut& cut) const {
+    return cut.parse_special.value_or(options_.parse_special);
+  }
   // Throws ApiError if there is no chat template.
   RenderedChat render(const ChatRequest& request) const;
   // The prompt came in `field`, a chat's in "messages". Where it is to be cut to what fits, so many
