@@ -357,7 +357,7 @@ TEST_F(EngineTest, ClientsShareStepsAndHaveTheTokensOfEachAlone) {
   for (int i = 0; i < 24; ++i) {
     requests.push_back(sampled_request(random_tokens(3 + 11 * (i % 7), i), 8 + i, i));
     requests.back().client = std::string(1, static_cast<char>('a' + i * i % 5));
-    if (i % 4 == 0) requests.back().decoder = "prompt-lookup";
+    if (i % 4 == 0) requests.back().decoder = "lookup";
     requests.back().priority = i % 3 - 1;
     sequences.push_back(e.add(requests.back()));
     if (i % 2 == 0) e.step();

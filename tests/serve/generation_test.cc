@@ -12,8 +12,10 @@ using testing::Not;
 
 const std::string kCompletions = "/v1/completions", kChat = "/v1/chat/completions";
 
+// Drawn from the model's own distribution.
 Json completion(const Json& fields) {
-  Json body = {{"prompt", "abc"}, {"max_tokens", 24}, {"seed", 5}};
+  Json body = {{"prompt", "abc"}, {"max_tokens", 24}, {"seed", 5}, {"temperature", 1},
+               {"top_k", 0},      {"top_p", 1},       {"min_p", 0}};
   body.update(fields);
   return body;
 }
