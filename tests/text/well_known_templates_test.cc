@@ -112,7 +112,7 @@ TEST(WellKnownTemplates, AFileIsReadAndAnUnknownNameSaysWhatThereIs) {
            {"/no/such/file", "one of alpaca, chatml, "},
            {"", "there is no chat template ''"},
            {folder.path().string(), "cannot read the chat template"}}) {
-    const std::string error = error_of([&] { find_chat_template(wrong); });
+    const std::string error = error_of([&, &name = wrong] { find_chat_template(name); });
     EXPECT_NE(error.find(said), std::string::npos) << error;
     EXPECT_EQ(error.find('\n'), std::string::npos);
   }
