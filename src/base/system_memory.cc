@@ -25,6 +25,7 @@ size_t available_memory(const std::filesystem::path& root) {
 void share_heaps() {
 #ifdef __GLIBC__
   mallopt(M_ARENA_MAX, 2);
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
 #endif
 }
 

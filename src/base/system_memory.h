@@ -12,7 +12,8 @@ size_t available_memory(const std::filesystem::path& root = "/");
 
 // For a program of many threads that run for months, to be called before the first of them. glibc
 // gives threads heaps of their own, each of which keeps the most that it ever held: that looks like
-// a leak for hours. So all share two.
+// a leak for hours. So all share two; and what is larger than a mebibyte goes back to the system
+// when it is freed, for glibc would learn from the first that goes to keep the next.
 void share_heaps();
 
 }  // namespace tessera
