@@ -156,10 +156,21 @@ TEST(Generation, APromptIsCutToItsLastTokens) {
   EXPECT_EQ(prompt_tokens(kCompletions, completion({{"prompt", prompt}}), 9), 9);
   EXPECT_EQ(prompt_tokens(kCompletions, completion({{"prompt", prompt}}), -1), 4096 - 24);
   EXPECT_EQ(prompt_tokens(kChat, chat(Json::object()), 5), 5);
+  const Json message = {{"role", "user"}, {"content", std::string(60'000, 'x')}};
+  EXPECT_EQ(prompt_tokens(kChat, chat({{"messages", Json::array({message})}}), 5), 5);
   EXPECT_EQ(prompt_tokens("/v1/embeddings", Json{{"input", prompt}}, 3), 3);
   Json body = completion({{"prompt", "abcdefgh"}, {"echo", true}, {"truncate_prompt_tokens", 2}});
   EXPECT_THAT(fixture.json(kCompletions, body.dump())["choices"][0]["text"].get<std::string>(),
               Not(HasSubstr("abc")));
+}
+
+// More than may wait: they are taken a few at a time.
+TEST(Generation, ManyTextsAreEmbeddedAtOnce) {
+  const Fixture fixture;
+  const Json body = {{"input", std::vector<std::string>(kMaxInputs, "a b")}};
+  const Json answer = fixture.json("/v1/embeddings", body.dump());
+  ASSERT_EQ(answer["data"].size(), 2048u);
+  EXPECT_EQ(answer["data"][2047]["embedding"], answer["data"][0]["embedding"]);
 }
 
 TEST(Generation, SeedMinusOneIsAnotherTextEachTime) {

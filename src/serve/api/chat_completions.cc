@@ -54,7 +54,7 @@ Service::RenderedChat Service::render(const ChatRequest& request) const {
   for (const Message& message : request.messages) {
     if (message.content.is_string()) bytes += message.content.get_ref<const std::string&>().size();
   }
-  check_size(bytes, "messages");
+  check_text(bytes, "messages", request.parameters.prompt);
   const std::optional<ChatFormat> own = own_format(request, *session_.tokenizer);
   if (!own && !session_.chat_formats->has_template()) {
     bad_request("messages",
