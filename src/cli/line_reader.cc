@@ -29,6 +29,7 @@ constexpr const char* kAskForMarks = "\x1b[?2004h";
 constexpr const char* kNoMarks = "\x1b[?2004l";
 constexpr std::string_view kPasteBegins = "[200~", kPasteEnds = "\x1b[201~";
 
+constexpr int kLookAgainMs = 250;
 volatile std::sig_atomic_t resized = 0;
 
 void on_resize(int) {
@@ -177,11 +178,12 @@ int LineReader::next_character(wchar_t& character) {
 }
 
 // libedit's own reader begins again when a signal interrupts it; this one gives up the line, or
-// draws it anew at once. Every signal ends poll().
+// draws it anew. A signal ends poll(), but one that comes just before poll() begins would go unseen
+// until a key is pressed: so the flags are looked at again after a while.
 int LineReader::next_byte(char& byte) {
   for (;;) {
     pollfd input{STDIN_FILENO, POLLIN, 0};
-    const bool is_there = ::poll(&input, 1, -1) == 1;
+    const int found = ::poll(&input, 1, kLookAgainMs);
     const int error = errno;
     if (interrupted()) return -1;
     if (resized != 0) {
@@ -189,8 +191,8 @@ int LineReader::next_byte(char& byte) {
       ::el_resize(edit_);
       ::el_set(edit_, EL_REFRESH);
     }
-    if (is_there) return static_cast<int>(::read(STDIN_FILENO, &byte, 1));
-    if (error != EINTR) return -1;
+    if (found == 1) return static_cast<int>(::read(STDIN_FILENO, &byte, 1));
+    if (found < 0 && error != EINTR) return -1;
   }
 }
 
