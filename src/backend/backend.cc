@@ -18,13 +18,7 @@ void Backend::on_host(std::span<const Tensor> inputs, Tensor into, HostOperation
   std::vector<std::vector<float>> copies;
   std::vector<HostRows> rows;
   for (const Tensor& input : inputs) {
-    const HostRows values = download(input);  // gone with the next download
-    std::vector<float>& copy = copies.emplace_back();
-    for (int r = 0; r < values.rows; ++r) {
-      const auto row = values.row(r);
-      copy.insert(copy.end(), row.begin(), row.end());
-    }
-    rows.emplace_back(copy.data(), input.rows, input.columns, input.columns);
+    rows.push_back(download(input).copy(copies.emplace_back()));  // gone with the next download
   }
   std::vector<float> out(static_cast<size_t>(into.rows) * static_cast<size_t>(into.columns));
   operation(rows, {out.data(), into.rows, into.columns, into.columns});

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <span>
+#include <vector>
 
 namespace tessera {
 
@@ -31,6 +32,12 @@ struct HostRows {
   // Rows [first, first + count).
   HostRows middle(int first, int count) const {
     return {data + static_cast<size_t>(first) * stride, count, columns, stride};
+  }
+  // The same in `into`, without gaps.
+  HostRows copy(std::vector<float>& into) const {
+    into.clear();
+    for (int r = 0; r < rows; ++r) into.insert(into.end(), row(r).begin(), row(r).end());
+    return {into.data(), rows, columns, columns};
   }
 
   const float* data = nullptr;

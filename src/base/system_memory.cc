@@ -26,6 +26,7 @@ void share_heaps() {
 #ifdef __GLIBC__
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  mallopt(M_TRIM_THRESHOLD, 4 << 20);  // else 128 KiB, as the other is set
 #endif
 }
 

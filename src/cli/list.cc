@@ -40,7 +40,7 @@ Row describe(const CachedModel& model) {
   }
   try {
     row.quantization = quantization_of(summarize(*open_checkpoint(model.path)));
-  } catch (const Error&) {  // one bad file must not hide the others
+  } catch (const std::exception&) {  // one bad file must not hide the others
     row.note = "not a valid model file";
   }
   return row;

@@ -1,7 +1,5 @@
 #include "cli/model_lines.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "compress/recipes.h"
@@ -14,13 +12,6 @@ std::string quantization_of(const ModelSummary& summary) {
     return summary.file_type && *summary.file_type == recipe.file_type;
   });
   return std::string(found == recipes.end() ? summary.main_format : found->name);
-}
-
-std::string describe_count(uint64_t count) {
-  const auto value = static_cast<double>(count);
-  if (value >= 1e9) return fmt::format("{:.2f} B", value / 1e9);
-  if (value >= 1e6) return fmt::format("{:.1f} M", value / 1e6);
-  return fmt::format("{}", count);
 }
 
 }  // namespace tessera::cli

@@ -60,7 +60,7 @@ void add_quantize(CLI::App& app) {
   command->add_option("-o,--out", flags->out, "the file to write")->required();
   command->add_flag("--pure", flags->options.pure,
                     "one format wherever it fits, instead of the recipe's mixture");
-  command->add_option("--threads", flags->options.threads, "threads; 0: one for each core")
+  command->add_option("-t,--threads", flags->options.threads, "threads; 0: one for each core")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
   command->add_flag("--force", flags->options.overwrite, "overwrite the output if it exists");

@@ -84,8 +84,12 @@ void run(Flags& flags) {
   const int wanted = std::min(rows, std::max(flags.service.max_sequences, 64));
   const Session session =
       Session::load(flags.model.model, flags.model.load, {.rows = rows, .wanted_rows = wanted});
-  if (!session.chat_formats->has_template())
-    warn_without_template(flags.model.model, "POST /v1/completions");
+  if (!session.chat_formats->has_template()) {
+    spdlog::warn(
+        "'{}' has no chat template: chats are refused unless they bring one (--chat-template gives "
+        "it one); POST /v1/completions completes plain text",
+        flags.model.model);
+  }
   const int blocks = kv_budget(*session.model, session.kv_format, flags.kv_memory,
                                flags.service.max_sequences, Engine::Options{}.draft_budget);
   const auto engine = session.make_engine({.kv_blocks = blocks,

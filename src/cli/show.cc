@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "base/human_bytes.h"
 #include "base/printable.h"
-#include "base/utf8.h"
 #include "cli/commands.h"
 #include "cli/model_lines.h"
 #include "cli/terminal.h"
@@ -27,6 +26,14 @@ std::string or_dash(const std::optional<int64_t>& number) {
 }
 std::string or_dash(const std::string& text) {
   return text.empty() ? "-" : printable(text);
+}
+
+// "134.5 M", "1.54 B".
+std::string describe_count(uint64_t count) {
+  const auto value = static_cast<double>(count);
+  if (value >= 1e9) return fmt::format("{:.2f} B", value / 1e9);
+  if (value >= 1e6) return fmt::format("{:.1f} M", value / 1e6);
+  return fmt::format("{}", count);
 }
 
 std::string describe(const ModelSummary& model, const std::filesystem::path& path) {
@@ -50,23 +57,21 @@ std::string describe(const ModelSummary& model, const std::filesystem::path& pat
 }
 
 nlohmann::ordered_json to_json(const ModelSummary& model, const std::filesystem::path& path) {
-  const auto number = [](const std::optional<int64_t>& value) {
+  const auto or_null = [](const auto& value) {
     return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
   };
-  return {{"name", replace_invalid_bytes(model.name)},
-          {"architecture", replace_invalid_bytes(model.architecture)},
+  return {{"name", model.name},
+          {"architecture", model.architecture},
           {"parameters", model.parameters},
-          {"layers", number(model.layers)},
-          {"embedding", number(model.embedding)},
-          {"context", number(model.context)},
+          {"layers", or_null(model.layers)},
+          {"embedding", or_null(model.embedding)},
+          {"context", or_null(model.context)},
           {"quantization", quantization_of(model)},
           {"bits_per_weight", model.bits_per_weight()},
           {"bytes", model.file_bytes},
-          {"chat_template",
-           model.chat_template ? nlohmann::ordered_json(replace_invalid_bytes(*model.chat_template))
-                               : nlohmann::ordered_json()},
-          {"license", replace_invalid_bytes(model.license)},
-          {"file", replace_invalid_bytes(path.string())}};
+          {"chat_template", or_null(model.chat_template)},
+          {"license", model.license},
+          {"file", path.string()}};
 }
 
 // As it is, for programs; a terminal gets no control characters.
@@ -74,10 +79,11 @@ void print_template(const ModelSummary& model, const std::string& reference) {
   if (!model.chat_template) fail("'{}' has no chat template", reference);
   std::string_view rest = *model.chat_template;
   if (!is_terminal(STDOUT_FILENO)) return print(std::string(rest) + "\n");
-  for (size_t end = 0; end != std::string_view::npos; rest.remove_prefix(end + 1)) {
-    end = rest.find('\n');
+  for (;;) {
+    const size_t end = rest.find('\n');
     print(printable(rest.substr(0, end), rest.size()) + "\n");
-    if (end == std::string_view::npos) break;
+    if (end == rest.npos) return;
+    rest.remove_prefix(end + 1);
   }
 }
 

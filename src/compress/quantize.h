@@ -40,9 +40,9 @@ struct QuantizeSummary {
 // Re-encodes `source` (any member of a split model will do) and writes one file, which appears
 // under `out` only when it is complete. Holds one tensor in memory at a time. The result does not
 // depend on the number of threads. Warns if what is encoded was quantized before: errors add up.
-// Errors: unknown format name; a tensor to be re-encoded whose
-// format cannot be decoded, or that holds NaN or infinity; `out` being one of the source files, or
-// there already; anything that reading or writing can meet.
+// Errors: unknown format name; a tensor to be re-encoded whose format cannot be decoded, or that
+// holds NaN or infinity; `out` being one of the source files, or there already; anything that
+// reading or writing can meet.
 QuantizeSummary quantize_file(const std::filesystem::path& source, const QuantizeOptions& options,
                               const std::filesystem::path& out);
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,14 +22,11 @@ struct DrafterSetting {
   bool whole = false;  // an integer
 };
 
-// A drafter's settings by name, all of them.
-using DrafterValues = std::map<std::string, double, std::less<>>;
-
 struct DrafterKind {
   std::string name, note;  // "lookup"; a few words for people
   std::vector<DrafterSetting> settings;
   // For an engine that runs `model`. Throws Error if it cannot.
-  std::function<std::unique_ptr<Drafter>(Model& model, const DrafterValues& values)> make;
+  std::function<std::unique_ptr<Drafter>(Model& model)> make;
 };
 
 // Makes a kind known. Error if the name is taken. Not while requests are being checked.
@@ -42,7 +38,6 @@ std::vector<std::string> decoder_names();
 struct Decoder {
   const DrafterKind* kind = nullptr;  // nullptr: plain
   DrafterValues values;
-  std::string name() const;  // the same for all spellings of the same
 };
 
 // Throws Error for an unknown name or setting, listing the known ones, and for a value out of

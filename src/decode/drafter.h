@@ -7,6 +7,7 @@
 // a DraftState, which travels with the sequence.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -20,16 +21,20 @@
 
 namespace tessera {
 
-// What a drafter keeps of one sequence. Everything in it must follow from the sequence's tokens: a
-// preempted sequence keeps its state, and a forked one begins with a new one. It may outlive its
+// What a drafter keeps of one sequence. Nothing in it may depend on the sequence's keys and values:
+// a preempted sequence keeps its state, and a forked one begins with a new one. It may outlive its
 // drafter, as a sequence may outlive its engine.
 class DraftState {
  public:
   virtual ~DraftState() = default;
 };
 
+// What a drafter was told by its settings' names (decode/decoder.h), all of them.
+using DrafterValues = std::map<std::string, double, std::less<>>;
+
 // A sequence that begins.
 struct DraftStart {
+  const DrafterValues& values;
   const std::string& cache_salt;      // what one salt has seen, no other may notice
   std::span<const Token> prediction;  // what the answer is expected to resemble; may be empty
 };
@@ -79,7 +84,8 @@ class Drafter {
 
   // For a new sequence; nullptr if nothing is kept.
   virtual std::unique_ptr<DraftState> start(const DraftStart&) { return nullptr; }
-  // Fills in the trees of requests, each from its own tokens and state.
+  // Fills in the trees of requests, each from its own tokens and state, with tokens of the
+  // vocabulary.
   virtual void propose(std::span<DraftRequest> requests) = 0;
   // What became of the step, of every sequence of this drafter that had rows in it.
   virtual void observe(std::span<const Observation>, StepRows&) {}

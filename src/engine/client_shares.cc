@@ -1,6 +1,7 @@
 #include "engine/client_shares.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tessera {
 
@@ -10,11 +11,20 @@ void ClientShares::add(const Sequence& sequence) {
 }
 
 void ClientShares::divide() {
-  for (auto& [name, client] : clients_) {
-    for (const auto& [other_name, other] : clients_) {
-      if (other_name == name || other.decoding == 0) continue;
-      client.all = std::min(client.all, kWeightRows + other.decoding);
+  constexpr int kNobody = std::numeric_limits<int>::max() - kWeightRows;
+  int least = kNobody, second = kNobody;  // rows of the answers of the client with the fewest
+  const Client* fewest = nullptr;
+  for (const auto& [name, client] : clients_) {
+    if (client.decoding == 0) continue;
+    if (client.decoding < least) {
+      second = std::exchange(least, client.decoding);
+      fewest = &client;
+    } else {
+      second = std::min(second, client.decoding);
     }
+  }
+  for (auto& [name, client] : clients_) {
+    client.all = kWeightRows + (&client == fewest ? second : least);
     client.answers = client.prompts > 0 ? client.all - client.all / 2 : client.all;
   }
 }

@@ -18,8 +18,9 @@ namespace tessera {
 
 class ClientShares {
  public:
-  // So many rows take as long as reading the weights: 4 to 12 where it was measured
-  // (docs/performance.md, "verify 8").
+  // So many rows count as taking as long as reading the weights. That depends on format, size and
+  // machine (docs/performance.md, "verify 8": from one row to dozens); a fixed compromise, as it
+  // only bounds how unequal shares may be.
   static constexpr int kWeightRows = 6;
 
   // Who takes part in the step: a sequence whose answer goes on, or whose prompt gets rows.

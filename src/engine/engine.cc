@@ -7,13 +7,12 @@
 #include <map>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/error.h"
 
 namespace tessera {
 
 namespace {
-
-constexpr size_t kMostIdleDrafters = 4;
 
 int limit(int asked, int most) {
   return asked > 0 ? std::min(asked, most) : most;
@@ -85,10 +84,12 @@ std::shared_ptr<Sequence> Engine::add(Request request, const std::shared_ptr<Seq
     fail("a sequence cannot share what another salt keeps apart");
   ban_early_ends(request);
   auto sequence = std::make_shared<Sequence>(std::move(request), pool_, requests_++);
-  sequence->drafter = drafter_of(sequence->request.decoder);
+  const Request& asked = sequence->request;
+  const Decoder decoder = parse_decoder(asked.decoder);
+  sequence->drafter = drafter_of(decoder);
   if (sequence->drafter != nullptr) {
-    const Request& r = sequence->request;
-    sequence->draft_state = sequence->drafter->start({r.cache_salt, r.prediction});
+    sequence->draft_state =
+        sequence->drafter->start({decoder.values, asked.cache_salt, asked.prediction});
   }
   sequence->sibling = sibling;
   const bool asks_nothing = !sequence->is_embedding() && !sequence->request.keeps_blocks &&
@@ -101,25 +102,29 @@ std::shared_ptr<Sequence> Engine::add(Request request, const std::shared_ptr<Seq
   return sequence;
 }
 
-void Engine::ban_early_ends(Request& request) const {
+void Engine::ban_early_ends(Request& request) {
   if (request.min_tokens == 0) return;
   const auto until = static_cast<size_t>(request.min_tokens);
   for (const Token token : request.stop_tokens) request.bans.push_back({{token}, until});
   if (request.ignore_eos) return;
-  for (Token token = 0; token < model_.config().vocabulary; ++token) {
-    if (is_end_(token)) request.bans.push_back({{token}, until});
-  }
+  for (const Token token : ends()) request.bans.push_back({{token}, until});
 }
 
-std::shared_ptr<Drafter> Engine::drafter_of(const std::string& decoder) {
-  const Decoder asked = parse_decoder(decoder);
-  if (asked.kind == nullptr) return nullptr;
-  const std::string name = asked.name();
-  if (const auto known = drafters_.find(name); known != drafters_.end()) return known->second;
-  // Requests can ask for as many as there are settings: those that nobody uses any more go.
-  if (drafters_.size() >= kMostIdleDrafters)
-    std::erase_if(drafters_, [](const auto& entry) { return entry.second.use_count() == 1; });
-  return drafters_[name] = asked.kind->make(model_, asked.values);
+const std::vector<Token>& Engine::ends() {
+  if (!ends_) {
+    ends_.emplace();
+    for (Token token = 0; token < model_.config().vocabulary; ++token) {
+      if (is_end_(token)) ends_->push_back(token);
+    }
+  }
+  return *ends_;
+}
+
+std::shared_ptr<Drafter> Engine::drafter_of(const Decoder& decoder) {
+  if (decoder.kind == nullptr) return nullptr;
+  std::shared_ptr<Drafter>& drafter = drafters_[decoder.kind];
+  if (drafter == nullptr) drafter = decoder.kind->make(model_);
+  return drafter;
 }
 
 void Engine::cancel(Sequence& sequence) {
@@ -193,8 +198,11 @@ void Engine::draft(std::span<Scheduler::Share> shares) {
       const TokenTree& drafted = requests[i].tree;
       TokenTree& tree = drafting[i]->tree;
       tree.add(drafting[i]->sequence->tokens.back(), -1);
-      for (int node = 0; node < drafted.size(); ++node)
+      for (int node = 0; node < drafted.size(); ++node) {
+        TESSERA_ASSERT(drafted.tokens[node] >= 0 &&
+                       drafted.tokens[node] < model_.config().vocabulary);
         tree.add(drafted.tokens[node], drafted.parents[node] + 1);
+      }
     }
   }
 }

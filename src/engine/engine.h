@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -84,8 +85,9 @@ class Engine {
   std::vector<Choice> choose(std::span<const Scheduler::Share> shares,
                              std::span<const RowRange> ranges, HostRows logits);
   static Choice choose(const Scheduler::Share& share, RowRange range, HostRows logits);
-  void ban_early_ends(Request& request) const;
-  std::shared_ptr<Drafter> drafter_of(const std::string& decoder);
+  void ban_early_ends(Request& request);
+  const std::vector<Token>& ends();
+  std::shared_ptr<Drafter> drafter_of(const Decoder& decoder);
   void draft(std::span<Scheduler::Share> shares);
   void copy_shared_blocks();
   void observe(std::span<const Scheduler::Share> shares, std::span<const RowRange> ranges,
@@ -102,8 +104,9 @@ class Engine {
   std::function<bool(Token)> is_end_;
   BlockPool pool_;
   std::unique_ptr<KvStore> kv_;
-  std::map<std::string, std::shared_ptr<Drafter>> drafters_;  // by the decoder's name
-  Scheduler scheduler_;  // whose sequences hold drafters' states
+  std::map<const DrafterKind*, std::shared_ptr<Drafter>> drafters_;  // those in use
+  std::optional<std::vector<Token>> ends_;  // the tokens of which is_end_ is true, once asked for
+  Scheduler scheduler_;                     // whose sequences hold drafters' states
   int64_t requests_ = 0;
   uint64_t steps_ = 0, generated_tokens_ = 0, accepted_ = 0;
 };

@@ -31,13 +31,12 @@ Work work_of_linear(const Matrix& w, const Tensor& x, const Vector* bias, const 
           .float_macs = macs_of_row * (w.rows - w.dot_rows)};
 }
 
-// What a token's key and value take in these layers.
-double token_bytes(const Backend& backend, std::vector<KvLayer> layers, KvFormat format) {
-  const KvShape shape{.layers = std::move(layers), .blocks = 1, .format = format};
-  return static_cast<double>(backend.kv_block_bytes(shape)) / kBlockTokens;
-}
+// What a token's key and value take in one layer.
 double token_bytes(const Backend& backend, const KvStore& kv, int layer) {
-  return token_bytes(backend, {kv.shape.layers[static_cast<size_t>(layer)]}, kv.shape.format);
+  const KvShape shape{.layers = {kv.shape.layers[static_cast<size_t>(layer)]},
+                      .blocks = 1,
+                      .format = kv.shape.format};
+  return static_cast<double>(backend.kv_block_bytes(shape)) / kBlockTokens;
 }
 
 // Rows that follow each other in one sequence read its keys once, together: those in place from the
@@ -143,7 +142,7 @@ void ProfilingBackend::write_kv(KvStore& kv, int layer, PreparedRows& rows, Tens
 }
 void ProfilingBackend::copy_kv(KvStore& kv, std::span<const int32_t> from,
                                std::span<const int32_t> to) {
-  const double token = token_bytes(backend(), kv.shape.layers, kv.shape.format);
+  const double token = static_cast<double>(kv.block_bytes) / kBlockTokens;
   record("copy KV", activations(2 * token * static_cast<double>(from.size())),
          [&] { backend().copy_kv(kv, from, to); });
 }

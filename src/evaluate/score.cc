@@ -49,12 +49,6 @@ Text split(const Tokenizer& tokenizer, std::string_view text, const ScoreOptions
   return result;
 }
 
-HostRows copy(HostRows x, std::vector<float>& into) {
-  into.clear();
-  for (int r = 0; r < x.rows; ++r) into.insert(into.end(), x.row(r).begin(), x.row(r).end());
-  return {into.data(), x.rows, x.columns, x.columns};
-}
-
 // Calls score(logits of the readers, row, the token that came next) at each scored position. The
 // readers go in step: what each thinks of a position is there together.
 template <typename Score>
@@ -80,7 +74,7 @@ void for_each_scored(std::span<Reader> readers, const Tokenizer& tokenizer, cons
       for (size_t i = 0; i < readers.size(); ++i) {
         logits[i] = readers[i].step(std::span(chunk).subspan(first, count), Reader::Logits::kAll);
         // The next reader's step may end what was downloaded: they may share a backend, or a model.
-        if (i + 1 < readers.size()) logits[i] = copy(logits[i], kept[i]);
+        if (i + 1 < readers.size()) logits[i] = logits[i].copy(kept[i]);
       }
       for (int r = 0; r < count; ++r) score(logits, r, chunk[first + r + 1]);
     }

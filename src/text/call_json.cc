@@ -30,10 +30,6 @@ std::optional<Json> parse_json(std::string_view text) {
   }
 }
 
-std::string to_text(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 bool is_arguments(std::string_view key) {
   return key == "arguments" || key == "parameters";
 }
@@ -46,6 +42,10 @@ std::string arguments_text(std::string_view value) {
 }
 
 }  // namespace
+
+std::string to_text(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 std::optional<ToolCall> parse_call(std::string_view text) {
   const auto json = parse_json(text);

@@ -1,6 +1,7 @@
 // A function call as JSON: {"name": "f", "arguments": {...}}, or "parameters". For tool_calls.cc.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -8,6 +9,9 @@
 #include "text/tool_calls.h"
 
 namespace tessera {
+
+// On one line; bytes that are no UTF-8 become U+FFFD.
+std::string to_text(const nlohmann::ordered_json& json);
 
 // All of `text`; nullopt if it is none.
 std::optional<ToolCall> parse_call(std::string_view text);

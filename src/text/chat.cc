@@ -22,10 +22,10 @@ ChatPrompt make_chat_prompt(const ChatFormat& format, const std::vector<Message>
   if (!options.variables.is_object())
     fail("the variables of a chat template must be a JSON object");
   variables.update(options.variables);
-  if (options.parse_special || format.control_tokens == nullptr) {
+  if (options.parse_special || format.tokenizer == nullptr) {
     return {.text = format.source.render(variables)};
   }
-  const LiteralContents contents(variables, *format.control_tokens);
+  const LiteralContents contents(variables, format.tokenizer->control_spellings());
   ChatPrompt prompt{.text = format.source.render(variables)};
   prompt.literal = contents.unmark(prompt.text);
   return prompt;

@@ -11,7 +11,6 @@
 
 #include "checkpoint/chat_templates.h"
 #include "text/chat_template.h"
-#include "text/special_spellings.h"
 #include "text/template_capabilities.h"
 #include "text/tokenizer.h"
 
@@ -51,8 +50,8 @@ struct ChatFormat {
   std::string bos_token, eos_token;
   TemplateCapabilities capabilities = {};
   ToolStyle tool_style = ToolStyle::kHermes;
-  // How the tokenizer's control tokens are spelled; null: it has none.
-  std::shared_ptr<const SpecialSpellings> control_tokens = nullptr;
+  // Whose control tokens messages may spell, and which outlives this; null: nobody's.
+  const Tokenizer* tokenizer = nullptr;
 };
 
 // What models are given that come without a template: ChatML, the most common format.

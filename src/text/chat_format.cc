@@ -1,5 +1,4 @@
 // What a checkpoint says about chatting.
-#include "base/error.h"
 #include "text/chat.h"
 
 namespace tessera {
@@ -19,12 +18,11 @@ ChatFormat make_chat_format(const std::string* source, const Tokenizer& tokenize
   const auto text_of = [&](std::optional<Token> token) {
     return token ? tokenizer.token_text(*token) : std::string();
   };
-  ChatFormat format{
-      .source = ChatTemplate(text),
-      .bos_token = text_of(tokenizer.bos()),
-      .eos_token = text_of(tokenizer.eos()),
-      .tool_style = tool_style_of(text),
-      .control_tokens = std::make_shared<const SpecialSpellings>(tokenizer.control_texts())};
+  ChatFormat format{.source = ChatTemplate(text),
+                    .bos_token = text_of(tokenizer.bos()),
+                    .eos_token = text_of(tokenizer.eos()),
+                    .tool_style = tool_style_of(text),
+                    .tokenizer = &tokenizer};
   format.capabilities = probe_template(format.source, format.bos_token, format.eos_token);
   return format;
 }

@@ -12,7 +12,7 @@ namespace tessera {
 
 // A mark goes before a character of each special token that a content spells. Templates trim, cut,
 // join and write JSON of contents, and the mark comes through all of that, being a word of ASCII
-// letters that nobody else uses. What a mark is in is not the token's spelling any more, to the
+// digits that nobody else uses. What a mark is in is not the token's spelling any more, to the
 // template as well.
 class LiteralContents {
  public:

@@ -12,6 +12,8 @@ namespace tessera {
 class SpecialSpellings {
  public:
   explicit SpecialSpellings(std::vector<std::string> special_tokens);
+  SpecialSpellings(const SpecialSpellings&) = delete;  // endings_ lie in tokens_
+  SpecialSpellings& operator=(const SpecialSpellings&) = delete;
 
   // Places of characters in `text`, ascending, of which every special token that it spells has one.
   // Of a token it is the second character, if there is one: what stands at the ends of the text

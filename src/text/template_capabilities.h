@@ -15,8 +15,8 @@ struct TemplateCapabilities {
   bool more_systems = true;  // so do several
   // Two turns of one role in a row are taken, and both are shown.
   bool repeated_user = true, repeated_assistant = true;
-  bool text_content =
-      true;            // contents may be texts; else they are lists of parts, {"type", "text"}
+  // Contents may be texts; else they are lists of parts, {"type", "text"}.
+  bool text_content = true;
   bool tools = false;  // function declarations reach the prompt
 };
 

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "text/bpe_tokenizer.h"
 #include "text/sentencepiece_tokenizer.h"
+#include "text/special_spellings.h"
 #include "text/special_tokens.h"
 #include "text/unigram_tokenizer.h"
 #include "text/vocabulary.h"
@@ -131,6 +132,13 @@ std::vector<std::string> Tokenizer::control_texts() const {
     if (vocabulary_->steers(token)) texts.push_back(vocabulary_->text(token));
   }
   return texts;
+}
+
+const SpecialSpellings& Tokenizer::control_spellings() const {
+  std::call_once(spellings_made_, [this] {
+    control_spellings_ = std::make_unique<const SpecialSpellings>(control_texts());
+  });
+  return *control_spellings_;
 }
 
 const std::string& Tokenizer::token_text(Token token) const {

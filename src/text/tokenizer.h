@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,6 +14,7 @@
 
 namespace tessera {
 
+class SpecialSpellings;
 class SpecialTokens;
 class Vocabulary;
 
@@ -61,6 +63,8 @@ class Tokenizer {
   const std::string& token_text(Token token) const;
   // The texts of the tokens that steer a model, and that parse_special is about.
   std::vector<std::string> control_texts() const;
+  // Finds them in texts. Made when it is first asked for; any thread may.
+  const SpecialSpellings& control_spellings() const;
 
  protected:
   // `add_space_prefix`: encode_text puts a space before the text that decode must take away again.
@@ -78,6 +82,8 @@ class Tokenizer {
   std::unique_ptr<const Vocabulary> vocabulary_;
   std::unique_ptr<const SpecialTokens> special_tokens_;
   bool add_space_prefix_;
+  mutable std::once_flag spellings_made_;
+  mutable std::unique_ptr<const SpecialSpellings> control_spellings_;
 };
 
 }  // namespace tessera

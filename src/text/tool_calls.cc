@@ -96,16 +96,13 @@ void ToolCallParser::push_hermes(Output& output, End end) {
     size_t close = find_close(held_);
     if (close == std::string::npos) {
       if (end == End::kOpen) return;
-      close = held_.find(kToolCallClose);
       // Quotes mean nothing in what is no JSON; in a call that is cut they do.
-      const bool is_cut_call = end == End::kCut && parse_cut_call(held_);
-      if (is_cut_call) close = std::string::npos;
+      if (end != End::kCut || !parse_cut_call(held_)) close = held_.find(kToolCallClose);
     }
     const bool is_closed = close != std::string::npos;
     finish_hermes_call(output, std::string_view(held_).substr(0, close), end, is_closed);
     held_.erase(0, is_closed ? close + kToolCallClose.size() : close);
     in_call_ = false;
-    if (held_.empty() && end != End::kOpen) return;
   }
 }
 

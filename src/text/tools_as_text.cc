@@ -2,16 +2,13 @@
 
 #include <fmt/format.h>
 
+#include "text/call_json.h"
 #include "text/tool_calls.h"
 
 namespace tessera {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string to_text(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 std::string declarations_of(const Json& tools) {
   if (tools.empty()) return "";

@@ -20,6 +20,7 @@ TEST(Paths, ThatAreTheSameHaveOneForm) {
         std::pair("/models/org/m.gguf", "/v1/models/org/m.gguf"),
         std::pair("/v1/models/", "/v1/models"),
         std::pair("/v1/tokenize", "/tokenize"),
+        std::pair("/v1/apply-template/", "/apply-template"),
         std::pair("/v1/health", "/health"),
         std::pair("/health/", "/health"),
         std::pair("/v1/metrics/", "/metrics"),

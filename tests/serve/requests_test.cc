@@ -34,6 +34,13 @@ ApiError error_of(Parse parse) {
 }
 
 // One rule for the library, the command line, the server and its page.
+TEST(Requests, ASaltHasABoundWhereverItIsGiven) {
+  const std::string salt = R"("cache_salt":")" + std::string(257, 's') + '"';
+  EXPECT_EQ(error_of([&] { chat(salt); }).param, "cache_salt");
+  EXPECT_EQ(error_of([&] { parse_embedding_request(R"({"input":"a",)" + salt + "}"); }).param,
+            "cache_salt");
+}
+
 TEST(Requests, DefaultsAreThoseOfTheLibrary) {
   const ChatRequest request = chat("");
   const GenerationParameters& p = request.parameters;

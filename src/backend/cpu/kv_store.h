@@ -28,7 +28,6 @@ namespace tessera::cpu {
 inline constexpr int kQ8Group = 32;  // dimensions that share a scale
 
 struct TileLayout {
-  TileLayout() = default;
   TileLayout(int head_dim, KvFormat format);
 
   KvFormat format = KvFormat::kF16;

@@ -9,6 +9,6 @@ namespace tessera {
 // decoding, Saxena 2023; with suffix automata, Hu et al. 2024, arXiv 2411.10666). Looks in the text
 // so far, in the prediction, and in finished answers to requests of the same salt; drafts trees.
 DrafterKind lookup_kind();
-std::unique_ptr<Drafter> make_lookup(const DrafterValues& values);
+std::unique_ptr<Drafter> make_lookup();
 
 }  // namespace tessera

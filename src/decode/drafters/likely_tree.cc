@@ -37,6 +37,7 @@ LikelyTree likely_tree(const SuffixAutomaton& text, SuffixAutomaton::Match match
     int total = 0;
     for (const auto& next : successors) total += next.count;
     for (const auto& next : successors) {
+      if (next.token < 0) continue;  // a text ended here
       const double own = chance * share(next.count, total, at.length);
       if (own >= least) candidates.push({own, order++, parent, next.token, next.match});
     }

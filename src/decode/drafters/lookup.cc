@@ -27,7 +27,7 @@ struct Reader {
 };
 
 // The answers of late to requests of one salt, in two parts: one that grows, and the one before. So
-// memory has a bound, and the oldest is forgotten. About 20 MB when full.
+// memory has a bound, and the oldest is forgotten. About 10 MB when full.
 class History {
  public:
   void add(std::span<const Token> answer) {
@@ -40,20 +40,24 @@ class History {
   SharedText before() const { return before_; }
 
  private:
-  static constexpr size_t kPartTokens = 1 << 16;
+  static constexpr size_t kPartTokens = 1 << 15;
   std::shared_ptr<SuffixAutomaton> latest_ = std::make_shared<SuffixAutomaton>();
   SharedText before_ = std::make_shared<SuffixAutomaton>();
 };
 
 class LookupState final : public DraftState {
  public:
-  LookupState(std::shared_ptr<History> history, std::span<const Token> prediction)
-      : history_(std::move(history)), latest_{history_->latest()}, before_{history_->before()} {
-    if (prediction.empty()) return;
+  LookupState(const DraftStart& start, std::shared_ptr<History> history)
+      : nodes_(static_cast<int>(start.values.at("nodes"))),
+        least_(start.values.at("least")),
+        history_(std::move(history)),
+        latest_{history_->latest()},
+        before_{history_->before()} {
+    if (start.prediction.empty()) return;
     // The answer is expected to begin where the prediction does.
     auto expected = std::make_shared<SuffixAutomaton>();
     expected->append(kBreak);
-    for (const Token token : prediction) expected->append(token);
+    for (const Token token : start.prediction) expected->append(token);
     prediction_ = {std::move(expected)};
     prediction_.read(kBreak);
   }
@@ -71,11 +75,12 @@ class LookupState final : public DraftState {
   }
 
   // Of all places the one from which most is expected.
-  TokenTree draft(int nodes, double least) const {
-    LikelyTree best = likely_tree(own_, own_match_, nodes, least);
+  TokenTree draft(int room) const {
+    const int nodes = std::min(nodes_, room);
+    LikelyTree best = likely_tree(own_, own_match_, nodes, least_);
     for (const Reader* reader : {&prediction_, &latest_, &before_}) {
       if (reader->text == nullptr) continue;
-      LikelyTree other = likely_tree(*reader->text, reader->match, nodes, least);
+      LikelyTree other = likely_tree(*reader->text, reader->match, nodes, least_);
       if (other.expected > best.expected) best = std::move(other);
     }
     return std::move(best.tree);
@@ -90,6 +95,8 @@ class LookupState final : public DraftState {
     latest_ = {history_->latest()};
   }
 
+  int nodes_;
+  double least_;
   SuffixAutomaton own_;
   SuffixAutomaton::Match own_match_;
   size_t read_ = 0;
@@ -99,18 +106,15 @@ class LookupState final : public DraftState {
 
 class Lookup final : public Drafter {
  public:
-  explicit Lookup(const DrafterValues& values)
-      : nodes_(static_cast<int>(values.at("nodes"))), least_(values.at("least")) {}
-
   std::unique_ptr<DraftState> start(const DraftStart& sequence) override {
-    return std::make_unique<LookupState>(history_of(sequence.cache_salt), sequence.prediction);
+    return std::make_unique<LookupState>(sequence, history_of(sequence.cache_salt));
   }
 
   void propose(std::span<DraftRequest> requests) override {
     for (DraftRequest& request : requests) {
       auto& state = static_cast<LookupState&>(*request.state);
       state.catch_up(request.tokens, request.prompt_size);
-      request.tree = state.draft(std::min(nodes_, request.room), least_);
+      request.tree = state.draft(request.room);
     }
   }
 
@@ -135,17 +139,15 @@ class Lookup final : public Drafter {
   }
 
   using Salted = std::pair<std::string, std::shared_ptr<History>>;
-  static constexpr size_t kMostSalts = 16;
+  static constexpr size_t kMostSalts = 8;
 
-  int nodes_;
-  double least_;
   std::vector<Salted> histories_;  // the one used last is the first
 };
 
 }  // namespace
 
-std::unique_ptr<Drafter> make_lookup(const DrafterValues& values) {
-  return std::make_unique<Lookup>(values);
+std::unique_ptr<Drafter> make_lookup() {
+  return std::make_unique<Lookup>();
 }
 
 DrafterKind lookup_kind() {
@@ -153,7 +155,7 @@ DrafterKind lookup_kind() {
           .note = "what followed the last tokens before",
           .settings = {{"nodes", "of a tree, at most", 48, 1, 256, true},
                        {"least", "chance of being right that a node must have", 0.2, 0.01, 1}},
-          .make = [](Model&, const DrafterValues& values) { return make_lookup(values); }};
+          .make = [](Model&) { return make_lookup(); }};
 }
 
 }  // namespace tessera

@@ -60,16 +60,6 @@ std::vector<std::string> decoder_names() {
   return names;
 }
 
-std::string Decoder::name() const {
-  if (kind == nullptr) return std::string(kPlainDecoder);
-  std::string name = kind->name;
-  for (const DrafterSetting& setting : kind->settings) {
-    const double value = values.find(setting.name)->second;
-    if (value != setting.value) name += fmt::format(",{}={}", setting.name, value);
-  }
-  return name;
-}
-
 Decoder parse_decoder(std::string_view text) {
   const std::string_view name = take_part(text);
   Decoder decoder{look_up(name), {}};

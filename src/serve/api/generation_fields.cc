@@ -15,7 +15,6 @@ constexpr size_t kMaxStopBytes = 1024;
 constexpr size_t kMaxStopTokens = 256;
 constexpr size_t kMaxBadWords = 64;
 constexpr size_t kMaxLogitBiases = 1024;
-constexpr size_t kMaxSaltBytes = 256;
 
 std::unordered_map<Token, float> parse_logit_bias(const Fields& fields) {
   const Json* biases = fields.find("logit_bias");
@@ -200,11 +199,7 @@ GenerationParameters parse_generation(const Fields& fields) {
   p.generate.sampling = parse_sampling(fields);
   parse_form(fields, p);
   p.priority = fields.integer("priority", 0, -kMaxPriority, kMaxPriority);
-  p.cache_salt = fields.text("cache_salt");
-  if (p.cache_salt.size() > kMaxSaltBytes) {
-    bad_request("cache_salt", "'cache_salt' has {} bytes, expected at most {}", p.cache_salt.size(),
-                kMaxSaltBytes);
-  }
+  p.cache_salt = parse_cache_salt(fields);
   p.generate.decoder = fields.text("decoder", p.generate.decoder);
   return p;
 }

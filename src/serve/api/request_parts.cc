@@ -88,6 +88,16 @@ Message parse_message(const Fields& fields) {
 
 }  // namespace
 
+std::string parse_cache_salt(const Fields& fields) {
+  constexpr size_t kMostBytes = 256;
+  std::string salt = fields.text("cache_salt");
+  if (salt.size() > kMostBytes) {
+    bad_request("cache_salt", "'cache_salt' has {} bytes, expected at most {}", salt.size(),
+                kMostBytes);
+  }
+  return salt;
+}
+
 std::vector<Message> parse_messages(const Fields& fields) {
   const Json* list = fields.find("messages");
   if (list == nullptr || !list->is_array()) fields.wrong_type("messages", "a list of messages");

@@ -145,7 +145,7 @@ EmbeddingRequest parse_embedding_request(std::string_view body) {
     bad_request("pooling", "'pooling' is '{}', expected mean or last", pooling);
   }
   request.pooling = pooling == "mean" ? Pooling::kMean : Pooling::kLast;
-  request.cache_salt = fields.text("cache_salt");
+  request.cache_salt = parse_cache_salt(fields);
   return request;
 }
 

@@ -1,6 +1,7 @@
 #include "serve/http/gate.h"
 
 #include <chrono>
+#include <limits>
 
 #include "serve/http/api_error.h"
 
@@ -13,7 +14,8 @@ constexpr std::chrono::milliseconds kGlance{100};  // how late it may be seen th
 
 Gate::Pass Gate::enter(const std::string& client, const std::function<bool()>& is_gone) {
   std::unique_lock lock(mutex_);
-  ++clients_[client].waiting;
+  // One that comes anew is not before those who wait already: many such would let nobody else in.
+  ++clients_.try_emplace(client, Client{.last_turn = turns_}).first->second.waiting;
   const auto guest = waiting_.insert(waiting_.end(), client);
   bool gone = false;
   while (!is_next(guest) && !gone) {
@@ -38,22 +40,17 @@ Gate::Pass Gate::enter(const std::string& client, const std::function<bool()>& i
 
 bool Gate::is_next(Waiting::const_iterator guest) const {
   if (within_ >= most_) return false;
-  const auto may_enter = [&](const std::string& client) {
-    return most_ == 1 || clients_.at(client).within < most_ - 1;
-  };
-  if (!may_enter(*guest)) return false;
-  const uint64_t turn = clients_.at(*guest).last_turn;
-  bool came_later = false;
+  auto next = waiting_.end();
+  uint64_t least = std::numeric_limits<uint64_t>::max();
   for (auto other = waiting_.begin(); other != waiting_.end(); ++other) {
-    if (other == guest) {
-      came_later = true;
-      continue;
+    const Client& client = clients_.at(*other);
+    const bool may_enter = most_ == 1 || client.within < most_ - 1;
+    if (may_enter && client.last_turn < least) {
+      least = client.last_turn;
+      next = other;
     }
-    const uint64_t its_turn = clients_.at(*other).last_turn;
-    const bool goes_first = came_later ? its_turn < turn : its_turn <= turn;
-    if (goes_first && may_enter(*other)) return false;
   }
-  return true;
+  return next == guest;
 }
 
 void Gate::forget(const std::string& client) {

@@ -7,9 +7,9 @@
 #include <exception>
 #include <limits>
 #include <string_view>
-#include <thread>
 #include <utility>
 
+#include "base/available_cpus.h"
 #include "base/log.h"
 #include "serve/http/listener.h"
 
@@ -36,8 +36,8 @@ void without_chunks(httplib::Response& response) {
 
 int prepared_at_once(const HttpLimits& limits) {
   if (limits.preparing > 0) return limits.preparing;
-  constexpr unsigned kMost = 4;  // each may take some hundred megabytes
-  return static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, kMost));
+  constexpr int kMost = 4;  // each may take some hundred megabytes
+  return std::min(available_cpus(), kMost);
 }
 
 ApiError no_place(std::string what) {

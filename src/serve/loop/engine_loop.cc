@@ -176,9 +176,7 @@ void EngineLoop::start_next(const std::shared_ptr<Submission>& submission) {
   try {
     auto active = std::make_unique<Active>();
     active->submission = submission;
-    active->job = submission->job;
     active->choice = index;
-    active->submitted = submission->time;
     active->answer = std::make_unique<Answer>(tokenizer_, std::move(choice.stop));
     choice.request.on_tokens = [this, a = active.get()](std::span<const Token> tokens) {
       return take_tokens(*a, tokens);
@@ -204,7 +202,7 @@ void EngineLoop::end_unstarted(Submission& submission, const Outcome& outcome) {
 
 void EngineLoop::cancel_abandoned() {
   for (const auto& active : active_) {
-    if (active->job->is_cancelled()) engine_.cancel(*active->sequence);
+    if (active->submission->job->is_cancelled()) engine_.cancel(*active->sequence);
   }
   unstarted_.remove_if([&](const auto& submission) {
     if (submission->job->is_cancelled()) end_unstarted(*submission, cancelled());
@@ -226,7 +224,7 @@ void EngineLoop::step() {
 void EngineLoop::send_prompt(Active& active) {
   if (std::exchange(active.has_prompt, true) || active.sequence->request.prompt_logprobs_from == 0)
     return;
-  active.job->push_prompt(active.choice, active.sequence->prompt_logprobs);
+  active.submission->job->push_prompt(active.choice, active.sequence->prompt_logprobs);
 }
 
 bool EngineLoop::take_tokens(Active& active, std::span<const Token> tokens) {
@@ -234,15 +232,15 @@ bool EngineLoop::take_tokens(Active& active, std::span<const Token> tokens) {
   if (active.has_tokens) {
     metrics_.count_tokens(static_cast<int>(tokens.size()), seconds_since(active.last_token, now));
   } else {
-    metrics_.count_first_token(seconds_since(active.submitted, now));
+    metrics_.count_first_token(seconds_since(active.submission->time, now));
   }
   active.has_tokens = true;
   active.last_token = now;
 
   send_prompt(active);
   Answer::Piece piece = active.answer->push(*active.sequence, tokens);
-  active.overrun = !active.job->push(active.choice, static_cast<int>(tokens.size()),
-                                     std::move(piece.text), std::move(piece.logprobs));
+  active.overrun = !active.submission->job->push(active.choice, static_cast<int>(tokens.size()),
+                                                 std::move(piece.text), std::move(piece.logprobs));
   return !active.answer->stopped() && !active.overrun;
 }
 
@@ -253,13 +251,13 @@ void EngineLoop::finish_ended() {
     const Sequence& sequence = *active->sequence;
     if (sequence.admitted && !active->ran) {
       active->ran = true;
-      metrics_.count_queue_time(seconds_since(active->submitted, now));
+      metrics_.count_queue_time(seconds_since(active->submission->time, now));
     }
     if (sequence.finished == FinishReason::kNone) return false;
     try {
       finish(*active);
     } catch (const std::exception& error) {  // memory ran out
-      active->job->finish(active->choice, "", failed(error.what()));
+      active->submission->job->finish(active->choice, "", failed(error.what()));
     }
     --active->submission->open;
     with_room.push_back(active->submission);
@@ -273,7 +271,8 @@ void EngineLoop::finish(Active& active) {
   Outcome outcome{active.answer->ending(sequence), {}, sequence.embedding};
   if (active.overrun) {
     outcome.fail("the answer was cut: the client reads it too slowly");
-  } else if (sequence.finished == FinishReason::kCancelled && !active.job->is_cancelled()) {
+  } else if (sequence.finished == FinishReason::kCancelled &&
+             !active.submission->job->is_cancelled()) {
     outcome.fail(kCut);
   } else if (sequence.finished == FinishReason::kFailed) {
     outcome.fail(what(sequence.failure));
@@ -281,8 +280,8 @@ void EngineLoop::finish(Active& active) {
   }
   if (sequence.finished == FinishReason::kLength) send_prompt(active);
   metrics_.count_request(outcome.finish_reason, outcome.prompt_tokens, outcome.generated_tokens,
-                         seconds_since(active.submitted, Clock::now()));
-  active.job->finish(active.choice, active.answer->finish(), std::move(outcome));
+                         seconds_since(active.submission->time, Clock::now()));
+  active.submission->job->finish(active.choice, active.answer->finish(), std::move(outcome));
 }
 
 void EngineLoop::publish_state() {

@@ -36,9 +36,9 @@ class Closed : public Error {
 
 class EngineLoop {
  public:
-  // `most_answers`: running and waiting ones together, of which no client has all (places.h); more
-  // are refused. Of one job only so many are there at once as leave room for others: the rest wait
-  // outside, and count for nothing.
+  // `most_answers`: running and waiting ones together, of which no client has all (base/places.h);
+  // more are refused. Of one job only so many are there at once as leave room for others: the rest
+  // wait outside, and count for nothing.
   EngineLoop(Engine& engine, const Tokenizer& tokenizer, Metrics& metrics, int most_answers);
   ~EngineLoop();  // stops
 
@@ -69,11 +69,10 @@ class EngineLoop {
   // An answer in the making.
   struct Active {
     std::shared_ptr<Submission> submission;
-    std::shared_ptr<Job> job;
     int choice = 0;
     std::shared_ptr<Sequence> sequence;
     std::unique_ptr<Answer> answer;
-    Clock::time_point submitted, last_token;
+    Clock::time_point last_token;
     bool ran = false, has_tokens = false, has_prompt = false, overrun = false;
   };
   void run();
