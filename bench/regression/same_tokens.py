@@ -1,12 +1,13 @@
 """The same answers from two programs, token by token: greedy and sampled, several at once."""
 import asyncio
+import codecs
 
 import servers  # bench/load/
 import streams
 
 ANSWER = 48   # tokens at most
 AT_ONCE = 8   # so that batches of many shapes are seen; answers may not depend on them
-WAYS = {"greedy": {"temperature": 0}, "sampled": {"temperature": 0.8, "top_p": 0.95, "min_p": 0.05}}
+WAYS = {"greedy": {"temperature": 0}, "sampled": {"temperature": 0.8, "top_k": 0, "top_p": 0.95, "min_p": 0.05}}
 
 
 async def ask(port, prompt, way, seed):
@@ -38,13 +39,28 @@ def answers(program, model, threads, prompts, log):
         server.kill()
 
 
+codecs.register_error("each byte", lambda error: ("\ufffd" * (error.end - error.start), error.end))
+
+
+def as_before(token):
+    """A token as builds spelled it that showed a part of a character as U+FFFD, not as "bytes:\\xe6"."""
+    if not token.startswith("bytes:"):
+        return token
+    return token[len("bytes:"):].encode().decode("unicode_escape").encode("latin-1").decode(errors="each byte")
+
+
+def same_token(old, new):
+    return old == new or old == as_before(new)
+
+
 def differences(old, new):
     """One line for each answer that is not the same."""
     found = []
     for a, b in zip(old, new, strict=True):
-        if a == b:
+        if {**a, "tokens": 0} == {**b, "tokens": 0} and len(a["tokens"]) == len(b["tokens"]) and all(
+                map(same_token, a["tokens"], b["tokens"])):
             continue
-        same = next((i for i, (x, y) in enumerate(zip(a["tokens"], b["tokens"])) if x != y),
+        same = next((i for i, (x, y) in enumerate(zip(a["tokens"], b["tokens"])) if not same_token(x, y)),
                     min(len(a["tokens"]), len(b["tokens"])))
         found.append(f"{a['way']}, {a['prompt'][:40]!r}: apart after {same} tokens, "
                      f"{a['tokens'][same:same + 4]} and {b['tokens'][same:same + 4]}")
