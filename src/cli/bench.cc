@@ -3,6 +3,8 @@
 
 #include <memory>
 
+#include "base/error.h"
+#include "cli/bench_decoders.h"
 #include "cli/bench_roofline.h"
 #include "cli/commands.h"
 #include "engine/session.h"
@@ -14,6 +16,8 @@ struct Flags {
   ModelFlags model;
   BenchOptions bench;
   bool roofline = false;
+  DecoderBenchOptions decoders;
+  std::vector<std::string> prompts;
   JsonFlags json;
   std::string svg;
 };
@@ -69,12 +73,36 @@ void add_bench(CLI::App& app) {
                     "show where the time of each phase goes, beside the limits of this machine");
   command->add_option("--svg", flags->svg, "write that as a picture; implies --roofline")
       ->type_name("FILE");
+  command
+      ->add_option("--decoders", flags->decoders.decoders,
+                   "show what these decoders gain over plain decoding on --prompts; repeatable")
+      ->type_name("NAME[,KEY=VALUE...]")
+      ->check(decoder_validator());
+  command
+      ->add_option("--prompts", flags->prompts,
+                   "a set of prompts: JSON lines with \"prompt\" or \"turns\"; repeatable")
+      ->type_name("FILE")
+      ->check(CLI::ExistingFile);
+  command
+      ->add_option("--temp", flags->decoders.temperatures, "temperatures to decode at; repeatable")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  command->add_option("--max-tokens", flags->decoders.max_tokens, "of an answer, with --decoders")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--clients", flags->decoders.clients, "answers at once, with --decoders")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
   add_json_flags(*command, flags->json, "print a JSON list, of --roofline an object,");
   command->callback([flags, command] {
     const auto drop_zeros = [](std::vector<int>& counts_) { std::erase(counts_, 0); };
     drop_zeros(flags->bench.prompt);
     drop_zeros(flags->bench.generate);
     drop_zeros(flags->bench.verify);
+    if (flags->decoders.decoders.empty() != flags->prompts.empty())
+      fail("--decoders and --prompts belong together: which decoders, on which prompts");
+    if (!flags->prompts.empty())
+      return bench_decoders(flags->model, flags->decoders, flags->prompts, flags->json);
     if (!flags->roofline && flags->svg.empty()) return bench(*flags);
     if (command->count("-b") == 0) flags->bench.verify = {2, 4, 8, 16};
     bench_roofline(flags->model, flags->bench, flags->json, flags->svg);

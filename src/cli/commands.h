@@ -32,6 +32,8 @@ struct ModelFlags {
 };
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 void add_sampling_flags(CLI::App& command, GenerateOptions& options);
+// Takes what parse_decoder() takes.
+CLI::Validator decoder_validator();
 // Of the commands that put messages into a chat template.
 CLI::Option* add_chat_template_flag(CLI::App& command, std::string& name_or_file);
 CLI::Option* add_parse_special_flag(CLI::App& command, bool& parse_special);

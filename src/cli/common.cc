@@ -137,17 +137,22 @@ void add_sampling_flags(CLI::App& command, GenerateOptions& options) {
                   fmt::format("how tokens are proposed; never changes the text: {}",
                               fmt::join(decoder_names(), ", ")))
       ->type_name("NAME[,KEY=VALUE...]")
-      ->check([](const std::string& text) {
-        try {
-          parse_decoder(text);
-          return std::string();
-        } catch (const Error& error) {
-          return std::string(error.what());
-        }
-      })
+      ->check(decoder_validator())
       ->capture_default_str();
   command.add_flag("--ignore-eos", options.ignore_eos, "go on after the end of the answer");
   add_constraint_flags(command, options);
+}
+
+CLI::Validator decoder_validator() {
+  return {[](const std::string& text) {
+            try {
+              parse_decoder(text);
+              return std::string();
+            } catch (const Error& error) {
+              return std::string(error.what());
+            }
+          },
+          ""};
 }
 
 CLI::Option* add_chat_template_flag(CLI::App& command, std::string& name_or_file) {

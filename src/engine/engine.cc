@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "base/error.h"
+#include "base/timer.h"
 
 namespace tessera {
 
@@ -140,11 +141,27 @@ Engine::Statistics Engine::statistics() const {
   return all;
 }
 
+namespace {
+
+// What the shares would be without what is drafted.
+StepPlan plan_of(std::span<const Scheduler::Share> shares, const StepCost& cost, int prompt_rows) {
+  StepPlan plan{.cost = cost, .rows = prompt_rows};
+  for (const Scheduler::Share& share : shares) {
+    if (share.sequence->is_decoding()) ++plan.answers;
+    plan.rows += share.tree.size() > 0 ? 1 : share.chunk;
+  }
+  return plan;
+}
+
+}  // namespace
+
 bool Engine::step() {
   std::vector<Scheduler::Share> shares = scheduler_.begin();
   draft(shares);
   scheduler_.end(shares);
   if (shares.empty()) return false;
+  const Timer timer;
+  const StepPlan plan = plan_of(shares, cost_, 0);
   copy_shared_blocks();
   Batch batch;
   std::vector<RowRange> ranges;
@@ -160,7 +177,9 @@ bool Engine::step() {
       fail_sequence(*shares[i].sequence, std::current_exception());
     }
   }
-  observe(shares, ranges, choices, logits);
+  cost_.observe(batch.rows(), timer.seconds());
+  StepRows rows(model_, logits, plan, timer.seconds());
+  observe(shares, ranges, choices, rows);
   return true;
 }
 
@@ -180,6 +199,7 @@ std::map<Drafter*, std::vector<size_t>> by_drafter(std::span<const Scheduler::Sh
 
 // Hangs what is drafted below each sequence's last token.
 void Engine::draft(std::span<Scheduler::Share> shares) {
+  const StepPlan plan = plan_of(shares, cost_, scheduler_.prompt_rows());
   for (const auto& [drafter, indices] : by_drafter(shares)) {
     std::vector<DraftRequest> requests;
     std::vector<Scheduler::Share*> drafting;
@@ -193,7 +213,7 @@ void Engine::draft(std::span<Scheduler::Share> shares) {
       drafting.push_back(&shares[i]);
     }
     if (requests.empty()) continue;
-    drafter->propose(requests);
+    drafter->propose(requests, plan);
     for (size_t i = 0; i < requests.size(); ++i) {
       const TokenTree& drafted = requests[i].tree;
       TokenTree& tree = drafting[i]->tree;
@@ -219,8 +239,7 @@ void Engine::copy_shared_blocks() {
 }
 
 void Engine::observe(std::span<const Scheduler::Share> shares, std::span<const RowRange> ranges,
-                     std::span<const Choice> choices, Tensor logits) {
-  StepRows rows(model_, logits);
+                     std::span<const Choice> choices, StepRows& rows) {
   for (const auto& [drafter, indices] : by_drafter(shares)) {
     std::vector<Observation> observations;
     for (const size_t i : indices) {
@@ -307,6 +326,26 @@ Engine::RowRange Engine::add_rows(const Scheduler::Share& share, Batch& batch) c
   return range;
 }
 
+namespace {
+
+// A tree was verified, and `accepted` of its drafted nodes were right.
+void count_depths(const TokenTree& tree, int accepted,
+                  std::vector<SequenceStatistics::Depth>& depths) {
+  std::vector<int> depth_of(static_cast<size_t>(tree.size()));
+  int deepest = 0;
+  for (int node = 1; node < tree.size(); ++node) {
+    depth_of[node] = depth_of[tree.parents[node]] + 1;
+    deepest = std::max(deepest, depth_of[node]);
+  }
+  if (std::ssize(depths) < deepest) depths.resize(static_cast<size_t>(deepest));
+  for (int depth = 0; depth < deepest; ++depth) {
+    ++depths[depth].drafted;
+    if (depth < accepted) ++depths[depth].accepted;
+  }
+}
+
+}  // namespace
+
 void Engine::commit(const Scheduler::Share& share, RowRange range, Choice& choice) {
   Sequence& sequence = *share.sequence;
   if (choice.failure) std::rethrow_exception(choice.failure);
@@ -314,6 +353,7 @@ void Engine::commit(const Scheduler::Share& share, RowRange range, Choice& choic
   if (range.first_wanted >= 0) {
     const std::vector<int32_t>& path = choice.verified.path;
     move_accepted(sequence, path);
+    count_depths(share.tree, static_cast<int>(path.size()) - 1, sequence.statistics.depths);
     sequence.computed += share.chunk > 0 ? share.chunk : static_cast<int>(path.size());
     accept(sequence, choice);
     return;

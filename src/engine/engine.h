@@ -18,6 +18,7 @@
 #include "base/thread_pool.h"
 #include "cache/block_pool.h"
 #include "decode/drafter.h"
+#include "decode/step_cost.h"
 #include "decode/verify.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
@@ -91,7 +92,7 @@ class Engine {
   void draft(std::span<Scheduler::Share> shares);
   void copy_shared_blocks();
   void observe(std::span<const Scheduler::Share> shares, std::span<const RowRange> ranges,
-               std::span<const Choice> choices, Tensor logits);
+               std::span<const Choice> choices, StepRows& rows);
   void commit(const Scheduler::Share& share, RowRange range, Choice& choice);
   void move_accepted(Sequence& sequence, const std::vector<int32_t>& path);
   void accept(Sequence& sequence, Choice& choice);
@@ -104,6 +105,7 @@ class Engine {
   std::function<bool(Token)> is_end_;
   BlockPool pool_;
   std::unique_ptr<KvStore> kv_;
+  StepCost cost_;
   std::map<const DrafterKind*, std::shared_ptr<Drafter>> drafters_;  // those in use
   std::optional<std::vector<Token>> ends_;  // the tokens of which is_end_ is true, once asked for
   Scheduler scheduler_;                     // whose sequences hold drafters' states

@@ -56,6 +56,8 @@ class Scheduler {
   // only if nobody is there. begin() forgets finished sequences.
   std::vector<Share> begin();
   void end(std::vector<Share>& shares);
+  // After begin(): rows that end() will give to prompts, about.
+  int prompt_rows() const { return prompts_.rows; }
 
   // Blocks whose contents must be copied, in this order, before the step runs: they were shared,
   // and one of their sequences goes on.

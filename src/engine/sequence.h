@@ -63,6 +63,11 @@ struct SequenceStatistics {
   int cached_tokens = 0;  // of the prompt, found in the prefix cache
   int steps = 0;          // forward passes that gave tokens
   int drafted = 0, accepted = 0;
+  // Steps that drafted so deep at least, and whose accepted run came as deep: [depth - 1].
+  struct Depth {
+    int drafted = 0, accepted = 0;
+  };
+  std::vector<Depth> depths = {};
   int preemptions = 0;
 };
 

@@ -12,7 +12,7 @@ namespace tessera {
 namespace {
 
 std::deque<DrafterKind>& kinds() {
-  static std::deque<DrafterKind> all = {lookup_kind()};
+  static std::deque<DrafterKind> all = {auto_kind(), lookup_kind(), prediction_kind(), recycle_kind()};
   return all;
 }
 
