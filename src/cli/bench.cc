@@ -69,7 +69,18 @@ void add_bench(CLI::App& app) {
                     "show where the time of each phase goes, beside the limits of this machine");
   command->add_option("--svg", flags->svg, "write that as a picture; implies --roofline")
       ->type_name("FILE");
-  add_json_flags(*command, flags->json, "print a JSON list, of --roofline an object,");
+  add_json_flags(
+      *command, flags->json, "print a JSON list, of --roofline an object,",
+      "  [{name, tokens_per_second, slowest, fastest, tokens}, ...]\n"
+      "  of --roofline:\n"
+      "  machine, weight_bytes, kv, depth\n"
+      "  peaks: {read_bytes_per_second, dot_macs_per_second, fma_macs_per_second}\n"
+      "  phases: [{name, tokens, ms, tokens_per_second, times_one_token, WORK,\n"
+      "            percent_of_bandwidth, percent_of_dot_peak, percent_of_limit, bound_by,\n"
+      "            barriers: {sections, ms, waiting_ms, idle_ms},\n"
+      "            operations: [{name, label, matrix, formats, rows, columns, calls, ms, WORK,\n"
+      "                          percent_of_limit}, ...]}, ...]\n"
+      "  WORK: memory_bytes, activation_bytes, dot_macs, float_macs\n");
   command->callback([flags, command] {
     const auto drop_zeros = [](std::vector<int>& counts_) { std::erase(counts_, 0); };
     drop_zeros(flags->bench.prompt);

@@ -151,11 +151,12 @@ std::unique_ptr<Drafter> make_lookup() {
 }
 
 DrafterKind lookup_kind() {
-  return {.name = "lookup",
-          .note = "what followed the last tokens before",
-          .settings = {{"nodes", "of a tree, at most", 48, 1, 256, true},
-                       {"least", "chance of being right that a node must have", 0.2, 0.01, 1}},
-          .make = [](Model&) { return make_lookup(); }};
+  return {
+      .name = "lookup",
+      .note = "what followed the last tokens before",
+      .settings = {{"nodes", "most nodes of a tree", 48, 1, 256, true},
+                   {"least", "least chance of being right that a node must have", 0.2, 0.01, 1}},
+      .make = [](Model&) { return make_lookup(); }};
 }
 
 }  // namespace tessera
