@@ -73,7 +73,7 @@ std::string describe_decoders() {
     return text;
   };
   std::string text = describe(plain_kind());
-  for (const DrafterKind& kind : kinds()) text += "\n" + describe(kind);
+  for (const DrafterKind& kind : kinds()) text.append("\n").append(describe(kind));
   return text;
 }
 
