@@ -93,7 +93,20 @@ void add_bench(CLI::App& app) {
   command->add_option("--clients", flags->decoders.clients, "answers at once, with --decoders")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  add_json_flags(*command, flags->json, "print a JSON list, of --roofline an object,");
+  add_json_flags(
+      *command, flags->json, "print a JSON list, of --roofline an object,",
+      "  [{name, tokens_per_second, slowest, fastest, tokens}, ...]\n"
+      "  of --decoders: [{set, temperature, decoder, tokens_per_second, speed_up, tokens_per_step,\n"
+      "                   acceptance_by_depth, looped, different}, ...]\n"
+      "  of --roofline:\n"
+      "  machine, weight_bytes, kv, depth\n"
+      "  peaks: {read_bytes_per_second, dot_macs_per_second, fma_macs_per_second}\n"
+      "  phases: [{name, tokens, ms, tokens_per_second, times_one_token, WORK,\n"
+      "            percent_of_bandwidth, percent_of_dot_peak, percent_of_limit, bound_by,\n"
+      "            barriers: {sections, ms, waiting_ms, idle_ms},\n"
+      "            operations: [{name, label, matrix, formats, rows, columns, calls, ms, WORK,\n"
+      "                          percent_of_limit}, ...]}, ...]\n"
+      "  WORK: memory_bytes, activation_bytes, dot_macs, float_macs\n");
   command->callback([flags, command] {
     const auto drop_zeros = [](std::vector<int>& counts_) { std::erase(counts_, 0); };
     drop_zeros(flags->bench.prompt);

@@ -46,8 +46,11 @@ LanguageModel load_model(ModelFlags& flags);
 struct JsonFlags {
   bool wanted = false, pretty = false;
 };
-// --json, and --pretty, which implies it.
-void add_json_flags(CLI::App& command, JsonFlags& flags, const std::string& help);
+// --json, and --pretty, which implies it. `fields`: lines that show what the JSON has.
+void add_json_flags(CLI::App& command, JsonFlags& flags, const std::string& help,
+                    const std::string& fields);
+// Ends the help of every command.
+void add_exit_statuses(CLI::App& app);
 // Prints it on standard output: on one line, unless it is to be pretty.
 void print_json(const nlohmann::ordered_json& json, const JsonFlags& flags = {});
 // Writes to standard output; Error if that fails (a closed pipe, a full disk).

@@ -64,7 +64,7 @@ class Scheduler {
   std::vector<BlockTable::Copy> take_copies() { return std::exchange(copies_, {}); }
 
   // `sequence` has finished and keeps its blocks until somebody else needs them.
-  void park(std::shared_ptr<Sequence> sequence) { parked_.push_back(std::move(sequence)); }
+  void park(const std::shared_ptr<Sequence>& sequence) { parked_.emplace_back(sequence); }
 
   const Queue& waiting() const { return waiting_; }  // by rank
   const Queue& running() const { return running_; }

@@ -58,7 +58,7 @@ void Scheduler::plan_rows(int decoding) {
 void Scheduler::end(std::vector<Share>& shares) {
   fit_trees(shares);
   plan_prompts(shares);
-  std::ranges::sort(shares, {}, [](const Share& share) { return share.sequence->rank; });
+  std::ranges::sort(shares, {}, [](const Share& share) { return share.sequence->rank(); });
   reserve_blocks(shares);
 }
 

@@ -105,6 +105,11 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
     const int end = std::min(computed + chunk, static_cast<int>(prompt_size()) - 1);
     return {first, std::max(0, end - first)};
   }
+  // Its turn, moved by its priority. The smaller, the sooner it is served and the later preempted;
+  // no two are equal.
+  std::pair<int64_t, int64_t> rank() const {
+    return {turn + int64_t{kPriorityStep} * request.priority, id};
+  }
   // How many of the next `chunk` pending tokens must give logits.
   int wanted_rows(int chunk) const {
     return prompt_rows(chunk).count + (chunk == pending() && generates() ? 1 : 0);
@@ -118,11 +123,8 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
   }
 
   Request request;
-  int64_t id;  // counts the requests
-  // The smaller, the sooner it is served and the later preempted; no two are equal. The scheduler's
-  // to set, once (engine/fair_order.h).
-  std::pair<int64_t, int64_t> rank;
-  int64_t turn = 0;           // the rank without priority
+  int64_t id;                 // counts the requests
+  int64_t turn = 0;           // in the order of clients; set once (engine/fair_order.h)
   std::vector<Token> tokens;  // prompt and answer
   int computed = 0;           // leading tokens whose keys and values are in the cache
   Sampler sampler;

@@ -119,6 +119,12 @@ TEST(Decoders, WhatIsNotKnownNamesWhatIs) {
             "'least' of the decoder is '2', expected a number from 0.01 to 1");
 }
 
+TEST(Decoders, AreDescribedWithTheirSettings) {
+  const std::string text = describe_decoders();
+  EXPECT_TRUE(text.starts_with("plain: one token a step\nlookup: ")) << text;
+  EXPECT_NE(text.find("\n  nodes=48: most nodes of a tree\n  least=0.2: "), text.npos) << text;
+}
+
 TEST(Decoders, ANameIsTakenOnce) {
   for (const char* name : {"plain", "lookup"}) {
     EXPECT_EQ(

@@ -72,8 +72,8 @@ GuessingState& state_of(const DraftRequest& request) {
 }  // namespace
 
 std::vector<DrafterSetting> tree_settings(int nodes, double least) {
-  return {{"nodes", "of a tree, at most", static_cast<double>(nodes), 1, 256, true},
-          {"least", "chance of being right that a node must have", least, 0.01, 1}};
+  return {{"nodes", "most nodes of a tree", static_cast<double>(nodes), 1, 256, true},
+          {"least", "least chance of being right that a node must have", least, 0.01, 1}};
 }
 
 GuessingDrafter::GuessingDrafter(std::vector<StartSource> sources) {
