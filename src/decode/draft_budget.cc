@@ -1,6 +1,7 @@
 #include "decode/draft_budget.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tessera {
 namespace {
@@ -10,6 +11,8 @@ constexpr int kMostDraftedSteps = 64;
 // The account holds no more than so many plain steps: what one text has won is not for the next one
 // to lose.
 constexpr double kMostCredit = 16;
+// It begins with so many, or nothing could be tried for the first hundreds of tokens.
+constexpr double kFirstCredit = 2;
 // Below this, a gain is as likely an error of the estimates.
 constexpr double kLeastGain = 1.01;
 
@@ -19,9 +22,11 @@ double DraftBudget::saved(const StepPlan& plan, double tokens) {
   return plan.answers == 0 ? 0 : tokens / plan.answers * plan.cost.seconds(plan.answers);
 }
 
-bool DraftBudget::is_open(const StepPlan& plan) const {
+bool DraftBudget::is_open(const StepPlan& plan) {
   const double one = plan.cost.seconds(plan.rows);
-  if (one == 0 || drafted_steps_ >= kMostDraftedSteps) return false;
+  if (one == 0) return false;
+  if (!std::exchange(begun_, true)) credit_ += kFirstCredit * plan.cost.seconds(1);
+  if (drafted_steps_ >= kMostDraftedSteps) return false;
   return credit() >= plan.cost.seconds(plan.rows + 1) - one;
 }
 

@@ -6,9 +6,9 @@
 // Chances and times are estimates. What holds whatever they are is an account (a bank of credit, as
 // of conservative bandits, Wu et al. 2016, arXiv 1602.04282): steps that gave more tokens than plain
 // decoding would have given in their time pay in, the others take out, and a step drafts only if
-// the account can bear the worst, that nothing is accepted. It begins empty, and each token gives
-// `overdraft` of its plain time on top. So everything takes at most (1 + overdraft) times as long as
-// plain decoding, as far as the times are right.
+// the account can bear the worst, that nothing is accepted. It begins with two plain steps, and each
+// token gives `overdraft` of its plain time on top. So everything takes at most (1 + overdraft) times
+// as long as plain decoding, and those two steps, as far as the times are right.
 #pragma once
 
 #include <span>
@@ -22,7 +22,7 @@ class DraftBudget {
   explicit DraftBudget(double overdraft = 0.01) : overdraft_(overdraft) {}
 
   // Whether it is worth to ask for drafts at all.
-  bool is_open(const StepPlan& plan) const;
+  bool is_open(const StepPlan& plan);
   // How many nodes to run, given the chances of those proposed in descending order.
   int worth(const StepPlan& plan, std::span<const double> chances);
   // The step of `plan` ran for `seconds` with `drafted` nodes, of which `accepted` were right; to
@@ -30,6 +30,7 @@ class DraftBudget {
   void settle(const StepPlan& plan, int drafted, int accepted, double seconds, double overhead);
 
   double credit() const { return credit_; }  // seconds
+  double overdraft() const { return overdraft_; }
 
  private:
   // Seconds that so many tokens more than one for each answer save.
@@ -37,6 +38,7 @@ class DraftBudget {
 
   double overdraft_;
   double credit_ = 0;
+  bool begun_ = false;
   int drafted_steps_ = 0;  // since the last without
 };
 

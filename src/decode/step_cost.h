@@ -7,8 +7,8 @@
 
 namespace tessera {
 
-// A curve through a few row counts, each of which follows the times of late. Between them it is
-// linear, beyond and before anything was seen it has the usual shape. Never falls with more rows.
+// A curve through a few numbers of rows. Where few steps were seen, or long ago, it is the straight
+// line that fits all of them. Never falls with more rows.
 class StepCost {
  public:
   // So many times above or below what is known, a time is a disturbance, and counts as this far.
@@ -18,24 +18,23 @@ class StepCost {
   void observe(int rows, double seconds);
   // Of a step of `rows` rows; 0 as long as no step was observed.
   double seconds(int rows) const;
-  // Steps that were observed with about so many rows.
-  int observations(int rows) const;
+  // How many rows more make a step of one row take twice as long.
+  double weight_rows() const { return 1 / slope_; }
 
  private:
   struct Knot {
-    int rows;
-    double usual;        // over that of one row, where nothing is known
-    double seconds = 0;  // of late
-    int observations = 0;
+    double average = 0;  // seconds, of steps with about so many rows
+    double weight = 0;   // steps in it
+    double seconds = 0;  // the curve
   };
   static constexpr size_t kKnots = 20;
-  using Knots = std::array<Knot, kKnots>;
+  static constexpr double kUsualSlope = 0.07;
 
   static size_t nearest(int rows);
-  double at(size_t knot) const;
+  void fit();
 
-  Knots knots_ = usual_shape();
-  static Knots usual_shape();
+  std::array<Knot, kKnots> knots_ = {};
+  double slope_ = kUsualSlope;  // of the line, over a step of one row
 };
 
 // A step before anything is drafted.

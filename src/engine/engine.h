@@ -31,7 +31,7 @@ class Engine {
   struct Options {
     KvFormat kv_format = KvFormat::kF16;
     int kv_blocks = 0;      // 0: one sequence of the model's context
-    int draft_budget = 15;  // drafted tokens of one sequence in a step
+    int draft_budget = 31;  // drafted tokens of one sequence in a step
     int sequences = 0;      // that run at once; 0: as many as the model's limits allow
     int step_rows = 0;      // of a step; 0: what the model's limits allow
     int prompt_rows = 0;    // of a step in which somebody decodes; 0: step_rows

@@ -12,6 +12,8 @@ namespace {
 // Trees that are cut to what pays are grown to this first.
 constexpr int kMostNodes = 64;
 constexpr double kLeastChance = 0.03;
+// Of what drafting may lose: for learning from logits, which is useful later, if at all.
+constexpr double kShareOfLearning = 0.25;
 
 class GuessingState final : public DraftState {
  public:
@@ -134,24 +136,33 @@ void GuessingDrafter::propose_what_pays(std::span<DraftRequest> requests, const 
 
 void GuessingDrafter::observe(std::span<const Observation> observations, StepRows& rows) {
   const Timer timer;
-  int drafted = 0, gained = 0;
+  int drafted = 0, accepted = 0;
   for (const Observation& seen : observations) {
-    auto& state = static_cast<GuessingState&>(*seen.state);
-    if (seen.committed > 0) {
-      gained += static_cast<int>(seen.committed) - 1;
-      if (seen.tree != nullptr) drafted += seen.tree->size() - 1;
-      const HostRows logits = rows.logits();
-      const size_t before = seen.tokens.size() - seen.committed;
-      for (size_t i = 0; i < seen.committed; ++i) {
-        const int row = seen.first_logits + seen.path[i];
-        state.learn(seen.tokens.first(before + i), logits.row(row));
-      }
-    }
-    if (seen.finished) state.end(seen.tokens.subspan(seen.prompt_size));
+    if (seen.committed > 0) accepted += static_cast<int>(seen.committed) - 1;
+    if (seen.tree != nullptr) drafted += seen.tree->size() - 1;
+  }
+  if (budget_) may_learn_for_ += kShareOfLearning * budget_->overdraft() * rows.seconds();
+  if (!budget_ || may_learn_for_ > 0) {
+    learn(observations, rows);
+    may_learn_for_ -= timer.seconds();
+  }
+  for (const Observation& seen : observations) {
+    if (seen.finished)
+      static_cast<GuessingState&>(*seen.state).end(seen.tokens.subspan(seen.prompt_size));
   }
   if (!budget_) return;
-  budget_->settle(rows.plan(), drafted, gained, rows.seconds(),
+  budget_->settle(rows.plan(), drafted, accepted, rows.seconds(),
                   std::exchange(overhead_, 0) + timer.seconds());
+}
+
+void GuessingDrafter::learn(std::span<const Observation> observations, StepRows& rows) {
+  const HostRows logits = rows.logits();
+  for (const Observation& seen : observations) {
+    auto& state = static_cast<GuessingState&>(*seen.state);
+    const size_t before = seen.tokens.size() - seen.committed;
+    for (size_t i = 0; i < seen.committed; ++i)
+      state.learn(seen.tokens.first(before + i), logits.row(seen.first_logits + seen.path[i]));
+  }
 }
 
 }  // namespace tessera

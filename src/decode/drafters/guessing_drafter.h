@@ -31,6 +31,7 @@ class GuessingDrafter final : public Drafter {
   void observe(std::span<const Observation> observations, StepRows& rows) override;
 
  private:
+  static void learn(std::span<const Observation> observations, StepRows& rows);
   void propose_what_pays(std::span<DraftRequest> requests, const StepPlan& plan);
 
   struct Kind {
@@ -39,7 +40,8 @@ class GuessingDrafter final : public Drafter {
   };
   std::vector<Kind> kinds_;
   std::optional<DraftBudget> budget_;
-  double overhead_ = 0;  // seconds that proposing took in this step
+  double overhead_ = 0;      // seconds that proposing took in this step
+  double may_learn_for_ = 0;  // seconds, with a budget
 };
 
 // "nodes" and "least", with these values where nothing is said.

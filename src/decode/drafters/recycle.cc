@@ -2,6 +2,8 @@
 // likely when that token came last, in whatever text. Pays off a little everywhere.
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
 #include <memory>
 #include <unordered_map>
 #include <utility>
@@ -41,12 +43,17 @@ class Successors {
   void learn(Token token, std::span<const float> logits) {
     find_block_maxima(logits, maxima_);
     // The eight largest are no smaller than the eighth of the blocks' largest.
-    ranked_ = maxima_;
-    const size_t most = std::min(kMostGuesses, ranked_.size());
-    std::ranges::nth_element(ranked_, ranked_.begin() + static_cast<std::ptrdiff_t>(most) - 1,
-                             std::greater());
+    constexpr float kNone = -std::numeric_limits<float>::infinity();
+    std::array<float, kMostGuesses> largest;  // descending
+    largest.fill(kNone);
+    for (const float maximum : maxima_) {
+      if (!(maximum > largest.back())) continue;
+      const auto place = std::ranges::upper_bound(largest, maximum, std::greater());
+      std::move_backward(place, largest.end() - 1, largest.end());
+      *place = maximum;
+    }
     likely_.clear();
-    visit_at_least(logits, maxima_, ranked_[most - 1],
+    visit_at_least(logits, maxima_, largest.back(),
                    [&](float logit, Token t) { likely_.emplace_back(logit, t); });
     std::ranges::stable_sort(likely_, std::greater(), &std::pair<float, Token>::first);
     likely_.resize(std::min(likely_.size(), kMostGuesses));
@@ -66,7 +73,7 @@ class Successors {
  private:
   std::unordered_map<Token, std::vector<Guess>> of_;
   // Reused between calls.
-  std::vector<float> maxima_, ranked_;
+  std::vector<float> maxima_;
   std::vector<std::pair<float, Token>> likely_;
 };
 
