@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <iterator>
 #include <limits>
@@ -13,6 +14,10 @@
 namespace tessera {
 
 namespace {
+
+// Of a step, for finding out what constraints allow, if that may keep another client waiting: more
+// than forms that people write take, and little beside a step.
+constexpr auto kMaskTime = std::chrono::milliseconds(1);
 
 int limit(int asked, int most) {
   return asked > 0 ? std::min(asked, most) : most;
@@ -144,7 +149,11 @@ bool Engine::step() {
   std::vector<Scheduler::Share> shares = scheduler_.begin();
   draft(shares);
   scheduler_.end(shares);
-  if (shares.empty()) return false;
+  if (shares.empty()) {
+    if (!scheduler_.awaits_masks()) return false;
+    masks_.wait();
+    return true;
+  }
   copy_shared_blocks();
   Batch batch;
   std::vector<RowRange> ranges;
@@ -225,16 +234,19 @@ void Engine::observe(std::span<const Scheduler::Share> shares, std::span<const R
     std::vector<Observation> observations;
     for (const size_t i : indices) {
       const Scheduler::Share& share = shares[i];
+      const bool is_postponed = ranges[i].first_wanted >= 0 && choices[i].kept == 0;
+      const int rows = is_postponed ? share.chunk - 1 : share.rows();
+      if (rows <= 0) continue;
       observations.push_back({.tokens = share.sequence->tokens,
                               .prompt_size = share.sequence->prompt_size(),
                               .finished = share.sequence->finished != FinishReason::kNone,
                               .state = share.sequence->draft_state.get(),
-                              .tree = share.tree.size() > 0 ? &share.tree : nullptr,
+                              .tree = share.tree.size() > 0 && !is_postponed ? &share.tree : nullptr,
                               .path = std::span(choices[i].verified.path).first(choices[i].kept),
                               .committed = choices[i].kept,
                               .first_row = ranges[i].first_row,
-                              .rows = share.rows(),
-                              .first_logits = ranges[i].first_wanted});
+                              .rows = rows,
+                              .first_logits = is_postponed ? -1 : ranges[i].first_wanted});
     }
     drafter->observe(observations, rows);
   }
@@ -245,10 +257,12 @@ void Engine::observe(std::span<const Scheduler::Share> shares, std::span<const R
 std::vector<Engine::Choice> Engine::choose(std::span<const Scheduler::Share> shares,
                                            std::span<const RowRange> ranges, HostRows logits) {
   std::vector<Choice> choices(shares.size());
+  const Deadline deadline =
+      scheduler_.has_several_clients() ? Deadline::in(kMaskTime) : Deadline();
   const auto choose_one = [&](int i, int) {
     const auto index = static_cast<size_t>(i);
     try {
-      choices[index] = choose(shares[index], ranges[index], logits);
+      choices[index] = choose(shares[index], ranges[index], logits, deadline);
     } catch (...) {
       choices[index].failure = std::current_exception();
     }
@@ -262,7 +276,8 @@ std::vector<Engine::Choice> Engine::choose(std::span<const Scheduler::Share> sha
   return choices;
 }
 
-Engine::Choice Engine::choose(const Scheduler::Share& share, RowRange range, HostRows logits) {
+Engine::Choice Engine::choose(const Scheduler::Share& share, RowRange range, HostRows logits,
+                              Deadline deadline) {
   Sequence& sequence = *share.sequence;
   const int top = sequence.request.top_logprobs;
   Choice choice;
@@ -271,13 +286,14 @@ Engine::Choice Engine::choose(const Scheduler::Share& share, RowRange range, Hos
     const auto row = logits.row(range.prompt_wanted + i);
     choice.prompt_logprobs.push_back(find_logprobs(row, sequence.tokens[first + i + 1], top));
   }
-  if (range.first_wanted < 0) return choice;
+  if (range.first_wanted < 0 || sequence.awaits_mask) return choice;
 
   const TokenTree single{.tokens = {sequence.tokens.back()}, .parents = {-1}};
   const TokenTree& tree = share.tree.size() > 0 ? share.tree : single;
   const HostRows rows = logits.middle(range.first_wanted, tree.size());
-  choice.verified = verify(tree, rows, sequence.sampler, sequence.tokens, sequence.prompt_size());
-  const auto& [tokens, path] = choice.verified;
+  choice.verified =
+      verify(tree, rows, sequence.sampler, sequence.tokens, sequence.prompt_size(), deadline);
+  const auto& [tokens, path, next_is_known] = choice.verified;
   for (size_t i = 0; i < tokens.size() && top >= 0; ++i) {
     choice.logprobs.push_back(find_logprobs(rows.row(path[i]), tokens[i], top));
   }
@@ -312,6 +328,7 @@ void Engine::commit(const Scheduler::Share& share, RowRange range, Choice& choic
   if (choice.failure) std::rethrow_exception(choice.failure);
   std::ranges::move(choice.prompt_logprobs, std::back_inserter(sequence.prompt_logprobs));
   if (range.first_wanted >= 0) {
+    if (choice.verified.tokens.empty()) return postpone(share);
     const std::vector<int32_t>& path = choice.verified.path;
     move_accepted(sequence, path);
     sequence.computed += share.chunk > 0 ? share.chunk : static_cast<int>(path.size());
@@ -370,7 +387,24 @@ void Engine::accept(Sequence& sequence, Choice& choice) {
   if (sequence.request.on_tokens && !sequence.request.on_tokens(committed)) {
     reason = FinishReason::kStop;
   }
-  if (reason != FinishReason::kNone) finish(sequence, reason);
+  if (reason != FinishReason::kNone) {
+    finish(sequence, reason);
+  } else if (!choice.verified.next_is_known) {
+    find_mask(sequence);
+  }
+}
+
+// What may come next is not known yet: the last row is computed again when it is.
+void Engine::postpone(const Scheduler::Share& share) {
+  Sequence& sequence = *share.sequence;
+  sequence.computed += std::max(share.chunk - 1, 0);
+  sequence.blocks.publish(std::span(sequence.tokens).first(sequence.computed));
+  if (sequence.mask_work == nullptr) find_mask(sequence);
+}
+
+void Engine::find_mask(Sequence& sequence) {
+  const auto answer = std::span(sequence.tokens).subspan(sequence.prompt_size());
+  sequence.mask_work = masks_.add(sequence.request.client, sequence.sampler.constraint(answer));
 }
 
 // Sums in the order of positions, so that the chunks make no difference.
@@ -398,6 +432,7 @@ void Engine::fail_sequence(Sequence& sequence, std::exception_ptr failure) {
 
 void Engine::finish(Sequence& sequence, FinishReason reason) {
   sequence.finished = reason;
+  sequence.mask_work = nullptr;
   const bool is_whole = reason == FinishReason::kStop || reason == FinishReason::kLength;
   if (sequence.request.keeps_blocks && is_whole) {
     scheduler_.park(sequence.shared_from_this());

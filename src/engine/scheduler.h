@@ -61,6 +61,11 @@ class Scheduler {
   // and one of their sequences goes on.
   std::vector<BlockTable::Copy> take_copies() { return std::exchange(copies_, {}); }
 
+  // Whether a running sequence has no rows until its mask is known.
+  bool awaits_masks() const;
+  // Whether somebody may be disturbed by what another asks for.
+  bool has_several_clients() const;
+
   // `sequence` has finished and keeps its blocks until somebody else needs them.
   void park(std::shared_ptr<Sequence> sequence) { parked_.push_back(std::move(sequence)); }
 
@@ -77,6 +82,7 @@ class Scheduler {
   static void enqueue(Queue& queue, std::shared_ptr<Sequence> sequence);
   const Sequence* first() const;
   void forget_finished();
+  void look_for_masks();
   void admit();
   int promised(const Sequence& sequence) const;
   int promised() const;
