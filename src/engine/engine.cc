@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <exception>
 #include <iterator>
 #include <limits>
 #include <map>
@@ -10,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/error.h"
+#include "base/log.h"
 
 namespace tessera {
 
@@ -155,12 +157,7 @@ bool Engine::step() {
     return true;
   }
   copy_shared_blocks();
-  Batch batch;
-  std::vector<RowRange> ranges;
-  for (const Scheduler::Share& share : shares) ranges.push_back(add_rows(share, batch));
-  const Tensor logits = model_.forward(batch, *kv_);
-  ++steps_;
-  std::vector<Choice> choices = choose(shares, ranges, model_.backend().download(logits));
+  auto [ranges, choices, logits] = compute_without_failing(shares);
   for (size_t i = 0; i < shares.size(); ++i) {
     try {
       commit(shares[i], ranges[i], choices[i]);
@@ -171,6 +168,45 @@ bool Engine::step() {
   }
   observe(shares, ranges, choices, logits);
   return true;
+}
+
+Engine::Computed Engine::compute(std::span<const Scheduler::Share> shares) {
+  Computed computed;
+  Batch batch;
+  for (const Scheduler::Share& share : shares) computed.ranges.push_back(add_rows(share, batch));
+  computed.logits = model_.forward(batch, *kv_);
+  computed.choices =
+      choose(shares, computed.ranges, model_.backend().download(computed.logits));
+  ++steps_;
+  return computed;
+}
+
+// Nothing is committed before all is computed, so it can be computed again for fewer rows.
+Engine::Computed Engine::compute_without_failing(std::vector<Scheduler::Share>& shares) {
+  while (!shares.empty()) {
+    try {
+      return compute(shares);
+    } catch (...) {
+      give_way(shares, std::current_exception());
+    }
+  }
+  return {};
+}
+
+// Memory ran out, as a rule, and who needed too much of it cannot be known. Drafts are a luxury;
+// and with the others alone, the steps before went well.
+void Engine::give_way(std::vector<Scheduler::Share>& shares, std::exception_ptr failure) {
+  const auto has_drafts = [](const Scheduler::Share& share) { return share.tree.size() > 0; };
+  if (std::ranges::any_of(shares, has_drafts)) {
+    for (Scheduler::Share& share : shares) {
+      if (has_drafts(share)) share.tree = {}, share.chunk = 1;
+    }
+    return;
+  }
+  const auto newest = std::ranges::max_element(
+      shares, {}, [](const Scheduler::Share& share) { return share.sequence->id; });
+  fail_sequence(*newest->sequence, std::move(failure));
+  shares.erase(newest);
 }
 
 namespace {
@@ -187,33 +223,58 @@ std::map<Drafter*, std::vector<size_t>> by_drafter(std::span<const Scheduler::Sh
 
 }  // namespace
 
-// Hangs what is drafted below each sequence's last token.
 void Engine::draft(std::span<Scheduler::Share> shares) {
   for (const auto& [drafter, indices] : by_drafter(shares)) {
-    std::vector<DraftRequest> requests;
     std::vector<Scheduler::Share*> drafting;
     for (const size_t i : indices) {
-      Sequence& sequence = *shares[i].sequence;
-      if (shares[i].room <= 0) continue;
-      requests.push_back({.tokens = sequence.tokens,
-                          .prompt_size = sequence.prompt_size(),
-                          .state = sequence.draft_state.get(),
-                          .room = shares[i].room});
-      drafting.push_back(&shares[i]);
+      if (shares[i].room > 0) drafting.push_back(&shares[i]);
     }
-    if (requests.empty()) continue;
-    drafter->propose(requests);
-    for (size_t i = 0; i < requests.size(); ++i) {
-      const TokenTree& drafted = requests[i].tree;
-      TokenTree& tree = drafting[i]->tree;
-      tree.add(drafting[i]->sequence->tokens.back(), -1);
-      for (int node = 0; node < drafted.size(); ++node) {
-        TESSERA_ASSERT(drafted.tokens[node] >= 0 &&
-                       drafted.tokens[node] < model_.config().vocabulary);
-        tree.add(drafted.tokens[node], drafted.parents[node] + 1);
-      }
+    if (drafting.empty()) continue;
+    try {
+      draft_with(*drafter, drafting);
+    } catch (const std::exception& error) {
+      dismiss(*drafter, error);
     }
   }
+}
+
+// Hangs what is drafted below each sequence's last token.
+void Engine::draft_with(Drafter& drafter, std::span<Scheduler::Share* const> shares) {
+  std::vector<DraftRequest> requests;
+  for (const Scheduler::Share* share : shares) {
+    const Sequence& sequence = *share->sequence;
+    requests.push_back({.tokens = sequence.tokens,
+                        .prompt_size = sequence.prompt_size(),
+                        .state = sequence.draft_state.get(),
+                        .room = share->room});
+  }
+  drafter.propose(requests);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const TokenTree& drafted = requests[i].tree;
+    TokenTree tree;
+    tree.add(shares[i]->sequence->tokens.back(), -1);
+    for (int node = 0; node < drafted.size(); ++node) {
+      TESSERA_ASSERT(drafted.tokens[node] >= 0 &&
+                     drafted.tokens[node] < model_.config().vocabulary);
+      tree.add(drafted.tokens[node], drafted.parents[node] + 1);
+    }
+    shares[i]->tree = std::move(tree);
+  }
+}
+
+// A drafter that has failed may be in any state: those who had it go on without, and who comes
+// later gets a new one. Their texts are the same.
+void Engine::dismiss(const Drafter& drafter, const std::exception& error) {
+  spdlog::warn("answers go on without drafts: {}", error.what());
+  const auto is_it = [&](const std::shared_ptr<Drafter>& other) { return other.get() == &drafter; };
+  for (const Scheduler::Queue* queue : {&scheduler_.running(), &scheduler_.waiting()}) {
+    for (const auto& sequence : *queue) {
+      if (!is_it(sequence->drafter)) continue;
+      sequence->draft_state = nullptr;
+      sequence->drafter = nullptr;
+    }
+  }
+  std::erase_if(drafters_, [&](const auto& entry) { return is_it(entry.second); });
 }
 
 void Engine::copy_shared_blocks() {
@@ -235,8 +296,8 @@ void Engine::observe(std::span<const Scheduler::Share> shares, std::span<const R
     for (const size_t i : indices) {
       const Scheduler::Share& share = shares[i];
       const bool is_postponed = ranges[i].first_wanted >= 0 && choices[i].kept == 0;
-      const int rows = is_postponed ? share.chunk - 1 : share.rows();
-      if (rows <= 0) continue;
+      const int observed = is_postponed ? share.chunk - 1 : share.rows();
+      if (observed <= 0) continue;
       observations.push_back({.tokens = share.sequence->tokens,
                               .prompt_size = share.sequence->prompt_size(),
                               .finished = share.sequence->finished != FinishReason::kNone,
@@ -245,10 +306,14 @@ void Engine::observe(std::span<const Scheduler::Share> shares, std::span<const R
                               .path = std::span(choices[i].verified.path).first(choices[i].kept),
                               .committed = choices[i].kept,
                               .first_row = ranges[i].first_row,
-                              .rows = rows,
+                              .rows = observed,
                               .first_logits = is_postponed ? -1 : ranges[i].first_wanted});
     }
-    drafter->observe(observations, rows);
+    try {
+      drafter->observe(observations, rows);
+    } catch (const std::exception& error) {
+      dismiss(*drafter, error);
+    }
   }
 }
 

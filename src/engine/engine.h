@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
@@ -61,7 +62,8 @@ class Engine {
 
   // One forward pass over whatever is due. False if there was nothing to do. Where all wait for what
   // constraints allow, it waits for that instead, but not for long. What fails for one
-  // sequence alone, in its constraint, its callback or for want of memory, ends that one only.
+  // sequence alone, in its constraint, its callback or for want of memory, ends that one only. A
+  // step that fails as a whole is tried again without drafts, then without the newest sequence.
   bool step();
   Statistics statistics() const;
   const BlockPool& pool() const { return pool_; }
@@ -83,6 +85,15 @@ class Engine {
     size_t kept = 0;                             // of the verified tokens: those before the end
     std::exception_ptr failure;
   };
+  // What a step computed, share by share.
+  struct Computed {
+    std::vector<RowRange> ranges;
+    std::vector<Choice> choices;
+    Tensor logits;
+  };
+  Computed compute(std::span<const Scheduler::Share> shares);
+  Computed compute_without_failing(std::vector<Scheduler::Share>& shares);
+  void give_way(std::vector<Scheduler::Share>& shares, std::exception_ptr failure);
   RowRange add_rows(const Scheduler::Share& share, Batch& batch) const;
   std::vector<Choice> choose(std::span<const Scheduler::Share> shares,
                              std::span<const RowRange> ranges, HostRows logits);
@@ -92,6 +103,8 @@ class Engine {
   const std::vector<Token>& ends();
   std::shared_ptr<Drafter> drafter_of(const Decoder& decoder);
   void draft(std::span<Scheduler::Share> shares);
+  void draft_with(Drafter& drafter, std::span<Scheduler::Share* const> shares);
+  void dismiss(const Drafter& drafter, const std::exception& error);
   void copy_shared_blocks();
   void observe(std::span<const Scheduler::Share> shares, std::span<const RowRange> ranges,
                std::span<const Choice> choices, Tensor logits);

@@ -29,6 +29,7 @@ class Scheduler {
     int sequences = 0;     // that run at once
     int prompt_rows = 0;   // of a step in which somebody decodes: bounds the gap between tokens
     int draft_budget = 0;  // drafted tokens of one sequence in a step
+    int weight_rows = ClientShares::kWeightRows;  // that take as long as reading the weights
   };
   struct Statistics {
     uint64_t prompt_tokens = 0;  // of sequences admitted for the first time

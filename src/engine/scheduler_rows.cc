@@ -23,7 +23,7 @@ std::vector<Scheduler::Share> Scheduler::begin() {
   admit();
   look_for_masks();
   prompts_.sequences = prompts_to_compute();
-  clients_ = {};
+  clients_ = ClientShares(limits_.weight_rows);
   for (const auto& sequence : running_) {
     if (is_due(*sequence)) clients_.add(*sequence);
   }

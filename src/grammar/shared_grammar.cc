@@ -74,37 +74,44 @@ std::unique_lock<std::timed_mutex> SharedGrammar::lock(Deadline deadline) {
   return held;
 }
 
-// Where memory runs out, what is known is forgotten and the answer ends.
-std::optional<SharedGrammar::Next> SharedGrammar::next(Position& position, Deadline deadline) {
-  Next next{.mask = ending_};
-  if (position.ended) return next;
+// Runs `work` where the answer stands; false if that took beyond the deadline. Where memory runs out,
+// what is known is forgotten and the answer ends.
+template <typename Work>
+bool SharedGrammar::guarded(Position& position, Deadline deadline, Work&& work) {
   const auto held = lock(deadline);
-  if (!held) return std::nullopt;
+  if (!held || (deadline.exists() && is_untidy())) return false;
   try {
-    if (!find_next(position, deadline, next)) return std::nullopt;
+    tidy();
+    find_state(position, deadline);
+    if (!position.ended) work();
+    if (!deadline.exists()) tidy();
   } catch (const OutOfTime&) {
-    return std::nullopt;
+    return false;
   } catch (const std::bad_alloc&) {
     position.ended = true;
     usable_ = false;
-    next = {.mask = ending_};
   }
-  return next;
+  return true;
 }
 
-bool SharedGrammar::find_next(Position& position, Deadline deadline, Next& next) {
-  if (deadline.exists() && is_untidy()) return false;
-  tidy();
-  find_state(position, deadline);
-  if (!position.ended) {
-    auto mask = masks_.known(position.state);
+std::optional<SharedGrammar::Next> SharedGrammar::next(Position& position, Deadline deadline) {
+  Next next;
+  const bool is_done = position.ended || guarded(position, deadline, [&] {
+    next.mask = masks_.known(position.state);
     const bool is_quick = automaton_.bytes() <= kMaxQuickBytes;
-    if (mask == nullptr && deadline.exists() && !is_quick) return false;
+    if (next.mask == nullptr && deadline.exists() && !is_quick) throw OutOfTime();
+    if (next.mask == nullptr) next.mask = masks_.of(position.state, deadline);
     next.complete = automaton_.ends(position.state);
-    next.mask = mask != nullptr ? mask : masks_.of(position.state, deadline);
-  }
-  if (!deadline.exists()) tidy();
-  return true;
+  });
+  if (!is_done) return std::nullopt;
+  return position.ended ? Next{.mask = ending_} : next;
+}
+
+bool SharedGrammar::complete(Position& position) {
+  bool complete = false;
+  if (!position.ended)
+    guarded(position, {}, [&] { complete = automaton_.ends(position.state); });
+  return complete && !position.ended;
 }
 
 void SharedGrammar::accept(Position& position, Token token) try {

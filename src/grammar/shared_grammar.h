@@ -57,7 +57,7 @@ class SharedGrammar final : public ConstraintSource,
   // long: not by others who walk along this grammar, nor by freeing memory.
   std::optional<Next> next(Position& position, Deadline deadline);
   std::shared_ptr<const Mask> allowed(Position& position) { return next(position, {})->mask; }
-  bool complete(Position& position) { return next(position, {})->complete; }
+  bool complete(Position& position);  // without a mask
   // Takes no time: the token is read when it is asked what comes next.
   void accept(Position& position, Token token);
 
@@ -66,7 +66,8 @@ class SharedGrammar final : public ConstraintSource,
 
  private:
   std::unique_lock<std::timed_mutex> lock(Deadline deadline);
-  bool find_next(Position& position, Deadline deadline, Next& next);
+  template <typename Work>
+  bool guarded(Position& position, Deadline deadline, Work&& work);
   void find_state(Position& position, Deadline deadline);
   void read(Position& position, Deadline deadline);
   bool is_untidy() const;

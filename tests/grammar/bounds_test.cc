@@ -209,7 +209,7 @@ TEST(GrammarBounds, WhatIsPutOffIsTheSameLater) {
     const auto hurried = make();
     const auto first = hurried->start(), second = make()->start();
     std::mt19937 random(3);
-    for (int step = 0; step < 6; ++step) {
+    for (int step = 0; step < 3; ++step) {
       first->prepare(over);
       first->prepare(Deadline::in(std::chrono::microseconds(200)));
       const auto allowed = first->allowed();
