@@ -18,7 +18,8 @@ namespace tessera {
 struct Verified {
   std::vector<Token> tokens;  // at least one, if the constraint was known by the deadline
   std::vector<int32_t> path;  // the nodes of the verified tree whose tokens were accepted
-  bool next_is_known = true;  // by the deadline, if there is one: what the constraint allows behind them
+  bool next_is_known =
+      true;  // by the deadline, if there is one: what the constraint allows behind them
 };
 
 // `tree` is what the model ran: node 0 is the sequence's last token, the drafted nodes hang below.

@@ -175,8 +175,7 @@ Engine::Computed Engine::compute(std::span<const Scheduler::Share> shares) {
   Batch batch;
   for (const Scheduler::Share& share : shares) computed.ranges.push_back(add_rows(share, batch));
   computed.logits = model_.forward(batch, *kv_);
-  computed.choices =
-      choose(shares, computed.ranges, model_.backend().download(computed.logits));
+  computed.choices = choose(shares, computed.ranges, model_.backend().download(computed.logits));
   ++steps_;
   return computed;
 }
@@ -298,16 +297,17 @@ void Engine::observe(std::span<const Scheduler::Share> shares, std::span<const R
       const bool is_postponed = ranges[i].first_wanted >= 0 && choices[i].kept == 0;
       const int observed = is_postponed ? share.chunk - 1 : share.rows();
       if (observed <= 0) continue;
-      observations.push_back({.tokens = share.sequence->tokens,
-                              .prompt_size = share.sequence->prompt_size(),
-                              .finished = share.sequence->finished != FinishReason::kNone,
-                              .state = share.sequence->draft_state.get(),
-                              .tree = share.tree.size() > 0 && !is_postponed ? &share.tree : nullptr,
-                              .path = std::span(choices[i].verified.path).first(choices[i].kept),
-                              .committed = choices[i].kept,
-                              .first_row = ranges[i].first_row,
-                              .rows = observed,
-                              .first_logits = is_postponed ? -1 : ranges[i].first_wanted});
+      observations.push_back(
+          {.tokens = share.sequence->tokens,
+           .prompt_size = share.sequence->prompt_size(),
+           .finished = share.sequence->finished != FinishReason::kNone,
+           .state = share.sequence->draft_state.get(),
+           .tree = share.tree.size() > 0 && !is_postponed ? &share.tree : nullptr,
+           .path = std::span(choices[i].verified.path).first(choices[i].kept),
+           .committed = choices[i].kept,
+           .first_row = ranges[i].first_row,
+           .rows = observed,
+           .first_logits = is_postponed ? -1 : ranges[i].first_wanted});
     }
     try {
       drafter->observe(observations, rows);
@@ -322,8 +322,7 @@ void Engine::observe(std::span<const Scheduler::Share> shares, std::span<const R
 std::vector<Engine::Choice> Engine::choose(std::span<const Scheduler::Share> shares,
                                            std::span<const RowRange> ranges, HostRows logits) {
   std::vector<Choice> choices(shares.size());
-  const Deadline deadline =
-      scheduler_.has_several_clients() ? Deadline::in(kMaskTime) : Deadline();
+  const Deadline deadline = scheduler_.has_several_clients() ? Deadline::in(kMaskTime) : Deadline();
   const auto choose_one = [&](int i, int) {
     const auto index = static_cast<size_t>(i);
     try {

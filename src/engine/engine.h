@@ -60,8 +60,8 @@ class Engine {
   // Stops a sequence before the next step and frees its blocks.
   void cancel(Sequence& sequence);
 
-  // One forward pass over whatever is due. False if there was nothing to do. Where all wait for what
-  // constraints allow, it waits for that instead, but not for long. What fails for one
+  // One forward pass over whatever is due. False if there was nothing to do. Where all wait for
+  // what constraints allow, it waits for that instead, but not for long. What fails for one
   // sequence alone, in its constraint, its callback or for want of memory, ends that one only. A
   // step that fails as a whole is tried again without drafts, then without the newest sequence.
   bool step();
@@ -80,7 +80,7 @@ class Engine {
   // What a share's rows gave.
   struct Choice {
     std::vector<TokenLogprobs> prompt_logprobs;  // of those prompt tokens that a chunk tells of
-    Verified verified;  // empty if no token comes of it, or none yet
+    Verified verified;                           // empty if no token comes of it, or none yet
     std::vector<TokenLogprobs> logprobs;         // of the tokens, if asked for
     size_t kept = 0;                             // of the verified tokens: those before the end
     std::exception_ptr failure;

@@ -8,7 +8,7 @@
 namespace tessera {
 namespace {
 
-// Of the thread: where all cores are busy with steps, it has a fifth of one.
+// Steps behind the others: where all cores are busy with steps, it has a fifth of one.
 constexpr int kNice = 7;
 // The one who waits may have other things to do by then.
 constexpr auto kLongestWait = std::chrono::milliseconds(10);
@@ -44,7 +44,8 @@ void MaskWorker::wait() {
 }
 
 void MaskWorker::run() {
-  setpriority(PRIO_PROCESS, 0, kNice);  // of this thread, on Linux
+  // Of this thread, on Linux. More nice than all is no error.
+  setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + kNice);
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [&] { return stopping_ || !clients_.empty(); });

@@ -37,7 +37,8 @@ class MaskWorker {
 
   std::shared_ptr<const MaskWork> add(const std::string& client,
                                       std::shared_ptr<Constraint> constraint);
-  // Returns when something was done since the last call, or soon; at once if nothing is there to do.
+  // Returns when something was done since the last call, or soon; at once if nothing is there to
+  // do.
   void wait();
 
  private:

@@ -74,8 +74,8 @@ std::unique_lock<std::timed_mutex> SharedGrammar::lock(Deadline deadline) {
   return held;
 }
 
-// Runs `work` where the answer stands; false if that took beyond the deadline. Where memory runs out,
-// what is known is forgotten and the answer ends.
+// Runs `work` where the answer stands; false if that took beyond the deadline. Where memory runs
+// out, what is known is forgotten and the answer ends.
 template <typename Work>
 bool SharedGrammar::guarded(Position& position, Deadline deadline, Work&& work) {
   const auto held = lock(deadline);
@@ -97,20 +97,20 @@ bool SharedGrammar::guarded(Position& position, Deadline deadline, Work&& work) 
 std::optional<SharedGrammar::Next> SharedGrammar::next(Position& position, Deadline deadline) {
   Next next;
   const bool is_done = position.ended || guarded(position, deadline, [&] {
-    next.mask = masks_.known(position.state);
-    const bool is_quick = automaton_.bytes() <= kMaxQuickBytes;
-    if (next.mask == nullptr && deadline.exists() && !is_quick) throw OutOfTime();
-    if (next.mask == nullptr) next.mask = masks_.of(position.state, deadline);
-    next.complete = automaton_.ends(position.state);
-  });
+                         next.mask = masks_.known(position.state);
+                         const bool is_quick = automaton_.bytes() <= kMaxQuickBytes;
+                         if (next.mask == nullptr && deadline.exists() && !is_quick)
+                           throw OutOfTime();
+                         if (next.mask == nullptr) next.mask = masks_.of(position.state, deadline);
+                         next.complete = automaton_.ends(position.state);
+                       });
   if (!is_done) return std::nullopt;
   return position.ended ? Next{.mask = ending_} : next;
 }
 
 bool SharedGrammar::complete(Position& position) {
   bool complete = false;
-  if (!position.ended)
-    guarded(position, {}, [&] { complete = automaton_.ends(position.state); });
+  if (!position.ended) guarded(position, {}, [&] { complete = automaton_.ends(position.state); });
   return complete && !position.ended;
 }
 

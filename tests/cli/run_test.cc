@@ -68,11 +68,10 @@ TEST_F(RunTest, NoPromptIsWrongUsage) {
 
 TEST_F(RunTest, TokensAndWordsThatEndOrAreBanned) {
   const std::string raw = model_ + " --raw hello -n 9 --ignore-eos ";
-  EXPECT_EQ(ask(raw + "--logit-bias 300=1000 --stop-token-ids 301 --stop-token-ids 300")
-                ["finish_reason"],
-            "stop");
-  const json least =
-      ask(raw + "--logit-bias 300=1000 --stop-token-ids 300 --min-tokens 4");
+  EXPECT_EQ(
+      ask(raw + "--logit-bias 300=1000 --stop-token-ids 301 --stop-token-ids 300")["finish_reason"],
+      "stop");
+  const json least = ask(raw + "--logit-bias 300=1000 --stop-token-ids 300 --min-tokens 4");
   EXPECT_EQ(least["tokens"].size(), 5u);
   EXPECT_EQ(least["tokens"].back(), 300);
   const std::string form = raw + R"(--grammar 'root ::= [abc]{6}' --bad-words a --bad-words c)";

@@ -64,7 +64,8 @@ TEST(Verify, GoesNoFurtherThanTheConstraintIsKnown) {
     Sampler sampler({.temperature = 0}, std::make_shared<SlowAtTwo>());
     const Deadline deadline = hurried ? Deadline::in(std::chrono::hours(1)) : Deadline();
     Verified verified = verify(tree, rows.tensor(), sampler, prompt, 1, deadline);
-    EXPECT_EQ(verified.tokens, hurried ? std::vector<Token>({3, 4}) : std::vector<Token>({3, 4, 5, 6}));
+    EXPECT_EQ(verified.tokens,
+              hurried ? std::vector<Token>({3, 4}) : std::vector<Token>({3, 4, 5, 6}));
     EXPECT_EQ(verified.path.size(), verified.tokens.size());
     EXPECT_EQ(verified.next_is_known, !hurried);
     if (!hurried) continue;
