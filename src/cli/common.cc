@@ -124,6 +124,13 @@ void add_sampling_flags(CLI::App& command, GenerateOptions& options) {
           "TOKEN=BIAS, added to a token's logit; repeatable")
       ->type_name("TOKEN=BIAS");
   command.add_option("--stop", options.stop, "end the answer before this text; repeatable");
+  command.add_option("--stop-token-ids", options.stop_tokens,
+                     "end the answer at this token, too; repeatable");
+  command.add_option("--min-tokens", options.min_tokens, "before so many, nothing ends the answer")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
+  command.add_option("--bad-words", options.bad_words, "what must not come; repeatable")
+      ->type_name("TEXT");
   command
       .add_option_function<int64_t>(
           "-s,--seed",

@@ -71,6 +71,11 @@ Sampler::Sampler(SamplingOptions options, std::shared_ptr<const ConstraintSource
 Token Sampler::choose(std::span<const float> logits, std::span<const Token> tokens,
                       size_t prompt_size) {
   logits = adjust(logits, tokens, prompt_size);
+  if (constraint_source_) {
+    // Known here, and not where the answer has ended: to go back is to read the answer anew.
+    complete_.resize(constrained_.size() + 1);
+    complete_.back() = constraint_->complete();
+  }
   const std::span<const uint64_t> mask_bits =
       constraint_source_ ? constraint_->allowed() : std::span<const uint64_t>();
   const auto keep_allowed = [&](Token token) {
@@ -121,8 +126,23 @@ void Sampler::forbid(std::span<const Token> answer) {
   }
 }
 
+bool Sampler::prepare(std::span<const Token> answer, Deadline deadline) {
+  return !constraint_source_ || constraint_after(answer).prepare(deadline);
+}
+
+std::shared_ptr<Constraint> Sampler::constraint(std::span<const Token> answer) {
+  if (!constraint_source_) return nullptr;
+  constraint_after(answer);
+  return constraint_;
+}
+
 bool Sampler::completes(std::span<const Token> answer) {
-  return !constraint_source_ || constraint_after(answer).complete();
+  if (!constraint_source_) return true;
+  const size_t size = answer.size();
+  const bool was_passed = size < complete_.size() && size <= constrained_.size() &&
+                          std::ranges::equal(answer, std::span(constrained_).first(size));
+  if (was_passed && complete_[size]) return *complete_[size];
+  return constraint_after(answer).complete();
 }
 
 // Where an answer does not go on from the last one, it is read anew.
@@ -132,6 +152,7 @@ Constraint& Sampler::constraint_after(std::span<const Token> answer) {
   if (!goes_on) {
     constraint_ = constraint_source_->start();
     constrained_.clear();
+    complete_.clear();
   }
   for (const Token token : answer.subspan(constrained_.size())) {
     constraint_->accept(token);

@@ -40,6 +40,23 @@ void Scheduler::forget_finished() {
   std::erase_if(parked_, [](const auto& sequence) { return sequence.expired(); });
 }
 
+void Scheduler::look_for_masks() {
+  for (const auto& sequence : running_) {
+    sequence->awaits_mask = sequence->mask_work != nullptr && !sequence->mask_work->is_done();
+    if (!sequence->awaits_mask) sequence->mask_work = nullptr;
+  }
+}
+
+bool Scheduler::awaits_masks() const {
+  return std::ranges::any_of(running_, [](const auto& sequence) { return sequence->awaits_mask; });
+}
+
+bool Scheduler::has_several_clients() const {
+  const Sequence* some = first();
+  const auto is_another = [&](const auto& s) { return s->request.client != some->request.client; };
+  return std::ranges::any_of(running_, is_another) || std::ranges::any_of(waiting_, is_another);
+}
+
 // --- admission
 
 // Blocks that a running sequence has not taken yet but will: the rest of its prompt, and room to

@@ -29,6 +29,7 @@ class Scheduler {
     int sequences = 0;     // that run at once
     int prompt_rows = 0;   // of a step in which somebody decodes: bounds the gap between tokens
     int draft_budget = 0;  // drafted tokens of one sequence in a step
+    int weight_rows = ClientShares::kWeightRows;  // that take as long as reading the weights
   };
   struct Statistics {
     uint64_t prompt_tokens = 0;  // of sequences admitted for the first time
@@ -63,6 +64,11 @@ class Scheduler {
   // and one of their sequences goes on.
   std::vector<BlockTable::Copy> take_copies() { return std::exchange(copies_, {}); }
 
+  // Whether a running sequence has no rows until its mask is known.
+  bool awaits_masks() const;
+  // Whether somebody may be disturbed by what another asks for.
+  bool has_several_clients() const;
+
   // `sequence` has finished and keeps its blocks until somebody else needs them.
   void park(const std::shared_ptr<Sequence>& sequence) { parked_.emplace_back(sequence); }
 
@@ -79,6 +85,7 @@ class Scheduler {
   static void enqueue(Queue& queue, std::shared_ptr<Sequence> sequence);
   const Sequence* first() const;
   void forget_finished();
+  void look_for_masks();
   void admit();
   int promised(const Sequence& sequence) const;
   int promised() const;

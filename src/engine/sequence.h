@@ -16,6 +16,7 @@
 #include "decode/logprobs.h"
 #include "decode/sampler.h"
 #include "engine/finish_reason.h"
+#include "engine/mask_worker.h"
 
 namespace tessera {
 
@@ -136,6 +137,10 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
   BlockTable blocks;
   bool admitted = false;  // at least once; preemption does not take it back
   bool running = false;
+  // What its next token waits for, if its constraint takes longer than others should wait. The
+  // sampler is left alone meanwhile. `awaits_mask` is looked at once a step, by the scheduler.
+  std::shared_ptr<const MaskWork> mask_work;
+  bool awaits_mask = false;
   FinishReason finished = FinishReason::kNone;
   std::exception_ptr failure;  // of kFailed
   SequenceStatistics statistics;
