@@ -1,7 +1,7 @@
 // How many drafted tokens a step is worth, and a bound on what drafting may lose.
 //
 // A row more makes a step longer (StepCost) and gives a token more by chance. Of all nodes that
-// were proposed, the likeliest are taken, as many as make the tokens per second largest.
+// were proposed, the likeliest are taken, as long as their chance is worth their time.
 //
 // Chances and times are estimates. What holds whatever they are is an account (a bank of credit, as
 // of conservative bandits, Wu et al. 2016, arXiv 1602.04282): steps that gave more tokens than plain
@@ -30,6 +30,7 @@ class DraftBudget {
   void settle(const StepPlan& plan, int drafted, int accepted, double seconds, double overhead);
 
   double credit() const { return credit_; }  // seconds
+  double speed_up() const;                    // over plain decoding, of late; at least 1
   double overdraft() const { return overdraft_; }
 
  private:
@@ -39,6 +40,7 @@ class DraftBudget {
   double overdraft_;
   double credit_ = 0;
   bool begun_ = false;
+  double plain_of_late_ = 0, taken_of_late_ = 0;  // seconds: by plain decoding, and really
   int drafted_steps_ = 0;  // since the last without
 };
 

@@ -7,8 +7,9 @@
 namespace tessera {
 namespace {
 
-// No guess is surer, and no place leaves less to what nobody guesses.
+// No guess is surer.
 constexpr double kMostChance = 0.98;
+constexpr int kClaimSteps = 20;  // between 0 and 1
 
 using Places = std::vector<GuessSource::Place>;  // one for each source
 
@@ -17,6 +18,7 @@ struct Candidate {
   int order;  // of discovery, so that equal chances have an order too
   int32_t parent;
   Token token;
+  int claim;
 
   bool operator<(const Candidate& other) const {
     return chance != other.chance ? chance < other.chance : order > other.order;
@@ -28,43 +30,77 @@ struct Child {
   double chance;
 };
 
-// What may come at one place, each token once.
-void find_children(std::span<const RatedSource> sources, const Places& places,
-                   std::vector<Guess>& guesses, std::vector<Child>& children) {
-  children.clear();
-  for (size_t s = 0; s < sources.size(); ++s) {
-    guesses.clear();
-    sources[s].source->guess(places[s], guesses);
-    for (const Guess& guess : guesses) {
-      const double chance = sources[s].rates.rate(guess.bucket) * guess.share;
-      const auto known = std::ranges::find(children, guess.token, &Child::token);
-      if (known == children.end()) {
-        children.push_back({guess.token, chance});
-      } else {
-        known->chance = std::max(known->chance, chance);
+// What may come at one place, each token once. The surest source is believed; what others say beside
+// is for the chance that it leaves.
+class Children {
+ public:
+  std::span<const Child> find(std::span<const RatedSource> sources, const Places& places) {
+    said_.resize(sources.size());
+    for (size_t s = 0; s < sources.size(); ++s) listen(sources[s], places[s], said_[s]);
+    std::ranges::sort(said_, std::greater(), &Said::surest);
+    children_.clear();
+    double left = 1;
+    for (const Said& said : said_) {
+      const double before = left;
+      for (const Guess& guess : said.guesses) {
+        if (std::ranges::find(children_, guess.token, &Child::token) != children_.end()) continue;
+        children_.push_back({guess.token, before * chance(guess, *said.rates)});
+        left -= children_.back().chance;
       }
+      left = std::max(0.0, left);
     }
+    return children_;
   }
-  double sum = 0;
-  for (const Child& child : children) sum += child.chance;
-  if (sum <= kMostChance) return;
-  for (Child& child : children) child.chance *= kMostChance / sum;
-}
+
+ private:
+  struct Said {
+    const HitRates* rates;
+    std::vector<Guess> guesses;
+    double surest;
+  };
+  static double chance(const Guess& guess, const HitRates& rates) {
+    return std::min(kMostChance, rates.rate(guess.bucket) * guess.share);
+  }
+  static void listen(const RatedSource& rated, GuessSource::Place place, Said& said) {
+    said.rates = &rated.rates;
+    said.guesses.clear();
+    rated.source->guess(place, said.guesses);
+    said.surest = 0;
+    for (const Guess& guess : said.guesses)
+      said.surest = std::max(said.surest, chance(guess, rated.rates));
+  }
+
+  // Reused between calls.
+  std::vector<Said> said_;
+  std::vector<Child> children_;
+};
 
 }  // namespace
 
-GuessTree grow_tree(std::span<const RatedSource> sources, int nodes, double least) {
+int Claims::bucket(double claimed, bool is_first) {
+  const int step = std::min(static_cast<int>(claimed * kClaimSteps), kClaimSteps - 1);
+  return step + (is_first ? 0 : kClaimSteps);
+}
+
+Claims::Claims() {
+  std::vector<float> as_claimed;
+  for (int i = 0; i < 2 * kClaimSteps; ++i)
+    as_claimed.push_back((static_cast<float>(i % kClaimSteps) + 0.5F) / kClaimSteps);
+  rates_ = HitRates(as_claimed);
+}
+
+GuessTree grow_tree(std::span<const RatedSource> sources, const Claims& claims, int nodes,
+                    double least) {
   GuessTree grown;
   std::vector<Places> places;  // of the nodes
   std::priority_queue<Candidate> candidates;
-  std::vector<Guess> guesses;
-  std::vector<Child> children;
+  Children children;
   int order = 0;
   const auto add_candidates = [&](const Places& at, int32_t parent, double chance) {
-    find_children(sources, at, guesses, children);
-    for (const Child& child : children) {
-      if (chance * child.chance >= least)
-        candidates.push({chance * child.chance, order++, parent, child.token});
+    for (const Child& child : children.find(sources, at)) {
+      const int claim = Claims::bucket(child.chance, parent < 0);
+      const double likely = chance * claims.chance(claim);
+      if (likely >= least) candidates.push({likely, order++, parent, child.token, claim});
     }
   };
   Places here;
@@ -79,6 +115,7 @@ GuessTree grow_tree(std::span<const RatedSource> sources, int nodes, double leas
       at.push_back(sources[s].source->after(before[s], best.token));
     grown.tree.add(best.token, best.parent);
     grown.chances.push_back(best.chance);
+    grown.claims.push_back(best.claim);
     add_candidates(at, grown.tree.size() - 1, best.chance);
     places.push_back(std::move(at));
   }

@@ -91,7 +91,7 @@ TEST(GuessTree, HasNothingBehindTheEndOfAText) {
   sources[0].source = std::make_unique<TextSource>(texts);
   sources[0].rates = HitRates(sources[0].source->chances());
   for (const Token token : {1, 2}) sources[0].source->read(token, true);
-  EXPECT_EQ(grow_tree(sources, 8, 0.01).tree.tokens, Tokens{3});
+  EXPECT_EQ(grow_tree(sources, Claims(), 8, 0.01).tree.tokens, Tokens{3});
 }
 
 TEST(Decoders, AreAskedForByNameAndSettings) {
@@ -121,7 +121,7 @@ TEST(Decoders, WhatIsNotKnownNamesWhatIs) {
 
 TEST(Decoders, AreDescribedWithTheirSettings) {
   const std::string text = describe_decoders();
-  EXPECT_TRUE(text.starts_with("plain: one token a step\nlookup: ")) << text;
+  EXPECT_TRUE(text.starts_with("plain: one token a step\nauto: ")) << text;
   EXPECT_NE(text.find("\n  nodes=48: most nodes of a tree\n  least=0.2: "), text.npos) << text;
 }
 

@@ -34,9 +34,9 @@ class FailingDrafter final : public Drafter {
  public:
   FailingDrafter(std::vector<Token> answer, bool proposing)
       : drafter_(std::move(answer)), proposing_(proposing) {}
-  void propose(std::span<DraftRequest> requests) override {
+  void propose(std::span<DraftRequest> requests, const StepPlan& plan) override {
     if (proposing_ && ++calls == 3) throw std::bad_alloc();
-    drafter_.propose(requests);
+    drafter_.propose(requests, plan);
   }
   void observe(std::span<const Observation>, StepRows&) override {
     if (!proposing_ && ++calls == 3) throw std::bad_alloc();

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/timer.h"
-#include "decode/guess_tree.h"
 
 namespace tessera {
 namespace {
@@ -39,6 +38,19 @@ class GuessingState final : public DraftState {
       if (rated.source->wants_logits()) rated.source->learn(tokens, logits);
     }
   }
+  // What is proposed now.
+  TokenTree remember(GuessTree proposed) {
+    claimed_ = std::move(proposed.claims);
+    return std::move(proposed.tree);
+  }
+  // A node's claim is put to the test if its parent was accepted. `tree` begins with the last
+  // token; some nodes at the end of what was proposed may not have been run.
+  void test_claims(const TokenTree& tree, std::span<const int32_t> path, Claims& claims) const {
+    const auto accepted = [&](int node) { return std::ranges::find(path, node) != path.end(); };
+    for (int node = 1; node < tree.size(); ++node) {
+      if (accepted(tree.parents[node])) claims.observe(claimed_[node - 1], accepted(node));
+    }
+  }
   void end(std::span<const Token> answer) {
     for (RatedSource& rated : sources_) rated.source->end(answer);
   }
@@ -64,6 +76,7 @@ class GuessingState final : public DraftState {
   DrafterValues values_;
   std::vector<RatedSource> sources_;
   size_t read_ = 0;
+  std::vector<int> claimed_;  // of each node proposed last
   std::vector<Guess> guesses_;
 };
 
@@ -104,7 +117,7 @@ void GuessingDrafter::propose(std::span<DraftRequest> requests, const StepPlan& 
     GuessingState& state = state_of(request);
     state.catch_up(request.tokens, request.prompt_size);
     const int nodes = std::min(request.room, static_cast<int>(state.value("nodes")));
-    request.tree = grow_tree(state.sources(), nodes, state.value("least")).tree;
+    request.tree = state.remember(grow_tree(state.sources(), claims_, nodes, state.value("least")));
   }
 }
 
@@ -117,7 +130,7 @@ void GuessingDrafter::propose_what_pays(std::span<DraftRequest> requests, const 
     GuessingState& state = state_of(request);
     state.catch_up(request.tokens, request.prompt_size);
     trees.push_back(
-        grow_tree(state.sources(), std::min(request.room, kMostNodes), kLeastChance));
+        grow_tree(state.sources(), claims_, std::min(request.room, kMostNodes), kLeastChance));
     chances.insert(chances.end(), trees.back().chances.begin(), trees.back().chances.end());
   }
   std::ranges::sort(chances, std::greater());
@@ -129,7 +142,7 @@ void GuessingDrafter::propose_what_pays(std::span<DraftRequest> requests, const 
     const size_t nodes = std::min(worth, static_cast<size_t>(kept));
     worth -= nodes;
     trees[i].tree.truncate(static_cast<int>(nodes));
-    requests[i].tree = std::move(trees[i].tree);
+    requests[i].tree = state_of(requests[i]).remember(std::move(trees[i]));
   }
   overhead_ = timer.seconds();
 }
@@ -139,7 +152,9 @@ void GuessingDrafter::observe(std::span<const Observation> observations, StepRow
   int drafted = 0, accepted = 0;
   for (const Observation& seen : observations) {
     if (seen.committed > 0) accepted += static_cast<int>(seen.committed) - 1;
-    if (seen.tree != nullptr) drafted += seen.tree->size() - 1;
+    if (seen.tree == nullptr) continue;
+    drafted += seen.tree->size() - 1;
+    static_cast<GuessingState&>(*seen.state).test_claims(*seen.tree, seen.path, claims_);
   }
   if (budget_) may_learn_for_ += kShareOfLearning * budget_->overdraft() * rows.seconds();
   if (!budget_ || may_learn_for_ > 0) {

@@ -9,7 +9,7 @@
 #include "decode/draft_budget.h"
 #include "decode/decoder.h"
 #include "decode/guess_source.h"
-#include "decode/hit_rates.h"
+#include "decode/guess_tree.h"
 
 namespace tessera {
 
@@ -39,6 +39,7 @@ class GuessingDrafter final : public Drafter {
     std::shared_ptr<HitRates> rates;  // of all sequences; none before the first
   };
   std::vector<Kind> kinds_;
+  Claims claims_;
   std::optional<DraftBudget> budget_;
   double overhead_ = 0;      // seconds that proposing took in this step
   double may_learn_for_ = 0;  // seconds, with a budget

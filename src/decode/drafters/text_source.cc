@@ -6,16 +6,21 @@
 namespace tessera {
 namespace {
 
-// Guesses after longer matches are surer, and so are those after what occurred more than once.
+// Guesses after longer matches are surer. So are those after what occurred more than once and went on
+// alike; where it went on in several ways, the one it took last is the likeliest to be taken again.
 constexpr std::array kMatchLengths = {1, 2, 3, 4, 5, 7, 10, 16, 32};
-constexpr std::array<float, 2 * kMatchLengths.size()> kChances = {
+enum Kind { kOnce, kAlways, kLatest, kBeforeThat, kOther, kKinds };
+constexpr std::array<float, kKinds * kMatchLengths.size()> kChances = {
     0.12F, 0.25F, 0.40F, 0.50F, 0.60F, 0.70F, 0.75F, 0.80F, 0.90F,  // occurred once
-    0.30F, 0.45F, 0.60F, 0.70F, 0.75F, 0.80F, 0.85F, 0.90F, 0.95F};
+    0.30F, 0.45F, 0.60F, 0.70F, 0.75F, 0.80F, 0.85F, 0.90F, 0.95F,  // always went on like this
+    0.20F, 0.25F, 0.35F, 0.40F, 0.45F, 0.50F, 0.60F, 0.65F, 0.70F,  // did so last
+    0.10F, 0.15F, 0.18F, 0.20F, 0.22F, 0.25F, 0.25F, 0.25F, 0.25F,  // and before that
+    0.15F, 0.15F, 0.12F, 0.12F, 0.10F, 0.10F, 0.10F, 0.10F, 0.10F}; // in any other way
 
-int bucket_of(int length, int occurrences) {
+int bucket_of(int length, Kind kind) {
   const auto longer = std::ranges::upper_bound(kMatchLengths, length);
   const auto known = static_cast<int>(longer - kMatchLengths.begin()) - 1;
-  return known + (occurrences > 1 ? static_cast<int>(kMatchLengths.size()) : 0);
+  return known + static_cast<int>(kind * kMatchLengths.size());
 }
 
 }  // namespace
@@ -31,12 +36,22 @@ GuessSource::Place TextSource::after(Place place, Token token) const {
 
 void TextSource::guess(Place place, std::vector<Guess>& to) const {
   text_->successors({place.at, place.length}, successors_);
-  int total = 0;
-  for (const auto& next : successors_) total += next.count;
-  for (const auto& next : successors_) {
-    if (next.token == kBreak) continue;  // a text ended here
-    to.push_back({next.token, bucket_of(place.length, total),
-                  static_cast<float>(next.count) / static_cast<float>(total)});
+  std::erase_if(successors_, [](const auto& next) { return next.token == kBreak; });
+  if (successors_.empty()) return;
+  if (successors_.size() == 1) {
+    const auto& only = successors_.front();
+    to.push_back({only.token, bucket_of(place.length, only.count > 1 ? kAlways : kOnce)});
+    return;
+  }
+  std::ranges::sort(successors_, std::greater(), &SuffixAutomaton::Successor::latest);
+  int others = 0;
+  for (size_t i = 2; i < successors_.size(); ++i) others += successors_[i].count;
+  for (size_t i = 0; i < successors_.size(); ++i) {
+    const auto& next = successors_[i];
+    const Kind kind = i == 0 ? kLatest : i == 1 ? kBeforeThat : kOther;
+    const float share =
+        kind == kOther ? static_cast<float>(next.count) / static_cast<float>(others) : 1;
+    to.push_back({next.token, bucket_of(place.length, kind), share});
   }
 }
 
