@@ -63,7 +63,11 @@ struct GenerateOptions {
   // Words whose tokens never come one after another, whether they begin the text or follow a blank.
   // Other tokens may spell them all the same.
   std::vector<std::string> bad_words = {};
-  std::string decoder = "plain";  // how tokens are proposed; never changes the text
+  // How tokens are proposed: it never changes the text, only how fast that comes.
+  std::string decoder = "auto";
+  // What the answer is expected to resemble, for example the file that it edits. It takes fewer steps
+  // where it does (decoders auto and prediction), and never another text.
+  std::string prediction = {};
   // The form that the answer must keep to, one of the two; it then always parses, unless max_tokens
   // cuts it off. docs/structured-output.md says what they may hold.
   std::string grammar = {};      // in GBNF, the notation of llama.cpp

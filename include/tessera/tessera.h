@@ -27,6 +27,8 @@ struct Generation {
   double prefill_ms = 0;  // from the call to the first token
   double decode_ms = 0;   // from the first token to the last
   int steps = 0, drafted = 0, accepted = 0;
+  // Of the prediction, if there was one: tokens that the answer has in its order, and the others.
+  int accepted_prediction = 0, rejected_prediction = 0;
 };
 
 // Receives text as it is generated, never half a UTF-8 character; false ends the answer.

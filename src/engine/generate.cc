@@ -46,6 +46,8 @@ class Run {
     result_.seed = sequence_->sampler.seed();
     result_.prompt_tokens = ending.prompt_tokens;
     result_.cached_tokens = ending.cached_tokens;
+    result_.accepted_prediction = ending.accepted_prediction;
+    result_.rejected_prediction = ending.rejected_prediction;
     result_.steps = sequence_->statistics.steps;
     result_.drafted = sequence_->statistics.drafted;
     result_.accepted = sequence_->statistics.accepted;
@@ -109,6 +111,18 @@ std::vector<Ban> bans_of(const std::vector<std::string>& words, const Tokenizer&
   return bans;
 }
 
+// Of a prediction longer than any answer, the beginning. No text of so many tokens is worth reading
+// that has more than this many bytes for each.
+std::vector<Token> tokenize_prediction(std::string_view text, const Tokenizer& tokenizer,
+                                       int context) {
+  constexpr size_t kMostBytesOfToken = 16;
+  size_t end = std::min(text.size(), kMostBytesOfToken * static_cast<size_t>(context));
+  while (end < text.size() && end > 0 && (text[end] & 0xC0) == 0x80) --end;
+  auto tokens = tokenizer.encode(text.substr(0, end), {.add_special = false});
+  tokens.resize(std::min(tokens.size(), static_cast<size_t>(context)));
+  return tokens;
+}
+
 }  // namespace
 
 Request make_request(std::vector<Token> prompt, const GenerateOptions& options,
@@ -125,6 +139,7 @@ Request make_request(std::vector<Token> prompt, const GenerateOptions& options,
   request.stop_tokens = options.stop_tokens;
   request.bans = bans_of(options.bad_words, tokenizer);
   request.decoder = options.decoder;
+  request.prediction = tokenize_prediction(options.prediction, tokenizer, context);
   request.sampling = options.sampling;
   request.constraint = std::move(constraint);
   return request;
