@@ -8,7 +8,7 @@ namespace tessera {
 namespace {
 
 // No guess is surer.
-constexpr double kMostChance = 0.98;
+constexpr double kMostChance = 0.99;
 constexpr int kClaimSteps = 20;  // between 0 and 1
 
 using Places = std::vector<GuessSource::Place>;  // one for each source

@@ -17,13 +17,12 @@ std::vector<StartSource> lookup_sources();
 // What the model held likely after a token is likely after it again (token recycling, Luo et al.
 // 2025, arXiv 2408.08696).
 DrafterKind recycle_kind();
-std::vector<StartSource> recycling_sources();
 
 // What the request says its answer will resemble.
 DrafterKind prediction_kind();
 std::vector<StartSource> prediction_sources();
 
-// All of these together, as many nodes as pay off; where none does, plain decoding.
+// Lookup and prediction together, as many nodes as pay off; where none does, plain decoding.
 DrafterKind auto_kind();
 
 }  // namespace tessera

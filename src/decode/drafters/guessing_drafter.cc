@@ -10,7 +10,7 @@ namespace {
 
 // Trees that are cut to what pays are grown to this first.
 constexpr int kMostNodes = 64;
-constexpr double kLeastChance = 0.03;
+constexpr double kLeastChance = 0.15;
 // Of what drafting may lose: for learning from logits, which is useful later, if at all.
 constexpr double kShareOfLearning = 0.25;
 

@@ -99,14 +99,14 @@ class Recycling final : public GuessSource {
   Token last_ = -1;
 };
 
-}  // namespace
-
 std::vector<StartSource> recycling_sources() {
   auto successors = std::make_shared<Salted<Successors>>();
   return {[successors](const DraftStart& sequence) {
     return std::make_unique<Recycling>(successors->of(sequence.cache_salt));
   }};
 }
+
+}  // namespace
 
 DrafterKind recycle_kind() {
   return {.name = "recycle",
