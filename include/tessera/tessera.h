@@ -17,6 +17,14 @@ struct ChatMessage {
   std::string content;
 };
 
+// A text that a beam search found.
+struct BeamText {
+  std::string text;
+  std::vector<int32_t> tokens;  // generated, an ending one included
+  std::string finish_reason;    // "stop", "length"
+  double score = 0;             // by which it was chosen: see GenerateOptions::beams
+};
+
 struct Generation {
   std::string text;
   std::vector<int32_t> tokens;  // generated, an ending one included
@@ -27,9 +35,13 @@ struct Generation {
   double prefill_ms = 0;  // from the call to the first token
   double decode_ms = 0;   // from the first token to the last
   int steps = 0, drafted = 0, accepted = 0;
+  // Of a beam search: the best texts, this one first. As many as there were beams, or fewer if a
+  // grammar or schema leaves no more.
+  std::vector<BeamText> beams = {};
 };
 
-// Receives text as it is generated, never half a UTF-8 character; false ends the answer.
+// Receives text as it is generated, never half a UTF-8 character; false ends the answer. A beam
+// search knows its text only at the end, and gives all of it then.
 using TextCallback = std::function<bool(std::string_view text)>;
 using BatchTextCallback = std::function<bool(size_t index, std::string_view text)>;
 

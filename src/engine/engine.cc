@@ -76,10 +76,26 @@ void Engine::validate(const Request& request) const {
          request.prompt_logprobs_from, prompt);
   }
   parse_decoder(request.decoder);  // for its error
+  request.beams.validate();
+  if (request.beams.width > 1) validate_beams(request);
 }
 
 std::shared_ptr<Sequence> Engine::add(Request request, const std::shared_ptr<Sequence>& sibling) {
+  if (request.beams.width > 1) return add_beams(std::move(request), sibling).front();
   validate(request);
+  const auto sequence = make_sequence(std::move(request), sibling);
+  const bool asks_nothing = !sequence->is_embedding() && !sequence->request.keeps_blocks &&
+                            sequence->wanted_rows(sequence->pending()) == 0;
+  if (asks_nothing) {
+    sequence->finished = FinishReason::kLength;
+  } else {
+    scheduler_.add(sequence);
+  }
+  return sequence;
+}
+
+std::shared_ptr<Sequence> Engine::make_sequence(Request request,
+                                                const std::shared_ptr<Sequence>& sibling) {
   if (sibling != nullptr && sibling->request.cache_salt != request.cache_salt)
     fail("a sequence cannot share what another salt keeps apart");
   ban_early_ends(request);
@@ -92,13 +108,6 @@ std::shared_ptr<Sequence> Engine::add(Request request, const std::shared_ptr<Seq
         sequence->drafter->start({decoder.values, asked.cache_salt, asked.prediction});
   }
   sequence->sibling = sibling;
-  const bool asks_nothing = !sequence->is_embedding() && !sequence->request.keeps_blocks &&
-                            sequence->wanted_rows(sequence->pending()) == 0;
-  if (asks_nothing) {
-    sequence->finished = FinishReason::kLength;
-  } else {
-    scheduler_.add(sequence);
-  }
   return sequence;
 }
 
@@ -128,7 +137,12 @@ std::shared_ptr<Drafter> Engine::drafter_of(const Decoder& decoder) {
 }
 
 void Engine::cancel(Sequence& sequence) {
-  if (sequence.finished == FinishReason::kNone) finish(sequence, FinishReason::kCancelled);
+  if (sequence.finished != FinishReason::kNone) return;
+  if (sequence.group != nullptr) {
+    end_group(*sequence.group, FinishReason::kCancelled);
+  } else {
+    finish(sequence, FinishReason::kCancelled);
+  }
 }
 
 Engine::Statistics Engine::statistics() const {
@@ -153,6 +167,7 @@ bool Engine::step() {
   ++steps_;
   std::vector<Choice> choices = choose(shares, ranges, model_.backend().download(logits));
   for (size_t i = 0; i < shares.size(); ++i) {
+    if (shares[i].sequence->finished != FinishReason::kNone) continue;  // with its group
     try {
       commit(shares[i], ranges[i], choices[i]);
     } catch (...) {
@@ -160,6 +175,7 @@ bool Engine::step() {
       fail_sequence(*shares[i].sequence, std::current_exception());
     }
   }
+  advance_groups();
   observe(shares, ranges, choices, logits);
   return true;
 }
@@ -272,6 +288,10 @@ Engine::Choice Engine::choose(const Scheduler::Share& share, RowRange range, Hos
     choice.prompt_logprobs.push_back(find_logprobs(row, sequence.tokens[first + i + 1], top));
   }
   if (range.first_wanted < 0) return choice;
+  if (sequence.group != nullptr) {
+    choice.next = sequence.group->look(sequence, logits.row(range.first_wanted));
+    return choice;
+  }
 
   const TokenTree single{.tokens = {sequence.tokens.back()}, .parents = {-1}};
   const TokenTree& tree = share.tree.size() > 0 ? share.tree : single;
@@ -311,6 +331,12 @@ void Engine::commit(const Scheduler::Share& share, RowRange range, Choice& choic
   Sequence& sequence = *share.sequence;
   if (choice.failure) std::rethrow_exception(choice.failure);
   std::ranges::move(choice.prompt_logprobs, std::back_inserter(sequence.prompt_logprobs));
+  if (sequence.group != nullptr) {
+    sequence.computed += share.chunk;
+    sequence.blocks.publish(std::span(sequence.tokens).first(sequence.computed));
+    if (range.first_wanted >= 0) sequence.group->take(sequence, std::move(choice.next));
+    return;
+  }
   if (range.first_wanted >= 0) {
     const std::vector<int32_t>& path = choice.verified.path;
     move_accepted(sequence, path);
@@ -392,6 +418,10 @@ void Engine::pool_hidden(Sequence& sequence, int first_row, int rows) {
 }
 
 void Engine::fail_sequence(Sequence& sequence, std::exception_ptr failure) {
+  if (sequence.group != nullptr) {
+    end_group(*sequence.group, FinishReason::kFailed, std::move(failure));
+    return;
+  }
   sequence.failure = std::move(failure);
   finish(sequence, FinishReason::kFailed);
 }

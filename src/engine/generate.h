@@ -17,11 +17,11 @@ namespace tessera {
 std::shared_ptr<const ConstraintSource> find_constraint(StructuredOutput& structured_output,
                                                         const GenerateOptions& options);
 
-// What the engine is asked for. Where `options` leave the length open, it is what the context
-// holds.
+// What `engine` is asked for. Where `options` leave the length open, it is what the context holds,
+// and of a beam search the KV store.
 Request make_request(std::vector<Token> prompt, const GenerateOptions& options,
                      std::shared_ptr<const ConstraintSource> constraint, const Tokenizer& tokenizer,
-                     int context);
+                     const Engine& engine);
 
 // One answer that is asked for.
 struct GenerateTask {

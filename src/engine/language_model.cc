@@ -33,7 +33,7 @@ struct LanguageModel::Impl {
     for (std::vector<Token>& prompt : prompts) {
       tasks.push_back(
           {.request = make_request(std::move(prompt), options, constraint, *session.tokenizer,
-                                   session.model->config().context)});
+                                   *engine)});
     }
     return tessera::generate(*engine, *session.tokenizer, std::move(tasks), options, on_text);
   }
@@ -178,7 +178,7 @@ Generation Branch::generate(const GenerateOptions& options, const TextCallback& 
   const auto constraint = find_constraint(*model_->session.structured_output, options);
   GenerateTask task{
       .request = make_request(tokens_, options, constraint, *model_->session.tokenizer,
-                              model_->session.model->config().context),
+                              *model_->engine),
       .sibling = kept_};
   task.request.keeps_blocks = true;
   auto [generation, sequence] = model_->run(std::move(task), options, on_text);

@@ -19,6 +19,13 @@ void Scheduler::add(std::shared_ptr<Sequence> sequence) {
   enqueue(waiting_, std::move(sequence));
 }
 
+void Scheduler::add_beam(std::shared_ptr<Sequence> beam, const Sequence& first) {
+  order_.enter(*beam, this->first());  // it costs its client as much as another answer
+  beam->turn = first.turn;
+  beam->rank = {first.rank.first, beam->id};
+  enqueue(waiting_, std::move(beam));
+}
+
 // Of the smallest rank; null if nobody is there.
 const Sequence* Scheduler::first() const {
   const Sequence* first = nullptr;
