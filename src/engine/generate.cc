@@ -157,16 +157,16 @@ std::function<bool(std::span<const Token>)> stops_at(std::vector<std::string> st
 
 Request make_request(std::vector<Token> prompt, const GenerateOptions& options,
                      std::shared_ptr<const ConstraintSource> constraint, const Tokenizer& tokenizer,
-                     const Engine& engine) {
+                     int context) {
   Request request;
+  const int room = context + 1 - static_cast<int>(prompt.size());
   if (options.max_tokens < -1)
     fail("the number of tokens to generate is {}, expected 0 or more", options.max_tokens);
   request.prompt = std::move(prompt);
   request.beams = {options.beams, options.length_penalty, options.early_stopping};
   request.beams.validate();
   if (options.beams > 1) request.ends_text = stops_at(options.stop, options.min_tokens, tokenizer);
-  request.max_tokens =
-      options.max_tokens < 0 ? engine.longest_answer(request) : options.max_tokens;
+  request.max_tokens = options.max_tokens < 0 ? std::max(room, 0) : options.max_tokens;
   request.ignore_eos = options.ignore_eos;
   request.min_tokens = options.min_tokens;
   request.stop_tokens = options.stop_tokens;

@@ -17,11 +17,11 @@ namespace tessera {
 std::shared_ptr<const ConstraintSource> find_constraint(StructuredOutput& structured_output,
                                                         const GenerateOptions& options);
 
-// What `engine` is asked for. Where `options` leave the length open, it is what the context holds,
-// and of a beam search the KV store.
+// What the engine is asked for. Where `options` leave the length open, it is what the context
+// holds; of a beam search, that has yet to be bounded by Engine::longest_answer().
 Request make_request(std::vector<Token> prompt, const GenerateOptions& options,
                      std::shared_ptr<const ConstraintSource> constraint, const Tokenizer& tokenizer,
-                     const Engine& engine);
+                     int context);
 
 // One answer that is asked for.
 struct GenerateTask {

@@ -25,15 +25,22 @@ struct LanguageModel::Impl {
                             {.parse_special = parse_special});
   }
 
+  Request request_of(std::vector<Token> prompt, const GenerateOptions& options,
+                     std::shared_ptr<const ConstraintSource> constraint) const {
+    Request request = make_request(std::move(prompt), options, std::move(constraint),
+                                   *session.tokenizer, session.model->config().context);
+    if (options.beams > 1 && options.max_tokens < 0)
+      request.max_tokens = engine->longest_answer(request);
+    return request;
+  }
+
   std::vector<Generation> generate(std::vector<std::vector<Token>> prompts,
                                    const GenerateOptions& options,
                                    const BatchTextCallback& on_text) {
     const auto constraint = find_constraint(*session.structured_output, options);
     std::vector<GenerateTask> tasks;
     for (std::vector<Token>& prompt : prompts) {
-      tasks.push_back(
-          {.request = make_request(std::move(prompt), options, constraint, *session.tokenizer,
-                                   *engine)});
+      tasks.push_back({.request = request_of(std::move(prompt), options, constraint)});
     }
     return tessera::generate(*engine, *session.tokenizer, std::move(tasks), options, on_text);
   }
@@ -176,10 +183,7 @@ double Branch::score(std::string_view continuation) const {
 
 Generation Branch::generate(const GenerateOptions& options, const TextCallback& on_text) {
   const auto constraint = find_constraint(*model_->session.structured_output, options);
-  GenerateTask task{
-      .request = make_request(tokens_, options, constraint, *model_->session.tokenizer,
-                              *model_->engine),
-      .sibling = kept_};
+  GenerateTask task{.request = model_->request_of(tokens_, options, constraint), .sibling = kept_};
   task.request.keeps_blocks = true;
   auto [generation, sequence] = model_->run(std::move(task), options, on_text);
   // A step may have given more than the answer has, where a stop text ended it.
