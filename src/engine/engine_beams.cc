@@ -20,13 +20,13 @@ int Engine::longest_answer(const Request& request) const {
   const int context = model_.config().context, prompt = static_cast<int>(request.prompt.size());
   int longest = std::max(1, context + 1 - prompt);
   if (request.beams.width == 1) return longest;
-  // The last token is never read, so it needs no place.
-  const int blocks = blocks_for(std::min(context, prompt + longest));
-  for (int fewer = blocks; fewer > blocks_for(prompt); --fewer) {
-    const int tokens = fewer * kBlockTokens;
-    if (beam_blocks(request, tokens) <= pool_.capacity()) return std::min(longest, tokens - prompt);
+  for (int tokens = blocks_for(context) * kBlockTokens; tokens > prompt; tokens -= kBlockTokens) {
+    if (beam_blocks(request, std::min(tokens, context)) > pool_.capacity()) continue;
+    // The last token of a full context is never read.
+    if (tokens < context) longest = tokens - prompt;
+    return longest;
   }
-  return std::max(1, std::min(longest, blocks_for(prompt) * kBlockTokens - prompt));
+  return 1;
 }
 
 void Engine::validate_beams(const Request& request) const {

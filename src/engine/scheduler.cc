@@ -151,8 +151,8 @@ void Scheduler::adopt_sibling(Sequence& sequence) {
 
 bool Scheduler::is_computed_by_sibling(const Sequence& sequence) {
   const auto sibling = sequence.sibling.lock();
-  return sibling != nullptr && sibling->running && sibling->finished == FinishReason::kNone &&
-         sequence.computed <= sibling->computed &&
+  return sibling != nullptr && sibling->running && !sibling->rests &&
+         sibling->finished == FinishReason::kNone && sequence.computed <= sibling->computed &&
          sibling->computed <
              std::min(shared_tokens(sequence, *sibling), static_cast<int>(sibling->prompt_size()));
 }

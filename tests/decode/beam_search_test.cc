@@ -39,6 +39,8 @@ EarlyStopping early_stopping(const Json& value) {
   return value.get<bool>() ? EarlyStopping::kYes : EarlyStopping::kNo;
 }
 
+using Next = std::vector<std::vector<BeamToken>>;  // of each beam
+
 struct Found {
   std::vector<Token> tokens;
   double score;
@@ -61,7 +63,7 @@ std::vector<Found> search(const Json& golden) {
                    most);
   const int count = BeamSearch::candidates(width, static_cast<int>(ends.size()));
   for (int length = 1;; ++length) {
-    std::vector<std::vector<BeamToken>> next;
+    Next next;
     for (const auto& beam : beams.beams()) {
       std::vector<Token> text = prompt;
       for (const Token token : beams.answer(beam.node)) text.push_back(token);
@@ -109,11 +111,11 @@ TEST(BeamSearch, OptionsThatAreOutOfRangeAreRefused) {
 
 TEST(BeamSearch, OfEqualsTheBetterBeamAndTheLowerTokenAreFirst) {
   BeamSearch search({.width = 2}, 10);
-  const std::vector<std::vector<BeamToken>> first = {{{.token = 4, .logprob = -1},
+  const Next first = {{{.token = 4, .logprob = -1},
                                                       {.token = 7, .logprob = -1}}};
   ASSERT_TRUE(search.step(search.best(first, 4)));
   const std::vector<BeamToken> same = {{.token = 3, .logprob = -2}, {.token = 5, .logprob = -2}};
-  const auto best = search.best(std::vector{same, same}, 3);
+  const auto best = search.best(Next{same, same}, 3);
   ASSERT_EQ(best.size(), 3u);
   EXPECT_EQ(best[0].parent, 0);
   EXPECT_EQ(best[0].token.token, 3);
@@ -129,7 +131,7 @@ TEST(BeamSearch, AnEndBehindTheBestIsNoResult) {
                                        {.token = 2, .logprob = -2},
                                        {.token = 0, .logprob = -3},
                                        {.token = 3, .logprob = -4}};
-  auto best = search.best(std::vector{next}, 4);
+  auto best = search.best(Next{next}, 4);
   best[2].ends = true;
   ASSERT_TRUE(search.step(best));
   EXPECT_EQ(search.results().size(), 0u);
@@ -138,7 +140,7 @@ TEST(BeamSearch, AnEndBehindTheBestIsNoResult) {
 
 TEST(BeamSearch, WhereNothingGoesOnItIsOver) {
   BeamSearch search({.width = 3}, 10);
-  auto best = search.best(std::vector{std::vector<BeamToken>{{.token = 0, .logprob = -1}}}, 6);
+  auto best = search.best(Next{{{.token = 0, .logprob = -1}}}, 6);
   best[0].ends = true;
   EXPECT_FALSE(search.step(best));
   ASSERT_EQ(search.results().size(), 1u) << "there is only one text";
