@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -115,6 +116,11 @@ class Branch {
   double score(std::string_view continuation) const;
   // Generates what follows, which becomes part of the branch, an ending token included.
   Generation generate(const GenerateOptions& options = {}, const TextCallback& on_text = {});
+  // The same for several branches of one model at once, in one batch: each is what it would be
+  // alone. Branch i has the seed `seed` + i, so that forks differ.
+  static std::vector<Generation> generate(std::span<Branch> branches,
+                                          const GenerateOptions& options = {},
+                                          const BatchTextCallback& on_text = {});
 
   const std::vector<int32_t>& tokens() const { return tokens_; }
 
