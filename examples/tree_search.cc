@@ -1,6 +1,7 @@
 // Searches for a text by a scorer of its own: best of n, and Monte Carlo tree search (Coulom 2006,
-// Kocsis and Szepesvari 2006). All texts that a round looks at are generated together, in one batch;
-// forks share the keys and values of what they have in common and copy only what they write to.
+// Kocsis and Szepesvari 2006). All texts that a round looks at are generated together, in one
+// batch; forks share the keys and values of what they have in common and copy only what they write
+// to.
 //
 //   tree_search [MODEL]
 #include <tessera/tessera.h>
@@ -107,10 +108,8 @@ Text tree_search(const tessera::Branch& start, int rounds, int width) {
     if (!is_whole) {
       go_on(branches, kPieceTokens);
       for (size_t i = 0; i < branches.size(); ++i) {
-        leaf.children.push_back(std::make_unique<Node>(Node{.branch = branches[i],
-                                                            .text = texts[i],
-                                                            .parent = &leaf,
-                                                            .depth = leaf.depth + 1}));
+        leaf.children.push_back(std::make_unique<Node>(Node{
+            .branch = branches[i], .text = texts[i], .parent = &leaf, .depth = leaf.depth + 1}));
       }
       const int rest = (kPieces - leaf.depth - 1) * kPieceTokens;
       if (rest > 0) go_on(branches, rest);

@@ -77,8 +77,7 @@ void add_beam_flags(CLI::App& command, GenerateOptions& options) {
 void settle_beams(const CLI::App& command, GenerateOptions& options) {
   if (options.beams == 1) {
     for (const char* flag : {"--length-penalty", "--early-stopping"}) {
-      if (command.count(flag) > 0)
-        throw CLI::ValidationError(flag, "needs --beams");
+      if (command.count(flag) > 0) throw CLI::ValidationError(flag, "needs --beams");
     }
     return;
   }

@@ -18,6 +18,7 @@
 // end perhaps fewer results.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <vector>
 

@@ -30,9 +30,8 @@ BeamGroup::~BeamGroup() {
 BeamGroup::Next BeamGroup::look(Sequence& sequence, std::span<const float> logits) const {
   const Request& request = sequence.request;
   Next next;
-  next.tokens =
-      sequence.sampler.likeliest(logits, sequence.tokens, sequence.prompt_size(),
-                                 BeamSearch::candidates(request.beams.width, ends_));
+  next.tokens = sequence.sampler.likeliest(logits, sequence.tokens, sequence.prompt_size(),
+                                           BeamSearch::candidates(request.beams.width, ends_));
   if (request.top_logprobs > 0) next.top = find_logprobs(logits, 0, request.top_logprobs).top;
   return next;
 }
@@ -70,9 +69,9 @@ bool BeamGroup::ends(const BeamSearch::Candidate& candidate) const {
   if (is_end_(token) && !sequence.request.ignore_eos) return true;
   if (sequence.is_stop(token) || sequence.generated() + 1 >= most_tokens_) return true;
   if (!sequence.request.ends_text) return false;
-  std::vector<Token> answer(sequence.tokens.begin() +
-                                static_cast<ptrdiff_t>(sequence.prompt_size()),
-                            sequence.tokens.end());
+  std::vector<Token> answer(
+      sequence.tokens.begin() + static_cast<ptrdiff_t>(sequence.prompt_size()),
+      sequence.tokens.end());
   answer.push_back(token);
   return sequence.request.ends_text(answer);
 }
@@ -83,8 +82,7 @@ void BeamGroup::remember_logprobs() {
   for (int n = static_cast<int>(logprobs_.size()); n < search_.nodes(); ++n) {
     const BeamSearch::Node& node = search_.node(n);
     const size_t place = at_[static_cast<size_t>(node.parent)];
-    logprobs_.push_back(
-        {.token = node.token, .logprob = node.raw, .top = places_[place].next.top});
+    logprobs_.push_back({.token = node.token, .logprob = node.raw, .top = places_[place].next.top});
   }
 }
 

@@ -183,9 +183,8 @@ double Branch::score(std::string_view continuation) const {
 }
 
 Generation Branch::generate(const GenerateOptions& options, const TextCallback& on_text) {
-  return generate(std::span(this, 1), options, [&](size_t, std::string_view text) {
-    return !on_text || on_text(text);
-  })[0];
+  return generate(std::span(this, 1), options,
+                  [&](size_t, std::string_view text) { return !on_text || on_text(text); })[0];
 }
 
 std::vector<Generation> Branch::generate(std::span<Branch> branches, const GenerateOptions& options,
@@ -204,8 +203,8 @@ std::vector<Generation> Branch::generate(std::span<Branch> branches, const Gener
     if (options.sampling.seed) *task.request.sampling.seed += i;
     tasks.push_back(std::move(task));
   }
-  std::vector<Generation> generations =
-      tessera::generate(*model.engine, *model.session.tokenizer, std::move(tasks), options, on_text);
+  std::vector<Generation> generations = tessera::generate(*model.engine, *model.session.tokenizer,
+                                                          std::move(tasks), options, on_text);
   for (size_t i = 0; i < branches.size(); ++i) {
     // A step may have given more than the answer has, where a stop text ended it.
     const auto& tokens = generations[i].tokens;

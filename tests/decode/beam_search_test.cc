@@ -21,9 +21,8 @@ constexpr int kVocabulary = 40;
 // The toy model of tests/decode/make-beam-goldens.
 float logit(const Json& golden, std::span<const Token> text, Token token) {
   auto x = golden.at("seed").get<uint64_t>();
-  for (const uint64_t value :
-       {text.size(), static_cast<size_t>(text[text.size() - 2]), static_cast<size_t>(text.back()),
-        static_cast<size_t>(token)}) {
+  for (const uint64_t value : {text.size(), static_cast<size_t>(text[text.size() - 2]),
+                               static_cast<size_t>(text.back()), static_cast<size_t>(token)}) {
     x = (x ^ value) * 0x9E3779B97F4A7C15;
     x ^= x >> 29;
   }
@@ -68,8 +67,7 @@ std::vector<Found> search(const Json& golden) {
       std::vector<Token> text = prompt;
       for (const Token token : beams.answer(beam.node)) text.push_back(token);
       std::vector<float> row;
-      for (Token token = 0; token < kVocabulary; ++token)
-        row.push_back(logit(golden, text, token));
+      for (Token token = 0; token < kVocabulary; ++token) row.push_back(logit(golden, text, token));
       next.push_back(sampler.likeliest(row, text, prompt.size(), count));
     }
     auto candidates = beams.best(next, count);
@@ -111,8 +109,7 @@ TEST(BeamSearch, OptionsThatAreOutOfRangeAreRefused) {
 
 TEST(BeamSearch, OfEqualsTheBetterBeamAndTheLowerTokenAreFirst) {
   BeamSearch search({.width = 2}, 10);
-  const Next first = {{{.token = 4, .logprob = -1},
-                                                      {.token = 7, .logprob = -1}}};
+  const Next first = {{{.token = 4, .logprob = -1}, {.token = 7, .logprob = -1}}};
   ASSERT_TRUE(search.step(search.best(first, 4)));
   const std::vector<BeamToken> same = {{.token = 3, .logprob = -2}, {.token = 5, .logprob = -2}};
   const auto best = search.best(Next{same, same}, 3);
@@ -159,8 +156,8 @@ TEST(Likeliest, AreThoseOfTheSoftmaxInOrder) {
   for (size_t i = 0; i < tokens.size(); ++i) {
     EXPECT_FLOAT_EQ(logits[static_cast<size_t>(tokens[i].token)],
                     static_cast<float>(999 - i) / 100.0f);
-    EXPECT_NEAR(tokens[i].logprob,
-                logits[static_cast<size_t>(tokens[i].token)] - std::log(total), 1e-5);
+    EXPECT_NEAR(tokens[i].logprob, logits[static_cast<size_t>(tokens[i].token)] - std::log(total),
+                1e-5);
     EXPECT_EQ(tokens[i].logprob, tokens[i].raw);
   }
 }

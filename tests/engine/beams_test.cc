@@ -46,10 +46,10 @@ class BeamsTest : public testing::Test {
     Request r;
     r.prompt = random_tokens(pick(1, 2, 9, 31, 32, 33, 50), 300, random());
     r.max_tokens = pick(1, 2, 5, 12, 30);
-    r.beams = {.width = pick(2, 2, 3, 4, 4, 5, 8),
-               .length_penalty = pick(1.0, 1.0, 0.0, 0.6, 2.0, -1.0),
-               .early_stopping = pick(EarlyStopping::kNo, EarlyStopping::kYes,
-                                      EarlyStopping::kNever)};
+    r.beams = {
+        .width = pick(2, 2, 3, 4, 4, 5, 8),
+        .length_penalty = pick(1.0, 1.0, 0.0, 0.6, 2.0, -1.0),
+        .early_stopping = pick(EarlyStopping::kNo, EarlyStopping::kYes, EarlyStopping::kNever)};
     r.sampling = {.temperature = 0, .penalty_window = -1};
     r.sampling.logit_bias[kEnd] = pick(-20.0f, 0.0f, 2.0f, 4.0f);
     if (pick(0, 0, 1) == 1) r.sampling.logit_bias[kOtherEnd] = 3;
@@ -70,13 +70,12 @@ class BeamsTest : public testing::Test {
     for (Token token = 0; token < model_.config().vocabulary && until > 0; ++token) {
       if (ends_answer(token)) r.bans.push_back({{token}, until});
     }
-    return test::reference_beam_search(
-        r, std::min(r.max_tokens, room), ends, ends_answer,
-        [&](const std::vector<Token>& text) {
-          auto& row = rows_[text];
-          if (row.empty()) row = runner_.run_text(text).back();
-          return row;
-        });
+    return test::reference_beam_search(r, std::min(r.max_tokens, room), ends, ends_answer,
+                                       [&](const std::vector<Token>& text) {
+                                         auto& row = rows_[text];
+                                         if (row.empty()) row = runner_.run_text(text).back();
+                                         return row;
+                                       });
   }
 
   void check(const std::vector<std::shared_ptr<Sequence>>& found, const std::string& what) {
@@ -163,9 +162,8 @@ TEST_F(BeamsTest, PreemptionChangesNothing) {
 TEST_F(BeamsTest, KeepToAFormAndToStops) {
   Session session = Session::load(path().string(), {.threads = 2});
   std::mt19937 random(4);
-  for (const char* grammar :
-       {"root ::= [a-d]{3,9}", "root ::= \"yes\" | \"no\" | \"never\"", "root ::= \"one\"",
-        "root ::= (\"ab\" | \"cd\" [0-9]){2,4} \"!\""}) {
+  for (const char* grammar : {"root ::= [a-d]{3,9}", "root ::= \"yes\" | \"no\" | \"never\"",
+                              "root ::= \"one\"", "root ::= (\"ab\" | \"cd\" [0-9]){2,4} \"!\""}) {
     for (int i = 0; i < 5; ++i) {
       Request r = request(random);
       r.max_tokens = 20;

@@ -60,8 +60,7 @@ void process(std::vector<double>& logprobs, const Request& request,
 }  // namespace
 
 std::vector<ReferenceBeam> reference_beam_search(
-    const Request& request, int most_tokens, int ends,
-    const std::function<bool(Token)>& is_end,
+    const Request& request, int most_tokens, int ends, const std::function<bool(Token)>& is_end,
     const std::function<std::vector<float>(const std::vector<Token>&)>& logits_of) {
   const auto beams = static_cast<size_t>(request.beams.width);
   std::vector<Text> running = {{}};

@@ -19,8 +19,7 @@ struct ReferenceBeam {
 // comes behind the text. is_end(token): the token ends an answer; `ends`: so many tokens do.
 // `most_tokens`: the greatest length of an answer.
 std::vector<ReferenceBeam> reference_beam_search(
-    const Request& request, int most_tokens, int ends,
-    const std::function<bool(Token)>& is_end,
+    const Request& request, int most_tokens, int ends, const std::function<bool(Token)>& is_end,
     const std::function<std::vector<float>(const std::vector<Token>&)>& logits_of);
 
 }  // namespace tessera::test

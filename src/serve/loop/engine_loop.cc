@@ -202,9 +202,9 @@ void EngineLoop::start_next(const std::shared_ptr<Submission>& submission) {
 // Choices that begin and end with `index`: the answers of a beam search, else one.
 int EngineLoop::answers_of(const Submission& submission, int index) {
   const auto& choices = submission.choices;
-  const auto others = std::ranges::find_if(
-      choices.begin() + index + 1, choices.end(),
-      [&](const JobChoice& choice) { return choice.search != index; });
+  const auto others =
+      std::ranges::find_if(choices.begin() + index + 1, choices.end(),
+                           [&](const JobChoice& choice) { return choice.search != index; });
   return static_cast<int>(others - choices.begin()) - index;
 }
 
@@ -254,8 +254,9 @@ bool EngineLoop::take_tokens(Active& active, std::span<const Token> tokens) {
 
   send_prompt(active);
   Answer::Piece piece = active.answer->push(*active.sequence, tokens);
-  const bool in_time = active.submission->job->push(active.choice, static_cast<int>(tokens.size()),
-                                                    std::move(piece.text), std::move(piece.logprobs));
+  const bool in_time =
+      active.submission->job->push(active.choice, static_cast<int>(tokens.size()),
+                                   std::move(piece.text), std::move(piece.logprobs));
   active.overrun = !in_time && active.beams.size() == 1;  // a beam search gives all at once
   return !active.answer->stopped() && !active.overrun;
 }
