@@ -238,7 +238,7 @@ TEST_F(LanguageModelTest, ABeamSearchGivesAllItsTexts) {
   for (size_t i = 0; i < 4; ++i) {
     EXPECT_EQ(found.beams[i].finish_reason, "length");
     texts.insert(found.beams[i].tokens);
-    if (i > 0) EXPECT_LE(found.beams[i].score, found.beams[i - 1].score);
+    EXPECT_LE(found.beams[i].score, found.beams[i > 0 ? i - 1 : 0].score);
   }
   EXPECT_EQ(texts.size(), 4u);
 
@@ -246,7 +246,8 @@ TEST_F(LanguageModelTest, ABeamSearchGivesAllItsTexts) {
   const Generation greedy = model_.generate("hello", options_);
   EXPECT_TRUE(greedy.beams.empty());
   options_.beams = 4;
-  const std::vector<Generation> several = model_.generate({"hello", "bye"}, options_);
+  const std::vector<std::string> prompts = {"hello", "bye"};
+  const std::vector<Generation> several = model_.generate(prompts, options_);
   EXPECT_EQ(several[0].text, found.text);
   EXPECT_EQ(several[1].beams.size(), 4u);
   EXPECT_EQ(model_.branch("hello").generate(options_).text, found.text);
