@@ -65,11 +65,13 @@ void add_beam_flags(CLI::App& command, GenerateOptions& options) {
                   "is for long texts")
       ->capture_default_str();
   command
-      .add_option("--early-stopping", options.early_stopping,
-                  "end a beam search: false: when no better text is expected; true: when N have "
-                  "ended; never: when none can be better")
-      ->transform(CLI::CheckedTransformer(kEarlyStopping))
-      ->type_name("false|true|never")
+      .add_option_function<std::string>(
+          "--early-stopping",
+          [&options](const std::string& word) { options.early_stopping = kEarlyStopping.at(word); },
+          "end a beam search: false: when no better text is expected; true: when N have "
+          "ended; never: when none can be better")
+      ->check(CLI::IsMember({"false", "true", "never"}))
+      ->type_name("WORD")
       ->default_str("false");
 }
 
