@@ -48,9 +48,11 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 
 void MappedFile::release(std::span<const std::byte> part) const {
   const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = (reinterpret_cast<uintptr_t>(part.data()) + page - 1) / page * page;
-  const auto end = (reinterpret_cast<uintptr_t>(part.data()) + part.size()) / page * page;
-  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  const size_t before = (page - reinterpret_cast<uintptr_t>(part.data()) % page) % page;
+  if (part.size() < before + page) return;
+  // Whole pages only: what lies beside `part` on the others may be in use.
+  const size_t whole = (part.size() - before) / page * page;
+  ::madvise(const_cast<std::byte*>(part.data()) + before, whole, MADV_DONTNEED);
 }
 
 }  // namespace tessera

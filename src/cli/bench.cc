@@ -3,6 +3,8 @@
 
 #include <memory>
 
+#include "base/error.h"
+#include "cli/bench_decoders.h"
 #include "cli/bench_roofline.h"
 #include "cli/commands.h"
 #include "engine/session.h"
@@ -14,6 +16,8 @@ struct Flags {
   ModelFlags model;
   BenchOptions bench;
   bool roofline = false;
+  DecoderBenchOptions decoders;
+  std::vector<std::string> prompts;
   JsonFlags json;
   std::string svg;
 };
@@ -69,12 +73,50 @@ void add_bench(CLI::App& app) {
                     "show where the time of each phase goes, beside the limits of this machine");
   command->add_option("--svg", flags->svg, "write that as a picture; implies --roofline")
       ->type_name("FILE");
-  add_json_flags(*command, flags->json, "print a JSON list, of --roofline an object,");
+  command
+      ->add_option("--decoders", flags->decoders.decoders,
+                   "show what these decoders gain over plain decoding on --prompts; repeatable")
+      ->type_name("NAME[,KEY=VALUE...]")
+      ->check(decoder_validator());
+  command
+      ->add_option("--prompts", flags->prompts,
+                   "a set of prompts: JSON lines with \"prompt\" or \"turns\"; repeatable")
+      ->type_name("FILE")
+      ->check(CLI::ExistingFile);
+  command
+      ->add_option("--temp", flags->decoders.temperatures, "temperatures to decode at; repeatable")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  command->add_option("--max-tokens", flags->decoders.max_tokens, "of an answer, with --decoders")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--clients", flags->decoders.clients, "answers at once, with --decoders")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  add_json_flags(
+      *command, flags->json, "print a JSON list, of --roofline an object,",
+      "  [{name, tokens_per_second, slowest, fastest, tokens}, ...]\n"
+      "  of --decoders: [{set, temperature, decoder, tokens_per_second, speed_up, "
+      "tokens_per_step,\n"
+      "                   acceptance_by_depth, looped, different}, ...]\n"
+      "  of --roofline:\n"
+      "  machine, weight_bytes, kv, depth\n"
+      "  peaks: {read_bytes_per_second, dot_macs_per_second, fma_macs_per_second}\n"
+      "  phases: [{name, tokens, ms, tokens_per_second, times_one_token, WORK,\n"
+      "            percent_of_bandwidth, percent_of_dot_peak, percent_of_limit, bound_by,\n"
+      "            barriers: {sections, ms, waiting_ms, idle_ms},\n"
+      "            operations: [{name, label, matrix, formats, rows, columns, calls, ms, WORK,\n"
+      "                          percent_of_limit}, ...]}, ...]\n"
+      "  WORK: memory_bytes, activation_bytes, dot_macs, float_macs\n");
   command->callback([flags, command] {
     const auto drop_zeros = [](std::vector<int>& counts_) { std::erase(counts_, 0); };
     drop_zeros(flags->bench.prompt);
     drop_zeros(flags->bench.generate);
     drop_zeros(flags->bench.verify);
+    if (flags->decoders.decoders.empty() != flags->prompts.empty())
+      fail("--decoders and --prompts belong together: which decoders, on which prompts");
+    if (!flags->prompts.empty())
+      return bench_decoders(flags->model, flags->decoders, flags->prompts, flags->json);
     if (!flags->roofline && flags->svg.empty()) return bench(*flags);
     if (command->count("-b") == 0) flags->bench.verify = {2, 4, 8, 16};
     bench_roofline(flags->model, flags->bench, flags->json, flags->svg);

@@ -32,6 +32,8 @@ struct ModelFlags {
 };
 void add_model_flags(CLI::App& command, ModelFlags& flags);
 void add_sampling_flags(CLI::App& command, GenerateOptions& options);
+// Takes what parse_decoder() takes.
+CLI::Validator decoder_validator();
 // Of the commands that put messages into a chat template.
 CLI::Option* add_chat_template_flag(CLI::App& command, std::string& name_or_file);
 CLI::Option* add_parse_special_flag(CLI::App& command, bool& parse_special);
@@ -44,8 +46,11 @@ LanguageModel load_model(ModelFlags& flags);
 struct JsonFlags {
   bool wanted = false, pretty = false;
 };
-// --json, and --pretty, which implies it.
-void add_json_flags(CLI::App& command, JsonFlags& flags, const std::string& help);
+// --json, and --pretty, which implies it. `fields`: lines that show what the JSON has.
+void add_json_flags(CLI::App& command, JsonFlags& flags, const std::string& help,
+                    const std::string& fields);
+// Ends the help of every command.
+void add_exit_statuses(CLI::App& app);
 // Prints it on standard output: on one line, unless it is to be pretty.
 void print_json(const nlohmann::ordered_json& json, const JsonFlags& flags = {});
 // Writes to standard output; Error if that fails (a closed pipe, a full disk).

@@ -124,6 +124,13 @@ void add_sampling_flags(CLI::App& command, GenerateOptions& options) {
           "TOKEN=BIAS, added to a token's logit; repeatable")
       ->type_name("TOKEN=BIAS");
   command.add_option("--stop", options.stop, "end the answer before this text; repeatable");
+  command.add_option("--stop-token-ids", options.stop_tokens,
+                     "end the answer at this token, too; repeatable");
+  command.add_option("--min-tokens", options.min_tokens, "before so many, nothing ends the answer")
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
+  command.add_option("--bad-words", options.bad_words, "what must not come; repeatable")
+      ->type_name("TEXT");
   command
       .add_option_function<int64_t>(
           "-s,--seed",
@@ -134,20 +141,24 @@ void add_sampling_flags(CLI::App& command, GenerateOptions& options) {
       ->default_str("-1");
   command
       .add_option("--decoder", options.decoder,
-                  fmt::format("how tokens are proposed; never changes the text: {}",
-                              fmt::join(decoder_names(), ", ")))
+                  "how tokens are proposed; never changes the text\n" + describe_decoders())
       ->type_name("NAME[,KEY=VALUE...]")
-      ->check([](const std::string& text) {
-        try {
-          parse_decoder(text);
-          return std::string();
-        } catch (const Error& error) {
-          return std::string(error.what());
-        }
-      })
+      ->check(decoder_validator())
       ->capture_default_str();
   command.add_flag("--ignore-eos", options.ignore_eos, "go on after the end of the answer");
   add_constraint_flags(command, options);
+}
+
+CLI::Validator decoder_validator() {
+  return {[](const std::string& text) {
+            try {
+              parse_decoder(text);
+              return std::string();
+            } catch (const Error& error) {
+              return std::string(error.what());
+            }
+          },
+          ""};
 }
 
 CLI::Option* add_chat_template_flag(CLI::App& command, std::string& name_or_file) {
@@ -161,9 +172,9 @@ CLI::Option* add_chat_template_flag(CLI::App& command, std::string& name_or_file
 }
 
 CLI::Option* add_parse_special_flag(CLI::App& command, bool& parse_special) {
-  return command.add_flag("!--no-parse-special", parse_special,
-                          "a control token that a prompt or a message spells out (<|im_end|>) is "
-                          "plain text");
+  return command.add_flag_callback(
+      "--no-parse-special", [&parse_special] { parse_special = false; },
+      "a control token that a prompt or a message spells out (<|im_end|>) is plain text");
 }
 
 LanguageModel load_model(ModelFlags& flags) {
@@ -182,11 +193,25 @@ void print(std::string_view text) {
   }
 }
 
-void add_json_flags(CLI::App& command, JsonFlags& flags, const std::string& help) {
+void add_json_flags(CLI::App& command, JsonFlags& flags, const std::string& help,
+                    const std::string& fields) {
   command.add_flag("--json", flags.wanted, help + " on one line");
   command.add_flag_callback(
       "--pretty", [&flags] { flags.wanted = flags.pretty = true; },
       "the same with line breaks, for people");
+  command.footer("JSON:\n" + fields);
+}
+
+void add_exit_statuses(CLI::App& app) {
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) {
+    add_exit_statuses(*command);
+  }
+  const std::string before = app.get_footer();
+  app.footer(before + (before.empty() ? "" : "\n") +
+             "Exit status:\n"
+             "  0  done, also where Ctrl-C cut an answer or ended a server\n"
+             "  1  failed: one line on standard error says why\n"
+             "  2  the arguments are wrong\n");
 }
 
 void print_json(const nlohmann::ordered_json& json, const JsonFlags& flags) {

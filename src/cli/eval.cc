@@ -17,12 +17,12 @@ struct Flags {
   JsonFlags json;
 };
 
-void add_score_flags(CLI::App& command, Flags& flags) {
+void add_score_flags(CLI::App& command, Flags& flags, const std::string& fields) {
   command.add_option("FILE", flags.file, "a text file")->required();
   command.add_option("--chunks", flags.score.chunks, "chunks to read; 0: the whole text")
       ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str();
-  add_json_flags(command, flags.json, "print one JSON object");
+  add_json_flags(command, flags.json, "print one JSON object", fields);
 }
 
 // --ctx is the chunk here, as in llama.cpp's perplexity tool.
@@ -93,7 +93,7 @@ void add_eval(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = eval->add_subcommand("perplexity", "how surprised the model is by a text");
   add_model_flags(*command, flags->model);
-  add_score_flags(*command, *flags);
+  add_score_flags(*command, *flags, "  perplexity, standard_error, chunks, tokens\n");
   command->callback([flags] { perplexity(*flags); });
 
   auto kl_flags = std::make_shared<Flags>();
@@ -101,7 +101,9 @@ void add_eval(CLI::App& app) {
       eval->add_subcommand("kl", "how far the model's predictions are from a reference model's");
   add_model_flags(*command, kl_flags->model);
   command->add_option("REFERENCE", kl_flags->reference, "the model to compare with")->required();
-  add_score_flags(*command, *kl_flags);
+  add_score_flags(*command, *kl_flags,
+                  "  mean_kl, standard_error, max_kl, same_top, perplexity, reference_perplexity,\n"
+                  "  chunks, tokens\n");
   command->callback([kl_flags] { kl(*kl_flags); });
 }
 

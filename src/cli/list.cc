@@ -78,7 +78,8 @@ void add_list(CLI::App& app) {
   auto json = std::make_shared<JsonFlags>();
   CLI::App* command =
       app.add_subcommand("list", "show the models that are here, and those with a known name");
-  add_json_flags(*command, *json, "print one JSON list");
+  add_json_flags(*command, *json, "print one JSON list",
+                 "  [{name, bytes, quantization, modified, is_here}, ...]\n");
   command->callback([json] {
     const std::vector<Row> rows = all_rows();
     if (!json->wanted) return print(table_of(rows));

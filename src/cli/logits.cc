@@ -91,7 +91,10 @@ void add_logits(CLI::App& app) {
       ->capture_default_str();
   command->add_flag("--all", flags->all, "after every position, not only the last");
   command->add_option("--out", flags->out, "write all logits as raw f32, [positions, vocabulary]");
-  add_json_flags(*command, flags->json, "print one JSON object, every number in full,");
+  add_json_flags(
+      *command, flags->json, "print one JSON object, every number in full,",
+      "  tokens\n"
+      "  positions: [{position, token, top: [{token, piece, logit, logprob}, ...]}, ...]\n");
   command->callback([flags, prompt, tokens] {
     if (prompt->count() + tokens->count() == 0) throw CLI::RequiredError("-p or --tokens");
     logits(*flags);

@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
     add(app);
   }
   cli::tame_options(app);
+  cli::add_exit_statuses(app);
 
   try {
     app.parse(argc, argv);

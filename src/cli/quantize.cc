@@ -65,7 +65,10 @@ void add_quantize(CLI::App& app) {
       ->capture_default_str();
   command->add_flag("--force", flags->options.overwrite, "overwrite the output if it exists");
   command->add_flag("--table", flags->table, "show what became of each tensor, and its error");
-  add_json_flags(*command, flags->json, "print one JSON object");
+  add_json_flags(*command, flags->json, "print one JSON object",
+                 "  bytes_before, bytes_after, bits_per_weight_before, bits_per_weight_after\n"
+                 "  tensors: [{name, from, to, wanted, bytes_before, bytes_after, relative_error}, "
+                 "...]\n");
   command->callback([flags] { quantize(*flags); });
 }
 

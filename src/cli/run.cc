@@ -86,6 +86,7 @@ void settle_beams(const CLI::App& command, GenerateOptions& options) {
   if (command.count("--temp") == 0) options.sampling.temperature = 0;
   if (options.sampling.temperature != 0)
     throw CLI::ValidationError("--temp", "a beam search draws nothing: expected 0");
+  if (command.count("--decoder") == 0) options.decoder = kPlainDecoder;
   if (options.decoder != kPlainDecoder)
     throw CLI::ValidationError("--decoder", "a beam search takes plain only");
 }
@@ -155,7 +156,13 @@ void add_run(CLI::App& app) {
   add_parse_special_flag(*command, flags->generate.parse_special);
   add_sampling_flags(*command, flags->generate);
   add_beam_flags(*command, flags->generate);
-  add_json_flags(*command, flags->json, "print one JSON object when done,");
+  add_json_flags(*command, flags->json, "print one JSON object when done,",
+                 "  text, tokens, finish_reason, seed, prompt\n"
+                 "  usage: {prompt_tokens, completion_tokens, total_tokens}\n"
+                 "  timings: {load_ms, prefill_ms, decode_ms, prefill_tokens_per_second,\n"
+                 "            decode_tokens_per_second}\n"
+                 "  decoder: {name, steps, drafted, accepted}\n"
+                 "  beams: [{text, tokens, finish_reason, score}], with --beams\n");
   command->add_flag("--stats", flags->stats, "say how fast it was, on standard error");
   command->callback([flags, command, prompt, file] {
     settle_beams(*command, flags->generate);

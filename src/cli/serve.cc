@@ -5,10 +5,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <semaphore>
+#include <thread>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -37,7 +40,8 @@ std::string model_name_of(const std::string& reference) {
   return path.extension() == ".gguf" ? path.stem().string() : reference;
 }
 
-// Blocks until SIGINT or SIGTERM, which all threads made from now on leave to this one.
+// SIGINT and SIGTERM, which all threads made from now on leave to one that waits for them. They end
+// the program at once until there are answers that should end in order.
 class StopSignals {
  public:
   StopSignals() {
@@ -45,15 +49,37 @@ class StopSignals {
     sigaddset(&set_, SIGINT);
     sigaddset(&set_, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    watcher_ = std::thread([this] { watch(); });
   }
+  ~StopSignals() {
+    expect();
+    pthread_kill(watcher_.native_handle(), SIGTERM);
+    watcher_.join();
+  }
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+
+  void expect() { expected_ = true; }  // from now on for wait()
   void wait() {
-    int signal = 0;
-    sigwait(&set_, &signal);
+    came_.acquire();
     pthread_sigmask(SIG_UNBLOCK, &set_, nullptr);  // the second one ends the program at once
   }
 
  private:
+  void watch() {
+    int signal = 0;
+    sigwait(&set_, &signal);
+    if (!expected_) {
+      pthread_sigmask(SIG_UNBLOCK, &set_, nullptr);
+      std::raise(signal);
+    }
+    came_.release();
+  }
+
   sigset_t set_;
+  std::atomic<bool> expected_ = false;
+  std::binary_semaphore came_{0};
+  std::thread watcher_;
 };
 
 // Whatever happens, nobody is served any more when what answers goes.
@@ -103,6 +129,7 @@ void run(Flags& flags) {
   fmt::print(stderr, "KV memory: up to {:.0f} MB for {} tokens in blocks of {}; context {}\n", mb,
              static_cast<int64_t>(blocks) * kBlockTokens, kBlockTokens,
              session.model->config().context);
+  signals.expect();
   server.open(service);
   print(fmt::format("Serving {} on {}\n", flags.service.model_name, server.url()));
   signals.wait();

@@ -95,7 +95,10 @@ void add_show(CLI::App& app) {
   command->add_option("MODEL", flags->model, "a GGUF file or a model's name")->required();
   auto* chat_template =
       command->add_flag("--template", flags->chat_template, "print its chat template");
-  add_json_flags(*command, flags->json, "print one JSON object");
+  add_json_flags(
+      *command, flags->json, "print one JSON object",
+      "  name, architecture, parameters, layers, embedding, context, quantization,\n"
+      "  bits_per_weight, bytes, chat_template, license, file; null: the file says none\n");
   chat_template->excludes(command->get_option("--json"), command->get_option("--pretty"));
   command->callback([flags] {
     const std::filesystem::path path = resolve_model(flags->model);

@@ -66,7 +66,7 @@ void add_tokenize(CLI::App& app) {
   command->add_flag("--chat", flags->chat, "as a message of the user, in the chat template");
   add_chat_template_flag(*command, flags->chat_template)
       ->description("in this chat template: a Jinja file or a name, as of run; implies --chat");
-  add_json_flags(*command, flags->json, "print {\"tokens\": [...]}");
+  add_json_flags(*command, flags->json, "print one JSON object", "  tokens\n");
   command->callback([flags, text, file] {
     if (text->count() + file->count() == 0) throw CLI::RequiredError("TEXT or --file");
     tokenize(*flags);

@@ -16,14 +16,14 @@ inline constexpr std::string_view kPlainDecoder = "plain";  // one token a step,
 
 // A number that a kind of drafter can be told.
 struct DrafterSetting {
-  std::string name, note;  // "nodes"; a few words for people
+  std::string name, note;  // "nodes"; a few words for the help
   double value = 0;        // where nothing is said
   double least = 0, most = 0;
   bool whole = false;  // an integer
 };
 
 struct DrafterKind {
-  std::string name, note;  // "lookup"; a few words for people
+  std::string name, note;  // "lookup"; a few words for the help
   std::vector<DrafterSetting> settings;
   // For an engine that runs `model`. Throws Error if it cannot.
   std::function<std::unique_ptr<Drafter>(Model& model)> make;
@@ -31,8 +31,9 @@ struct DrafterKind {
 
 // Makes a kind known. Error if the name is taken. Not while requests are being checked.
 void add_drafter(DrafterKind kind);
-// All names, kPlainDecoder first.
-std::vector<std::string> decoder_names();
+// For people: a line for each, `plain` first, with its settings and what they are where nothing is
+// said.
+std::string describe_decoders();
 
 // What somebody asks for.
 struct Decoder {

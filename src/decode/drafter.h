@@ -16,6 +16,7 @@
 
 #include "base/host_tensor.h"
 #include "base/token.h"
+#include "decode/step_cost.h"
 #include "decode/token_tree.h"
 #include "model/model.h"
 
@@ -61,10 +62,11 @@ struct Observation {
   int first_logits = -1;        // of the step's logits: those of first_row; -1: of no row
 };
 
-// The rows that a step computed. What is not asked for costs nothing.
+// What a step computed, and how long that took. Rows that are not asked for cost nothing.
 class StepRows {
  public:
-  StepRows(Model& model, Tensor logits) : model_(model), logits_(logits) {}
+  StepRows(Model& model, Tensor logits, const StepPlan& plan, double seconds)
+      : model_(model), logits_(logits), plan_(plan), seconds_(seconds) {}
 
   // Each is valid until the next call of any of them.
   HostRows logits() { return model_.backend().download(logits_); }  // [wanted rows, vocabulary]
@@ -73,9 +75,14 @@ class StepRows {
     return model_.backend().download(model_.hidden_states(first_row, count));
   }
 
+  const StepPlan& plan() const { return plan_; }  // what it would have been without drafts
+  double seconds() const { return seconds_; }     // what to draft took not included
+
  private:
   Model& model_;
   Tensor logits_;
+  StepPlan plan_;
+  double seconds_;
 };
 
 class Drafter {
@@ -85,8 +92,8 @@ class Drafter {
   // For a new sequence; nullptr if nothing is kept.
   virtual std::unique_ptr<DraftState> start(const DraftStart&) { return nullptr; }
   // Fills in the trees of requests, each from its own tokens and state, with tokens of the
-  // vocabulary.
-  virtual void propose(std::span<DraftRequest> requests) = 0;
+  // vocabulary. `plan`: the step that they hang in.
+  virtual void propose(std::span<DraftRequest> requests, const StepPlan& plan) = 0;
   // What became of the step, of every sequence of this drafter that had rows in it.
   virtual void observe(std::span<const Observation>, StepRows&) {}
 };

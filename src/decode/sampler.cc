@@ -71,6 +71,7 @@ Sampler::Sampler(SamplingOptions options, std::shared_ptr<const ConstraintSource
 Token Sampler::choose(std::span<const float> logits, std::span<const Token> tokens,
                       size_t prompt_size) {
   logits = adjust(logits, tokens, prompt_size);
+  note_complete();
   const std::span<const uint64_t> mask_bits =
       constraint_source_ ? constraint_->allowed() : std::span<const uint64_t>();
   const auto keep_allowed = [&](Token token) {
@@ -84,6 +85,13 @@ Token Sampler::choose(std::span<const float> logits, std::span<const Token> toke
   const Noise noise{.seed = seed(), .position = tokens.size()};
   return keep_allowed(options_.top_p < 1 ? draw_top_p(candidates, noise)
                                          : draw(candidates, noise, kLeastLikely, kNothing).token);
+}
+
+// Known here, and not where the answer has ended: to go back is to read the answer anew.
+void Sampler::note_complete() {
+  if (!constraint_source_) return;
+  complete_.resize(constrained_.size() + 1);
+  complete_.back() = constraint_->complete();
 }
 
 namespace {
@@ -125,6 +133,7 @@ std::vector<BeamToken> Sampler::likeliest(std::span<const float> logits,
       {.logits = logits, .maxima = block_maxima_, .best = best, .temperature = 1}, kLeastLikely);
   const double log_total = best + std::log(mass);
   const auto adjusted = adjust(logits, tokens, prompt_size, log_total);
+  note_complete();
   const bool is_adjusted = adjusted.data() != logits.data();
   if (is_adjusted) find_block_maxima(adjusted, block_maxima_);
 
@@ -156,6 +165,7 @@ BeamToken Sampler::last_resort(std::span<const float> logits) {
 void Sampler::follow(const Sampler& other) {
   constraint_ = other.constraint_ == nullptr ? nullptr : other.constraint_->copy();
   constrained_ = other.constrained_;
+  complete_ = other.complete_;
 }
 
 void Sampler::forbid(std::span<const Token> answer) {
@@ -166,8 +176,23 @@ void Sampler::forbid(std::span<const Token> answer) {
   }
 }
 
+bool Sampler::prepare(std::span<const Token> answer, Deadline deadline) {
+  return !constraint_source_ || constraint_after(answer).prepare(deadline);
+}
+
+std::shared_ptr<Constraint> Sampler::constraint(std::span<const Token> answer) {
+  if (!constraint_source_) return nullptr;
+  constraint_after(answer);
+  return constraint_;
+}
+
 bool Sampler::completes(std::span<const Token> answer) {
-  return !constraint_source_ || constraint_after(answer).complete();
+  if (!constraint_source_) return true;
+  const size_t size = answer.size();
+  const bool was_passed = size < complete_.size() && size <= constrained_.size() &&
+                          std::ranges::equal(answer, std::span(constrained_).first(size));
+  if (was_passed && complete_[size]) return *complete_[size];
+  return constraint_after(answer).complete();
 }
 
 // Where an answer does not go on from the last one, it is read anew.
@@ -177,6 +202,7 @@ Constraint& Sampler::constraint_after(std::span<const Token> answer) {
   if (!goes_on) {
     constraint_ = constraint_source_->start();
     constrained_.clear();
+    complete_.clear();
   }
   for (const Token token : answer.subspan(constrained_.size())) {
     constraint_->accept(token);

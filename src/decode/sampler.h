@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "base/deadline.h"
 #include "base/token.h"
 #include "decode/beam_search.h"
 #include "decode/draw.h"
@@ -49,6 +51,12 @@ class Sampler {
                                    size_t prompt_size, int count);
   // Takes over what `other` knows of its answer, so that nothing of that is read again.
   void follow(const Sampler& other);
+  // Finds out what choose() needs to know of the constraint behind `answer`. False if that was not
+  // done by the deadline; choose() finds it out itself if need be.
+  bool prepare(std::span<const Token> answer, Deadline deadline);
+  // What prepare() prepares, for another thread to do so: the sampler is to be left alone while
+  // that is at it.
+  std::shared_ptr<Constraint> constraint(std::span<const Token> answer);
 
   // Whether `answer`, without the token that ends it, is all that the constraint asks for.
   bool completes(std::span<const Token> answer);
@@ -62,6 +70,7 @@ class Sampler {
                                 size_t prompt_size, double log_total = 0);
   void penalize(std::span<const Token> tokens, size_t prompt_size);
   void forbid(std::span<const Token> answer);
+  void note_complete();
   Constraint& constraint_after(std::span<const Token> answer);
   Candidates filter(std::span<const float> logits);
   void keep_top_k(Candidates& candidates, size_t k);
@@ -71,8 +80,10 @@ class Sampler {
   SamplingOptions options_;
   std::shared_ptr<const ConstraintSource> constraint_source_;
   std::vector<Ban> bans_;
-  std::unique_ptr<Constraint> constraint_;  // of an answer that begins with constrained_
+  std::shared_ptr<Constraint> constraint_;  // of an answer that begins with constrained_
   std::vector<Token> constrained_;
+  // Whether so many tokens of it were all, as far as that was found out on the way.
+  std::vector<std::optional<bool>> complete_;
   // Reused between calls.
   std::vector<float> logits_, block_maxima_, scratch_;
   std::vector<TokenLogit> likeliest_;

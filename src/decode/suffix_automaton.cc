@@ -12,7 +12,7 @@ constexpr int kMostCounted = 32;
 }  // namespace
 
 void SuffixAutomaton::append(Token token) {
-  const int32_t added = add_state(states_[last_].length + 1, 0);
+  const int32_t added = add_state(states_[last_].length + 1, 0, 0);
   int32_t state = last_;
   while (state >= 0 && find(state, token) == nullptr) {
     connect(state, token, added);
@@ -31,6 +31,7 @@ void SuffixAutomaton::append(Token token) {
   int32_t counted = added;
   for (int i = 0; i < kMostCounted && counted > 0; ++i) {
     ++states_[counted].count;
+    states_[counted].latest = static_cast<int32_t>(size_);
     counted = states_[counted].link;
   }
 }
@@ -38,7 +39,8 @@ void SuffixAutomaton::append(Token token) {
 // Parts of `target` no longer than `state`'s longest and the token end in more places than the
 // others from now on: they get a state of their own.
 int32_t SuffixAutomaton::split(int32_t state, Token token, int32_t target) {
-  const int32_t shorter = add_state(states_[state].length + 1, states_[target].count);
+  const int32_t shorter =
+      add_state(states_[state].length + 1, states_[target].count, states_[target].latest);
   for (int32_t e = states_[target].edge; e >= 0; e = edges_[e].next)
     connect(shorter, edges_[e].token, edges_[e].target);
   states_[shorter].link = states_[target].link;
@@ -66,8 +68,9 @@ void SuffixAutomaton::successors(Match match, std::vector<Successor>& to) const 
   if (match.length == 0) return;
   for (int32_t e = states_[state_of(match)].edge; e >= 0; e = edges_[e].next) {
     const Edge& edge = edges_[e];
+    const State& next = states_[edge.target];
     to.push_back(
-        {edge.token, std::max(1, states_[edge.target].count), {edge.target, match.length + 1}});
+        {edge.token, std::max(1, next.count), next.latest, {edge.target, match.length + 1}});
   }
 }
 
@@ -94,8 +97,8 @@ void SuffixAutomaton::connect(int32_t state, Token token, int32_t target) {
   states_[state].edge = static_cast<int32_t>(edges_.size()) - 1;
 }
 
-int32_t SuffixAutomaton::add_state(int32_t length, int32_t count) {
-  states_.push_back({.length = length, .count = count});
+int32_t SuffixAutomaton::add_state(int32_t length, int32_t count, int32_t latest) {
+  states_.push_back({.length = length, .count = count, .latest = latest});
   return static_cast<int32_t>(states_.size()) - 1;
 }
 

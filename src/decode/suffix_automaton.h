@@ -23,8 +23,9 @@ class SuffixAutomaton {
   };
   struct Successor {
     Token token;
-    int32_t count;  // how often it followed, of late
-    Match match;    // with the token read
+    int32_t count;   // how often it followed, of late
+    int32_t latest;  // where it did so last: greater is later
+    Match match;     // with the token read
   };
 
   SuffixAutomaton() : states_(1) {}
@@ -43,6 +44,7 @@ class SuffixAutomaton {
     int32_t link = -1;   // the state of the longest end of its parts that ends elsewhere too
     int32_t edge = -1;   // its first, in edges_
     int32_t count = 0;   // occurrences
+    int32_t latest = 0;  // where the last of them ends
   };
   struct Edge {
     Token token;
@@ -57,7 +59,7 @@ class SuffixAutomaton {
   const Edge* find(int32_t state, Token token) const;
   void connect(int32_t state, Token token, int32_t target);
   int32_t split(int32_t state, Token token, int32_t target);
-  int32_t add_state(int32_t length, int32_t count);
+  int32_t add_state(int32_t length, int32_t count, int32_t latest);
   // A state may have been split since the match was made.
   int32_t state_of(Match match) const;
 

@@ -11,8 +11,8 @@ void ClientShares::add(const Sequence& sequence) {
 }
 
 void ClientShares::divide() {
-  constexpr int kNobody = std::numeric_limits<int>::max() - kWeightRows;
-  int least = kNobody, second = kNobody;  // rows of the answers of the client with the fewest
+  const int nobody = std::numeric_limits<int>::max() - weight_rows_;
+  int least = nobody, second = nobody;  // rows of the answers of the client with the fewest
   const Client* fewest = nullptr;
   for (const auto& [name, client] : clients_) {
     if (client.decoding == 0) continue;
@@ -24,7 +24,7 @@ void ClientShares::divide() {
     }
   }
   for (auto& [name, client] : clients_) {
-    client.all = kWeightRows + (&client == fewest ? second : least);
+    client.all = weight_rows_ + (&client == fewest ? second : least);
     client.answers = client.prompts > 0 ? client.all - client.all / 2 : client.all;
   }
 }

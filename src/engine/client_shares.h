@@ -1,8 +1,8 @@
 // How many rows of a step each client may have.
 //
 // A step takes as long as reading the weights, and as computing its rows: about as long as
-// kWeightRows + rows of them. Were somebody's answers alone in a step, of o rows, it would take
-// kWeightRows + o; so as long as each other client has at most kWeightRows + o rows, the gaps
+// w + rows of them, w of which stand for the weights. Were somebody's answers alone in a step, of o
+// rows, it would take w + o; so as long as each other client has at most w + o rows, the gaps
 // between tokens are at most as many times longer as there are clients. Every client is held to
 // that for the one among the others whose answers need the fewest rows. Who is alone has the whole
 // step.
@@ -18,10 +18,12 @@ namespace tessera {
 
 class ClientShares {
  public:
-  // So many rows count as taking as long as reading the weights. That depends on format, size and
-  // machine (docs/performance.md, "verify 8": from one row to dozens); a fixed compromise, as it
-  // only bounds how unequal shares may be.
+  // Where nobody has measured. It depends on format, size and machine (docs/performance.md,
+  // "verify 8": from one row to dozens); a compromise, as it only bounds how unequal shares may be.
   static constexpr int kWeightRows = 6;
+
+  // `weight_rows` take as long as reading the weights.
+  explicit ClientShares(int weight_rows = kWeightRows) : weight_rows_(weight_rows) {}
 
   // Who takes part in the step: a sequence whose answer goes on, or whose prompt gets rows.
   void add(const Sequence& sequence);
@@ -44,6 +46,7 @@ class ClientShares {
   };
   const Client& of(const Sequence& sequence) const { return clients_.at(sequence.request.client); }
 
+  int weight_rows_;
   std::map<std::string_view, Client> clients_;
 };
 

@@ -1,7 +1,9 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
+#include <exception>
 #include <iterator>
 #include <limits>
 #include <map>
@@ -9,10 +11,16 @@
 
 #include "base/assert.h"
 #include "base/error.h"
+#include "base/log.h"
+#include "base/timer.h"
 
 namespace tessera {
 
 namespace {
+
+// Of a step, for finding out what constraints allow, if that may keep another client waiting: more
+// than forms that people write take, and little beside a step.
+constexpr auto kMaskTime = std::chrono::milliseconds(1);
 
 int limit(int asked, int most) {
   return asked > 0 ? std::min(asked, most) : most;
@@ -154,18 +162,40 @@ Engine::Statistics Engine::statistics() const {
   return all;
 }
 
+namespace {
+
+// What the shares would be without what is drafted.
+StepPlan plan_of(std::span<const Scheduler::Share> shares, const StepCost& cost, int prompt_rows) {
+  StepPlan plan{.cost = cost, .rows = prompt_rows};
+  for (const Scheduler::Share& share : shares) {
+    if (share.sequence->is_decoding()) ++plan.answers;
+    plan.rows += share.tree.size() > 0 ? 1 : share.chunk;
+  }
+  return plan;
+}
+
+int rows_of(std::span<const Scheduler::Share> shares) {
+  int rows = 0;
+  for (const Scheduler::Share& share : shares) rows += share.rows();
+  return rows;
+}
+
+}  // namespace
+
 bool Engine::step() {
   std::vector<Scheduler::Share> shares = scheduler_.begin();
   draft(shares);
   scheduler_.end(shares);
-  if (shares.empty()) return false;
+  if (shares.empty()) {
+    if (!scheduler_.awaits_masks()) return false;
+    masks_.wait();
+    return true;
+  }
+  const Timer timer;
   copy_shared_blocks();
-  Batch batch;
-  std::vector<RowRange> ranges;
-  for (const Scheduler::Share& share : shares) ranges.push_back(add_rows(share, batch));
-  const Tensor logits = model_.forward(batch, *kv_);
-  ++steps_;
-  std::vector<Choice> choices = choose(shares, ranges, model_.backend().download(logits));
+  auto [ranges, choices, logits] = compute_without_failing(shares);
+  if (shares.empty()) return true;
+  const StepPlan plan = plan_of(shares, cost_, 0);
   for (size_t i = 0; i < shares.size(); ++i) {
     if (shares[i].sequence->finished != FinishReason::kNone) continue;  // with its group
     try {
@@ -176,8 +206,51 @@ bool Engine::step() {
     }
   }
   advance_groups();
-  observe(shares, ranges, choices, logits);
+  const double seconds = timer.seconds();
+  cost_.observe(rows_of(shares), seconds);
+  StepRows rows(model_, logits, plan, seconds);
+  observe(shares, ranges, choices, rows);
   return true;
+}
+
+Engine::Computed Engine::compute(std::span<const Scheduler::Share> shares) {
+  Computed computed;
+  Batch batch;
+  for (const Scheduler::Share& share : shares) computed.ranges.push_back(add_rows(share, batch));
+  computed.logits = model_.forward(batch, *kv_);
+  computed.choices = choose(shares, computed.ranges, model_.backend().download(computed.logits));
+  ++steps_;
+  return computed;
+}
+
+// Nothing is committed before all is computed, so it can be computed again for fewer rows.
+Engine::Computed Engine::compute_without_failing(std::vector<Scheduler::Share>& shares) {
+  while (!shares.empty()) {
+    try {
+      return compute(shares);
+    } catch (...) {
+      give_way(shares, std::current_exception());
+    }
+  }
+  return {};
+}
+
+// Memory ran out, as a rule, and who needed too much of it cannot be known. Drafts are a luxury;
+// and with the others alone, the steps before went well.
+void Engine::give_way(std::vector<Scheduler::Share>& shares, std::exception_ptr failure) {
+  const auto has_drafts = [](const Scheduler::Share& share) { return share.tree.size() > 0; };
+  if (std::ranges::any_of(shares, has_drafts)) {
+    for (Scheduler::Share& share : shares) {
+      if (has_drafts(share)) share.tree = {}, share.chunk = 1;
+    }
+    return;
+  }
+  const auto newest = std::ranges::max_element(
+      shares, {}, [](const Scheduler::Share& share) { return share.sequence->id; });
+  fail_sequence(*newest->sequence, std::move(failure));
+  std::erase_if(shares, [](const Scheduler::Share& share) {  // and all beams of its search
+    return share.sequence->finished != FinishReason::kNone;
+  });
 }
 
 namespace {
@@ -194,33 +267,60 @@ std::map<Drafter*, std::vector<size_t>> by_drafter(std::span<const Scheduler::Sh
 
 }  // namespace
 
-// Hangs what is drafted below each sequence's last token.
 void Engine::draft(std::span<Scheduler::Share> shares) {
+  const StepPlan plan = plan_of(shares, cost_, scheduler_.prompt_rows());
   for (const auto& [drafter, indices] : by_drafter(shares)) {
-    std::vector<DraftRequest> requests;
     std::vector<Scheduler::Share*> drafting;
     for (const size_t i : indices) {
-      Sequence& sequence = *shares[i].sequence;
-      if (shares[i].room <= 0) continue;
-      requests.push_back({.tokens = sequence.tokens,
-                          .prompt_size = sequence.prompt_size(),
-                          .state = sequence.draft_state.get(),
-                          .room = shares[i].room});
-      drafting.push_back(&shares[i]);
+      if (shares[i].room > 0) drafting.push_back(&shares[i]);
     }
-    if (requests.empty()) continue;
-    drafter->propose(requests);
-    for (size_t i = 0; i < requests.size(); ++i) {
-      const TokenTree& drafted = requests[i].tree;
-      TokenTree& tree = drafting[i]->tree;
-      tree.add(drafting[i]->sequence->tokens.back(), -1);
-      for (int node = 0; node < drafted.size(); ++node) {
-        TESSERA_ASSERT(drafted.tokens[node] >= 0 &&
-                       drafted.tokens[node] < model_.config().vocabulary);
-        tree.add(drafted.tokens[node], drafted.parents[node] + 1);
-      }
+    if (drafting.empty()) continue;
+    try {
+      draft_with(*drafter, drafting, plan);
+    } catch (const std::exception& error) {
+      dismiss(*drafter, error);
     }
   }
+}
+
+// Hangs what is drafted below each sequence's last token.
+void Engine::draft_with(Drafter& drafter, std::span<Scheduler::Share* const> shares,
+                        const StepPlan& plan) {
+  std::vector<DraftRequest> requests;
+  for (const Scheduler::Share* share : shares) {
+    const Sequence& sequence = *share->sequence;
+    requests.push_back({.tokens = sequence.tokens,
+                        .prompt_size = sequence.prompt_size(),
+                        .state = sequence.draft_state.get(),
+                        .room = share->room});
+  }
+  drafter.propose(requests, plan);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const TokenTree& drafted = requests[i].tree;
+    TokenTree tree;
+    tree.add(shares[i]->sequence->tokens.back(), -1);
+    for (int node = 0; node < drafted.size(); ++node) {
+      TESSERA_ASSERT(drafted.tokens[node] >= 0 &&
+                     drafted.tokens[node] < model_.config().vocabulary);
+      tree.add(drafted.tokens[node], drafted.parents[node] + 1);
+    }
+    shares[i]->tree = std::move(tree);
+  }
+}
+
+// A drafter that has failed may be in any state: those who had it go on without, and who comes
+// later gets a new one. Their texts are the same.
+void Engine::dismiss(const Drafter& drafter, const std::exception& error) {
+  spdlog::warn("answers go on without drafts: {}", error.what());
+  const auto is_it = [&](const std::shared_ptr<Drafter>& other) { return other.get() == &drafter; };
+  for (const Scheduler::Queue* queue : {&scheduler_.running(), &scheduler_.waiting()}) {
+    for (const auto& sequence : *queue) {
+      if (!is_it(sequence->drafter)) continue;
+      sequence->draft_state = nullptr;
+      sequence->drafter = nullptr;
+    }
+  }
+  std::erase_if(drafters_, [&](const auto& entry) { return is_it(entry.second); });
 }
 
 void Engine::copy_shared_blocks() {
@@ -235,24 +335,31 @@ void Engine::copy_shared_blocks() {
 }
 
 void Engine::observe(std::span<const Scheduler::Share> shares, std::span<const RowRange> ranges,
-                     std::span<const Choice> choices, Tensor logits) {
-  StepRows rows(model_, logits);
+                     std::span<const Choice> choices, StepRows& rows) {
   for (const auto& [drafter, indices] : by_drafter(shares)) {
     std::vector<Observation> observations;
     for (const size_t i : indices) {
       const Scheduler::Share& share = shares[i];
-      observations.push_back({.tokens = share.sequence->tokens,
-                              .prompt_size = share.sequence->prompt_size(),
-                              .finished = share.sequence->finished != FinishReason::kNone,
-                              .state = share.sequence->draft_state.get(),
-                              .tree = share.tree.size() > 0 ? &share.tree : nullptr,
-                              .path = std::span(choices[i].verified.path).first(choices[i].kept),
-                              .committed = choices[i].kept,
-                              .first_row = ranges[i].first_row,
-                              .rows = share.rows(),
-                              .first_logits = ranges[i].first_wanted});
+      const bool is_postponed = ranges[i].first_wanted >= 0 && choices[i].kept == 0;
+      const int observed = is_postponed ? share.chunk - 1 : share.rows();
+      if (observed <= 0) continue;
+      observations.push_back(
+          {.tokens = share.sequence->tokens,
+           .prompt_size = share.sequence->prompt_size(),
+           .finished = share.sequence->finished != FinishReason::kNone,
+           .state = share.sequence->draft_state.get(),
+           .tree = share.tree.size() > 0 && !is_postponed ? &share.tree : nullptr,
+           .path = std::span(choices[i].verified.path).first(choices[i].kept),
+           .committed = choices[i].kept,
+           .first_row = ranges[i].first_row,
+           .rows = observed,
+           .first_logits = is_postponed ? -1 : ranges[i].first_wanted});
     }
-    drafter->observe(observations, rows);
+    try {
+      drafter->observe(observations, rows);
+    } catch (const std::exception& error) {
+      dismiss(*drafter, error);
+    }
   }
 }
 
@@ -261,10 +368,11 @@ void Engine::observe(std::span<const Scheduler::Share> shares, std::span<const R
 std::vector<Engine::Choice> Engine::choose(std::span<const Scheduler::Share> shares,
                                            std::span<const RowRange> ranges, HostRows logits) {
   std::vector<Choice> choices(shares.size());
+  const Deadline deadline = scheduler_.has_several_clients() ? Deadline::in(kMaskTime) : Deadline();
   const auto choose_one = [&](int i, int) {
     const auto index = static_cast<size_t>(i);
     try {
-      choices[index] = choose(shares[index], ranges[index], logits);
+      choices[index] = choose(shares[index], ranges[index], logits, deadline);
     } catch (...) {
       choices[index].failure = std::current_exception();
     }
@@ -278,7 +386,8 @@ std::vector<Engine::Choice> Engine::choose(std::span<const Scheduler::Share> sha
   return choices;
 }
 
-Engine::Choice Engine::choose(const Scheduler::Share& share, RowRange range, HostRows logits) {
+Engine::Choice Engine::choose(const Scheduler::Share& share, RowRange range, HostRows logits,
+                              Deadline deadline) {
   Sequence& sequence = *share.sequence;
   const int top = sequence.request.top_logprobs;
   Choice choice;
@@ -287,17 +396,20 @@ Engine::Choice Engine::choose(const Scheduler::Share& share, RowRange range, Hos
     const auto row = logits.row(range.prompt_wanted + i);
     choice.prompt_logprobs.push_back(find_logprobs(row, sequence.tokens[first + i + 1], top));
   }
-  if (range.first_wanted < 0) return choice;
+  if (range.first_wanted < 0 || sequence.awaits_mask) return choice;
   if (sequence.group != nullptr) {
-    choice.next = sequence.group->look(sequence, logits.row(range.first_wanted));
+    const auto answer = std::span(sequence.tokens).subspan(sequence.prompt_size());
+    if (sequence.sampler.prepare(answer, deadline))
+      choice.next = sequence.group->look(sequence, logits.row(range.first_wanted));
     return choice;
   }
 
   const TokenTree single{.tokens = {sequence.tokens.back()}, .parents = {-1}};
   const TokenTree& tree = share.tree.size() > 0 ? share.tree : single;
   const HostRows rows = logits.middle(range.first_wanted, tree.size());
-  choice.verified = verify(tree, rows, sequence.sampler, sequence.tokens, sequence.prompt_size());
-  const auto& [tokens, path] = choice.verified;
+  choice.verified =
+      verify(tree, rows, sequence.sampler, sequence.tokens, sequence.prompt_size(), deadline);
+  const auto& [tokens, path, next_is_known] = choice.verified;
   for (size_t i = 0; i < tokens.size() && top >= 0; ++i) {
     choice.logprobs.push_back(find_logprobs(rows.row(path[i]), tokens[i], top));
   }
@@ -327,19 +439,42 @@ Engine::RowRange Engine::add_rows(const Scheduler::Share& share, Batch& batch) c
   return range;
 }
 
+namespace {
+
+// A tree was verified, and `accepted` of its drafted nodes were right.
+void count_depths(const TokenTree& tree, int accepted,
+                  std::vector<SequenceStatistics::Depth>& depths) {
+  std::vector<int> depth_of(static_cast<size_t>(tree.size()));
+  int deepest = 0;
+  for (int node = 1; node < tree.size(); ++node) {
+    depth_of[node] = depth_of[tree.parents[node]] + 1;
+    deepest = std::max(deepest, depth_of[node]);
+  }
+  if (std::ssize(depths) < deepest) depths.resize(static_cast<size_t>(deepest));
+  for (int depth = 0; depth < deepest; ++depth) {
+    ++depths[depth].drafted;
+    if (depth < accepted) ++depths[depth].accepted;
+  }
+}
+
+}  // namespace
+
 void Engine::commit(const Scheduler::Share& share, RowRange range, Choice& choice) {
   Sequence& sequence = *share.sequence;
   if (choice.failure) std::rethrow_exception(choice.failure);
   std::ranges::move(choice.prompt_logprobs, std::back_inserter(sequence.prompt_logprobs));
   if (sequence.group != nullptr) {
+    if (range.first_wanted >= 0 && choice.next.tokens.empty()) return postpone(share);
     sequence.computed += share.chunk;
     sequence.blocks.publish(std::span(sequence.tokens).first(sequence.computed));
     if (range.first_wanted >= 0) sequence.group->take(sequence, std::move(choice.next));
     return;
   }
   if (range.first_wanted >= 0) {
+    if (choice.verified.tokens.empty()) return postpone(share);
     const std::vector<int32_t>& path = choice.verified.path;
     move_accepted(sequence, path);
+    count_depths(share.tree, static_cast<int>(path.size()) - 1, sequence.statistics.depths);
     sequence.computed += share.chunk > 0 ? share.chunk : static_cast<int>(path.size());
     accept(sequence, choice);
     return;
@@ -396,7 +531,24 @@ void Engine::accept(Sequence& sequence, Choice& choice) {
   if (sequence.request.on_tokens && !sequence.request.on_tokens(committed)) {
     reason = FinishReason::kStop;
   }
-  if (reason != FinishReason::kNone) finish(sequence, reason);
+  if (reason != FinishReason::kNone) {
+    finish(sequence, reason);
+  } else if (!choice.verified.next_is_known) {
+    find_mask(sequence);
+  }
+}
+
+// What may come next is not known yet: the last row is computed again when it is.
+void Engine::postpone(const Scheduler::Share& share) {
+  Sequence& sequence = *share.sequence;
+  sequence.computed += std::max(share.chunk - 1, 0);
+  sequence.blocks.publish(std::span(sequence.tokens).first(sequence.computed));
+  if (sequence.mask_work == nullptr) find_mask(sequence);
+}
+
+void Engine::find_mask(Sequence& sequence) {
+  const auto answer = std::span(sequence.tokens).subspan(sequence.prompt_size());
+  sequence.mask_work = masks_.add(sequence.request.client, sequence.sampler.constraint(answer));
 }
 
 // Sums in the order of positions, so that the chunks make no difference.
@@ -428,6 +580,7 @@ void Engine::fail_sequence(Sequence& sequence, std::exception_ptr failure) {
 
 void Engine::finish(Sequence& sequence, FinishReason reason) {
   sequence.finished = reason;
+  sequence.mask_work = nullptr;
   const bool is_whole = reason == FinishReason::kStop || reason == FinishReason::kLength;
   if (sequence.request.keeps_blocks && is_whole) {
     scheduler_.park(sequence.shared_from_this());

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <map>
 #include <memory>
@@ -18,8 +19,10 @@
 #include "base/thread_pool.h"
 #include "cache/block_pool.h"
 #include "decode/drafter.h"
+#include "decode/step_cost.h"
 #include "decode/verify.h"
 #include "engine/beam_group.h"
+#include "engine/mask_worker.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
 #include "model/model.h"
@@ -31,7 +34,7 @@ class Engine {
   struct Options {
     KvFormat kv_format = KvFormat::kF16;
     int kv_blocks = 0;      // 0: one sequence of the model's context
-    int draft_budget = 15;  // drafted tokens of one sequence in a step
+    int draft_budget = 31;  // drafted tokens of one sequence in a step
     int sequences = 0;      // that run at once; 0: as many as the model's limits allow
     int step_rows = 0;      // of a step; 0: what the model's limits allow
     int prompt_rows = 0;    // of a step in which somebody decodes; 0: step_rows
@@ -68,8 +71,10 @@ class Engine {
   // Stops a sequence before the next step and frees its blocks; of a beam search all of them.
   void cancel(Sequence& sequence);
 
-  // One forward pass over whatever is due. False if there was nothing to do. What fails for one
-  // sequence alone, in its constraint, its callback or for want of memory, ends that one only.
+  // One forward pass over whatever is due. False if there was nothing to do. Where all wait for
+  // what constraints allow, it waits for that instead, but not for long. What fails for one
+  // sequence alone, in its constraint, its callback or for want of memory, ends that one only. A
+  // step that fails as a whole is tried again without drafts, then without the newest sequence.
   bool step();
   Statistics statistics() const;
   const BlockPool& pool() const { return pool_; }
@@ -86,32 +91,47 @@ class Engine {
   // What a share's rows gave.
   struct Choice {
     std::vector<TokenLogprobs> prompt_logprobs;  // of those prompt tokens that a chunk tells of
-    Verified verified;                           // empty if no token comes of it
+    Verified verified;                           // empty if no token comes of it, or none yet
     std::vector<TokenLogprobs> logprobs;         // of the tokens, if asked for
     BeamGroup::Next next;                        // of a beam
     size_t kept = 0;                             // of the verified tokens: those before the end
     std::exception_ptr failure;
   };
+  // What a step computed, share by share.
+  struct Computed {
+    std::vector<RowRange> ranges;
+    std::vector<Choice> choices;
+    Tensor logits;
+  };
+  Computed compute(std::span<const Scheduler::Share> shares);
+  Computed compute_without_failing(std::vector<Scheduler::Share>& shares);
+  void give_way(std::vector<Scheduler::Share>& shares, std::exception_ptr failure);
   RowRange add_rows(const Scheduler::Share& share, Batch& batch) const;
   std::vector<Choice> choose(std::span<const Scheduler::Share> shares,
                              std::span<const RowRange> ranges, HostRows logits);
-  static Choice choose(const Scheduler::Share& share, RowRange range, HostRows logits);
   std::shared_ptr<Sequence> make_sequence(Request request,
                                           const std::shared_ptr<Sequence>& sibling);
   void validate_beams(const Request& request) const;
   int beam_blocks(const Request& request, int longest) const;
   void advance_groups();
   void end_group(BeamGroup& group, FinishReason reason, std::exception_ptr failure = nullptr);
+  static Choice choose(const Scheduler::Share& share, RowRange range, HostRows logits,
+                       Deadline deadline);
   void ban_early_ends(Request& request);
   const std::vector<Token>& ends();
   std::shared_ptr<Drafter> drafter_of(const Decoder& decoder);
   void draft(std::span<Scheduler::Share> shares);
+  void draft_with(Drafter& drafter, std::span<Scheduler::Share* const> shares,
+                  const StepPlan& plan);
+  void dismiss(const Drafter& drafter, const std::exception& error);
   void copy_shared_blocks();
   void observe(std::span<const Scheduler::Share> shares, std::span<const RowRange> ranges,
-               std::span<const Choice> choices, Tensor logits);
+               std::span<const Choice> choices, StepRows& rows);
   void commit(const Scheduler::Share& share, RowRange range, Choice& choice);
   void move_accepted(Sequence& sequence, const std::vector<int32_t>& path);
   void accept(Sequence& sequence, Choice& choice);
+  void postpone(const Scheduler::Share& share);
+  void find_mask(Sequence& sequence);
   void pool_hidden(Sequence& sequence, int first_row, int rows);
   void finish(Sequence& sequence, FinishReason reason);
   void fail_sequence(Sequence& sequence, std::exception_ptr failure);
@@ -121,10 +141,12 @@ class Engine {
   std::function<bool(Token)> is_end_;
   BlockPool pool_;
   std::unique_ptr<KvStore> kv_;
+  StepCost cost_;
   std::map<const DrafterKind*, std::shared_ptr<Drafter>> drafters_;  // those in use
   std::optional<std::vector<Token>> ends_;  // the tokens of which is_end_ is true, once asked for
   Scheduler scheduler_;                     // whose sequences hold drafters' states
   std::vector<std::unique_ptr<BeamGroup>> groups_;
+  MaskWorker masks_;
   int64_t requests_ = 0;
   uint64_t steps_ = 0, generated_tokens_ = 0, accepted_ = 0;
 };

@@ -22,8 +22,6 @@ void FairOrder::enter(Sequence& sequence, const Sequence* first) {
   Client& client = clients_[sequence.request.client];
   sequence.turn = client.last_turn = std::max(now_, client.end);
   client.end = sequence.turn + expected_cost(sequence);
-  const int64_t moved = int64_t{kPriorityStep} * sequence.request.priority;
-  sequence.rank = {sequence.turn + moved, sequence.id};
 }
 
 void FairOrder::leave(const Sequence& sequence) {

@@ -22,8 +22,7 @@ namespace tessera {
 
 class FairOrder {
  public:
-  // Gives `sequence` its turn and its rank: the turn moved by its priority. `first`: whoever is
-  // first in the order now; null if nobody is there.
+  // Gives `sequence` its turn. `first`: whoever is first in the order now; null if nobody is there.
   void enter(Sequence& sequence, const Sequence* first);
   // `sequence` has ended: now it is known what it cost.
   void leave(const Sequence& sequence);

@@ -171,7 +171,8 @@ Request make_request(std::vector<Token> prompt, const GenerateOptions& options,
   request.min_tokens = options.min_tokens;
   request.stop_tokens = options.stop_tokens;
   request.bans = bans_of(options.bad_words, tokenizer);
-  request.decoder = options.decoder;
+  const bool is_default = options.decoder == GenerateOptions().decoder;
+  request.decoder = options.beams > 1 && is_default ? kPlainDecoder : options.decoder;
   request.sampling = options.sampling;
   request.constraint = std::move(constraint);
   return request;

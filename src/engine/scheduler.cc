@@ -10,7 +10,7 @@ namespace tessera {
 
 void Scheduler::enqueue(Queue& queue, std::shared_ptr<Sequence> sequence) {
   auto place = queue.end();
-  while (place != queue.begin() && (*std::prev(place))->rank > sequence->rank) --place;
+  while (place != queue.begin() && (*std::prev(place))->rank() > sequence->rank()) --place;
   queue.insert(place, std::move(sequence));
 }
 
@@ -31,7 +31,7 @@ const Sequence* Scheduler::first() const {
   const Sequence* first = nullptr;
   for (const Queue* queue : {&waiting_, &running_}) {
     if (queue->empty()) continue;
-    if (first == nullptr || queue->front()->rank < first->rank) first = queue->front().get();
+    if (first == nullptr || queue->front()->rank() < first->rank()) first = queue->front().get();
   }
   return first;
 }
@@ -45,6 +45,23 @@ void Scheduler::forget_finished() {
   waiting_.remove_if(forget);
   running_.remove_if(forget);
   std::erase_if(parked_, [](const auto& sequence) { return sequence.expired(); });
+}
+
+void Scheduler::look_for_masks() {
+  for (const auto& sequence : running_) {
+    sequence->awaits_mask = sequence->mask_work != nullptr && !sequence->mask_work->is_done();
+    if (!sequence->awaits_mask) sequence->mask_work = nullptr;
+  }
+}
+
+bool Scheduler::awaits_masks() const {
+  return std::ranges::any_of(running_, [](const auto& sequence) { return sequence->awaits_mask; });
+}
+
+bool Scheduler::has_several_clients() const {
+  const Sequence* some = first();
+  const auto is_another = [&](const auto& s) { return s->request.client != some->request.client; };
+  return std::ranges::any_of(running_, is_another) || std::ranges::any_of(waiting_, is_another);
 }
 
 // --- admission
@@ -106,7 +123,7 @@ bool Scheduler::make_room(const Sequence& sequence, int blocks) {
   ptrdiff_t victims = 0;
   for (auto victim = running_.rbegin(); victim != running_.rend(); ++victim) {
     if (count - victims < limits_.sequences && room >= blocks) break;
-    if ((*victim)->rank < sequence.rank) return false;
+    if ((*victim)->rank() < sequence.rank()) return false;
     room += static_cast<int>((*victim)->blocks.blocks().size()) + promised(**victim);
     ++victims;
   }
@@ -202,7 +219,7 @@ bool Scheduler::unpark() {
 // Recomputation: the running sequence of the largest rank gives its blocks back and queues again.
 // False if that is not after `sequence`.
 bool Scheduler::preempt_after(const Sequence& sequence) {
-  if (running_.back()->rank <= sequence.rank) return false;
+  if (running_.back()->rank() <= sequence.rank()) return false;
   preempt_last();
   return true;
 }

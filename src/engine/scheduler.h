@@ -29,6 +29,7 @@ class Scheduler {
     int sequences = 0;     // that run at once
     int prompt_rows = 0;   // of a step in which somebody decodes: bounds the gap between tokens
     int draft_budget = 0;  // drafted tokens of one sequence in a step
+    int weight_rows = ClientShares::kWeightRows;  // that take as long as reading the weights
   };
   struct Statistics {
     uint64_t prompt_tokens = 0;  // of sequences admitted for the first time
@@ -58,13 +59,20 @@ class Scheduler {
   // only if nobody is there. begin() forgets finished sequences.
   std::vector<Share> begin();
   void end(std::vector<Share>& shares);
+  // After begin(): rows that end() will give to prompts, about.
+  int prompt_rows() const { return prompts_.rows; }
 
   // Blocks whose contents must be copied, in this order, before the step runs: they were shared,
   // and one of their sequences goes on.
   std::vector<BlockTable::Copy> take_copies() { return std::exchange(copies_, {}); }
 
+  // Whether a running sequence has no rows until its mask is known.
+  bool awaits_masks() const;
+  // Whether somebody may be disturbed by what another asks for.
+  bool has_several_clients() const;
+
   // `sequence` has finished and keeps its blocks until somebody else needs them.
-  void park(std::shared_ptr<Sequence> sequence) { parked_.push_back(std::move(sequence)); }
+  void park(const std::shared_ptr<Sequence>& sequence) { parked_.emplace_back(sequence); }
 
   const Queue& waiting() const { return waiting_; }  // by rank
   const Queue& running() const { return running_; }
@@ -79,6 +87,7 @@ class Scheduler {
   static void enqueue(Queue& queue, std::shared_ptr<Sequence> sequence);
   const Sequence* first() const;
   void forget_finished();
+  void look_for_masks();
   void admit();
   int promised(const Sequence& sequence) const;
   int promised() const;

@@ -7,16 +7,25 @@
 #include "engine/scheduler.h"
 
 namespace tessera {
+namespace {
+
+// Whether a row gives it a token.
+bool is_due(const Sequence& sequence) {
+  return sequence.is_decoding() && !sequence.awaits_mask;
+}
+
+}  // namespace
 
 // Every decoding sequence has a row before anyone has more, as far as its client's share goes; then
 // prompts; then drafts.
 std::vector<Scheduler::Share> Scheduler::begin() {
   forget_finished();
   admit();
+  look_for_masks();
   prompts_.sequences = prompts_to_compute();
-  clients_ = {};
+  clients_ = ClientShares(limits_.weight_rows);
   for (const auto& sequence : running_) {
-    if (sequence->is_decoding()) clients_.add(*sequence);
+    if (is_due(*sequence)) clients_.add(*sequence);
   }
   for (const auto& sequence : prompts_.sequences) clients_.add(*sequence);
   clients_.divide();
@@ -25,7 +34,7 @@ std::vector<Scheduler::Share> Scheduler::begin() {
   const int most = std::min(limits_.rows, limits_.wanted_rows);
   for (const auto& sequence : running_) {
     if (std::ssize(shares) == most) break;
-    if (!sequence->is_decoding() || clients_.left_for_answers(*sequence) == 0) continue;
+    if (!is_due(*sequence) || clients_.left_for_answers(*sequence) == 0) continue;
     clients_.take_for_answers(*sequence, 1);
     shares.push_back({.sequence = sequence, .chunk = 1});
   }
@@ -58,7 +67,7 @@ void Scheduler::plan_rows(int decoding) {
 void Scheduler::end(std::vector<Share>& shares) {
   fit_trees(shares);
   plan_prompts(shares);
-  std::ranges::sort(shares, {}, [](const Share& share) { return share.sequence->rank; });
+  std::ranges::sort(shares, {}, [](const Share& share) { return share.sequence->rank(); });
   reserve_blocks(shares);
 }
 

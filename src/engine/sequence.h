@@ -17,6 +17,7 @@
 #include "decode/logprobs.h"
 #include "decode/sampler.h"
 #include "engine/finish_reason.h"
+#include "engine/mask_worker.h"
 
 namespace tessera {
 
@@ -69,6 +70,11 @@ struct SequenceStatistics {
   int cached_tokens = 0;  // of the prompt, found in the prefix cache
   int steps = 0;          // forward passes that gave tokens
   int drafted = 0, accepted = 0;
+  // Steps that drafted so deep at least, and whose accepted run came as deep: [depth - 1].
+  struct Depth {
+    int drafted = 0, accepted = 0;
+  };
+  std::vector<Depth> depths = {};
   int preemptions = 0;
 };
 
@@ -108,6 +114,11 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
     const int end = std::min(computed + chunk, static_cast<int>(prompt_size()) - 1);
     return {first, std::max(0, end - first)};
   }
+  // Its turn, moved by its priority. The smaller, the sooner it is served and the later preempted;
+  // no two are equal.
+  std::pair<int64_t, int64_t> rank() const {
+    return {turn + int64_t{kPriorityStep} * request.priority, id};
+  }
   // How many of the next `chunk` pending tokens must give logits.
   int wanted_rows(int chunk) const {
     return prompt_rows(chunk).count + (chunk == pending() && generates() ? 1 : 0);
@@ -121,11 +132,8 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
   }
 
   Request request;
-  int64_t id;  // counts the requests
-  // The smaller, the sooner it is served and the later preempted; no two are equal. The scheduler's
-  // to set, once (engine/fair_order.h).
-  std::pair<int64_t, int64_t> rank;
-  int64_t turn = 0;           // the rank without priority
+  int64_t id;                 // counts the requests
+  int64_t turn = 0;           // in the order of clients; set once (engine/fair_order.h)
   std::vector<Token> tokens;  // prompt and answer
   int computed = 0;           // leading tokens whose keys and values are in the cache
   Sampler sampler;
@@ -140,6 +148,10 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
   // Of a beam search whose beams go on together, until it is over (engine/beam_group.h).
   BeamGroup* group = nullptr;
   bool rests = false;  // needs no rows until the others of its group have come as far
+  // What its next token waits for, if its constraint takes longer than others should wait. The
+  // sampler is left alone meanwhile. `awaits_mask` is looked at once a step, by the scheduler.
+  std::shared_ptr<const MaskWork> mask_work;
+  bool awaits_mask = false;
   FinishReason finished = FinishReason::kNone;
   std::exception_ptr failure;  // of kFailed
   SequenceStatistics statistics;

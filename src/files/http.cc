@@ -76,7 +76,7 @@ class Download {
       patience_.attempt_failed(reason.empty() ? "wrong checksum after a resume" : reason,
                                progressed);
     }
-    part_.rename_to(target_);
+    part_.rename_to_target();
   }
 
  private:
@@ -146,11 +146,7 @@ class Download {
       total_ = *expected_.size;
     }
     if (total_ != kMaxFileBytes) {
-      const uint64_t free = fs::space(target_.parent_path()).available;
-      if (total_ - part_.size() > free) {
-        fail("not enough disk space for '{}': needs {} MB, {} MB are free", target_.string(),
-             (total_ - part_.size()) / 1000000, free / 1000000);
-      }
+      part_.require_space(total_ - part_.size());
       if (!bar_) {
         bar_.emplace(options_.label.empty() ? target_.filename().string() : options_.label, total_,
                      ProgressBar::Unit::kBytes);

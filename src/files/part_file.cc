@@ -16,7 +16,7 @@ namespace tessera {
 namespace fs = std::filesystem;
 
 PartFile::PartFile(const fs::path& target)
-    : path_(target.string() + ".part"), mark_path_(path_.string() + ".etag") {
+    : target_(target), path_(target.string() + ".part"), mark_path_(path_.string() + ".etag") {
   std::error_code error;
   fs::create_directories(target.parent_path(), error);
   if (error) fail("cannot create '{}': {}", target.parent_path().string(), error.message());
@@ -56,6 +56,14 @@ void PartFile::set_mark(std::string_view mark) const {
   }
 }
 
+void PartFile::require_space(uint64_t bytes) const {
+  const uint64_t free = fs::space(target_.parent_path()).available;
+  if (bytes > free) {
+    fail("not enough disk space for '{}': needs {} MB, {} MB are free", target_.string(),
+         bytes / 1000000, free / 1000000);
+  }
+}
+
 void PartFile::truncate(uint64_t size) {
   if (::ftruncate(fd_, static_cast<off_t>(size)) != 0) fail_write();
   size_ = size;
@@ -75,9 +83,9 @@ void PartFile::sync() const {
   if (::fsync(fd_) != 0) fail_write();
 }
 
-void PartFile::rename_to(const fs::path& target) {
+void PartFile::rename_to_target() {
   sync();
-  fs::rename(path_, target);
+  fs::rename(path_, target_);
   fs::remove(mark_path_);
 }
 

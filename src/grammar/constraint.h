@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 
+#include "base/deadline.h"
 #include "base/token.h"
 
 namespace tessera {
@@ -15,6 +16,10 @@ namespace tessera {
 class Constraint {
  public:
   virtual ~Constraint() = default;
+  // Finds out what allowed() and complete() tell, so that they take no time until the next
+  // accept(). False if that was not done by the deadline: then another call goes on, maybe of
+  // another thread, or allowed() does it, however long it takes. Changes nothing of what they tell.
+  virtual bool prepare(Deadline) { return true; }
   // Whether each token may come next: bit t % 64 of word t / 64. Tokens beyond the last word are
   // forbidden. At least one bit is set: where nothing else may come, the end tokens may. The span
   // holds until the next call of accept().

@@ -1,6 +1,7 @@
 #include "grammar/shared_grammar.h"
 
 #include <algorithm>
+#include <chrono>
 #include <new>
 
 namespace tessera::grammar {
@@ -17,18 +18,30 @@ constexpr size_t kMaxByteWork = 250;
 // Growth that is worth a look at what others hold.
 constexpr size_t kNoticedBytes = size_t{1} << 20;
 
+// Bytes of a text between two looks at the clock.
+constexpr size_t kBytesOfALook = 64;
+// An automaton that is larger may take milliseconds for a single step: to move its tables.
+constexpr size_t kMaxQuickBytes = size_t{4} << 20;
+
 class GrammarConstraint final : public Constraint {
  public:
   explicit GrammarConstraint(std::shared_ptr<SharedGrammar> grammar)
       : grammar_(std::move(grammar)) {}
 
-  std::span<const uint64_t> allowed() override {
-    if (mask_ == nullptr) mask_ = grammar_->allowed(position_);
-    return *mask_;
+  bool prepare(Deadline deadline) override {
+    if (!next_) next_ = grammar_->next(position_, deadline);
+    return next_.has_value();
   }
-  bool complete() override { return grammar_->complete(position_); }
+  std::span<const uint64_t> allowed() override {
+    prepare({});
+    return *next_->mask;
+  }
+  bool complete() override {
+    prepare({});
+    return next_->complete;
+  }
   void accept(Token token) override {
-    mask_ = nullptr;
+    next_.reset();
     grammar_->accept(position_, token);
   }
   std::unique_ptr<Constraint> copy() const override {
@@ -38,7 +51,7 @@ class GrammarConstraint final : public Constraint {
  private:
   std::shared_ptr<SharedGrammar> grammar_;
   SharedGrammar::Position position_;
-  std::shared_ptr<const Mask> mask_;
+  std::optional<SharedGrammar::Next> next_;
 };
 
 }  // namespace
@@ -56,70 +69,102 @@ std::unique_ptr<Constraint> SharedGrammar::start() const {
       std::const_pointer_cast<SharedGrammar>(shared_from_this()));
 }
 
-// Runs `work`. Where memory runs out, what is known is forgotten and the answer ends.
-template <typename Result, typename Work>
-Result SharedGrammar::guarded(Position& position, Result otherwise, Work&& work) {
-  const std::lock_guard lock(mutex_);
-  if (position.ended) return otherwise;
+std::unique_lock<std::timed_mutex> SharedGrammar::lock(Deadline deadline) {
+  if (!deadline.exists()) return std::unique_lock(mutex_);
+  std::unique_lock held(mutex_, std::try_to_lock);
+  // By the clock that ThreadSanitizer knows of.
+  if (!held) held.try_lock_until(std::chrono::system_clock::now() + deadline.left());
+  return held;
+}
+
+// Runs `work` where the answer stands; false if that took beyond the deadline. Where memory runs
+// out, what is known is forgotten and the answer ends.
+template <typename Work>
+bool SharedGrammar::guarded(Position& position, Deadline deadline, Work&& work) {
+  const auto held = lock(deadline);
+  if (!held || (deadline.exists() && is_untidy())) return false;
   try {
-    if (!usable_) forget();
-    Result result = work();
-    if (automaton_.bytes() > kept_bytes_ + kMaxStateBytes) forget();
-    note_bytes();
-    return result;
+    tidy();
+    find_state(position, deadline);
+    if (!position.ended) work();
+    if (!deadline.exists()) tidy();
+  } catch (const OutOfTime&) {
+    return false;
   } catch (const std::bad_alloc&) {
     position.ended = true;
     usable_ = false;
-    return otherwise;
   }
+  return true;
 }
 
-std::shared_ptr<const Mask> SharedGrammar::allowed(Position& position) {
-  return guarded(position, ending_, [&] {
-    find_state(position);
-    return position.ended ? ending_ : masks_.of(position.state);
-  });
+std::optional<SharedGrammar::Next> SharedGrammar::next(Position& position, Deadline deadline) {
+  Next next;
+  const bool is_done = position.ended || guarded(position, deadline, [&] {
+                         next.mask = masks_.known(position.state);
+                         const bool is_quick = automaton_.bytes() <= kMaxQuickBytes;
+                         if (next.mask == nullptr && deadline.exists() && !is_quick)
+                           throw OutOfTime();
+                         if (next.mask == nullptr) next.mask = masks_.of(position.state, deadline);
+                         next.complete = automaton_.ends(position.state);
+                       });
+  if (!is_done) return std::nullopt;
+  return position.ended ? Next{.mask = ending_} : next;
 }
 
 bool SharedGrammar::complete(Position& position) {
-  return guarded(position, false, [&] {
-    find_state(position);
-    return !position.ended && automaton_.ends(position.state);
-  });
+  bool complete = false;
+  if (!position.ended) guarded(position, {}, [&] { complete = automaton_.ends(position.state); });
+  return complete && !position.ended;
 }
 
-void SharedGrammar::accept(Position& position, Token token) {
-  guarded(position, false, [&] {
-    find_state(position);
-    const size_t before = position.text.size();
-    position.text += trie_->text(token);
-    if (position.text.size() == before) position.ended = true;
-    read(position, before);
-    return true;
-  });
+void SharedGrammar::accept(Position& position, Token token) try {
+  if (position.ended) return;
+  const std::string_view text = trie_->text(token);
+  position.text += text;
+  if (text.empty()) position.ended = true;
+} catch (const std::bad_alloc&) {
+  position.ended = true;
 }
 
-void SharedGrammar::read(Position& position, size_t from) {
+void SharedGrammar::find_state(Position& position, Deadline deadline) {
+  if (position.epoch == epoch_) return read(position, deadline);
+  const bool again = position.read > 0;
+  if (again && deadline.exists()) throw OutOfTime();  // what that takes of memory is to be noted
+  position.epoch = epoch_;
+  position.state = automaton_.start();
+  position.read = position.work = 0;
+  const size_t before = automaton_.bytes();
+  read(position, deadline);
+  if (!again) return;
+  kept_bytes_ += automaton_.bytes() - before;
+  if (kept_bytes_ > kMaxTextBytes) position.ended = true;
+}
+
+void SharedGrammar::read(Position& position, Deadline deadline) {
   const auto& classes = grammar_->byte_classes();
-  for (size_t i = from; i < position.text.size() && !position.ended; ++i) {
-    const uint8_t byte_class = classes[static_cast<uint8_t>(position.text[i])];
+  while (position.read < position.text.size() && !position.ended) {
+    const uint8_t byte_class = classes[static_cast<uint8_t>(position.text[position.read])];
     const StackSet reached = automaton_.step(position.state, byte_class);
-    if (reached & Automaton::kCostly) position.work += automaton_.cost(position.state, byte_class);
+    const bool costly = (reached & Automaton::kCostly) != 0;
+    if (costly) position.work += automaton_.cost(position.state, byte_class);
     position.state = reached & ~Automaton::kCostly;
-    const bool too_costly = position.work > kMaxTextWork + kMaxByteWork * i;
+    const bool too_costly = position.work > kMaxTextWork + kMaxByteWork * position.read;
     if (position.state == Automaton::kDead || too_costly) position.ended = true;
+    ++position.read;
+    if ((costly || position.read % kBytesOfALook == 0) && deadline.is_over()) throw OutOfTime();
   }
 }
 
-void SharedGrammar::find_state(Position& position) {
-  if (position.epoch == epoch_) return;
-  position.epoch = epoch_;
-  position.state = automaton_.start();
-  position.work = 0;
-  const size_t before = automaton_.bytes();
-  read(position, 0);
-  kept_bytes_ += automaton_.bytes() - before;
-  if (kept_bytes_ > kMaxTextBytes) position.ended = true;
+// What takes long, and is not for those who have a deadline: to free memory.
+bool SharedGrammar::is_untidy() const {
+  const size_t bytes = grammar_->bytes() + automaton_.bytes() + masks_.bytes();
+  return !usable_ || automaton_.bytes() > kept_bytes_ + kMaxStateBytes ||
+         bytes > reported_bytes_ + kNoticedBytes;
+}
+
+void SharedGrammar::tidy() {
+  if (!usable_ || automaton_.bytes() > kept_bytes_ + kMaxStateBytes) forget();
+  note_bytes();
 }
 
 void SharedGrammar::forget() {

@@ -8,6 +8,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,6 +39,7 @@ class SharedGrammar final : public ConstraintSource,
   struct Position {
     std::string text;
     uint64_t epoch = 0;  // in which `state` was found; 0: none yet
+    size_t read = 0;     // bytes of the text that led to `state`
     StackSet state = Automaton::kDead;
     size_t work = 0;  // that the text has taken
     bool ended =
@@ -46,31 +48,43 @@ class SharedGrammar final : public ConstraintSource,
 
   std::unique_ptr<Constraint> start() const override;
 
-  std::shared_ptr<const Mask> allowed(Position& position);
-  bool complete(Position& position);
+  // What may come behind a text.
+  struct Next {
+    std::shared_ptr<const Mask> mask;
+    bool complete = false;
+  };
+  // Nothing if it is not found by the deadline. Those who have one are kept from nothing that takes
+  // long: not by others who walk along this grammar, nor by freeing memory.
+  std::optional<Next> next(Position& position, Deadline deadline);
+  std::shared_ptr<const Mask> allowed(Position& position) { return next(position, {})->mask; }
+  bool complete(Position& position);  // without a mask
+  // Takes no time: the token is read when it is asked what comes next.
   void accept(Position& position, Token token);
 
   size_t bytes() const { return bytes_; }  // of memory, from any thread
   uint64_t work() const { return automaton_.total_work(); }
 
  private:
-  template <typename Result, typename Work>
-  Result guarded(Position& position, Result otherwise, Work&& work);
-  void read(Position& position, size_t from);
-  void find_state(Position& position);
+  std::unique_lock<std::timed_mutex> lock(Deadline deadline);
+  template <typename Work>
+  bool guarded(Position& position, Deadline deadline, Work&& work);
+  void find_state(Position& position, Deadline deadline);
+  void read(Position& position, Deadline deadline);
+  bool is_untidy() const;
+  void tidy();
   void forget();
   void note_bytes();
 
   const std::shared_ptr<const Grammar> grammar_;
   const std::shared_ptr<const TokenTrie> trie_;
   const std::weak_ptr<GrammarCache> cache_;
-  std::mutex mutex_;
+  std::timed_mutex mutex_;
   Automaton automaton_{*grammar_};
   TokenMasks masks_{automaton_, *trie_};
   const std::shared_ptr<const Mask> ending_ = masks_.ending();
   bool usable_ = true;  // false once an allocation has failed in the middle of something
   uint64_t epoch_ = 1;
-  size_t kept_bytes_ = 0;  // of the automaton, for the texts of answers
+  size_t kept_bytes_ = 0;  // of the automaton, for texts that were read again
   std::atomic<size_t> bytes_ = 0;
   size_t reported_bytes_ = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_set>
+#include <utility>
 
 namespace tessera::grammar {
 namespace {
@@ -22,12 +23,16 @@ void unite(Mask& mask, const Mask& other) {
 
 }  // namespace
 
-std::shared_ptr<const Mask> TokenMasks::of(StackSet state) {
-  if (const auto known = masks_.find(state); known != masks_.end()) {
-    uses_.splice(uses_.begin(), uses_, known->second.use);
-    return known->second.mask;
-  }
-  const auto mask = std::make_shared<const Mask>(compute(state));
+std::shared_ptr<const Mask> TokenMasks::known(StackSet state) {
+  const auto known = masks_.find(state);
+  if (known == masks_.end()) return nullptr;
+  uses_.splice(uses_.begin(), uses_, known->second.use);
+  return known->second.mask;
+}
+
+std::shared_ptr<const Mask> TokenMasks::of(StackSet state, Deadline deadline) {
+  if (auto mask = known(state)) return mask;
+  const auto mask = std::make_shared<const Mask>(compute(state, deadline));
   if ((masks_.size() + 1) * mask_bytes() > kMaxBytes && !masks_.empty()) {
     masks_.erase(uses_.back());
     uses_.pop_back();
@@ -52,9 +57,9 @@ std::shared_ptr<const Mask> TokenMasks::ending() const {
   return std::make_shared<const Mask>(std::move(mask));
 }
 
-Mask TokenMasks::compute(StackSet state) {
+Mask TokenMasks::compute(StackSet state, Deadline deadline) {
   Mask mask = empty();
-  WorkMeter meter(automaton_, kMaxMaskWork);
+  WorkMeter meter(automaton_, kMaxMaskWork, deadline);
   if (automaton_.size(state) <= kFewFrames) {
     const auto open =
         add_plain(plain_.reach(automaton_, meter, state, trie_.longest_plain()), mask);
@@ -86,7 +91,7 @@ std::vector<bool> TokenMasks::add_plain(const PlainText::Reach& reach, Mask& mas
 void TokenMasks::add_frame(WorkMeter& meter, const Frame& frame, const std::vector<bool>& open,
                            Mask& mask) {
   if (frame.below == Automaton::kDead) return;  // an end of the stack
-  const Local& known = local(frame.node);
+  const Local& known = local(frame.node, meter.deadline());
   const uint32_t deepest = known.depth + automaton_.grammar().deepest_node();
   if (automaton_.depth(frame.below) + deepest > Grammar::kMaxDepth) {
     // So deep that not all calls are allowed: no two stacks are alike.
@@ -106,19 +111,18 @@ void TokenMasks::add_frame(WorkMeter& meter, const Frame& frame, const std::vect
   if (!nodes.empty()) walk(meter, nodes, automaton_.resume(frame.below), mask, nullptr);
 }
 
-const TokenMasks::Local& TokenMasks::local(uint32_t node) {
+const TokenMasks::Local& TokenMasks::local(uint32_t node, Deadline deadline) {
   if (const auto known = locals_.find(node); known != locals_.end()) return known->second;
   if (local_bytes_ > kMaxBytes) {
     locals_.clear();
     local_bytes_ = 0;
   }
-  Local& result = locals_[node];
-  result.mask = empty();
-  WorkMeter meter(automaton_, kMaxLocalWork);
+  Local result{.mask = empty(), .departures = {}};
+  WorkMeter meter(automaton_, kMaxLocalWork, deadline);
   walk_all(meter, automaton_.local(node), result.mask, &result);
   result.departures.shrink_to_fit();
   local_bytes_ += mask_bytes() + result.departures.size() * sizeof(uint32_t);
-  return result;
+  return locals_.emplace(node, std::move(result)).first->second;
 }
 
 // Sets all tokens that the automaton can read from `state`.

@@ -29,8 +29,9 @@ class TokenMasks {
       : automaton_(automaton), trie_(trie), plain_(automaton.grammar()) {}
 
   // Never empty: where nothing may come, the end tokens may. Where a walk grows too costly, tokens
-  // of more than one byte are left out.
-  std::shared_ptr<const Mask> of(StackSet state);
+  // of more than one byte are left out. Throws OutOfTime (work_meter.h).
+  std::shared_ptr<const Mask> of(StackSet state, Deadline deadline = {});
+  std::shared_ptr<const Mask> known(StackSet state);  // null: it is still to be found
   void clear();
   size_t bytes() const;  // of memory
   // Only the end tokens.
@@ -48,10 +49,10 @@ class TokenMasks {
     std::list<StackSet>::iterator use;
   };
 
-  Mask compute(StackSet state);
+  Mask compute(StackSet state, Deadline deadline);
   std::vector<bool> add_plain(const PlainText::Reach& reach, Mask& mask);
   void add_frame(WorkMeter& meter, const Frame& frame, const std::vector<bool>& open, Mask& mask);
-  const Local& local(uint32_t node);
+  const Local& local(uint32_t node, Deadline deadline);
   void walk_all(WorkMeter& meter, StackSet state, Mask& mask, Local* local);
   void walk(WorkMeter& meter, std::span<const uint32_t> nodes, StackSet state, Mask& mask,
             Local* local);

@@ -81,11 +81,20 @@ std::vector<Message> with_systems_in_place(std::vector<Message> messages,
   return result;
 }
 
+// A character that greets, say. The turn is empty: nothing is put into the user's mouth.
+void let_user_begin(std::vector<Message>& messages) {
+  const auto first =
+      std::ranges::find_if(messages, [](const Message& m) { return m.role != "system"; });
+  if (first != messages.end() && first->role == "assistant")
+    messages.insert(first, {.role = "user", .content = ""});
+}
+
 }  // namespace
 
 std::vector<Message> fit_messages(std::vector<Message> messages,
                                   const TemplateCapabilities& capabilities) {
   messages = with_systems_in_place(std::move(messages), capabilities);
+  if (!capabilities.leading_assistant) let_user_begin(messages);
   std::vector<Message> result;
   for (Message& message : messages) {
     const bool may_repeat = message.role == "user"        ? capabilities.repeated_user

@@ -11,6 +11,7 @@ namespace tessera {
 // turns that it takes, so that no text is lost:
 //   - system messages it has no place for go before the text of the user's next turn,
 //   - turns of one role in a row, where it wants roles to alternate, become one turn,
+//   - before an assistant that speaks first, where it wants a user to, the user says nothing,
 //   - texts become parts.
 // Texts are joined by an empty line.
 std::vector<Message> fit_messages(std::vector<Message> messages,

@@ -94,6 +94,7 @@ TemplateCapabilities probe_template(const ChatTemplate& source, const std::strin
   found.repeated_user = probe.shows({kFirst, kSecond}, {{"user", kFirst}, {"user", kSecond}});
   found.repeated_assistant = probe.shows(
       {kFirst, kSecond}, {filler, {"assistant", kFirst}, {"assistant", kSecond}, filler});
+  found.leading_assistant = probe.shows({kFirst}, {{"assistant", kFirst}, filler});
   found.tools = probe.shows({kFirst}, {filler}, Json::array({declaration(kFirst)}));
   return found;
 }

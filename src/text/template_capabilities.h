@@ -15,6 +15,7 @@ struct TemplateCapabilities {
   bool more_systems = true;  // so do several
   // Two turns of one role in a row are taken, and both are shown.
   bool repeated_user = true, repeated_assistant = true;
+  bool leading_assistant = true;  // the first turn may be the assistant's
   // Contents may be texts; else they are lists of parts, {"type", "text"}.
   bool text_content = true;
   bool tools = false;  // function declarations reach the prompt

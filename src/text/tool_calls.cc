@@ -80,9 +80,11 @@ void ToolCallParser::push_hermes(Output& output, End end) {
     if (!in_call_) {
       const size_t open = held_.find(kToolCallOpen);
       if (open == std::string::npos) {
-        const bool hold = end == End::kOpen || (end == End::kCut && tag_beginning(held_) > 0);
-        const size_t ready = held_.size() - (hold ? held_ending(held_) : 0);
+        size_t ready = held_.size() - held_ending(held_);
+        if (end == End::kWhole || (end == End::kCut && !is_tag_beginning(ready)))
+          ready = held_.size();
         output.content += held_.substr(0, ready);
+        in_text_ = in_text_ || ready > 0;
         held_.erase(0, end == End::kOpen ? ready : held_.size());
         return;
       }
@@ -102,8 +104,17 @@ void ToolCallParser::push_hermes(Output& output, End end) {
     const bool is_closed = close != std::string::npos;
     finish_hermes_call(output, std::string_view(held_).substr(0, close), end, is_closed);
     held_.erase(0, is_closed ? close + kToolCallClose.size() : close);
-    in_call_ = false;
+    in_call_ = in_text_ = false;
   }
+}
+
+// Of a text that is cut, of which `ready` bytes are content: whether the rest is a tag's beginning.
+bool ToolCallParser::is_tag_beginning(size_t ready) const {
+  constexpr size_t kSure = std::string_view("<tool_").size();  // which nobody else writes
+  const size_t tag = tag_beginning(held_);
+  const std::string_view blanks = std::string_view(held_).substr(ready, held_.size() - tag - ready);
+  const bool begins_line = (!in_text_ && ready == 0) || blanks.find('\n') != blanks.npos;
+  return tag >= kSure || (tag > 0 && begins_line);
 }
 
 void ToolCallParser::finish_hermes_call(Output& output, std::string_view text, End end,

@@ -35,14 +35,17 @@ class ToolCallParser {
   explicit ToolCallParser(ToolStyle style, std::vector<std::string> names = {})
       : style_(style), names_(std::move(names)) {}
   Output push(std::string_view text);
-  // The text has ended. Where it `is_cut`, by its length or a stop text, what may be the beginning
-  // of a call is not content: what there is of the call is given, once its name is whole.
+  // The text has ended. Where it `is_cut`, by its length or a stop text, what is the beginning of a
+  // call is not content: what there is of the call is given, once its name is whole. A part of the
+  // opening tag is one at the beginning of a line, where calls are written; within a line "1 <" is
+  // text.
   Output finish(bool is_cut);
 
  private:
   enum class End { kOpen, kWhole, kCut };  // of the text: more comes, it is all, it is cut
 
   void push_hermes(Output& output, End end);
+  bool is_tag_beginning(size_t ready) const;
   void finish_hermes_call(Output& output, std::string_view text, End end, bool is_closed) const;
   void push_llama3(Output& output, End end);
   bool read_llama3(Output& output, std::string_view text, bool is_cut) const;
@@ -53,6 +56,7 @@ class ToolCallParser {
   std::vector<std::string> names_;
   std::string held_;  // not given out yet
   bool in_call_ = false, plain_ = false;
+  bool in_text_ = false;  // content has come since the beginning or the last call
 };
 
 }  // namespace tessera

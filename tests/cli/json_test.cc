@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/program.h"
@@ -50,6 +53,45 @@ TEST_F(JsonTest, IsOneLineUnlessItIsToBePretty) {
     if (is_measured) continue;
     EXPECT_EQ(json::parse(pretty.out), value) << arguments;
     EXPECT_EQ(run(arguments + " --json --pretty").out, pretty.out) << arguments;
+  }
+}
+
+// Names of all members, but for those that are names of formats.
+void collect_fields(const json& value, std::set<std::string>& fields) {
+  for (const auto& [name, member] : value.items()) {
+    if (value.is_object()) fields.insert(name);
+    for (const auto& part : name == "formats" && member.is_object()
+                                ? std::vector<json>(member.begin(), member.end())
+                                : std::vector<json>{member})
+      collect_fields(part, fields);
+  }
+}
+
+TEST_F(JsonTest, HelpNamesEveryField) {
+  for (const auto& [command, arguments] : std::vector<std::pair<std::string, std::string>>{
+           {"run", model_ + " hello -n 3"},
+           {"tokenize", model_ + " a"},
+           {"logits", model_ + " -p hello"},
+           {"eval perplexity", model_ + " " + text_ + " --ctx 64"},
+           {"eval kl", model_ + " " + model_ + " " + text_ + " --ctx 64"},
+           {"inspect", model_},
+           {"show", model_},
+           {"list", ""},
+           {"quantize", model_ + " --format Q8_0 --force -o " + (folder_ / "q").string()},
+           {"bench", model_ + " -p 4 -n 2 -r 1 --ctx 64"},
+           {"bench", model_ + " -p 4 -n 2 -r 1 --ctx 64 --roofline -b 2"}}) {
+    const Outcome outcome = run(command + " " + arguments + " --json");
+    ASSERT_EQ(outcome.status, 0) << command << outcome.err;
+    std::set<std::string> fields;
+    collect_fields(json::parse(outcome.out), fields);
+    ASSERT_FALSE(fields.empty()) << command;
+    const std::string help = run(command + " --help").out;
+    const std::string described = help.substr(std::min(help.find("JSON:"), help.size()));
+    for (const std::string& field : fields) {
+      EXPECT_TRUE(std::regex_search(described, std::regex("\\b" + field + "\\b")))
+          << command << " --help does not name '" << field << "'";
+    }
+    EXPECT_NE(described.find("Exit status:"), std::string::npos) << command;
   }
 }
 

@@ -66,6 +66,19 @@ TEST_F(RunTest, NoPromptIsWrongUsage) {
   expect_error(run("run " + model_ + " ''"), "empty", "an empty prompt");
 }
 
+TEST_F(RunTest, TokensAndWordsThatEndOrAreBanned) {
+  const std::string raw = model_ + " --raw hello -n 9 --ignore-eos ";
+  EXPECT_EQ(
+      ask(raw + "--logit-bias 300=1000 --stop-token-ids 301 --stop-token-ids 300")["finish_reason"],
+      "stop");
+  const json least = ask(raw + "--logit-bias 300=1000 --stop-token-ids 300 --min-tokens 4");
+  EXPECT_EQ(least["tokens"].size(), 5u);
+  EXPECT_EQ(least["tokens"].back(), 300);
+  const std::string form = raw + R"(--grammar 'root ::= [abc]{6}' --bad-words a --bad-words c)";
+  EXPECT_EQ(ask(form)["text"], "bbbbbb");
+  EXPECT_EQ(run("run " + raw + "--stop-token-ids x").status, 2);
+}
+
 TEST_F(RunTest, AChatTemplateIsUsedWhereThereIsOne) {
   const std::string asked = "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n";
   EXPECT_EQ(prompt_of(model_ + " hello"), asked);

@@ -1,5 +1,6 @@
 #include "decode/drafters/drafters.h"
-#include "decode/drafters/likely_tree.h"
+#include "decode/drafters/text_source.h"
+#include "decode/guess_tree.h"
 
 #include <gtest/gtest.h>
 
@@ -10,24 +11,37 @@
 namespace tessera {
 namespace {
 
-// Sequences of one lookup drafter.
-class LookupTest : public ::testing::Test {
+// Sequences of one drafter.
+class DrafterTest : public ::testing::Test {
  protected:
+  explicit DrafterTest(std::vector<StartSource> sources) : drafter_(std::move(sources)) {}
+
   std::unique_ptr<DraftState> start(std::span<const Token> prediction = {}, std::string salt = "") {
-    return drafter_->start({values_, salt, prediction});
+    return drafter_.start({values_, salt, prediction});
   }
   TokenTree propose(DraftState& state, const std::vector<Token>& tokens, size_t prompt_size,
                     int room = 8) {
     DraftRequest request{
         .tokens = tokens, .prompt_size = prompt_size, .state = &state, .room = room};
-    drafter_->propose(std::span(&request, 1));
+    drafter_.propose(std::span(&request, 1), {.cost = cost_, .rows = 1, .answers = 1});
     return request.tree;
   }
   TokenTree propose(const std::vector<Token>& tokens, int room = 8) {
     return propose(*start(), tokens, tokens.size(), room);
   }
-  std::unique_ptr<Drafter> drafter_ = make_lookup();
-  const DrafterValues values_ = parse_decoder("lookup").values;
+  GuessingDrafter drafter_;
+  const DrafterValues values_ = parse_decoder("lookup,least=0.02").values;
+  const StepCost cost_;
+};
+
+class LookupTest : public DrafterTest {
+ protected:
+  LookupTest() : DrafterTest(lookup_sources()) {}
+};
+
+class PredictionTest : public DrafterTest {
+ protected:
+  PredictionTest() : DrafterTest(prediction_sources()) {}
 };
 
 using Tokens = std::vector<Token>;
@@ -54,7 +68,7 @@ TEST_F(LookupTest, ProposesNothingForNewText) {
   EXPECT_EQ(propose({1}).size(), 0);
 }
 
-TEST_F(LookupTest, FollowsThePredictionAndFindsItAgainAfterADifference) {
+TEST_F(PredictionTest, IsFollowedAndFoundAgainAfterADifference) {
   const Tokens prediction = {10, 11, 12, 13, 14, 15, 16};
   const auto state = start(prediction);
   Tokens text = {1, 2};
@@ -62,18 +76,22 @@ TEST_F(LookupTest, FollowsThePredictionAndFindsItAgainAfterADifference) {
   text.insert(text.end(), {10, 11});
   EXPECT_EQ(propose(*state, text, 2, 2).tokens, (Tokens{12, 13}));
   text.insert(text.end(), {99});
-  EXPECT_EQ(propose(*state, text, 2).size(), 0) << "it said something else";
+  const TokenTree lost = propose(*state, text, 2, 2);
+  EXPECT_EQ(lost.tokens, (Tokens{13, 12})) << "something else was said instead, or before";
+  EXPECT_EQ(lost.parents, (std::vector<int32_t>{-1, -1}));
   text.insert(text.end(), {13});
   EXPECT_EQ(propose(*state, text, 2, 2).tokens, (Tokens{14, 15}));
 }
 
 // Texts that were read one after another have a negative token between them.
-TEST(LikelyTree, DraftsNothingBehindTheEndOfAText) {
-  SuffixAutomaton texts;
-  SuffixAutomaton::Match match;
-  for (const Token token : {1, 2, 3, -1, 7, 8, -1}) texts.append(token);
-  for (const Token token : {1, 2}) match = texts.read(match, token);
-  EXPECT_EQ(likely_tree(texts, match, 8, 0.01).tree.tokens, Tokens{3});
+TEST(GuessTree, HasNothingBehindTheEndOfAText) {
+  auto texts = std::make_shared<SuffixAutomaton>();
+  for (const Token token : {1, 2, 3, TextSource::kBreak, 7, 8, TextSource::kBreak}) texts->append(token);
+  std::vector<RatedSource> sources(1);
+  sources[0].source = std::make_unique<TextSource>(texts);
+  sources[0].rates = HitRates(sources[0].source->chances());
+  for (const Token token : {1, 2}) sources[0].source->read(token, true);
+  EXPECT_EQ(grow_tree(sources, Claims(), 8, 0.01).tree.tokens, Tokens{3});
 }
 
 TEST(Decoders, AreAskedForByNameAndSettings) {
@@ -87,8 +105,8 @@ TEST(Decoders, AreAskedForByNameAndSettings) {
 
 TEST(Decoders, WhatIsNotKnownNamesWhatIs) {
   const auto error = [](const char* text) { return error_of([&] { parse_decoder(text); }); };
-  EXPECT_EQ(error("magic"), "there is no decoder 'magic' (known: plain, lookup)");
-  EXPECT_EQ(error(""), "there is no decoder '' (known: plain, lookup)");
+  EXPECT_EQ(error("magic"), "there is no decoder 'magic' (known: plain, auto, lookup, prediction, recycle)");
+  EXPECT_EQ(error(""), "there is no decoder '' (known: plain, auto, lookup, prediction, recycle)");
   EXPECT_EQ(error("plain,nodes=2"), "the decoder 'plain' has no settings, found 'nodes=2'");
   EXPECT_EQ(error("lookup,node=2"),
             "the decoder 'lookup' has no setting 'node' (known: nodes, least)");
@@ -99,6 +117,12 @@ TEST(Decoders, WhatIsNotKnownNamesWhatIs) {
   }
   EXPECT_EQ(error("lookup,least=2"),
             "'least' of the decoder is '2', expected a number from 0.01 to 1");
+}
+
+TEST(Decoders, AreDescribedWithTheirSettings) {
+  const std::string text = describe_decoders();
+  EXPECT_TRUE(text.starts_with("plain: one token a step\nauto: ")) << text;
+  EXPECT_NE(text.find("\n  nodes=48: most nodes of a tree\n  least=0.2: "), text.npos) << text;
 }
 
 TEST(Decoders, ANameIsTakenOnce) {

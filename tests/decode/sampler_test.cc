@@ -352,6 +352,7 @@ TEST(Sampler, AConstraintMasksTheLogits) {
   EXPECT_FALSE(sampler.completes(std::vector<Token>{70, 3, 5}));
   EXPECT_TRUE(sampler.completes(std::vector<Token>{70, 3, 5, 100}));
   EXPECT_EQ(sampler.choose(logits, std::vector<Token>{1, 70, 3, 5}, 1), 100);
+  EXPECT_FALSE(sampler.completes(std::vector<Token>{70, 3, 5})) << "as it was found on the way";
   EXPECT_EQ(sampler.choose(logits, std::vector<Token>{1, 70}, 1), 3) << "going back is no problem";
   EXPECT_EQ(sampler.choose(logits, std::vector<Token>{2, 2, 9}, 3), 70) << "nor is another answer";
 }

@@ -1,5 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <memory>
+#include <vector>
+
 #include "decode/verify.h"
 
 namespace tessera {
@@ -36,6 +40,40 @@ TEST(Verify, AcceptsTheLongestPathTheModelWouldHaveTaken) {
   const Verified verified = verify(tree, rows.tensor(), sampler, std::vector<Token>{1}, 1);
   EXPECT_EQ(verified.tokens, (std::vector<Token>{4, 6, 2}));
   EXPECT_EQ(verified.path, (std::vector<int32_t>{0, 2, 4}));
+}
+
+// Takes long at the third token.
+class SlowAtTwo final : public Constraint, public ConstraintSource {
+ public:
+  std::unique_ptr<Constraint> start() const override { return std::make_unique<SlowAtTwo>(); }
+  bool prepare(Deadline deadline) override { return count_ != 2 || !deadline.exists(); }
+  std::span<const uint64_t> allowed() override { return all_; }
+  bool complete() override { return true; }
+  void accept(Token) override { ++count_; }
+
+ private:
+  int count_ = 0;
+  std::vector<uint64_t> all_{~uint64_t{0}};
+};
+
+TEST(Verify, GoesNoFurtherThanTheConstraintIsKnown) {
+  const TokenTree tree{.tokens = {1, 3, 4, 5}, .parents = {-1, 0, 1, 2}};
+  Rows rows({3, 4, 5, 6});
+  const std::vector<Token> prompt{1};
+  for (const bool hurried : {false, true}) {
+    Sampler sampler({.temperature = 0}, std::make_shared<SlowAtTwo>());
+    const Deadline deadline = hurried ? Deadline::in(std::chrono::hours(1)) : Deadline();
+    Verified verified = verify(tree, rows.tensor(), sampler, prompt, 1, deadline);
+    EXPECT_EQ(verified.tokens,
+              hurried ? std::vector<Token>({3, 4}) : std::vector<Token>({3, 4, 5, 6}));
+    EXPECT_EQ(verified.path.size(), verified.tokens.size());
+    EXPECT_EQ(verified.next_is_known, !hurried);
+    if (!hurried) continue;
+    verified = verify({.tokens = {4}, .parents = {-1}}, rows.tensor(), sampler,
+                      std::vector<Token>{1, 3, 4}, 1, deadline);
+    EXPECT_TRUE(verified.tokens.empty());
+    EXPECT_FALSE(verified.next_is_known);
+  }
 }
 
 }  // namespace

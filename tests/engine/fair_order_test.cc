@@ -27,7 +27,7 @@ class FairOrderTest : public testing::Test {
     return sequence;
   }
   SequencePtr first() const {
-    return *std::ranges::min_element(here_, {}, [](const auto& s) { return s->rank; });
+    return *std::ranges::min_element(here_, {}, [](const auto& s) { return s->rank(); });
   }
   void leave(const SequencePtr& sequence, int generated) {
     sequence->admitted = true;
@@ -49,7 +49,7 @@ TEST_F(FairOrderTest, OneClientsRequestsKeepTheOrderTheyCameIn) {
     if (i % 3 == 0) leave(first(), i % 40);  // sooner than it might have
   }
   for (size_t i = 1; i < sequences.size(); ++i)
-    EXPECT_LT(sequences[i - 1]->rank, sequences[i]->rank);
+    EXPECT_LT(sequences[i - 1]->rank(), sequences[i]->rank());
 }
 
 TEST_F(FairOrderTest, WhoComesAnewIsBeforeWhatAnotherHasPiledUp) {
@@ -61,10 +61,10 @@ TEST_F(FairOrderTest, WhoComesAnewIsBeforeWhatAnotherHasPiledUp) {
       std::vector<SequencePtr> pile;
       for (int i = 0; i < many; ++i) pile.push_back(enter("crowd" + name, prompt, answer));
       const auto one = enter("one" + name, 5, 1), other = enter("other" + name, 5, 1);
-      EXPECT_LT(one->rank, other->rank);
+      EXPECT_LT(one->rank(), other->rank());
       // Each arrival counts as one token, each request of a client as 64 at least.
       const auto before =
-          std::ranges::count_if(pile, [&](const auto& s) { return s->rank < other->rank; });
+          std::ranges::count_if(pile, [&](const auto& s) { return s->rank() < other->rank(); });
       EXPECT_LE(before, 1 + (many + 2) / 64);
       here_.clear();
     }
@@ -78,7 +78,7 @@ TEST_F(FairOrderTest, ClientsAreServedByTurnsInTokens) {
   // Before the k-th of 1064 tokens, as many tokens of the others.
   for (size_t k = 1; k < large.size(); ++k) {
     const auto before =
-        std::ranges::count_if(small, [&](const auto& s) { return s->rank < large[k]->rank; });
+        std::ranges::count_if(small, [&](const auto& s) { return s->rank() < large[k]->rank(); });
     EXPECT_NEAR(static_cast<double>(before) * 100, static_cast<double>(k) * 1064, 200);
   }
 }
@@ -98,11 +98,11 @@ TEST_F(FairOrderTest, HoweverManyClientsComeNobodyIsOvertakenForEver) {
   const auto last = enter("old", 500, 100);
   const auto background = enter("old", 5, 1, 1);
   int arrivals = 0;
-  while (enter("new " + std::to_string(arrivals), 5, 1)->rank < background->rank) {
+  while (enter("new " + std::to_string(arrivals), 5, 1)->rank() < background->rank()) {
     ASSERT_LT(++arrivals, 100'000);
     if (here_.size() > 40) leave(first(), 1);  // the first goes, and another comes
   }
-  EXPECT_GT(here_.back()->rank, last->rank);
+  EXPECT_GT(here_.back()->rank(), last->rank());
 }
 
 TEST_F(FairOrderTest, ClientsWhoAreDoneAreForgotten) {

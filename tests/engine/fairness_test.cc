@@ -177,10 +177,10 @@ TEST_F(Fairness, EverythingEnds) {
     if (scheduler_.running().empty()) continue;
     const Sequence& now = *scheduler_.running().front();
     const int its = now.computed + now.generated();
-    if (now.rank == first && now.finished == FinishReason::kNone) {
+    if (now.rank() == first && now.finished == FinishReason::kNone) {
       EXPECT_GT(its, progress);
     }
-    first = now.rank;
+    first = now.rank();
     progress = its;
   }
   for (const auto& sequence : all) EXPECT_NE(sequence->finished, FinishReason::kNone);

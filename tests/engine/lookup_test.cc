@@ -1,4 +1,4 @@
-// What the lookup drafter learns of other answers, and of what a request says about its own.
+// What drafters learn of other answers, and of what a request says about its own.
 #include <gtest/gtest.h>
 
 #include "engine/engine.h"
@@ -60,6 +60,7 @@ TEST_F(LookupInEngineTest, APredictedAnswerTakesFewStepsAWrongPredictionChangesN
   edited.prediction = right.prediction;
   edited.prediction[20] = 299;
   edited.prediction.insert(edited.prediction.begin() + 40, {298, 297});
+  for (Request* request : {&right, &edited, &wrong}) request->decoder = "prediction";
   wrong.prediction.assign(kAnswer, 296);
   const auto all = {answer(right), answer(edited), answer(wrong)};
   for (const auto& sequence : all) EXPECT_EQ(sequence->tokens, text);

@@ -128,7 +128,7 @@ TEST_F(SchedulerTest, SequencesOfOneRankByPriorityDoNotBlockEachOther) {
   request.prompt.front() = 2;
   const auto second = std::make_shared<Sequence>(request, small, 2);
   scheduler.add(second);
-  ASSERT_EQ(second->rank.first, first->rank.first);
+  ASSERT_EQ(second->rank().first, first->rank().first);
   gone->finished = FinishReason::kCancelled;
   for (int steps = 0; steps < 2000; ++steps) {
     auto shares = scheduler.begin();

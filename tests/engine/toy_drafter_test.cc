@@ -25,7 +25,7 @@ class Successors final : public Drafter {
  public:
   std::unique_ptr<DraftState> start(const DraftStart&) override { return std::make_unique<Seen>(); }
 
-  void propose(std::span<DraftRequest> requests) override {
+  void propose(std::span<DraftRequest> requests, const StepPlan&) override {
     largest_batch = std::max(largest_batch, requests.size());
     for (DraftRequest& request : requests) {
       auto next = successor_.find(request.tokens.back());

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <new>
 #include <random>
@@ -196,6 +197,44 @@ TEST(GrammarBounds, WhatIsCutShortDoesNotDependOnWhatWasKnown) {
   }
 }
 
+// Who has a deadline is put off, and that changes no mask. What is known takes no time.
+TEST(GrammarBounds, WhatIsPutOffIsTheSameLater) {
+  const Deadline over(Deadline::Clock::now());
+  for (const std::string& gbnf : hostile_grammars()) {
+    SCOPED_TRACE(gbnf.substr(0, 80));
+    const auto compiled = compile_grammar(gbnf);
+    const auto make = [&] {
+      return std::make_shared<SharedGrammar>(compiled, large_trie(), std::weak_ptr<GrammarCache>());
+    };
+    const auto hurried = make();
+    const auto first = hurried->start(), second = make()->start();
+    std::mt19937 random(3);
+    for (int step = 0; step < 3; ++step) {
+      first->prepare(over);
+      first->prepare(Deadline::in(std::chrono::microseconds(200)));
+      const auto allowed = first->allowed();
+      ASSERT_TRUE(std::ranges::equal(allowed, second->allowed())) << "at step " << step;
+      EXPECT_TRUE(first->prepare(over));
+      EXPECT_EQ(first->complete(), second->complete());
+      const Token token = some_token(allowed, random);
+      first->accept(token);
+      second->accept(token);
+    }
+  }
+}
+
+TEST(GrammarBounds, ADeadlineEndsAWalkOfMuchWork) {
+  const auto shared = std::make_shared<SharedGrammar>(compile_grammar(hostile_grammars()[0]),
+                                                      large_trie(), std::weak_ptr<GrammarCache>());
+  const auto constraint = shared->start(), other = shared->start();
+  const size_t before = shared->work();
+  EXPECT_FALSE(constraint->prepare(Deadline(Deadline::Clock::now())));
+  EXPECT_LE(shared->work() - before, 100'000u);
+  EXPECT_TRUE(constraint->prepare({}));
+  EXPECT_GT(shared->work() - before, 1'000'000u);
+  EXPECT_TRUE(other->prepare(Deadline(Deadline::Clock::now()))) << "it is known";
+}
+
 TEST(GrammarBounds, AnAnswerThatIsTooCostlyToFollowEnds) {
   const auto shared = std::make_shared<SharedGrammar>(compile_grammar(crossing_rules(200)),
                                                       large_trie(), std::weak_ptr<GrammarCache>());
@@ -203,6 +242,7 @@ TEST(GrammarBounds, AnAnswerThatIsTooCostlyToFollowEnds) {
   const Token letter = token_of("a");
   while (position.text.size() < 20'000 && !position.ended) {
     shared->accept(position, letter);
+    shared->complete(position);  // reads it
     ASSERT_LE(shared->bytes(), size_t{150} << 20);
   }
   EXPECT_TRUE(position.ended);

@@ -16,7 +16,7 @@ class RandomDrafter final : public Drafter {
   explicit RandomDrafter(std::vector<Token> answer, uint32_t seed = 9)
       : answer_(std::move(answer)), random_(seed) {}
 
-  void propose(std::span<DraftRequest> requests) override {
+  void propose(std::span<DraftRequest> requests, const StepPlan&) override {
     for (DraftRequest& request : requests) draft(request);
   }
 

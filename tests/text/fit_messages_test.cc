@@ -100,6 +100,20 @@ TEST(FitMessages, ASystemTextGoesBeforeTheUsersNextText) {
             "<s><start_of_turn>user\nU<end_of_turn>\n<start_of_turn>model\n");
 }
 
+// A character that greets, say. The template itself refuses it.
+TEST(FitMessages, AnAssistantMaySpeakFirst) {
+  EXPECT_EQ(render_chat(shipped("gemma2"), {{"assistant", "Hello!"}, {"user", "Hi"}}),
+            "<s><start_of_turn>user\n<end_of_turn>\n<start_of_turn>model\nHello!<end_of_turn>\n"
+            "<start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\n");
+  EXPECT_EQ(render_chat(shipped("gemma3"), {{"system", "S"}, {"assistant", "A"}, {"user", "U"}}),
+            render_chat(shipped("gemma3"),
+                        {{"system", "S"}, {"user", ""}, {"assistant", "A"}, {"user", "U"}}));
+  EXPECT_EQ(render_chat(shipped("chatml"), {{"assistant", "A"}, {"user", "U"}}),
+            "<|im_start|>assistant\nA<|im_end|>\n<|im_start|>user\nU<|im_end|>\n"
+            "<|im_start|>assistant\n")
+      << "where the template takes it, as it is";
+}
+
 TEST(FitMessages, TheFirstSystemMessageTakesThoseThatFollowIt) {
   const ChatFormat gemma = shipped("gemma3");
   EXPECT_EQ(render_chat(gemma, {{"system", "S"}, {"system", "T"}, {"user", "U"}}),
@@ -190,6 +204,9 @@ TEST(FitMessages, EveryTemplateShowsEveryText) {
              {{"user", "tulip"}, {"assistant", "aster"}, {"system", "daisy"}, {"user", "lilac"}},
              {{"system", "tulip"}},
              {{"system", "tulip"}, {"system", "daisy"}},
+             {{"assistant", "tulip"}, {"user", "daisy"}},
+             {{"assistant", "tulip"}, {"assistant", "aster"}, {"user", "daisy"}},
+             {{"system", "aster"}, {"assistant", "tulip"}, {"user", "daisy"}},
              {{"user", "tulip"}, {"system", "aster"}}}) {
       const std::string prompt = render_chat(format, messages);
       for (const Message& message : messages) {

@@ -134,6 +134,19 @@ TEST(ToolCalls, ACallThatIsCutIsNoContent) {
     expect_read({ToolStyle::kHermes, true}, text, {text, {}});
 }
 
+// A call begins a line. Elsewhere what could be the beginning of its tag is what it says.
+TEST(ToolCalls, TextThatEndsAsATagBeginsIsKept) {
+  const Reading cut{ToolStyle::kHermes, true};
+  for (const char* text : {"if a <", "vector<t", "List <to", "1 < 2 and 3 <tool", "a\n b <"})
+    expect_read(cut, text, {text, {}});
+  for (const char* text : {"<", " <t", "\n<tool"}) expect_read(cut, text, {"", {}});
+  expect_read(cut, "Let me see.\n<to", {"Let me see.", {}});
+  expect_read(cut, "Let me see. <tool_c", {"Let me see.", {}});  // nothing else is spelled so
+  const std::string call = R"(<tool_call>{"name":"f"}</tool_call>)";
+  expect_read(cut, call + " <too", {"", {"f{}"}});
+  expect_read(cut, call + " done <too", {" done <too", {"f{}"}});
+}
+
 TEST(ToolCalls, ToolsAndResultsBecomeTextForTemplatesThatDoNotKnowThem) {
   std::vector<Message> messages = {{.role = "user", .content = "weather?"},
                                    {.role = "assistant", .content = ""},

@@ -97,7 +97,7 @@ class ChatTest(PageTest):
     def test_edit_replaces_what_follows(self):
         self.ask("One")
         self.ask("Two")
-        self.all("[aria-label='Edit the message']")[0].click()
+        self.button("Edit the message").click()
         self.one(".editor textarea").send_keys(" more", Keys.ENTER)
         self.wait(lambda: self.said() == ["One more", "One more"], "the new answer")
         self.assertEqual(len(self.server.requests[2]["messages"]), 1)
@@ -116,21 +116,57 @@ class ChatTest(PageTest):
         self.ask("One")
         self.ask("Two")
         place = self.js("return location.hash")
-        self.all("[aria-label='Edit the message']")[0].click()
+        self.button("Edit the message").click()
         self.one(".editor textarea").send_keys(" and a ha")
         self.js("location.hash = '#/'")
         self.wait(lambda: not self.all(".message"), "an empty chat")
         self.js(f"location.hash = '{place}'")
         self.assertEqual(self.one(".editor textarea").get_attribute("value"), "One and a ha")
         self.browser.refresh()
-        self.type_into(".editor textarea", "lf", Keys.ENTER)
+        self.one(".editor textarea").send_keys("lf", Keys.ENTER)
         self.wait(lambda: self.said() == ["One and a half", "One and a half"], "the new answer")
-        self.all("[aria-label='Edit the message']")[0].click()
+        self.button("Edit the message").click()
         self.one(".editor textarea").send_keys(" more", Keys.ESCAPE)
         self.wait(lambda: not self.all(".editor"), "the editor's end")
         self.browser.refresh()
         self.wait(lambda: self.said() == ["One and a half", "One and a half"], "the conversation")
         self.assertFalse(self.all(".editor"))
+
+    def test_an_open_edit_stays_under_the_hands_when_the_model_is_told(self):
+        self.ask("One")
+        self.button("Edit the message").click()
+        self.one(".editor textarea").send_keys(" and a ha")
+        self.server.model_known.clear()
+        try:
+            self.browser.refresh()
+            self.one(".editor textarea").send_keys(Keys.HOME, "No. ")
+            self.one("#toggle-settings").click()
+            self.one("#setting-top_k").send_keys("7")
+            self.js("window.held = document.querySelector('.editor textarea'); held.focus()")
+        finally:
+            self.server.model_known.set()
+        self.wait(lambda: self.texts("#model-name") == ["stub-model"], "the model's name")
+        self.assertTrue(self.js("return document.activeElement === held"))
+        self.press("1. ")
+        self.assertEqual(self.one(".editor textarea").get_attribute("value"), "No. 1. One and a ha")
+        self.assertEqual(self.one("#setting-top_k").get_attribute("value"), "7")
+        self.assertEqual(self.texts(".message.assistant .author"), ["stub-model"])
+
+    def test_two_edits_are_open_and_one_is_cancelled(self):
+        self.ask("One")
+        self.ask("Two")
+        for place in (1, 3):
+            self.one(f".message:nth-child({place}) .actions [aria-label='Edit the message']").click()
+        self.assertEqual(len(self.all(".editor")), 2)
+        self.press(Keys.ESCAPE)
+        self.wait(lambda: self.said()[2:] == ["Two", "Two"], "the second message")
+        self.assertEqual(self.one(".editor textarea").get_attribute("value"), "One")
+
+    def test_the_defaults_are_known_after_a_visit_that_began_elsewhere(self):
+        self.open("#/engine")
+        self.press(Keys.CONTROL, "e")
+        self.button("Chat settings").click()
+        self.wait(lambda: self.one("#setting-top_k").get_attribute("value") == str(DEFAULTS["top_k"]), "the defaults")
 
     def test_reload_keeps_conversation_and_draft(self):
         self.ask("Remember me")

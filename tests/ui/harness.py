@@ -9,7 +9,8 @@ import time
 import unittest
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import (ElementClickInterceptedException, ElementNotInteractableException,
+                                        InvalidElementStateException, StaleElementReferenceException)
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -19,6 +20,11 @@ from stub_server import StubServer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PATIENCE = float(os.environ.get("TESSERA_UI_PATIENCE", "180"))  # seconds to wait for something at most
+
+# What a driver says, before it has done anything, of an element that the page is just replacing,
+# hiding or covering. It may be otherwise in a moment; what stays so is a failure.
+CHANGING = (ElementClickInterceptedException, ElementNotInteractableException, InvalidElementStateException,
+            StaleElementReferenceException)
 
 # Runs in each page before its own scripts.
 WATCH = """
@@ -66,6 +72,45 @@ class TesseraServer:
         self.process.terminate()
         self.process.wait(PATIENCE)
         self.process.stdout.close()
+
+
+class Shown:
+    """The first displayed element of a selector, found anew for each use: the page may replace it at any
+    moment. What is done to it waits until it is enabled and nothing lies above it."""
+
+    def __init__(self, test, selector):
+        self.test, self.selector = test, selector
+
+    def use(self, action, ready=lambda found: True):
+        def used():
+            found = self.test.all(self.selector)
+            return found and ready(found[0]) and (action(found[0]),)
+
+        return self.test.wait(used, self.selector)[0]
+
+    def act(self, action):
+        self.use(action, lambda found: found.is_enabled())
+        return self
+
+    def click(self):
+        return self.act(lambda found: found.click())
+
+    def clear(self):
+        return self.act(lambda found: found.clear())
+
+    def send_keys(self, *keys):
+        return self.act(lambda found: found.send_keys(*keys))
+
+    def get_attribute(self, name):
+        return self.use(lambda found: found.get_attribute(name))
+
+    @property
+    def text(self):
+        return self.use(lambda found: found.text)
+
+    @property
+    def size(self):
+        return self.use(lambda found: found.size)
 
 
 class PageTest(unittest.TestCase):
@@ -117,32 +162,29 @@ class PageTest(unittest.TestCase):
     def wait(self, condition, what="the page"):
         """Waits until `condition` holds, and returns what it gave."""
         end = time.monotonic() + PATIENCE
+        obstacle = None
         while time.monotonic() < end:
             try:
-                found = condition()
-            except StaleElementReferenceException:
-                found = None
+                found, obstacle = condition(), None
+            except CHANGING as error:
+                found, obstacle = None, error
             if found:
                 return found
             time.sleep(0.05)
-        return self.fail(f"waited too long for {what}")
+        return self.fail(f"waited too long for {what}" + (f": {obstacle.msg}" if obstacle else ""))
 
     def all(self, selector):
-        return [found for found in self.browser.find_elements(By.CSS_SELECTOR, selector) if found.is_displayed()]
+        """What is displayed at one moment."""
+
+        def displayed():
+            return [[found for found in self.browser.find_elements(By.CSS_SELECTOR, selector) if found.is_displayed()]]
+
+        return self.wait(displayed, selector)[0]
 
     def one(self, selector):
-        return self.wait(lambda: self.all(selector), selector)[0]
-
-    def type_into(self, selector, *keys):
-        """Keys to an element that the page may be about to replace."""
-
-        def typed():
-            found = self.all(selector)
-            if found:
-                found[0].send_keys(*keys)
-            return bool(found)
-
-        self.wait(typed, selector)
+        """The first one that is displayed, once there is one."""
+        self.wait(lambda: self.all(selector), selector)
+        return Shown(self, selector)
 
     def press(self, *keys):
         """Keys to whatever has the focus; those before the last are held."""
@@ -155,10 +197,7 @@ class PageTest(unittest.TestCase):
         chain.perform()
 
     def type(self, text):
-        field = self.one("#input")
-        field.click()
-        field.send_keys(text)
-        return field
+        return self.one("#input").click().send_keys(text)
 
     def ask(self, text):
         """Sends a message and waits for its answer."""
@@ -166,10 +205,10 @@ class PageTest(unittest.TestCase):
         return self.answered()
 
     def answered(self):
-        """Waits until nothing is being written; returns the last answer's text."""
+        """Waits until nothing is being written, and messages can be edited again; returns the last answer's text."""
         self.wait(lambda: self.js(
-            "return document.querySelector('.message.assistant') && !document.querySelector('[aria-busy=true]')"),
-            "the answer")
+            "return document.querySelector('.message.assistant') && !document.querySelector('[aria-busy=true]') "
+            "&& document.getElementById('stop').hidden"), "the answer")
         return self.texts(".message.assistant")[-1]
 
     def texts(self, selector):

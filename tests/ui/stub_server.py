@@ -25,10 +25,12 @@ def content_security_policy():
 class StubServer:
     """`script` is what the next answers are: each a dict of `text`, and if wanted `error` (status,
     message), `break_after` (pieces), `hold` (an Event to wait for at each piece), `cached`. Without a
-    script the answer is the last message, said again."""
+    script the answer is the last message, said again. The model is told once `model_known` is set."""
 
     def __init__(self):
         self.script, self.requests, self.engine, self.key = [], [], idle_engine(), None
+        self.model_known = threading.Event()
+        self.model_known.set()
         stub = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -57,6 +59,8 @@ class StubServer:
         if path in ("v1/models", "engine"):
             if not self.admits(handler):
                 return
+            if path == "v1/models":
+                self.model_known.wait(120)
             answer = self.engine if path == "engine" else {"data": [MODEL]}
             send(handler, 200, "application/json", json.dumps(answer).encode())
             return

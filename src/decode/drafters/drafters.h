@@ -1,14 +1,29 @@
 // The drafters that Tessera comes with, a file each; registry.cc lists them.
 #pragma once
 
+#include <vector>
+
 #include "decode/decoder.h"
+#include "decode/drafters/guessing_drafter.h"
 
 namespace tessera {
 
 // What followed the last tokens when they last occurred is likely to follow again (prompt lookup
 // decoding, Saxena 2023; with suffix automata, Hu et al. 2024, arXiv 2411.10666). Looks in the text
-// so far, in the prediction, and in finished answers to requests of the same salt; drafts trees.
+// so far, and in finished answers to requests of the same salt.
 DrafterKind lookup_kind();
-std::unique_ptr<Drafter> make_lookup();
+std::vector<StartSource> lookup_sources();
+
+// What the model held likely after a token is likely after it again (token recycling, Luo et al.
+// 2025, arXiv 2408.08696).
+DrafterKind recycle_kind();
+std::vector<StartSource> recycling_sources();
+
+// What the request says its answer will resemble.
+DrafterKind prediction_kind();
+std::vector<StartSource> prediction_sources();
+
+// All of these together, as many nodes as pay off; where none does, plain decoding.
+DrafterKind auto_kind();
 
 }  // namespace tessera

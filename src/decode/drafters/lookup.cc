@@ -1,161 +1,98 @@
-// Drafts what followed before: in the text so far, in what the answer is expected to be, in answers
-// of late to others. Needs no model; pays off where answers quote, edit or repeat.
-#include <algorithm>
+// Guesses what followed before: in the text so far, in answers of late to others. Pays off where
+// answers quote, edit or repeat.
 #include <memory>
-#include <string>
 #include <utility>
-#include <vector>
 
 #include "decode/drafters/drafters.h"
-#include "decode/drafters/likely_tree.h"
-#include "decode/suffix_automaton.h"
+#include "decode/drafters/guessing_drafter.h"
+#include "decode/drafters/text_source.h"
+#include "decode/salted.h"
 
 namespace tessera {
 namespace {
 
-// No token of any text: what stands before one is not followed by what stands behind it.
-constexpr Token kBreak = -1;
+// The text so far.
+class OwnText final : public TextSource {
+ public:
+  OwnText() : OwnText(std::make_shared<SuffixAutomaton>()) {}
 
-using SharedText = std::shared_ptr<const SuffixAutomaton>;
+  void read(Token token, bool of_answer) override {
+    TextSource::read(token, of_answer);
+    text_->append(token);
+  }
 
-// A place in some text, moved by what a sequence says.
-struct Reader {
-  SharedText text;
-  SuffixAutomaton::Match match = {};
-
-  void read(Token token) { match = text->read(match, token); }
+ private:
+  explicit OwnText(std::shared_ptr<SuffixAutomaton> text)
+      : TextSource(text), text_(std::move(text)) {}
+  std::shared_ptr<SuffixAutomaton> text_;
 };
 
 // The answers of late to requests of one salt, in two parts: one that grows, and the one before. So
 // memory has a bound, and the oldest is forgotten. About 10 MB when full.
 class History {
  public:
+  using Part = std::shared_ptr<SuffixAutomaton>;
+
   void add(std::span<const Token> answer) {
     for (const Token token : answer) latest_->append(token);
-    latest_->append(kBreak);
+    latest_->append(TextSource::kBreak);
     if (latest_->size() < kPartTokens) return;
     before_ = std::exchange(latest_, std::make_shared<SuffixAutomaton>());
   }
-  SharedText latest() const { return latest_; }
-  SharedText before() const { return before_; }
+  Part latest() const { return latest_; }
+  Part before() const { return before_; }
 
  private:
   static constexpr size_t kPartTokens = 1 << 15;
-  std::shared_ptr<SuffixAutomaton> latest_ = std::make_shared<SuffixAutomaton>();
-  SharedText before_ = std::make_shared<SuffixAutomaton>();
+  Part latest_ = std::make_shared<SuffixAutomaton>();
+  Part before_ = std::make_shared<SuffixAutomaton>();
 };
 
-class LookupState final : public DraftState {
+class LatestAnswers final : public TextSource {
  public:
-  LookupState(const DraftStart& start, std::shared_ptr<History> history)
-      : nodes_(static_cast<int>(start.values.at("nodes"))),
-        least_(start.values.at("least")),
-        history_(std::move(history)),
-        latest_{history_->latest()},
-        before_{history_->before()} {
-    if (start.prediction.empty()) return;
-    // The answer is expected to begin where the prediction does.
-    auto expected = std::make_shared<SuffixAutomaton>();
-    expected->append(kBreak);
-    for (const Token token : start.prediction) expected->append(token);
-    prediction_ = {std::move(expected)};
-    prediction_.read(kBreak);
+  explicit LatestAnswers(std::shared_ptr<History> history)
+      : TextSource(history->latest()), history_(std::move(history)) {}
+  void read(Token token, bool of_answer) override {
+    look_into(history_->latest());
+    TextSource::read(token, of_answer);
   }
-
-  void catch_up(std::span<const Token> tokens, size_t prompt_size) {
-    follow_history();
-    for (; read_ < tokens.size(); ++read_) {
-      const Token token = tokens[read_];
-      own_match_ = own_.read(own_match_, token);
-      own_.append(token);
-      latest_.read(token);
-      before_.read(token);
-      if (read_ >= prompt_size && prediction_.text != nullptr) prediction_.read(token);
-    }
-  }
-
-  // Of all places the one from which most is expected.
-  TokenTree draft(int room) const {
-    const int nodes = std::min(nodes_, room);
-    LikelyTree best = likely_tree(own_, own_match_, nodes, least_);
-    for (const Reader* reader : {&prediction_, &latest_, &before_}) {
-      if (reader->text == nullptr) continue;
-      LikelyTree other = likely_tree(*reader->text, reader->match, nodes, least_);
-      if (other.expected > best.expected) best = std::move(other);
-    }
-    return std::move(best.tree);
-  }
-
-  History& history() { return *history_; }
+  void end(std::span<const Token> answer) override { history_->add(answer); }
 
  private:
-  void follow_history() {
-    if (latest_.text == history_->latest()) return;
-    before_ = latest_.text == history_->before() ? latest_ : Reader{history_->before()};
-    latest_ = {history_->latest()};
-  }
-
-  int nodes_;
-  double least_;
-  SuffixAutomaton own_;
-  SuffixAutomaton::Match own_match_;
-  size_t read_ = 0;
   std::shared_ptr<History> history_;
-  Reader prediction_, latest_, before_;
 };
 
-class Lookup final : public Drafter {
+class AnswersBefore final : public TextSource {
  public:
-  std::unique_ptr<DraftState> start(const DraftStart& sequence) override {
-    return std::make_unique<LookupState>(sequence, history_of(sequence.cache_salt));
-  }
-
-  void propose(std::span<DraftRequest> requests) override {
-    for (DraftRequest& request : requests) {
-      auto& state = static_cast<LookupState&>(*request.state);
-      state.catch_up(request.tokens, request.prompt_size);
-      request.tree = state.draft(request.room);
-    }
-  }
-
-  void observe(std::span<const Observation> observations, StepRows&) override {
-    for (const Observation& seen : observations) {
-      if (!seen.finished) continue;
-      static_cast<LookupState&>(*seen.state).history().add(seen.tokens.subspan(seen.prompt_size));
-    }
+  explicit AnswersBefore(std::shared_ptr<History> history)
+      : TextSource(history->before()), history_(std::move(history)) {}
+  void read(Token token, bool of_answer) override {
+    look_into(history_->before());
+    TextSource::read(token, of_answer);
   }
 
  private:
-  // Salts that nobody has used for longest are forgotten.
-  std::shared_ptr<History> history_of(const std::string& salt) {
-    const auto found = std::ranges::find(histories_, salt, &Salted::first);
-    if (found != histories_.end()) {
-      std::rotate(histories_.begin(), found, found + 1);
-    } else {
-      histories_.emplace(histories_.begin(), salt, std::make_shared<History>());
-      if (histories_.size() > kMostSalts) histories_.pop_back();
-    }
-    return histories_.front().second;
-  }
-
-  using Salted = std::pair<std::string, std::shared_ptr<History>>;
-  static constexpr size_t kMostSalts = 8;
-
-  std::vector<Salted> histories_;  // the one used last is the first
+  std::shared_ptr<History> history_;
 };
 
 }  // namespace
 
-std::unique_ptr<Drafter> make_lookup() {
-  return std::make_unique<Lookup>();
+std::vector<StartSource> lookup_sources() {
+  auto histories = std::make_shared<Salted<History>>();
+  return {[](const DraftStart&) { return std::make_unique<OwnText>(); },
+          [histories](const DraftStart& sequence) {
+            return std::make_unique<LatestAnswers>(histories->of(sequence.cache_salt));
+          },
+          [histories](const DraftStart& sequence) {
+            return std::make_unique<AnswersBefore>(histories->of(sequence.cache_salt));
+          }};
 }
 
 DrafterKind lookup_kind() {
   return {.name = "lookup",
           .note = "what followed the last tokens before",
-          .settings = {{"nodes", "of a tree, at most", 48, 1, 256, true},
-                       {"least", "chance of being right that a node must have", 0.2, 0.01, 1}},
-          .make = [](Model&) { return make_lookup(); }};
+          .settings = tree_settings(48, 0.2),
+          .make = [](Model&) { return std::make_unique<GuessingDrafter>(lookup_sources()); }};
 }
 
 }  // namespace tessera

@@ -11,14 +11,26 @@
 namespace tessera {
 namespace {
 
+const DrafterKind& plain_kind() {
+  static const DrafterKind plain{std::string(kPlainDecoder), "one token a step", {}, {}};
+  return plain;
+}
+
 std::deque<DrafterKind>& kinds() {
-  static std::deque<DrafterKind> all = {lookup_kind()};
+  static std::deque<DrafterKind> all = {auto_kind(), lookup_kind(), prediction_kind(),
+                                        recycle_kind()};
   return all;
 }
 
 const DrafterKind* look_up(std::string_view name) {
   const auto found = std::ranges::find(kinds(), name, &DrafterKind::name);
   return found == kinds().end() ? nullptr : &*found;
+}
+
+std::vector<std::string> decoder_names() {
+  std::vector<std::string> names = {std::string(kPlainDecoder)};
+  for (const DrafterKind& kind : kinds()) names.push_back(kind.name);
+  return names;
 }
 
 // Cuts what stands before the next comma off `text`.
@@ -54,10 +66,16 @@ void add_drafter(DrafterKind kind) {
   kinds().push_back(std::move(kind));
 }
 
-std::vector<std::string> decoder_names() {
-  std::vector<std::string> names = {std::string(kPlainDecoder)};
-  for (const DrafterKind& kind : kinds()) names.push_back(kind.name);
-  return names;
+std::string describe_decoders() {
+  const auto describe = [](const DrafterKind& kind) {
+    std::string text = fmt::format("{}: {}", kind.name, kind.note);
+    for (const DrafterSetting& setting : kind.settings)
+      text += fmt::format("\n  {}={}: {}", setting.name, setting.value, setting.note);
+    return text;
+  };
+  std::string text = describe(plain_kind());
+  for (const DrafterKind& kind : kinds()) text.append("\n").append(describe(kind));
+  return text;
 }
 
 Decoder parse_decoder(std::string_view text) {
@@ -65,8 +83,7 @@ Decoder parse_decoder(std::string_view text) {
   Decoder decoder{look_up(name), {}};
   if (decoder.kind == nullptr && name != kPlainDecoder)
     fail("there is no decoder '{}' (known: {})", name, fmt::join(decoder_names(), ", "));
-  static const DrafterKind kPlain{std::string(kPlainDecoder), "", {}, {}};
-  const DrafterKind& kind = decoder.kind != nullptr ? *decoder.kind : kPlain;
+  const DrafterKind& kind = decoder.kind != nullptr ? *decoder.kind : plain_kind();
   for (const DrafterSetting& setting : kind.settings) decoder.values[setting.name] = setting.value;
   while (!text.empty()) {
     const std::string_view part = take_part(text);

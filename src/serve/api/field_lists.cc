@@ -124,54 +124,15 @@ constexpr FieldGroup kJsonSchema[] = {
 
 }  // namespace
 
-const FieldTable& chat_fields() {
-  static const FieldTable table{kEveryRequest, kChat, kTemplate, kTokens, kGeneration};
-  return table;
-}
-
-const FieldTable& completion_fields() {
-  static const FieldTable table{kEveryRequest, kCompletion, kTokens, kGeneration};
-  return table;
-}
-
-const FieldTable& embedding_fields() {
-  static const FieldTable table{kEveryRequest, kEmbedding, kTokens};
-  return table;
-}
-
-const FieldTable& tokenize_fields() {
-  static const FieldTable table{kEveryRequest, kTokenize, kTemplate};
-  return table;
-}
-
-const FieldTable& detokenize_fields() {
-  static const FieldTable table{kEveryRequest, kDetokenize};
-  return table;
-}
-
-const FieldTable& message_fields() {
-  static const FieldTable table{kMessage};
-  return table;
-}
-
-const FieldTable& text_part_fields() {
-  static const FieldTable table{kTextPart};
-  return table;
-}
-
-const FieldTable& stream_options_fields() {
-  static const FieldTable table{kStreamOptions};
-  return table;
-}
-
-const FieldTable& response_format_fields() {
-  static const FieldTable table{kResponseFormat};
-  return table;
-}
-
-const FieldTable& json_schema_fields() {
-  static const FieldTable table{kJsonSchema};
-  return table;
-}
+const FieldTable kChatFields{kEveryRequest, kChat, kTemplate, kTokens, kGeneration};
+const FieldTable kCompletionFields{kEveryRequest, kCompletion, kTokens, kGeneration};
+const FieldTable kEmbeddingFields{kEveryRequest, kEmbedding, kTokens};
+const FieldTable kTokenizeFields{kEveryRequest, kTokenize, kTemplate};
+const FieldTable kDetokenizeFields{kEveryRequest, kDetokenize};
+const FieldTable kMessageFields{kMessage};
+const FieldTable kTextPartFields{kTextPart};
+const FieldTable kStreamOptionsFields{kStreamOptions};
+const FieldTable kResponseFormatFields{kResponseFormat};
+const FieldTable kJsonSchemaFields{kJsonSchema};
 
 }  // namespace tessera::serve

@@ -49,16 +49,16 @@ class FieldTable {
 };
 
 // Bodies of requests.
-const FieldTable& chat_fields();
-const FieldTable& completion_fields();
-const FieldTable& embedding_fields();
-const FieldTable& tokenize_fields();
-const FieldTable& detokenize_fields();
+extern const FieldTable kChatFields;
+extern const FieldTable kCompletionFields;
+extern const FieldTable kEmbeddingFields;
+extern const FieldTable kTokenizeFields;
+extern const FieldTable kDetokenizeFields;
 // Objects in them.
-const FieldTable& message_fields();
-const FieldTable& text_part_fields();
-const FieldTable& stream_options_fields();
-const FieldTable& response_format_fields();
-const FieldTable& json_schema_fields();
+extern const FieldTable kMessageFields;
+extern const FieldTable kTextPartFields;
+extern const FieldTable kStreamOptionsFields;
+extern const FieldTable kResponseFormatFields;
+extern const FieldTable kJsonSchemaFields;
 
 }  // namespace tessera::serve

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <limits>
 
+#include "decode/decoder.h"
 #include "serve/api/field_table.h"
 #include "serve/api/request_parts.h"
 #include "serve/http/api_error.h"
@@ -123,7 +124,7 @@ bool is_schema(const Json* schema) {
 
 // The JSON schema of a response_format; empty for plain text.
 std::string parse_response_format(const Fields& format) {
-  response_format_fields().check(format);
+  kResponseFormatFields.check(format);
   const std::string type = format.required_text("type");
   const Json* schema = format.find("schema");
   if (schema != nullptr && type != "json_object") {
@@ -142,7 +143,7 @@ std::string parse_response_format(const Fields& format) {
   if (type == "json_schema") {
     const auto wrapper = format.object("json_schema");
     if (!wrapper) format.wrong_type("json_schema", "an object with a schema");
-    json_schema_fields().check(*wrapper);
+    kJsonSchemaFields.check(*wrapper);
     schema = wrapper->find("schema");
     if (!is_schema(schema)) wrapper->wrong_type("schema", "a JSON schema");
     return to_text(*schema);
@@ -230,10 +231,11 @@ void parse_beams(const Fields& fields, GenerationParameters& p) {
                 generate.sampling.temperature);
   }
   generate.sampling.temperature = 0;
-  if (generate.decoder != "plain") {
+  if (fields.has("decoder") && generate.decoder != kPlainDecoder) {
     bad_request("decoder", "'decoder' is '{}', but a beam search takes plain only",
                 generate.decoder);
   }
+  generate.decoder = kPlainDecoder;
 }
 
 }  // namespace
@@ -258,7 +260,7 @@ GenerationParameters parse_generation(const Fields& fields) {
   p.stream = fields.boolean("stream", false);
   if (const auto options = fields.object("stream_options")) {
     if (!p.stream) bad_request("stream_options", "'stream_options' needs 'stream' to be true");
-    stream_options_fields().check(*options);
+    kStreamOptionsFields.check(*options);
     p.include_usage = options->boolean("include_usage", false);
   }
   parse_ends(fields, p);

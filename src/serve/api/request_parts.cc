@@ -19,7 +19,7 @@ std::string joined_text(const Fields& message, const Json& parts) {
       bad_request(message.path("content"), "'{}' has a part of type '{}': only text is understood",
                   message.path("content"), type);
     }
-    text_part_fields().check(fields);
+    kTextPartFields.check(fields);
     text += fields.required_text("text");
   }
   return text;
@@ -54,7 +54,7 @@ Json parse_tool_calls(const Fields& message, const Json& calls) {
 }
 
 Message parse_message(const Fields& fields) {
-  message_fields().check(fields);
+  kMessageFields.check(fields);
   Message message{.role = fields.required_text("role"), .content = nullptr};
   if (message.role == "developer") message.role = "system";
   if (message.role == "function") message.role = "tool";

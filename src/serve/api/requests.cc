@@ -87,7 +87,7 @@ void parse_conversation(const Fields& fields, ChatRequest& request) {
 ChatRequest parse_chat_request(std::string_view body) {
   const Json json = parse_object(body);
   const Fields fields(json);
-  chat_fields().check(fields);
+  kChatFields.check(fields);
   ChatRequest request{.parameters = parse_generation(fields), .messages = {}};
   parse_conversation(fields, request);
   request.parallel_tool_calls = fields.boolean("parallel_tool_calls", true);
@@ -103,7 +103,7 @@ ChatRequest parse_chat_request(std::string_view body) {
 CompletionRequest parse_completion_request(std::string_view body) {
   const Json json = parse_object(body);
   const Fields fields(json);
-  completion_fields().check(fields);
+  kCompletionFields.check(fields);
   CompletionRequest request{.parameters = parse_generation(fields),
                             .prompts = parse_prompts(fields, "prompt"),
                             .echo = fields.boolean("echo", false)};
@@ -127,7 +127,7 @@ CompletionRequest parse_completion_request(std::string_view body) {
 EmbeddingRequest parse_embedding_request(std::string_view body) {
   const Json json = parse_object(body);
   const Fields fields(json);
-  embedding_fields().check(fields);
+  kEmbeddingFields.check(fields);
   EmbeddingRequest request{.model = fields.text("model"),
                            .prompt = parse_prompt_cut(fields),
                            .inputs = parse_prompts(fields, "input")};
@@ -152,7 +152,7 @@ EmbeddingRequest parse_embedding_request(std::string_view body) {
 TokenizeRequest parse_tokenize_request(std::string_view body) {
   const Json json = parse_object(body);
   const Fields fields(json);
-  tokenize_fields().check(fields);
+  kTokenizeFields.check(fields);
   TokenizeRequest request{.model = fields.text("model"), .prompt = {}};
   request.prompt.add_special =
       fields.boolean("add_special_tokens", fields.boolean("add_special", true));
@@ -169,7 +169,7 @@ TokenizeRequest parse_tokenize_request(std::string_view body) {
 DetokenizeRequest parse_detokenize_request(std::string_view body) {
   const Json json = parse_object(body);
   const Fields fields(json);
-  detokenize_fields().check(fields);
+  kDetokenizeFields.check(fields);
   const Json* tokens = fields.find("tokens");
   if (tokens == nullptr || !tokens->is_array()) fields.wrong_type("tokens", "a list of token ids");
   return {.model = fields.text("model"), .tokens = parse_tokens(fields, "tokens", *tokens)};

@@ -31,9 +31,6 @@ class ApiKeys {
   // (RFC 9110, 11.1). Null if it is none of these. Takes the same time whichever part of a wrong
   // key is right.
   const Key* find(std::string_view authorization) const;
-  bool admit(std::string_view authorization) const {
-    return empty() || find(authorization) != nullptr;
-  }
 
  private:
   std::vector<Key> keys_;

@@ -11,11 +11,16 @@ export class MessageView {
     const user = message.role === 'user';
     this.body = element('div', {class: user ? 'said' : 'prose'});
     this.foot = element('div');
-    this.element = element('article', {class: `message ${message.role}`},
-                           element('h2', {class: 'author'}, user ? 'You' : modelName || 'Answer'),
-                           this.body, this.foot);
+    this.author = element('h2', {class: 'author'}, 'You');
+    if (!user) this.setModelName(modelName);
+    this.element = element('article', {class: `message ${message.role}`}, this.author, this.body, this.foot);
     this.markdown = new MarkdownView(this.body);
     this.update();
+  }
+
+  // For an answer only.
+  setModelName(name) {
+    this.author.textContent = name || 'Answer';
   }
 
   // Shows the message as it is now.

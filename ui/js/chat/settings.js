@@ -59,10 +59,14 @@ export class SettingsPanel {
     }
   }
 
-  // What the server takes for what a chat leaves open: shown, but not sent.
+  // What the server takes for what a chat leaves open: shown, but not sent. Comes at any time: it
+  // replaces nothing that somebody is typing.
   setDefaults(defaults) {
     this.defaults = defaults;
-    this.show(this.settings);
+    for (const [name, inputs] of this.inputs) {
+      const open = (this.settings[name] ?? null) === null && !inputs.includes(document.activeElement);
+      if (open) inputs.forEach((input) => { input.value = defaults[name] ?? ''; });
+    }
   }
 
   numberField({name, label, min = 0, max, step, slider, empty, help}) {

@@ -57,9 +57,10 @@ export class ChatView {
     return this.conversation.id;
   }
 
+  // Comes at any time: whoever is editing a message keeps their field, the cursor and the focus.
   setModelName(name) {
     this.modelName = name;
-    this.showMessages();
+    for (const [message, view] of this.views) if (message.role !== 'user') view.setModelName(name);
   }
 
   title() {
@@ -170,7 +171,7 @@ export class ChatView {
       if (text !== null && this.running) return;  // it stays open until the answer is there
       if (text === null) {
         dropEdits(id, at, at);
-        this.showMessages();
+        this.views.get(message).element.replaceWith(this.viewOf(message).element);  // other editors stay open
         this.composer.input.focus();
         return;
       }

@@ -1,0 +1,18 @@
+// tessera bench --decoders.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/commands.h"
+#include "evaluate/decoder_bench.h"
+
+namespace tessera::cli {
+
+// Runs and prints it: a table, or a JSON list. Each of `files` is a set of prompts: a JSON object a
+// line, with "prompt" (and "prediction", what the answer will resemble) or "turns", of which the
+// first is asked.
+void bench_decoders(ModelFlags& model, const DecoderBenchOptions& options,
+                    const std::vector<std::string>& files, const JsonFlags& json);
+
+}  // namespace tessera::cli

@@ -1,0 +1,183 @@
+#include "decode/drafters/guessing_drafter.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/timer.h"
+
+namespace tessera {
+namespace {
+
+// Trees that are cut to what pays are grown to this first.
+constexpr int kMostNodes = 64;
+constexpr double kLeastChance = 0.03;
+// Of what drafting may lose: for learning from logits, which is useful later, if at all.
+constexpr double kShareOfLearning = 0.25;
+
+class GuessingState final : public DraftState {
+ public:
+  explicit GuessingState(DrafterValues values) : values_(std::move(values)) {}
+
+  void add(RatedSource source) { sources_.push_back(std::move(source)); }
+  std::span<const RatedSource> sources() const { return sources_; }
+  double value(std::string_view name) const { return values_.find(name)->second; }
+
+  // Has the sources read what is new, and scores what they would have said.
+  void catch_up(std::span<const Token> tokens, size_t prompt_size) {
+    for (; read_ < tokens.size(); ++read_) {
+      const bool of_answer = read_ >= prompt_size;
+      for (RatedSource& rated : sources_) {
+        if (of_answer) score(rated, tokens[read_]);
+        rated.source->read(tokens[read_], of_answer);
+      }
+    }
+  }
+  // Of all logits of which the answer went on, the tokens before are `tokens`.
+  void learn(std::span<const Token> tokens, std::span<const float> logits) {
+    for (RatedSource& rated : sources_) {
+      if (rated.source->wants_logits()) rated.source->learn(tokens, logits);
+    }
+  }
+  // What is proposed now.
+  TokenTree remember(GuessTree proposed) {
+    claimed_ = std::move(proposed.claims);
+    return std::move(proposed.tree);
+  }
+  // A node's claim is put to the test if its parent was accepted. `tree` begins with the last
+  // token; some nodes at the end of what was proposed may not have been run.
+  void test_claims(const TokenTree& tree, std::span<const int32_t> path, Claims& claims) const {
+    const auto accepted = [&](int node) { return std::ranges::find(path, node) != path.end(); };
+    for (int node = 1; node < tree.size(); ++node) {
+      if (accepted(tree.parents[node])) claims.observe(claimed_[node - 1], accepted(node));
+    }
+  }
+  void end(std::span<const Token> answer) {
+    for (RatedSource& rated : sources_) rated.source->end(answer);
+  }
+
+ private:
+  // Each bucket that guesses here is right if one of its guesses is.
+  void score(RatedSource& rated, Token token) {
+    guesses_.clear();
+    rated.source->guess(rated.source->here(), guesses_);
+    std::ranges::sort(guesses_, {}, &Guess::bucket);
+    for (auto first = guesses_.begin(); first != guesses_.end();) {
+      const auto last = std::find_if(first, guesses_.end(),
+                                     [&](const Guess& g) { return g.bucket != first->bucket; });
+      const bool hit =
+          std::find_if(first, last, [&](const Guess& g) { return g.token == token; }) != last;
+      rated.rates.observe(first->bucket, hit);
+      rated.common->observe(first->bucket, hit);
+      first = last;
+    }
+  }
+
+  DrafterValues values_;
+  std::vector<RatedSource> sources_;
+  size_t read_ = 0;
+  std::vector<int> claimed_;  // of each node proposed last
+  std::vector<Guess> guesses_;
+};
+
+GuessingState& state_of(const DraftRequest& request) {
+  return static_cast<GuessingState&>(*request.state);
+}
+
+}  // namespace
+
+std::vector<DrafterSetting> tree_settings(int nodes, double least) {
+  return {{"nodes", "most nodes of a tree", static_cast<double>(nodes), 1, 256, true},
+          {"least", "least chance of being right that a node must have", least, 0.01, 1}};
+}
+
+GuessingDrafter::GuessingDrafter(std::vector<StartSource> sources) {
+  for (StartSource& start : sources) kinds_.push_back({std::move(start), nullptr});
+}
+
+GuessingDrafter::GuessingDrafter(std::vector<StartSource> sources, DraftBudget budget)
+    : GuessingDrafter(std::move(sources)) {
+  budget_ = budget;
+}
+
+std::unique_ptr<DraftState> GuessingDrafter::start(const DraftStart& sequence) {
+  auto state = std::make_unique<GuessingState>(sequence.values);
+  for (Kind& kind : kinds_) {
+    auto source = kind.start(sequence);
+    if (source == nullptr) continue;
+    if (kind.rates == nullptr) kind.rates = std::make_shared<HitRates>(source->chances());
+    state->add({std::move(source), HitRates::like(*kind.rates), kind.rates});
+  }
+  return state;
+}
+
+void GuessingDrafter::propose(std::span<DraftRequest> requests, const StepPlan& plan) {
+  if (budget_) return propose_what_pays(requests, plan);
+  for (DraftRequest& request : requests) {
+    GuessingState& state = state_of(request);
+    state.catch_up(request.tokens, request.prompt_size);
+    const int nodes = std::min(request.room, static_cast<int>(state.value("nodes")));
+    request.tree = state.remember(grow_tree(state.sources(), claims_, nodes, state.value("least")));
+  }
+}
+
+void GuessingDrafter::propose_what_pays(std::span<DraftRequest> requests, const StepPlan& plan) {
+  if (!budget_->is_open(plan)) return;
+  const Timer timer;
+  std::vector<GuessTree> trees;
+  std::vector<double> chances;
+  for (DraftRequest& request : requests) {
+    GuessingState& state = state_of(request);
+    state.catch_up(request.tokens, request.prompt_size);
+    trees.push_back(
+        grow_tree(state.sources(), claims_, std::min(request.room, kMostNodes), kLeastChance));
+    chances.insert(chances.end(), trees.back().chances.begin(), trees.back().chances.end());
+  }
+  std::ranges::sort(chances, std::greater());
+  size_t worth = static_cast<size_t>(budget_->worth(plan, chances));
+  const double least = worth > 0 ? chances[worth - 1] : 1;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    // A tree's chances descend, so what is kept of it is its beginning.
+    const auto kept =
+        std::ranges::count_if(trees[i].chances, [&](double chance) { return chance >= least; });
+    const size_t nodes = std::min(worth, static_cast<size_t>(kept));
+    worth -= nodes;
+    trees[i].tree.truncate(static_cast<int>(nodes));
+    requests[i].tree = state_of(requests[i]).remember(std::move(trees[i]));
+  }
+  overhead_ = timer.seconds();
+}
+
+void GuessingDrafter::observe(std::span<const Observation> observations, StepRows& rows) {
+  const Timer timer;
+  int drafted = 0, accepted = 0;
+  for (const Observation& seen : observations) {
+    if (seen.committed > 0) accepted += static_cast<int>(seen.committed) - 1;
+    if (seen.tree == nullptr) continue;
+    drafted += seen.tree->size() - 1;
+    static_cast<GuessingState&>(*seen.state).test_claims(*seen.tree, seen.path, claims_);
+  }
+  if (budget_) may_learn_for_ += kShareOfLearning * budget_->overdraft() * rows.seconds();
+  if (!budget_ || may_learn_for_ > 0) {
+    learn(observations, rows);
+    may_learn_for_ -= timer.seconds();
+  }
+  for (const Observation& seen : observations) {
+    if (seen.finished)
+      static_cast<GuessingState&>(*seen.state).end(seen.tokens.subspan(seen.prompt_size));
+  }
+  if (!budget_) return;
+  budget_->settle(rows.plan(), drafted, accepted, rows.seconds(),
+                  std::exchange(overhead_, 0) + timer.seconds());
+}
+
+void GuessingDrafter::learn(std::span<const Observation> observations, StepRows& rows) {
+  const HostRows logits = rows.logits();
+  for (const Observation& seen : observations) {
+    auto& state = static_cast<GuessingState&>(*seen.state);
+    const size_t before = seen.tokens.size() - seen.committed;
+    for (size_t i = 0; i < seen.committed; ++i)
+      state.learn(seen.tokens.first(before + i), logits.row(seen.first_logits + seen.path[i]));
+  }
+}
+
+}  // namespace tessera

@@ -1,0 +1,51 @@
+// Drafters that need no model: trees grown from sources of guesses (decode/guess_source.h).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "decode/decoder.h"
+#include "decode/draft_budget.h"
+#include "decode/guess_source.h"
+#include "decode/guess_tree.h"
+
+namespace tessera {
+
+// Starts a source for a sequence; nullptr if it has nothing to tell of this one. What its sequences
+// share is its own.
+using StartSource = std::function<std::unique_ptr<GuessSource>(const DraftStart&)>;
+
+// Each source is scored in the shadow, on every token of every answer, whoever drafted it.
+class GuessingDrafter final : public Drafter {
+ public:
+  // Trees are as large as the sequence's settings say: "nodes" at most, none whose chance is
+  // below "least".
+  explicit GuessingDrafter(std::vector<StartSource> sources);
+  // Trees are as large as it pays, for all sequences of a step together.
+  GuessingDrafter(std::vector<StartSource> sources, DraftBudget budget);
+
+  std::unique_ptr<DraftState> start(const DraftStart& sequence) override;
+  void propose(std::span<DraftRequest> requests, const StepPlan& plan) override;
+  void observe(std::span<const Observation> observations, StepRows& rows) override;
+
+ private:
+  static void learn(std::span<const Observation> observations, StepRows& rows);
+  void propose_what_pays(std::span<DraftRequest> requests, const StepPlan& plan);
+
+  struct Kind {
+    StartSource start;
+    std::shared_ptr<HitRates> rates;  // of all sequences; none before the first
+  };
+  std::vector<Kind> kinds_;
+  Claims claims_;
+  std::optional<DraftBudget> budget_;
+  double overhead_ = 0;       // seconds that proposing took in this step
+  double may_learn_for_ = 0;  // seconds, with a budget
+};
+
+// "nodes" and "least", with these values where nothing is said.
+std::vector<DrafterSetting> tree_settings(int nodes, double least);
+
+}  // namespace tessera
