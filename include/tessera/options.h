@@ -70,10 +70,15 @@ struct GenerateOptions {
   // Words whose tokens never come one after another, whether they begin the text or follow a blank.
   // Other tokens may spell them all the same.
   std::vector<std::string> bad_words = {};
-  std::string decoder = "plain";  // how tokens are proposed; never changes the text
+  // How tokens are proposed: it never changes the text, only how fast that comes.
+  std::string decoder = "auto";
+  // What the answer is expected to resemble, for example the file that it edits. It takes fewer
+  // steps where it does (decoders auto and prediction), and never another text.
+  std::string prediction = {};
   // More than one: beam search. Instead of a token at a time, so many of the likeliest texts are
   // followed, all in one batch, and the best that ended is the answer; the others are
-  // Generation::beams. Nothing is drawn: the temperature has to be 0, the decoder plain. A text's
+  // Generation::beams. Nothing is drawn: the temperature has to be 0, and the
+  // decoder plain (which auto is then). A text's
   // score is the sum of its tokens' log-probabilities / length ^ length_penalty, the length in
   // generated tokens; so 0 compares sums, 1 means, and more prefers long texts. As Hugging Face's
   // transformers have it.

@@ -36,6 +36,8 @@ struct Generation {
   double prefill_ms = 0;  // from the call to the first token
   double decode_ms = 0;   // from the first token to the last
   int steps = 0, drafted = 0, accepted = 0;
+  // Of the prediction, if there was one: tokens that the answer has in its order, and the others.
+  int accepted_prediction = 0, rejected_prediction = 0;
   // Of a beam search: the best texts, this one first. As many as there were beams, or fewer if a
   // grammar or schema leaves no more.
   std::vector<BeamText> beams = {};

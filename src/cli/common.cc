@@ -266,7 +266,12 @@ nlohmann::ordered_json to_json(const Generation& g, double load_ms, const std::s
         {"prefill_tokens_per_second", rate(g.prompt_tokens - g.cached_tokens, g.prefill_ms)},
         {"decode_tokens_per_second", rate(generated - 1, g.decode_ms)}}},
       {"decoder",
-       {{"name", decoder}, {"steps", g.steps}, {"drafted", g.drafted}, {"accepted", g.accepted}}},
+       {{"name", decoder},
+        {"steps", g.steps},
+        {"drafted", g.drafted},
+        {"accepted", g.accepted},
+        {"accepted_prediction", g.accepted_prediction},
+        {"rejected_prediction", g.rejected_prediction}}},
   };
 }
 

@@ -156,12 +156,20 @@ void add_run(CLI::App& app) {
   add_parse_special_flag(*command, flags->generate.parse_special);
   add_sampling_flags(*command, flags->generate);
   add_beam_flags(*command, flags->generate);
+  command
+      ->add_option_function<std::string>(
+          "--prediction",
+          [flags](const std::string& path) { flags->generate.prediction = read_text(path); },
+          "a file that the answer is expected to resemble, such as the one that it edits: it then "
+          "comes sooner")
+      ->type_name("FILE");
   add_json_flags(*command, flags->json, "print one JSON object when done,",
                  "  text, tokens, finish_reason, seed, prompt\n"
                  "  usage: {prompt_tokens, completion_tokens, total_tokens}\n"
                  "  timings: {load_ms, prefill_ms, decode_ms, prefill_tokens_per_second,\n"
                  "            decode_tokens_per_second}\n"
-                 "  decoder: {name, steps, drafted, accepted}\n"
+                 "  decoder: {name, steps, drafted, accepted, accepted_prediction,\n"
+                 "            rejected_prediction}\n"
                  "  beams: [{text, tokens, finish_reason, score}], with --beams\n");
   command->add_flag("--stats", flags->stats, "say how fast it was, on standard error");
   command->callback([flags, command, prompt, file] {

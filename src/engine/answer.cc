@@ -1,5 +1,7 @@
 #include "engine/answer.h"
 
+#include "decode/expected_text.h"
+
 namespace tessera {
 
 Answer::Piece Answer::push(Sequence& sequence, std::span<const Token> tokens) {
@@ -21,11 +23,16 @@ Answer::Piece Answer::push(Sequence& sequence, std::span<const Token> tokens) {
 }
 
 Ending Answer::ending(const Sequence& sequence) const {
+  const std::vector<Token>& prediction = sequence.request.prediction;
+  const auto answer = std::span(sequence.tokens).subspan(sequence.prompt_size());
+  const int accepted = count_predicted(prediction, answer);
   return {.finish_reason = to_string(sequence.finished),
           .is_cut = !ended_ || stopped(),
           .prompt_tokens = static_cast<int>(sequence.prompt_size()),
           .generated_tokens = static_cast<int>(taken_),
-          .cached_tokens = sequence.statistics.cached_tokens};
+          .cached_tokens = sequence.statistics.cached_tokens,
+          .accepted_prediction = accepted,
+          .rejected_prediction = static_cast<int>(prediction.size()) - accepted};
 }
 
 }  // namespace tessera

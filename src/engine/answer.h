@@ -18,6 +18,8 @@ struct Ending {
   bool is_cut = false;
   int prompt_tokens = 0, generated_tokens = 0;
   int cached_tokens = 0;  // of the prompt, found in the prefix cache
+  // Tokens of the prediction that the answer has in its order, and the others.
+  int accepted_prediction = 0, rejected_prediction = 0;
 };
 
 class Answer {

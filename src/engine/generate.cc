@@ -57,6 +57,8 @@ class Run {
     result_.seed = sequence_->sampler.seed();
     result_.prompt_tokens = ending.prompt_tokens;
     result_.cached_tokens = ending.cached_tokens;
+    result_.accepted_prediction = ending.accepted_prediction;
+    result_.rejected_prediction = ending.rejected_prediction;
     result_.steps = sequence_->statistics.steps;
     result_.drafted = sequence_->statistics.drafted;
     result_.accepted = sequence_->statistics.accepted;
@@ -153,6 +155,18 @@ std::function<bool(std::span<const Token>)> stops_at(std::vector<std::string> st
   };
 }
 
+// Of a prediction longer than any answer, the beginning. No text of so many tokens is worth reading
+// that has more than this many bytes for each.
+std::vector<Token> tokenize_prediction(std::string_view text, const Tokenizer& tokenizer,
+                                       int context) {
+  constexpr size_t kMostBytesOfToken = 16;
+  size_t end = std::min(text.size(), kMostBytesOfToken * static_cast<size_t>(context));
+  while (end < text.size() && end > 0 && (text[end] & 0xC0) == 0x80) --end;
+  auto tokens = tokenizer.encode(text.substr(0, end), {.add_special = false});
+  tokens.resize(std::min(tokens.size(), static_cast<size_t>(context)));
+  return tokens;
+}
+
 }  // namespace
 
 Request make_request(std::vector<Token> prompt, const GenerateOptions& options,
@@ -173,6 +187,7 @@ Request make_request(std::vector<Token> prompt, const GenerateOptions& options,
   request.bans = bans_of(options.bad_words, tokenizer);
   const bool is_default = options.decoder == GenerateOptions().decoder;
   request.decoder = options.beams > 1 && is_default ? kPlainDecoder : options.decoder;
+  request.prediction = tokenize_prediction(options.prediction, tokenizer, context);
   request.sampling = options.sampling;
   request.constraint = std::move(constraint);
   return request;

@@ -34,7 +34,7 @@ TEST_F(CliTest, RunAnswersInJsonAndNothingElse) {
   EXPECT_EQ(json["finish_reason"], "length");
   EXPECT_EQ(json["usage"]["completion_tokens"], 5);
   EXPECT_TRUE(json["timings"].contains("decode_tokens_per_second"));
-  EXPECT_EQ(json["decoder"]["name"], "plain");
+  EXPECT_EQ(json["decoder"]["name"], "auto");
 }
 
 TEST_F(CliTest, AChatTemplateIsANameOrAFile) {

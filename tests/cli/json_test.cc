@@ -58,6 +58,7 @@ TEST_F(JsonTest, IsOneLineUnlessItIsToBePretty) {
 
 // Names of all members, but for those that are names of formats.
 void collect_fields(const json& value, std::set<std::string>& fields) {
+  if (!value.is_structured()) return;
   for (const auto& [name, member] : value.items()) {
     if (value.is_object()) fields.insert(name);
     for (const auto& part : name == "formats" && member.is_object()

@@ -42,7 +42,7 @@ TEST(Generation, StopTokensEndAnAnswerAndAreNoPartOfIt) {
   const auto ids = tokens_of(fixture, {{"prompt", third}, {"add_special_tokens", false}});
   ASSERT_EQ(ids.size(), 1u);
   body["stop_token_ids"] = ids;
-  for (const char* decoder : {"plain", "lookup"}) {
+  for (const char* decoder : {"plain", "lookup", "auto"}) {
     body["decoder"] = decoder;
     const Json answer = fixture.json(kCompletions, body.dump());
     const Json stopped = answer["choices"][0];
@@ -56,6 +56,27 @@ TEST(Generation, StopTokensEndAnAnswerAndAreNoPartOfIt) {
   }
   body["stop_token_ids"] = {9'999'999};
   EXPECT_EQ(fixture.post(kCompletions, body.dump())->status, 400);
+}
+
+TEST(Generation, APredictionIsFollowedCountedAndChangesNothing) {
+  const Fixture fixture;
+  Json body = completion({{"ignore_eos", true}, {"max_tokens", 40}, {"temperature", 1}, {"seed", 5}});
+  const Json plain = fixture.json(kCompletions, body.dump());
+  EXPECT_FALSE(plain["usage"].contains("completion_tokens_details"));
+  const std::string text = plain["choices"][0]["text"];
+  for (const char* decoder : {"plain", "prediction", "auto"}) {
+    body["decoder"] = decoder;
+    body["prediction"] = {{"type", "content"}, {"content", text}};
+    const Json right = fixture.json(kCompletions, body.dump());
+    EXPECT_EQ(right["choices"], plain["choices"]);
+    // The text may be spelled in other tokens than it was generated in.
+    const Json details = right["usage"]["completion_tokens_details"];
+    EXPECT_GE(details["accepted_prediction_tokens"], 1);
+    body["prediction"]["content"] = Json::array({{{"type", "text"}, {"text", "Something else"}}});
+    const Json wrong = fixture.json(kCompletions, body.dump());
+    EXPECT_EQ(wrong["choices"], plain["choices"]);
+    EXPECT_GE(wrong["usage"]["completion_tokens_details"]["rejected_prediction_tokens"], 1);
+  }
 }
 
 TEST(Generation, AnAnswerHasItsLeastTokens) {

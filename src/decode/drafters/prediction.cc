@@ -8,6 +8,7 @@
 #include "decode/drafters/drafters.h"
 #include "decode/drafters/guessing_drafter.h"
 #include "decode/drafters/text_source.h"
+#include "decode/expected_text.h"
 
 namespace tessera {
 namespace {
@@ -18,52 +19,38 @@ constexpr int kReplaced = 0, kInserted = 1;
 constexpr std::array kRuns = {1, 2, 3, 5, 9, 17};
 constexpr std::array<float, 2 + kRuns.size()> kChances = {0.3F,  0.2F, 0.6F,  0.7F,
                                                           0.85F, 0.9F, 0.95F, 0.97F};
-constexpr int kNear = 8;  // tokens: where the text is looked for after a difference
 
 int bucket_of(int run) {
   return static_cast<int>(std::ranges::upper_bound(kRuns, run) - kRuns.begin()) + 1;
 }
 
-// A place is the position of the next token, and how many before it came as expected. After a
-// difference, it is the position of the first token that did not come, and less one for each token
-// that came since.
+// A place is that of ExpectedPlace.
 class Expected final : public GuessSource {
  public:
   explicit Expected(std::span<const Token> text) : text_(text.begin(), text.end()) {}
 
   std::span<const float> chances() const override { return kChances; }
-  Place here() const override { return here_; }
+  Place here() const override { return {here_.at, here_.run}; }
   Place after(Place place, Token token) const override {
-    if (place.length > 0) {
-      if (is(place.at, token)) return {place.at + 1, place.length + 1};
-      return {place.at, -1};
-    }
-    const int replaced = place.at - place.length;  // as many tokens by as many others
-    if (is(replaced, token)) return {replaced + 1, 1};
-    for (int at = place.at; at < place.at + kNear; ++at) {
-      if (is(at, token)) return {at + 1, 1};
-    }
-    return {place.at, place.length - 1};
+    const ExpectedPlace next = follow(text_, {place.at, place.length}, token);
+    return {next.at, next.run};
   }
   void guess(Place place, std::vector<Guess>& to) const override {
     const auto add = [&](int at, int bucket) {
       if (at < std::ssize(text_)) to.push_back({text_[static_cast<size_t>(at)], bucket});
     };
-    if (place.length > 0) return add(place.at, bucket_of(place.length));
-    add(place.at - place.length, kReplaced);
-    add(place.at, kInserted);
+    const ExpectedPlace expected{place.at, place.length};
+    if (!expected.is_lost()) return add(expected.at, bucket_of(expected.run));
+    add(expected.behind_replaced(), kReplaced);
+    add(expected.at, kInserted);
   }
   void read(Token token, bool of_answer) override {
-    if (of_answer) here_ = after(here_, token);
+    if (of_answer) here_ = follow(text_, here_, token);
   }
 
  private:
-  bool is(int at, Token token) const {
-    return at < std::ssize(text_) && text_[static_cast<size_t>(at)] == token;
-  }
-
   std::vector<Token> text_;
-  Place here_ = {0, kRuns.back()};  // the answer is expected to begin where the text does
+  ExpectedPlace here_;
 };
 
 }  // namespace

@@ -12,16 +12,23 @@ namespace tessera::serve {
 
 void Usage::add(const Outcome& outcome, bool counts_prompt) {
   generated_ += outcome.generated_tokens;
+  accepted_prediction_ += outcome.accepted_prediction;
+  rejected_prediction_ += outcome.rejected_prediction;
   if (!counts_prompt) return;
   prompt_ += outcome.prompt_tokens;
   cached_ += outcome.cached_tokens;
 }
 
 Json Usage::json() const {
-  return {{"prompt_tokens", prompt_},
-          {"completion_tokens", generated_},
-          {"total_tokens", prompt_ + generated_},
-          {"prompt_tokens_details", {{"cached_tokens", cached_}}}};
+  Json json = {{"prompt_tokens", prompt_},
+               {"completion_tokens", generated_},
+               {"total_tokens", prompt_ + generated_},
+               {"prompt_tokens_details", {{"cached_tokens", cached_}}}};
+  if (accepted_prediction_ + rejected_prediction_ > 0) {
+    json["completion_tokens_details"] = {{"accepted_prediction_tokens", accepted_prediction_},
+                                         {"rejected_prediction_tokens", rejected_prediction_}};
+  }
+  return json;
 }
 
 Json Envelope::object(std::string_view kind) const {

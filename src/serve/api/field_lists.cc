@@ -10,7 +10,7 @@ constexpr FieldGroup kEveryRequest[] = {
     {kHonoured, "model"},
     {kIgnored,
      "user metadata store service_tier safety_identifier prompt_cache_key prompt_cache_retention "
-     "prediction request_id keep_alive id_slot cache_prompt"},
+     "request_id keep_alive id_slot cache_prompt"},
 };
 
 // What makes a text, or a conversation, the tokens that the model reads.
@@ -34,8 +34,8 @@ constexpr FieldGroup kGeneration[] = {
      "max_tokens max_completion_tokens n_predict min_tokens n stop stop_token_ids bad_words "
      "ignore_eos seed stream stream_options temperature top_p top_k min_p presence_penalty "
      "frequency_penalty repetition_penalty repeat_penalty repeat_last_n logit_bias logprobs "
-     "response_format json_schema grammar priority cache_salt decoder use_beam_search num_beams "
-     "beam_width length_penalty early_stopping"},
+     "response_format json_schema grammar priority cache_salt decoder prediction use_beam_search "
+     "num_beams beam_width length_penalty early_stopping"},
     // They say how something is done that is not done at all, or that changes no text.
     {kIgnored,
      "mirostat_tau mirostat_eta xtc_threshold dry_base dry_allowed_length dry_penalty_last_n "
@@ -110,6 +110,10 @@ constexpr FieldGroup kTextPart[] = {
     {kIgnored, "annotations logprobs id index cache_control"},
 };
 
+constexpr FieldGroup kPrediction[] = {
+    {kHonoured, "type content"},
+};
+
 constexpr FieldGroup kStreamOptions[] = {
     {kHonoured, "include_usage"},
     {kIgnored, "include_obfuscation"},
@@ -131,6 +135,7 @@ const FieldTable kTokenizeFields{kEveryRequest, kTokenize, kTemplate};
 const FieldTable kDetokenizeFields{kEveryRequest, kDetokenize};
 const FieldTable kMessageFields{kMessage};
 const FieldTable kTextPartFields{kTextPart};
+const FieldTable kPredictionFields{kPrediction};
 const FieldTable kStreamOptionsFields{kStreamOptions};
 const FieldTable kResponseFormatFields{kResponseFormat};
 const FieldTable kJsonSchemaFields{kJsonSchema};

@@ -57,6 +57,7 @@ extern const FieldTable kDetokenizeFields;
 // Objects in them.
 extern const FieldTable kMessageFields;
 extern const FieldTable kTextPartFields;
+extern const FieldTable kPredictionFields;
 extern const FieldTable kStreamOptionsFields;
 extern const FieldTable kResponseFormatFields;
 extern const FieldTable kJsonSchemaFields;

@@ -238,6 +238,28 @@ void parse_beams(const Fields& fields, GenerationParameters& p) {
   generate.decoder = kPlainDecoder;
 }
 
+// {"type": "content", "content": TEXT, or a list of {"type": "text", "text": TEXT}}.
+std::string parse_prediction(const Fields& prediction) {
+  kPredictionFields.check(prediction);
+  const std::string type = prediction.required_text("type");
+  if (type != "content") {
+    bad_request(prediction.path("type"), "'{}' is '{}', expected content", prediction.path("type"),
+                type);
+  }
+  const Json* content = prediction.find("content");
+  if (content == nullptr) prediction.wrong_type("content", "a text or a list of parts");
+  if (content->is_string()) return content->get<std::string>();
+  std::string text;
+  if (!content->is_array()) prediction.wrong_type("content", "a text or a list of parts");
+  for (const Json& part : *content) {
+    const bool is_text = part.is_object() && part.value("type", "") == "text" &&
+                         part.contains("text") && part.at("text").is_string();
+    if (!is_text) prediction.wrong_type("content", "a list of parts of type text");
+    text += part.at("text").get<std::string>();
+  }
+  return text;
+}
+
 }  // namespace
 
 PromptCut parse_prompt_cut(const Fields& fields) {
@@ -270,6 +292,8 @@ GenerationParameters parse_generation(const Fields& fields) {
   p.cache_salt = parse_cache_salt(fields);
   p.generate.decoder = fields.text("decoder", p.generate.decoder);
   parse_beams(fields, p);
+  if (const auto prediction = fields.object("prediction"))
+    p.generate.prediction = parse_prediction(*prediction);
   return p;
 }
 

@@ -1,0 +1,155 @@
+// E4: whatever proposes tokens, the text is that of plain decoding, in every setting and company.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "files/gguf/reader.h"
+#include "grammar/structured_output.h"
+#include "support/random_drafter.h"
+#include "support/run_to_end.h"
+#include "support/temp_folder.h"
+#include "support/test_backend.h"
+#include "support/tiny_model.h"
+#include "text/tokenizer.h"
+
+namespace tessera {
+namespace {
+
+constexpr Token kVocabulary = 300;
+
+class DecodersTest : public testing::TestWithParam<KvFormat> {
+ protected:
+  template <typename T>
+  T pick(std::initializer_list<T> values) {
+    return values.begin()[random_() % values.size()];
+  }
+
+  // Prompts that repeat themselves, so that there is something to be looked up.
+  std::vector<Token> prompt() {
+    std::vector<Token> tokens(1 + random_() % 12);
+    for (Token& token : tokens) token = static_cast<Token>(random_() % kVocabulary);
+    const std::vector<Token> once = tokens;
+    for (size_t times = random_() % 5; times > 0; --times)
+      tokens.insert(tokens.end(), once.begin(), once.end());
+    return tokens;
+  }
+
+  Request request() {
+    Request r;
+    r.prompt = prompt();
+    r.max_tokens = 1 + static_cast<int>(random_() % 40);
+    r.ignore_eos = random_() % 4 != 0;
+    r.sampling.temperature = pick({0.0F, 0.0F, 0.3F, 0.8F, 1.2F});
+    r.sampling.top_k = pick({0, 0, 5, 40});
+    r.sampling.top_p = pick({1.0F, 0.9F, 0.5F});
+    r.sampling.min_p = pick({0.0F, 0.05F});
+    r.sampling.repetition_penalty = pick({1.0F, 1.0F, 1.3F});
+    r.sampling.presence_penalty = pick({0.0F, 0.0F, 0.5F});
+    r.sampling.frequency_penalty = pick({0.0F, 0.0F, 0.4F});
+    r.sampling.seed = random_() % 1000;
+    if (random_() % 4 == 0)
+      r.sampling.logit_bias[static_cast<Token>(random_() % kVocabulary)] = pick({-5.0F, 5.0F});
+    r.min_tokens = pick({0, 0, 0, 6});
+    for (size_t i = random_() % 3; i > 0; --i)
+      r.stop_tokens.push_back(static_cast<Token>(random_() % kVocabulary));
+    if (random_() % 4 == 0)
+      r.bans.push_back({{static_cast<Token>(random_() % kVocabulary)}, random_() % 20});
+    r.top_logprobs = pick({-1, -1, 0, 2});
+    r.cache_salt = pick({"", "", "a", "b"});
+    r.client = pick({"", "x"});
+    r.priority = pick({0, 0, -3, 5});
+    return r;
+  }
+
+  // What it may be told of its answer: some of it, wrong here and there.
+  std::vector<Token> prediction(std::span<const Token> answer) {
+    std::vector<Token> text(answer.begin(), answer.end());
+    if (random_() % 3 == 0) return {};
+    for (size_t i = random_() % 4; i > 0 && !text.empty(); --i) {
+      const auto at = text.begin() + static_cast<std::ptrdiff_t>(random_() % text.size());
+      switch (random_() % 3) {
+        case 0: *at = static_cast<Token>(random_() % kVocabulary); break;
+        case 1: text.erase(at); break;
+        default: text.insert(at, static_cast<Token>(random_() % kVocabulary));
+      }
+    }
+    return text;
+  }
+
+  std::mt19937 random_{11};
+  test::TempFolder folder_;
+  Model model_{
+      std::make_shared<const GgufFile>(GgufFile::open(write_tiny_model({.head_dim = 32}, folder_.path()))),
+      make_test_backend(2),
+      {.context = 0, .rows = 96, .wanted_rows = 64}};
+};
+
+// The sequences that a step drafts for decide by the clock how much they draft, so no two runs of
+// this test are alike; all of them must give the same texts.
+TEST_P(DecodersTest, GiveThePlainTextInEveryCompany) {
+  const int cases = 5000;
+  const std::string decoders[] = {"auto", "auto", "lookup", "lookup,nodes=4,least=0.01", "prediction",
+                                  "recycle", "recycle,nodes=64,least=0.01", "random"};
+  int compared = 0, drafted = 0, accepted = 0, preempted = 0;
+  while (compared < cases) {
+    std::vector<Request> requests;
+    for (size_t i = 1 + random_() % 5; i > 0; --i) requests.push_back(request());
+    std::vector<std::shared_ptr<Sequence>> plain;
+    Engine alone(model_, {.kv_format = GetParam(), .kv_blocks = 64},
+                 [](Token token) { return token % 37 == 5; });
+    for (const Request& r : requests) {
+      plain.push_back(alone.add(r));
+      run_to_end(alone);
+    }
+    // Memory for some of them, so that some are preempted.
+    int longest = 0;
+    for (const auto& sequence : plain) longest = std::max(longest, sequence->size());
+    Engine engine(model_,
+                  {.kv_format = GetParam(),
+                   .kv_blocks = blocks_for(longest + 64) + static_cast<int>(random_() % 4),
+                   .draft_budget = pick({1, 2, 7, 31, 63}),
+                   .step_rows = pick({0, 0, 20})},
+                  [](Token token) { return token % 37 == 5; });
+    std::vector<std::shared_ptr<Sequence>> sequences;
+    for (size_t i = 0; i < requests.size(); ++i) {
+      Request r = requests[i];
+      const std::string& decoder = decoders[random_() % std::size(decoders)];
+      r.decoder = decoder == "random" ? "plain" : decoder;
+      r.prediction = prediction(std::span(plain[i]->tokens).subspan(plain[i]->prompt_size()));
+      sequences.push_back(engine.add(std::move(r)));
+      if (decoder == "random")
+        sequences.back()->drafter = std::make_shared<RandomDrafter>(
+            plain[i]->tokens, static_cast<uint32_t>(random_()));
+      for (size_t steps = random_() % 4; steps > 0; --steps) engine.step();
+    }
+    run_to_end(engine);
+    for (size_t i = 0; i < requests.size(); ++i, ++compared) {
+      const Sequence &expected = *plain[i], &got = *sequences[i];
+      ASSERT_EQ(got.tokens, expected.tokens) << compared << ": " << got.request.decoder;
+      ASSERT_EQ(got.finished, expected.finished) << compared;
+      ASSERT_EQ(got.logprobs.size(), expected.logprobs.size());
+      for (size_t t = 0; t < got.logprobs.size(); ++t) {
+        ASSERT_EQ(got.logprobs[t].logprob, expected.logprobs[t].logprob);
+        ASSERT_EQ(got.logprobs[t].top, expected.logprobs[t].top);
+      }
+      drafted += got.statistics.drafted;
+      accepted += got.statistics.accepted;
+      preempted += got.statistics.preemptions;
+    }
+  }
+  EXPECT_GT(accepted, cases / 2);
+  EXPECT_GT(drafted, accepted);
+  EXPECT_GT(preempted, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kv, DecodersTest, testing::Values(KvFormat::kF16, KvFormat::kQ8_0),
+                         [](const auto& format) {
+                           return format.param == KvFormat::kF16 ? "f16" : "q8_0";
+                         });
+
+}  // namespace
+}  // namespace tessera
