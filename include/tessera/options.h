@@ -77,11 +77,10 @@ struct GenerateOptions {
   std::string prediction = {};
   // More than one: beam search. Instead of a token at a time, so many of the likeliest texts are
   // followed, all in one batch, and the best that ended is the answer; the others are
-  // Generation::beams. Nothing is drawn: the temperature has to be 0, and the
-  // decoder plain (which auto is then). A text's
-  // score is the sum of its tokens' log-probabilities / length ^ length_penalty, the length in
-  // generated tokens; so 0 compares sums, 1 means, and more prefers long texts. As Hugging Face's
-  // transformers have it.
+  // Generation::beams. Nothing is drawn: the temperature has to be 0, and the decoder plain, which
+  // auto is then. A text's score is the sum of its tokens' log-probabilities / length ^
+  // length_penalty, the length in generated tokens; so 0 compares sums, 1 means, and more prefers
+  // long texts. As Hugging Face's transformers have it.
   int beams = 1;
   double length_penalty = 1;
   EarlyStopping early_stopping = EarlyStopping::kNo;
