@@ -51,6 +51,13 @@ struct SamplingOptions {
   void validate() const;
 };
 
+// When a beam search (GenerateOptions::beams) ends.
+enum class EarlyStopping {
+  kNo,     // when no text is expected to become better than the ones that ended: a guess
+  kYes,    // when as many texts have ended as there are beams
+  kNever,  // when no text can become better
+};
+
 struct GenerateOptions {
   int max_tokens = -1;  // -1: until the model ends its answer or the context is full
   SamplingOptions sampling = {};
@@ -65,9 +72,18 @@ struct GenerateOptions {
   std::vector<std::string> bad_words = {};
   // How tokens are proposed: it never changes the text, only how fast that comes.
   std::string decoder = "auto";
-  // What the answer is expected to resemble, for example the file that it edits. It takes fewer steps
-  // where it does (decoders auto and prediction), and never another text.
+  // What the answer is expected to resemble, for example the file that it edits. It takes fewer
+  // steps where it does (decoders auto and prediction), and never another text.
   std::string prediction = {};
+  // More than one: beam search. Instead of a token at a time, so many of the likeliest texts are
+  // followed, all in one batch, and the best that ended is the answer; the others are
+  // Generation::beams. Nothing is drawn: the temperature has to be 0, and the decoder plain, which
+  // auto is then. A text's score is the sum of its tokens' log-probabilities / length ^
+  // length_penalty, the length in generated tokens; so 0 compares sums, 1 means, and more prefers
+  // long texts. As Hugging Face's transformers have it.
+  int beams = 1;
+  double length_penalty = 1;
+  EarlyStopping early_stopping = EarlyStopping::kNo;
   // The form that the answer must keep to, one of the two; it then always parses, unless max_tokens
   // cuts it off. docs/structured-output.md says what they may hold.
   std::string grammar = {};      // in GBNF, the notation of llama.cpp

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,14 @@ namespace tessera {
 struct ChatMessage {
   std::string role;  // "system", "user", "assistant", "tool"
   std::string content;
+};
+
+// A text that a beam search found.
+struct BeamText {
+  std::string text;
+  std::vector<int32_t> tokens;  // generated, an ending one included
+  std::string finish_reason;    // "stop", "length"
+  double score = 0;             // by which it was chosen: see GenerateOptions::beams
 };
 
 struct Generation {
@@ -29,9 +38,13 @@ struct Generation {
   int steps = 0, drafted = 0, accepted = 0;
   // Of the prediction, if there was one: tokens that the answer has in its order, and the others.
   int accepted_prediction = 0, rejected_prediction = 0;
+  // Of a beam search: the best texts, this one first. As many as there were beams, or fewer if a
+  // grammar or schema leaves no more.
+  std::vector<BeamText> beams = {};
 };
 
-// Receives text as it is generated, never half a UTF-8 character; false ends the answer.
+// Receives text as it is generated, never half a UTF-8 character; false ends the answer. A beam
+// search knows its text only at the end, and gives all of it then.
 using TextCallback = std::function<bool(std::string_view text)>;
 using BatchTextCallback = std::function<bool(size_t index, std::string_view text)>;
 
@@ -105,6 +118,11 @@ class Branch {
   double score(std::string_view continuation) const;
   // Generates what follows, which becomes part of the branch, an ending token included.
   Generation generate(const GenerateOptions& options = {}, const TextCallback& on_text = {});
+  // The same for several branches of one model at once, in one batch: each is what it would be
+  // alone. Branch i has the seed `seed` + i, so that forks differ.
+  static std::vector<Generation> generate(std::span<Branch> branches,
+                                          const GenerateOptions& options = {},
+                                          const BatchTextCallback& on_text = {});
 
   const std::vector<int32_t>& tokens() const { return tokens_; }
 

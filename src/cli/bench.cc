@@ -96,7 +96,8 @@ void add_bench(CLI::App& app) {
   add_json_flags(
       *command, flags->json, "print a JSON list, of --roofline an object,",
       "  [{name, tokens_per_second, slowest, fastest, tokens}, ...]\n"
-      "  of --decoders: [{set, temperature, decoder, tokens_per_second, speed_up, tokens_per_step,\n"
+      "  of --decoders: [{set, temperature, decoder, tokens_per_second, speed_up, "
+      "tokens_per_step,\n"
       "                   acceptance_by_depth, looped, different}, ...]\n"
       "  of --roofline:\n"
       "  machine, weight_bytes, kv, depth\n"

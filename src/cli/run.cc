@@ -1,6 +1,7 @@
 // tessera run: one prompt, one answer.
 #include <unistd.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,9 +9,14 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
+#include "decode/beam_search.h"
+#include "decode/decoder.h"
 
 namespace tessera::cli {
 namespace {
+
+const std::map<std::string, EarlyStopping> kEarlyStopping = {
+    {"false", EarlyStopping::kNo}, {"true", EarlyStopping::kYes}, {"never", EarlyStopping::kNever}};
 
 struct Flags {
   ModelFlags model;
@@ -45,6 +51,46 @@ std::vector<ChatMessage> messages_of(const LanguageModel& model, const Flags& fl
   return messages;
 }
 
+// Names are those of transformers.
+void add_beam_flags(CLI::App& command, GenerateOptions& options) {
+  command
+      .add_option("--beams", options.beams,
+                  "beam search: follow the N likeliest texts, and print the best at the end")
+      ->check(CLI::Range(1, kMaxBeams))
+      ->type_name("N")
+      ->capture_default_str();
+  command
+      .add_option("--length-penalty", options.length_penalty,
+                  "of a beam search: scores are divided by the length to this power; more than 0 "
+                  "is for long texts")
+      ->capture_default_str();
+  command
+      .add_option_function<std::string>(
+          "--early-stopping",
+          [&options](const std::string& word) { options.early_stopping = kEarlyStopping.at(word); },
+          "end a beam search: false: when no better text is expected; true: when N have "
+          "ended; never: when none can be better")
+      ->check(CLI::IsMember({"false", "true", "never"}))
+      ->type_name("WORD")
+      ->default_str("false");
+}
+
+// A beam search draws nothing: where no temperature is given, it is 0.
+void settle_beams(const CLI::App& command, GenerateOptions& options) {
+  if (options.beams == 1) {
+    for (const char* flag : {"--length-penalty", "--early-stopping"}) {
+      if (command.count(flag) > 0) throw CLI::ValidationError(flag, "needs --beams");
+    }
+    return;
+  }
+  if (command.count("--temp") == 0) options.sampling.temperature = 0;
+  if (options.sampling.temperature != 0)
+    throw CLI::ValidationError("--temp", "a beam search draws nothing: expected 0");
+  if (command.count("--decoder") == 0) options.decoder = kPlainDecoder;
+  if (options.decoder != kPlainDecoder)
+    throw CLI::ValidationError("--decoder", "a beam search takes plain only");
+}
+
 void run(Flags& flags) {
   if (flags.prompt.empty()) fail("the prompt is empty");
   require_utf8("the prompt", flags.prompt);
@@ -64,6 +110,12 @@ void run(Flags& flags) {
                                     : model.chat(messages, flags.generate, on_text);
   if (flags.json.wanted) {
     auto json = to_json(generation, model.load_ms(), flags.generate.decoder);
+    for (const BeamText& beam : generation.beams) {
+      json["beams"].push_back({{"text", beam.text},
+                               {"tokens", beam.tokens},
+                               {"finish_reason", beam.finish_reason},
+                               {"score", beam.score}});
+    }
     json["prompt"] = messages.empty() ? flags.prompt : model.render_chat(messages);
     print_json(json, flags.json);
   } else {
@@ -103,6 +155,7 @@ void add_run(CLI::App& app) {
   add_chat_template_flag(*command, flags->model.load.chat_template)->excludes(raw);
   add_parse_special_flag(*command, flags->generate.parse_special);
   add_sampling_flags(*command, flags->generate);
+  add_beam_flags(*command, flags->generate);
   command
       ->add_option_function<std::string>(
           "--prediction",
@@ -116,9 +169,11 @@ void add_run(CLI::App& app) {
                  "  timings: {load_ms, prefill_ms, decode_ms, prefill_tokens_per_second,\n"
                  "            decode_tokens_per_second}\n"
                  "  decoder: {name, steps, drafted, accepted, accepted_prediction,\n"
-                 "            rejected_prediction}\n");
+                 "            rejected_prediction}\n"
+                 "  beams: [{text, tokens, finish_reason, score}], with --beams\n");
   command->add_flag("--stats", flags->stats, "say how fast it was, on standard error");
-  command->callback([flags, prompt, file] {
+  command->callback([flags, command, prompt, file] {
+    settle_beams(*command, flags->generate);
     flags->prompt = read_prompt(*flags, prompt->count() > 0, file->count() > 0);
     run(*flags);
   });

@@ -35,9 +35,9 @@ bool DraftBudget::is_open(const StepPlan& plan) {
   return credit() >= plan.cost.seconds(plan.rows + 1) - one;
 }
 
-// What a step may cost is time in which tokens come as fast as they did of late (Dinkelbach 1967: the
-// largest ratio of two sums has the terms that are largest when the ratio itself is the price). A
-// good step is the one to draft most in.
+// What a step may cost is time in which tokens come as fast as they did of late (Dinkelbach 1967:
+// the largest ratio of two sums has the terms that are largest when the ratio itself is the price).
+// A good step is the one to draft most in.
 int DraftBudget::worth(const StepPlan& plan, std::span<const double> chances) {
   const double plain = plan.cost.seconds(plan.rows);
   double expected = 0, best_value = kLeastValue * plain;
@@ -53,8 +53,8 @@ int DraftBudget::worth(const StepPlan& plan, std::span<const double> chances) {
   return best;
 }
 
-void DraftBudget::settle(const StepPlan& plan, int drafted, int accepted,
-                         double seconds, double overhead) {
+void DraftBudget::settle(const StepPlan& plan, int drafted, int accepted, double seconds,
+                         double overhead) {
   const double step = plan.cost.seconds(plan.rows);
   const double plain = step + saved(plan, accepted);
   const double known = StepCost::kMostAway * plan.cost.seconds(plan.rows + drafted);

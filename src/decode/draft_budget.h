@@ -4,11 +4,11 @@
 // were proposed, the likeliest are taken, as long as their chance is worth their time.
 //
 // Chances and times are estimates. What holds whatever they are is an account (a bank of credit, as
-// of conservative bandits, Wu et al. 2016, arXiv 1602.04282): steps that gave more tokens than plain
-// decoding would have given in their time pay in, the others take out, and a step drafts only if
-// the account can bear the worst, that nothing is accepted. It begins with two plain steps, and each
-// token gives `overdraft` of its plain time on top. So everything takes at most (1 + overdraft) times
-// as long as plain decoding, and those two steps, as far as the times are right.
+// of conservative bandits, Wu et al. 2016, arXiv 1602.04282): steps that gave more tokens than
+// plain decoding would have given in their time pay in, the others take out, and a step drafts only
+// if the account can bear the worst, that nothing is accepted. It begins with two plain steps, and
+// each token gives `overdraft` of its plain time on top. So everything takes at most (1 +
+// overdraft) times as long as plain decoding, and those two steps, as far as the times are right.
 #pragma once
 
 #include <span>
@@ -30,7 +30,7 @@ class DraftBudget {
   void settle(const StepPlan& plan, int drafted, int accepted, double seconds, double overhead);
 
   double credit() const { return credit_; }  // seconds
-  double speed_up() const;                    // over plain decoding, of late; at least 1
+  double speed_up() const;                   // over plain decoding, of late; at least 1
   double overdraft() const { return overdraft_; }
 
  private:
@@ -41,7 +41,7 @@ class DraftBudget {
   double credit_ = 0;
   bool begun_ = false;
   double plain_of_late_ = 0, taken_of_late_ = 0;  // seconds: by plain decoding, and really
-  int drafted_steps_ = 0;  // since the last without
+  int drafted_steps_ = 0;                         // since the last without
 };
 
 }  // namespace tessera

@@ -75,8 +75,8 @@ class StepRows {
     return model_.backend().download(model_.hidden_states(first_row, count));
   }
 
-  const StepPlan& plan() const { return plan_; }   // what it would have been without drafts
-  double seconds() const { return seconds_; }  // what to draft took not included
+  const StepPlan& plan() const { return plan_; }  // what it would have been without drafts
+  double seconds() const { return seconds_; }     // what to draft took not included
 
  private:
   Model& model_;

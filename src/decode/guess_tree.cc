@@ -30,8 +30,8 @@ struct Child {
   double chance;
 };
 
-// What may come at one place, each token once. The surest source is believed; what others say beside
-// is for the chance that it leaves.
+// What may come at one place, each token once. The surest source is believed; what others say
+// beside is for the chance that it leaves.
 class Children {
  public:
   std::span<const Child> find(std::span<const RatedSource> sources, const Places& places) {

@@ -71,11 +71,7 @@ Sampler::Sampler(SamplingOptions options, std::shared_ptr<const ConstraintSource
 Token Sampler::choose(std::span<const float> logits, std::span<const Token> tokens,
                       size_t prompt_size) {
   logits = adjust(logits, tokens, prompt_size);
-  if (constraint_source_) {
-    // Known here, and not where the answer has ended: to go back is to read the answer anew.
-    complete_.resize(constrained_.size() + 1);
-    complete_.back() = constraint_->complete();
-  }
+  note_complete();
   const std::span<const uint64_t> mask_bits =
       constraint_source_ ? constraint_->allowed() : std::span<const uint64_t>();
   const auto keep_allowed = [&](Token token) {
@@ -91,6 +87,13 @@ Token Sampler::choose(std::span<const float> logits, std::span<const Token> toke
                                          : draw(candidates, noise, kLeastLikely, kNothing).token);
 }
 
+// Known here, and not where the answer has ended: to go back is to read the answer anew.
+void Sampler::note_complete() {
+  if (!constraint_source_) return;
+  complete_.resize(constrained_.size() + 1);
+  complete_.back() = constraint_->complete();
+}
+
 namespace {
 
 // Whether the ban is about the token that comes behind `answer`.
@@ -104,7 +107,7 @@ bool applies(const Ban& ban, std::span<const Token> answer) {
 
 // The logits with penalties, biases, the constraint and bans; themselves if there are none.
 std::span<const float> Sampler::adjust(std::span<const float> logits, std::span<const Token> tokens,
-                                       size_t prompt_size) {
+                                       size_t prompt_size, double log_total) {
   const bool penalized = options_.repetition_penalty != 1.0f || options_.presence_penalty != 0 ||
                          options_.frequency_penalty != 0 || !options_.logit_bias.empty();
   const auto answer = tokens.subspan(prompt_size);
@@ -112,10 +115,57 @@ std::span<const float> Sampler::adjust(std::span<const float> logits, std::span<
       std::ranges::any_of(bans_, [&](const Ban& ban) { return applies(ban, answer); });
   if (!penalized && !constraint_source_ && !banned) return logits;
   logits_.assign(logits.begin(), logits.end());
+  if (log_total != 0) {
+    for (float& logit : logits_) logit = static_cast<float>(logit - log_total);
+  }
   if (penalized) penalize(tokens, prompt_size);
   if (constraint_source_) mask(logits_, constraint_after(answer).allowed());
   if (banned) forbid(answer);
   return logits_;
+}
+
+std::vector<BeamToken> Sampler::likeliest(std::span<const float> logits,
+                                          std::span<const Token> tokens, size_t prompt_size,
+                                          int count) {
+  find_block_maxima(logits, block_maxima_);
+  const float best = largest(block_maxima_);
+  const double mass = mass_before(
+      {.logits = logits, .maxima = block_maxima_, .best = best, .temperature = 1}, kLeastLikely);
+  const double log_total = best + std::log(mass);
+  const auto adjusted = adjust(logits, tokens, prompt_size, log_total);
+  note_complete();
+  const bool is_adjusted = adjusted.data() != logits.data();
+  if (is_adjusted) find_block_maxima(adjusted, block_maxima_);
+
+  Candidates candidates{.logits = adjusted,
+                        .maxima = block_maxima_,
+                        .best = largest(block_maxima_),
+                        .temperature = 1};
+  keep_top_k(candidates, static_cast<size_t>(count));
+  if (std::ssize(likeliest_) > count) likeliest_.resize(static_cast<size_t>(count));
+  std::ranges::sort(likeliest_, more_likely);
+  std::vector<BeamToken> result;
+  for (const auto& [logit, token] : likeliest_) {
+    const auto raw = static_cast<float>(logits[token] - log_total);
+    const float logprob = is_adjusted ? logit : raw;
+    if (std::isfinite(logprob)) result.push_back({token, logprob, raw});
+  }
+  if (result.empty()) result.push_back(last_resort(adjusted));
+  return result;
+}
+
+// Where every log-probability is NaN or -infinity.
+BeamToken Sampler::last_resort(std::span<const float> logits) {
+  constexpr float kLeast = -1e9f;  // as Hugging Face has it
+  const Token token =
+      constraint_source_ ? first_of(constraint_->allowed()) : argmax(logits, block_maxima_);
+  return {.token = token, .logprob = kLeast, .raw = kLeast};
+}
+
+void Sampler::follow(const Sampler& other) {
+  constraint_ = other.constraint_ == nullptr ? nullptr : other.constraint_->copy();
+  constrained_ = other.constrained_;
+  complete_ = other.complete_;
 }
 
 void Sampler::forbid(std::span<const Token> answer) {

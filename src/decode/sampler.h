@@ -10,6 +10,7 @@
 
 #include "base/deadline.h"
 #include "base/token.h"
+#include "decode/beam_search.h"
 #include "decode/draw.h"
 #include "grammar/constraint.h"
 #include "tessera/options.h"
@@ -41,6 +42,15 @@ class Sampler {
   // tokens.size(). `prompt_size`: how many of them are the prompt.
   Token choose(std::span<const float> logits, std::span<const Token> tokens, size_t prompt_size);
 
+  // For a beam search: the `count` likeliest tokens, the likeliest first, of equals the lower one
+  // first; fewer if no others are possible. As Hugging Face has it, the log-probabilities are the
+  // model's, changed by penalties, biases, bans and the constraint, and are not normalized again;
+  // the temperature and the filters play no part. There is always one: where nothing is possible,
+  // what choose() gives at temperature 0, with a log-probability that any other text beats.
+  std::vector<BeamToken> likeliest(std::span<const float> logits, std::span<const Token> tokens,
+                                   size_t prompt_size, int count);
+  // Takes over what `other` knows of its answer, so that nothing of that is read again.
+  void follow(const Sampler& other);
   // Finds out what choose() needs to know of the constraint behind `answer`. False if that was not
   // done by the deadline; choose() finds it out itself if need be.
   bool prepare(std::span<const Token> answer, Deadline deadline);
@@ -55,13 +65,16 @@ class Sampler {
   uint64_t seed() const { return *options_.seed; }
 
  private:
+  // `log_total` is taken from each logit before anything else is done, if anything is.
   std::span<const float> adjust(std::span<const float> logits, std::span<const Token> tokens,
-                                size_t prompt_size);
+                                size_t prompt_size, double log_total = 0);
   void penalize(std::span<const Token> tokens, size_t prompt_size);
   void forbid(std::span<const Token> answer);
+  void note_complete();
   Constraint& constraint_after(std::span<const Token> answer);
   Candidates filter(std::span<const float> logits);
   void keep_top_k(Candidates& candidates, size_t k);
+  BeamToken last_resort(std::span<const float> logits);
   Token draw_top_p(const Candidates& candidates, Noise noise) const;
 
   SamplingOptions options_;

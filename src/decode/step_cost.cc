@@ -6,7 +6,7 @@
 namespace tessera {
 namespace {
 
-constexpr std::array kRows = {1,  2,  3,  4,  6,   8,   12,  16,  24,  32,
+constexpr std::array kRows = {1,  2,  3,  4,   6,   8,   12,  16,  24,  32,
                               48, 64, 96, 128, 192, 256, 384, 512, 768, 1024};
 constexpr double kMostWeight = 12;    // more than so many steps of late do not count
 constexpr double kForgotten = 0.002;  // of a knot's weight, with each step elsewhere

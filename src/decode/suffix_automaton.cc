@@ -39,8 +39,8 @@ void SuffixAutomaton::append(Token token) {
 // Parts of `target` no longer than `state`'s longest and the token end in more places than the
 // others from now on: they get a state of their own.
 int32_t SuffixAutomaton::split(int32_t state, Token token, int32_t target) {
-  const int32_t shorter = add_state(states_[state].length + 1, states_[target].count,
-                                    states_[target].latest);
+  const int32_t shorter =
+      add_state(states_[state].length + 1, states_[target].count, states_[target].latest);
   for (int32_t e = states_[target].edge; e >= 0; e = edges_[e].next)
     connect(shorter, edges_[e].token, edges_[e].target);
   states_[shorter].link = states_[target].link;
@@ -69,7 +69,8 @@ void SuffixAutomaton::successors(Match match, std::vector<Successor>& to) const 
   for (int32_t e = states_[state_of(match)].edge; e >= 0; e = edges_[e].next) {
     const Edge& edge = edges_[e];
     const State& next = states_[edge.target];
-    to.push_back({edge.token, std::max(1, next.count), next.latest, {edge.target, match.length + 1}});
+    to.push_back(
+        {edge.token, std::max(1, next.count), next.latest, {edge.target, match.length + 1}});
   }
 }
 

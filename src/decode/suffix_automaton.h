@@ -25,7 +25,7 @@ class SuffixAutomaton {
     Token token;
     int32_t count;   // how often it followed, of late
     int32_t latest;  // where it did so last: greater is later
-    Match match;    // with the token read
+    Match match;     // with the token read
   };
 
   SuffixAutomaton() : states_(1) {}

@@ -84,10 +84,26 @@ void Engine::validate(const Request& request) const {
          request.prompt_logprobs_from, prompt);
   }
   parse_decoder(request.decoder);  // for its error
+  request.beams.validate();
+  if (request.beams.width > 1) validate_beams(request);
 }
 
 std::shared_ptr<Sequence> Engine::add(Request request, const std::shared_ptr<Sequence>& sibling) {
+  if (request.beams.width > 1) return add_beams(std::move(request), sibling).front();
   validate(request);
+  const auto sequence = make_sequence(std::move(request), sibling);
+  const bool asks_nothing = !sequence->is_embedding() && !sequence->request.keeps_blocks &&
+                            sequence->wanted_rows(sequence->pending()) == 0;
+  if (asks_nothing) {
+    sequence->finished = FinishReason::kLength;
+  } else {
+    scheduler_.add(sequence);
+  }
+  return sequence;
+}
+
+std::shared_ptr<Sequence> Engine::make_sequence(Request request,
+                                                const std::shared_ptr<Sequence>& sibling) {
   if (sibling != nullptr && sibling->request.cache_salt != request.cache_salt)
     fail("a sequence cannot share what another salt keeps apart");
   ban_early_ends(request);
@@ -100,13 +116,6 @@ std::shared_ptr<Sequence> Engine::add(Request request, const std::shared_ptr<Seq
         sequence->drafter->start({decoder.values, asked.cache_salt, asked.prediction});
   }
   sequence->sibling = sibling;
-  const bool asks_nothing = !sequence->is_embedding() && !sequence->request.keeps_blocks &&
-                            sequence->wanted_rows(sequence->pending()) == 0;
-  if (asks_nothing) {
-    sequence->finished = FinishReason::kLength;
-  } else {
-    scheduler_.add(sequence);
-  }
   return sequence;
 }
 
@@ -136,7 +145,12 @@ std::shared_ptr<Drafter> Engine::drafter_of(const Decoder& decoder) {
 }
 
 void Engine::cancel(Sequence& sequence) {
-  if (sequence.finished == FinishReason::kNone) finish(sequence, FinishReason::kCancelled);
+  if (sequence.finished != FinishReason::kNone) return;
+  if (sequence.group != nullptr) {
+    end_group(*sequence.group, FinishReason::kCancelled);
+  } else {
+    finish(sequence, FinishReason::kCancelled);
+  }
 }
 
 Engine::Statistics Engine::statistics() const {
@@ -183,6 +197,7 @@ bool Engine::step() {
   if (shares.empty()) return true;
   const StepPlan plan = plan_of(shares, cost_, 0);
   for (size_t i = 0; i < shares.size(); ++i) {
+    if (shares[i].sequence->finished != FinishReason::kNone) continue;  // with its group
     try {
       commit(shares[i], ranges[i], choices[i]);
     } catch (...) {
@@ -190,6 +205,7 @@ bool Engine::step() {
       fail_sequence(*shares[i].sequence, std::current_exception());
     }
   }
+  advance_groups();
   const double seconds = timer.seconds();
   cost_.observe(rows_of(shares), seconds);
   StepRows rows(model_, logits, plan, seconds);
@@ -232,7 +248,9 @@ void Engine::give_way(std::vector<Scheduler::Share>& shares, std::exception_ptr 
   const auto newest = std::ranges::max_element(
       shares, {}, [](const Scheduler::Share& share) { return share.sequence->id; });
   fail_sequence(*newest->sequence, std::move(failure));
-  shares.erase(newest);
+  std::erase_if(shares, [](const Scheduler::Share& share) {  // and all beams of its search
+    return share.sequence->finished != FinishReason::kNone;
+  });
 }
 
 namespace {
@@ -379,6 +397,12 @@ Engine::Choice Engine::choose(const Scheduler::Share& share, RowRange range, Hos
     choice.prompt_logprobs.push_back(find_logprobs(row, sequence.tokens[first + i + 1], top));
   }
   if (range.first_wanted < 0 || sequence.awaits_mask) return choice;
+  if (sequence.group != nullptr) {
+    const auto answer = std::span(sequence.tokens).subspan(sequence.prompt_size());
+    if (sequence.sampler.prepare(answer, deadline))
+      choice.next = sequence.group->look(sequence, logits.row(range.first_wanted));
+    return choice;
+  }
 
   const TokenTree single{.tokens = {sequence.tokens.back()}, .parents = {-1}};
   const TokenTree& tree = share.tree.size() > 0 ? share.tree : single;
@@ -439,6 +463,13 @@ void Engine::commit(const Scheduler::Share& share, RowRange range, Choice& choic
   Sequence& sequence = *share.sequence;
   if (choice.failure) std::rethrow_exception(choice.failure);
   std::ranges::move(choice.prompt_logprobs, std::back_inserter(sequence.prompt_logprobs));
+  if (sequence.group != nullptr) {
+    if (range.first_wanted >= 0 && choice.next.tokens.empty()) return postpone(share);
+    sequence.computed += share.chunk;
+    sequence.blocks.publish(std::span(sequence.tokens).first(sequence.computed));
+    if (range.first_wanted >= 0) sequence.group->take(sequence, std::move(choice.next));
+    return;
+  }
   if (range.first_wanted >= 0) {
     if (choice.verified.tokens.empty()) return postpone(share);
     const std::vector<int32_t>& path = choice.verified.path;
@@ -539,6 +570,10 @@ void Engine::pool_hidden(Sequence& sequence, int first_row, int rows) {
 }
 
 void Engine::fail_sequence(Sequence& sequence, std::exception_ptr failure) {
+  if (sequence.group != nullptr) {
+    end_group(*sequence.group, FinishReason::kFailed, std::move(failure));
+    return;
+  }
   sequence.failure = std::move(failure);
   finish(sequence, FinishReason::kFailed);
 }

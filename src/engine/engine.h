@@ -21,6 +21,7 @@
 #include "decode/drafter.h"
 #include "decode/step_cost.h"
 #include "decode/verify.h"
+#include "engine/beam_group.h"
 #include "engine/mask_worker.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
@@ -58,7 +59,16 @@ class Engine {
   // answers to one prompt compute it once, and a text forks where somebody kept its blocks.
   std::shared_ptr<Sequence> add(Request request,
                                 const std::shared_ptr<Sequence>& sibling = nullptr);
-  // Stops a sequence before the next step and frees its blocks.
+  // A beam search (decode/beam_search.h), of request.beams.width beams: returns as many sequences,
+  // which have their answers when all is over, the best first. Those beyond the texts that were
+  // found finish with kNoAnswer. Their on_tokens, which may be set until then, are told of whole
+  // answers. add() does the same and returns the best one.
+  std::vector<std::shared_ptr<Sequence>> add_beams(
+      Request request, const std::shared_ptr<Sequence>& sibling = nullptr);
+  // The most tokens that validate() accepts as the request's max_tokens, at least 1: what the
+  // context holds, and the KV store for all beams.
+  int longest_answer(const Request& request) const;
+  // Stops a sequence before the next step and frees its blocks; of a beam search all of them.
   void cancel(Sequence& sequence);
 
   // One forward pass over whatever is due. False if there was nothing to do. Where all wait for
@@ -83,6 +93,7 @@ class Engine {
     std::vector<TokenLogprobs> prompt_logprobs;  // of those prompt tokens that a chunk tells of
     Verified verified;                           // empty if no token comes of it, or none yet
     std::vector<TokenLogprobs> logprobs;         // of the tokens, if asked for
+    BeamGroup::Next next;                        // of a beam
     size_t kept = 0;                             // of the verified tokens: those before the end
     std::exception_ptr failure;
   };
@@ -98,6 +109,12 @@ class Engine {
   RowRange add_rows(const Scheduler::Share& share, Batch& batch) const;
   std::vector<Choice> choose(std::span<const Scheduler::Share> shares,
                              std::span<const RowRange> ranges, HostRows logits);
+  std::shared_ptr<Sequence> make_sequence(Request request,
+                                          const std::shared_ptr<Sequence>& sibling);
+  void validate_beams(const Request& request) const;
+  int beam_blocks(const Request& request, int longest) const;
+  void advance_groups();
+  void end_group(BeamGroup& group, FinishReason reason, std::exception_ptr failure = nullptr);
   static Choice choose(const Scheduler::Share& share, RowRange range, HostRows logits,
                        Deadline deadline);
   void ban_early_ends(Request& request);
@@ -128,6 +145,7 @@ class Engine {
   std::map<const DrafterKind*, std::shared_ptr<Drafter>> drafters_;  // those in use
   std::optional<std::vector<Token>> ends_;  // the tokens of which is_end_ is true, once asked for
   Scheduler scheduler_;                     // whose sequences hold drafters' states
+  std::vector<std::unique_ptr<BeamGroup>> groups_;
   MaskWorker masks_;
   int64_t requests_ = 0;
   uint64_t steps_ = 0, generated_tokens_ = 0, accepted_ = 0;

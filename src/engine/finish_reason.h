@@ -3,9 +3,11 @@
 
 namespace tessera {
 
-enum class FinishReason { kNone, kStop, kLength, kCancelled, kFailed };
+// kNoAnswer: of a beam search that found fewer texts than it has beams.
+enum class FinishReason { kNone, kStop, kLength, kCancelled, kFailed, kNoAnswer };
 
-// OpenAI's words: "stop", "length", "cancelled", "error"; "none" while it goes on.
+// OpenAI's words: "stop", "length", "cancelled", "error"; "none" while it goes on, and
+// where there is no answer.
 constexpr const char* to_string(FinishReason reason) {
   switch (reason) {
     case FinishReason::kStop:
@@ -16,6 +18,7 @@ constexpr const char* to_string(FinishReason reason) {
       return "cancelled";
     case FinishReason::kFailed:
       return "error";
+    case FinishReason::kNoAnswer:
     case FinishReason::kNone:
       break;
   }

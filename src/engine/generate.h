@@ -18,7 +18,7 @@ std::shared_ptr<const ConstraintSource> find_constraint(StructuredOutput& struct
                                                         const GenerateOptions& options);
 
 // What the engine is asked for. Where `options` leave the length open, it is what the context
-// holds.
+// holds; of a beam search, that has yet to be bounded by Engine::longest_answer().
 Request make_request(std::vector<Token> prompt, const GenerateOptions& options,
                      std::shared_ptr<const ConstraintSource> constraint, const Tokenizer& tokenizer,
                      int context);

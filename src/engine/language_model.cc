@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "base/error.h"
 #include "engine/generate.h"
 #include "engine/session.h"
 #include "tessera/tessera.h"
@@ -25,15 +26,22 @@ struct LanguageModel::Impl {
                             {.parse_special = parse_special});
   }
 
+  Request request_of(std::vector<Token> prompt, const GenerateOptions& options,
+                     std::shared_ptr<const ConstraintSource> constraint) const {
+    Request request = make_request(std::move(prompt), options, std::move(constraint),
+                                   *session.tokenizer, session.model->config().context);
+    if (options.beams > 1 && options.max_tokens < 0)
+      request.max_tokens = engine->longest_answer(request);
+    return request;
+  }
+
   std::vector<Generation> generate(std::vector<std::vector<Token>> prompts,
                                    const GenerateOptions& options,
                                    const BatchTextCallback& on_text) {
     const auto constraint = find_constraint(*session.structured_output, options);
     std::vector<GenerateTask> tasks;
     for (std::vector<Token>& prompt : prompts) {
-      tasks.push_back(
-          {.request = make_request(std::move(prompt), options, constraint, *session.tokenizer,
-                                   session.model->config().context)});
+      tasks.push_back({.request = request_of(std::move(prompt), options, constraint)});
     }
     return tessera::generate(*engine, *session.tokenizer, std::move(tasks), options, on_text);
   }
@@ -175,17 +183,35 @@ double Branch::score(std::string_view continuation) const {
 }
 
 Generation Branch::generate(const GenerateOptions& options, const TextCallback& on_text) {
-  const auto constraint = find_constraint(*model_->session.structured_output, options);
-  GenerateTask task{
-      .request = make_request(tokens_, options, constraint, *model_->session.tokenizer,
-                              model_->session.model->config().context),
-      .sibling = kept_};
-  task.request.keeps_blocks = true;
-  auto [generation, sequence] = model_->run(std::move(task), options, on_text);
-  // A step may have given more than the answer has, where a stop text ended it.
-  tokens_.insert(tokens_.end(), generation.tokens.begin(), generation.tokens.end());
-  kept_ = std::move(sequence);
-  return std::move(generation);
+  return generate(std::span(this, 1), options,
+                  [&](size_t, std::string_view text) { return !on_text || on_text(text); })[0];
+}
+
+std::vector<Generation> Branch::generate(std::span<Branch> branches, const GenerateOptions& options,
+                                         const BatchTextCallback& on_text) {
+  if (branches.empty()) return {};
+  LanguageModel::Impl& model = *branches.front().model_;
+  const auto constraint = find_constraint(*model.session.structured_output, options);
+  std::vector<std::shared_ptr<Sequence>> sequences(branches.size());
+  std::vector<GenerateTask> tasks;
+  for (size_t i = 0; i < branches.size(); ++i) {
+    if (branches[i].model_.get() != &model) fail("the branches are of different models");
+    GenerateTask task{.request = model.request_of(branches[i].tokens_, options, constraint),
+                      .sibling = branches[i].kept_,
+                      .finished = &sequences[i]};
+    task.request.keeps_blocks = true;
+    if (options.sampling.seed) *task.request.sampling.seed += i;
+    tasks.push_back(std::move(task));
+  }
+  std::vector<Generation> generations = tessera::generate(*model.engine, *model.session.tokenizer,
+                                                          std::move(tasks), options, on_text);
+  for (size_t i = 0; i < branches.size(); ++i) {
+    // A step may have given more than the answer has, where a stop text ended it.
+    const auto& tokens = generations[i].tokens;
+    branches[i].tokens_.insert(branches[i].tokens_.end(), tokens.begin(), tokens.end());
+    branches[i].kept_ = std::move(sequences[i]);
+  }
+  return generations;
 }
 
 }  // namespace tessera

@@ -19,6 +19,13 @@ void Scheduler::add(std::shared_ptr<Sequence> sequence) {
   enqueue(waiting_, std::move(sequence));
 }
 
+void Scheduler::add_beam(std::shared_ptr<Sequence> beam, const Sequence& first) {
+  order_.enter(*beam, this->first());  // it costs its client as much as another answer
+  beam->turn = first.turn;
+  beam->rank = {first.rank.first, beam->id};
+  enqueue(waiting_, std::move(beam));
+}
+
 // Of the smallest rank; null if nobody is there.
 const Sequence* Scheduler::first() const {
   const Sequence* first = nullptr;
@@ -161,8 +168,8 @@ void Scheduler::adopt_sibling(Sequence& sequence) {
 
 bool Scheduler::is_computed_by_sibling(const Sequence& sequence) {
   const auto sibling = sequence.sibling.lock();
-  return sibling != nullptr && sibling->running && sibling->finished == FinishReason::kNone &&
-         sequence.computed <= sibling->computed &&
+  return sibling != nullptr && sibling->running && !sibling->rests &&
+         sibling->finished == FinishReason::kNone && sequence.computed <= sibling->computed &&
          sibling->computed <
              std::min(shared_tokens(sequence, *sibling), static_cast<int>(sibling->prompt_size()));
 }

@@ -51,6 +51,8 @@ class Scheduler {
   Scheduler(BlockPool& pool, const Limits& limits) : pool_(pool), limits_(limits) {}
 
   void add(std::shared_ptr<Sequence> sequence);
+  // Another beam of a search, of which `first` was added: nobody is between their ranks.
+  void add_beam(std::shared_ptr<Sequence> beam, const Sequence& first);
   // A step is planned in two halves, between which those who have room may draft: trees go into the
   // shares that begin() gives, node 0 the last token. end() drops nodes that do not fit the step,
   // adds the prompts' chunks, and reserves blocks; what it leaves, by rank, is to be run. Empty

@@ -95,7 +95,7 @@ std::vector<std::shared_ptr<Sequence>> Scheduler::prompts_to_compute() {
         .first(pool_.block_tokens());
   };
   for (const auto& sequence : running_) {
-    if (sequence->is_decoding()) continue;
+    if (sequence->rests || sequence->is_decoding()) continue;
     adopt_prefix(*sequence);
     if (sequence->is_decoding()) continue;
     if (is_computed_by_sibling(*sequence)) continue;

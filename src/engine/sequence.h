@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cache/block_table.h"
+#include "decode/beam_search.h"
 #include "decode/decoder.h"
 #include "decode/logprobs.h"
 #include "decode/sampler.h"
@@ -31,6 +32,11 @@ struct Request {
   int min_tokens = 0;
   std::vector<Token> stop_tokens = {};  // which end the answer as well
   SamplingOptions sampling = {};
+  // More than one beam: a search, see Engine::add_beams().
+  BeamOptions beams = {};
+  // Of a beam search: whether an answer ends with its last token for another reason than a token
+  // that ends answers, as where a stop text is whole. May be empty. `answer`: generated tokens.
+  std::function<bool(std::span<const Token> answer)> ends_text = {};
   std::shared_ptr<const ConstraintSource> constraint = {};  // what the answer must keep to, if any
   std::vector<Ban> bans = {};
   std::string decoder{kPlainDecoder};
@@ -72,6 +78,8 @@ struct SequenceStatistics {
   int preemptions = 0;
 };
 
+class BeamGroup;
+
 struct Sequence : std::enable_shared_from_this<Sequence> {
   Sequence(Request r, BlockPool& pool, int64_t number)
       : request(std::move(r)),
@@ -88,7 +96,7 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
   int pending() const { return size() - computed; }
   bool is_embedding() const { return request.pooling != Pooling::kNone; }
   // Whether the next step gives it a token (or several), rather than computes more of its prompt.
-  bool is_decoding() const { return pending() == 1 && generates(); }
+  bool is_decoding() const { return !rests && pending() == 1 && generates(); }
   bool generates() const { return !is_embedding() && request.max_tokens > 0; }
   bool is_stop(Token token) const {
     return std::ranges::find(request.stop_tokens, token) != request.stop_tokens.end();
@@ -137,6 +145,9 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
   BlockTable blocks;
   bool admitted = false;  // at least once; preemption does not take it back
   bool running = false;
+  // Of a beam search whose beams go on together, until it is over (engine/beam_group.h).
+  BeamGroup* group = nullptr;
+  bool rests = false;  // needs no rows until the others of its group have come as far
   // What its next token waits for, if its constraint takes longer than others should wait. The
   // sampler is left alone meanwhile. `awaits_mask` is looked at once a step, by the scheduler.
   std::shared_ptr<const MaskWork> mask_work;
@@ -146,6 +157,7 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
   SequenceStatistics statistics;
   std::vector<TokenLogprobs> prompt_logprobs;  // from where they are asked for on
   std::vector<TokenLogprobs> logprobs;         // of the generated tokens, if asked for
+  double score = 0;                            // of a beam search's answer, once finished
   std::vector<double> hidden_sum;              // of an embedding's computed tokens, for the mean
   std::vector<float> embedding;                // once finished
 };

@@ -28,9 +28,9 @@ struct DecoderBenchOptions {
 struct DecoderScore {
   std::string decoder, set;
   double temperature = 0;
-  double tokens_per_second = 0;  // of all answers together, while all of them go on
-  double speed_up = 0;           // over plain decoding of the same prompts
-  double tokens_per_step = 0;    // of an answer
+  double tokens_per_second = 0;    // of all answers together, while all of them go on
+  double speed_up = 0;             // over plain decoding of the same prompts
+  double tokens_per_step = 0;      // of an answer
   std::vector<double> acceptance;  // of steps that drafted to a depth, those that got there
   int looped = 0;                  // answers that ended in a loop; left out of all figures
   int different = 0;               // answers that differ from plain decoding's: a bug
@@ -41,6 +41,7 @@ struct DecoderScore {
 // has an engine of its own, that goes on learning. `make_engine` gives engines alike.
 std::vector<DecoderScore> run_decoder_bench(
     const std::function<std::unique_ptr<Engine>()>& make_engine, const std::vector<PromptSet>& sets,
-    const DecoderBenchOptions& options, const std::function<void(const DecoderScore&)>& on_score = {});
+    const DecoderBenchOptions& options,
+    const std::function<void(const DecoderScore&)>& on_score = {});
 
 }  // namespace tessera

@@ -29,6 +29,8 @@ class Constraint {
   virtual bool complete() = 0;
   // The token that came.
   virtual void accept(Token token) = 0;
+  // Another answer that has come as far. nullptr if it has to be read anew from its start.
+  virtual std::unique_ptr<Constraint> copy() const { return nullptr; }
 };
 
 // Starts constraints: what a request carries and any number of sequences may share, from any

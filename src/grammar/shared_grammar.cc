@@ -44,6 +44,9 @@ class GrammarConstraint final : public Constraint {
     next_.reset();
     grammar_->accept(position_, token);
   }
+  std::unique_ptr<Constraint> copy() const override {
+    return std::make_unique<GrammarConstraint>(*this);
+  }
 
  private:
   std::shared_ptr<SharedGrammar> grammar_;

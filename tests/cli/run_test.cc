@@ -169,5 +169,25 @@ TEST_F(RunTest, TimesHaveFourDigits) {
   }
 }
 
+TEST_F(RunTest, ABeamSearchPrintsTheBestText) {
+  const std::string command = model_ + " hello --raw -n 12 --beams 4";
+  const json found = ask(command);
+  ASSERT_EQ(found["beams"].size(), 4u);
+  EXPECT_EQ(found["text"], found["beams"][0]["text"]);
+  EXPECT_EQ(found["tokens"], found["beams"][0]["tokens"]);
+  for (size_t i = 1; i < 4; ++i)
+    EXPECT_LE(found["beams"][i]["score"], found["beams"][i - 1]["score"]);
+  EXPECT_EQ(run("run " + command).out, found["text"].get<std::string>() + "\n");
+  EXPECT_EQ(ask(command + " --temp 0 --length-penalty 1 --early-stopping false")["beams"],
+            found["beams"]);
+  EXPECT_EQ(ask(command + " --length-penalty 2 --early-stopping never")["beams"].size(), 4u);
+  EXPECT_FALSE(ask(model_ + " hello -n 2").contains("beams"));
+  for (const char* flags : {"--temp 0.8", "--decoder lookup", "--beams 0", "--beams 1000",
+                            "--early-stopping often", "--length-penalty long"}) {
+    EXPECT_EQ(run("run " + command + " " + flags).status, 2) << flags;
+  }
+  EXPECT_EQ(run("run " + model_ + " hello --length-penalty 2").status, 2) << "without --beams";
+}
+
 }  // namespace
 }  // namespace tessera

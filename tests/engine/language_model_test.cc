@@ -155,6 +155,26 @@ TEST_F(LanguageModelTest, ABranchGoesOnAsTheWholeTextWould) {
   EXPECT_EQ(branch.tokens().size(), before + 20);
 }
 
+TEST_F(LanguageModelTest, SeveralBranchesGoOnTogetherAsEachWouldAlone) {
+  const Branch start = model_.branch("once upon a time there was");
+  std::vector<Branch> branches(3, start.fork());
+  branches[2].append(" a king");
+  std::vector<Branch> alone = branches;
+  const auto together = Branch::generate(branches, options_);
+  for (size_t i = 0; i < 3; ++i) {
+    GenerateOptions own = options_;
+    own.sampling.seed = 4 + i;
+    EXPECT_EQ(alone[i].generate(own).tokens, together[i].tokens);
+    EXPECT_EQ(branches[i].tokens(), alone[i].tokens());
+  }
+  EXPECT_NE(together[0].tokens, together[1].tokens);
+  EXPECT_TRUE(Branch::generate(std::span<Branch>(), options_).empty());
+  LanguageModel other =
+      LanguageModel::load(write_tiny_model({}, folder_.path()).string(), {.threads = 2});
+  branches.push_back(other.branch("once"));
+  EXPECT_THROW(Branch::generate(branches, options_), std::runtime_error);
+}
+
 TEST_F(LanguageModelTest, ABranchScoresContinuationsAndStaysAsItIs) {
   Branch branch = model_.branch("the answer is");
   const auto tokens = branch.tokens();
@@ -196,6 +216,68 @@ TEST_F(LanguageModelTest, ABranchIsTheSameTextWithEveryDecoder) {
     drafted.generate(options_);
     EXPECT_EQ(plain.tokens(), drafted.tokens()) << at;
   }
+}
+
+TEST_F(LanguageModelTest, ABeamSearchGivesAllItsTexts) {
+  options_.beams = 4;
+  EXPECT_THROW(model_.generate("hello", options_), std::runtime_error) << "a temperature";
+  options_.sampling.temperature = 0;
+  std::vector<std::string> told;
+  const Generation found = model_.generate("hello", options_, [&](std::string_view text) {
+    told.emplace_back(text);
+    return true;
+  });
+  ASSERT_EQ(found.beams.size(), 4u);
+  EXPECT_EQ(found.text, found.beams[0].text);
+  EXPECT_EQ(found.tokens, found.beams[0].tokens);
+  EXPECT_EQ(found.steps, 12);
+  std::string all;
+  for (const std::string& text : told) all += text;
+  EXPECT_EQ(all, found.text);
+  std::set<std::vector<int32_t>> texts;
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(found.beams[i].finish_reason, "length");
+    texts.insert(found.beams[i].tokens);
+    EXPECT_LE(found.beams[i].score, found.beams[i > 0 ? i - 1 : 0].score);
+  }
+  EXPECT_EQ(texts.size(), 4u);
+
+  options_.beams = 1;
+  const Generation greedy = model_.generate("hello", options_);
+  EXPECT_TRUE(greedy.beams.empty());
+  options_.beams = 4;
+  const std::vector<std::string> prompts = {"hello", "bye"};
+  const std::vector<Generation> several = model_.generate(prompts, options_);
+  EXPECT_EQ(several[0].text, found.text);
+  EXPECT_EQ(several[1].beams.size(), 4u);
+  EXPECT_EQ(model_.branch("hello").generate(options_).text, found.text);
+}
+
+TEST_F(LanguageModelTest, ABeamSearchEndsAtStopTexts) {
+  options_.beams = 3;
+  options_.sampling.temperature = 0;
+  const std::string whole = model_.generate("hello", options_).text;
+  ASSERT_GT(whole.size(), 4u);
+  options_.stop = {whole.substr(2, 1)};
+  const Generation found = model_.generate("hello", options_);
+  ASSERT_EQ(found.beams.size(), 3u);
+  bool any = false;
+  for (const BeamText& beam : found.beams) {
+    any |= beam.finish_reason == "stop";
+    EXPECT_EQ(beam.text.find(options_.stop[0]), std::string::npos);
+  }
+  EXPECT_TRUE(any);
+}
+
+TEST_F(LanguageModelTest, ABeamSearchOfOpenLengthFitsTheStore) {
+  options_.beams = 4;
+  options_.sampling.temperature = 0;
+  options_.max_tokens = -1;
+  const Generation found = model_.generate("hello", options_);
+  EXPECT_EQ(found.finish_reason, "length");
+  EXPECT_GT(found.tokens.size(), 20u);
+  options_.max_tokens = model_.context();
+  EXPECT_THROW(model_.generate("hello", options_), std::runtime_error) << "what is asked for";
 }
 
 }  // namespace

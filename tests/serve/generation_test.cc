@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "serve/server_support.h"
 
 namespace tessera::serve {
@@ -342,6 +344,58 @@ TEST(Generation, ACallThatIsCutLeavesNoMarkup) {
   }
   body["stop"] = "</tool_call>";
   EXPECT_THAT(check("tool_calls"), HasSubstr("size"));
+}
+
+// The best first; beside others' answers the same.
+TEST(Generation, ABeamSearchGivesItsBestAnswers) {
+  const Fixture fixture;
+  const Json body = {{"prompt", "abc"}, {"max_tokens", 12}, {"use_beam_search", true},
+                     {"best_of", 5},    {"n", 3},           {"logprobs", 1}};
+  const Json answer = fixture.json(kCompletions, body.dump());
+  const Json& choices = answer["choices"];
+  ASSERT_EQ(choices.size(), 3u);
+  double before = 0;
+  int tokens = 0;
+  for (size_t i = 0; i < choices.size(); ++i) {
+    EXPECT_EQ(choices[i]["index"], i);
+    double sum = 0;
+    for (const double logprob : choices[i]["logprobs"]["token_logprobs"]) sum += logprob;
+    const auto length = static_cast<int>(choices[i]["logprobs"]["tokens"].size());
+    if (choices[i]["finish_reason"] == "length") {  // else the end, which is not shown, counts
+      EXPECT_LE(sum / length, before + 1e-4);
+      before = sum / length;
+    }
+    tokens += length;
+  }
+  EXPECT_GE(answer["usage"]["completion_tokens"], tokens);
+  EXPECT_EQ(fixture.json(kCompletions, body.dump())["choices"], choices);
+
+  Json one = body;
+  one["n"] = 1;
+  EXPECT_EQ(fixture.json(kCompletions, one.dump())["choices"][0], choices[0]);
+  const Json in_chat = fixture.json(kChat, chat({{"num_beams", 3}, {"n", 2}}).dump());
+  EXPECT_EQ(in_chat["choices"].size(), 2u);
+  const Json prompts = fixture.json(
+      kCompletions, Json({{"prompt", {"abc", "xyz"}}, {"num_beams", 2}, {"n", 2}}).dump());
+  EXPECT_EQ(prompts["choices"].size(), 4u);
+  EXPECT_TRUE(fixture.becomes_idle());
+}
+
+TEST(Generation, ABeamSearchFindsNoMoreThanAFormHas) {
+  const Fixture fixture;
+  const Json body = {{"prompt", "abc"},
+                     {"max_tokens", 12},
+                     {"num_beams", 4},
+                     {"n", 4},
+                     {"grammar", "root ::= \"yes\" | \"no\""}};
+  const Json choices = fixture.json(kCompletions, body.dump())["choices"];
+  std::set<std::string> texts;
+  for (const Json& choice : choices) texts.insert(choice["text"].get<std::string>());
+  EXPECT_EQ(texts, (std::set<std::string>{"yes", "no"}));
+  const auto refused = fixture.post(
+      kCompletions, Json({{"prompt", "a"}, {"num_beams", 2}, {"max_tokens", 0}}).dump());
+  EXPECT_EQ(refused->status, 400);
+  EXPECT_THAT(refused->body, HasSubstr("at least one token"));
 }
 
 }  // namespace

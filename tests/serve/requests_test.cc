@@ -133,7 +133,6 @@ TEST(Requests, WhatIsWrongIsNamed) {
       {R"("min_keep":3)", "min_keep"},
       {R"("samplers":["top_k"])", "samplers"},
       {R"("lora":[{"id":0}])", "lora"},
-      {R"("use_beam_search":true)", "use_beam_search"},
       {R"("skip_special_tokens":false)", "skip_special_tokens"},
       {R"("format":"json")", "format"},
       {R"("options":{"num_predict":3})", "options"},
@@ -251,6 +250,49 @@ TEST(Requests, FieldsThatChangeNothingAreTaken) {
   EXPECT_NO_THROW(parse_chat_request(
       R"({"messages":[{"role":"assistant","content":"a","refusal":null,"annotations":[],
           "audio":null,"function_call":null,"tool_calls":[]}]})"));
+}
+
+TEST(Requests, BeamSearchesGoByTheNamesOfVllmAndTransformers) {
+  const auto completion = [](const std::string& members) {
+    return parse_completion_request(R"({"prompt":"a",)" + members + "}").parameters;
+  };
+  for (const auto& [members, beams] : std::vector<std::pair<std::string, int>>{
+           {R"("use_beam_search":true,"n":4)", 4},
+           {R"("use_beam_search":true,"n":2,"best_of":4)", 4},
+           {R"("use_beam_search":true,"n":2,"beam_width":5)", 5},
+           {R"("use_beam_search":true,"num_beams":3)", 3},
+           {R"("use_beam_search":true)", 1},
+           {R"("num_beams":3)", 3},
+           {R"("beam_width":3,"num_beams":3)", 3},
+           {R"("num_beams":1)", 1},
+           {R"("use_beam_search":false,"n":4)", 1}}) {
+    EXPECT_EQ(completion(members).generate.beams, beams) << members;
+  }
+  const GenerateOptions options =
+      completion(R"("num_beams":4,"length_penalty":0.5,"early_stopping":"never")").generate;
+  EXPECT_EQ(options.length_penalty, 0.5);
+  EXPECT_EQ(options.early_stopping, EarlyStopping::kNever);
+  EXPECT_EQ(options.sampling.temperature, 0) << "nothing is drawn";
+  EXPECT_EQ(completion(R"("num_beams":4,"early_stopping":true)").generate.early_stopping,
+            EarlyStopping::kYes);
+  EXPECT_EQ(completion(R"("num_beams":4)").generate.early_stopping, EarlyStopping::kNo);
+
+  for (const auto& [members, param] : std::vector<std::pair<std::string, std::string>>{
+           {R"("num_beams":4,"stream":true)", "stream"},
+           {R"("num_beams":4,"temperature":0.8)", "temperature"},
+           {R"("num_beams":4,"decoder":"lookup")", "decoder"},
+           {R"("num_beams":4,"n":5)", "n"},
+           {R"("num_beams":4,"beam_width":5)", "beam_width"},
+           {R"("num_beams":4,"use_beam_search":false)", "num_beams"},
+           {R"("num_beams":1000)", "num_beams"},
+           {R"("num_beams":0)", "num_beams"},
+           {R"("num_beams":4,"early_stopping":"always")", "early_stopping"},
+           {R"("num_beams":4,"length_penalty":"long")", "length_penalty"},
+           {R"("length_penalty":2)", "length_penalty"},
+           {R"("early_stopping":true)", "early_stopping"},
+           {R"("n":2,"best_of":4)", "best_of"}}) {
+    EXPECT_EQ(error_of([&, &text = members] { completion(text); }).param, param) << members;
+  }
 }
 
 // Each field is described, and what is described is taken.

@@ -64,9 +64,8 @@ class GuessingState final : public DraftState {
     for (auto first = guesses_.begin(); first != guesses_.end();) {
       const auto last = std::find_if(first, guesses_.end(),
                                      [&](const Guess& g) { return g.bucket != first->bucket; });
-      const bool hit = std::find_if(first, last, [&](const Guess& g) {
-                         return g.token == token;
-                       }) != last;
+      const bool hit =
+          std::find_if(first, last, [&](const Guess& g) { return g.token == token; }) != last;
       rated.rates.observe(first->bucket, hit);
       rated.common->observe(first->bucket, hit);
       first = last;
@@ -138,7 +137,8 @@ void GuessingDrafter::propose_what_pays(std::span<DraftRequest> requests, const 
   const double least = worth > 0 ? chances[worth - 1] : 1;
   for (size_t i = 0; i < requests.size(); ++i) {
     // A tree's chances descend, so what is kept of it is its beginning.
-    const auto kept = std::ranges::count_if(trees[i].chances, [&](double chance) { return chance >= least; });
+    const auto kept =
+        std::ranges::count_if(trees[i].chances, [&](double chance) { return chance >= least; });
     const size_t nodes = std::min(worth, static_cast<size_t>(kept));
     worth -= nodes;
     trees[i].tree.truncate(static_cast<int>(nodes));

@@ -6,8 +6,8 @@
 #include <optional>
 #include <vector>
 
-#include "decode/draft_budget.h"
 #include "decode/decoder.h"
+#include "decode/draft_budget.h"
 #include "decode/guess_source.h"
 #include "decode/guess_tree.h"
 
@@ -41,7 +41,7 @@ class GuessingDrafter final : public Drafter {
   std::vector<Kind> kinds_;
   Claims claims_;
   std::optional<DraftBudget> budget_;
-  double overhead_ = 0;      // seconds that proposing took in this step
+  double overhead_ = 0;       // seconds that proposing took in this step
   double may_learn_for_ = 0;  // seconds, with a budget
 };
 

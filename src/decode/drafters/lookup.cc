@@ -22,7 +22,8 @@ class OwnText final : public TextSource {
   }
 
  private:
-  explicit OwnText(std::shared_ptr<SuffixAutomaton> text) : TextSource(text), text_(std::move(text)) {}
+  explicit OwnText(std::shared_ptr<SuffixAutomaton> text)
+      : TextSource(text), text_(std::move(text)) {}
   std::shared_ptr<SuffixAutomaton> text_;
 };
 

@@ -57,16 +57,16 @@ class Expected final : public GuessSource {
 
 std::vector<StartSource> prediction_sources() {
   return {[](const DraftStart& sequence) -> std::unique_ptr<GuessSource> {
-    if (sequence.prediction.empty()) return nullptr;
-    return std::make_unique<Expected>(sequence.prediction);
-  },
-  // Far from where the last difference was, it is found by what was read since.
-  [](const DraftStart& sequence) -> std::unique_ptr<GuessSource> {
-    if (sequence.prediction.empty()) return nullptr;
-    auto text = std::make_shared<SuffixAutomaton>();
-    for (const Token token : sequence.prediction) text->append(token);
-    return std::make_unique<TextSource>(std::move(text), TextSource::kAnswer);
-  }};
+            if (sequence.prediction.empty()) return nullptr;
+            return std::make_unique<Expected>(sequence.prediction);
+          },
+          // Far from where the last difference was, it is found by what was read since.
+          [](const DraftStart& sequence) -> std::unique_ptr<GuessSource> {
+            if (sequence.prediction.empty()) return nullptr;
+            auto text = std::make_shared<SuffixAutomaton>();
+            for (const Token token : sequence.prediction) text->append(token);
+            return std::make_unique<TextSource>(std::move(text), TextSource::kAnswer);
+          }};
 }
 
 DrafterKind prediction_kind() {

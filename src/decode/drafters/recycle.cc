@@ -24,12 +24,9 @@ constexpr std::array kMargins = {0.0F, 0.5F, 1.0F, 2.0F, 4.0F};
 constexpr std::array<float, kMostGuesses * kMargins.size()> kChances = {
     0.20F, 0.22F, 0.25F, 0.35F, 0.55F,  // the likeliest, by its margin
     0.15F, 0.12F, 0.10F, 0.07F, 0.03F,  // the others, by how much they fall behind
-    0.10F, 0.08F, 0.07F, 0.05F, 0.02F,
-    0.07F, 0.06F, 0.05F, 0.03F, 0.01F,
-    0.05F, 0.05F, 0.04F, 0.02F, 0.01F,
-    0.04F, 0.04F, 0.03F, 0.02F, 0.01F,
-    0.03F, 0.03F, 0.03F, 0.02F, 0.01F,
-    0.03F, 0.03F, 0.02F, 0.02F, 0.01F};
+    0.10F, 0.08F, 0.07F, 0.05F, 0.02F, 0.07F, 0.06F, 0.05F, 0.03F, 0.01F,
+    0.05F, 0.05F, 0.04F, 0.02F, 0.01F, 0.04F, 0.04F, 0.03F, 0.02F, 0.01F,
+    0.03F, 0.03F, 0.03F, 0.02F, 0.01F, 0.03F, 0.03F, 0.02F, 0.02F, 0.01F};
 
 int bucket_of(size_t rank, float margin) {
   const auto above = std::ranges::upper_bound(kMargins, margin);

@@ -17,7 +17,8 @@ const DrafterKind& plain_kind() {
 }
 
 std::deque<DrafterKind>& kinds() {
-  static std::deque<DrafterKind> all = {auto_kind(), lookup_kind(), prediction_kind(), recycle_kind()};
+  static std::deque<DrafterKind> all = {auto_kind(), lookup_kind(), prediction_kind(),
+                                        recycle_kind()};
   return all;
 }
 

@@ -6,16 +6,17 @@
 namespace tessera {
 namespace {
 
-// Guesses after longer matches are surer. So are those after what occurred more than once and went on
-// alike; where it went on in several ways, the one it took last is the likeliest to be taken again.
+// Guesses after longer matches are surer. So are those after what occurred more than once and went
+// on alike; where it went on in several ways, the one it took last is the likeliest to be taken
+// again.
 constexpr std::array kMatchLengths = {1, 2, 3, 4, 5, 7, 10, 16, 32};
 enum Kind { kOnce, kAlways, kLatest, kBeforeThat, kOther, kKinds };
 constexpr std::array<float, kKinds * kMatchLengths.size()> kChances = {
-    0.12F, 0.25F, 0.40F, 0.50F, 0.60F, 0.70F, 0.75F, 0.80F, 0.90F,  // occurred once
-    0.30F, 0.45F, 0.60F, 0.70F, 0.75F, 0.80F, 0.85F, 0.90F, 0.95F,  // always went on like this
-    0.20F, 0.25F, 0.35F, 0.40F, 0.45F, 0.50F, 0.60F, 0.65F, 0.70F,  // did so last
-    0.10F, 0.15F, 0.18F, 0.20F, 0.22F, 0.25F, 0.25F, 0.25F, 0.25F,  // and before that
-    0.15F, 0.15F, 0.12F, 0.12F, 0.10F, 0.10F, 0.10F, 0.10F, 0.10F}; // in any other way
+    0.12F, 0.25F, 0.40F, 0.50F, 0.60F, 0.70F, 0.75F, 0.80F, 0.90F,   // occurred once
+    0.30F, 0.45F, 0.60F, 0.70F, 0.75F, 0.80F, 0.85F, 0.90F, 0.95F,   // always went on like this
+    0.20F, 0.25F, 0.35F, 0.40F, 0.45F, 0.50F, 0.60F, 0.65F, 0.70F,   // did so last
+    0.10F, 0.15F, 0.18F, 0.20F, 0.22F, 0.25F, 0.25F, 0.25F, 0.25F,   // and before that
+    0.15F, 0.15F, 0.12F, 0.12F, 0.10F, 0.10F, 0.10F, 0.10F, 0.10F};  // in any other way
 
 int bucket_of(int length, Kind kind) {
   const auto longer = std::ranges::upper_bound(kMatchLengths, length);

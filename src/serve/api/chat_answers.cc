@@ -58,6 +58,7 @@ class ChatAnswers final : public ChoiceAnswers {
       chunks.push_back(chunk(update.choice, std::move(delta), nullptr, std::move(logprobs)));
     }
     if (last) {
+      choice.is_absent = update.outcome->is_absent;
       choice.finish_reason = take(*update.outcome, update.choice);
       if (!choice.calls.empty() && choice.last_call_is_whole && choice.finish_reason == "stop")
         choice.finish_reason = "tool_calls";
@@ -70,6 +71,7 @@ class ChatAnswers final : public ChoiceAnswers {
     Json choices = Json::array();
     for (int i = 0; i < options_.choices; ++i) {
       Choice& choice = choices_[i];
+      if (choice.is_absent) continue;
       Json message = {{"role", "assistant"}, {"content", choice.content}, {"refusal", nullptr}};
       if (!choice.calls.empty()) {
         if (choice.content.empty()) message["content"] = nullptr;
@@ -88,6 +90,7 @@ class ChatAnswers final : public ChoiceAnswers {
     std::string content, finish_reason;
     Json calls = Json::array(), logprobs = Json::array();
     bool last_call_is_whole = true;
+    bool is_absent = false;
     std::optional<ToolCallParser> parser;
   };
 

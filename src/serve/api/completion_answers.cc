@@ -73,6 +73,7 @@ class CompletionAnswers final : public ChoiceAnswers {
       chunks.push_back(chunk(update.choice, std::move(update.text), nullptr, std::move(logprobs)));
     }
     if (update.outcome) {
+      choice.is_absent = update.outcome->is_absent;
       choice.finish_reason = take(*update.outcome, update.choice);
       chunks.push_back(chunk(update.choice, "", choice.finish_reason, nullptr));
     }
@@ -83,6 +84,7 @@ class CompletionAnswers final : public ChoiceAnswers {
     Json choices = Json::array();
     for (int i = 0; i < options_.choices; ++i) {
       Choice& choice = choices_[i];
+      if (choice.is_absent) continue;
       choices.push_back({{"index", i},
                          {"text", std::move(choice.text)},
                          {"logprobs", options_.logprobs ? choice.logprobs.json() : Json()},
@@ -96,7 +98,7 @@ class CompletionAnswers final : public ChoiceAnswers {
     explicit Choice(const Tokenizer& tokenizer) : decoder(tokenizer) {}
 
     std::string text, finish_reason;
-    bool echoed = false;
+    bool echoed = false, is_absent = false;
     StreamDecoder decoder;  // of the tokens that have logprobs
     size_t offset = 0;      // of the next one in the text: the whole characters before it
     TokenLists logprobs;

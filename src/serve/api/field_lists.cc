@@ -34,19 +34,20 @@ constexpr FieldGroup kGeneration[] = {
      "max_tokens max_completion_tokens n_predict min_tokens n stop stop_token_ids bad_words "
      "ignore_eos seed stream stream_options temperature top_p top_k min_p presence_penalty "
      "frequency_penalty repetition_penalty repeat_penalty repeat_last_n logit_bias logprobs "
-     "response_format json_schema grammar priority cache_salt decoder prediction"},
+     "response_format json_schema grammar priority cache_salt decoder prediction use_beam_search "
+     "num_beams beam_width length_penalty early_stopping"},
     // They say how something is done that is not done at all, or that changes no text.
     {kIgnored,
      "mirostat_tau mirostat_eta xtc_threshold dry_base dry_allowed_length dry_penalty_last_n "
      "dry_sequence_breakers dynatemp_exponent n_keep n_discard speculative.n_max speculative.n_min "
      "speculative.p_min speculative.type"},
-    {kNeutral, "typical_p typ_p tfs_z length_penalty", "[1]"},
+    {kNeutral, "typical_p typ_p tfs_z", "[1]"},
     {kNeutral, "mirostat xtc_probability dry_multiplier dynatemp_range min_keep n_probs n_indent",
      "[0]"},
     {kNeutral, "top_n_sigma", "[-1, 0]"},
     {kNeutral, "t_max_predict_ms", "[-1, 0]"},
     {kNeutral,
-     "use_beam_search include_stop_str_in_output return_token_ids return_tokens_as_token_ids "
+     "include_stop_str_in_output return_token_ids return_tokens_as_token_ids "
      "return_tokens post_sampling_probs timings_per_token return_progress penalize_nl",
      "[false]"},
     {kNeutral, "skip_special_tokens spaces_between_special_tokens detokenize", "[true]"},

@@ -1,7 +1,9 @@
 // How an answer is made and when it ends: the fields that chats and completions share.
+#include <algorithm>
 #include <charconv>
 #include <limits>
 
+#include "decode/decoder.h"
 #include "serve/api/field_table.h"
 #include "serve/api/request_parts.h"
 #include "serve/http/api_error.h"
@@ -170,6 +172,72 @@ void parse_form(const Fields& fields, GenerationParameters& p) {
   take("grammar", p.generate.grammar, fields.text("grammar"));
 }
 
+// How many beams; 1: no search. vLLM's names: use_beam_search, and best_of or n for the beams, as
+// its versions have it; beam_width; Hugging Face's is num_beams.
+int parse_width(const Fields& fields, int n) {
+  int width = 0;
+  std::string_view named;
+  for (const std::string_view name : {"num_beams", "beam_width", "best_of"}) {
+    if (!fields.has(name) || (name == "best_of" && !fields.boolean("use_beam_search", false)))
+      continue;
+    const int given = fields.integer(name, 1, 1, kMaxBeams);
+    if (width > 0 && given != width) {
+      bad_request(std::string(name), "'{}' is {}, but '{}' is {}", name, given, named, width);
+    }
+    width = given;
+    named = name;
+  }
+  if (!fields.has("use_beam_search")) return std::max(1, width);
+  if (!fields.boolean("use_beam_search", false)) {
+    if (width > 1) {
+      bad_request(std::string(named), "'{}' is {}, but 'use_beam_search' is false", named, width);
+    }
+    return 1;
+  }
+  return width > 0 ? width : n;
+}
+
+void parse_beams(const Fields& fields, GenerationParameters& p) {
+  GenerateOptions& generate = p.generate;
+  generate.beams = parse_width(fields, p.n);
+  constexpr double kMostPenalty = 100;
+  generate.length_penalty = fields.number("length_penalty", 1, -kMostPenalty, kMostPenalty);
+  if (const Json* early = fields.find("early_stopping")) {
+    if (early->is_boolean()) {
+      generate.early_stopping = early->get<bool>() ? EarlyStopping::kYes : EarlyStopping::kNo;
+    } else if (*early == "never") {
+      generate.early_stopping = EarlyStopping::kNever;
+    } else {
+      fields.wrong_type("early_stopping", R"(true, false or "never")");
+    }
+  }
+  if (generate.beams == 1) {
+    const bool penalizes = generate.length_penalty != 1;
+    if (penalizes || generate.early_stopping != EarlyStopping::kNo) {
+      const char* name = penalizes ? "length_penalty" : "early_stopping";
+      bad_request(name, "'{}' needs a beam search (use_beam_search)", name);
+    }
+    return;
+  }
+  if (p.n > generate.beams) {
+    bad_request("n", "'n' is {}, but a search of {} beams has no more answers", p.n,
+                generate.beams);
+  }
+  if (p.stream) {
+    bad_request("stream", "'stream' cannot be: a beam search knows its texts only at the end");
+  }
+  if (fields.number("temperature", 0, 0, 100) > 0) {
+    bad_request("temperature", "'temperature' is {}, but a beam search draws nothing: expected 0",
+                generate.sampling.temperature);
+  }
+  generate.sampling.temperature = 0;
+  if (fields.has("decoder") && generate.decoder != kPlainDecoder) {
+    bad_request("decoder", "'decoder' is '{}', but a beam search takes plain only",
+                generate.decoder);
+  }
+  generate.decoder = kPlainDecoder;
+}
+
 // {"type": "content", "content": TEXT, or a list of {"type": "text", "text": TEXT}}.
 std::string parse_prediction(const Fields& prediction) {
   kPredictionFields.check(prediction);
@@ -223,6 +291,7 @@ GenerationParameters parse_generation(const Fields& fields) {
   p.priority = fields.integer("priority", 0, -kMaxPriority, kMaxPriority);
   p.cache_salt = parse_cache_salt(fields);
   p.generate.decoder = fields.text("decoder", p.generate.decoder);
+  parse_beams(fields, p);
   if (const auto prediction = fields.object("prediction"))
     p.generate.prediction = parse_prediction(*prediction);
   return p;

@@ -114,8 +114,8 @@ CompletionRequest parse_completion_request(std::string_view body) {
     p.top_logprobs = static_cast<int>(*top);
   }
   p.prompt_logprobs = request.echo && p.top_logprobs >= 0;
-  if (fields.integer("best_of", p.n, 1, kMaxChoices) != p.n) {
-    bad_request("best_of", "'best_of' other than 'n' is not supported");
+  if (p.generate.beams == 1 && fields.integer("best_of", p.n, 1, kMaxChoices) != p.n) {
+    bad_request("best_of", "'best_of' other than 'n' needs a beam search (use_beam_search)");
   }
   if (request.prompts.size() * p.n > kMaxChoices) {
     bad_request("prompt", "{} prompts with n = {} are more than {} answers", request.prompts.size(),

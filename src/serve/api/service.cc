@@ -130,6 +130,14 @@ void Service::add_choices(const GenerationParameters& p, const std::vector<Token
   request.cache_salt = p.cache_salt;
   request.top_logprobs = p.top_logprobs;
   request.prompt_logprobs_from = p.prompt_logprobs ? 1 : 0;
+  if (p.generate.beams > 1) {
+    if (p.generate.max_tokens < 0)
+      request.max_tokens = std::min(room, loop_.longest_answer(request));
+    const int search = static_cast<int>(choices.size());
+    choices.push_back({.request = std::move(request), .stop = p.generate.stop});
+    for (int i = 1; i < p.n; ++i) choices.push_back({.search = search});
+    return;
+  }
   for (int i = 0; i < p.n; ++i) {
     JobChoice choice{.request = request, .stop = p.generate.stop};
     std::optional<uint64_t>& seed = choice.request.sampling.seed;
@@ -142,6 +150,7 @@ void Service::add_choices(const GenerationParameters& p, const std::vector<Token
 std::shared_ptr<Job> Service::submit(std::vector<JobChoice> choices) {
   Connection& connection = *Connection::current();
   for (JobChoice& choice : choices) {
+    if (choice.search >= 0) continue;
     choice.request.client = connection.client().name;
     loop_.validate(choice.request);
   }

@@ -83,7 +83,7 @@ class Service {
   // What holds the answer to a call if the request asks for one. Throws ApiError.
   std::shared_ptr<const ConstraintSource> constraint_of(const ChatRequest& request,
                                                         ToolStyle style) const;
-  // n requests that differ in their seeds.
+  // n requests that differ in their seeds; or one of a beam search that has n answers.
   void add_choices(const GenerationParameters& parameters, const std::vector<Token>& prompt,
                    std::string_view field, std::shared_ptr<const ConstraintSource> constraint,
                    std::vector<JobChoice>& choices) const;

@@ -177,6 +177,7 @@ void EngineLoop::start_next(const std::shared_ptr<Submission>& submission) {
     auto active = std::make_unique<Active>();
     active->submission = submission;
     active->choice = index;
+    if (choice.request.beams.width > 1) active->stop = choice.stop;
     active->answer = std::make_unique<Answer>(tokenizer_, std::move(choice.stop));
     choice.request.on_tokens = [this, a = active.get()](std::span<const Token> tokens) {
       return take_tokens(*a, tokens);
@@ -184,13 +185,27 @@ void EngineLoop::start_next(const std::shared_ptr<Submission>& submission) {
     const auto sibling =
         choice.sibling < 0 ? nullptr : submission->sequences[choice.sibling].lock();
     active_.reserve(active_.size() + 1);
-    active->sequence = sequence = engine_.add(std::move(choice.request), sibling);
+    active->beams = engine_.add_beams(std::move(choice.request), sibling);
+    active->sequence = sequence = active->beams.front();
     active_.push_back(std::move(active));
     ++submission->open;
   } catch (const std::exception& error) {  // it was valid; but memory can run out
-    submission->job->finish(index, "", failed(error.what()));
+    for (int i = 0; i < answers_of(*submission, index); ++i)
+      submission->job->finish(index + i, "", failed(error.what()));
   }
   submission->sequences.push_back(sequence);
+  // What else the search finds comes with it.
+  submission->sequences.resize(submission->sequences.size() +
+                               static_cast<size_t>(answers_of(*submission, index) - 1));
+}
+
+// Choices that begin and end with `index`: the answers of a beam search, else one.
+int EngineLoop::answers_of(const Submission& submission, int index) {
+  const auto& choices = submission.choices;
+  const auto others =
+      std::ranges::find_if(choices.begin() + index + 1, choices.end(),
+                           [&](const JobChoice& choice) { return choice.search != index; });
+  return static_cast<int>(others - choices.begin()) - index;
 }
 
 void EngineLoop::end_unstarted(Submission& submission, const Outcome& outcome) {
@@ -239,8 +254,10 @@ bool EngineLoop::take_tokens(Active& active, std::span<const Token> tokens) {
 
   send_prompt(active);
   Answer::Piece piece = active.answer->push(*active.sequence, tokens);
-  active.overrun = !active.submission->job->push(active.choice, static_cast<int>(tokens.size()),
-                                                 std::move(piece.text), std::move(piece.logprobs));
+  const bool in_time =
+      active.submission->job->push(active.choice, static_cast<int>(tokens.size()),
+                                   std::move(piece.text), std::move(piece.logprobs));
+  active.overrun = !in_time && active.beams.size() == 1;  // a beam search gives all at once
   return !active.answer->stopped() && !active.overrun;
 }
 
@@ -281,7 +298,34 @@ void EngineLoop::finish(Active& active) {
   if (sequence.finished == FinishReason::kLength) send_prompt(active);
   metrics_.count_request(outcome.finish_reason, outcome.prompt_tokens, outcome.generated_tokens,
                          seconds_since(active.submission->time, Clock::now()));
+  finish_others(active, outcome);
   active.submission->job->finish(active.choice, active.answer->finish(), std::move(outcome));
+}
+
+// The further answers of a beam search. If the search came to nothing, they end as the first did.
+void EngineLoop::finish_others(const Active& active, const Outcome& first) {
+  Job& job = *active.submission->job;
+  for (int i = 1; i < answers_of(*active.submission, active.choice); ++i) {
+    const int choice = active.choice + i;
+    Sequence& sequence = *active.beams[static_cast<size_t>(i)];
+    if (sequence.finished == FinishReason::kCancelled ||
+        sequence.finished == FinishReason::kFailed) {
+      job.finish(choice, "", first);
+      continue;
+    }
+    Answer answer(tokenizer_, active.stop);
+    const auto tokens = std::span(sequence.tokens).subspan(sequence.prompt_size());
+    Answer::Piece piece = answer.push(sequence, tokens);
+    if (active.sequence->request.prompt_logprobs_from > 0)
+      job.push_prompt(choice, active.sequence->prompt_logprobs);
+    job.push(choice, static_cast<int>(tokens.size()), std::move(piece.text),
+             std::move(piece.logprobs));
+    Outcome outcome{answer.ending(sequence), {}, {}};
+    outcome.is_absent = sequence.finished == FinishReason::kNoAnswer;
+    metrics_.count_request(outcome.finish_reason, outcome.prompt_tokens, outcome.generated_tokens,
+                           seconds_since(active.submission->time, Clock::now()));
+    job.finish(choice, answer.finish(), std::move(outcome));
+  }
 }
 
 void EngineLoop::publish_state() {

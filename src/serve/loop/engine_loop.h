@@ -44,6 +44,7 @@ class EngineLoop {
 
   // Throws Error if the engine can never run the request.
   void validate(const Request& request) const { engine_.validate(request); }
+  int longest_answer(const Request& request) const { return engine_.longest_answer(request); }
   // Takes valid requests, all of one client. Throws Overloaded or Closed.
   std::shared_ptr<Job> submit(std::vector<JobChoice> choices);
   // Calls look() on the engine's thread, between two steps, and waits for it. False if the loop has
@@ -71,6 +72,8 @@ class EngineLoop {
     std::shared_ptr<Submission> submission;
     int choice = 0;
     std::shared_ptr<Sequence> sequence;
+    std::vector<std::shared_ptr<Sequence>> beams;  // of a search; `sequence` is the first
+    std::vector<std::string> stop;                 // of a search
     std::unique_ptr<Answer> answer;
     Clock::time_point last_token;
     bool ran = false, has_tokens = false, has_prompt = false, overrun = false;
@@ -79,6 +82,7 @@ class EngineLoop {
   bool wait_for_work();  // false: stop
   void start_some(const std::shared_ptr<Submission>& submission);
   void start_next(const std::shared_ptr<Submission>& submission);
+  static int answers_of(const Submission& submission, int index);
   static void end_unstarted(Submission& submission, const Outcome& outcome);
   void cancel_abandoned();
   void step();
@@ -86,6 +90,7 @@ class EngineLoop {
   bool take_tokens(Active& active, std::span<const Token> tokens);
   void finish_ended();
   void finish(Active& active);
+  void finish_others(const Active& active, const Outcome& first);
   void publish_state();
   int retry_after() const;
 

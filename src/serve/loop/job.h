@@ -19,15 +19,18 @@ namespace tessera::serve {
 
 // One answer that is asked for.
 struct JobChoice {
-  Request request;  // its on_tokens is the job's to set
+  Request request = {};  // its on_tokens is the job's to set
   std::vector<std::string> stop = {};
   int sibling = -1;  // an earlier choice of the job with the same prompt, which is computed once
+  // The earlier choice whose beam search this one is a further answer of; it has no request itself.
+  int search = -1;
 };
 
 // How an answer ended; its finish_reason may also be "error".
 struct Outcome : Ending {
   std::string error = {};
   std::vector<float> embedding = {};
+  bool is_absent = false;  // a beam search found no such answer
 
   void fail(std::string why) {
     finish_reason = "error";
