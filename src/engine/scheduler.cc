@@ -22,7 +22,6 @@ void Scheduler::add(std::shared_ptr<Sequence> sequence) {
 void Scheduler::add_beam(std::shared_ptr<Sequence> beam, const Sequence& first) {
   order_.enter(*beam, this->first());  // it costs its client as much as another answer
   beam->turn = first.turn;
-  beam->rank = {first.rank.first, beam->id};
   enqueue(waiting_, std::move(beam));
 }
 
