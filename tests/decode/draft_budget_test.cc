@@ -87,8 +87,7 @@ Simulation simulate(const Adversary& adversary, int answers, double overhead, in
     cost.observe(answers + drafted, seconds);
     budget.settle(plan, drafted, accepted, seconds, spent);
     result.seconds += seconds + spent;
-    result.plain_seconds +=
-        true_seconds(answers) * (1 + static_cast<double>(accepted) / answers);
+    result.plain_seconds += true_seconds(answers) * (1 + static_cast<double>(accepted) / answers);
     result.drafted += drafted;
   }
   return result;
@@ -103,10 +102,10 @@ class Bounded : public testing::TestWithParam<int> {};
 TEST_P(Bounded, WhateverIsClaimedAndAccepted) {
   std::mt19937 random(3);
   const Adversary adversaries[] = {
-      {sure, [](int, int) { return 0; }},                                    // always wrong
-      {sure, [&](int, int) { return static_cast<int>(random() % 2); }},      // nearly always
-      {sure, [](int step, int) { return step < 500 ? 16 : 0; }},             // right, then never
-      {sure, [](int step, int) { return step / 100 % 2 == 0 ? 16 : 0; }},    // by turns
+      {sure, [](int, int) { return 0; }},                                  // always wrong
+      {sure, [&](int, int) { return static_cast<int>(random() % 2); }},    // nearly always
+      {sure, [](int step, int) { return step < 500 ? 16 : 0; }},           // right, then never
+      {sure, [](int step, int) { return step / 100 % 2 == 0 ? 16 : 0; }},  // by turns
       {sure, [](int step, int) { return step % 2 == 0 ? 1 : 0; }},
       {[&](int) {
          std::vector<double> chances(random() % 64);

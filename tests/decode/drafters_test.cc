@@ -86,7 +86,8 @@ TEST_F(PredictionTest, IsFollowedAndFoundAgainAfterADifference) {
 // Texts that were read one after another have a negative token between them.
 TEST(GuessTree, HasNothingBehindTheEndOfAText) {
   auto texts = std::make_shared<SuffixAutomaton>();
-  for (const Token token : {1, 2, 3, TextSource::kBreak, 7, 8, TextSource::kBreak}) texts->append(token);
+  for (const Token token : {1, 2, 3, TextSource::kBreak, 7, 8, TextSource::kBreak})
+    texts->append(token);
   std::vector<RatedSource> sources(1);
   sources[0].source = std::make_unique<TextSource>(texts);
   sources[0].rates = HitRates(sources[0].source->chances());
@@ -105,7 +106,8 @@ TEST(Decoders, AreAskedForByNameAndSettings) {
 
 TEST(Decoders, WhatIsNotKnownNamesWhatIs) {
   const auto error = [](const char* text) { return error_of([&] { parse_decoder(text); }); };
-  EXPECT_EQ(error("magic"), "there is no decoder 'magic' (known: plain, auto, lookup, prediction, recycle)");
+  EXPECT_EQ(error("magic"),
+            "there is no decoder 'magic' (known: plain, auto, lookup, prediction, recycle)");
   EXPECT_EQ(error(""), "there is no decoder '' (known: plain, auto, lookup, prediction, recycle)");
   EXPECT_EQ(error("plain,nodes=2"), "the decoder 'plain' has no settings, found 'nodes=2'");
   EXPECT_EQ(error("lookup,node=2"),

@@ -72,9 +72,14 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
     for (size_t i = random_() % 4; i > 0 && !text.empty(); --i) {
       const auto at = text.begin() + static_cast<std::ptrdiff_t>(random_() % text.size());
       switch (random_() % 3) {
-        case 0: *at = static_cast<Token>(random_() % kVocabulary); break;
-        case 1: text.erase(at); break;
-        default: text.insert(at, static_cast<Token>(random_() % kVocabulary));
+        case 0:
+          *at = static_cast<Token>(random_() % kVocabulary);
+          break;
+        case 1:
+          text.erase(at);
+          break;
+        default:
+          text.insert(at, static_cast<Token>(random_() % kVocabulary));
       }
     }
     return text;
@@ -82,18 +87,24 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
 
   std::mt19937 random_{11};
   test::TempFolder folder_;
-  Model model_{
-      std::make_shared<const GgufFile>(GgufFile::open(write_tiny_model({.head_dim = 32}, folder_.path()))),
-      make_test_backend(2),
-      {.context = 0, .rows = 96, .wanted_rows = 64}};
+  Model model_{std::make_shared<const GgufFile>(
+                   GgufFile::open(write_tiny_model({.head_dim = 32}, folder_.path()))),
+               make_test_backend(2),
+               {.context = 0, .rows = 96, .wanted_rows = 64}};
 };
 
 // The sequences that a step drafts for decide by the clock how much they draft, so no two runs of
 // this test are alike; all of them must give the same texts.
 TEST_P(DecodersTest, GiveThePlainTextInEveryCompany) {
   const int cases = 5000;
-  const std::string decoders[] = {"auto", "auto", "lookup", "lookup,nodes=4,least=0.01", "prediction",
-                                  "recycle", "recycle,nodes=64,least=0.01", "random"};
+  const std::string decoders[] = {"auto",
+                                  "auto",
+                                  "lookup",
+                                  "lookup,nodes=4,least=0.01",
+                                  "prediction",
+                                  "recycle",
+                                  "recycle,nodes=64,least=0.01",
+                                  "random"};
   int compared = 0, drafted = 0, accepted = 0, preempted = 0;
   while (compared < cases) {
     std::vector<Request> requests;
@@ -122,8 +133,8 @@ TEST_P(DecodersTest, GiveThePlainTextInEveryCompany) {
       r.prediction = prediction(std::span(plain[i]->tokens).subspan(plain[i]->prompt_size()));
       sequences.push_back(engine.add(std::move(r)));
       if (decoder == "random")
-        sequences.back()->drafter = std::make_shared<RandomDrafter>(
-            plain[i]->tokens, static_cast<uint32_t>(random_()));
+        sequences.back()->drafter =
+            std::make_shared<RandomDrafter>(plain[i]->tokens, static_cast<uint32_t>(random_()));
       for (size_t steps = random_() % 4; steps > 0; --steps) engine.step();
     }
     run_to_end(engine);

@@ -60,7 +60,8 @@ TEST(Generation, StopTokensEndAnAnswerAndAreNoPartOfIt) {
 
 TEST(Generation, APredictionIsFollowedCountedAndChangesNothing) {
   const Fixture fixture;
-  Json body = completion({{"ignore_eos", true}, {"max_tokens", 40}, {"temperature", 1}, {"seed", 5}});
+  Json body =
+      completion({{"ignore_eos", true}, {"max_tokens", 40}, {"temperature", 1}, {"seed", 5}});
   const Json plain = fixture.json(kCompletions, body.dump());
   EXPECT_FALSE(plain["usage"].contains("completion_tokens_details"));
   const std::string text = plain["choices"][0]["text"];

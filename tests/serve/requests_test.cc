@@ -238,8 +238,7 @@ TEST(Requests, FieldsThatChangeNothingAreTaken) {
         R"("user":"u","metadata":{"a":"b"},"store":false,"service_tier":"auto",
            "safety_identifier":"x","prompt_cache_key":"k","request_id":"7","cache_prompt":true)",
         R"("skip_special_tokens":true,"use_beam_search":false,"include_stop_str_in_output":false)",
-        R"("modalities":["text"])",
-        R"("prediction":{"type":"content","content":"x"})",
+        R"("modalities":["text"])", R"("prediction":{"type":"content","content":"x"})",
         R"("prediction":{"type":"content","content":[{"type":"text","text":"x"}]})",
         R"("lora":[],"documents":[],"allowed_token_ids":null,"unheard_of":null)",
         R"("stream":true,"stream_options":{"include_obfuscation":false})"}) {

@@ -17,7 +17,8 @@ void parse_tools(const Fields& fields, ChatRequest& request) {
       if (!tool.is_object()) fields.wrong_type("tools", "a list of objects");
       const Fields entry(tool, "tools.");
       if (entry.required_text("type") != "function") {
-        bad_request("tools", "'tools' has one of the type '{}', expected 'function'", entry.text("type"));
+        bad_request("tools", "'tools' has one of the type '{}', expected 'function'",
+                    entry.text("type"));
       }
       const auto function = entry.object("function");
       if (!function) entry.wrong_type("function", "an object");
