@@ -32,7 +32,7 @@ bool DraftBudget::is_open(const StepPlan& plan) {
   if (one == 0) return false;
   if (!std::exchange(begun_, true)) credit_ += kFirstCredit * plan.cost.seconds(1);
   if (drafted_steps_ >= kMostDraftedSteps) return false;
-  return credit() >= plan.cost.seconds(plan.rows + 1) - one;
+  return credit_ >= plan.cost.seconds(plan.rows + 1) - one;
 }
 
 // What a step may cost is time in which tokens come as fast as they did of late (Dinkelbach 1967:
@@ -46,7 +46,7 @@ int DraftBudget::worth(const StepPlan& plan, std::span<const double> chances) {
     const int nodes = static_cast<int>(i) + 1;
     expected += chances[i];
     const double more = plan.cost.seconds(plan.rows + nodes) - plain;
-    if (more > credit()) break;
+    if (more > credit_) break;
     const double value = saved(plan, expected) - speed_up() * more;
     if (value > best_value) best_value = value, best = nodes;
   }

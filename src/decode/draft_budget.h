@@ -29,16 +29,13 @@ class DraftBudget {
   // draft and to learn from it took `overhead` seconds more.
   void settle(const StepPlan& plan, int drafted, int accepted, double seconds, double overhead);
 
-  double credit() const { return credit_; }  // seconds
-  double speed_up() const;                   // over plain decoding, of late; at least 1
-  double overdraft() const { return overdraft_; }
-
  private:
+  double speed_up() const;  // over plain decoding, of late; at least 1
   // Seconds that so many tokens more than one for each answer save.
   static double saved(const StepPlan& plan, double tokens);
 
   double overdraft_;
-  double credit_ = 0;
+  double credit_ = 0;  // seconds
   bool begun_ = false;
   double plain_of_late_ = 0, taken_of_late_ = 0;  // seconds: by plain decoding, and really
   int drafted_steps_ = 0;                         // since the last without

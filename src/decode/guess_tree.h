@@ -38,8 +38,8 @@ struct GuessTree {
 
 // The likeliest continuations, the likeliest first (the heap tree of suffix decoding, Oliaro et al.
 // 2024, arXiv 2411.04975, over several sources): at most `nodes`, none with a chance below `least`.
-// A node's chance is its parent's times that of its guess, as `claims` knows it; where sources
-// guess alike, the surest counts.
+// A node's chance is its parent's times that of its guess, as `claims` knows it. The surest source
+// is believed; what the others say beside is for the chance that it leaves.
 GuessTree grow_tree(std::span<const RatedSource> sources, const Claims& claims, int nodes,
                     double least);
 

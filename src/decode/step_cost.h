@@ -18,8 +18,6 @@ class StepCost {
   void observe(int rows, double seconds);
   // Of a step of `rows` rows; 0 as long as no step was observed.
   double seconds(int rows) const;
-  // How many rows more make a step of one row take twice as long.
-  double weight_rows() const { return 1 / slope_; }
 
  private:
   struct Knot {

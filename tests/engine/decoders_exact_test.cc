@@ -94,8 +94,8 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
                {.context = 0, .rows = 96, .wanted_rows = 64}};
 };
 
-// The sequences that a step drafts for decide by the clock how much they draft, so no two runs of
-// this test are alike; all of them must give the same texts.
+// How much `auto` drafts is decided by the clock, so no two runs of this test are alike; all of
+// them must give the same texts.
 TEST_P(DecodersTest, GiveThePlainTextInEveryCompany) {
   // Plain loops take their time (test_backend.h).
   const int cases = std::getenv("TESSERA_TEST_BACKEND") == nullptr ? 5000 : 200;

@@ -1,5 +1,5 @@
 // All sources of guesses that are worth their rows, as far as they pay off. What recycled tokens
-// gain did not make up for what they cost where it was measured.
+// gain did not make up for what they cost where it was measured (docs/decoding.md).
 #include <algorithm>
 #include <iterator>
 #include <memory>

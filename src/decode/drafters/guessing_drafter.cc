@@ -11,26 +11,33 @@ namespace {
 // Trees that are cut to what pays are grown to this first.
 constexpr int kMostNodes = 64;
 constexpr double kLeastChance = 0.15;
-// Of what drafting may lose: for learning from logits, which is useful later, if at all.
-constexpr double kShareOfLearning = 0.25;
+// Tokens that sequences have read in a step, all together: long prompts, or many copies of one, are
+// read over several steps, so that nobody waits for that.
+constexpr int kMostReadAtOnce = 4096;
 
 class GuessingState final : public DraftState {
  public:
   explicit GuessingState(DrafterValues values) : values_(std::move(values)) {}
 
-  void add(RatedSource source) { sources_.push_back(std::move(source)); }
+  void add(RatedSource source) {
+    wants_logits_ |= source.source->wants_logits();
+    sources_.push_back(std::move(source));
+  }
+  bool wants_logits() const { return wants_logits_; }
   std::span<const RatedSource> sources() const { return sources_; }
   double value(std::string_view name) const { return values_.find(name)->second; }
 
-  // Has the sources read what is new, and scores what they would have said.
-  void catch_up(std::span<const Token> tokens, size_t prompt_size) {
-    for (; read_ < tokens.size(); ++read_) {
+  // Has the sources read what is new, and scores what they would have said: at most `most` tokens,
+  // which become fewer by those. False if that was not all.
+  bool catch_up(std::span<const Token> tokens, size_t prompt_size, int& most) {
+    for (; read_ < tokens.size() && most > 0; ++read_, --most) {
       const bool of_answer = read_ >= prompt_size;
       for (RatedSource& rated : sources_) {
         if (of_answer) score(rated, tokens[read_]);
         rated.source->read(tokens[read_], of_answer);
       }
     }
+    return read_ == tokens.size();
   }
   // Of all logits of which the answer went on, the tokens before are `tokens`.
   void learn(std::span<const Token> tokens, std::span<const float> logits) {
@@ -74,20 +81,27 @@ class GuessingState final : public DraftState {
 
   DrafterValues values_;
   std::vector<RatedSource> sources_;
+  bool wants_logits_ = false;
   size_t read_ = 0;
   std::vector<int> claimed_;  // of each node proposed last
   std::vector<Guess> guesses_;
 };
 
-GuessingState& state_of(const DraftRequest& request) {
-  return static_cast<GuessingState&>(*request.state);
+// Of a DraftRequest, or of an Observation.
+GuessingState& state_of(const auto& of) {
+  return static_cast<GuessingState&>(*of.state);
 }
 
 }  // namespace
 
-std::vector<DrafterSetting> tree_settings(int nodes, double least) {
-  return {{"nodes", "most nodes of a tree", static_cast<double>(nodes), 1, 256, true},
-          {"least", "least chance of being right that a node must have", least, 0.01, 1}};
+DrafterKind guessing_kind(std::string name, std::string note, int nodes, double least,
+                          std::vector<StartSource> (*sources)()) {
+  return {
+      .name = std::move(name),
+      .note = std::move(note),
+      .settings = {{"nodes", "most nodes of a tree", static_cast<double>(nodes), 1, 256, true},
+                   {"least", "least chance of being right that a node must have", least, 0.01, 1}},
+      .make = [sources](Model&) { return std::make_unique<GuessingDrafter>(sources()); }};
 }
 
 GuessingDrafter::GuessingDrafter(std::vector<StartSource> sources) {
@@ -112,9 +126,10 @@ std::unique_ptr<DraftState> GuessingDrafter::start(const DraftStart& sequence) {
 
 void GuessingDrafter::propose(std::span<DraftRequest> requests, const StepPlan& plan) {
   if (budget_) return propose_what_pays(requests, plan);
+  int left = kMostReadAtOnce;
   for (DraftRequest& request : requests) {
     GuessingState& state = state_of(request);
-    state.catch_up(request.tokens, request.prompt_size);
+    if (!state.catch_up(request.tokens, request.prompt_size, left)) continue;
     const int nodes = std::min(request.room, static_cast<int>(state.value("nodes")));
     request.tree = state.remember(grow_tree(state.sources(), claims_, nodes, state.value("least")));
   }
@@ -123,13 +138,14 @@ void GuessingDrafter::propose(std::span<DraftRequest> requests, const StepPlan& 
 void GuessingDrafter::propose_what_pays(std::span<DraftRequest> requests, const StepPlan& plan) {
   if (!budget_->is_open(plan)) return;
   const Timer timer;
+  int left = kMostReadAtOnce;
   std::vector<GuessTree> trees;
   std::vector<double> chances;
   for (DraftRequest& request : requests) {
     GuessingState& state = state_of(request);
-    state.catch_up(request.tokens, request.prompt_size);
-    trees.push_back(
-        grow_tree(state.sources(), claims_, std::min(request.room, kMostNodes), kLeastChance));
+    const bool ready = state.catch_up(request.tokens, request.prompt_size, left);
+    const int nodes = ready ? std::min(request.room, kMostNodes) : 0;
+    trees.push_back(grow_tree(state.sources(), claims_, nodes, kLeastChance));
     chances.insert(chances.end(), trees.back().chances.begin(), trees.back().chances.end());
   }
   std::ranges::sort(chances, std::greater());
@@ -154,29 +170,22 @@ void GuessingDrafter::observe(std::span<const Observation> observations, StepRow
     if (seen.committed > 0) accepted += static_cast<int>(seen.committed) - 1;
     if (seen.tree == nullptr) continue;
     drafted += seen.tree->size() - 1;
-    static_cast<GuessingState&>(*seen.state).test_claims(*seen.tree, seen.path, claims_);
-  }
-  if (budget_) may_learn_for_ += kShareOfLearning * budget_->overdraft() * rows.seconds();
-  if (!budget_ || may_learn_for_ > 0) {
-    learn(observations, rows);
-    may_learn_for_ -= timer.seconds();
+    state_of(seen).test_claims(*seen.tree, seen.path, claims_);
   }
   for (const Observation& seen : observations) {
-    if (seen.finished)
-      static_cast<GuessingState&>(*seen.state).end(seen.tokens.subspan(seen.prompt_size));
+    if (state_of(seen).wants_logits()) learn(seen, rows.logits());
+    if (seen.finished) state_of(seen).end(seen.tokens.subspan(seen.prompt_size));
   }
   if (!budget_) return;
   budget_->settle(rows.plan(), drafted, accepted, rows.seconds(),
                   std::exchange(overhead_, 0) + timer.seconds());
 }
 
-void GuessingDrafter::learn(std::span<const Observation> observations, StepRows& rows) {
-  const HostRows logits = rows.logits();
-  for (const Observation& seen : observations) {
-    auto& state = static_cast<GuessingState&>(*seen.state);
-    const size_t before = seen.tokens.size() - seen.committed;
-    for (size_t i = 0; i < seen.committed; ++i)
-      state.learn(seen.tokens.first(before + i), logits.row(seen.first_logits + seen.path[i]));
+void GuessingDrafter::learn(const Observation& seen, HostRows logits) {
+  const size_t before = seen.tokens.size() - seen.committed;
+  for (size_t i = 0; i < seen.committed; ++i) {
+    const auto row = logits.row(seen.first_logits + seen.path[i]);
+    state_of(seen).learn(seen.tokens.first(before + i), row);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "decode/decoder.h"
@@ -17,7 +18,8 @@ namespace tessera {
 // share is its own.
 using StartSource = std::function<std::unique_ptr<GuessSource>(const DraftStart&)>;
 
-// Each source is scored in the shadow, on every token of every answer, whoever drafted it.
+// Each source is scored in the shadow, on every token of every answer, whoever drafted it. Rates
+// are those of all salts: they tell how often guesses are right, not which.
 class GuessingDrafter final : public Drafter {
  public:
   // Trees are as large as the sequence's settings say: "nodes" at most, none whose chance is
@@ -31,7 +33,7 @@ class GuessingDrafter final : public Drafter {
   void observe(std::span<const Observation> observations, StepRows& rows) override;
 
  private:
-  static void learn(std::span<const Observation> observations, StepRows& rows);
+  static void learn(const Observation& seen, HostRows logits);
   void propose_what_pays(std::span<DraftRequest> requests, const StepPlan& plan);
 
   struct Kind {
@@ -41,11 +43,12 @@ class GuessingDrafter final : public Drafter {
   std::vector<Kind> kinds_;
   Claims claims_;
   std::optional<DraftBudget> budget_;
-  double overhead_ = 0;       // seconds that proposing took in this step
-  double may_learn_for_ = 0;  // seconds, with a budget
+  double overhead_ = 0;  // seconds that proposing took in this step
 };
 
-// "nodes" and "least", with these values where nothing is said.
-std::vector<DrafterSetting> tree_settings(int nodes, double least);
+// A kind of such drafters that can be told "nodes" and "least"; these are their values where
+// nothing is said.
+DrafterKind guessing_kind(std::string name, std::string note, int nodes, double least,
+                          std::vector<StartSource> (*sources)());
 
 }  // namespace tessera

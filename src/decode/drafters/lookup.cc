@@ -89,10 +89,7 @@ std::vector<StartSource> lookup_sources() {
 }
 
 DrafterKind lookup_kind() {
-  return {.name = "lookup",
-          .note = "what followed the last tokens before",
-          .settings = tree_settings(48, 0.2),
-          .make = [](Model&) { return std::make_unique<GuessingDrafter>(lookup_sources()); }};
+  return guessing_kind("lookup", "what followed the last tokens before", 48, 0.2, lookup_sources);
 }
 
 }  // namespace tessera

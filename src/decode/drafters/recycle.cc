@@ -106,10 +106,8 @@ std::vector<StartSource> recycling_sources() {
 }  // namespace
 
 DrafterKind recycle_kind() {
-  return {.name = "recycle",
-          .note = "what was likely after the last token when it came before",
-          .settings = tree_settings(16, 0.05),
-          .make = [](Model&) { return std::make_unique<GuessingDrafter>(recycling_sources()); }};
+  return guessing_kind("recycle", "what was likely after the last token when it came before", 16,
+                       0.05, recycling_sources);
 }
 
 }  // namespace tessera
