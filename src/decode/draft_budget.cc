@@ -15,8 +15,8 @@ constexpr double kMostCredit = 16;
 constexpr double kFirstCredit = 2;
 // Of a plain step: less may as well be an error of the estimates.
 constexpr double kLeastValue = 0.01;
-// Beside more answers than this, decoding is plain: 16 at once took 1/0.85 of the plain time where it
-// was measured (docs/decoding.md), for a reason that is not known yet.
+// Beside more answers than this, decoding is plain: 16 at once took 1/0.85 of the plain time where
+// it was measured (docs/decoding.md), for a reason that is not known yet.
 constexpr int kMostAnswers = 4;
 constexpr double kKept = 0.97;  // of what was, with each step: how long "of late" is
 
