@@ -21,14 +21,25 @@ void FairOrder::enter(Sequence& sequence, const Sequence* first) {
   std::erase_if(clients_, [&](const auto& client) { return client.second.end <= now_; });
   Client& client = clients_[sequence.request.client];
   sequence.turn = client.last_turn = std::max(now_, client.end);
-  client.end = sequence.turn + expected_cost(sequence);
+  sequence.charged = expected_cost(sequence);
+  client.end = sequence.turn + sequence.charged;
+}
+
+int64_t FairOrder::charge(Sequence& sequence) {
+  const auto found = clients_.find(sequence.request.client);
+  if (found == clients_.end() || real_cost(sequence) <= sequence.charged) return 0;
+  const int64_t more = std::max(kUsualAnswer, sequence.size() / kPartCharged);
+  sequence.charged += more;
+  found->second.end += more;
+  found->second.last_turn += more;
+  return more;
 }
 
 void FairOrder::leave(const Sequence& sequence) {
   const auto found = clients_.find(sequence.request.client);
   if (found == clients_.end()) return;
   Client& client = found->second;
-  const int64_t end = client.end + real_cost(sequence) - expected_cost(sequence);
+  const int64_t end = client.end + real_cost(sequence) - sequence.charged;
   client.end = std::max(end, client.last_turn);
 }
 

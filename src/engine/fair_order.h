@@ -6,7 +6,9 @@
 //   turn(r) = max(now, end of its client's last request),   end(r) = turn(r) + cost(r)
 //
 // `cost` is the prompt and a usual answer at first, and what was really computed once the request
-// has ended; what a client asks keeps its order. `now` is the turn of whoever is first in the
+// has ended. An answer that grows longer is charged as it grows, and all that its client asks comes
+// so much later: whoever has had less need not wait for its end. What a client asks keeps its
+// order. `now` is the turn of whoever is first in the
 // order; it never goes back, and each arrival moves it by one. So a client that comes anew is
 // before all that others have piled up; and as `now` moves on whatever happens, while turns stay, a
 // request is overtaken by a bounded number of others: nobody waits for ever.
@@ -24,6 +26,9 @@ class FairOrder {
  public:
   // Gives `sequence` its turn. `first`: whoever is first in the order now; null if nobody is there.
   void enter(Sequence& sequence, const Sequence* first);
+  // `sequence` goes on. By how much everything that its client asks, itself included, comes later
+  // from now on; mostly 0.
+  int64_t charge(Sequence& sequence);
   // `sequence` has ended: now it is known what it cost.
   void leave(const Sequence& sequence);
 
@@ -33,6 +38,9 @@ class FairOrder {
   // Of any request beside its tokens, so that many small ones cost something, too.
   static constexpr int64_t kLeastCost = 64;
   static constexpr int kUsualAnswer = 256;  // tokens, unless fewer are asked for
+  // A longer answer is charged for so much of its text at once, for to give way and come back means
+  // to compute all of it again.
+  static constexpr int kPartCharged = 8;
 
   struct Client {
     int64_t end = 0, last_turn = 0;  // of its last request

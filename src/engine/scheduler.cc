@@ -46,6 +46,24 @@ void Scheduler::forget_finished() {
   std::erase_if(parked_, [](const auto& sequence) { return sequence.expired(); });
 }
 
+// Its client's turns move back together, so that they stay in order.
+void Scheduler::charge_long_answers() {
+  bool moved = false;
+  for (const auto& sequence : running_) {
+    const int64_t later = order_.charge(*sequence);
+    if (later == 0) continue;
+    for (const Queue* queue : {&waiting_, &running_}) {
+      for (const auto& other : *queue) {
+        if (other->request.client == sequence->request.client) other->turn += later;
+      }
+    }
+    moved = true;
+  }
+  if (!moved) return;
+  for (Queue* queue : {&waiting_, &running_})
+    queue->sort([](const auto& a, const auto& b) { return a->rank() < b->rank(); });
+}
+
 void Scheduler::look_for_masks() {
   for (const auto& sequence : running_) {
     sequence->awaits_mask = sequence->mask_work != nullptr && !sequence->mask_work->is_done();

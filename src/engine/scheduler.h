@@ -87,6 +87,7 @@ class Scheduler {
   static void enqueue(Queue& queue, std::shared_ptr<Sequence> sequence);
   const Sequence* first() const;
   void forget_finished();
+  void charge_long_answers();
   void look_for_masks();
   void admit();
   int promised(const Sequence& sequence) const;

@@ -20,6 +20,7 @@ bool is_due(const Sequence& sequence) {
 // prompts; then drafts.
 std::vector<Scheduler::Share> Scheduler::begin() {
   forget_finished();
+  charge_long_answers();
   admit();
   look_for_masks();
   prompts_.sequences = prompts_to_compute();

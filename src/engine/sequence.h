@@ -133,7 +133,8 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
 
   Request request;
   int64_t id;                 // counts the requests
-  int64_t turn = 0;           // in the order of clients; set once (engine/fair_order.h)
+  int64_t turn = 0;           // in the order of clients (engine/fair_order.h)
+  int64_t charged = 0;        // what it has cost its client there so far
   std::vector<Token> tokens;  // prompt and answer
   int computed = 0;           // leading tokens whose keys and values are in the cache
   Sampler sampler;

@@ -93,6 +93,28 @@ TEST_F(FairOrderTest, WhatARequestDidNotTakeIsNotItsClients) {
   EXPECT_GT(much->turn, next->turn);
 }
 
+TEST_F(FairOrderTest, ALongAnswerIsChargedAsItGrowsAndNotTwice) {
+  const auto grow = [](const SequencePtr& sequence, int to) {
+    sequence->admitted = true;
+    sequence->tokens.resize(sequence->prompt_size() + to);
+  };
+  const auto long_one = enter("long", 10, 4000), usual = enter("usual", 10, 4000);
+  grow(usual, 250);
+  EXPECT_EQ(order_.charge(*usual), 0);  // as expected
+  int64_t later = 0;
+  for (int generated = 1; generated <= 3000; ++generated) {
+    grow(long_one, generated);
+    later += order_.charge(*long_one);
+    EXPECT_GE(later, generated - 256);
+    EXPECT_LE(later, generated + 256 + generated / 8);
+  }
+  leave(long_one, 3000);
+  leave(usual, 250);
+  // As if what they took had been known at first.
+  EXPECT_EQ(enter("usual", 10, 1)->turn, usual->turn + 64 + 10 + 250);
+  EXPECT_EQ(enter("long", 10, 1)->turn, long_one->turn + 64 + 10 + 3000);
+}
+
 TEST_F(FairOrderTest, HoweverManyClientsComeNobodyIsOvertakenForEver) {
   for (int i = 0; i < 20; ++i) enter("old", 500, 100);
   const auto last = enter("old", 500, 100);

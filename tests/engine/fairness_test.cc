@@ -35,6 +35,12 @@ class Fairness : public SchedulerTest {
     }
     return rows;
   }
+  void cancel_all() {
+    for (const auto* queue : {&scheduler_.waiting(), &scheduler_.running()})
+      for (const auto& sequence : *queue) sequence->finished = FinishReason::kCancelled;
+    for (const auto& sequence : scheduler_.running()) sequence->blocks.clear();
+    step();
+  }
   // Steps until `sequence` has its first token.
   int steps_to_token(const Sequence& sequence) {
     int steps = 0;
@@ -65,10 +71,7 @@ TEST_F(Fairness, WhateverOthersAskTheStepsOfAnAnswerStaySmall) {
       EXPECT_LE(kWeights + rows, (1 + others) * (kWeights + 1));
       EXPECT_GT(rows, 1);  // and the others advance
     }
-    for (const auto* queue : {&scheduler_.waiting(), &scheduler_.running()})
-      for (const auto& sequence : *queue) sequence->finished = FinishReason::kCancelled;
-    for (const auto& sequence : scheduler_.running()) sequence->blocks.clear();
-    step();
+    cancel_all();
   }
 }
 
@@ -109,6 +112,33 @@ TEST_F(Fairness, AShortRequestHasItsTokenSoonWhateverAnotherHasQueued) {
     EXPECT_LE(steps_to_token(*ask("other", 5, 1)), 2);
     EXPECT_LE(steps_to_token(*ask("third", 300, 1)), 8);
   }
+}
+
+// Long answers hold all blocks for thousands of steps; who has had less meanwhile need not wait for their end.
+TEST_F(Fairness, WhoAsksAgainAndAgainDoesNotWaitForLongAnswersToEnd) {
+  for (const int prompt : {10, 1000}) {
+    SCOPED_TRACE(prompt);
+    const std::string crowd = "crowd " + std::to_string(prompt);
+    for (int i = 0; i < 40; ++i) ask(crowd, prompt, 4090 - prompt);
+    for (int i = 0; i < 3000; ++i) step();
+    int longest = 0;
+    for (int i = 0; i < 60; ++i) {
+      const auto one = ask("one " + std::to_string(prompt), 30, 100);
+      longest = std::max(longest, steps_to_token(*one));
+      while (one->finished == FinishReason::kNone) step();
+    }
+    EXPECT_LE(longest, 520);  // an eighth of the longest text, and a little
+    cancel_all();
+  }
+}
+
+// Of one client, what came first goes on: it does not take turns with itself.
+TEST_F(Fairness, AClientsLongAnswersAreNotPreemptedForItsOwn) {
+  std::vector<std::shared_ptr<Sequence>> all;
+  for (int i = 0; i < 10; ++i) all.push_back(ask("alone", 10, 4000));
+  while (all[1]->finished == FinishReason::kNone) step();
+  EXPECT_EQ(all[0]->statistics.preemptions, 0);
+  EXPECT_EQ(all[1]->statistics.preemptions, 0);
 }
 
 TEST_F(Fairness, PromptRowsAreSharedAmongClients) {
