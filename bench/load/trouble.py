@@ -24,7 +24,7 @@ def chunked(body):
 BAD_BODIES = [b"", b"{", b"[]", b"null", b'{"prompt":"a"', b'{"prompt":"\xff\xfe"}', b"[" * 100_000,
               b'{"prompt":' + b'{"a":' * 5000, b'{"prompt":"a","max_tokens":1e400}', b'{"prompt":"a","n":999999999}',
               b'{"prompt":5}', b'{"prompt":[]}', b'{"prompt":[-1]}', b'{"prompt":[[1],2]}', b'{"prompt":[4294967296]}',
-              b'{"prompt":"a","temperature":"hot"}', b'{"prompt":"a","logit_bias":{"x":1}}', b'{"prompt":"a","stop":[""]}',
+              b'{"prompt":"a","temperature":"hot"}', b'{"prompt":"a","logit_bias":{"x":1}}', b'{"prompt":"a","stop":[5]}',
               b'{"prompt":"a","seed":1.5}', b'{"prompt":"a","stream":1}', b'{"prompt":"a","grammar":"root ::= root"}',
               b'{"prompt":"a","response_format":{"type":"json_schema","json_schema":{"schema":{"$ref":"#/x"}}}}',
               b'{"messages":"hi"}', b'{"messages":[{"role":"king","content":"x"}]}', b'{"messages":[{}],"tools":{}}']

@@ -54,6 +54,7 @@ void add_bench(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("bench", "measure speed, on random tokens");
   add_model_flags(*command, flags->model);
+  add_draft_flag(*command, flags->model.load);
   const auto counts = [&](const char* name, std::vector<int>& into, const char* help) {
     command->add_option(name, into, help)
         ->delimiter(',')

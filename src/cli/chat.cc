@@ -105,6 +105,7 @@ void add_chat(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("chat", "talk with a model");
   add_model_flags(*command, flags->model);
+  add_draft_flag(*command, flags->model.load);
   command->add_option("--system", flags->system, "system prompt");
   add_chat_template_flag(*command, flags->model.load.chat_template);
   add_parse_special_flag(*command, flags->generate.parse_special);

@@ -31,6 +31,8 @@ struct ModelFlags {
   LoadOptions load;
 };
 void add_model_flags(CLI::App& command, ModelFlags& flags);
+// Of the commands that decode.
+void add_draft_flag(CLI::App& command, LoadOptions& load);
 void add_sampling_flags(CLI::App& command, GenerateOptions& options);
 // Takes what parse_decoder() takes.
 CLI::Validator decoder_validator();

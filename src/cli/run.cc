@@ -134,6 +134,7 @@ void add_run(CLI::App& app) {
       "run",
       "answer one prompt: by the model's chat template, unless it has none or --raw is given");
   add_model_flags(*command, flags->model);
+  add_draft_flag(*command, flags->model.load);
   auto* prompt = command->add_option("-p,--prompt,PROMPT", flags->prompt,
                                      "the prompt; without one, standard input is read");
   auto* file = command->add_option(

@@ -116,7 +116,7 @@ void run(Flags& flags) {
         "it one); POST /v1/completions completes plain text",
         flags.model.model);
   }
-  const int blocks = kv_budget(*session.model, session.kv_format, flags.kv_memory,
+  const int blocks = kv_budget(*session.model, session.draft.get(), session.kv_format, flags.kv_memory,
                                flags.service.max_sequences, Engine::Options{}.draft_budget);
   const auto engine = session.make_engine({.kv_blocks = blocks,
                                            .sequences = flags.service.max_sequences,
@@ -124,8 +124,9 @@ void run(Flags& flags) {
                                            .prompt_rows = flags.prompt_chunk});
   serve::Service service(session, *engine, flags.service);
   const EndsAtExit ends_at_exit{server};
-  const double mb = static_cast<double>(blocks) *
-                    static_cast<double>(session.model->kv_block_bytes(session.kv_format)) / 1e6;
+  const size_t block_bytes =
+      kv_block_bytes(*session.model, session.draft.get(), session.kv_format);
+  const double mb = static_cast<double>(blocks) * static_cast<double>(block_bytes) / 1e6;
   fmt::print(stderr, "KV memory: up to {:.0f} MB for {} tokens in blocks of {}; context {}\n", mb,
              static_cast<int64_t>(blocks) * kBlockTokens, kBlockTokens,
              session.model->config().context);
@@ -185,6 +186,7 @@ void add_serve(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("serve", "serve a model behind OpenAI's API");
   add_model_flags(*command, flags->model);
+  add_draft_flag(*command, flags->model.load);
   command->add_option("--host", flags->server.host, "address to listen on; 0.0.0.0: all")
       ->capture_default_str();
   command->add_option("--port", flags->server.port, "port; 0: any free one, which is printed")

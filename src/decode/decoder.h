@@ -25,8 +25,9 @@ struct DrafterSetting {
 struct DrafterKind {
   std::string name, note;  // "lookup"; a few words for the help
   std::vector<DrafterSetting> settings;
-  // For an engine that runs `model`. Throws Error if it cannot.
-  std::function<std::unique_ptr<Drafter>(Model& model)> make;
+  // For an engine. Throws Error if it cannot.
+  std::function<std::unique_ptr<Drafter>(const DraftMeans&)> make;
+  bool needs_draft_model = false;
 };
 
 // Makes a kind known. Error if the name is taken. Not while requests are being checked.

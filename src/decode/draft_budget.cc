@@ -56,8 +56,12 @@ int DraftBudget::worth(const StepPlan& plan, std::span<const double> chances) {
   return best;
 }
 
-void DraftBudget::settle(const StepPlan& plan, int drafted, int accepted, double seconds,
-                         double overhead) {
+bool DraftBudget::pays(const StepPlan& plan, double tokens, double seconds, double spent) const {
+  return saved(plan, tokens) > speed_up() * seconds && credit_ >= spent + seconds;
+}
+
+double DraftBudget::settle(const StepPlan& plan, int drafted, int accepted, double seconds,
+                           double overhead) {
   const double step = plan.cost.seconds(plan.rows);
   const double plain = step + saved(plan, accepted);
   const double known = StepCost::kMostAway * plan.cost.seconds(plan.rows + drafted);
@@ -70,6 +74,7 @@ void DraftBudget::settle(const StepPlan& plan, int drafted, int accepted, double
   // the curve takes from it, too.
   if (drafted > 0) credit_ += plain - taken;
   credit_ = std::min(credit_, kMostCredit * step);
+  return plain > 0 ? 1 - (taken + overhead) / plain : 0;
 }
 
 }  // namespace tessera

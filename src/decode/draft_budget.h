@@ -25,9 +25,12 @@ class DraftBudget {
   bool is_open(const StepPlan& plan);
   // How many nodes to run, given the chances of those proposed in descending order.
   int worth(const StepPlan& plan, std::span<const double> chances);
+  // Whether `seconds` more of drafting are worth it for `tokens` more by chance, after `spent` were.
+  bool pays(const StepPlan& plan, double tokens, double seconds, double spent) const;
   // The step of `plan` ran for `seconds` with `drafted` nodes, of which `accepted` were right; to
-  // draft and to learn from it took `overhead` seconds more.
-  void settle(const StepPlan& plan, int drafted, int accepted, double seconds, double overhead);
+  // draft and to learn from it took `overhead` seconds more. Returns the part of plain decoding's
+  // time that this saved.
+  double settle(const StepPlan& plan, int drafted, int accepted, double seconds, double overhead);
 
  private:
   double speed_up() const;  // over plain decoding, of late; at least 1

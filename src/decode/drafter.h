@@ -14,8 +14,10 @@
 #include <string_view>
 #include <vector>
 
+#include "backend/backend.h"
 #include "base/host_tensor.h"
 #include "base/token.h"
+#include "decode/sampler.h"
 #include "decode/step_cost.h"
 #include "decode/token_tree.h"
 #include "model/model.h"
@@ -33,6 +35,14 @@ class DraftState {
 // What a drafter was told by its settings' names (decode/decoder.h), all of them.
 using DrafterValues = std::map<std::string, double, std::less<>>;
 
+// What an engine has for its drafters, which live no longer than that.
+struct DraftMeans {
+  Model& model;                           // whose answers they draft
+  Model* draft = nullptr;                 // a smaller one of the same vocabulary, if there is one
+  int kv_blocks = 0;                      // of the engine's KV store
+  KvFormat kv_format = KvFormat::kF16;    // of the same
+};
+
 // A sequence that begins.
 struct DraftStart {
   const DrafterValues& values;
@@ -44,8 +54,9 @@ struct DraftStart {
 struct DraftRequest {
   std::span<const Token> tokens;  // prompt and answer so far
   size_t prompt_size = 0;
-  DraftState* state = nullptr;  // what start() gave
-  int room = 0;                 // nodes at most; at least 1
+  const Sampler* sampler = nullptr;  // which will choose; null: not known
+  DraftState* state = nullptr;       // what start() gave
+  int room = 0;                      // nodes at most; at least 1
   TokenTree tree = {};          // the proposal; may stay empty. Surplus nodes are dropped.
 };
 

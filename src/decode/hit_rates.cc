@@ -21,6 +21,12 @@ HitRates HitRates::like(const HitRates& others) {
   return rates;
 }
 
+double HitRates::rate(int first, int count) const {
+  double hits = 0, trials = 0;
+  for (int b = first; b < first + count; ++b) hits += buckets_[b].hits, trials += buckets_[b].trials;
+  return hits / trials;
+}
+
 void HitRates::observe(int bucket, bool hit) {
   auto& [hits, trials] = buckets_[bucket];
   hits += hit ? 1 : 0;

@@ -16,10 +16,9 @@ class HitRates {
   static HitRates like(const HitRates& others);
 
   void observe(int bucket, bool hit);
-  double rate(int bucket) const {
-    const Bucket& b = buckets_[bucket];
-    return b.hits / b.trials;
-  }
+  double rate(int bucket) const { return rate(bucket, 1); }
+  // Of `count` buckets from `first` on, together.
+  double rate(int first, int count) const;
 
  private:
   struct Bucket {

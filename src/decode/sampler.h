@@ -49,6 +49,8 @@ class Sampler {
   // what choose() gives at temperature 0, with a log-probability that any other text beats.
   std::vector<BeamToken> likeliest(std::span<const float> logits, std::span<const Token> tokens,
                                    size_t prompt_size, int count);
+  // One that chooses by the same rule, and knows nothing of an answer yet.
+  Sampler twin() const { return Sampler(options_, constraint_source_, bans_); }
   // Takes over what `other` knows of its answer, so that nothing of that is read again.
   void follow(const Sampler& other);
   // Finds out what choose() needs to know of the constraint behind `answer`. False if that was not

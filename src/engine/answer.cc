@@ -31,6 +31,9 @@ Ending Answer::ending(const Sequence& sequence) const {
           .prompt_tokens = static_cast<int>(sequence.prompt_size()),
           .generated_tokens = static_cast<int>(taken_),
           .cached_tokens = sequence.statistics.cached_tokens,
+          .steps = sequence.statistics.steps,
+          .drafted = sequence.statistics.drafted,
+          .accepted = sequence.statistics.accepted,
           .accepted_prediction = accepted,
           .rejected_prediction = static_cast<int>(prediction.size()) - accepted};
 }

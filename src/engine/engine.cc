@@ -83,7 +83,9 @@ void Engine::validate(const Request& request) const {
     fail("log-probabilities from position {} on are asked for, the prompt has {} tokens",
          request.prompt_logprobs_from, prompt);
   }
-  parse_decoder(request.decoder);  // for its error
+  const Decoder decoder = parse_decoder(request.decoder);
+  if (decoder.kind != nullptr && decoder.kind->needs_draft_model && options_.draft == nullptr)
+    fail("the decoder '{}' needs a draft model, and none was loaded", decoder.kind->name);
   request.beams.validate();
   if (request.beams.width > 1) validate_beams(request);
 }
@@ -140,7 +142,12 @@ const std::vector<Token>& Engine::ends() {
 std::shared_ptr<Drafter> Engine::drafter_of(const Decoder& decoder) {
   if (decoder.kind == nullptr) return nullptr;
   std::shared_ptr<Drafter>& drafter = drafters_[decoder.kind];
-  if (drafter == nullptr) drafter = decoder.kind->make(model_);
+  if (drafter == nullptr) {
+    drafter = decoder.kind->make({.model = model_,
+                                  .draft = options_.draft,
+                                  .kv_blocks = pool_.capacity(),
+                                  .kv_format = options_.kv_format});
+  }
   return drafter;
 }
 
@@ -154,11 +161,8 @@ void Engine::cancel(Sequence& sequence) {
 }
 
 Engine::Statistics Engine::statistics() const {
-  Statistics all;
+  Statistics all = statistics_;
   static_cast<Scheduler::Statistics&>(all) = scheduler_.statistics();
-  all.steps = steps_;
-  all.generated_tokens = generated_tokens_;
-  all.accepted = accepted_;
   return all;
 }
 
@@ -219,7 +223,7 @@ Engine::Computed Engine::compute(std::span<const Scheduler::Share> shares) {
   for (const Scheduler::Share& share : shares) computed.ranges.push_back(add_rows(share, batch));
   computed.logits = model_.forward(batch, *kv_);
   computed.choices = choose(shares, computed.ranges, model_.backend().download(computed.logits));
-  ++steps_;
+  ++statistics_.steps;
   return computed;
 }
 
@@ -291,6 +295,7 @@ void Engine::draft_with(Drafter& drafter, std::span<Scheduler::Share* const> sha
     const Sequence& sequence = *share->sequence;
     requests.push_back({.tokens = sequence.tokens,
                         .prompt_size = sequence.prompt_size(),
+                        .sampler = &sequence.sampler,
                         .state = sequence.draft_state.get(),
                         .room = share->room});
   }
@@ -474,6 +479,7 @@ void Engine::commit(const Scheduler::Share& share, RowRange range, Choice& choic
     if (choice.verified.tokens.empty()) return postpone(share);
     const std::vector<int32_t>& path = choice.verified.path;
     move_accepted(sequence, path);
+    if (share.tree.size() > 0) ++statistics_.drafts;
     count_depths(share.tree, static_cast<int>(path.size()) - 1, sequence.statistics.depths);
     sequence.computed += share.chunk > 0 ? share.chunk : static_cast<int>(path.size());
     accept(sequence, choice);
@@ -521,8 +527,11 @@ void Engine::accept(Sequence& sequence, Choice& choice) {
   choice.kept = kept;
   ++sequence.statistics.steps;
   sequence.statistics.accepted += static_cast<int>(kept) - 1;
-  accepted_ += kept - 1;
-  generated_tokens_ += kept;
+  const size_t drafted = kept - 1;
+  statistics_.accepted += drafted;
+  for (size_t i = 0; i < std::min(drafted, statistics_.accepted_at.size()); ++i)
+    ++statistics_.accepted_at[i];
+  statistics_.generated_tokens += kept;
   sequence.computed = std::min(sequence.computed, sequence.size() - 1);
   sequence.blocks.publish(std::span(sequence.tokens).first(sequence.computed));
 

@@ -5,6 +5,7 @@
 // the prefix cache held. Not thread-safe: one thread owns an engine.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -38,13 +39,19 @@ class Engine {
     int sequences = 0;      // that run at once; 0: as many as the model's limits allow
     int step_rows = 0;      // of a step; 0: what the model's limits allow
     int prompt_rows = 0;    // of a step in which somebody decodes; 0: step_rows
+    // A smaller model of the same vocabulary, for the decoders `draft` and `auto`. Must outlive the
+    // engine; null: none.
+    Model* draft = nullptr;
     // Chooses the tokens of different sequences side by side; without one, the calling thread does.
     std::shared_ptr<ThreadPool> pool = nullptr;
   };
   struct Statistics : Scheduler::Statistics {
     uint64_t steps = 0;
     uint64_t generated_tokens = 0;
+    uint64_t drafts = 0;    // trees that were verified
     uint64_t accepted = 0;  // drafted tokens
+    // Of these, those that came so many tokens behind the last one; those further away not.
+    std::array<uint64_t, 16> accepted_at = {};
   };
 
   // is_end(token): the token ends an answer.
@@ -148,7 +155,7 @@ class Engine {
   std::vector<std::unique_ptr<BeamGroup>> groups_;
   MaskWorker masks_;
   int64_t requests_ = 0;
-  uint64_t steps_ = 0, generated_tokens_ = 0, accepted_ = 0;
+  Statistics statistics_;  // without the scheduler's
 };
 
 }  // namespace tessera

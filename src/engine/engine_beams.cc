@@ -81,7 +81,7 @@ void Engine::advance_groups() {
   for (BeamGroup* group : ready) {
     try {
       const bool goes_on = group->advance();
-      generated_tokens_ += static_cast<uint64_t>(group->beams());
+      statistics_.generated_tokens += static_cast<uint64_t>(group->beams());
       if (goes_on) {
         for (auto& beam : group->take_started())
           scheduler_.add_beam(std::move(beam), *group->sequences().front());

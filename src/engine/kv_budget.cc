@@ -34,9 +34,13 @@ size_t parse_memory_size(const std::string& text) {
   return static_cast<size_t>(bytes);
 }
 
-int kv_budget(const Model& model, KvFormat format, const std::string& memory, int sequences,
-              int draft_budget) {
-  const size_t block = model.kv_block_bytes(format);
+size_t kv_block_bytes(const Model& model, const Model* draft, KvFormat format) {
+  return model.kv_block_bytes(format) + (draft != nullptr ? draft->kv_block_bytes(format) : 0);
+}
+
+int kv_budget(const Model& model, const Model* draft, KvFormat format, const std::string& memory,
+              int sequences, int draft_budget) {
+  const size_t block = kv_block_bytes(model, draft, format);
   const size_t most = size_t{1} << 24;
   if (!memory.empty()) {
     const size_t blocks = std::min(parse_memory_size(memory) / block, most);

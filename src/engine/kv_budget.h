@@ -13,8 +13,11 @@ size_t parse_memory_size(const std::string& text);
 
 // Blocks of a KV store for up to `sequences` sequences at once. `memory` is a size as above; empty:
 // half of what is free, but room for one full context and its drafts at least, and no more than all
-// sequences of such a length need. Error if it is less than one block.
-int kv_budget(const Model& model, KvFormat format, const std::string& memory, int sequences,
-              int draft_budget);
+// sequences of such a length need. A draft model, if there is one, has a store of as many blocks.
+// Error if it is less than one block.
+int kv_budget(const Model& model, const Model* draft, KvFormat format, const std::string& memory,
+              int sequences, int draft_budget);
+// What a block takes in both.
+size_t kv_block_bytes(const Model& model, const Model* draft, KvFormat format);
 
 }  // namespace tessera

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/timer.h"
+#include "engine/draft_loading.h"
 #include "files/model_reference.h"
 #include "files/open.h"
 #include "text/well_known_templates.h"
@@ -43,6 +44,10 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
     fail("the tokenizer has {} tokens, the model only {}", session.tokenizer->vocabulary_size(),
          vocabulary);
   }
+  if (!options.draft.empty()) {
+    limits.context = 0;
+    session.draft = load_draft(parse_draft(options.draft), *session.tokenizer, device->backend, limits);
+  }
   session.load_ms = timer.milliseconds();
   spdlog::debug("loaded {} in {:.0f} ms: {}, {:.1f} MB of weights; {}", reference, session.load_ms,
                 session.model->config().architecture->name,
@@ -53,6 +58,7 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
 
 std::unique_ptr<Engine> Session::make_engine(Engine::Options options) const {
   options.kv_format = kv_format;
+  options.draft = draft.get();
   options.pool = pool;
   return std::make_unique<Engine>(*model, options, [t = tokenizer.get()](Token token) {
     return static_cast<size_t>(token) < t->vocabulary_size() && t->is_end_of_generation(token);

@@ -1,5 +1,7 @@
 #include "model/loader.h"
 
+#include <deque>
+
 #include "base/error.h"
 
 namespace tessera {
@@ -22,9 +24,36 @@ const StoredTensor& Loader::take(TensorPlace place, int64_t columns, int64_t row
   return tensor;
 }
 
+namespace {
+
+double bits(const Format& format) {
+  return 8.0 * format.block_bytes / format.block_elements;
+}
+
+// `rows` rows, in another format.
+std::vector<std::byte> recode(const Format& from, std::span<const std::byte> bytes, int rows,
+                              int columns, const Format& to) {
+  const uint64_t from_row = from.row_bytes(columns), to_row = to.row_bytes(columns);
+  std::vector<std::byte> recoded(static_cast<size_t>(rows) * to_row);
+  std::vector<float> values(columns);
+  for (int row = 0; row < rows; ++row) {
+    from.decode(bytes.data() + static_cast<size_t>(row) * from_row, values);
+    to.encode(values, recoded.data() + static_cast<size_t>(row) * to_row, {});
+  }
+  return recoded;
+}
+
+}  // namespace
+
+bool Loader::is_recoded(const Format& stored, int columns) const {
+  return format_ != nullptr && bits(stored) > bits(*format_) &&
+         static_cast<uint32_t>(columns) % format_->block_elements == 0;
+}
+
 void Loader::matrix(std::string_view label, std::initializer_list<StoredRows> parts, int columns,
                     std::unique_ptr<Matrix>& into) {
   std::vector<Backend::WeightPart> weights;
+  std::deque<std::vector<std::byte>> recoded;
   for (const StoredRows& part : parts) {
     const StoredTensor& tensor = take({part.role, layer_}, columns, part.rows);
     const size_t row_bytes = tensor.bytes.size() / static_cast<size_t>(part.rows);
@@ -33,7 +62,13 @@ void Loader::matrix(std::string_view label, std::initializer_list<StoredRows> pa
     const auto on_read = [this, &tensor](std::span<const std::byte> read) {
       checkpoint_.release(tensor, read);  // the repacked copy is all we need
     };
-    weights.push_back({tensor.format, bytes, part.count, on_read});
+    if (is_recoded(*tensor.format, columns)) {
+      recoded.push_back(recode(*tensor.format, bytes, part.count, columns, *format_));
+      on_read(bytes);
+      weights.push_back({format_, recoded.back(), part.count});
+    } else {
+      weights.push_back({tensor.format, bytes, part.count, on_read});
+    }
   }
   into = backend_.load_matrix(weights, columns);
   into->name = label;

@@ -19,8 +19,10 @@ class Loader final : public TensorVisitor {
   using Progress = std::function<void(size_t done, size_t total)>;  // in tensors; may be empty
 
   // All must outlive it.
-  Loader(const Checkpoint& checkpoint, Backend& backend, const Progress& on_progress)
-      : checkpoint_(checkpoint), backend_(backend), on_progress_(on_progress) {}
+  // `format`: see Model::Shortcuts; may be null.
+  Loader(const Checkpoint& checkpoint, Backend& backend, const Progress& on_progress,
+         const Format* format = nullptr)
+      : checkpoint_(checkpoint), backend_(backend), on_progress_(on_progress), format_(format) {}
 
   void enter(int layer) override { layer_ = layer; }
   void matrix(std::string_view label, std::initializer_list<StoredRows> parts, int columns,
@@ -38,9 +40,12 @@ class Loader final : public TensorVisitor {
   size_t matrix_bytes() const { return matrix_bytes_; }  // of all matrices, in the backend
 
  private:
+  bool is_recoded(const Format& stored, int columns) const;
+
   const Checkpoint& checkpoint_;
   Backend& backend_;
   const Progress& on_progress_;
+  const Format* format_;
   int layer_ = kNoLayer;
   std::unordered_set<const StoredTensor*> taken_;
   size_t matrix_bytes_ = 0;

@@ -1,5 +1,7 @@
 #include "model/model.h"
 
+#include <algorithm>
+
 #include "base/assert.h"
 #include "model/layers/attention.h"
 #include "model/layers/feed_forward.h"
@@ -8,10 +10,12 @@
 namespace tessera {
 
 Model::Model(std::shared_ptr<const Checkpoint> checkpoint, std::shared_ptr<Backend> backend,
-             Limits limits, const std::function<void(size_t, size_t)>& on_progress)
+             Limits limits, const std::function<void(size_t, size_t)>& on_progress,
+             Shortcuts shortcuts)
     : checkpoint_(std::move(checkpoint)),
       backend_(std::move(backend)),
       limits_(limits),
+      shortcuts_(shortcuts),
       config_(read_config(*checkpoint_, limits.context)) {
   const int layers = static_cast<int>(config_.layers.size());
   for (int i = 0; i < layers; ++i) {
@@ -24,11 +28,11 @@ Model::Model(std::shared_ptr<const Checkpoint> checkpoint, std::shared_ptr<Backe
   workspace_.reserve(Workspace::kTapped, workspace_.widest());
   workspace_.allocate(*backend_, limits_.rows);
   wanted_ = backend_->allocate(limits_.wanted_rows, config_.embedding);
-  logits_ = backend_->allocate(limits_.wanted_rows, config_.vocabulary);
+  logits_ = backend_->allocate(limits_.wanted_rows, logits());
 }
 
 void Model::load(const std::function<void(size_t, size_t)>& on_progress) {
-  Loader loader(*checkpoint_, *backend_, on_progress);
+  Loader loader(*checkpoint_, *backend_, on_progress, shortcuts_.format);
   embeddings_ = &loader.take({TensorRole::kTokenEmbedding}, config_.embedding, config_.vocabulary);
   for_each_tensor(loader);
   for (const TensorRole rope_factors :
@@ -49,7 +53,9 @@ void Model::for_each_tensor(TensorVisitor& visit) {
   visit.vector({TensorRole::kOutputNorm, config_.embedding}, output_norm_);
   const bool tied = checkpoint_->find({TensorRole::kOutput}) == nullptr;
   const TensorRole output = tied ? TensorRole::kTokenEmbedding : TensorRole::kOutput;
-  visit.matrix("logits", {{output, config_.vocabulary}}, config_.embedding, output_);
+  const int logits = shortcuts_.logits > 0 ? std::min(shortcuts_.logits, config_.vocabulary)
+                                           : config_.vocabulary;
+  visit.matrix("logits", {{output, config_.vocabulary, 0, logits}}, config_.embedding, output_);
 }
 
 std::unique_ptr<KvStore> Model::make_kv(int blocks, KvFormat format) const {

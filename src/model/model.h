@@ -21,15 +21,25 @@ class Model {
     int wanted_rows = 64;  // of one batch whose logits are wanted
   };
 
+  // What a model may save that only has to guess: a draft model.
+  struct Shortcuts {
+    int logits;  // of the first tokens of the vocabulary, which are the frequent ones; 0: of all
+    // Matrices of more bits are stored in this one, where their rows are whole blocks of it; null:
+    // as they are.
+    const Format* format;
+  };
+
   // The checkpoint stays open: embeddings are read from it. Throws Error if it holds no model.
   Model(std::shared_ptr<const Checkpoint> checkpoint, std::shared_ptr<Backend> backend,
-        Limits limits, const std::function<void(size_t done, size_t total)>& on_progress = {});
+        Limits limits, const std::function<void(size_t done, size_t total)>& on_progress = {},
+        Shortcuts shortcuts = {0, nullptr});
 
   Model(const Model&) = delete;  // its parts refer to it
   Model& operator=(const Model&) = delete;
 
   const Config& config() const { return config_; }
   const Limits& limits() const { return limits_; }
+  int logits() const { return output_->rows; }  // of a row: the vocabulary, or its first tokens
   Backend& backend() const { return *backend_; }
   size_t weight_bytes() const { return weight_bytes_; }
   std::unique_ptr<KvStore> make_kv(int blocks, KvFormat format) const;
@@ -37,7 +47,7 @@ class Model {
   size_t kv_block_bytes(KvFormat format) const;
 
   // Runs the batch, writes its keys and values, and returns the logits of its wanted rows:
-  // [batch.wanted.size(), vocabulary], valid until the next call. The batch is within limits().
+  // [batch.wanted.size(), logits()], valid until the next call. The batch is within limits().
   // `taps` read activations on the way.
   Tensor forward(const Batch& batch, KvStore& kv, std::span<const Tap> taps = {});
   // The final hidden states, normalized, of rows [first, first + count) of the batch that forward()
@@ -61,6 +71,7 @@ class Model {
   std::shared_ptr<const Checkpoint> checkpoint_;
   std::shared_ptr<Backend> backend_;
   Limits limits_;
+  Shortcuts shortcuts_;
   Config config_;
 
   // A step reads one row a token of the embeddings, so they are decoded from there as needed.
@@ -68,7 +79,7 @@ class Model {
   RopeTables ropes_;                          // of config_.ropes
   std::vector<Layer> layers_;
   std::unique_ptr<Vector> output_norm_;  // [embedding]
-  std::unique_ptr<Matrix> output_;  // [vocabulary, embedding]; repacked from the embeddings if tied
+  std::unique_ptr<Matrix> output_;  // [logits, embedding]; repacked from the embeddings if tied
   size_t weight_bytes_ = 0;         // of all matrices
 
   Workspace workspace_;

@@ -92,6 +92,18 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
                    GgufFile::open(write_tiny_model({.head_dim = 32}, folder_.path()))),
                make_test_backend(2),
                {.context = 0, .rows = 96, .wanted_rows = 64}};
+  // Another model, and the same one with less precision and not all logits: seldom right, and
+  // mostly.
+  Model other_{std::make_shared<const GgufFile>(GgufFile::open(
+                   write_tiny_model({.seed = 2, .head_dim = 32}, folder_.path()))),
+               make_test_backend(2),
+               {.context = 0, .rows = 96, .wanted_rows = 64}};
+  Model alike_{std::make_shared<const GgufFile>(
+                   GgufFile::open(write_tiny_model({.head_dim = 32}, folder_.path()))),
+               make_test_backend(2),
+               {.context = 0, .rows = 96, .wanted_rows = 64},
+               {},
+               {.logits = 250, .format = &kQ8_0}};
 };
 
 // How much `auto` drafts is decided by the clock, so no two runs of this test are alike; all of
@@ -104,6 +116,8 @@ TEST_P(DecodersTest, GiveThePlainTextInEveryCompany) {
                                   "lookup",
                                   "lookup,nodes=4,least=0.01",
                                   "prediction",
+                                  "draft",
+                                  "draft,nodes=40,least=0.01",
                                   "recycle",
                                   "recycle,nodes=64,least=0.01",
                                   "random"};
@@ -125,7 +139,8 @@ TEST_P(DecodersTest, GiveThePlainTextInEveryCompany) {
                   {.kv_format = GetParam(),
                    .kv_blocks = blocks_for(longest + 64) + static_cast<int>(random_() % 4),
                    .draft_budget = pick({1, 2, 7, 31, 63}),
-                   .step_rows = pick({0, 0, 20})},
+                   .step_rows = pick({0, 0, 20}),
+                   .draft = pick({&other_, &alike_, &alike_})},
                   [](Token token) { return token % 37 == 5; });
     std::vector<std::shared_ptr<Sequence>> sequences;
     for (size_t i = 0; i < requests.size(); ++i) {

@@ -65,7 +65,7 @@ class Successors final : public Drafter {
 
 TEST(ToyDrafter, IsOneFileAndChangesNoToken) {
   add_drafter(
-      {.name = "toy", .note = "what came next last time", .settings = {}, .make = [](Model&) {
+      {.name = "toy", .note = "what came next last time", .settings = {}, .make = [](const DraftMeans&) {
          return std::make_unique<Successors>();
        }});
   const test::TempFolder folder;

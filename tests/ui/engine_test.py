@@ -37,8 +37,9 @@ class EngineTest(PageTest):
 
     def test_numbers(self):
         self.show(engine_of([[0, 1], [2]], [[]], "uuu."))
-        self.assertEqual([self.tile(name) for name in ("KV memory", "Prefix hits", "Running", "Waiting", "Preempted")],
-                         ["75 %", "67 %", "2", "1", "2"])
+        self.assertEqual([self.tile(name) for name in ("KV memory", "Prefix hits", "Drafts accepted", "Running", "Waiting",
+                                                            "Preempted")],
+                         ["75 %", "67 %", "75 %", "2", "1", "2"])
         self.assertEqual(len(self.all(".sequences tbody tr")), 3)
 
     def test_follows_the_engine(self):

@@ -142,5 +142,5 @@ def engine_of(running, waiting, block_map, throughput=()):
             "pool": {"blocks": len(block_map), "block_tokens": 32,
                      "used": sum(c in "us" for c in block_map), "map": block_map},
             "totals": {"steps": 9, "prompt_tokens": 1200, "cached_tokens": 800, "generated_tokens": 345,
-                       "preemptions": 2, "drafted": 0, "accepted": 0},
+                       "preemptions": 2, "drafted": 400, "accepted": 300},
             "throughput": list(throughput), "second": throughput[-1]["second"] + 1 if throughput else 0}

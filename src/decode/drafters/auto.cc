@@ -11,13 +11,21 @@ namespace tessera {
 
 DrafterKind auto_kind() {
   return {.name = "auto",
-          .note = "lookup and prediction, as far as it pays off",
+          .note = "lookup, prediction, and a draft model if there is one, as far as it pays off",
           .settings = {},
-          .make = [](Model&) {
-            std::vector<StartSource> all = prediction_sources();
-            std::ranges::move(lookup_sources(), std::back_inserter(all));
-            return std::make_unique<GuessingDrafter>(std::move(all), DraftBudget());
-          }};
+          .make =
+              [](const DraftMeans& means) {
+                std::vector<StartSource> all = prediction_sources();
+                std::ranges::move(lookup_sources(), std::back_inserter(all));
+                if (means.draft == nullptr)
+                  return std::make_unique<GuessingDrafter>(std::move(all), DraftBudget());
+                auto draft = std::make_shared<DraftModel>(means);
+                all.push_back(drafted_source(draft));
+                auto drafter = std::make_unique<GuessingDrafter>(std::move(all), DraftBudget());
+                drafter->use(std::move(draft));
+                return drafter;
+              },
+          .needs_draft_model = false};
 }
 
 }  // namespace tessera

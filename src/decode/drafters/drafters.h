@@ -22,7 +22,11 @@ DrafterKind recycle_kind();
 DrafterKind prediction_kind();
 std::vector<StartSource> prediction_sources();
 
-// Lookup and prediction together, as many nodes as pay off; where none does, plain decoding.
+// What a smaller model says comes next.
+DrafterKind draft_kind();
+StartSource drafted_source(std::shared_ptr<DraftModel> draft);
+
+// All of them together but recycling, as many nodes as pay off; where none does, plain decoding.
 DrafterKind auto_kind();
 
 }  // namespace tessera

@@ -1,6 +1,7 @@
 #include "decode/drafters/guessing_drafter.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/timer.h"
@@ -21,8 +22,14 @@ class GuessingState final : public DraftState {
 
   void add(RatedSource source) {
     wants_logits_ |= source.source->wants_logits();
+    if (source.source->drafted_text() != nullptr) drafted_ = sources_.size();
     sources_.push_back(std::move(source));
   }
+  // Of which a draft model tells; null if there is none.
+  const RatedSource* drafted() const {
+    return drafted_ < sources_.size() ? &sources_[drafted_] : nullptr;
+  }
+  bool is_caught_up(std::span<const Token> tokens) const { return read_ == tokens.size(); }
   bool wants_logits() const { return wants_logits_; }
   std::span<const RatedSource> sources() const { return sources_; }
   double value(std::string_view name) const { return values_.find(name)->second; }
@@ -82,6 +89,7 @@ class GuessingState final : public DraftState {
   DrafterValues values_;
   std::vector<RatedSource> sources_;
   bool wants_logits_ = false;
+  size_t drafted_ = std::numeric_limits<size_t>::max();  // of the sources
   size_t read_ = 0;
   std::vector<int> claimed_;  // of each node proposed last
   std::vector<Guess> guesses_;
@@ -101,7 +109,8 @@ DrafterKind guessing_kind(std::string name, std::string note, int nodes, double 
       .note = std::move(note),
       .settings = {{"nodes", "most nodes of a tree", static_cast<double>(nodes), 1, 256, true},
                    {"least", "least chance of being right that a node must have", least, 0.01, 1}},
-      .make = [sources](Model&) { return std::make_unique<GuessingDrafter>(sources()); }};
+      .make = [sources](const DraftMeans&) { return std::make_unique<GuessingDrafter>(sources()); },
+      .needs_draft_model = false};
 }
 
 GuessingDrafter::GuessingDrafter(std::vector<StartSource> sources) {
@@ -127,9 +136,12 @@ std::unique_ptr<DraftState> GuessingDrafter::start(const DraftStart& sequence) {
 void GuessingDrafter::propose(std::span<DraftRequest> requests, const StepPlan& plan) {
   if (budget_) return propose_what_pays(requests, plan);
   int left = kMostReadAtOnce;
+  for (DraftRequest& request : requests)
+    state_of(request).catch_up(request.tokens, request.prompt_size, left);
+  if (draft_ != nullptr) foretell(requests);
   for (DraftRequest& request : requests) {
     GuessingState& state = state_of(request);
-    if (!state.catch_up(request.tokens, request.prompt_size, left)) continue;
+    if (!state.is_caught_up(request.tokens)) continue;
     const int nodes = std::min(request.room, static_cast<int>(state.value("nodes")));
     request.tree = state.remember(grow_tree(state.sources(), claims_, nodes, state.value("least")));
   }
@@ -146,8 +158,14 @@ void GuessingDrafter::propose_what_pays(std::span<DraftRequest> requests, const 
     const bool ready = state.catch_up(request.tokens, request.prompt_size, left);
     const int nodes = ready ? std::min(request.room, kMostNodes) : 0;
     trees.push_back(grow_tree(state.sources(), claims_, nodes, kLeastChance));
-    chances.insert(chances.end(), trees.back().chances.begin(), trees.back().chances.end());
   }
+  double reading = 0;
+  if (draft_ != nullptr) {
+    reading = read_what_pays(requests, plan);
+    foretell_what_pays(requests, plan, trees);
+  }
+  for (const GuessTree& tree : trees)
+    chances.insert(chances.end(), tree.chances.begin(), tree.chances.end());
   std::ranges::sort(chances, std::greater());
   size_t worth = static_cast<size_t>(budget_->worth(plan, chances));
   const double least = worth > 0 ? chances[worth - 1] : 1;
@@ -160,7 +178,82 @@ void GuessingDrafter::propose_what_pays(std::span<DraftRequest> requests, const 
     trees[i].tree.truncate(static_cast<int>(nodes));
     requests[i].tree = state_of(requests[i]).remember(std::move(trees[i]));
   }
-  overhead_ = timer.seconds();
+  overhead_ = timer.seconds() - reading;
+}
+
+namespace {
+
+// The texts of those requests that a draft model may foretell, and which these are.
+struct DraftedTexts {
+  std::vector<DraftModel::Request> texts;
+  std::vector<size_t> requests;
+};
+
+template <typename Filter>
+DraftedTexts drafted_texts(std::span<const DraftRequest> requests, Filter filter) {
+  DraftedTexts drafted;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const DraftRequest& request = requests[i];
+    const GuessingState& state = state_of(request);
+    if (state.drafted() == nullptr || request.sampler == nullptr) continue;
+    if (!state.is_caught_up(request.tokens)) continue;
+    const DraftModel::Request text{.text = state.drafted()->source->drafted_text(),
+                                   .tokens = request.tokens,
+                                   .prompt_size = request.prompt_size,
+                                   .sampler = request.sampler,
+                                   .rates = &state.drafted()->rates,
+                                   .most = request.room};
+    if (!filter(text)) continue;
+    drafted.texts.push_back(text);
+    drafted.requests.push_back(i);
+  }
+  return drafted;
+}
+
+bool is_read(const DraftModel::Request& text) {
+  return text.text->unread(text.tokens) <= DraftModel::kFewUnread;
+}
+
+}  // namespace
+
+void GuessingDrafter::foretell(std::span<DraftRequest> requests) {
+  draft_->read(drafted_texts(requests, [](const auto& text) { return !is_read(text); }).texts);
+  auto [texts, indices] = drafted_texts(requests, is_read);
+  const auto state = [&](size_t text) -> const GuessingState& {
+    return state_of(requests[indices[text]]);
+  };
+  for (size_t i = 0; i < texts.size(); ++i)
+    texts[i].most = std::min(texts[i].most, static_cast<int>(state(i).value("nodes")));
+  draft_->foretell(texts, [&](size_t text, int, double chance, int) {
+    return chance >= state(text).value("least");
+  });
+}
+
+// Returns the seconds that it took. They are not the budget's, which they would exceed at once; the
+// policy has a bound of its own.
+double GuessingDrafter::read_what_pays(std::span<DraftRequest> requests, const StepPlan& plan) {
+  const Timer timer;
+  const auto pays = [&](const auto& text) {
+    return !is_read(text) && policy_.is_worth_reading(text, *draft_, plan);
+  };
+  draft_->read(drafted_texts(requests, pays).texts);
+  return timer.seconds();
+}
+
+void GuessingDrafter::foretell_what_pays(std::span<DraftRequest> requests, const StepPlan& plan,
+                                         std::span<GuessTree> trees) {
+  const auto [texts, indices] = drafted_texts(requests, is_read);
+  if (texts.empty()) return;
+  std::vector<const GuessTree*> guessed;
+  for (const size_t i : indices) guessed.push_back(&trees[i]);
+  DraftPolicy::foretell(*draft_, texts, guessed, plan, *budget_);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (!texts[i].text->is_foretold()) continue;
+    foretold_ = true;
+    const int nodes = std::min(texts[i].most, kMostNodes);
+    trees[indices[i]] =
+        grow_tree(state_of(requests[indices[i]]).sources(), claims_, nodes, kLeastChance);
+  }
 }
 
 void GuessingDrafter::observe(std::span<const Observation> observations, StepRows& rows) {
@@ -177,8 +270,9 @@ void GuessingDrafter::observe(std::span<const Observation> observations, StepRow
     if (seen.finished) state_of(seen).end(seen.tokens.subspan(seen.prompt_size));
   }
   if (!budget_) return;
-  budget_->settle(rows.plan(), drafted, accepted, rows.seconds(),
-                  std::exchange(overhead_, 0) + timer.seconds());
+  const double saved = budget_->settle(rows.plan(), drafted, accepted, rows.seconds(),
+                                       std::exchange(overhead_, 0) + timer.seconds());
+  if (std::exchange(foretold_, false)) policy_.learn(saved);
 }
 
 void GuessingDrafter::learn(const Observation& seen, HostRows logits) {

@@ -9,6 +9,8 @@
 
 #include "decode/decoder.h"
 #include "decode/draft_budget.h"
+#include "decode/drafters/draft_model.h"
+#include "decode/drafters/draft_policy.h"
 #include "decode/guess_source.h"
 #include "decode/guess_tree.h"
 
@@ -27,6 +29,8 @@ class GuessingDrafter final : public Drafter {
   explicit GuessingDrafter(std::vector<StartSource> sources);
   // Trees are as large as it pays, for all sequences of a step together.
   GuessingDrafter(std::vector<StartSource> sources, DraftBudget budget);
+  // Has a draft model foretell, too: in `sources` are texts that it starts.
+  void use(std::shared_ptr<DraftModel> draft) { draft_ = std::move(draft); }
 
   std::unique_ptr<DraftState> start(const DraftStart& sequence) override;
   void propose(std::span<DraftRequest> requests, const StepPlan& plan) override;
@@ -35,6 +39,10 @@ class GuessingDrafter final : public Drafter {
  private:
   static void learn(const Observation& seen, HostRows logits);
   void propose_what_pays(std::span<DraftRequest> requests, const StepPlan& plan);
+  void foretell(std::span<DraftRequest> requests);
+  void foretell_what_pays(std::span<DraftRequest> requests, const StepPlan& plan,
+                          std::span<GuessTree> trees);
+  double read_what_pays(std::span<DraftRequest> requests, const StepPlan& plan);
 
   struct Kind {
     StartSource start;
@@ -43,6 +51,9 @@ class GuessingDrafter final : public Drafter {
   std::vector<Kind> kinds_;
   Claims claims_;
   std::optional<DraftBudget> budget_;
+  std::shared_ptr<DraftModel> draft_;  // null: none
+  DraftPolicy policy_;
+  bool foretold_ = false;  // in this step
   double overhead_ = 0;  // seconds that proposing took in this step
 };
 

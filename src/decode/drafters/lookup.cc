@@ -28,7 +28,7 @@ class OwnText final : public TextSource {
 };
 
 // The answers of late to requests of one salt, in two parts: one that grows, and the one before. So
-// memory has a bound, and the oldest is forgotten. About 10 MB when full.
+// memory has a bound, and the oldest is forgotten. About 1 MB when full.
 class History {
  public:
   using Part = std::shared_ptr<SuffixAutomaton>;
@@ -43,7 +43,7 @@ class History {
   Part before() const { return before_; }
 
  private:
-  static constexpr size_t kPartTokens = 1 << 15;
+  static constexpr size_t kPartTokens = 1 << 12;
   Part latest_ = std::make_shared<SuffixAutomaton>();
   Part before_ = std::make_shared<SuffixAutomaton>();
 };

@@ -12,13 +12,13 @@ namespace tessera {
 namespace {
 
 const DrafterKind& plain_kind() {
-  static const DrafterKind plain{std::string(kPlainDecoder), "one token a step", {}, {}};
+  static const DrafterKind plain{std::string(kPlainDecoder), "one token a step", {}, {}, false};
   return plain;
 }
 
 std::deque<DrafterKind>& kinds() {
-  static std::deque<DrafterKind> all = {auto_kind(), lookup_kind(), prediction_kind(),
-                                        recycle_kind()};
+  static std::deque<DrafterKind> all = {auto_kind(), draft_kind(), lookup_kind(),
+                                        prediction_kind(), recycle_kind()};
   return all;
 }
 

@@ -14,6 +14,9 @@ void Usage::add(const Outcome& outcome, bool counts_prompt) {
   generated_ += outcome.generated_tokens;
   accepted_prediction_ += outcome.accepted_prediction;
   rejected_prediction_ += outcome.rejected_prediction;
+  steps_ += outcome.steps;
+  drafted_ += outcome.drafted;
+  accepted_ += outcome.accepted;
   if (!counts_prompt) return;
   prompt_ += outcome.prompt_tokens;
   cached_ += outcome.cached_tokens;
@@ -27,6 +30,10 @@ Json Usage::json() const {
   if (accepted_prediction_ + rejected_prediction_ > 0) {
     json["completion_tokens_details"] = {{"accepted_prediction_tokens", accepted_prediction_},
                                          {"rejected_prediction_tokens", rejected_prediction_}};
+  }
+  if (drafted_ > 0) {
+    json["decoder_details"] = {
+        {"steps", steps_}, {"drafted_tokens", drafted_}, {"accepted_tokens", accepted_}};
   }
   return json;
 }

@@ -13,7 +13,8 @@
 namespace tessera::serve {
 
 // {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details"} of several
-// answers, and "completion_tokens_details" if something was predicted.
+// answers, "completion_tokens_details" if something was predicted, and "decoder_details" if
+// something was drafted.
 class Usage {
  public:
   // `counts_prompt`: the first answer of its prompt.
@@ -23,6 +24,7 @@ class Usage {
  private:
   int64_t prompt_ = 0, generated_ = 0, cached_ = 0;
   int64_t accepted_prediction_ = 0, rejected_prediction_ = 0;
+  int64_t steps_ = 0, drafted_ = 0, accepted_ = 0;
 };
 
 // What every object begins with: {"id", "object", "created", "model"}.

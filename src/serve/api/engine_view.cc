@@ -57,7 +57,9 @@ void Service::engine_view(const httplib::Request&, httplib::Response& response) 
                       {"cached_tokens", statistics.cached_tokens},
                       {"generated_tokens", statistics.generated_tokens},
                       {"preemptions", statistics.preemptions},
+                      {"drafts", statistics.drafts},
                       {"drafted", statistics.drafted},
+                      {"accepted_at", statistics.accepted_at},
                       {"accepted", statistics.accepted}};
   });
   if (!looked) throw ApiError(503, "server_error", "the server is shutting down");

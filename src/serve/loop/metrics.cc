@@ -146,9 +146,16 @@ void Metrics::print_counters(std::string& out) const {
   one("vllm:prompt_tokens_total", "counter", "Prompt tokens, cached ones included.",
       s.prompt_tokens);
   one("vllm:generation_tokens_total", "counter", "Tokens generated.", s.generated_tokens);
+  one("vllm:spec_decode_num_drafts_total", "counter", "Drafts verified.", s.drafts);
   one("vllm:spec_decode_num_draft_tokens_total", "counter", "Tokens drafted.", s.drafted);
   one("vllm:spec_decode_num_accepted_tokens_total", "counter", "Drafted tokens accepted.",
       s.accepted);
+  constexpr std::string_view kPerPosition = "vllm:spec_decode_num_accepted_tokens_per_pos_total";
+  head(out, kPerPosition, "counter", "The same, by their place in the draft.");
+  for (size_t i = 0; i < s.accepted_at.size(); ++i) {
+    fmt::format_to(std::back_inserter(out), "{}{{{},position=\"{}\"}} {}\n", kPerPosition, labels_, i,
+                   s.accepted_at[i]);
+  }
   one("tessera:steps_total", "counter", "Forward passes.", s.steps);
   head(out, "vllm:request_success_total", "counter", "Answers ended, by reason.");
   for (const auto& [reason, count] : finished_) {

@@ -34,7 +34,7 @@ export class EngineView {
   }
 
   tileRow() {
-    const names = ['Tokens/s', 'KV memory', 'Prefix hits', 'Running', 'Waiting', 'Preempted'];
+    const names = ['Tokens/s', 'KV memory', 'Prefix hits', 'Drafts accepted', 'Running', 'Waiting', 'Preempted'];
     return element('dl', {class: 'tiles'}, ...names.map((name) => {
       const value = element('dd', {class: 'figure'}, '\u2013');
       const note = element('dd', {class: 'note'});
@@ -105,6 +105,7 @@ export class EngineView {
     set('Tokens/s', rate === null ? '\u2013' : rate.toFixed(rate < 10 ? 1 : 0), `${count(totals.generated_tokens)} in all`);
     set('KV memory', percent(pool.used, pool.blocks), `${count(pool.used)} of ${count(pool.blocks)} blocks`);
     set('Prefix hits', percent(totals.cached_tokens, totals.prompt_tokens), `${count(totals.cached_tokens)} tokens saved`);
+    set('Drafts accepted', percent(totals.accepted, totals.drafted), `${count(totals.accepted)} of ${count(totals.drafted)} tokens`);
     set('Running', count(running.length), running.length === 1 ? 'sequence' : 'sequences');
     set('Waiting', count(waiting.length), waiting.length === 1 ? 'sequence' : 'sequences');
     set('Preempted', count(totals.preemptions), totals.preemptions === 1 ? 'time' : 'times');

@@ -1,0 +1,82 @@
+#include "engine/draft_loading.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "base/error.h"
+#include "base/printable.h"
+#include "files/model_reference.h"
+#include "files/open.h"
+
+namespace tessera {
+namespace {
+
+constexpr int kMostHead = 1 << 24;
+
+int parse_number(std::string_view key, std::string_view text, int most) {
+  int value = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 0 || value > most)
+    fail("'{}' of the draft model is '{}', expected 0 to {}", key, printable(text), most);
+  return value;
+}
+
+// Beyond the tokenizers' ends vocabularies are padded, and may differ.
+void require_same_vocabulary(const Tokenizer& own, const Tokenizer& other,
+                             const std::string& name) {
+  const size_t size = std::min(own.vocabulary_size(), other.vocabulary_size());
+  for (size_t i = 0; i < size; ++i) {
+    const auto token = static_cast<Token>(i);
+    if (own.token_text(token) == other.token_text(token)) continue;
+    fail("the draft model '{}' has another vocabulary: its token {} is '{}', here it is '{}'",
+         printable(name), i, printable(other.token_text(token)), printable(own.token_text(token)));
+  }
+  if (own.vocabulary_size() != other.vocabulary_size()) {
+    fail("the draft model '{}' has another vocabulary: {} tokens, here they are {}",
+         printable(name), other.vocabulary_size(), own.vocabulary_size());
+  }
+}
+
+}  // namespace
+
+DraftReference parse_draft(std::string_view text) {
+  DraftReference reference;
+  // From the end: a path may hold commas, but hardly ",bits=".
+  for (;;) {
+    const size_t comma = text.rfind(',');
+    if (comma == std::string_view::npos) break;
+    const std::string_view part = text.substr(comma + 1);
+    const size_t equals = part.find('=');
+    const std::string_view key = part.substr(0, equals);
+    if (equals == std::string_view::npos || part.find('/') != std::string_view::npos) break;
+    const std::string_view value = part.substr(equals + 1);
+    if (key == "bits") {
+      reference.bits = parse_number(key, value, 4);
+      if (reference.bits != 0 && reference.bits != 4)
+        fail("'bits' of the draft model is {}, expected 4, or 0 for those of the file",
+             reference.bits);
+    } else if (key == "head") {
+      reference.head = parse_number(key, value, kMostHead);
+    } else {
+      fail("a draft model has no setting '{}' (known: bits, head)", printable(key));
+    }
+    text = text.substr(0, comma);
+  }
+  if (text.empty()) fail("the draft model has no name: expected MODEL[,bits=4][,head=32768]");
+  reference.model = text;
+  return reference;
+}
+
+std::unique_ptr<Model> load_draft(const DraftReference& reference, const Tokenizer& tokenizer,
+                                  std::shared_ptr<Backend> backend, Model::Limits limits) {
+  std::shared_ptr<const Checkpoint> checkpoint = open_checkpoint(resolve_model(reference.model));
+  require_same_vocabulary(tokenizer, *Tokenizer::make(checkpoint->read_tokenizer()),
+                          reference.model);
+  const Model::Shortcuts shortcuts{.logits = reference.head,
+                                   .format = reference.bits == 4 ? &kQ4_0 : nullptr};
+  return std::make_unique<Model>(std::move(checkpoint), std::move(backend), limits,
+                                 std::function<void(size_t, size_t)>(), shortcuts);
+}
+
+}  // namespace tessera

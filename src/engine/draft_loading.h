@@ -1,0 +1,27 @@
+// A draft model as people ask for it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "backend/backend.h"
+#include "model/model.h"
+#include "text/tokenizer.h"
+
+namespace tessera {
+
+// "MODEL[,bits=4|0][,head=N]": a file or a name; the bits that its matrices are cut to, and of how
+// many of the first tokens it has logits, 0: as the file has it. Error if that is not understood.
+struct DraftReference {
+  std::string model;
+  int bits = 4, head = 32768;
+};
+DraftReference parse_draft(std::string_view text);
+
+// For texts that are cut by `tokenizer`: Error that names the first difference if its own
+// vocabulary is another one.
+std::unique_ptr<Model> load_draft(const DraftReference& reference, const Tokenizer& tokenizer,
+                                  std::shared_ptr<Backend> backend, Model::Limits limits);
+
+}  // namespace tessera

@@ -1,0 +1,170 @@
+// Drafts of a smaller model: what is asked for, what it must be, and that it thinks with the noise
+// of the texts that it drafts.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <string>
+
+#include "engine/draft_loading.h"
+#include "engine/session.h"
+#include "support/error_of.h"
+#include "support/run_to_end.h"
+#include "support/temp_folder.h"
+#include "support/tiny_model.h"
+
+namespace tessera {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(DraftReference, IsAModelAndWhatIsCut) {
+  EXPECT_EQ(parse_draft("smollm2:135m").model, "smollm2:135m");
+  EXPECT_EQ(parse_draft("smollm2:135m").bits, 4);
+  EXPECT_EQ(parse_draft("smollm2:135m").head, 32768);
+  const DraftReference all = parse_draft("a,b/c.gguf,bits=0,head=0");
+  EXPECT_EQ(all.model, "a,b/c.gguf");
+  EXPECT_EQ(all.bits, 0);
+  EXPECT_EQ(all.head, 0);
+  EXPECT_EQ(parse_draft("folder,x=1/m.gguf").model, "folder,x=1/m.gguf");
+  EXPECT_EQ(parse_draft("m.gguf,head=100").head, 100);
+}
+
+TEST(DraftReference, WhatIsNotUnderstoodIsNamed) {
+  for (const auto& [text, what] : {std::pair("m,bits=3", "expected 4"), {"m,bits=8", "'bits'"},
+                                   {"m,bits=", "'bits'"}, {"m,head=-1", "'head'"},
+                                   {"m,head=1x", "'head'"}, {"m,heads=1", "(known: bits, head)"},
+                                   {"", "no name"}, {",bits=4", "no name"}}) {
+    EXPECT_THAT(error_of([&, t = text] { parse_draft(t); }), HasSubstr(what)) << text;
+  }
+}
+
+class DraftModelTest : public testing::Test {
+ protected:
+  std::string tiny(TinyModelSpec spec = {}) {
+    return write_tiny_model(spec, folder_.path()).string();
+  }
+  Session load(const std::string& draft) {
+    return Session::load(tiny(), {.threads = 2, .draft = draft});
+  }
+  Request request(const Session& session) {
+    Request r;
+    for (size_t i = 1 + random_() % 60; i > 0; --i)
+      r.prompt.push_back(static_cast<Token>(random_() % 300));
+    r.max_tokens = 60;
+    r.ignore_eos = true;
+    r.sampling.seed = random_() % 1000;
+    r.sampling.temperature = pick({0.0F, 0.3F, 0.8F, 1.2F});
+    r.sampling.top_k = pick({0, 40});
+    r.sampling.top_p = pick({1.0F, 0.8F});
+    r.sampling.min_p = pick({0.0F, 0.05F});
+    r.sampling.repetition_penalty = pick({1.0F, 1.3F});
+    r.sampling.frequency_penalty = pick({0.0F, 0.5F});
+    if (random_() % 3 == 0) r.sampling.logit_bias[static_cast<Token>(random_() % 300)] = 4;
+    if (random_() % 3 == 0) {
+      r.constraint = session.structured_output->json_schema(
+          R"({"type": "array", "items": {"enum": ["red", "green", "blue"]}, "maxItems": 9})");
+    }
+    return r;
+  }
+  template <typename T>
+  T pick(std::initializer_list<T> values) {
+    return values.begin()[random_() % values.size()];
+  }
+
+  test::TempFolder folder_;
+  std::mt19937 random_{5};
+};
+
+// The same model as its own draft is right always: whatever the temperature, filters, penalties and
+// constraint, it draws what the sampler draws.
+TEST_F(DraftModelTest, WhoThinksAlikeDrawsAlike) {
+  const Session session = load(tiny() + ",bits=0,head=0");
+  int drafted = 0;
+  for (int i = 0; i < 40; ++i) {
+    Request asked = request(session);
+    const auto plain_engine = session.make_engine(), engine = session.make_engine();
+    const auto plain = plain_engine->add(asked);
+    run_to_end(*plain_engine);
+    asked.decoder = "draft,nodes=6,least=0.01";
+    const auto sequence = engine->add(std::move(asked));
+    run_to_end(*engine);
+    ASSERT_EQ(sequence->tokens, plain->tokens) << i;
+    const auto& depths = sequence->statistics.depths;
+    for (size_t depth = 0; depth < depths.size(); ++depth) {
+      // The last step may end within what was drafted.
+      EXPECT_GE(depths[depth].accepted + 1, depths[depth].drafted) << i << ", depth " << depth;
+      drafted += depths[depth].drafted;
+    }
+    EXPECT_LE(sequence->statistics.steps, 1 + (plain->generated() + 3) / 4) << i;
+  }
+  EXPECT_GT(drafted, 500);
+}
+
+// Texts of several clients at once, memory for few: the draft's own keys and values come and go.
+TEST_F(DraftModelTest, ManyTextsShareItsMemory) {
+  const Session session = load(tiny({.seed = 2}) + ",head=200");
+  std::vector<Request> requests;
+  for (int i = 0; i < 12; ++i) requests.push_back(request(session));
+  const auto answers = [&](const std::string& decoder) {
+    const auto engine = session.make_engine({.kv_blocks = 10});
+    std::vector<std::shared_ptr<Sequence>> sequences;
+    for (Request asked : requests) {
+      asked.decoder = decoder;
+      sequences.push_back(engine->add(std::move(asked)));
+    }
+    run_to_end(*engine);
+    return sequences;
+  };
+  const auto plain = answers("plain");
+  for (const char* decoder : {"draft", "auto"}) {
+    const auto drafted = answers(decoder);
+    for (size_t i = 0; i < plain.size(); ++i)
+      EXPECT_EQ(drafted[i]->tokens, plain[i]->tokens) << decoder << " " << i;
+  }
+}
+
+// Of other prompts and answers too: longer than the draft's context, or of tokens that it lacks.
+TEST_F(DraftModelTest, WhatTheDraftCannotReadIsDecodedPlainly) {
+  const Session session = load(tiny({.seed = 2, .context = 64}));
+  Request asked = request(session);
+  asked.prompt.assign(100, 7);
+  asked.decoder = "draft";
+  const auto engine = session.make_engine();
+  const auto sequence = engine->add(asked);
+  run_to_end(*engine);
+  EXPECT_EQ(sequence->statistics.drafted, 0);
+  EXPECT_EQ(sequence->generated(), asked.max_tokens);
+}
+
+TEST_F(DraftModelTest, AnotherVocabularyIsRefusedByItsFirstDifference) {
+  const std::string longer = tiny({.vocabulary = 400});
+  EXPECT_THAT(error_of([&] { load(longer); }), HasSubstr("another vocabulary: 400 tokens"));
+  std::ifstream in(longer, std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  const size_t at = bytes.find("<|unused_310|>");
+  ASSERT_NE(at, std::string::npos);
+  bytes[at + 2] = 'U';
+  const auto other = folder_.path() / "other.gguf";
+  std::ofstream(other, std::ios::binary) << bytes;
+  EXPECT_THAT(error_of([&] {
+                Session::load(longer, {.threads = 2, .draft = other.string()});
+              }),
+              HasSubstr("its token 310 is '<|Unused_310|>', here it is '<|unused_310|>'"));
+  EXPECT_THAT(error_of([&] { load((folder_.path() / "none.gguf").string()); }),
+              HasSubstr("none.gguf"));
+}
+
+TEST_F(DraftModelTest, TheDecoderIsRefusedWithoutADraftModel) {
+  const Session session = load("");
+  const auto engine = session.make_engine();
+  Request asked = request(session);
+  asked.decoder = "draft";
+  EXPECT_THAT(error_of([&] { engine->validate(asked); }),
+              HasSubstr("needs a draft model, and none was loaded"));
+}
+
+}  // namespace
+}  // namespace tessera
