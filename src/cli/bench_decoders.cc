@@ -85,6 +85,9 @@ void bench_decoders(ModelFlags& model, const DecoderBenchOptions& options,
   }
   size_t longest = 0;
   for (const PromptSet& set : sets) {
+    if (std::ssize(set.prompts) < options.clients)
+      fail("{} clients need as many prompts at least, '{}' has {}", options.clients, set.name,
+           set.prompts.size());
     for (const BenchPrompt& prompt : set.prompts) longest = std::max(longest, prompt.tokens.size());
   }
   const Engine::Options defaults;

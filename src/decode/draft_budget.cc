@@ -15,9 +15,6 @@ constexpr double kMostCredit = 16;
 constexpr double kFirstCredit = 2;
 // Of a plain step: less may as well be an error of the estimates.
 constexpr double kLeastValue = 0.01;
-// Beside more answers than this, decoding is plain: 16 at once took 1/0.85 of the plain time where
-// it was measured (docs/decoding.md), for a reason that is not known yet.
-constexpr int kMostAnswers = 4;
 constexpr double kKept = 0.97;  // of what was, with each step: how long "of late" is
 
 }  // namespace
@@ -32,7 +29,7 @@ double DraftBudget::speed_up() const {
 
 bool DraftBudget::is_open(const StepPlan& plan) {
   const double one = plan.cost.seconds(plan.rows);
-  if (one == 0 || plan.answers > kMostAnswers) return false;
+  if (one == 0) return false;
   if (!std::exchange(begun_, true)) credit_ += kFirstCredit * plan.cost.seconds(1);
   if (drafted_steps_ >= kMostDraftedSteps) return false;
   return credit_ >= plan.cost.seconds(plan.rows + 1) - one;

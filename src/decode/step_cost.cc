@@ -14,6 +14,8 @@ constexpr double kLineWeight = 3;     // the line counts as so many steps everyw
 // A machine that turns slower turns slower for all numbers of rows: by so much of what one knot
 // tells, the others move along.
 constexpr double kShareOfOthers = 0.5;
+// That a knot has to know so many steps for: before, its average moves as it becomes known.
+constexpr double kLeastKnown = 6;
 // Beyond, a step's time is not that of reading the weights any more.
 constexpr int kMostRowsOnLine = 64;
 
@@ -49,10 +51,10 @@ void StepCost::observe(int rows, double seconds) {
     seconds *= knot.seconds / expected;  // with as many rows as the knot has
   }
   for (Knot& other : knots_) other.weight *= 1 - kForgotten;
-  const double before = knot.average;
+  const double before = knot.average, known = knot.weight;
   knot.weight = std::min(knot.weight, kMostWeight - 1) + 1;
   knot.average += (seconds - knot.average) / knot.weight;
-  if (before > 0) {
+  if (known >= kLeastKnown) {
     const double drift = std::pow(knot.average / before, kShareOfOthers);
     for (Knot& other : knots_) {
       if (&other != &knot) other.average *= drift;

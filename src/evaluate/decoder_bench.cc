@@ -9,37 +9,40 @@
 namespace tessera {
 namespace {
 
-// Answers to a few prompts that were asked at once.
+// Answers to a few prompts, so many at once as there are clients: where one ends, the next begins.
 struct Round {
   std::vector<std::shared_ptr<Sequence>> sequences;
-  double seconds = 0;  // while all answers went on
+  double seconds = 0;  // while all clients had an answer that went on
   int tokens = 0;      // that came meanwhile
 };
 
 Round answer(Engine& engine, std::span<const BenchPrompt> prompts, const std::string& decoder,
-             double temperature, int max_tokens) {
+             double temperature, const DecoderBenchOptions& options) {
   Round round;
-  for (const BenchPrompt& prompt : prompts) {
-    Request request{.prompt = prompt.tokens, .max_tokens = max_tokens};
+  const auto ask = [&](const BenchPrompt& prompt) {
+    Request request{.prompt = prompt.tokens, .max_tokens = options.max_tokens};
     request.sampling.temperature = static_cast<float>(temperature);
     request.sampling.seed = 1;
     request.decoder = decoder;
     request.prediction = prompt.prediction;
     round.sequences.push_back(engine.add(std::move(request)));
-  }
+  };
+  const auto count = [&](auto is) {
+    return static_cast<int>(
+        std::ranges::count_if(round.sequences, [&](const auto& s) { return is(*s); }));
+  };
+  const auto is_unfinished = [](const Sequence& s) { return s.finished == FinishReason::kNone; };
+  const auto goes_on = [&](const Sequence& s) { return is_unfinished(s) && s.generated() > 0; };
   const auto generated = [&] {
     int all = 0;
     for (const auto& sequence : round.sequences) all += sequence->generated();
     return all;
   };
-  const auto all_go_on = [&] {
-    return std::ranges::all_of(round.sequences, [](const auto& sequence) {
-      return sequence->generated() > 0 && sequence->finished == FinishReason::kNone;
-    });
-  };
   bool more = true;
   while (more) {
-    const bool counts = all_go_on();
+    while (round.sequences.size() < prompts.size() && count(is_unfinished) < options.clients)
+      ask(prompts[round.sequences.size()]);
+    const bool counts = count(goes_on) == options.clients;
     const int before = generated();
     const Timer timer;
     more = engine.step();
@@ -77,8 +80,9 @@ class Runner {
   Runner(std::unique_ptr<Engine> engine, std::string decoder)
       : engine_(std::move(engine)), decoder_(std::move(decoder)) {}
 
-  Round ask(std::span<const BenchPrompt> prompts, double temperature, int max_tokens) {
-    return answer(*engine_, prompts, decoder_, temperature, max_tokens);
+  Round ask(std::span<const BenchPrompt> prompts, double temperature,
+            const DecoderBenchOptions& options) {
+    return answer(*engine_, prompts, decoder_, temperature, options);
   }
   void count(const Round& round, const Round& plain) {
     seconds_ += round.seconds;
@@ -132,20 +136,20 @@ std::vector<DecoderScore> run_decoder_bench(
       std::vector<Runner> runners;
       for (const std::string& decoder : decoders) runners.emplace_back(make_engine(), decoder);
       int looped = 0;
-      const auto clients = static_cast<size_t>(options.clients);
-      for (size_t first = 0; first < set.prompts.size(); first += clients) {
+      const size_t together = options.clients == 1 ? 1 : set.prompts.size();
+      for (size_t first = 0; first < set.prompts.size(); first += together) {
         const auto prompts =
-            std::span(set.prompts).subspan(first, std::min(clients, set.prompts.size() - first));
+            std::span(set.prompts).subspan(first, std::min(together, set.prompts.size() - first));
         std::vector<Round> rounds(runners.size());
         for (size_t i = 0; i < runners.size(); ++i) {
-          const size_t turn = (i + first / clients) % runners.size();
-          rounds[turn] = runners[turn].ask(prompts, temperature, options.max_tokens);
+          const size_t turn = (i + first / together) % runners.size();
+          rounds[turn] = runners[turn].ask(prompts, temperature, options);
         }
         const auto loops = std::ranges::count_if(
             rounds[0].sequences, [](const auto& s) { return is_loop(answer_of(*s)); });
         looped += static_cast<int>(loops);
         // Company shares its steps: one that loops would speak for all.
-        if (loops > 0 && clients == 1) continue;
+        if (loops > 0 && options.clients == 1) continue;
         for (size_t i = 0; i < runners.size(); ++i) runners[i].count(rounds[i], rounds[0]);
       }
       for (const Runner& runner : runners) {

@@ -44,6 +44,14 @@ TEST(StepCost, FollowsAMachineThatTurnsSlower) {
   EXPECT_GT(cost.seconds(1) / true_seconds(1), 1.3) << "although no step of one row was seen";
 }
 
+// A number of rows that is seen for the first few times, at noisy times, says nothing of the others.
+TEST(StepCost, WhatBecomesKnownMovesNothingElse) {
+  StepCost cost;
+  for (int i = 0; i < 30; ++i) cost.observe(1, 0.010);
+  for (const double seconds : {0.020, 0.026, 0.028, 0.026, 0.025}) cost.observe(32, seconds);
+  EXPECT_NEAR(cost.seconds(1), 0.010, 0.0003);
+}
+
 TEST(StepCost, NeverFallsWithMoreRows) {
   StepCost cost;
   std::mt19937 random(2);
