@@ -72,7 +72,7 @@ void add_bench(CLI::App& app) {
       ->capture_default_str();
   command->add_flag("--roofline", flags->roofline,
                     "show where the time of each phase goes, beside the limits of this machine");
-  command->add_option("--svg", flags->svg, "write that as a picture; implies --roofline")
+  command->add_option("--svg", flags->svg, "write a picture of what --roofline shows, or --decoders; without these, of --roofline")
       ->type_name("FILE");
   command
       ->add_option("--decoders", flags->decoders.decoders,
@@ -117,7 +117,7 @@ void add_bench(CLI::App& app) {
     if (flags->decoders.decoders.empty() != flags->prompts.empty())
       fail("--decoders and --prompts belong together: which decoders, on which prompts");
     if (!flags->prompts.empty())
-      return bench_decoders(flags->model, flags->decoders, flags->prompts, flags->json);
+      return bench_decoders(flags->model, flags->decoders, flags->prompts, flags->json, flags->svg);
     if (!flags->roofline && flags->svg.empty()) return bench(*flags);
     if (command->count("-b") == 0) flags->bench.verify = {2, 4, 8, 16};
     bench_roofline(flags->model, flags->bench, flags->json, flags->svg);

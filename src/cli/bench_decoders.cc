@@ -2,8 +2,10 @@
 
 #include <cmath>
 #include <filesystem>
+#include <optional>
 #include <sstream>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "engine/session.h"
 
@@ -73,7 +75,10 @@ Json to_json(const DecoderScore& s) {
 }  // namespace
 
 void bench_decoders(ModelFlags& model, const DecoderBenchOptions& options,
-                    const std::vector<std::string>& files, const JsonFlags& json) {
+                    const std::vector<std::string>& files, const JsonFlags& json,
+                    const std::string& svg_path) {
+  std::optional<AtomicFile> svg;  // a path that cannot be written fails before the long work
+  if (!svg_path.empty()) svg.emplace(svg_path);
   const Session session = Session::load(model.model, model.load);
   std::vector<PromptSet> sets;
   for (const std::string& file : files) sets.push_back(read_set(file, session));
@@ -103,6 +108,11 @@ void bench_decoders(ModelFlags& model, const DecoderBenchOptions& options,
                       s.looped > 0 ? fmt::format("  ({} left out: loops)", s.looped) : "",
                       s.different > 0 ? fmt::format("  {} DIFFER", s.different) : ""));
   });
+  if (svg) {
+    svg->write(to_svg(scores, std::filesystem::path(model.model).filename().string(),
+                      session.model->backend().description()));
+    svg->commit();
+  }
   if (json.wanted) {
     Json list = Json::array();
     for (const DecoderScore& score : scores) list.push_back(to_json(score));

@@ -14,6 +14,7 @@
 namespace tessera {
 
 class DraftedText;  // decode/drafters/draft_model.h
+class Sampler;      // decode/sampler.h
 
 struct Guess {
   Token token;
@@ -43,6 +44,8 @@ class GuessSource {
 
   // The sequence goes on with a token, of its prompt or of its answer.
   virtual void read(Token token, bool of_answer) = 0;
+  // Before it is asked: by what the next token of `answer` will be chosen.
+  virtual void look(const Sampler& /*sampler*/, std::span<const Token> /*answer*/) {}
   // Of the model's logits, those after `tokens`, on which the answer went on.
   virtual bool wants_logits() const { return false; }
   virtual void learn(std::span<const Token> /*tokens*/, std::span<const float> /*logits*/) {}

@@ -44,4 +44,8 @@ std::vector<DecoderScore> run_decoder_bench(
     const DecoderBenchOptions& options,
     const std::function<void(const DecoderScore&)>& on_score = {});
 
+// What each decoder gains on each set, as bars beside plain decoding. `title`: the model.
+std::string to_svg(const std::vector<DecoderScore>& scores, const std::string& title,
+                   const std::string& machine);
+
 }  // namespace tessera

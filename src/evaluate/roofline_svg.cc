@@ -23,32 +23,6 @@ constexpr double kBarLeft = 150, kBarWidth = kWidth - kMargin - kBarLeft, kBarHe
 constexpr double kPhaseHeight = 104, kPlotHeight = 360;
 constexpr double kLetter = 6.2;  // width of one at 11 pixels, about
 
-// Okabe & Ito's palette and its like: told apart by most eyes, on light and on dark.
-constexpr std::string_view kStyle = R"(
-text { font: 13px system-ui, sans-serif; }
-.background { fill: #ffffff; }
-.ink { fill: #1f2328; } .soft { fill: #59636e; font-size: 11px; }
-.title { fill: #1f2328; font-size: 20px; font-weight: 600; }
-.strong { fill: #1f2328; font-weight: 600; }
-.reached { fill: #1f2328; font-size: 12px; font-weight: 600; paint-order: stroke; stroke: #ffffff;
-  stroke-width: 3px; stroke-linejoin: round; }
-.grid { stroke: #d1d9e0; fill: none; } .guide { stroke: #9aa4af; fill: none; stroke-dasharray: 2 4; }
-.roof { stroke: #1f2328; stroke-width: 2; fill: none; }
-.second { stroke: #59636e; stroke-width: 1.5; stroke-dasharray: 6 4; fill: none; }
-.waiting { fill: #cf222e; }
-.pale { opacity: 0.28; } circle { stroke: #ffffff; stroke-width: 1; }
-.c0 { fill: #0072b2; } .c1 { fill: #d55e00; } .c2 { fill: #56b4e9; } .c3 { fill: #009e73; }
-.c4 { fill: #e69f00; } .c5 { fill: #8b5cf6; } .c6 { fill: #cc79a7; } .c7 { fill: #8c959f; }
-@media (prefers-color-scheme: dark) {
-.background { fill: #0d1117; }
-.ink, .title, .strong { fill: #f0f6fc; } .soft { fill: #9198a1; }
-.reached { fill: #f0f6fc; stroke: #0d1117; }
-.grid { stroke: #2f3742; } .guide { stroke: #656c76; }
-.roof { stroke: #f0f6fc; } .second { stroke: #9198a1; } .waiting { fill: #ff7b72; }
-circle { stroke: #0d1117; } .pale { opacity: 0.38; }
-}
-)";
-
 // One colour: the same operations in every phase, in the order of a forward pass.
 struct Kind {
   std::string_view name;
@@ -97,7 +71,7 @@ class Picture {
     header(title);
     for (const Phase& phase : roofline_.phases) bar(phase);
     plot();
-    return svg_.finish(kWidth, y_, kStyle);
+    return svg_.finish(kWidth, y_, kPictureStyle);
   }
 
  private:

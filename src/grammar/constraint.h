@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "base/deadline.h"
 #include "base/token.h"
@@ -27,6 +28,9 @@ class Constraint {
   // Whether the answer may end here. False at a dead end, where an end token is all that is left:
   // no token of the vocabulary goes on, or the grammar is too ambiguous to be followed.
   virtual bool complete() = 0;
+  // Tokens of the text that has to come next, whatever is chosen, as the tokenizer cuts it; a model
+  // may cut it otherwise. Empty where there is a choice, or if that is not known by the deadline.
+  virtual std::vector<Token> forced(Deadline) { return {}; }
   // The token that came.
   virtual void accept(Token token) = 0;
   // Another answer that has come as far. nullptr if it has to be read anew from its start.

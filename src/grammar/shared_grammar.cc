@@ -15,6 +15,8 @@ constexpr size_t kMaxTextBytes = size_t{64} << 20;
 // ambiguity comes near.
 constexpr size_t kMaxTextWork = 2'000'000;
 constexpr size_t kMaxByteWork = 250;
+// Of a text that has to come: what is longer, is found in parts.
+constexpr size_t kMostForcedBytes = 256;
 // Growth that is worth a look at what others hold.
 constexpr size_t kNoticedBytes = size_t{1} << 20;
 
@@ -39,6 +41,10 @@ class GrammarConstraint final : public Constraint {
   bool complete() override {
     prepare({});
     return next_->complete;
+  }
+  std::vector<Token> forced(Deadline deadline) override {
+    const std::string text = grammar_->forced_text(position_, deadline);
+    return text.empty() ? std::vector<Token>() : grammar_->cut(text);
   }
   void accept(Token token) override {
     next_.reset();
@@ -109,6 +115,35 @@ std::optional<SharedGrammar::Next> SharedGrammar::next(Position& position, Deadl
                        });
   if (!is_done) return std::nullopt;
   return position.ended ? Next{.mask = ending_} : next;
+}
+
+std::string SharedGrammar::forced_text(Position& position, Deadline deadline) {
+  std::string text;
+  if (position.ended) return text;
+  guarded(position, deadline, [&] {
+    if (automaton_.bytes() > kMaxQuickBytes) return;
+    StackSet state = position.state;
+    while (text.size() < kMostForcedBytes && !automaton_.ends(state)) {
+      const auto byte = only_byte(state, deadline);
+      if (!byte) return;
+      text += static_cast<char>(*byte);
+      state = automaton_.next(state, *byte);
+    }
+  });
+  return text;
+}
+
+// The byte that the grammar goes on with, if there is no other.
+std::optional<uint8_t> SharedGrammar::only_byte(StackSet state, Deadline deadline) {
+  constexpr int kBytesOfATime = 16;  // between two looks at the clock
+  std::optional<uint8_t> only;
+  for (int byte = 0; byte < 256; ++byte) {
+    if (byte % kBytesOfATime == 0 && deadline.is_over()) return std::nullopt;
+    if (automaton_.next(state, static_cast<uint8_t>(byte)) == Automaton::kDead) continue;
+    if (only) return std::nullopt;
+    only = static_cast<uint8_t>(byte);
+  }
+  return only;
 }
 
 bool SharedGrammar::complete(Position& position) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/token.h"
 #include "grammar/automaton.h"
@@ -58,6 +59,9 @@ class SharedGrammar final : public ConstraintSource,
   std::optional<Next> next(Position& position, Deadline deadline);
   std::shared_ptr<const Mask> allowed(Position& position) { return next(position, {})->mask; }
   bool complete(Position& position);  // without a mask
+  // The text that has to come behind; empty if there is none, or if it is not found in time.
+  std::string forced_text(Position& position, Deadline deadline);
+  std::vector<Token> cut(std::string_view text) const { return trie_->cut(text); }
   // Takes no time: the token is read when it is asked what comes next.
   void accept(Position& position, Token token);
 
@@ -68,6 +72,7 @@ class SharedGrammar final : public ConstraintSource,
   std::unique_lock<std::timed_mutex> lock(Deadline deadline);
   template <typename Work>
   bool guarded(Position& position, Deadline deadline, Work&& work);
+  std::optional<uint8_t> only_byte(StackSet state, Deadline deadline);
   void find_state(Position& position, Deadline deadline);
   void read(Position& position, Deadline deadline);
   bool is_untidy() const;

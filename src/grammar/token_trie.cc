@@ -14,7 +14,7 @@ constexpr std::array<uint32_t, 16> kGroups = {0, 1, 2,  3,  4,  5,  6,  7,
 
 }  // namespace
 
-TokenTrie::TokenTrie(const Tokenizer& tokenizer) {
+TokenTrie::TokenTrie(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {
   const auto size = static_cast<Token>(tokenizer.vocabulary_size());
   std::array<std::vector<Token>, kGroups.size()> members;
   for (Token token = 0; token < size; ++token) {

@@ -23,7 +23,8 @@ inline void set(Mask& mask, Token token) {
 
 class TokenTrie {
  public:
-  // Leaves out tokens without text, and those that end an answer: see end_tokens().
+  // Leaves out tokens without text, and those that end an answer: see end_tokens(). Keeps a
+  // reference.
   explicit TokenTrie(const Tokenizer& tokenizer);
 
   struct Group {
@@ -48,11 +49,16 @@ class TokenTrie {
   }
   // What the token stands for; empty for tokens that are left out.
   std::string_view text(Token token) const;
+  // The tokens that the tokenizer makes of a part of a text.
+  std::vector<Token> cut(std::string_view text) const {
+    return tokenizer_.encode(text, {.add_special = false, .parse_special = false});
+  }
   std::span<const Token> end_tokens() const { return end_tokens_; }
   size_t vocabulary_size() const { return text_at_.size() - 1; }
   size_t longest() const { return longest_; }  // in bytes
 
  private:
+  const Tokenizer& tokenizer_;
   void add_group(std::vector<Token> tokens);
 
   std::vector<Group> groups_;

@@ -43,6 +43,29 @@ class ConstraintTest : public testing::Test {
   Session session_ = Session::load(write_tiny_model({}, folder_.path()).string(), {.threads = 2});
 };
 
+// What a schema leaves no choice about takes few steps, and stays what it was.
+TEST_F(ConstraintTest, ForcedTextIsDrafted) {
+  const auto source = session_.structured_output->json_schema(
+      R"({"type": "object", "properties": {"a rather long name": {"enum": ["one", "two"]},
+          "another name, longer": {"const": "the only value that there is"}},
+          "required": ["a rather long name", "another name, longer"]})");
+  for (const float temperature : {0.0F, 1.0F}) {
+    for (const char* decoder : {"forced", "auto"}) {
+      const auto engine = session_.make_engine();
+      const auto plain = engine->add(request(source, 3, temperature));
+      run_to_end(*engine);
+      Request asked = request(source, 3, temperature);
+      asked.decoder = decoder;
+      const auto drafted = engine->add(std::move(asked));
+      run_to_end(*engine);
+      EXPECT_EQ(drafted->tokens, plain->tokens) << decoder;
+      // How much `auto` drafts is decided by the clock.
+      if (decoder == std::string_view("forced"))
+        EXPECT_GT(drafted->statistics.accepted, plain->generated() / 3);
+    }
+  }
+}
+
 TEST_F(ConstraintTest, AnswersKeepTheSchema) {
   const auto source = session_.structured_output->json_schema(kSchema);
   const auto engine = session_.make_engine();

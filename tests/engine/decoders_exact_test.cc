@@ -59,6 +59,7 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
       r.stop_tokens.push_back(static_cast<Token>(random_() % kVocabulary));
     if (random_() % 4 == 0)
       r.bans.push_back({{static_cast<Token>(random_() % kVocabulary)}, random_() % 20});
+    if (random_() % 4 == 0) r.constraint = forms_[random_() % forms_.size()];
     r.top_logprobs = pick({-1, -1, 0, 2});
     r.cache_salt = pick({"", "", "a", "b"});
     r.client = pick({"", "x"});
@@ -92,6 +93,15 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
                    GgufFile::open(write_tiny_model({.head_dim = 32}, folder_.path()))),
                make_test_backend(2),
                {.context = 0, .rows = 96, .wanted_rows = 64}};
+  std::unique_ptr<const Tokenizer> tokenizer_ = Tokenizer::make(
+      GgufFile::open(write_tiny_model({.head_dim = 32}, folder_.path())).read_tokenizer());
+  StructuredOutput structured_{*tokenizer_};
+  std::vector<std::shared_ptr<const ConstraintSource>> forms_ = {
+      structured_.json_schema(R"({"type": "array", "items": {"enum": ["red", "blue", 7]}})"),
+      structured_.json_schema(R"({"type": "object", "properties": {"first name": {"type": "string"},
+                                  "number": {"type": "integer"}},
+                                  "required": ["first name", "number"]})"),
+      structured_.grammar(R"(root ::= ("one " | "two " | [a-f]{1,3} "-")* "end")")};
   // Another model, and the same one with less precision and not all logits: seldom right, and
   // mostly.
   Model other_{std::make_shared<const GgufFile>(GgufFile::open(
@@ -118,6 +128,12 @@ TEST_P(DecodersTest, GiveThePlainTextInEveryCompany) {
                                   "prediction",
                                   "draft",
                                   "draft,nodes=40,least=0.01",
+                                  "forced",
+                                  "jacobi",
+                                  "jacobi,window=3",
+                                  "lookahead",
+                                  "lookahead,window=2,ngram=2,guesses=3",
+                                  "lookahead,window=4,ngram=5",
                                   "recycle",
                                   "recycle,nodes=64,least=0.01",
                                   "random"};

@@ -11,12 +11,13 @@ namespace tessera {
 
 DrafterKind auto_kind() {
   return {.name = "auto",
-          .note = "lookup, prediction, and a draft model if there is one, as far as it pays off",
+          .note = "lookup, prediction, forced, and a draft model if there is one, as far as it pays off",
           .settings = {},
           .make =
               [](const DraftMeans& means) {
                 std::vector<StartSource> all = prediction_sources();
                 std::ranges::move(lookup_sources(), std::back_inserter(all));
+                std::ranges::move(forced_sources(), std::back_inserter(all));
                 if (means.draft == nullptr)
                   return std::make_unique<GuessingDrafter>(std::move(all), DraftBudget());
                 auto draft = std::make_shared<DraftModel>(means);

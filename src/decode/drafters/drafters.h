@@ -22,6 +22,14 @@ DrafterKind recycle_kind();
 DrafterKind prediction_kind();
 std::vector<StartSource> prediction_sources();
 
+// What a constraint leaves no choice about.
+DrafterKind forced_kind();
+std::vector<StartSource> forced_sources();
+
+// Guesses that the model corrects step by step: alone, and as a source of n-grams.
+DrafterKind jacobi_kind();
+DrafterKind lookahead_kind();
+
 // What a smaller model says comes next.
 DrafterKind draft_kind();
 StartSource drafted_source(std::shared_ptr<DraftModel> draft);

@@ -46,6 +46,9 @@ class GuessingState final : public DraftState {
     }
     return read_ == tokens.size();
   }
+  void look(const Sampler& sampler, std::span<const Token> answer) {
+    for (RatedSource& rated : sources_) rated.source->look(sampler, answer);
+  }
   // Of all logits of which the answer went on, the tokens before are `tokens`.
   void learn(std::span<const Token> tokens, std::span<const float> logits) {
     for (RatedSource& rated : sources_) {
@@ -100,6 +103,14 @@ GuessingState& state_of(const auto& of) {
   return static_cast<GuessingState&>(*of.state);
 }
 
+bool catch_up(const DraftRequest& request, int& most) {
+  GuessingState& state = state_of(request);
+  if (!state.catch_up(request.tokens, request.prompt_size, most)) return false;
+  if (request.sampler != nullptr)
+    state.look(*request.sampler, request.tokens.subspan(request.prompt_size));
+  return true;
+}
+
 }  // namespace
 
 DrafterKind guessing_kind(std::string name, std::string note, int nodes, double least,
@@ -136,8 +147,7 @@ std::unique_ptr<DraftState> GuessingDrafter::start(const DraftStart& sequence) {
 void GuessingDrafter::propose(std::span<DraftRequest> requests, const StepPlan& plan) {
   if (budget_) return propose_what_pays(requests, plan);
   int left = kMostReadAtOnce;
-  for (DraftRequest& request : requests)
-    state_of(request).catch_up(request.tokens, request.prompt_size, left);
+  for (DraftRequest& request : requests) catch_up(request, left);
   if (draft_ != nullptr) foretell(requests);
   for (DraftRequest& request : requests) {
     GuessingState& state = state_of(request);
@@ -155,7 +165,7 @@ void GuessingDrafter::propose_what_pays(std::span<DraftRequest> requests, const 
   std::vector<double> chances;
   for (DraftRequest& request : requests) {
     GuessingState& state = state_of(request);
-    const bool ready = state.catch_up(request.tokens, request.prompt_size, left);
+    const bool ready = catch_up(request, left);
     const int nodes = ready ? std::min(request.room, kMostNodes) : 0;
     trees.push_back(grow_tree(state.sources(), claims_, nodes, kLeastChance));
   }
