@@ -72,7 +72,10 @@ void add_bench(CLI::App& app) {
       ->capture_default_str();
   command->add_flag("--roofline", flags->roofline,
                     "show where the time of each phase goes, beside the limits of this machine");
-  command->add_option("--svg", flags->svg, "write a picture of what --roofline shows, or --decoders; without these, of --roofline")
+  command
+      ->add_option(
+          "--svg", flags->svg,
+          "write a picture of what --roofline shows, or --decoders; without these, of --roofline")
       ->type_name("FILE");
   command
       ->add_option("--decoders", flags->decoders.decoders,

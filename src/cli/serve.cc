@@ -116,16 +116,16 @@ void run(Flags& flags) {
         "it one); POST /v1/completions completes plain text",
         flags.model.model);
   }
-  const int blocks = kv_budget(*session.model, session.draft.get(), session.kv_format, flags.kv_memory,
-                               flags.service.max_sequences, Engine::Options{}.draft_budget);
+  const int blocks =
+      kv_budget(*session.model, session.draft.get(), session.kv_format, flags.kv_memory,
+                flags.service.max_sequences, Engine::Options{}.draft_budget);
   const auto engine = session.make_engine({.kv_blocks = blocks,
                                            .sequences = flags.service.max_sequences,
                                            .step_rows = rows,
                                            .prompt_rows = flags.prompt_chunk});
   serve::Service service(session, *engine, flags.service);
   const EndsAtExit ends_at_exit{server};
-  const size_t block_bytes =
-      kv_block_bytes(*session.model, session.draft.get(), session.kv_format);
+  const size_t block_bytes = kv_block_bytes(*session.model, session.draft.get(), session.kv_format);
   const double mb = static_cast<double>(blocks) * static_cast<double>(block_bytes) / 1e6;
   fmt::print(stderr, "KV memory: up to {:.0f} MB for {} tokens in blocks of {}; context {}\n", mb,
              static_cast<int64_t>(blocks) * kBlockTokens, kBlockTokens,

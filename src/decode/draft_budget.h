@@ -25,7 +25,8 @@ class DraftBudget {
   bool is_open(const StepPlan& plan);
   // How many nodes to run, given the chances of those proposed in descending order.
   int worth(const StepPlan& plan, std::span<const double> chances);
-  // Whether `seconds` more of drafting are worth it for `tokens` more by chance, after `spent` were.
+  // Whether `seconds` more of drafting are worth it for `tokens` more by chance, after `spent`
+  // were.
   bool pays(const StepPlan& plan, double tokens, double seconds, double spent) const;
   // The step of `plan` ran for `seconds` with `drafted` nodes, of which `accepted` were right; to
   // draft and to learn from it took `overhead` seconds more. Returns the part of plain decoding's

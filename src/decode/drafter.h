@@ -37,10 +37,10 @@ using DrafterValues = std::map<std::string, double, std::less<>>;
 
 // What an engine has for its drafters, which live no longer than that.
 struct DraftMeans {
-  Model& model;                           // whose answers they draft
-  Model* draft = nullptr;                 // a smaller one of the same vocabulary, if there is one
-  int kv_blocks = 0;                      // of the engine's KV store
-  KvFormat kv_format = KvFormat::kF16;    // of the same
+  Model& model;                         // whose answers they draft
+  Model* draft = nullptr;               // a smaller one of the same vocabulary, if there is one
+  int kv_blocks = 0;                    // of the engine's KV store
+  KvFormat kv_format = KvFormat::kF16;  // of the same
 };
 
 // A sequence that begins.
@@ -57,7 +57,7 @@ struct DraftRequest {
   const Sampler* sampler = nullptr;  // which will choose; null: not known
   DraftState* state = nullptr;       // what start() gave
   int room = 0;                      // nodes at most; at least 1
-  TokenTree tree = {};          // the proposal; may stay empty. Surplus nodes are dropped.
+  TokenTree tree = {};               // the proposal; may stay empty. Surplus nodes are dropped.
 };
 
 // What a step made of one sequence: a chunk of its prompt was computed, or a tree verified.

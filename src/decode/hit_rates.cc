@@ -23,7 +23,8 @@ HitRates HitRates::like(const HitRates& others) {
 
 double HitRates::rate(int first, int count) const {
   double hits = 0, trials = 0;
-  for (int b = first; b < first + count; ++b) hits += buckets_[b].hits, trials += buckets_[b].trials;
+  for (int b = first; b < first + count; ++b)
+    hits += buckets_[b].hits, trials += buckets_[b].trials;
   return hits / trials;
 }
 

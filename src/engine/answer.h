@@ -17,7 +17,7 @@ struct Ending {
   // Something else than the model ended it: its length, a stop text or token, somebody.
   bool is_cut = false;
   int prompt_tokens = 0, generated_tokens = 0;
-  int cached_tokens = 0;  // of the prompt, found in the prefix cache
+  int cached_tokens = 0;                     // of the prompt, found in the prefix cache
   int steps = 0, drafted = 0, accepted = 0;  // forward passes that gave tokens; tokens
   // Tokens of the prediction that the answer has in its order, and the others.
   int accepted_prediction = 0, rejected_prediction = 0;

@@ -55,8 +55,8 @@ class Picture {
 
   void group(const DecoderScore& first, bool gap) {
     if (gap) y_ += kGroupGap;
-    svg_.text({kMargin, y_ + kBarHeight - 3},
-              fmt::format("{}, T {}", first.set, first.temperature), "strong");
+    svg_.text({kMargin, y_ + kBarHeight - 3}, fmt::format("{}, T {}", first.set, first.temperature),
+              "strong");
   }
 
   void bar(const DecoderScore& score) {

@@ -53,8 +53,8 @@ void Model::for_each_tensor(TensorVisitor& visit) {
   visit.vector({TensorRole::kOutputNorm, config_.embedding}, output_norm_);
   const bool tied = checkpoint_->find({TensorRole::kOutput}) == nullptr;
   const TensorRole output = tied ? TensorRole::kTokenEmbedding : TensorRole::kOutput;
-  const int logits = shortcuts_.logits > 0 ? std::min(shortcuts_.logits, config_.vocabulary)
-                                           : config_.vocabulary;
+  const int logits =
+      shortcuts_.logits > 0 ? std::min(shortcuts_.logits, config_.vocabulary) : config_.vocabulary;
   visit.matrix("logits", {{output, config_.vocabulary, 0, logits}}, config_.embedding, output_);
 }
 

@@ -44,7 +44,8 @@ TEST(StepCost, FollowsAMachineThatTurnsSlower) {
   EXPECT_GT(cost.seconds(1) / true_seconds(1), 1.3) << "although no step of one row was seen";
 }
 
-// A number of rows that is seen for the first few times, at noisy times, says nothing of the others.
+// A number of rows that is seen for the first few times, at noisy times, says nothing of the
+// others.
 TEST(StepCost, WhatBecomesKnownMovesNothingElse) {
   StepCost cost;
   for (int i = 0; i < 30; ++i) cost.observe(1, 0.010);

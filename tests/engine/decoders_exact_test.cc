@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/session.h"
 #include "files/gguf/reader.h"
 #include "grammar/structured_output.h"
 #include "support/random_drafter.h"
@@ -20,8 +21,6 @@
 namespace tessera {
 namespace {
 
-constexpr Token kVocabulary = 300;
-
 class DecodersTest : public testing::TestWithParam<KvFormat> {
  protected:
   template <typename T>
@@ -32,7 +31,7 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
   // Prompts that repeat themselves, so that there is something to be looked up.
   std::vector<Token> prompt() {
     std::vector<Token> tokens(1 + random_() % 12);
-    for (Token& token : tokens) token = static_cast<Token>(random_() % kVocabulary);
+    for (Token& token : tokens) token = static_cast<Token>(random_() % vocabulary_);
     const std::vector<Token> once = tokens;
     for (size_t times = random_() % 5; times > 0; --times)
       tokens.insert(tokens.end(), once.begin(), once.end());
@@ -53,18 +52,28 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
     r.sampling.frequency_penalty = pick({0.0F, 0.0F, 0.4F});
     r.sampling.seed = random_() % 1000;
     if (random_() % 4 == 0)
-      r.sampling.logit_bias[static_cast<Token>(random_() % kVocabulary)] = pick({-5.0F, 5.0F});
+      r.sampling.logit_bias[static_cast<Token>(random_() % vocabulary_)] = pick({-5.0F, 5.0F});
     r.min_tokens = pick({0, 0, 0, 6});
     for (size_t i = random_() % 3; i > 0; --i)
-      r.stop_tokens.push_back(static_cast<Token>(random_() % kVocabulary));
+      r.stop_tokens.push_back(static_cast<Token>(random_() % vocabulary_));
     if (random_() % 4 == 0)
-      r.bans.push_back({{static_cast<Token>(random_() % kVocabulary)}, random_() % 20});
+      r.bans.push_back({{static_cast<Token>(random_() % vocabulary_)}, random_() % 20});
     if (random_() % 4 == 0) r.constraint = forms_[random_() % forms_.size()];
     r.top_logprobs = pick({-1, -1, 0, 2});
     r.cache_salt = pick({"", "", "a", "b"});
     r.client = pick({"", "x"});
     r.priority = pick({0, 0, -3, 5});
     return r;
+  }
+
+  static std::vector<std::shared_ptr<const ConstraintSource>> forms_of(
+      StructuredOutput& structured) {
+    return {structured.json_schema(R"({"type": "array", "items": {"enum": ["red", "blue", 7]}})"),
+            structured.json_schema(
+                R"({"type": "object", "properties": {"first name": {"type": "string"},
+                                  "number": {"type": "integer"}},
+                                  "required": ["first name", "number"]})"),
+            structured.grammar(R"(root ::= ("one " | "two " | [a-f]{1,3} "-")* "end")")};
   }
 
   // What it may be told of its answer: some of it, wrong here and there.
@@ -75,19 +84,23 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
       const auto at = text.begin() + static_cast<std::ptrdiff_t>(random_() % text.size());
       switch (random_() % 3) {
         case 0:
-          *at = static_cast<Token>(random_() % kVocabulary);
+          *at = static_cast<Token>(random_() % vocabulary_);
           break;
         case 1:
           text.erase(at);
           break;
         default:
-          text.insert(at, static_cast<Token>(random_() % kVocabulary));
+          text.insert(at, static_cast<Token>(random_() % vocabulary_));
       }
     }
     return text;
   }
 
   std::mt19937 random_{11};
+  void compare(Model& model, const std::vector<Model*>& drafts, int cases);
+  void compare_real(const char* name);
+
+  Token vocabulary_ = 300;
   test::TempFolder folder_;
   Model model_{std::make_shared<const GgufFile>(
                    GgufFile::open(write_tiny_model({.head_dim = 32}, folder_.path()))),
@@ -96,16 +109,11 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
   std::unique_ptr<const Tokenizer> tokenizer_ = Tokenizer::make(
       GgufFile::open(write_tiny_model({.head_dim = 32}, folder_.path())).read_tokenizer());
   StructuredOutput structured_{*tokenizer_};
-  std::vector<std::shared_ptr<const ConstraintSource>> forms_ = {
-      structured_.json_schema(R"({"type": "array", "items": {"enum": ["red", "blue", 7]}})"),
-      structured_.json_schema(R"({"type": "object", "properties": {"first name": {"type": "string"},
-                                  "number": {"type": "integer"}},
-                                  "required": ["first name", "number"]})"),
-      structured_.grammar(R"(root ::= ("one " | "two " | [a-f]{1,3} "-")* "end")")};
+  std::vector<std::shared_ptr<const ConstraintSource>> forms_ = forms_of(structured_);
   // Another model, and the same one with less precision and not all logits: seldom right, and
   // mostly.
-  Model other_{std::make_shared<const GgufFile>(GgufFile::open(
-                   write_tiny_model({.seed = 2, .head_dim = 32}, folder_.path()))),
+  Model other_{std::make_shared<const GgufFile>(
+                   GgufFile::open(write_tiny_model({.seed = 2, .head_dim = 32}, folder_.path()))),
                make_test_backend(2),
                {.context = 0, .rows = 96, .wanted_rows = 64}};
   Model alike_{std::make_shared<const GgufFile>(
@@ -118,9 +126,7 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
 
 // How much `auto` drafts is decided by the clock, so no two runs of this test are alike; all of
 // them must give the same texts.
-TEST_P(DecodersTest, GiveThePlainTextInEveryCompany) {
-  // Plain loops take their time (test_backend.h).
-  const int cases = std::getenv("TESSERA_TEST_BACKEND") == nullptr ? 5000 : 200;
+void DecodersTest::compare(Model& model, const std::vector<Model*>& drafts, int cases) {
   const std::string decoders[] = {"auto",
                                   "auto",
                                   "lookup",
@@ -142,7 +148,7 @@ TEST_P(DecodersTest, GiveThePlainTextInEveryCompany) {
     std::vector<Request> requests;
     for (size_t i = 1 + random_() % 5; i > 0; --i) requests.push_back(request());
     std::vector<std::shared_ptr<Sequence>> plain;
-    Engine alone(model_, {.kv_format = GetParam(), .kv_blocks = 64},
+    Engine alone(model, {.kv_format = GetParam(), .kv_blocks = 64},
                  [](Token token) { return token % 37 == 5; });
     for (const Request& r : requests) {
       plain.push_back(alone.add(r));
@@ -151,12 +157,12 @@ TEST_P(DecodersTest, GiveThePlainTextInEveryCompany) {
     // Memory for some of them, so that some are preempted.
     int longest = 0;
     for (const auto& sequence : plain) longest = std::max(longest, sequence->size());
-    Engine engine(model_,
+    Engine engine(model,
                   {.kv_format = GetParam(),
                    .kv_blocks = blocks_for(longest + 64) + static_cast<int>(random_() % 4),
                    .draft_budget = pick({1, 2, 7, 31, 63}),
                    .step_rows = pick({0, 0, 20}),
-                   .draft = pick({&other_, &alike_, &alike_})},
+                   .draft = drafts[random_() % drafts.size()]},
                   [](Token token) { return token % 37 == 5; });
     std::vector<std::shared_ptr<Sequence>> sequences;
     for (size_t i = 0; i < requests.size(); ++i) {
@@ -188,6 +194,30 @@ TEST_P(DecodersTest, GiveThePlainTextInEveryCompany) {
   EXPECT_GT(accepted, cases / 2);
   EXPECT_GT(drafted, accepted);
   EXPECT_GT(preempted, 0);
+}
+
+TEST_P(DecodersTest, GiveThePlainTextInEveryCompany) {
+  // Plain loops take their time (test_backend.h).
+  const int cases = std::getenv("TESSERA_TEST_BACKEND") == nullptr ? 5000 : 200;
+  compare(model_, {&other_, &alike_, &alike_}, cases);
+}
+
+// Real models, which have something to say; each is its own draft, cut short.
+void DecodersTest::compare_real(const char* name) {
+  if (std::getenv("TESSERA_LONG_TESTS") == nullptr) GTEST_SKIP() << "set TESSERA_LONG_TESTS";
+  const Session session =
+      Session::load(name, {.draft = std::string(name)}, {.rows = 96, .wanted_rows = 64});
+  forms_ = forms_of(*session.structured_output);
+  vocabulary_ = 2000;
+  compare(*session.model, {session.draft.get()}, 100);
+}
+
+TEST_P(DecodersTest, GiveThePlainTextOnSmolLM2) {
+  compare_real("smollm2:135m");
+}
+
+TEST_P(DecodersTest, GiveThePlainTextOnGemma3) {
+  compare_real("gemma3:270m");
 }
 
 INSTANTIATE_TEST_SUITE_P(Kv, DecodersTest, testing::Values(KvFormat::kF16, KvFormat::kQ8_0),

@@ -33,10 +33,14 @@ TEST(DraftReference, IsAModelAndWhatIsCut) {
 }
 
 TEST(DraftReference, WhatIsNotUnderstoodIsNamed) {
-  for (const auto& [text, what] : {std::pair("m,bits=3", "expected 4"), {"m,bits=8", "'bits'"},
-                                   {"m,bits=", "'bits'"}, {"m,head=-1", "'head'"},
-                                   {"m,head=1x", "'head'"}, {"m,heads=1", "(known: bits, head)"},
-                                   {"", "no name"}, {",bits=4", "no name"}}) {
+  for (const auto& [text, what] : {std::pair("m,bits=3", "expected 4"),
+                                   {"m,bits=8", "'bits'"},
+                                   {"m,bits=", "'bits'"},
+                                   {"m,head=-1", "'head'"},
+                                   {"m,head=1x", "'head'"},
+                                   {"m,heads=1", "(known: bits, head)"},
+                                   {"", "no name"},
+                                   {",bits=4", "no name"}}) {
     EXPECT_THAT(error_of([&, t = text] { parse_draft(t); }), HasSubstr(what)) << text;
   }
 }
@@ -149,9 +153,7 @@ TEST_F(DraftModelTest, AnotherVocabularyIsRefusedByItsFirstDifference) {
   bytes[at + 2] = 'U';
   const auto other = folder_.path() / "other.gguf";
   std::ofstream(other, std::ios::binary) << bytes;
-  EXPECT_THAT(error_of([&] {
-                Session::load(longer, {.threads = 2, .draft = other.string()});
-              }),
+  EXPECT_THAT(error_of([&] { Session::load(longer, {.threads = 2, .draft = other.string()}); }),
               HasSubstr("has another vocabulary: its token "));
   EXPECT_THAT(error_of([&] { load((folder_.path() / "none.gguf").string()); }),
               HasSubstr("none.gguf"));

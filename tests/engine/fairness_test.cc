@@ -114,7 +114,8 @@ TEST_F(Fairness, AShortRequestHasItsTokenSoonWhateverAnotherHasQueued) {
   }
 }
 
-// Long answers hold all blocks for thousands of steps; who has had less meanwhile need not wait for their end.
+// Long answers hold all blocks for thousands of steps; who has had less meanwhile need not wait for
+// their end.
 TEST_F(Fairness, WhoAsksAgainAndAgainDoesNotWaitForLongAnswersToEnd) {
   for (const int prompt : {10, 1000}) {
     SCOPED_TRACE(prompt);

@@ -64,10 +64,10 @@ class Successors final : public Drafter {
 };
 
 TEST(ToyDrafter, IsOneFileAndChangesNoToken) {
-  add_drafter(
-      {.name = "toy", .note = "what came next last time", .settings = {}, .make = [](const DraftMeans&) {
-         return std::make_unique<Successors>();
-       }});
+  add_drafter({.name = "toy",
+               .note = "what came next last time",
+               .settings = {},
+               .make = [](const DraftMeans&) { return std::make_unique<Successors>(); }});
   const test::TempFolder folder;
   Model model(std::make_shared<const GgufFile>(GgufFile::open(write_tiny_model({}, folder.path()))),
               make_test_backend(2), {.context = 0, .rows = 64, .wanted_rows = 32});

@@ -213,8 +213,7 @@ std::optional<DraftedText::Level> DraftModel::draw(DraftedText& text, std::span<
     return gumbel(sampler.seed(), tokens.size(), static_cast<uint32_t>(token));
   };
   const float temperature = sampler.options().temperature;
-  const float noise_margin =
-      temperature > 0 ? temperature * (noise(first) - noise(second)) : 0.0F;
+  const float noise_margin = temperature > 0 ? temperature * (noise(first) - noise(second)) : 0.0F;
   return DraftedText::Level{first, bucket_of(logit - other + noise_margin), second};
 }
 

@@ -100,7 +100,8 @@ class DraftModel {
  private:
   HostRows run(const Batch& batch);
   bool reserve(const Request& request, int tokens, std::span<const Request> all);
-  // The token that the sampler would draw from `logits` behind `tokens`; nothing if that takes long.
+  // The token that the sampler would draw from `logits` behind `tokens`; nothing if that takes
+  // long.
   std::optional<DraftedText::Level> draw(DraftedText& text, std::span<const float> logits,
                                          std::span<const Token> tokens, size_t prompt_size);
 

@@ -1,6 +1,7 @@
-// Guesses the text that a constraint leaves no choice about, as the tokenizer cuts it: the names and
-// signs of a schema. Each byte is certain, but not where the model cuts them into tokens (jump-ahead
-// decoding, Zheng et al. 2024, arXiv 2312.07104, which commits them; here they are verified).
+// Guesses the text that a constraint leaves no choice about, as the tokenizer cuts it: the names
+// and signs of a schema. Each byte is certain, but not where the model cuts them into tokens
+// (jump-ahead decoding, Zheng et al. 2024, arXiv 2312.07104, which commits them; here they are
+// verified).
 #include <array>
 #include <chrono>
 #include <memory>

@@ -54,7 +54,7 @@ class GuessingDrafter final : public Drafter {
   std::shared_ptr<DraftModel> draft_;  // null: none
   DraftPolicy policy_;
   bool foretold_ = false;  // in this step
-  double overhead_ = 0;  // seconds that proposing took in this step
+  double overhead_ = 0;    // seconds that proposing took in this step
 };
 
 // A kind of such drafters that can be told "nodes" and "least"; these are their values where

@@ -1,7 +1,7 @@
 // Lookahead decoding (Fu et al. 2024, arXiv 2402.02057). Beside the text runs a window: `window`
-// places, and of each the last ngram - 1 guesses of what stands there, one from each step. Its newest
-// guesses continue the older ones, so every step makes as many n-grams as there are places, which
-// are kept by their first token. Those that begin with the text's last token are its drafts.
+// places, and of each the last ngram - 1 guesses of what stands there, one from each step. Its
+// newest guesses continue the older ones, so every step makes as many n-grams as there are places,
+// which are kept by their first token. Those that begin with the text's last token are its drafts.
 //
 // The mask of the paper is a token tree: a guess of the oldest generation follows the one at the
 // place before, any other the one of the generation before at the same place.

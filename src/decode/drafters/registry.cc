@@ -17,7 +17,7 @@ const DrafterKind& plain_kind() {
 }
 
 std::deque<DrafterKind>& kinds() {
-  static std::deque<DrafterKind> all = {auto_kind(),       draft_kind(),  forced_kind(),
+  static std::deque<DrafterKind> all = {auto_kind(),       draft_kind(),     forced_kind(),
                                         jacobi_kind(),     lookahead_kind(), lookup_kind(),
                                         prediction_kind(), recycle_kind()};
   return all;

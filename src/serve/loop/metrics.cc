@@ -153,8 +153,8 @@ void Metrics::print_counters(std::string& out) const {
   constexpr std::string_view kPerPosition = "vllm:spec_decode_num_accepted_tokens_per_pos_total";
   head(out, kPerPosition, "counter", "The same, by their place in the draft.");
   for (size_t i = 0; i < s.accepted_at.size(); ++i) {
-    fmt::format_to(std::back_inserter(out), "{}{{{},position=\"{}\"}} {}\n", kPerPosition, labels_, i,
-                   s.accepted_at[i]);
+    fmt::format_to(std::back_inserter(out), "{}{{{},position=\"{}\"}} {}\n", kPerPosition, labels_,
+                   i, s.accepted_at[i]);
   }
   one("tessera:steps_total", "counter", "Forward passes.", s.steps);
   head(out, "vllm:request_success_total", "counter", "Answers ended, by reason.");
