@@ -1,8 +1,10 @@
 #include "decode/guess_tree.h"
 
 #include <algorithm>
+#include <memory>
 #include <queue>
 #include <span>
+#include <utility>
 
 namespace tessera {
 namespace {
@@ -120,6 +122,40 @@ GuessTree grow_tree(std::span<const RatedSource> sources, const Claims& claims, 
     places.push_back(std::move(at));
   }
   return grown;
+}
+
+void prune(GuessTree& grown, const Constraint& constraint, Deadline deadline) {
+  const auto root = constraint.copy();
+  if (root == nullptr) return;
+  const TokenTree& tree = grown.tree;
+  constexpr int32_t kDropped = -2;
+  std::vector<int32_t> kept_as;  // of each node
+  std::vector<std::unique_ptr<Constraint>> behind(
+      static_cast<size_t>(tree.size()));  // if asked for
+  const auto constraint_behind = [&](int32_t node, const auto& self) -> Constraint& {
+    if (node < 0) return *root;
+    auto& known = behind[static_cast<size_t>(node)];
+    if (known == nullptr) {
+      known = self(tree.parents[static_cast<size_t>(node)], self).copy();
+      known->accept(tree.tokens[static_cast<size_t>(node)]);
+    }
+    return *known;
+  };
+  GuessTree pruned;
+  for (size_t node = 0; node < grown.chances.size(); ++node) {
+    const int32_t parent = tree.parents[node];
+    const int32_t above = parent < 0 ? -1 : kept_as[static_cast<size_t>(parent)];
+    const bool is_kept =
+        above != kDropped &&
+        (deadline.is_over() ||
+         constraint_behind(parent, constraint_behind).may_allow(tree.tokens[node], deadline));
+    kept_as.push_back(is_kept ? pruned.tree.size() : kDropped);
+    if (!is_kept) continue;
+    pruned.tree.add(tree.tokens[node], above);
+    pruned.chances.push_back(grown.chances[node]);
+    pruned.claims.push_back(grown.claims[node]);
+  }
+  grown = std::move(pruned);
 }
 
 }  // namespace tessera

@@ -7,6 +7,7 @@
 #include "decode/guess_source.h"
 #include "decode/hit_rates.h"
 #include "decode/token_tree.h"
+#include "grammar/constraint.h"
 
 namespace tessera {
 
@@ -42,5 +43,9 @@ struct GuessTree {
 // is believed; what the others say beside is for the chance that it leaves.
 GuessTree grow_tree(std::span<const RatedSource> sources, const Claims& claims, int nodes,
                     double least);
+
+// Drops what the constraint of the answer so far forbids, and what hangs below; as much of it as is
+// found out by the deadline.
+void prune(GuessTree& grown, const Constraint& constraint, Deadline deadline);
 
 }  // namespace tessera

@@ -13,6 +13,11 @@
 
 namespace tessera {
 
+inline bool is_allowed(std::span<const uint64_t> allowed, Token token) {
+  const auto word = static_cast<size_t>(token) / 64;
+  return token >= 0 && word < allowed.size() && (allowed[word] >> (token % 64) & 1) != 0;
+}
+
 // The constraint of one answer, as far as the answer has come.
 class Constraint {
  public:
@@ -28,6 +33,11 @@ class Constraint {
   // Whether the answer may end here. False at a dead end, where an end token is all that is left:
   // no token of the vocabulary goes on, or the grammar is too ambiguous to be followed.
   virtual bool complete() = 0;
+  // Whether one token may come next: without finding out about all others, if that is possible.
+  // True as well where it is not known by the deadline.
+  virtual bool may_allow(Token token, Deadline deadline) {
+    return !prepare(deadline) || is_allowed(allowed(), token);
+  }
   // Tokens of the text that has to come next, whatever is chosen, as the tokenizer cuts it; a model
   // may cut it otherwise. Empty where there is a choice, or if that is not known by the deadline.
   virtual std::vector<Token> forced(Deadline) { return {}; }
@@ -44,10 +54,5 @@ class ConstraintSource {
   virtual ~ConstraintSource() = default;
   virtual std::unique_ptr<Constraint> start() const = 0;
 };
-
-inline bool is_allowed(std::span<const uint64_t> allowed, Token token) {
-  const auto word = static_cast<size_t>(token) / 64;
-  return token >= 0 && word < allowed.size() && (allowed[word] >> (token % 64) & 1) != 0;
-}
 
 }  // namespace tessera

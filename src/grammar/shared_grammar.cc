@@ -42,6 +42,10 @@ class GrammarConstraint final : public Constraint {
     prepare({});
     return next_->complete;
   }
+  bool may_allow(Token token, Deadline deadline) override {
+    return next_ ? is_allowed(*next_->mask, token)
+                 : grammar_->may_allow(position_, token, deadline);
+  }
   std::vector<Token> forced(Deadline deadline) override {
     const std::string text = grammar_->forced_text(position_, deadline);
     return text.empty() ? std::vector<Token>() : grammar_->cut(text);
@@ -115,6 +119,20 @@ std::optional<SharedGrammar::Next> SharedGrammar::next(Position& position, Deadl
                        });
   if (!is_done) return std::nullopt;
   return position.ended ? Next{.mask = ending_} : next;
+}
+
+bool SharedGrammar::may_allow(Position& position, Token token, Deadline deadline) {
+  const std::string_view text = trie_->text(token);
+  if (position.ended || text.empty()) return true;  // an end token, or a rare case
+  bool is_dead = false;
+  guarded(position, deadline, [&] {
+    StackSet state = position.state;
+    for (size_t i = 0; i < text.size() && !is_dead && !deadline.is_over(); ++i) {
+      state = automaton_.next(state, static_cast<uint8_t>(text[i]));
+      is_dead = state == Automaton::kDead;
+    }
+  });
+  return !is_dead;
 }
 
 std::string SharedGrammar::forced_text(Position& position, Deadline deadline) {

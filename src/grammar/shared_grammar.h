@@ -59,6 +59,8 @@ class SharedGrammar final : public ConstraintSource,
   std::optional<Next> next(Position& position, Deadline deadline);
   std::shared_ptr<const Mask> allowed(Position& position) { return next(position, {})->mask; }
   bool complete(Position& position);  // without a mask
+  // False if `token` may not come behind; true if it may, or if that is not found in time.
+  bool may_allow(Position& position, Token token, Deadline deadline);
   // The text that has to come behind; empty if there is none, or if it is not found in time.
   std::string forced_text(Position& position, Deadline deadline);
   std::vector<Token> cut(std::string_view text) const { return trie_->cut(text); }

@@ -135,6 +135,25 @@ TEST_F(BeamsTest, InCompanyToo) {
   }
 }
 
+TEST_F(BeamsTest, WithQuantizedKeysAndValuesToo) {
+  std::mt19937 random(12);
+  for (int round = 0; round < 10; ++round) {
+    Engine e = engine(24, KvFormat::kQ8_0);  // some are preempted
+    std::vector<std::vector<std::shared_ptr<Sequence>>> searches;
+    for (int i = 0; i < 3; ++i) searches.push_back(e.add_beams(request(random)));
+    run_to_end(e);
+    for (const auto& found : searches) {
+      Engine alone = engine(200, KvFormat::kQ8_0);
+      const auto expected = alone.add_beams(found.front()->request);
+      run_to_end(alone);
+      for (size_t i = 0; i < found.size(); ++i) {
+        EXPECT_EQ(found[i]->tokens, expected[i]->tokens) << "round " << round;
+        EXPECT_EQ(found[i]->score, expected[i]->score);
+      }
+    }
+  }
+}
+
 // Whoever is preempted in the middle of a search is computed again, and nothing changes.
 TEST_F(BeamsTest, PreemptionChangesNothing) {
   std::mt19937 random(3);

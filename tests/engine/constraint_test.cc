@@ -43,6 +43,43 @@ class ConstraintTest : public testing::Test {
   Session session_ = Session::load(write_tiny_model({}, folder_.path()).string(), {.threads = 2});
 };
 
+// Asked about one token alone, a constraint says what its mask says; and what is forced is the only
+// text.
+TEST_F(ConstraintTest, OneTokenAndForcedTextAreAsTheMaskSays) {
+  const auto source = session_.structured_output->json_schema(kSchema);
+  std::mt19937 random(4);
+  int forced_tokens = 0;
+  for (int answer = 0; answer < 6; ++answer) {
+    const auto constraint = source->start();
+    for (int step = 0; step < 60; ++step) {
+      const auto asked = constraint->copy();  // which knows no mask yet
+      const auto forced = asked->forced({});
+      std::vector<bool> may_come;
+      const auto size = static_cast<Token>(session_.tokenizer->vocabulary_size());
+      for (Token token = 0; token < size; ++token) may_come.push_back(asked->may_allow(token, {}));
+      std::vector<Token> allowed;
+      for (Token token = 0; token < size; ++token) {
+        const bool ends = session_.tokenizer->piece(token).empty();
+        const bool is_in_mask = is_allowed(constraint->allowed(), token);
+        if (ends) continue;
+        EXPECT_EQ(may_come[static_cast<size_t>(token)], is_in_mask) << token;
+        if (is_in_mask) allowed.push_back(token);
+      }
+      if (allowed.empty()) break;
+      if (!forced.empty()) {
+        ++forced_tokens;
+        const std::string text = session_.tokenizer->decode(forced);
+        for (const Token token : allowed) {
+          const std::string piece = session_.tokenizer->piece(token);
+          EXPECT_EQ(piece.substr(0, text.size()), text.substr(0, piece.size()));
+        }
+      }
+      constraint->accept(allowed[random() % allowed.size()]);
+    }
+  }
+  EXPECT_GT(forced_tokens, 20);
+}
+
 // What a schema leaves no choice about takes few steps, and stays what it was.
 TEST_F(ConstraintTest, ForcedTextIsDrafted) {
   const auto source = session_.structured_output->json_schema(
@@ -60,8 +97,9 @@ TEST_F(ConstraintTest, ForcedTextIsDrafted) {
       run_to_end(*engine);
       EXPECT_EQ(drafted->tokens, plain->tokens) << decoder;
       // How much `auto` drafts is decided by the clock.
-      if (decoder == std::string_view("forced"))
+      if (decoder == std::string_view("forced")) {
         EXPECT_GT(drafted->statistics.accepted, plain->generated() / 3);
+      }
     }
   }
 }

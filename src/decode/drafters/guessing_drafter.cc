@@ -1,6 +1,7 @@
 #include "decode/drafters/guessing_drafter.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <utility>
 
@@ -103,6 +104,21 @@ GuessingState& state_of(const auto& of) {
   return static_cast<GuessingState&>(*of.state);
 }
 
+// To find out what a constraint forbids of a tree: mostly a few steps of an automaton.
+constexpr auto kPruningTime = std::chrono::microseconds(200);
+
+// What the sources of a request guess, less what its constraint forbids.
+GuessTree grow(const DraftRequest& request, const Claims& claims, int nodes, double least) {
+  GuessTree grown = grow_tree(state_of(request).sources(), claims, nodes, least);
+  const bool is_free = request.sampler == nullptr || !request.sampler->is_constrained();
+  if (is_free || grown.tree.size() == 0) return grown;
+  Sampler ahead = request.sampler->twin();
+  ahead.follow(*request.sampler);
+  prune(grown, *ahead.constraint(request.tokens.subspan(request.prompt_size)),
+        Deadline::in(kPruningTime));
+  return grown;
+}
+
 bool catch_up(const DraftRequest& request, int& most) {
   GuessingState& state = state_of(request);
   if (!state.catch_up(request.tokens, request.prompt_size, most)) return false;
@@ -153,7 +169,7 @@ void GuessingDrafter::propose(std::span<DraftRequest> requests, const StepPlan& 
     GuessingState& state = state_of(request);
     if (!state.is_caught_up(request.tokens)) continue;
     const int nodes = std::min(request.room, static_cast<int>(state.value("nodes")));
-    request.tree = state.remember(grow_tree(state.sources(), claims_, nodes, state.value("least")));
+    request.tree = state.remember(grow(request, claims_, nodes, state.value("least")));
   }
 }
 
@@ -164,10 +180,9 @@ void GuessingDrafter::propose_what_pays(std::span<DraftRequest> requests, const 
   std::vector<GuessTree> trees;
   std::vector<double> chances;
   for (DraftRequest& request : requests) {
-    GuessingState& state = state_of(request);
     const bool ready = catch_up(request, left);
     const int nodes = ready ? std::min(request.room, kMostNodes) : 0;
-    trees.push_back(grow_tree(state.sources(), claims_, nodes, kLeastChance));
+    trees.push_back(grow(request, claims_, nodes, kLeastChance));
   }
   double reading = 0;
   if (draft_ != nullptr) {
@@ -261,8 +276,7 @@ void GuessingDrafter::foretell_what_pays(std::span<DraftRequest> requests, const
     if (!texts[i].text->is_foretold()) continue;
     foretold_ = true;
     const int nodes = std::min(texts[i].most, kMostNodes);
-    trees[indices[i]] =
-        grow_tree(state_of(requests[indices[i]]).sources(), claims_, nodes, kLeastChance);
+    trees[indices[i]] = grow(requests[indices[i]], claims_, nodes, kLeastChance);
   }
 }
 
