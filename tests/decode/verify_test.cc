@@ -52,7 +52,7 @@ TEST(Verify, TokensHaveTheModelsDistribution) {
   constexpr double kMost = 29.9;
   for (const float temperature : {0.3F, 0.8F, 1.2F}) {
     for (const TokenTree& tree : {TokenTree{.tokens = {1}, .parents = {-1}},
-                                  TokenTree{.tokens = {1, 2, 5}, .parents = {-1, 0, 0}}}) {
+                                  TokenTree{.tokens = {1, 3, 6}, .parents = {-1, 0, 0}}}) {
       Rows rows(std::vector<Token>(static_cast<size_t>(tree.size())));
       for (size_t i = 0; i < rows.values.size(); ++i)
         rows.values[i] = static_cast<float>((i * 7 + i / kVocabulary * 3) % 11) * 0.3F;

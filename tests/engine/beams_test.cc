@@ -27,7 +27,7 @@ class BeamsTest : public testing::Test {
 
   static std::filesystem::path path() {
     static const test::TempFolder folder;
-    return write_tiny_model({.layers = 2, .context = 128}, folder.path());
+    return write_tiny_model({.layers = 2, .head_dim = 32, .context = 128}, folder.path());
   }
   BeamsTest()
       : checkpoint_(std::make_shared<const GgufFile>(GgufFile::open(path()))),
