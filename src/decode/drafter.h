@@ -14,7 +14,6 @@
 #include <string_view>
 #include <vector>
 
-#include "backend/backend.h"
 #include "base/host_tensor.h"
 #include "base/token.h"
 #include "decode/sampler.h"
@@ -37,10 +36,9 @@ using DrafterValues = std::map<std::string, double, std::less<>>;
 
 // What an engine has for its drafters, which live no longer than that.
 struct DraftMeans {
-  Model& model;                         // whose answers they draft
-  Model* draft = nullptr;               // a smaller one of the same vocabulary, if there is one
-  int kv_blocks = 0;                    // of the engine's KV store
-  KvFormat kv_format = KvFormat::kF16;  // of the same
+  Model& model;            // whose answers they draft
+  Model* draft = nullptr;  // a smaller one of the same vocabulary, if there is one
+  int kv_blocks = 0;       // of the engine's KV store
 };
 
 // A sequence that begins.

@@ -143,10 +143,8 @@ std::shared_ptr<Drafter> Engine::drafter_of(const Decoder& decoder) {
   if (decoder.kind == nullptr) return nullptr;
   std::shared_ptr<Drafter>& drafter = drafters_[decoder.kind];
   if (drafter == nullptr) {
-    drafter = decoder.kind->make({.model = model_,
-                                  .draft = options_.draft,
-                                  .kv_blocks = pool_.capacity(),
-                                  .kv_format = options_.kv_format});
+    drafter = decoder.kind->make(
+        {.model = model_, .draft = options_.draft, .kv_blocks = pool_.capacity()});
   }
   return drafter;
 }

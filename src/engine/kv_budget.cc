@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/system_memory.h"
+#include "decode/drafters/draft_model.h"
 
 namespace tessera {
 
@@ -35,7 +36,8 @@ size_t parse_memory_size(const std::string& text) {
 }
 
 size_t kv_block_bytes(const Model& model, const Model* draft, KvFormat format) {
-  return model.kv_block_bytes(format) + (draft != nullptr ? draft->kv_block_bytes(format) : 0);
+  return model.kv_block_bytes(format) +
+         (draft != nullptr ? draft->kv_block_bytes(DraftModel::kKvFormat) : 0);
 }
 
 int kv_budget(const Model& model, const Model* draft, KvFormat format, const std::string& memory,

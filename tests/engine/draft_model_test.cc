@@ -130,6 +130,18 @@ TEST_F(DraftModelTest, ManyTextsShareItsMemory) {
   }
 }
 
+// A format that the draft's heads do not fit is no hindrance: its keys and values have their own.
+TEST_F(DraftModelTest, TheFormatOfKeysAndValuesIsTheAnswersOwn) {
+  const Session session =
+      Session::load(tiny({.head_dim = 32}), {.threads = 2, .kv_format = "q8_0", .draft = tiny()});
+  Request asked = request(session);
+  asked.decoder = "draft";
+  const auto engine = session.make_engine();
+  const auto sequence = engine->add(asked);
+  run_to_end(*engine);
+  EXPECT_GT(sequence->statistics.drafted, 0);
+}
+
 // Of other prompts and answers too: longer than the draft's context, or of tokens that it lacks.
 TEST_F(DraftModelTest, WhatTheDraftCannotReadIsDecodedPlainly) {
   const Session session = load(tiny({.seed = 2, .context = 64}));

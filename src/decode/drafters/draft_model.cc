@@ -95,7 +95,7 @@ DraftModel::DraftModel(const DraftMeans& means)
                      static_cast<double>(means.model.weight_bytes())),
       vocabulary_(means.model.config().vocabulary),
       memory_(std::make_shared<DraftedText::Memory>(means.kv_blocks)),
-      kv_(model_.make_kv(means.kv_blocks, means.kv_format)),
+      kv_(model_.make_kv(means.kv_blocks, kKvFormat)),
       logits_(static_cast<size_t>(vocabulary_), kNothing) {}
 
 std::unique_ptr<DraftedText> DraftModel::start(const DraftStart& sequence) {

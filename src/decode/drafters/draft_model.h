@@ -14,6 +14,7 @@
 #include <span>
 #include <vector>
 
+#include "backend/backend.h"
 #include "base/function_ref.h"
 #include "cache/block_table.h"
 #include "decode/drafter.h"
@@ -70,6 +71,9 @@ class DraftedText final : public GuessSource {
 
 class DraftModel {
  public:
+  // Of its keys and values, whatever the answers' are in: every model can have it.
+  static constexpr KvFormat kKvFormat = KvFormat::kF16;
+
   struct Request {
     DraftedText* text;
     std::span<const Token> tokens;  // prompt and answer so far

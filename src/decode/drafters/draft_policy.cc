@@ -10,6 +10,7 @@ namespace {
 // However little it saves, texts are read now and then, to find out whether that has changed.
 constexpr double kLeastSaved = 0.02;
 constexpr double kLearned = 0.02;  // of what a step saved
+constexpr double kLearnedOfAnswer = 0.2;
 // Rows of a prompt's step, of which the time of one row of a prompt is known.
 constexpr int kPromptRows = 512;
 
@@ -34,7 +35,8 @@ bool DraftPolicy::is_worth_reading(const DraftModel::Request& text, const DraftM
   const double a_row = plan.cost.seconds(kPromptRows) / kPromptRows;
   const double reading = text.text->unread(text.tokens) * a_row * draft.relative_cost();
   const double a_token = plan.cost.seconds(plan.answers) / plan.answers;
-  const auto generated = static_cast<double>(text.tokens.size() - text.prompt_size);
+  const auto so_far = static_cast<double>(text.tokens.size() - text.prompt_size);
+  const double generated = std::max(so_far, generated_ / 2);
   return generated * a_token * std::max(saved_, kLeastSaved) >= reading;
 }
 
@@ -55,6 +57,10 @@ void DraftPolicy::foretell(DraftModel& draft, std::span<const DraftModel::Reques
     const double seconds = draft.seconds(together) / together + a_row;
     return budget.pays(plan, gained, seconds, timer.seconds());
   });
+}
+
+void DraftPolicy::end(size_t generated) {
+  generated_ += kLearnedOfAnswer * (static_cast<double>(generated) - generated_);
 }
 
 void DraftPolicy::learn(double saved) {

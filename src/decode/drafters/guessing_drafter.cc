@@ -291,7 +291,9 @@ void GuessingDrafter::observe(std::span<const Observation> observations, StepRow
   }
   for (const Observation& seen : observations) {
     if (state_of(seen).wants_logits()) learn(seen, rows.logits());
-    if (seen.finished) state_of(seen).end(seen.tokens.subspan(seen.prompt_size));
+    if (!seen.finished) continue;
+    state_of(seen).end(seen.tokens.subspan(seen.prompt_size));
+    policy_.end(seen.tokens.size() - seen.prompt_size);
   }
   if (!budget_) return;
   const double saved = budget_->settle(rows.plan(), drafted, accepted, rows.seconds(),
