@@ -27,7 +27,7 @@ class BeamsTest : public testing::Test {
 
   static std::filesystem::path path() {
     static const test::TempFolder folder;
-    return write_tiny_model({.layers = 2, .head_dim = 32, .context = 128}, folder.path());
+    return write_tiny_model({.layers = 2, .context = 128}, folder.path());
   }
   BeamsTest()
       : checkpoint_(std::make_shared<const GgufFile>(GgufFile::open(path()))),
@@ -136,14 +136,21 @@ TEST_F(BeamsTest, InCompanyToo) {
 }
 
 TEST_F(BeamsTest, WithQuantizedKeysAndValuesToo) {
+  const test::TempFolder folder;
+  Model model(std::make_shared<const GgufFile>(
+                  GgufFile::open(write_tiny_model({.head_dim = 32}, folder.path()))),
+              make_test_backend(2), {.context = 128, .rows = 48, .wanted_rows = 24});
+  const auto engine_of = [&](int blocks) {
+    return Engine(model, {.kv_format = KvFormat::kQ8_0, .kv_blocks = blocks}, is_end);
+  };
   std::mt19937 random(12);
   for (int round = 0; round < 10; ++round) {
-    Engine e = engine(24, KvFormat::kQ8_0);  // some are preempted
+    Engine e = engine_of(24);  // some are preempted
     std::vector<std::vector<std::shared_ptr<Sequence>>> searches;
     for (int i = 0; i < 3; ++i) searches.push_back(e.add_beams(request(random)));
     run_to_end(e);
     for (const auto& found : searches) {
-      Engine alone = engine(200, KvFormat::kQ8_0);
+      Engine alone = engine_of(200);
       const auto expected = alone.add_beams(found.front()->request);
       run_to_end(alone);
       for (size_t i = 0; i < found.size(); ++i) {

@@ -243,13 +243,15 @@ bool is_read(const DraftModel::Request& text) {
 
 void GuessingDrafter::foretell(std::span<DraftRequest> requests) {
   draft_->read(drafted_texts(requests, [](const auto& text) { return !is_read(text); }).texts);
-  auto [texts, indices] = drafted_texts(requests, is_read);
+  DraftedTexts drafted = drafted_texts(requests, is_read);
   const auto state = [&](size_t text) -> const GuessingState& {
-    return state_of(requests[indices[text]]);
+    return state_of(requests[drafted.requests[text]]);
   };
-  for (size_t i = 0; i < texts.size(); ++i)
-    texts[i].most = std::min(texts[i].most, static_cast<int>(state(i).value("nodes")));
-  draft_->foretell(texts, [&](size_t text, int, double chance, int) {
+  for (size_t i = 0; i < drafted.texts.size(); ++i) {
+    int& most = drafted.texts[i].most;
+    most = std::min(most, static_cast<int>(state(i).value("nodes")));
+  }
+  draft_->foretell(drafted.texts, [&](size_t text, int, double chance, int) {
     return chance >= state(text).value("least");
   });
 }
