@@ -14,11 +14,18 @@ namespace {
 
 constexpr int kMostHead = 1 << 24;
 
-int parse_number(std::string_view key, std::string_view text, int most) {
+int parse_bits(std::string_view text) {
+  if (text != "4" && text != "0")
+    fail("'bits' of the draft model is '{}', expected 4, or 0 for those of the file",
+         printable(text));
+  return text == "4" ? 4 : 0;
+}
+
+int parse_head(std::string_view text) {
   int value = -1;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < 0 || value > most)
-    fail("'{}' of the draft model is '{}', expected 0 to {}", key, printable(text), most);
+  if (error != std::errc() || end != text.data() + text.size() || value < 0 || value > kMostHead)
+    fail("'head' of the draft model is '{}', expected 0 to {}", printable(text), kMostHead);
   return value;
 }
 
@@ -52,12 +59,9 @@ DraftReference parse_draft(std::string_view text) {
     if (equals == std::string_view::npos || part.find('/') != std::string_view::npos) break;
     const std::string_view value = part.substr(equals + 1);
     if (key == "bits") {
-      reference.bits = parse_number(key, value, 4);
-      if (reference.bits != 0 && reference.bits != 4)
-        fail("'bits' of the draft model is {}, expected 4, or 0 for those of the file",
-             reference.bits);
+      reference.bits = parse_bits(value);
     } else if (key == "head") {
-      reference.head = parse_number(key, value, kMostHead);
+      reference.head = parse_head(value);
     } else {
       fail("a draft model has no setting '{}' (known: bits, head)", printable(key));
     }

@@ -26,8 +26,9 @@ void FairOrder::enter(Sequence& sequence, const Sequence* first) {
 }
 
 int64_t FairOrder::charge(Sequence& sequence) {
+  if (real_cost(sequence) <= sequence.charged) return 0;
   const auto found = clients_.find(sequence.request.client);
-  if (found == clients_.end() || real_cost(sequence) <= sequence.charged) return 0;
+  if (found == clients_.end()) return 0;
   const int64_t more = std::max(kUsualAnswer, sequence.size() / kPartCharged);
   sequence.charged += more;
   found->second.end += more;
