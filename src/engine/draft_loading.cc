@@ -8,6 +8,7 @@
 #include "base/printable.h"
 #include "files/model_reference.h"
 #include "files/open.h"
+#include "model/draft_format.h"
 
 namespace tessera {
 namespace {
@@ -78,7 +79,7 @@ std::unique_ptr<Model> load_draft(const DraftReference& reference, const Tokeniz
   require_same_vocabulary(tokenizer, *Tokenizer::make(checkpoint->read_tokenizer()),
                           reference.model);
   const Model::Shortcuts shortcuts{.logits = reference.head,
-                                   .format = reference.bits == 4 ? &kQ4_0 : nullptr};
+                                   .format = reference.bits == 4 ? &draft_format() : nullptr};
   return std::make_unique<Model>(std::move(checkpoint), std::move(backend), limits,
                                  std::function<void(size_t, size_t)>(), shortcuts);
 }

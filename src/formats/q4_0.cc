@@ -4,9 +4,12 @@
 //   Q4_1, 20 bytes: f16 d; f16 m; 16 bytes of codes.  x = d * q + m
 //
 // Byte i holds the code of element i in its low half and that of element i + 16 in its high half.
+#include <cmath>
+
 #include "formats/bit_fields.h"
 #include "formats/block_codec.h"
 #include "formats/format.h"
+#include "formats/quick_q4_0.h"
 #include "formats/scale_search.h"
 
 namespace tessera {
@@ -65,6 +68,22 @@ constexpr QuantizedBlock kBlock4_1 = {.code_bits = 4,
                                       .split = split_q4_1};
 
 }  // namespace
+
+void encode_q4_0_by_largest(std::span<const float> src, std::byte* dst, std::span<const float>) {
+  encode_blocks<32, 18>(
+      "Q4_0", 8 * kF16Max, src, dst, {}, [](const BlockInput<32>& in, uint8_t* block) {
+        float largest = 0;
+        for (int i = 0; i < 32; ++i) {
+          if (std::abs(in.x[i]) > std::abs(largest)) largest = in.x[i];
+        }
+        const float d = round_scale_f16(largest / -8);  // code 0 is the one of the most magnitude
+        const Coder coder(kSigned, d, 0);
+        store_f16(block, d);
+        for (int i = 0; i < 16; ++i) {
+          block[2 + i] = static_cast<uint8_t>(coder(in.x[i]) | (coder(in.x[i + 16]) << 4));
+        }
+      });
+}
 
 constinit const Format kQ4_0 = {.name = "Q4_0",
                                 .block_elements = 32,
