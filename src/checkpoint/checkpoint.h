@@ -41,6 +41,8 @@ class Checkpoint {
   void release(const StoredTensor& tensor, std::span<const std::byte> part) const;
   void release(const StoredTensor& tensor) const { release(tensor, tensor.bytes); }
 
+  // What a file that make_writer() writes calls the tensor.
+  virtual std::string written_name(const StoredTensor& tensor) const { return tensor.name; }
   // Writes a checkpoint that says what this one says, with other tensors.
   virtual std::unique_ptr<CheckpointWriter> make_writer() const = 0;
 

@@ -42,6 +42,12 @@ enum class TensorRole : uint8_t {
   kExpertsDown,       // of all experts: [experts, embedding, feed_forward]
   kSharedExpertDown,  // of the expert that every token visits
   kPostFeedForwardNorm,
+
+  // Of Medusa heads. A block's number is head * layers + layer, an output's that of its head.
+  kMedusaBlock,  // [embedding, embedding]
+  kMedusaBlockBias,
+  kMedusaOutput,  // [tokens, embedding]; absent where the heads share one, or the model's
+  kTokenMap,      // which token of the vocabulary each row of an output stands for
 };
 
 }  // namespace tessera

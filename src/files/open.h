@@ -8,8 +8,8 @@
 
 namespace tessera {
 
-// A GGUF file, or any member of a split one. Throws Error (one line: what, where, what was
-// expected) for anything else or malformed.
+// A GGUF file, any member of a split one, or Medusa heads in safetensors. Throws Error (one line:
+// what, where, what was expected) for anything else or malformed.
 std::shared_ptr<const Checkpoint> open_checkpoint(const std::filesystem::path& path);
 
 }  // namespace tessera

@@ -36,6 +36,10 @@ constexpr auto kRows = std::to_array<TensorNames::Row>({
     {TensorRole::kExpertsDown, "blk.*.ffn_down_exps.weight"},
     {TensorRole::kSharedExpertDown, "blk.*.ffn_down_shexp.weight"},
     {TensorRole::kPostFeedForwardNorm, "blk.*.post_ffw_norm.weight"},
+    {TensorRole::kMedusaBlock, "blk.*.medusa.weight"},
+    {TensorRole::kMedusaBlockBias, "blk.*.medusa.bias"},
+    {TensorRole::kMedusaOutput, "blk.*.medusa_output.weight"},
+    {TensorRole::kTokenMap, "token_map"},
 });
 constexpr TensorNames kNames(kRows);
 
