@@ -27,6 +27,9 @@ struct LoadOptions {
   // cut to 4 bits (bits=0: as the file has them), and it proposes only the first 32768 tokens,
   // which are the frequent ones (head=0: all). "": none.
   std::string draft = {};
+  // Medusa heads trained for the model, for the decoders `auto` and `medusa`: a GGUF that `tessera
+  // quantize` wrote, or the safetensors they are published in. "": none.
+  std::string medusa = {};
   // Called while weights are read: (done, total) tensors. May be empty.
   std::function<void(size_t done, size_t total)> on_progress = {};
 };

@@ -59,6 +59,12 @@ void add_draft_flag(CLI::App& command, LoadOptions& load) {
                   "draft; cut to 4 bits and to its first 32768 tokens unless it is said otherwise "
                   "(bits=0, head=0); never changes the text")
       ->type_name("MODEL[,bits=4][,head=32768]");
+  command
+      .add_option(
+          "--medusa", load.medusa,
+          "Medusa heads trained for the model, which draft for the decoders auto and medusa: "
+          "safetensors, or what `tessera quantize` made of them")
+      ->type_name("FILE");
 }
 
 namespace {

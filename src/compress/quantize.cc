@@ -200,7 +200,8 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   writer->set_fact("general.quantization_version", kQuantizationVersion);
   writer->set_fact("general.file_type", recipe.file_type);
   for (size_t i = 0; i < plan.size(); ++i) {
-    writer->declare(model.tensors()[i].name, *plan[i].format, model.tensors()[i].shape);
+    const StoredTensor& tensor = model.tensors()[i];
+    writer->declare(model.written_name(tensor), *plan[i].format, tensor.shape);
   }
   ThreadPool pool(options.threads);
 

@@ -28,6 +28,7 @@ struct DrafterKind {
   // For an engine. Throws Error if it cannot.
   std::function<std::unique_ptr<Drafter>(const DraftMeans&)> make;
   bool needs_draft_model = false;
+  bool needs_heads = false;
 };
 
 // Makes a kind known. Error if the name is taken. Not while requests are being checked.

@@ -19,6 +19,7 @@
 #include "decode/sampler.h"
 #include "decode/step_cost.h"
 #include "decode/token_tree.h"
+#include "model/medusa_heads.h"
 #include "model/model.h"
 
 namespace tessera {
@@ -36,9 +37,10 @@ using DrafterValues = std::map<std::string, double, std::less<>>;
 
 // What an engine has for its drafters, which live no longer than that.
 struct DraftMeans {
-  Model& model;            // whose answers they draft
-  Model* draft = nullptr;  // a smaller one of the same vocabulary, if there is one
-  int kv_blocks = 0;       // of the engine's KV store
+  Model& model;                  // whose answers they draft
+  Model* draft = nullptr;        // a smaller one of the same vocabulary, if there is one
+  MedusaHeads* heads = nullptr;  // of the model, if there are any
+  int kv_blocks = 0;             // of the engine's KV store
 };
 
 // A sequence that begins.

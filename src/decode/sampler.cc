@@ -154,6 +154,17 @@ std::vector<BeamToken> Sampler::likeliest(std::span<const float> logits,
   return result;
 }
 
+void Sampler::probabilities(std::span<const float> logits, std::span<const Token> tokens,
+                            size_t prompt_size, std::vector<double>& into) {
+  logits = adjust(logits, tokens, prompt_size);
+  const double best = *std::ranges::max_element(logits);
+  double total = 0;
+  into.clear();
+  for (const float logit : logits)
+    total += into.emplace_back(std::exp((logit - best) / options_.temperature));
+  for (double& p : into) p /= total;
+}
+
 // Where every log-probability is NaN or -infinity.
 BeamToken Sampler::last_resort(std::span<const float> logits) {
   constexpr float kLeast = -1e9f;  // as Hugging Face has it

@@ -49,6 +49,10 @@ class Sampler {
   // what choose() gives at temperature 0, with a log-probability that any other text beats.
   std::vector<BeamToken> likeliest(std::span<const float> logits, std::span<const Token> tokens,
                                    size_t prompt_size, int count);
+  // Of each token, at the temperature (above 0), with penalties, biases, bans and the constraint,
+  // and without the filters.
+  void probabilities(std::span<const float> logits, std::span<const Token> tokens,
+                     size_t prompt_size, std::vector<double>& into);
   bool is_constrained() const { return constraint_source_ != nullptr; }
   // One that chooses by the same rule, and knows nothing of an answer yet.
   Sampler twin() const { return Sampler(options_, constraint_source_, bans_); }

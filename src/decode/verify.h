@@ -1,5 +1,5 @@
 // The one rule by which drafted tokens become part of an answer: a node is accepted if it is the
-// token that the sampler gives at its place anyway.
+// token that the sampler gives at its place anyway. (But for who asks for another one by name.)
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 #include "base/token.h"
 #include "decode/sampler.h"
 #include "decode/token_tree.h"
+#include "decode/typical.h"
 
 namespace tessera {
 
@@ -26,7 +27,10 @@ struct Verified {
 // logits has a row for each node. Walks down from node 0 as long as the sampler's token is a child,
 // and no further than what the constraint allows is found out by the deadline: fewer tokens are
 // committed then, but no others.
+//
+// `typical`: if that is on, and the temperature above 0, walks down the typical path instead.
 Verified verify(const TokenTree& tree, HostRows logits, Sampler& sampler,
-                std::span<const Token> tokens, size_t prompt_size, Deadline deadline = {});
+                std::span<const Token> tokens, size_t prompt_size, Deadline deadline = {},
+                TypicalAcceptance typical = {});
 
 }  // namespace tessera

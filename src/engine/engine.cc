@@ -86,6 +86,8 @@ void Engine::validate(const Request& request) const {
   const Decoder decoder = parse_decoder(request.decoder);
   if (decoder.kind != nullptr && decoder.kind->needs_draft_model && options_.draft == nullptr)
     fail("the decoder '{}' needs a draft model, and none was loaded", decoder.kind->name);
+  if (decoder.kind != nullptr && decoder.kind->needs_heads && options_.heads == nullptr)
+    fail("the decoder '{}' needs Medusa heads, and none were loaded", decoder.kind->name);
   request.beams.validate();
   if (request.beams.width > 1) validate_beams(request);
 }
@@ -113,6 +115,8 @@ std::shared_ptr<Sequence> Engine::make_sequence(Request request,
   const Request& asked = sequence->request;
   const Decoder decoder = parse_decoder(asked.decoder);
   sequence->drafter = drafter_of(decoder);
+  if (const auto typical = decoder.values.find("typical"); typical != decoder.values.end())
+    sequence->typical = {typical->second, decoder.values.find("delta")->second};
   if (sequence->drafter != nullptr) {
     sequence->draft_state =
         sequence->drafter->start({decoder.values, asked.cache_salt, asked.prediction});
@@ -143,8 +147,10 @@ std::shared_ptr<Drafter> Engine::drafter_of(const Decoder& decoder) {
   if (decoder.kind == nullptr) return nullptr;
   std::shared_ptr<Drafter>& drafter = drafters_[decoder.kind];
   if (drafter == nullptr) {
-    drafter = decoder.kind->make(
-        {.model = model_, .draft = options_.draft, .kv_blocks = pool_.capacity()});
+    drafter = decoder.kind->make({.model = model_,
+                                  .draft = options_.draft,
+                                  .heads = options_.heads,
+                                  .kv_blocks = pool_.capacity()});
   }
   return drafter;
 }
@@ -410,8 +416,8 @@ Engine::Choice Engine::choose(const Scheduler::Share& share, RowRange range, Hos
   const TokenTree single{.tokens = {sequence.tokens.back()}, .parents = {-1}};
   const TokenTree& tree = share.tree.size() > 0 ? share.tree : single;
   const HostRows rows = logits.middle(range.first_wanted, tree.size());
-  choice.verified =
-      verify(tree, rows, sequence.sampler, sequence.tokens, sequence.prompt_size(), deadline);
+  choice.verified = verify(tree, rows, sequence.sampler, sequence.tokens, sequence.prompt_size(),
+                           deadline, sequence.typical);
   const auto& [tokens, path, next_is_known] = choice.verified;
   for (size_t i = 0; i < tokens.size() && top >= 0; ++i) {
     choice.logprobs.push_back(find_logprobs(rows.row(path[i]), tokens[i], top));

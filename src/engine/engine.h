@@ -42,6 +42,8 @@ class Engine {
     // A smaller model of the same vocabulary, for the decoders `draft` and `auto`. Must outlive the
     // engine; null: none.
     Model* draft = nullptr;
+    // For the decoders `medusa` and `auto`, likewise.
+    MedusaHeads* heads = nullptr;
     // Chooses the tokens of different sequences side by side; without one, the calling thread does.
     std::shared_ptr<ThreadPool> pool = nullptr;
   };

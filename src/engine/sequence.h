@@ -16,6 +16,7 @@
 #include "decode/decoder.h"
 #include "decode/logprobs.h"
 #include "decode/sampler.h"
+#include "decode/typical.h"
 #include "engine/finish_reason.h"
 #include "engine/mask_worker.h"
 
@@ -140,6 +141,7 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
   Sampler sampler;
   std::shared_ptr<Drafter> drafter;  // nullptr: plain
   std::unique_ptr<DraftState> draft_state;
+  TypicalAcceptance typical;  // of what it drafts; off: exact
   // Another sequence that begins with the same prompt, if one was named: where its keys and values
   // are there, they are shared to the last token.
   std::weak_ptr<const Sequence> sibling;

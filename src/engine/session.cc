@@ -49,6 +49,10 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
     session.draft =
         load_draft(parse_draft(options.draft), *session.tokenizer, device->backend, limits);
   }
+  if (!options.medusa.empty()) {
+    session.heads = std::make_unique<MedusaHeads>(*open_checkpoint(resolve_model(options.medusa)),
+                                                  *session.model);
+  }
   session.load_ms = timer.milliseconds();
   spdlog::debug("loaded {} in {:.0f} ms: {}, {:.1f} MB of weights; {}", reference, session.load_ms,
                 session.model->config().architecture->name,
@@ -60,6 +64,7 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
 std::unique_ptr<Engine> Session::make_engine(Engine::Options options) const {
   options.kv_format = kv_format;
   options.draft = draft.get();
+  options.heads = heads.get();
   options.pool = pool;
   return std::make_unique<Engine>(*model, options, [t = tokenizer.get()](Token token) {
     return static_cast<size_t>(token) < t->vocabulary_size() && t->is_end_of_generation(token);

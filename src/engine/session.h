@@ -30,7 +30,8 @@ struct Session {
   std::unique_ptr<StructuredOutput> structured_output;
   std::unique_ptr<ChatFormats> chat_formats;
   std::unique_ptr<Model> model;
-  std::unique_ptr<Model> draft;  // null: none
+  std::unique_ptr<Model> draft;        // null: none
+  std::unique_ptr<MedusaHeads> heads;  // null: none
   std::shared_ptr<ThreadPool> pool;
   KvFormat kv_format = KvFormat::kF16;
   double load_ms = 0;

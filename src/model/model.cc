@@ -101,9 +101,13 @@ Tensor Model::logits_of(Tensor x, std::span<const int32_t> rows) {
   if (count == 0) return logits;
   backend_->gather_rows(x, rows, wanted);
   backend_->rms_norm(wanted, *output_norm_, config_.norm_epsilon, wanted);
-  backend_->linear(*output_, wanted, nullptr, logits);
-  if (config_.final_soft_cap > 0) backend_->scale_and_cap(1.0f, config_.final_soft_cap, logits);
+  project(wanted, logits);
   return logits;
+}
+
+void Model::project(Tensor hidden, Tensor logits) {
+  backend_->linear(*output_, hidden, nullptr, logits);
+  if (config_.final_soft_cap > 0) backend_->scale_and_cap(1.0f, config_.final_soft_cap, logits);
 }
 
 Tensor Model::hidden_states(int first, int count) {

@@ -54,6 +54,9 @@ class Model {
   // ran last: [count, embedding], valid until the next call.
   Tensor hidden_states(int first, int count);
 
+  // logits = what the output matrix makes of such hidden states: [rows, logits()].
+  void project(Tensor hidden, Tensor logits);
+
   // Tells of every tensor but the embeddings, which stay in the checkpoint.
   void for_each_tensor(TensorVisitor& visit);
 

@@ -12,6 +12,7 @@
 #include "files/gguf/reader.h"
 #include "files/gguf/writer.h"
 #include "support/error_of.h"
+#include "support/safetensors.h"
 #include "support/temp_folder.h"
 
 namespace tessera {
@@ -250,6 +251,27 @@ TEST_F(Quantize, IntegerTensorsAreCopied) {
   const GgufFile result = GgufFile::open(out_);
   EXPECT_EQ(result.require_tensor("token_map").format->name, "I32");
   EXPECT_EQ(result.require_tensor("token_map").bytes[23], std::byte{7});
+}
+
+// What is published in safetensors becomes a GGUF, under its names.
+TEST_F(Quantize, MedusaHeadsBecomeAGguf) {
+  const std::vector<float> block(64 * 64, 0.5F), bias(64, 2), output(96 * 64, -1);
+  const auto heads =
+      folder_.write("heads.safetensors",
+                    test::safetensors_of({test::float_tensor("0.0.linear.weight", {64, 64}, block),
+                                          test::float_tensor("0.0.linear.bias", {64}, bias),
+                                          test::float_tensor("0.1.weight", {96, 64}, output)}));
+  QuantizeOptions options;
+  options.format = "Q8_0";
+  quantize_file(heads, options, out_);
+  const GgufFile written = GgufFile::open(out_);
+  EXPECT_EQ(written.facts().require_string("general.architecture"), "medusa");
+  EXPECT_EQ(written.facts().require_int("heads"), 1);
+  EXPECT_EQ(written.require_tensor("blk.0.medusa.weight").format, &kQ8_0);
+  EXPECT_EQ(decoded(written.require_tensor("blk.0.medusa.bias")), bias);
+  EXPECT_EQ(written.require_tensor("blk.0.medusa_output.weight").rows(), 96u);
+  EXPECT_EQ(written.find({TensorRole::kMedusaOutput, 0}),
+            &written.require_tensor("blk.0.medusa_output.weight"));
 }
 
 }  // namespace

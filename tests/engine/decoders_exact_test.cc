@@ -10,7 +10,9 @@
 #include "engine/engine.h"
 #include "engine/session.h"
 #include "files/gguf/reader.h"
+#include "files/open.h"
 #include "grammar/structured_output.h"
+#include "support/medusa_heads.h"
 #include "support/random_drafter.h"
 #include "support/run_to_end.h"
 #include "support/temp_folder.h"
@@ -140,9 +142,14 @@ void DecodersTest::compare(Model& model, const std::vector<Model*>& drafts, int 
                                   "lookahead",
                                   "lookahead,window=2,ngram=2,guesses=3",
                                   "lookahead,window=4,ngram=5",
+                                  "medusa",
+                                  "medusa,nodes=50,least=0.01",
                                   "recycle",
                                   "recycle,nodes=64,least=0.01",
                                   "random"};
+  const auto heads_file = folder_.write(
+      "heads.safetensors", test::random_medusa_heads(3, model.config().embedding, 300, 1));
+  MedusaHeads heads(*open_checkpoint(heads_file), model);
   int compared = 0, drafted = 0, accepted = 0, preempted = 0;
   while (compared < cases) {
     std::vector<Request> requests;
@@ -162,7 +169,8 @@ void DecodersTest::compare(Model& model, const std::vector<Model*>& drafts, int 
                    .kv_blocks = blocks_for(longest + 64) + static_cast<int>(random_() % 4),
                    .draft_budget = pick({1, 2, 7, 31, 63}),
                    .step_rows = pick({0, 0, 20}),
-                   .draft = drafts[random_() % drafts.size()]},
+                   .draft = drafts[random_() % drafts.size()],
+                   .heads = &heads},
                   [](Token token) { return token % 37 == 5; });
     std::vector<std::shared_ptr<Sequence>> sequences;
     for (size_t i = 0; i < requests.size(); ++i) {

@@ -13,19 +13,23 @@ DrafterKind auto_kind() {
   return {
       .name = "auto",
       .note =
-          "lookup, prediction, forced, and a draft model if there is one, as far as it pays off",
+          "lookup, prediction, forced, and a draft model and heads if there are any, as far as it "
+          "pays off",
       .settings = {},
       .make =
           [](const DraftMeans& means) {
             std::vector<StartSource> all = prediction_sources();
             std::ranges::move(lookup_sources(), std::back_inserter(all));
             std::ranges::move(forced_sources(), std::back_inserter(all));
-            if (means.draft == nullptr)
-              return std::make_unique<GuessingDrafter>(std::move(all), DraftBudget());
-            auto draft = std::make_shared<DraftModel>(means);
-            all.push_back(drafted_source(draft));
+            const auto heads =
+                means.heads == nullptr ? nullptr : std::make_shared<MedusaDrafts>(*means.heads);
+            const auto draft =
+                means.draft == nullptr ? nullptr : std::make_shared<DraftModel>(means);
+            if (heads != nullptr) all.push_back(medusa_source(heads));
+            if (draft != nullptr) all.push_back(drafted_source(draft));
             auto drafter = std::make_unique<GuessingDrafter>(std::move(all), DraftBudget());
-            drafter->use(std::move(draft));
+            drafter->use(heads);
+            drafter->use(draft);
             return drafter;
           },
       .needs_draft_model = false};

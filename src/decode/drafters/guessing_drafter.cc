@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "base/timer.h"
@@ -24,12 +25,12 @@ class GuessingState final : public DraftState {
   void add(RatedSource source) {
     wants_logits_ |= source.source->wants_logits();
     if (source.source->drafted_text() != nullptr) drafted_ = sources_.size();
+    if (source.source->medusa_text() != nullptr) medusa_ = sources_.size();
     sources_.push_back(std::move(source));
   }
-  // Of which a draft model tells; null if there is none.
-  const RatedSource* drafted() const {
-    return drafted_ < sources_.size() ? &sources_[drafted_] : nullptr;
-  }
+  // Of which a draft model tells, and of which heads; null if there is none.
+  const RatedSource* drafted() const { return source(drafted_); }
+  const RatedSource* medusa() const { return source(medusa_); }
   bool is_caught_up(std::span<const Token> tokens) const { return read_ == tokens.size(); }
   bool wants_logits() const { return wants_logits_; }
   std::span<const RatedSource> sources() const { return sources_; }
@@ -74,6 +75,10 @@ class GuessingState final : public DraftState {
   }
 
  private:
+  static constexpr size_t kNoSource = std::numeric_limits<size_t>::max();
+  const RatedSource* source(size_t index) const {
+    return index < sources_.size() ? &sources_[index] : nullptr;
+  }
   // Each bucket that guesses here is right if one of its guesses is.
   void score(RatedSource& rated, Token token) {
     guesses_.clear();
@@ -93,7 +98,7 @@ class GuessingState final : public DraftState {
   DrafterValues values_;
   std::vector<RatedSource> sources_;
   bool wants_logits_ = false;
-  size_t drafted_ = std::numeric_limits<size_t>::max();  // of the sources
+  size_t drafted_ = kNoSource, medusa_ = kNoSource;  // of the sources
   size_t read_ = 0;
   std::vector<int> claimed_;  // of each node proposed last
   std::vector<Guess> guesses_;
@@ -164,6 +169,7 @@ void GuessingDrafter::propose(std::span<DraftRequest> requests, const StepPlan& 
   if (budget_) return propose_what_pays(requests, plan);
   int left = kMostReadAtOnce;
   for (DraftRequest& request : requests) catch_up(request, left);
+  if (heads_ != nullptr) ask_heads(requests);
   if (draft_ != nullptr) foretell(requests);
   for (DraftRequest& request : requests) {
     GuessingState& state = state_of(request);
@@ -177,18 +183,24 @@ void GuessingDrafter::propose_what_pays(std::span<DraftRequest> requests, const 
   if (!budget_->is_open(plan)) return;
   const Timer timer;
   int left = kMostReadAtOnce;
+  for (DraftRequest& request : requests) catch_up(request, left);
   std::vector<GuessTree> trees;
-  std::vector<double> chances;
-  for (DraftRequest& request : requests) {
-    const bool ready = catch_up(request, left);
-    const int nodes = ready ? std::min(request.room, kMostNodes) : 0;
-    trees.push_back(grow(request, claims_, nodes, kLeastChance));
-  }
+  const auto grow_all = [&] {
+    trees.clear();
+    for (const DraftRequest& request : requests) {
+      const bool ready = state_of(request).is_caught_up(request.tokens);
+      const int nodes = ready ? std::min(request.room, kMostNodes) : 0;
+      trees.push_back(grow(request, claims_, nodes, kLeastChance));
+    }
+  };
+  grow_all();
+  if (heads_ != nullptr && ask_heads_if_it_pays(requests, plan, trees, timer)) grow_all();
   double reading = 0;
   if (draft_ != nullptr) {
     reading = read_what_pays(requests, plan);
     foretell_what_pays(requests, plan, trees);
   }
+  std::vector<double> chances;
   for (const GuessTree& tree : trees)
     chances.insert(chances.end(), tree.chances.begin(), tree.chances.end());
   std::ranges::sort(chances, std::greater());
@@ -204,6 +216,49 @@ void GuessingDrafter::propose_what_pays(std::span<DraftRequest> requests, const 
     requests[i].tree = state_of(requests[i]).remember(std::move(trees[i]));
   }
   overhead_ = timer.seconds() - reading;
+}
+
+namespace {
+
+// The texts of those requests of which it is known what to ask heads.
+std::vector<MedusaDrafts::Request> medusa_texts(std::span<const DraftRequest> requests) {
+  std::vector<MedusaDrafts::Request> texts;
+  for (const DraftRequest& request : requests) {
+    const RatedSource* medusa = state_of(request).medusa();
+    if (medusa == nullptr || request.sampler == nullptr) continue;
+    if (!state_of(request).is_caught_up(request.tokens)) continue;
+    const MedusaDrafts::Request text{.text = medusa->source->medusa_text(),
+                                     .tokens = request.tokens,
+                                     .prompt_size = request.prompt_size,
+                                     .sampler = request.sampler,
+                                     .rates = &medusa->rates};
+    if (MedusaDrafts::is_ready(text)) texts.push_back(text);
+  }
+  return texts;
+}
+
+}  // namespace
+
+void GuessingDrafter::ask_heads(std::span<const DraftRequest> requests) {
+  heads_->foretell(medusa_texts(requests));
+}
+
+// What they would add to what is guessed for nothing must be worth their time and a row for each.
+bool GuessingDrafter::ask_heads_if_it_pays(std::span<const DraftRequest> requests,
+                                           const StepPlan& plan, std::span<const GuessTree> trees,
+                                           const Timer& timer) {
+  const auto texts = medusa_texts(requests);
+  if (texts.empty()) return false;
+  double gained = 0;
+  for (const MedusaDrafts::Request& text : texts) gained += heads_->expected(text);
+  for (const GuessTree& tree : trees)
+    gained -= std::accumulate(tree.chances.begin(), tree.chances.end(), 0.0);
+  const int rows = static_cast<int>(texts.size());
+  const double seconds =
+      heads_->seconds(rows) + plan.cost.seconds(plan.rows + rows) - plan.cost.seconds(plan.rows);
+  if (!budget_->pays(plan, gained, seconds, timer.seconds())) return false;
+  heads_->foretell(texts);
+  return true;
 }
 
 namespace {
@@ -293,6 +348,7 @@ void GuessingDrafter::observe(std::span<const Observation> observations, StepRow
   }
   for (const Observation& seen : observations) {
     if (state_of(seen).wants_logits()) learn(seen, rows.logits());
+    if (heads_ != nullptr && seen.committed > 0) remember(seen, rows);
     if (!seen.finished) continue;
     state_of(seen).end(seen.tokens.subspan(seen.prompt_size));
     policy_.end(seen.tokens.size() - seen.prompt_size);
@@ -301,6 +357,15 @@ void GuessingDrafter::observe(std::span<const Observation> observations, StepRow
   const double saved = budget_->settle(rows.plan(), drafted, accepted, rows.seconds(),
                                        std::exchange(overhead_, 0) + timer.seconds());
   if (std::exchange(foretold_, false)) policy_.learn(saved);
+}
+
+// The hidden state that chose the last token.
+void GuessingDrafter::remember(const Observation& seen, StepRows& rows) const {
+  const RatedSource* medusa = state_of(seen).medusa();
+  if (medusa == nullptr) return;
+  const int node = seen.tree != nullptr ? seen.path.back() : seen.rows - 1;
+  const HostRows hidden = rows.hidden_states(seen.first_row + node, 1);
+  heads_->remember(*medusa->source->medusa_text(), hidden.row(0), seen.tokens.size());
 }
 
 void GuessingDrafter::learn(const Observation& seen, HostRows logits) {

@@ -7,10 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "base/timer.h"
 #include "decode/decoder.h"
 #include "decode/draft_budget.h"
 #include "decode/drafters/draft_model.h"
 #include "decode/drafters/draft_policy.h"
+#include "decode/drafters/medusa_drafts.h"
 #include "decode/guess_source.h"
 #include "decode/guess_tree.h"
 
@@ -31,6 +33,8 @@ class GuessingDrafter final : public Drafter {
   GuessingDrafter(std::vector<StartSource> sources, DraftBudget budget);
   // Has a draft model foretell, too: in `sources` are texts that it starts.
   void use(std::shared_ptr<DraftModel> draft) { draft_ = std::move(draft); }
+  // Or heads.
+  void use(std::shared_ptr<MedusaDrafts> heads) { heads_ = std::move(heads); }
 
   std::unique_ptr<DraftState> start(const DraftStart& sequence) override;
   void propose(std::span<DraftRequest> requests, const StepPlan& plan) override;
@@ -38,7 +42,11 @@ class GuessingDrafter final : public Drafter {
 
  private:
   static void learn(const Observation& seen, HostRows logits);
+  void remember(const Observation& seen, StepRows& rows) const;
   void propose_what_pays(std::span<DraftRequest> requests, const StepPlan& plan);
+  void ask_heads(std::span<const DraftRequest> requests);
+  bool ask_heads_if_it_pays(std::span<const DraftRequest> requests, const StepPlan& plan,
+                            std::span<const GuessTree> trees, const Timer& timer);
   void foretell(std::span<DraftRequest> requests);
   void foretell_what_pays(std::span<DraftRequest> requests, const StepPlan& plan,
                           std::span<GuessTree> trees);
@@ -51,7 +59,8 @@ class GuessingDrafter final : public Drafter {
   std::vector<Kind> kinds_;
   Claims claims_;
   std::optional<DraftBudget> budget_;
-  std::shared_ptr<DraftModel> draft_;  // null: none
+  std::shared_ptr<DraftModel> draft_;    // null: none
+  std::shared_ptr<MedusaDrafts> heads_;  // null: none
   DraftPolicy policy_;
   bool foretold_ = false;  // in this step
   double overhead_ = 0;    // seconds that proposing took in this step
