@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <string>
 
 #include "engine/session.h"
@@ -48,8 +49,10 @@ TEST_F(MedusaTest, HeadsThatKnowTheAnswerAreBelieved) {
   for (const float temperature : {0.0F, 0.8F, 1.2F}) {
     const Session plain = load();
     const auto expected = answer(plain, request(temperature));
-    const auto path = folder_.write(
-        "oracle.safetensors", test::oracle_medusa_heads(kHeads, *plain.model, expected->tokens, 2));
+    const auto path =
+        folder_.write("oracle.safetensors",
+                      test::oracle_medusa_heads(kHeads, *plain.model,
+                                                std::array{test::KnownText{expected->tokens, 2}}));
     const Session session = load(path.string());
     Request asked = request(temperature);
     asked.decoder = "medusa,nodes=20,least=0.01";

@@ -34,20 +34,31 @@ inline std::string random_medusa_heads(int heads, int embedding, int vocabulary,
   return safetensors_of(tensors);
 }
 
-// Heads that say what follows in `text`, from the hidden state of its token `first` on: the least
-// matrices that map each of these states to the token two, three... places behind. There are no
-// more such states than the model's embedding is long.
-inline std::string oracle_medusa_heads(int heads, Model& model, std::span<const Token> text,
-                                       int first) {
+// A text, and its token from whose hidden state on heads are to know what follows.
+struct KnownText {
+  std::vector<Token> tokens;
+  int first = 0;
+};
+
+// Heads that say what follows in the texts: the least matrices that map each of their hidden states
+// to the token two, three... places behind. There are no more such states than the model's
+// embedding is long.
+inline std::string oracle_medusa_heads(int heads, Model& model, std::span<const KnownText> texts) {
   const int embedding = model.config().embedding, vocabulary = model.config().vocabulary;
-  FlatContext context(model, static_cast<int>(text.size()), KvFormat::kF16);
-  Batch batch;
-  batch.add_chain(text, 0, context.block_table);
-  model.forward(batch, *context.kv);
-  const int count =
-      static_cast<int>(text.size()) - first - 1;  // what follows the last is not known
   std::vector<float> states;
-  model.backend().download(model.hidden_states(first, count)).copy(states);
+  std::vector<std::span<const Token>> following;  // behind each state
+  for (const auto& [tokens, first] : texts) {
+    const int rows = static_cast<int>(tokens.size());
+    FlatContext context(model, rows, KvFormat::kF16);
+    Batch batch;
+    batch.add_chain(tokens, 0, context.block_table);
+    model.forward(batch, *context.kv);
+    std::vector<float> some;
+    model.backend().download(model.hidden_states(first, rows - first)).copy(some);
+    states.insert(states.end(), some.begin(), some.end());
+    for (int i = first; i < rows; ++i) following.push_back(std::span(tokens).subspan(i + 1));
+  }
+  const int count = static_cast<int>(following.size());
   const auto state = [&](int i) { return states.data() + static_cast<size_t>(i) * embedding; };
 
   // inverse = (H H^T)^-1 by Gauss and Jordan, H the states.
@@ -83,9 +94,10 @@ inline std::string oracle_medusa_heads(int heads, Model& model, std::span<const 
     const std::string head = std::to_string(h);
     std::vector<double> output(static_cast<size_t>(vocabulary) * embedding);
     for (int i = 0; i < count; ++i) {
-      const auto target = static_cast<size_t>(first + i + 2 + h);
-      if (target >= text.size()) continue;
-      double* row = output.data() + static_cast<size_t>(text[target]) * embedding;
+      const auto after = following[static_cast<size_t>(i)];
+      const auto target = static_cast<size_t>(h + 1);
+      if (target >= after.size()) continue;
+      double* row = output.data() + static_cast<size_t>(after[target]) * embedding;
       for (size_t j = 0; j < n; ++j) {
         for (int k = 0; k < embedding; ++k)  // 100: surer than any noise
           row[k] += 100 * rows[static_cast<size_t>(i)][n + j] * state(static_cast<int>(j))[k];

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "files/open.h"
+#include "paths.h"
 #include "support/error_of.h"
 #include "support/safetensors.h"
 #include "support/temp_folder.h"
@@ -86,6 +87,15 @@ TEST_F(MedusaFileTest, EachLayoutIsUnderstood) {
   const auto checkpoint = open_checkpoint(write(vllm()));
   check(*checkpoint);
   EXPECT_NE(checkpoint->find({TensorRole::kTokenMap}), nullptr);
+}
+
+// tests/files/safetensors/make-golden.
+TEST_F(MedusaFileTest, WhatTheOfficialPackageWritesIsRead) {
+  const auto checkpoint = open_checkpoint(TESSERA_TEST_DATA "/safetensors/heads.safetensors");
+  check(*checkpoint);
+  const StoredTensor& map = checkpoint->require({TensorRole::kTokenMap});
+  EXPECT_EQ(map.format->name, "I64");
+  EXPECT_EQ(map.elements(), 3u);
 }
 
 TEST_F(MedusaFileTest, WhatIsNoHeadsIsNamed) {
