@@ -143,8 +143,10 @@ std::shared_ptr<Drafter> Engine::drafter_of(const Decoder& decoder) {
   if (decoder.kind == nullptr) return nullptr;
   std::shared_ptr<Drafter>& drafter = drafters_[decoder.kind];
   if (drafter == nullptr) {
-    drafter = decoder.kind->make(
-        {.model = model_, .draft = options_.draft, .kv_blocks = pool_.capacity()});
+    drafter = decoder.kind->make({.model = model_,
+                                  .draft = options_.draft,
+                                  .kv_blocks = pool_.capacity(),
+                                  .bridge = options_.draft_bridge});
   }
   return drafter;
 }

@@ -46,8 +46,10 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   }
   if (!options.draft.empty()) {
     limits.context = 0;
-    session.draft =
+    LoadedDraft draft =
         load_draft(parse_draft(options.draft), *session.tokenizer, device->backend, limits);
+    session.draft = std::move(draft.model);
+    session.draft_bridge = std::move(draft.bridge);
   }
   session.load_ms = timer.milliseconds();
   spdlog::debug("loaded {} in {:.0f} ms: {}, {:.1f} MB of weights; {}", reference, session.load_ms,
@@ -60,6 +62,7 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
 std::unique_ptr<Engine> Session::make_engine(Engine::Options options) const {
   options.kv_format = kv_format;
   options.draft = draft.get();
+  options.draft_bridge = draft_bridge.get();
   options.pool = pool;
   return std::make_unique<Engine>(*model, options, [t = tokenizer.get()](Token token) {
     return static_cast<size_t>(token) < t->vocabulary_size() && t->is_end_of_generation(token);

@@ -51,10 +51,12 @@ std::vector<std::string> byte_characters() {
 
 }  // namespace
 
-void add_tiny_tokenizer(GgufMetadata& metadata, int vocabulary, bool chat_template) {
+void add_tiny_tokenizer(GgufMetadata& metadata, int vocabulary, bool chat_template,
+                        bool has_merges) {
   std::vector<std::string> tokens = byte_characters();
   std::vector<std::string> merges;
   for (const auto& [left, right] : kMerges) {
+    if (!has_merges) break;
     tokens.push_back(std::string(left) + std::string(right));
     merges.push_back(fmt::format("{} {}", left, right));
   }
