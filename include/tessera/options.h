@@ -22,10 +22,11 @@ struct LoadOptions {
   // How messages become a prompt: the name of a well-known format ("chatml", "gemma") or a file
   // with a Jinja template, for a model that has none or a wrong one; "": what the model ships.
   std::string chat_template = {};
-  // A smaller model of the same vocabulary, which drafts for the decoders `auto` and `draft`:
-  // "MODEL[,bits=4][,head=32768]". It changes no text, so it need not be exact: its matrices are
-  // cut to 4 bits (bits=0: as the file has them), and it proposes only the first 32768 tokens,
-  // which are the frequent ones (head=0: all). "": none.
+  // A smaller model, which drafts for the decoders `auto` and `draft`:
+  // "MODEL[,bits=4][,head=32768][,bridge=1]". It changes no text, so it need not be exact: its
+  // matrices are cut to 4 bits (bits=0: as the file has them), and it proposes only the first 32768
+  // tokens, which are the frequent ones (head=0: all). It must have the same vocabulary, but with
+  // bridge=1, where it reads and writes by way of bytes. "": none.
   std::string draft = {};
   // Medusa heads trained for the model, for the decoders `auto` and `medusa`: a GGUF that `tessera
   // quantize` wrote, or the safetensors they are published in. "": none.

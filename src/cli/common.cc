@@ -54,11 +54,13 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
 
 void add_draft_flag(CLI::App& command, LoadOptions& load) {
   command
-      .add_option("--draft", load.draft,
-                  "a smaller model of the same vocabulary, which drafts for the decoders auto and "
-                  "draft; cut to 4 bits and to its first 32768 tokens unless it is said otherwise "
-                  "(bits=0, head=0); never changes the text")
-      ->type_name("MODEL[,bits=4][,head=32768]");
+      .add_option(
+          "--draft", load.draft,
+          "a smaller model, which drafts for the decoders auto and draft; cut to 4 bits and "
+          "to its first 32768 tokens unless it is said otherwise (bits=0, head=0); of the "
+          "same vocabulary, or of another by way of bytes (bridge=1); never changes the "
+          "text")
+      ->type_name("MODEL[,bits=4][,head=32768][,bridge=1]");
   command
       .add_option(
           "--medusa", load.medusa,

@@ -24,6 +24,8 @@
 
 namespace tessera {
 
+class VocabularyBridge;  // text/vocabulary_bridge.h
+
 // What a drafter keeps of one sequence. Nothing in it may depend on the sequence's keys and values:
 // a preempted sequence keeps its state, and a forked one begins with a new one. It may outlive its
 // drafter, as a sequence may outlive its engine.
@@ -37,10 +39,11 @@ using DrafterValues = std::map<std::string, double, std::less<>>;
 
 // What an engine has for its drafters, which live no longer than that.
 struct DraftMeans {
-  Model& model;                  // whose answers they draft
-  Model* draft = nullptr;        // a smaller one of the same vocabulary, if there is one
-  MedusaHeads* heads = nullptr;  // of the model, if there are any
-  int kv_blocks = 0;             // of the engine's KV store
+  Model& model;                              // whose answers they draft
+  Model* draft = nullptr;                    // a smaller one, if there is one
+  int kv_blocks = 0;                         // of the engine's KV store
+  const VocabularyBridge* bridge = nullptr;  // to the draft's vocabulary, if it is another one
+  MedusaHeads* heads = nullptr;              // of the model, if there are any
 };
 
 // A sequence that begins.

@@ -1,5 +1,7 @@
 #include "engine/draft_loading.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <utility>
@@ -30,20 +32,27 @@ int parse_head(std::string_view text) {
   return value;
 }
 
-// Beyond the tokenizers' ends vocabularies are padded, and may differ.
-void require_same_vocabulary(const Tokenizer& own, const Tokenizer& other,
-                             const std::string& name) {
+bool parse_bridge(std::string_view text) {
+  if (text != "1" && text != "0")
+    fail(
+        "'bridge' of the draft model is '{}', expected 1 if its vocabulary may be another one, or "
+        "0",
+        printable(text));
+  return text == "1";
+}
+
+// How another vocabulary differs first; "": not at all. Beyond the tokenizers' ends vocabularies
+// are padded, and may differ.
+std::string find_difference(const Tokenizer& own, const Tokenizer& other) {
   const size_t size = std::min(own.vocabulary_size(), other.vocabulary_size());
   for (size_t i = 0; i < size; ++i) {
     const auto token = static_cast<Token>(i);
     if (own.token_text(token) == other.token_text(token)) continue;
-    fail("the draft model '{}' has another vocabulary: its token {} is '{}', here it is '{}'",
-         printable(name), i, printable(other.token_text(token)), printable(own.token_text(token)));
+    return fmt::format("its token {} is '{}', here it is '{}'", i,
+                       printable(other.token_text(token)), printable(own.token_text(token)));
   }
-  if (own.vocabulary_size() != other.vocabulary_size()) {
-    fail("the draft model '{}' has another vocabulary: {} tokens, here they are {}",
-         printable(name), other.vocabulary_size(), own.vocabulary_size());
-  }
+  if (own.vocabulary_size() == other.vocabulary_size()) return "";
+  return fmt::format("{} tokens, here they are {}", other.vocabulary_size(), own.vocabulary_size());
 }
 
 }  // namespace
@@ -63,25 +72,41 @@ DraftReference parse_draft(std::string_view text) {
       reference.bits = parse_bits(value);
     } else if (key == "head") {
       reference.head = parse_head(value);
+    } else if (key == "bridge") {
+      reference.bridge = parse_bridge(value);
     } else {
-      fail("a draft model has no setting '{}' (known: bits, head)", printable(key));
+      fail("a draft model has no setting '{}' (known: bits, head, bridge)", printable(key));
     }
     text = text.substr(0, comma);
   }
-  if (text.empty()) fail("the draft model has no name: expected MODEL[,bits=4][,head=32768]");
+  if (text.empty())
+    fail("the draft model has no name: expected MODEL[,bits=4][,head=32768][,bridge=1]");
   reference.model = text;
   return reference;
 }
 
-std::unique_ptr<Model> load_draft(const DraftReference& reference, const Tokenizer& tokenizer,
-                                  std::shared_ptr<Backend> backend, Model::Limits limits) {
+LoadedDraft load_draft(const DraftReference& reference, const Tokenizer& tokenizer,
+                       std::shared_ptr<Backend> backend, Model::Limits limits) {
   std::shared_ptr<const Checkpoint> checkpoint = open_checkpoint(resolve_model(reference.model));
-  require_same_vocabulary(tokenizer, *Tokenizer::make(checkpoint->read_tokenizer()),
-                          reference.model);
+  auto own = Tokenizer::make(checkpoint->read_tokenizer());
+  const std::string difference = find_difference(tokenizer, *own);
+  if (!difference.empty() && !reference.bridge) {
+    fail("the draft model '{}' has another vocabulary: {}; ',bridge=1' drafts by bytes",
+         printable(reference.model), difference);
+  }
   const Model::Shortcuts shortcuts{.logits = reference.head,
                                    .format = reference.bits == 4 ? &draft_format() : nullptr};
-  return std::make_unique<Model>(std::move(checkpoint), std::move(backend), limits,
-                                 std::function<void(size_t, size_t)>(), shortcuts);
+  LoadedDraft draft{std::make_unique<Model>(std::move(checkpoint), std::move(backend), limits,
+                                            std::function<void(size_t, size_t)>(), shortcuts),
+                    nullptr};
+  if (difference.empty()) return draft;
+  const auto vocabulary = static_cast<size_t>(draft.model->config().vocabulary);
+  if (own->vocabulary_size() > vocabulary) {
+    fail("the tokenizer of the draft model '{}' has {} tokens, the model only {}",
+         printable(reference.model), own->vocabulary_size(), vocabulary);
+  }
+  draft.bridge = std::make_unique<VocabularyBridge>(tokenizer, std::move(own));
+  return draft;
 }
 
 }  // namespace tessera

@@ -8,20 +8,27 @@
 #include "backend/backend.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
+#include "text/vocabulary_bridge.h"
 
 namespace tessera {
 
-// "MODEL[,bits=4|0][,head=N]": a file or a name; the bits that its matrices are cut to, and of how
-// many of the first tokens it has logits, 0: as the file has it. Error if that is not understood.
+// "MODEL[,bits=4|0][,head=N][,bridge=0|1]": a file or a name; the bits that its matrices are cut
+// to, and of how many of the first tokens it has logits, 0: as the file has it; whether its
+// vocabulary may be another one. Error if that is not understood.
 struct DraftReference {
   std::string model;
   int bits = 4, head = 32768;
+  bool bridge = false;
 };
 DraftReference parse_draft(std::string_view text);
 
-// For texts that are cut by `tokenizer`: Error that names the first difference if its own
-// vocabulary is another one.
-std::unique_ptr<Model> load_draft(const DraftReference& reference, const Tokenizer& tokenizer,
-                                  std::shared_ptr<Backend> backend, Model::Limits limits);
+struct LoadedDraft {
+  std::unique_ptr<Model> model;
+  std::unique_ptr<const VocabularyBridge> bridge;  // null: the vocabulary is the same
+};
+// For texts that are cut by `tokenizer`, which must outlive the bridge. Error that names the first
+// difference if the draft's own vocabulary is another one and no bridge is asked for.
+LoadedDraft load_draft(const DraftReference& reference, const Tokenizer& tokenizer,
+                       std::shared_ptr<Backend> backend, Model::Limits limits);
 
 }  // namespace tessera

@@ -149,8 +149,9 @@ std::shared_ptr<Drafter> Engine::drafter_of(const Decoder& decoder) {
   if (drafter == nullptr) {
     drafter = decoder.kind->make({.model = model_,
                                   .draft = options_.draft,
-                                  .heads = options_.heads,
-                                  .kv_blocks = pool_.capacity()});
+                                  .kv_blocks = pool_.capacity(),
+                                  .bridge = options_.draft_bridge,
+                                  .heads = options_.heads});
   }
   return drafter;
 }

@@ -39,9 +39,10 @@ class Engine {
     int sequences = 0;      // that run at once; 0: as many as the model's limits allow
     int step_rows = 0;      // of a step; 0: what the model's limits allow
     int prompt_rows = 0;    // of a step in which somebody decodes; 0: step_rows
-    // A smaller model of the same vocabulary, for the decoders `draft` and `auto`. Must outlive the
-    // engine; null: none.
+    // A smaller model, for the decoders `draft` and `auto`, and the bridge to its vocabulary if
+    // that is another one. Must outlive the engine; null: none.
     Model* draft = nullptr;
+    const VocabularyBridge* draft_bridge = nullptr;
     // For the decoders `medusa` and `auto`, likewise.
     MedusaHeads* heads = nullptr;
     // Chooses the tokens of different sequences side by side; without one, the calling thread does.

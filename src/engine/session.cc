@@ -46,8 +46,10 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   }
   if (!options.draft.empty()) {
     limits.context = 0;
-    session.draft =
+    LoadedDraft draft =
         load_draft(parse_draft(options.draft), *session.tokenizer, device->backend, limits);
+    session.draft = std::move(draft.model);
+    session.draft_bridge = std::move(draft.bridge);
   }
   if (!options.medusa.empty()) {
     session.heads = std::make_unique<MedusaHeads>(*open_checkpoint(resolve_model(options.medusa)),
@@ -64,6 +66,7 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
 std::unique_ptr<Engine> Session::make_engine(Engine::Options options) const {
   options.kv_format = kv_format;
   options.draft = draft.get();
+  options.draft_bridge = draft_bridge.get();
   options.heads = heads.get();
   options.pool = pool;
   return std::make_unique<Engine>(*model, options, [t = tokenizer.get()](Token token) {

@@ -21,6 +21,7 @@
 #include "tessera/tessera.h"
 #include "text/chat.h"
 #include "text/tokenizer.h"
+#include "text/vocabulary_bridge.h"
 
 namespace tessera {
 
@@ -30,8 +31,9 @@ struct Session {
   std::unique_ptr<StructuredOutput> structured_output;
   std::unique_ptr<ChatFormats> chat_formats;
   std::unique_ptr<Model> model;
-  std::unique_ptr<Model> draft;        // null: none
-  std::unique_ptr<MedusaHeads> heads;  // null: none
+  std::unique_ptr<Model> draft;                          // null: none
+  std::unique_ptr<const VocabularyBridge> draft_bridge;  // null: it has the model's vocabulary
+  std::unique_ptr<MedusaHeads> heads;                    // null: none
   std::shared_ptr<ThreadPool> pool;
   KvFormat kv_format = KvFormat::kF16;
   double load_ms = 0;

@@ -55,7 +55,7 @@ std::vector<Token> Tokenizer::encode(std::string_view text, EncodeOptions option
   if (options.add_special && vocabulary_->adds_bos() && !has_bos) {
     tokens.push_back(*vocabulary_->bos());
   }
-  bool after_special = true;
+  bool after_special = !options.continues;
   for (const Fragment& fragment : fragments) {
     if (fragment.token == kNoToken) {
       encode_text(fragment.text, after_special, tokens);

@@ -27,6 +27,8 @@ struct EncodeOptions {
   // Places in the text, ascending: the characters that begin there are of no control token,
   // whatever stands around them. ChatPrompt says where the characters of messages are.
   std::span<const size_t> literal = {};
+  // Other text stands before: SentencePiece puts no space before the first word.
+  bool continues = false;
 };
 
 // Immutable once loaded: any number of threads may share one.

@@ -19,6 +19,7 @@
 #include "support/test_backend.h"
 #include "support/tiny_model.h"
 #include "text/tokenizer.h"
+#include "text/vocabulary_bridge.h"
 
 namespace tessera {
 namespace {
@@ -98,8 +99,13 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
     return text;
   }
 
+  struct Draft {
+    Model* model;
+    const VocabularyBridge* bridge = nullptr;
+  };
+
   std::mt19937 random_{11};
-  void compare(Model& model, const std::vector<Model*>& drafts, int cases);
+  void compare(Model& model, const std::vector<Draft>& drafts, int cases);
   void compare_real(const char* name);
 
   Token vocabulary_ = 300;
@@ -124,11 +130,16 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
                {.context = 0, .rows = 96, .wanted_rows = 64},
                {},
                {.logits = 250, .format = &kQ8_0}};
+  // One of another vocabulary.
+  const std::shared_ptr<const GgufFile> bytes_file_ = std::make_shared<const GgufFile>(
+      GgufFile::open(write_tiny_model({.seed = 3, .merges = false}, folder_.path())));
+  Model bytes_{bytes_file_, make_test_backend(2), {.context = 0, .rows = 96, .wanted_rows = 64}};
+  VocabularyBridge bridge_{*tokenizer_, Tokenizer::make(bytes_file_->read_tokenizer())};
 };
 
 // How much `auto` drafts is decided by the clock, so no two runs of this test are alike; all of
 // them must give the same texts.
-void DecodersTest::compare(Model& model, const std::vector<Model*>& drafts, int cases) {
+void DecodersTest::compare(Model& model, const std::vector<Draft>& drafts, int cases) {
   const std::string decoders[] = {"auto",
                                   "auto",
                                   "lookup",
@@ -161,6 +172,7 @@ void DecodersTest::compare(Model& model, const std::vector<Model*>& drafts, int 
       plain.push_back(alone.add(r));
       run_to_end(alone);
     }
+    const Draft draft = drafts[random_() % drafts.size()];
     // Memory for some of them, so that some are preempted.
     int longest = 0;
     for (const auto& sequence : plain) longest = std::max(longest, sequence->size());
@@ -169,7 +181,8 @@ void DecodersTest::compare(Model& model, const std::vector<Model*>& drafts, int 
                    .kv_blocks = blocks_for(longest + 64) + static_cast<int>(random_() % 4),
                    .draft_budget = pick({1, 2, 7, 31, 63}),
                    .step_rows = pick({0, 0, 20}),
-                   .draft = drafts[random_() % drafts.size()],
+                   .draft = draft.model,
+                   .draft_bridge = draft.bridge,
                    .heads = &heads},
                   [](Token token) { return token % 37 == 5; });
     std::vector<std::shared_ptr<Sequence>> sequences;
@@ -207,7 +220,7 @@ void DecodersTest::compare(Model& model, const std::vector<Model*>& drafts, int 
 TEST_P(DecodersTest, GiveThePlainTextInEveryCompany) {
   // Plain loops take their time (test_backend.h).
   const int cases = std::getenv("TESSERA_TEST_BACKEND") == nullptr ? 5000 : 200;
-  compare(model_, {&other_, &alike_, &alike_}, cases);
+  compare(model_, {{&other_}, {&alike_}, {&alike_}, {&bytes_, &bridge_}}, cases);
 }
 
 // Real models, which have something to say; each is its own draft, cut short.
@@ -217,7 +230,7 @@ void DecodersTest::compare_real(const char* name) {
       Session::load(name, {.draft = std::string(name)}, {.rows = 96, .wanted_rows = 64});
   forms_ = forms_of(*session.structured_output);
   vocabulary_ = 2000;
-  compare(*session.model, {session.draft.get()}, 100);
+  compare(*session.model, {{session.draft.get()}}, 100);
 }
 
 TEST_P(DecodersTest, GiveThePlainTextOnSmolLM2) {

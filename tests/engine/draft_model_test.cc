@@ -30,6 +30,8 @@ TEST(DraftReference, IsAModelAndWhatIsCut) {
   EXPECT_EQ(all.head, 0);
   EXPECT_EQ(parse_draft("folder,x=1/m.gguf").model, "folder,x=1/m.gguf");
   EXPECT_EQ(parse_draft("m.gguf,head=100").head, 100);
+  EXPECT_FALSE(parse_draft("m.gguf").bridge);
+  EXPECT_TRUE(parse_draft("m.gguf,bridge=1,bits=0").bridge);
 }
 
 TEST(DraftReference, WhatIsNotUnderstoodIsNamed) {
@@ -38,7 +40,8 @@ TEST(DraftReference, WhatIsNotUnderstoodIsNamed) {
                                    {"m,bits=", "'bits'"},
                                    {"m,head=-1", "'head'"},
                                    {"m,head=1x", "'head'"},
-                                   {"m,heads=1", "(known: bits, head)"},
+                                   {"m,bridge=2", "'bridge'"},
+                                   {"m,heads=1", "(known: bits, head, bridge)"},
                                    {"", "no name"},
                                    {",bits=4", "no name"}}) {
     EXPECT_THAT(error_of([&, t = text] { parse_draft(t); }), HasSubstr(what)) << text;
@@ -167,8 +170,79 @@ TEST_F(DraftModelTest, AnotherVocabularyIsRefusedByItsFirstDifference) {
   std::ofstream(other, std::ios::binary) << bytes;
   EXPECT_THAT(error_of([&] { Session::load(longer, {.threads = 2, .draft = other.string()}); }),
               HasSubstr("has another vocabulary: its token "));
+  EXPECT_THAT(error_of([&] { load(longer); }), HasSubstr("; ',bridge=1' drafts by bytes"));
   EXPECT_THAT(error_of([&] { load((folder_.path() / "none.gguf").string()); }),
               HasSubstr("none.gguf"));
+}
+
+TEST_F(DraftModelTest, ABridgeIsThereOnlyWhereItIsNeeded) {
+  EXPECT_EQ(load(tiny() + ",bridge=1").draft_bridge, nullptr);
+  EXPECT_NE(load(tiny({.merges = false}) + ",bridge=1").draft_bridge, nullptr);
+}
+
+// Says what is asked, in tokens of one byte each where the model says "and" and "or": so it is
+// right, but where what it has said ends within these.
+TEST_F(DraftModelTest, WhoSaysTheSameBytesIsRightMostly) {
+  constexpr std::string_view kSaid = " handworst";
+  const auto saying = [&](TinyModelSpec spec) {
+    const auto tokens = Session::load(tiny(spec)).tokenizer->encode(kSaid, {.add_special = false});
+    spec.says.assign(tokens.begin(), tokens.end());
+    EXPECT_EQ(tokens.size(), spec.merges ? 7U : kSaid.size());
+    return tiny(spec);
+  };
+  const Session session =
+      Session::load(saying({}), {.threads = 2, .draft = saying({.merges = false}) + ",bridge=1"});
+  int drafted = 0, accepted = 0;
+  for (const float temperature : {0.0F, 0.8F}) {
+    for (const char* prompt : {"\n han", "what is the worst", "so far \xF0\x9F\x98\x80 so", "t"}) {
+      Request asked;
+      asked.prompt = session.tokenizer->encode(prompt);
+      asked.max_tokens = 100;
+      asked.ignore_eos = true;
+      asked.sampling.temperature = temperature;
+      asked.sampling.seed = 3;
+      const auto plain_engine = session.make_engine(), engine = session.make_engine();
+      const auto plain = plain_engine->add(asked);
+      run_to_end(*plain_engine);
+      asked.decoder = "draft";
+      const auto sequence = engine->add(asked);
+      run_to_end(*engine);
+      EXPECT_EQ(sequence->tokens, plain->tokens);
+      EXPECT_THAT(session.tokenizer->decode(plain->tokens), HasSubstr("handworst handworst"));
+      EXPECT_LE(sequence->statistics.steps, plain->generated() / 3) << prompt;
+      drafted += sequence->statistics.drafted;
+      accepted += sequence->statistics.accepted;
+    }
+  }
+  EXPECT_GT(accepted, drafted / 2);
+}
+
+// Texts of several clients, of any bytes, with constraints; memory for few.
+TEST_F(DraftModelTest, OfAnotherVocabularyItChangesNoText) {
+  const Session session = load(tiny({.seed = 2, .merges = false}) + ",bridge=1,head=200");
+  std::vector<Request> requests;
+  for (int i = 0; i < 12; ++i) requests.push_back(request(session));
+  const auto answers = [&](const std::string& decoder) {
+    const auto engine = session.make_engine({.kv_blocks = 12});
+    std::vector<std::shared_ptr<Sequence>> sequences;
+    for (Request asked : requests) {
+      asked.decoder = decoder;
+      sequences.push_back(engine->add(std::move(asked)));
+    }
+    run_to_end(*engine);
+    return sequences;
+  };
+  const auto plain = answers("plain");
+  for (const char* decoder : {"draft,least=0.01", "auto"}) {
+    const auto drafted = answers(decoder);
+    int nodes = 0;
+    for (size_t i = 0; i < plain.size(); ++i) {
+      EXPECT_EQ(drafted[i]->tokens, plain[i]->tokens) << decoder << " " << i;
+      nodes += drafted[i]->statistics.drafted;
+    }
+    const bool may_draft_nothing = decoder == std::string_view("auto");
+    EXPECT_GT(nodes, may_draft_nothing ? -1 : 100);
+  }
 }
 
 TEST_F(DraftModelTest, TheDecoderIsRefusedWithoutADraftModel) {

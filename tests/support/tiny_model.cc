@@ -1,6 +1,7 @@
 #include "support/tiny_model.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -160,6 +161,7 @@ class Plan {
     vector("output_norm.weight", spec.embedding, Role::kOutputNorm, 1.0f);
     if (!spec.tied) matrix("output.weight", spec.embedding, spec.vocabulary, logit_spread);
     rope_factors();
+    if (!spec.says.empty()) say();
   }
 
   std::vector<PlannedTensor> take() { return std::move(tensors_); }
@@ -242,6 +244,33 @@ class Plan {
     }
   }
 
+  // Each token of the text has a direction of its own, which nothing changes on the way to the
+  // output's row of the token behind it.
+  void say() {
+    const auto columns = static_cast<size_t>(spec_.embedding);
+    const size_t length = spec_.says.size();
+    std::vector<float> embeddings(columns * static_cast<size_t>(spec_.vocabulary)), output;
+    output = embeddings;
+    for (size_t at = 0; at < embeddings.size(); at += columns) embeddings[at] = 1;
+    for (size_t i = 0; i < length; ++i) {
+      const auto row = columns * static_cast<size_t>(spec_.says[i]);
+      embeddings[row] = 0;
+      embeddings[row + i] = 1;
+      output[columns * static_cast<size_t>(spec_.says[(i + 1) % length]) + i] = 4;
+    }
+    for (PlannedTensor& tensor : tensors_) {
+      const auto give = [&](std::vector<float> values) {
+        tensor.role = Role::kGiven;
+        tensor.values = std::move(values);
+      };
+      if (tensor.name == "token_embd.weight") give(embeddings);
+      if (tensor.name == "output.weight") give(output);
+      if (tensor.name == "output_norm.weight") give(std::vector<float>(columns, 1));
+      if (tensor.name.ends_with("attn_output.weight") || tensor.name.ends_with("ffn_down.weight"))
+        tensor.gain = 0;
+    }
+  }
+
   // The rule of Llama 3.1 (its config.json: rope_type "llama3"), which GGUF converters turn into a
   // tensor.
   float llama3_factor(int pair) const {
@@ -321,7 +350,7 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
   } else if (!spec.rope_scaling.empty() && spec.rope_scaling != "llama3") {
     fail("no such RoPE scaling: '{}'", spec.rope_scaling);
   }
-  add_tiny_tokenizer(metadata, spec.vocabulary, spec.chat_template);
+  add_tiny_tokenizer(metadata, spec.vocabulary, spec.chat_template, spec.merges);
   return metadata;
 }
 
@@ -374,10 +403,11 @@ std::filesystem::path write_tiny_model(const TinyModelSpec& given,
                                        const std::filesystem::path& folder) {
   const TinyModelSpec spec = with_defaults(given);
   const std::string dimensions = fmt::format(
-      "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", spec.layers, spec.embedding, spec.heads,
-      spec.kv_heads, spec.head_dim, spec.rope_dimensions, spec.feed_forward, spec.vocabulary,
-      spec.context, spec.window, spec.tied, spec.attention_output_bias, spec.uneven_layers,
-      spec.uneven_kv_heads, spec.uneven_head_dims, spec.repeat_blocks, spec.chat_template);
+      "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", spec.layers, spec.embedding,
+      spec.heads, spec.kv_heads, spec.head_dim, spec.rope_dimensions, spec.feed_forward,
+      spec.vocabulary, spec.context, spec.window, spec.tied, spec.attention_output_bias,
+      spec.uneven_layers, spec.uneven_kv_heads, spec.uneven_head_dims, spec.repeat_blocks,
+      spec.chat_template, spec.merges, fmt::join(spec.says, ","));
   const auto path =
       folder / fmt::format("{}-{}-{}{}-{:08x}.gguf", spec.architecture, spec.format->name,
                            spec.seed, spec.rope_scaling, hash_text(dimensions) >> 32);

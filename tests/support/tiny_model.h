@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "formats/format.h"
 
@@ -34,10 +35,14 @@ struct TinyModelSpec {
   // Every second layer has half of the key-value heads, or heads half as long, all of them rotated.
   bool uneven_kv_heads = false, uneven_head_dims = false;
   bool chat_template = true;           // which base models lack
+  bool merges = true;                  // or each byte is a token: another vocabulary
   bool attention_output_bias = false;  // which some Llama-like models ship
   // Draws few values for each tensor and repeats their blocks in random order: for models of full
   // size, which are to be written in seconds.
   bool repeat_blocks = false;
+  // Says these tokens over and over, each behind the one before, whatever else stands there; behind
+  // any other, the second. They must be different ones, no more than the embedding's length.
+  std::vector<int> says = {};
 };
 
 // The spec with every default filled in.

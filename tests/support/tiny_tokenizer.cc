@@ -51,19 +51,27 @@ std::vector<std::string> byte_characters() {
 
 }  // namespace
 
-void add_tiny_tokenizer(GgufMetadata& metadata, int vocabulary, bool chat_template) {
-  std::vector<std::string> tokens = byte_characters();
-  std::vector<std::string> merges;
+void add_tiny_tokenizer(GgufMetadata& metadata, int vocabulary, bool chat_template,
+                        bool has_merges) {
+  std::vector<std::string> tokens, merges;
+  std::vector<int32_t> types;
+  uint32_t first_special = 0;
+  const auto add_special = [&] {
+    first_special = static_cast<uint32_t>(tokens.size());
+    for (const char* special : {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}) {
+      tokens.emplace_back(special);
+      types.push_back(kControl);
+    }
+  };
+  if (!has_merges) add_special();
+  for (std::string& character : byte_characters()) tokens.push_back(std::move(character));
   for (const auto& [left, right] : kMerges) {
+    if (!has_merges) break;
     tokens.push_back(std::string(left) + std::string(right));
     merges.push_back(fmt::format("{} {}", left, right));
   }
-  std::vector<int32_t> types(tokens.size(), kNormal);
-  const auto first_special = static_cast<uint32_t>(tokens.size());
-  for (const char* special : {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}) {
-    tokens.emplace_back(special);
-    types.push_back(kControl);
-  }
+  types.resize(tokens.size(), kNormal);
+  if (has_merges) add_special();
   if (static_cast<size_t>(vocabulary) < tokens.size()) {
     fail("a tiny model needs a vocabulary of at least {}, not {}", tokens.size(), vocabulary);
   }

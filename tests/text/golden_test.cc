@@ -15,6 +15,7 @@
 #include "text/byte_alphabet.h"
 #include "text/stream_decoder.h"
 #include "text/tokenizer.h"
+#include "text/vocabulary_bridge.h"
 
 namespace tessera {
 namespace {
@@ -119,10 +120,40 @@ TEST_P(Golden, TheTurnEndsTheGeneration) {
   EXPECT_TRUE(tokenizer_->is_end_of_generation(*tokenizer_->eos()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Golden,
-                         ::testing::Values(Model{"smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"},
-                                           Model{"gemma3", "gemma-3-270m-q4_k_m.gguf"},
-                                           Model{"qwen2", "qwen2.5-coder-0.5b-q4_k_m.gguf"}),
+const Model kModels[] = {{"smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"},
+                         {"gemma3", "gemma-3-270m-q4_k_m.gguf"},
+                         {"qwen2", "qwen2.5-coder-0.5b-q4_k_m.gguf"}};
+
+// By way of bytes, whatever others wrote is read as the tokenizer cuts it, and written as they
+// would.
+TEST_P(Golden, BridgesToOtherVocabularies) {
+  for (const Model& other : kModels) {
+    const auto path = cache_folder() / other.file;
+    if (other.file == GetParam().file || !std::filesystem::exists(path)) continue;
+    const auto writer = Tokenizer::make(GgufFile::open(path).read_tokenizer());
+    const VocabularyBridge bridge(
+        *writer,
+        Tokenizer::make(GgufFile::open(cache_folder() / GetParam().file).read_tokenizer()));
+    const test::TokenFinder tokens(*tokenizer_), others(*writer);
+    constexpr EncodeOptions kText = {.add_special = false, .parse_special = false};
+    for (const std::string& text : read_texts()) {
+      if (!is_valid_utf8(text) || !is_representable(tokens, text) ||
+          !is_representable(others, text))
+        continue;
+      BridgedText bridged(bridge);
+      const std::vector<Token> written = writer->encode(text, kText);
+      std::vector<Token> read = tokenizer_->encode(text, {.parse_special = false});
+      std::vector<Token> spelled;
+      for (const auto& word : bridged.spell(tokenizer_->encode(text, kText)))
+        spelled.push_back(word.token);
+      EXPECT_EQ(spelled, written) << text;
+      for (const Token token : written) bridged.read(token);
+      EXPECT_TRUE(std::ranges::equal(bridged.tokens(), read)) << text;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Golden, ::testing::ValuesIn(kModels),
                          [](const auto& model) { return model.param.name; });
 
 }  // namespace

@@ -14,9 +14,10 @@ namespace {
 
 // In logits, from each on.
 constexpr std::array<float, DraftedText::kMargins> kLeastMargins = {0, 0.5F, 1, 2, 4, 8};
-constexpr std::array<float, 2 * DraftedText::kMargins> kChances = {
+constexpr std::array<float, 3 * DraftedText::kMargins> kChances = {
     0.5F, 0.6F,  0.7F, 0.82F, 0.93F, 0.98F,  // the drafted token
-    0.3F, 0.25F, 0.2F, 0.1F,  0.04F, 0.01F};
+    0.3F, 0.25F, 0.2F, 0.1F,  0.04F, 0.01F,  // the second
+    0.4F, 0.5F,  0.6F, 0.7F,  0.75F, 0.8F};
 // Of finding out what a constraint allows behind a drafted token: more than forms that people
 // write take.
 constexpr auto kMaskTime = std::chrono::milliseconds(1);
@@ -32,10 +33,13 @@ int bucket_of(float margin) {
 
 // --- one text
 
-DraftedText::DraftedText(std::shared_ptr<Memory> memory, std::string_view cache_salt)
+DraftedText::DraftedText(std::shared_ptr<Memory> memory, std::string_view cache_salt,
+                         const VocabularyBridge* bridge)
     : memory_(std::move(memory)),
       place_(memory_->texts.insert(memory_->texts.end(), this)),
-      blocks_(memory_->pool, memory_->pool.root(cache_salt)) {}
+      blocks_(memory_->pool, memory_->pool.root(cache_salt)) {
+  if (bridge != nullptr) bridged_.emplace(*bridge);
+}
 
 DraftedText::~DraftedText() {
   memory_->texts.erase(place_);
@@ -56,11 +60,12 @@ void DraftedText::guess(Place place, std::vector<Guess>& to) const {
   if (place.at < 0 || at >= levels_.size()) return;
   const Level& level = levels_[at];
   to.push_back({level.token, level.bucket});
-  if (level.second) to.push_back({*level.second, level.bucket + kMargins});
+  if (level.second) to.push_back({*level.second, kMargins + level.bucket % kMargins});
 }
 
 void DraftedText::read(Token token, bool) {
   here_ = after(here(), token).at;
+  if (bridged_) bridged_->read(token);
 }
 
 void DraftedText::end(std::span<const Token>) {
@@ -93,13 +98,15 @@ DraftModel::DraftModel(const DraftMeans& means)
     : model_(*means.draft),
       relative_cost_(static_cast<double>(means.draft->weight_bytes()) /
                      static_cast<double>(means.model.weight_bytes())),
-      vocabulary_(means.model.config().vocabulary),
+      bridge_(means.bridge),
       memory_(std::make_shared<DraftedText::Memory>(means.kv_blocks)),
       kv_(model_.make_kv(means.kv_blocks, kKvFormat)),
-      logits_(static_cast<size_t>(vocabulary_), kNothing) {}
+      logits_(bridge_ == nullptr ? static_cast<size_t>(means.model.config().vocabulary)
+                                 : bridge_->reader().vocabulary_size(),
+              kNothing) {}
 
 std::unique_ptr<DraftedText> DraftModel::start(const DraftStart& sequence) {
-  return std::unique_ptr<DraftedText>(new DraftedText(memory_, sequence.cache_salt));
+  return std::unique_ptr<DraftedText>(new DraftedText(memory_, sequence.cache_salt, bridge_));
 }
 
 HostRows DraftModel::run(const Batch& batch) {
@@ -146,6 +153,11 @@ void DraftModel::read(std::span<const Request> requests) {
 }
 
 void DraftModel::foretell(std::span<const Request> requests, GoesOn goes_on) {
+  run_ahead(requests, goes_on);
+  for (const Request& request : requests) request.text->spell();
+}
+
+void DraftModel::run_ahead(std::span<const Request> requests, GoesOn goes_on) {
   struct Active {
     size_t request;
     std::vector<Token> tokens;  // with what was foretold

@@ -1,10 +1,13 @@
-// A smaller model of the same vocabulary that foretells how texts go on (speculative decoding,
-// Leviathan et al. 2023, arXiv 2211.17192; Chen et al. 2023, arXiv 2302.01318).
+// A smaller model that foretells how texts go on (speculative decoding, Leviathan et al. 2023,
+// arXiv 2211.17192; Chen et al. 2023, arXiv 2302.01318).
 //
 // It draws as the texts' own samplers will, with their noise, filters, penalties and constraints:
 // so it says what they say wherever it thinks alike, at any temperature (Daliri et al. 2025), and
 // never what a constraint forbids. How sure a guess is, its margin tells: by how much the drawn
 // token won over the second. That is more than its probability, which knows nothing of the noise.
+//
+// One of another vocabulary reads and writes by way of bytes (text/vocabulary_bridge.h; Timor et
+// al. 2025, arXiv 2502.05202). Noise belongs to tokens, so it can draw greedily only.
 #pragma once
 
 #include <array>
@@ -21,6 +24,7 @@
 #include "decode/guess_source.h"
 #include "decode/hit_rates.h"
 #include "decode/step_cost.h"
+#include "text/vocabulary_bridge.h"
 
 namespace tessera {
 
@@ -28,7 +32,8 @@ namespace tessera {
 // can be lost: then the text is read again.
 class DraftedText final : public GuessSource {
  public:
-  // The drafted token's buckets by margin; then the second's.
+  // The drafted token's buckets by margin; then the second's; then those of a drafted token that
+  // may be the beginning of a longer one.
   static constexpr int kMargins = 6;
 
   std::span<const float> chances() const override;
@@ -56,16 +61,19 @@ class DraftedText final : public GuessSource {
     BlockPool pool;
     std::list<DraftedText*> texts;
   };
-  DraftedText(std::shared_ptr<Memory> memory, std::string_view cache_salt);
+  DraftedText(std::shared_ptr<Memory> memory, std::string_view cache_salt,
+              const VocabularyBridge* bridge);
   void forget();
   void keep_common(std::span<const Token> tokens);
+  void spell();
 
   std::shared_ptr<Memory> memory_;
   std::list<DraftedText*>::iterator place_;
   BlockTable blocks_;
-  std::vector<Token> computed_;  // whose keys and values are in the blocks
-  std::vector<Level> levels_;    // what was foretold
-  int here_ = -1;                // how far the text has followed that; -1: it has not
+  std::vector<Token> computed_;         // whose keys and values are in the blocks
+  std::vector<Level> levels_;           // what was foretold
+  std::optional<BridgedText> bridged_;  // if the draft model has a vocabulary of its own
+  int here_ = -1;                       // how far the text has followed that; -1: it has not
   std::optional<Sampler> sampler_;
 };
 
@@ -89,6 +97,9 @@ class DraftModel {
   explicit DraftModel(const DraftMeans& means);
 
   std::unique_ptr<DraftedText> start(const DraftStart& sequence);
+  // Requests are made of a text's tokens; the model wants them in its own, and with a sampler for
+  // these. May have no tokens, and is then to be left out.
+  static Request own(Request request);
   // Reads texts in parts, so that no step waits for long. Takes as many tokens of them as it reads.
   void read(std::span<const Request> requests);
   // Of texts of which little is unread.
@@ -103,6 +114,7 @@ class DraftModel {
 
  private:
   HostRows run(const Batch& batch);
+  void run_ahead(std::span<const Request> requests, GoesOn goes_on);
   bool reserve(const Request& request, int tokens, std::span<const Request> all);
   // The token that the sampler would draw from `logits` behind `tokens`; nothing if that takes
   // long.
@@ -111,11 +123,11 @@ class DraftModel {
 
   Model& model_;
   double relative_cost_;
-  int vocabulary_;  // of the model whose answers are drafted
+  const VocabularyBridge* bridge_;  // null: the vocabulary is the texts'
   std::shared_ptr<DraftedText::Memory> memory_;
   std::unique_ptr<KvStore> kv_;
   StepCost cost_;
-  std::vector<float> logits_;  // [vocabulary], what the draft model does not know at -infinity
+  std::vector<float> logits_;  // of all tokens that it may say; what it does not know: -infinity
 };
 
 }  // namespace tessera

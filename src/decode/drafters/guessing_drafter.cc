@@ -277,13 +277,14 @@ DraftedTexts drafted_texts(std::span<const DraftRequest> requests, Filter filter
     const GuessingState& state = state_of(request);
     if (state.drafted() == nullptr || request.sampler == nullptr) continue;
     if (!state.is_caught_up(request.tokens)) continue;
-    const DraftModel::Request text{.text = state.drafted()->source->drafted_text(),
-                                   .tokens = request.tokens,
-                                   .prompt_size = request.prompt_size,
-                                   .sampler = request.sampler,
-                                   .rates = &state.drafted()->rates,
-                                   .most = request.room};
-    if (!filter(text)) continue;
+    const DraftModel::Request text =
+        DraftModel::own({.text = state.drafted()->source->drafted_text(),
+                         .tokens = request.tokens,
+                         .prompt_size = request.prompt_size,
+                         .sampler = request.sampler,
+                         .rates = &state.drafted()->rates,
+                         .most = request.room});
+    if (text.tokens.empty() || !filter(text)) continue;
     drafted.texts.push_back(text);
     drafted.requests.push_back(i);
   }
