@@ -49,7 +49,6 @@ class Sampler {
   // what choose() gives at temperature 0, with a log-probability that any other text beats.
   std::vector<BeamToken> likeliest(std::span<const float> logits, std::span<const Token> tokens,
                                    size_t prompt_size, int count);
-  bool is_constrained() const { return constraint_source_ != nullptr; }
   // One that chooses by the same rule, and knows nothing of an answer yet.
   Sampler twin() const { return Sampler(options_, constraint_source_, bans_); }
   // Takes over what `other` knows of its answer, so that nothing of that is read again.
@@ -60,6 +59,9 @@ class Sampler {
   // What prepare() prepares, for another thread to do so: the sampler is to be left alone while
   // that is at it.
   std::shared_ptr<Constraint> constraint(std::span<const Token> answer);
+  // A constraint that has come as far as `answer`, for somebody to look ahead with, who leaves the
+  // sampler's as it is. nullptr if there is none, or if it has no copies.
+  std::unique_ptr<Constraint> ahead(std::span<const Token> answer) const;
 
   // Whether `answer`, without the token that ends it, is all that the constraint asks for.
   bool completes(std::span<const Token> answer);
@@ -74,6 +76,7 @@ class Sampler {
   void penalize(std::span<const Token> tokens, size_t prompt_size);
   void forbid(std::span<const Token> answer);
   void note_complete();
+  bool goes_on(std::span<const Token> answer) const;
   Constraint& constraint_after(std::span<const Token> answer);
   Candidates filter(std::span<const float> logits);
   void keep_top_k(Candidates& candidates, size_t k);
