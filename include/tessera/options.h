@@ -27,7 +27,8 @@ struct LoadOptions {
   // cut to 4 bits (bits=0: as the file has them), and it proposes only the first 32768 tokens,
   // which are the frequent ones (head=0: all). "": none.
   std::string draft = {};
-  // Called while weights are read: (done, total) tensors. May be empty.
+  // Called while weights are read: (done, total) tensors, of the model and then of its draft. May
+  // be empty.
   std::function<void(size_t done, size_t total)> on_progress = {};
 };
 

@@ -74,14 +74,17 @@ DraftReference parse_draft(std::string_view text) {
 }
 
 std::unique_ptr<Model> load_draft(const DraftReference& reference, const Tokenizer& tokenizer,
-                                  std::shared_ptr<Backend> backend, Model::Limits limits) {
+                                  std::shared_ptr<Backend> backend, Model::Limits limits,
+                                  ThreadPool& pool,
+                                  const std::function<void(size_t, size_t)>& on_progress) {
   std::shared_ptr<const Checkpoint> checkpoint = open_checkpoint(resolve_model(reference.model));
   require_same_vocabulary(tokenizer, *Tokenizer::make(checkpoint->read_tokenizer()),
                           reference.model);
   const Model::Shortcuts shortcuts{.logits = reference.head,
-                                   .format = reference.bits == 4 ? &draft_format() : nullptr};
-  return std::make_unique<Model>(std::move(checkpoint), std::move(backend), limits,
-                                 std::function<void(size_t, size_t)>(), shortcuts);
+                                   .format = reference.bits == 4 ? &draft_format() : nullptr,
+                                   .pool = &pool};
+  return std::make_unique<Model>(std::move(checkpoint), std::move(backend), limits, on_progress,
+                                 shortcuts);
 }
 
 }  // namespace tessera

@@ -1,11 +1,13 @@
 // A draft model as people ask for it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "backend/backend.h"
+#include "base/thread_pool.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
 
@@ -20,8 +22,10 @@ struct DraftReference {
 DraftReference parse_draft(std::string_view text);
 
 // For texts that are cut by `tokenizer`: Error that names the first difference if its own
-// vocabulary is another one.
+// vocabulary is another one. `pool`: cuts its matrices; `on_progress`: see Model; may be empty.
 std::unique_ptr<Model> load_draft(const DraftReference& reference, const Tokenizer& tokenizer,
-                                  std::shared_ptr<Backend> backend, Model::Limits limits);
+                                  std::shared_ptr<Backend> backend, Model::Limits limits,
+                                  ThreadPool& pool,
+                                  const std::function<void(size_t, size_t)>& on_progress);
 
 }  // namespace tessera

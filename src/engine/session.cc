@@ -46,8 +46,8 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   }
   if (!options.draft.empty()) {
     limits.context = 0;
-    session.draft =
-        load_draft(parse_draft(options.draft), *session.tokenizer, device->backend, limits);
+    session.draft = load_draft(parse_draft(options.draft), *session.tokenizer, device->backend,
+                               limits, *device->pool, options.on_progress);
   }
   session.load_ms = timer.milliseconds();
   spdlog::debug("loaded {} in {:.0f} ms: {}, {:.1f} MB of weights; {}", reference, session.load_ms,

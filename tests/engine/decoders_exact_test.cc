@@ -129,7 +129,7 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
                make_test_backend(2),
                {.context = 0, .rows = 96, .wanted_rows = 64},
                {},
-               {.logits = 250, .format = &kQ8_0}};
+               {.logits = 250, .format = &kQ8_0, .pool = nullptr}};
 };
 
 // How much `auto` drafts is decided by the clock, so no two runs of this test are alike; all of
