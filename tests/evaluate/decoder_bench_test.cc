@@ -142,5 +142,34 @@ TEST_F(DecoderBenchTest, ScoresEachDecoderOnEachSetAndAllAnswersAreEqual) {
   }
 }
 
+// However many clients, none goes on for long while the others wait: a machine is not always
+// equally fast.
+TEST_F(DecoderBenchTest, DecodersTakeTurns) {
+  const std::vector<PromptSet> sets = {make_set("one", 6, 1)};
+  for (const int clients : {1, 3}) {
+    std::vector<int> tokens;  // whose each was
+    int engines = 0;
+    const auto make_engine = [&] {
+      return std::make_unique<Engine>(*session_.model, Engine::Options{.kv_blocks = 64},
+                                      [&tokens, id = engines++](Token) {
+                                        tokens.push_back(id);
+                                        return false;
+                                      });
+    };
+    run_decoder_bench(
+        make_engine, sets,
+        {.decoders = {"lookup"}, .temperatures = {1}, .max_tokens = 150, .clients = clients});
+    ASSERT_EQ(engines, 2);
+    ASSERT_EQ(tokens.size(), 2u * 6 * 150);
+    int longest = 0, run = 0;
+    for (size_t i = 0; i < tokens.size(); ++i) {
+      run = i > 0 && tokens[i] == tokens[i - 1] ? run + 1 : 1;
+      longest = std::max(longest, run);
+    }
+    // Two turns, each with what its last step gives beyond it.
+    EXPECT_LE(longest, 2 * (32 + 31) * clients);
+  }
+}
+
 }  // namespace
 }  // namespace tessera
