@@ -31,7 +31,8 @@ struct LoadOptions {
   // Medusa heads trained for the model, for the decoders `auto` and `medusa`: a GGUF that `tessera
   // quantize` wrote, or the safetensors they are published in. "": none.
   std::string medusa = {};
-  // Called while weights are read: (done, total) tensors. May be empty.
+  // Called while weights are read: (done, total) tensors, of the model and then of its draft. May
+  // be empty.
   std::function<void(size_t done, size_t total)> on_progress = {};
 };
 

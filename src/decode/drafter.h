@@ -16,6 +16,7 @@
 
 #include "base/host_tensor.h"
 #include "base/token.h"
+#include "decode/block_maxima.h"
 #include "decode/sampler.h"
 #include "decode/step_cost.h"
 #include "decode/token_tree.h"
@@ -84,6 +85,12 @@ class StepRows {
 
   // Each is valid until the next call of any of them.
   HostRows logits() { return model_.backend().download(logits_); }  // [wanted rows, vocabulary]
+  // The token of the largest logit of a row of them, the lowest of equals.
+  Token likeliest(int row) {
+    const auto values = logits().row(row);
+    find_block_maxima(values, maxima_);
+    return argmax(values, maxima_);
+  }
   // Final hidden states, normalized, of rows of the batch: [count, embedding].
   HostRows hidden_states(int first_row, int count) {
     return model_.backend().download(model_.hidden_states(first_row, count));
@@ -97,6 +104,7 @@ class StepRows {
   Tensor logits_;
   StepPlan plan_;
   double seconds_;
+  std::vector<float> maxima_;  // reused between calls
 };
 
 class Drafter {

@@ -8,14 +8,15 @@
 #include <span>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "base/host_tensor.h"
 #include "base/token.h"
+#include "grammar/constraint.h"
 
 namespace tessera {
 
 class DraftedText;  // decode/drafters/draft_model.h
 class MedusaText;   // decode/drafters/medusa_drafts.h
-class Sampler;      // decode/sampler.h
 
 struct Guess {
   Token token;
@@ -45,8 +46,9 @@ class GuessSource {
 
   // The sequence goes on with a token, of its prompt or of its answer.
   virtual void read(Token token, bool of_answer) = 0;
-  // Before it is asked: by what the next token of `answer` will be chosen.
-  virtual void look(const Sampler& /*sampler*/, std::span<const Token> /*answer*/) {}
+  // Before it is asked. `ahead`: the constraint of the answer so far, to be asked what comes next;
+  // null if there is none. Whoever does not need it spares a copy.
+  virtual void look(FunctionRef<Constraint*()> /*ahead*/) {}
   // Of the model's logits, those after `tokens`, on which the answer went on.
   virtual bool wants_logits() const { return false; }
   virtual void learn(std::span<const Token> /*tokens*/, std::span<const float> /*logits*/) {}

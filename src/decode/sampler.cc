@@ -206,11 +206,24 @@ bool Sampler::completes(std::span<const Token> answer) {
   return constraint_after(answer).complete();
 }
 
+std::unique_ptr<Constraint> Sampler::ahead(std::span<const Token> answer) const {
+  if (constraint_source_ == nullptr) return nullptr;
+  const bool is_known = goes_on(answer);
+  auto ahead = is_known ? constraint_->copy() : constraint_source_->start();
+  if (ahead == nullptr) return nullptr;
+  for (const Token token : answer.subspan(is_known ? constrained_.size() : 0)) ahead->accept(token);
+  return ahead;
+}
+
+// From where its constraint is.
+bool Sampler::goes_on(std::span<const Token> answer) const {
+  return constraint_ != nullptr && answer.size() >= constrained_.size() &&
+         std::equal(constrained_.begin(), constrained_.end(), answer.begin());
+}
+
 // Where an answer does not go on from the last one, it is read anew.
 Constraint& Sampler::constraint_after(std::span<const Token> answer) {
-  const bool goes_on = constraint_ != nullptr && answer.size() >= constrained_.size() &&
-                       std::equal(constrained_.begin(), constrained_.end(), answer.begin());
-  if (!goes_on) {
+  if (!goes_on(answer)) {
     constraint_ = constraint_source_->start();
     constrained_.clear();
     complete_.clear();

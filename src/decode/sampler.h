@@ -53,7 +53,6 @@ class Sampler {
   // and without the filters.
   void probabilities(std::span<const float> logits, std::span<const Token> tokens,
                      size_t prompt_size, std::vector<double>& into);
-  bool is_constrained() const { return constraint_source_ != nullptr; }
   // One that chooses by the same rule, and knows nothing of an answer yet.
   Sampler twin() const { return Sampler(options_, constraint_source_, bans_); }
   // Takes over what `other` knows of its answer, so that nothing of that is read again.
@@ -64,6 +63,9 @@ class Sampler {
   // What prepare() prepares, for another thread to do so: the sampler is to be left alone while
   // that is at it.
   std::shared_ptr<Constraint> constraint(std::span<const Token> answer);
+  // A constraint that has come as far as `answer`, for somebody to look ahead with, who leaves the
+  // sampler's as it is. nullptr if there is none, or if it has no copies.
+  std::unique_ptr<Constraint> ahead(std::span<const Token> answer) const;
 
   // Whether `answer`, without the token that ends it, is all that the constraint asks for.
   bool completes(std::span<const Token> answer);
@@ -78,6 +80,7 @@ class Sampler {
   void penalize(std::span<const Token> tokens, size_t prompt_size);
   void forbid(std::span<const Token> answer);
   void note_complete();
+  bool goes_on(std::span<const Token> answer) const;
   Constraint& constraint_after(std::span<const Token> answer);
   Candidates filter(std::span<const float> logits);
   void keep_top_k(Candidates& candidates, size_t k);

@@ -32,6 +32,8 @@ BeamGroup::Next BeamGroup::look(Sequence& sequence, std::span<const float> logit
   Next next;
   next.tokens = sequence.sampler.likeliest(logits, sequence.tokens, sequence.prompt_size(),
                                            BeamSearch::candidates(request.beams.width, ends_));
+  next.complete = sequence.sampler.completes(
+      std::span(sequence.tokens).subspan(sequence.prompt_size()));  // found out on the way
   if (request.top_logprobs > 0) next.top = find_logprobs(logits, 0, request.top_logprobs).top;
   return next;
 }
@@ -54,7 +56,7 @@ bool BeamGroup::advance() {
   auto candidates = search_.best(next, BeamSearch::candidates(width, ends_));
   for (BeamSearch::Candidate& candidate : candidates) candidate.ends = ends(candidate);
   const bool goes_on = search_.step(candidates);
-  remember_logprobs();
+  remember_nodes();
   if (goes_on) {
     move_beams();
   } else {
@@ -76,13 +78,15 @@ bool BeamGroup::ends(const BeamSearch::Candidate& candidate) const {
   return sequence.request.ends_text(answer);
 }
 
-// What the model said of each token that became part of a text in this step.
-void BeamGroup::remember_logprobs() {
-  if (sequences_.front()->request.top_logprobs < 0) return;
-  for (int n = static_cast<int>(logprobs_.size()); n < search_.nodes(); ++n) {
+// Of each token that became part of a text in this step, what the model said of it, and what is
+// needed if the text ends with it: to find that out later might take long.
+void BeamGroup::remember_nodes() {
+  const bool tells = sequences_.front()->request.top_logprobs >= 0;
+  for (int n = static_cast<int>(complete_.size()); n < search_.nodes(); ++n) {
     const BeamSearch::Node& node = search_.node(n);
-    const size_t place = at_[static_cast<size_t>(node.parent)];
-    logprobs_.push_back({.token = node.token, .logprob = node.raw, .top = places_[place].next.top});
+    const Next& next = places_[at_[static_cast<size_t>(node.parent)]].next;
+    complete_.push_back(next.complete);
+    if (tells) logprobs_.push_back({.token = node.token, .logprob = node.raw, .top = next.top});
   }
 }
 
@@ -140,11 +144,11 @@ bool BeamGroup::ends_text(std::span<const Token> answer) const {
   return request.ends_text && request.ends_text(answer);
 }
 
-FinishReason BeamGroup::reason_of(std::span<const Token> answer) const {
-  Sequence& first = *sequences_.front();
+FinishReason BeamGroup::reason_of(int node, std::span<const Token> answer) const {
+  const Sequence& first = *sequences_.front();
   const Token last = answer.back();
   if (is_end_(last) && !first.request.ignore_eos) {
-    const bool complete = first.sampler.completes(answer.first(answer.size() - 1));
+    const bool complete = complete_[static_cast<size_t>(node)];
     return complete ? FinishReason::kStop : FinishReason::kLength;
   }
   const bool stops = first.is_stop(last) || ends_text(answer);
@@ -163,7 +167,7 @@ void BeamGroup::give_answers() {
     const std::vector<Token> answer = search_.answer(results[i].node);
     sequence.tokens.insert(sequence.tokens.end(), answer.begin(), answer.end());
     sequence.score = results[i].score;
-    sequence.finished = reason_of(answer);
+    sequence.finished = reason_of(results[i].node, answer);
     if (sequence.request.top_logprobs < 0) continue;
     for (const int node : search_.path(results[i].node))
       sequence.logprobs.push_back(logprobs_[static_cast<size_t>(node)]);

@@ -37,6 +37,7 @@ class BeamGroup {
   struct Next {
     std::vector<BeamToken> tokens;             // the likeliest
     std::vector<std::pair<Token, float>> top;  // TokenLogprobs::top, if asked for
+    bool complete = false;  // the text before is all that its constraint asks for
   };
   Next look(Sequence& sequence, std::span<const float> logits) const;
   // The row of `sequence` was computed: it rests.
@@ -56,10 +57,10 @@ class BeamGroup {
   };
   bool ends(const BeamSearch::Candidate& candidate) const;
   bool ends_text(std::span<const Token> answer) const;
-  FinishReason reason_of(std::span<const Token> answer) const;
+  FinishReason reason_of(int node, std::span<const Token> answer) const;
   void move_beams();
   static void fork(const Sequence& from, Sequence& to);
-  void remember_logprobs();
+  void remember_nodes();
   void give_answers();
 
   std::vector<std::shared_ptr<Sequence>> sequences_;
@@ -69,7 +70,9 @@ class BeamGroup {
   std::vector<size_t> at_;     // where each beam of the search is, among the sequences
   std::vector<Place> places_;  // of each sequence
   std::vector<std::shared_ptr<Sequence>> started_;
-  std::vector<TokenLogprobs> logprobs_;  // of the search's nodes, if asked for
+  // Of the search's nodes:
+  std::vector<bool> complete_;           // whether the text before one was
+  std::vector<TokenLogprobs> logprobs_;  // if asked for
 };
 
 }  // namespace tessera

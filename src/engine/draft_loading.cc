@@ -86,7 +86,8 @@ DraftReference parse_draft(std::string_view text) {
 }
 
 LoadedDraft load_draft(const DraftReference& reference, const Tokenizer& tokenizer,
-                       std::shared_ptr<Backend> backend, Model::Limits limits) {
+                       std::shared_ptr<Backend> backend, Model::Limits limits, ThreadPool& pool,
+                       const std::function<void(size_t, size_t)>& on_progress) {
   std::shared_ptr<const Checkpoint> checkpoint = open_checkpoint(resolve_model(reference.model));
   auto own = Tokenizer::make(checkpoint->read_tokenizer());
   const std::string difference = find_difference(tokenizer, *own);
@@ -95,9 +96,10 @@ LoadedDraft load_draft(const DraftReference& reference, const Tokenizer& tokeniz
          printable(reference.model), difference);
   }
   const Model::Shortcuts shortcuts{.logits = reference.head,
-                                   .format = reference.bits == 4 ? &draft_format() : nullptr};
+                                   .format = reference.bits == 4 ? &draft_format() : nullptr,
+                                   .pool = &pool};
   LoadedDraft draft{std::make_unique<Model>(std::move(checkpoint), std::move(backend), limits,
-                                            std::function<void(size_t, size_t)>(), shortcuts),
+                                            on_progress, shortcuts),
                     nullptr};
   if (difference.empty()) return draft;
   const auto vocabulary = static_cast<size_t>(draft.model->config().vocabulary);

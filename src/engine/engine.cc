@@ -201,7 +201,6 @@ bool Engine::step() {
     return true;
   }
   const Timer timer;
-  copy_shared_blocks();
   auto [ranges, choices, logits] = compute_without_failing(shares);
   if (shares.empty()) return true;
   const StepPlan plan = plan_of(shares, cost_, 0);
@@ -234,8 +233,10 @@ Engine::Computed Engine::compute(std::span<const Scheduler::Share> shares) {
 
 // Nothing is committed before all is computed, so it can be computed again for fewer rows.
 Engine::Computed Engine::compute_without_failing(std::vector<Scheduler::Share>& shares) {
+  const std::vector<BlockTable::Copy> copies = scheduler_.take_copies();
   while (!shares.empty()) {
     try {
+      copy_blocks(copies);
       return compute(shares);
     } catch (...) {
       give_way(shares, std::current_exception());
@@ -333,9 +334,9 @@ void Engine::dismiss(const Drafter& drafter, const std::exception& error) {
   std::erase_if(drafters_, [&](const auto& entry) { return is_it(entry.second); });
 }
 
-void Engine::copy_shared_blocks() {
+void Engine::copy_blocks(std::span<const BlockTable::Copy> copies) {
   std::vector<int32_t> from, to;
-  for (const BlockTable::Copy& copy : scheduler_.take_copies()) {
+  for (const BlockTable::Copy& copy : copies) {
     for (int slot = 0; slot < kBlockTokens; ++slot) {
       from.push_back(copy.from * kBlockTokens + slot);
       to.push_back(copy.to * kBlockTokens + slot);

@@ -134,7 +134,7 @@ class Engine {
   void draft_with(Drafter& drafter, std::span<Scheduler::Share* const> shares,
                   const StepPlan& plan);
   void dismiss(const Drafter& drafter, const std::exception& error);
-  void copy_shared_blocks();
+  void copy_blocks(std::span<const BlockTable::Copy> copies);
   void observe(std::span<const Scheduler::Share> shares, std::span<const RowRange> ranges,
                std::span<const Choice> choices, StepRows& rows);
   void commit(const Scheduler::Share& share, RowRange range, Choice& choice);

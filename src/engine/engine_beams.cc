@@ -103,6 +103,7 @@ void Engine::end_group(BeamGroup& group, FinishReason reason, std::exception_ptr
     sequence->group = nullptr;
     if (reason != FinishReason::kNone) sequence->finished = reason;
     sequence->failure = failure;
+    sequence->mask_work = nullptr;
     sequence->blocks.clear();
     sequence->computed = 0;
     if (reason != FinishReason::kNone || sequence->finished == FinishReason::kNoAnswer) continue;

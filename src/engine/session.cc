@@ -46,8 +46,8 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   }
   if (!options.draft.empty()) {
     limits.context = 0;
-    LoadedDraft draft =
-        load_draft(parse_draft(options.draft), *session.tokenizer, device->backend, limits);
+    LoadedDraft draft = load_draft(parse_draft(options.draft), *session.tokenizer, device->backend,
+                                   limits, *device->pool, options.on_progress);
     session.draft = std::move(draft.model);
     session.draft_bridge = std::move(draft.bridge);
   }

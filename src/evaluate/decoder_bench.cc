@@ -9,52 +9,80 @@
 namespace tessera {
 namespace {
 
-// Answers to a few prompts, so many at once as there are clients: where one ends, the next begins.
-struct Round {
-  std::vector<std::shared_ptr<Sequence>> sequences;
-  double seconds = 0;  // while all clients had an answer that went on
-  int tokens = 0;      // that came meanwhile
-};
+// Tokens of a client that come before it is another decoder's turn.
+constexpr int kTurnTokens = 32;
 
-Round answer(Engine& engine, std::span<const BenchPrompt> prompts, const std::string& decoder,
-             double temperature, const DecoderBenchOptions& options) {
-  Round round;
-  const auto ask = [&](const BenchPrompt& prompt) {
-    Request request{.prompt = prompt.tokens, .max_tokens = options.max_tokens};
-    request.sampling.temperature = static_cast<float>(temperature);
-    request.sampling.seed = 1;
-    request.decoder = decoder;
-    request.prediction = prompt.prediction;
-    round.sequences.push_back(engine.add(std::move(request)));
-  };
-  const auto count = [&](auto is) {
-    return static_cast<int>(
-        std::ranges::count_if(round.sequences, [&](const auto& s) { return is(*s); }));
-  };
-  const auto is_unfinished = [](const Sequence& s) { return s.finished == FinishReason::kNone; };
-  const auto goes_on = [&](const Sequence& s) { return is_unfinished(s) && s.generated() > 0; };
-  const auto generated = [&] {
-    int all = 0;
-    for (const auto& sequence : round.sequences) all += sequence->generated();
-    return all;
-  };
-  bool more = true;
-  while (more) {
-    while (round.sequences.size() < prompts.size() && count(is_unfinished) < options.clients)
-      ask(prompts[round.sequences.size()]);
-    const bool counts = count(goes_on) == options.clients;
+// The answers of one decoder to a few prompts, so many at once as there are clients: where one
+// ends, the next begins.
+class Round {
+ public:
+  // All must outlive it.
+  Round(Engine& engine, std::span<const BenchPrompt> prompts, const std::string& decoder,
+        double temperature, const DecoderBenchOptions& options)
+      : engine_(engine),
+        prompts_(prompts),
+        decoder_(decoder),
+        temperature_(temperature),
+        options_(options) {}
+
+  // Goes on until some tokens have come. False if all answers have ended.
+  bool take_turn() {
+    const int until = generated() + kTurnTokens * options_.clients;
+    while (more_ && generated() < until) step();
+    if (more_) return true;
+    for (const auto& sequence : sequences_) {
+      if (sequence->failure) std::rethrow_exception(sequence->failure);
+    }
+    return false;
+  }
+
+  std::span<const std::shared_ptr<Sequence>> sequences() const { return sequences_; }
+  double seconds() const { return seconds_; }  // while all clients had an answer that went on
+  int tokens() const { return tokens_; }       // that came meanwhile
+
+ private:
+  void step() {
+    while (sequences_.size() < prompts_.size() && count(is_unfinished) < options_.clients)
+      ask(prompts_[sequences_.size()]);
+    const auto goes_on = [](const Sequence& s) { return is_unfinished(s) && s.generated() > 0; };
+    const bool counts = count(goes_on) == options_.clients;
     const int before = generated();
     const Timer timer;
-    more = engine.step();
-    if (!counts) continue;
-    round.seconds += timer.seconds();
-    round.tokens += generated() - before;
+    more_ = engine_.step();
+    if (!counts) return;
+    seconds_ += timer.seconds();
+    tokens_ += generated() - before;
   }
-  for (const auto& sequence : round.sequences) {
-    if (sequence->failure) std::rethrow_exception(sequence->failure);
+  void ask(const BenchPrompt& prompt) {
+    Request request{.prompt = prompt.tokens, .max_tokens = options_.max_tokens};
+    request.sampling.temperature = static_cast<float>(temperature_);
+    request.sampling.seed = 1;
+    request.decoder = decoder_;
+    request.prediction = prompt.prediction;
+    sequences_.push_back(engine_.add(std::move(request)));
   }
-  return round;
-}
+  static bool is_unfinished(const Sequence& s) { return s.finished == FinishReason::kNone; }
+  template <typename Is>
+  int count(Is is) const {
+    return static_cast<int>(
+        std::ranges::count_if(sequences_, [&](const auto& s) { return is(*s); }));
+  }
+  int generated() const {
+    int all = 0;
+    for (const auto& sequence : sequences_) all += sequence->generated();
+    return all;
+  }
+
+  Engine& engine_;
+  std::span<const BenchPrompt> prompts_;
+  const std::string& decoder_;
+  double temperature_;
+  const DecoderBenchOptions& options_;
+  std::vector<std::shared_ptr<Sequence>> sequences_;
+  bool more_ = true;
+  double seconds_ = 0;
+  int tokens_ = 0;
+};
 
 // Whether it came to say the same few tokens again and again.
 bool is_loop(std::span<const Token> answer) {
@@ -82,15 +110,15 @@ class Runner {
 
   Round ask(std::span<const BenchPrompt> prompts, double temperature,
             const DecoderBenchOptions& options) {
-    return answer(*engine_, prompts, decoder_, temperature, options);
+    return {*engine_, prompts, decoder_, temperature, options};
   }
   void count(const Round& round, const Round& plain) {
-    seconds_ += round.seconds;
-    plain_seconds_ += plain.tokens > 0 ? plain.seconds / plain.tokens * round.tokens : 0;
-    tokens_ += round.tokens;
-    for (size_t i = 0; i < round.sequences.size(); ++i) {
-      const Sequence& sequence = *round.sequences[i];
-      if (sequence.tokens != plain.sequences[i]->tokens) ++different_;
+    seconds_ += round.seconds();
+    plain_seconds_ += plain.tokens() > 0 ? plain.seconds() / plain.tokens() * round.tokens() : 0;
+    tokens_ += round.tokens();
+    for (size_t i = 0; i < round.sequences().size(); ++i) {
+      const Sequence& sequence = *round.sequences()[i];
+      if (sequence.tokens != plain.sequences()[i]->tokens) ++different_;
       generated_ += sequence.generated();
       steps_ += sequence.statistics.steps;
       const auto& depths = sequence.statistics.depths;
@@ -123,6 +151,15 @@ class Runner {
   std::vector<SequenceStatistics::Depth> depths_;
 };
 
+// To their ends. Who begins changes from turn to turn.
+void run_by_turns(std::span<Round> rounds, size_t beginner) {
+  for (bool more = true; more; ++beginner) {
+    more = false;
+    for (size_t i = 0; i < rounds.size(); ++i)
+      more |= rounds[(beginner + i) % rounds.size()].take_turn();
+  }
+}
+
 }  // namespace
 
 std::vector<DecoderScore> run_decoder_bench(
@@ -134,19 +171,19 @@ std::vector<DecoderScore> run_decoder_bench(
   for (const PromptSet& set : sets) {
     for (const double temperature : options.temperatures) {
       std::vector<Runner> runners;
+      runners.reserve(decoders.size());
       for (const std::string& decoder : decoders) runners.emplace_back(make_engine(), decoder);
       int looped = 0;
       const size_t together = options.clients == 1 ? 1 : set.prompts.size();
       for (size_t first = 0; first < set.prompts.size(); first += together) {
         const auto prompts =
             std::span(set.prompts).subspan(first, std::min(together, set.prompts.size() - first));
-        std::vector<Round> rounds(runners.size());
-        for (size_t i = 0; i < runners.size(); ++i) {
-          const size_t turn = (i + first / together) % runners.size();
-          rounds[turn] = runners[turn].ask(prompts, temperature, options);
-        }
+        std::vector<Round> rounds;
+        rounds.reserve(runners.size());
+        for (Runner& runner : runners) rounds.push_back(runner.ask(prompts, temperature, options));
+        run_by_turns(rounds, first / together);
         const auto loops = std::ranges::count_if(
-            rounds[0].sequences, [](const auto& s) { return is_loop(answer_of(*s)); });
+            rounds[0].sequences(), [](const auto& s) { return is_loop(answer_of(*s)); });
         looped += static_cast<int>(loops);
         // Company shares its steps: one that loops would speak for all.
         if (loops > 0 && options.clients == 1) continue;

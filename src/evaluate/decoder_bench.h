@@ -36,10 +36,10 @@ struct DecoderScore {
   int different = 0;               // answers that differ from plain decoding's: a bug
 };
 
-// For each set, temperature and decoder, plain decoding first. With one client all decoders answer
-// a prompt before the next one is asked, in turning order, so that they meet the machine in the
-// same states; with several, each answers the whole set. Each has an engine of its own, that goes
-// on learning. `make_engine` gives engines alike.
+// For each set, temperature and decoder, plain decoding first. All decoders answer the same prompts
+// by turns of a few tokens, so that they meet the machine in the same states: with one client a
+// prompt, with several the whole set. Each has an engine of its own, that goes on learning.
+// `make_engine` gives engines alike.
 std::vector<DecoderScore> run_decoder_bench(
     const std::function<std::unique_ptr<Engine>()>& make_engine, const std::vector<PromptSet>& sets,
     const DecoderBenchOptions& options,

@@ -1,5 +1,6 @@
 #include "model/loader.h"
 
+#include <algorithm>
 #include <deque>
 
 #include "base/error.h"
@@ -30,24 +31,38 @@ double bits(const Format& format) {
   return 8.0 * format.block_bytes / format.block_elements;
 }
 
-// `rows` rows, in another format.
-std::vector<std::byte> recode(const Format& from, std::span<const std::byte> bytes, int rows,
-                              int columns, const Format& to) {
-  const uint64_t from_row = from.row_bytes(columns), to_row = to.row_bytes(columns);
-  std::vector<std::byte> recoded(static_cast<size_t>(rows) * to_row);
-  std::vector<float> values(columns);
-  for (int row = 0; row < rows; ++row) {
-    from.decode(bytes.data() + static_cast<size_t>(row) * from_row, values);
-    to.encode(values, recoded.data() + static_cast<size_t>(row) * to_row, {});
-  }
-  return recoded;
-}
+// Elements that a thread recodes between two looks at what is left.
+constexpr int kChunkElements = 1 << 16;
 
 }  // namespace
 
 bool Loader::is_recoded(const Format& stored, int columns) const {
   return format_ != nullptr && bits(stored) > bits(*format_) &&
          static_cast<uint32_t>(columns) % format_->block_elements == 0;
+}
+
+// `rows` rows, in the format asked for. A row is encoded by itself, so the number of threads makes
+// no difference.
+std::vector<std::byte> Loader::recode(const Format& from, std::span<const std::byte> bytes,
+                                      int rows, int columns) {
+  const uint64_t from_row = from.row_bytes(columns), to_row = format_->row_bytes(columns);
+  std::vector<std::byte> recoded(static_cast<size_t>(rows) * to_row);
+  const int rows_in_chunk = std::max(1, kChunkElements / columns);
+  const int chunks = (rows + rows_in_chunk - 1) / rows_in_chunk;
+  const auto recode_chunk = [&](int chunk, int) {
+    std::vector<float> values(columns);
+    const int end = std::min(rows, (chunk + 1) * rows_in_chunk);
+    for (int row = chunk * rows_in_chunk; row < end; ++row) {
+      from.decode(bytes.data() + static_cast<size_t>(row) * from_row, values);
+      format_->encode(values, recoded.data() + static_cast<size_t>(row) * to_row, {});
+    }
+  };
+  if (pool_ != nullptr) {
+    pool_->parallel_for(chunks, recode_chunk);
+  } else {
+    for (int chunk = 0; chunk < chunks; ++chunk) recode_chunk(chunk, 0);
+  }
+  return recoded;
 }
 
 void Loader::matrix(std::string_view label, std::initializer_list<StoredRows> parts, int columns,
@@ -63,7 +78,7 @@ void Loader::matrix(std::string_view label, std::initializer_list<StoredRows> pa
       checkpoint_.release(tensor, read);  // the repacked copy is all we need
     };
     if (is_recoded(*tensor.format, columns)) {
-      recoded.push_back(recode(*tensor.format, bytes, part.count, columns, *format_));
+      recoded.push_back(recode(*tensor.format, bytes, part.count, columns));
       on_read(bytes);
       weights.push_back({format_, recoded.back(), part.count});
     } else {

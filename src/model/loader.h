@@ -7,6 +7,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/thread_pool.h"
 #include "checkpoint/checkpoint.h"
 #include "model/tensors.h"
 
@@ -19,10 +20,14 @@ class Loader final : public TensorVisitor {
   using Progress = std::function<void(size_t done, size_t total)>;  // in tensors; may be empty
 
   // All must outlive it.
-  // `format`: see Model::Shortcuts; may be null.
+  // `format`, `pool`: see Model::Shortcuts; may be null.
   Loader(const Checkpoint& checkpoint, Backend& backend, const Progress& on_progress,
-         const Format* format = nullptr)
-      : checkpoint_(checkpoint), backend_(backend), on_progress_(on_progress), format_(format) {}
+         const Format* format = nullptr, ThreadPool* pool = nullptr)
+      : checkpoint_(checkpoint),
+        backend_(backend),
+        on_progress_(on_progress),
+        format_(format),
+        pool_(pool) {}
 
   void enter(int layer) override { layer_ = layer; }
   void matrix(std::string_view label, std::initializer_list<StoredRows> parts, int columns,
@@ -41,11 +46,14 @@ class Loader final : public TensorVisitor {
 
  private:
   bool is_recoded(const Format& stored, int columns) const;
+  std::vector<std::byte> recode(const Format& from, std::span<const std::byte> bytes, int rows,
+                                int columns);
 
   const Checkpoint& checkpoint_;
   Backend& backend_;
   const Progress& on_progress_;
   const Format* format_;
+  ThreadPool* pool_;
   int layer_ = kNoLayer;
   std::unordered_set<const StoredTensor*> taken_;
   size_t matrix_bytes_ = 0;

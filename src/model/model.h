@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "backend/backend.h"
+#include "base/thread_pool.h"
 #include "checkpoint/checkpoint.h"
 #include "model/batch.h"
 #include "model/config.h"
@@ -27,12 +28,13 @@ class Model {
     // Matrices of more bits are stored in this one, where their rows are whole blocks of it; null:
     // as they are.
     const Format* format;
+    ThreadPool* pool;  // which does that; null: the calling thread
   };
 
   // The checkpoint stays open: embeddings are read from it. Throws Error if it holds no model.
   Model(std::shared_ptr<const Checkpoint> checkpoint, std::shared_ptr<Backend> backend,
         Limits limits, const std::function<void(size_t done, size_t total)>& on_progress = {},
-        Shortcuts shortcuts = {0, nullptr});
+        Shortcuts shortcuts = {0, nullptr, nullptr});
 
   Model(const Model&) = delete;  // its parts refer to it
   Model& operator=(const Model&) = delete;

@@ -10,6 +10,7 @@
 
 #include "cli/program.h"
 #include "support/malformed_gguf.h"
+#include "support/well_formed.h"
 
 namespace tessera {
 namespace {
@@ -258,6 +259,41 @@ TEST_F(CliTest, BenchShowsWhereTheTimeGoes) {
   expect_error(run("bench " + model_ + " --roofline -p 100000"), "context", "too long");
   expect_error(run("bench " + model_ + " -p 4 -n 1 -b 0 --svg " + (folder_ / "no" / "x").string()),
                "x", "no such folder");
+}
+
+TEST_F(CliTest, BenchComparesDecodersAndDrawsThem) {
+  const auto svg = folder_ / "decoders.svg";
+  const auto prompts =
+      folder_.write("a & b.jsonl", R"({"prompt": "one two one two", "prediction": "one two"})"
+                                   "\n"
+                                   R"({"turns": ["three", "four"]})"
+                                   "\n");
+  const std::string bench = "bench " + model_ + " --decoders lookup,nodes=4 --decoders auto" +
+                            " --temp 1 --max-tokens 20 --prompts ";
+  const std::string file = "'" + prompts.string() + "'";
+  const Outcome outcome = run(bench + file + " --clients 2 --json --svg " + svg.string());
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto json = nlohmann::json::parse(outcome.out);
+  ASSERT_EQ(json.size(), 3u);
+  for (size_t i = 0; i < json.size(); ++i) {
+    EXPECT_EQ(json[i]["decoder"], (std::vector{"plain", "lookup,nodes=4", "auto"})[i]);
+    EXPECT_EQ(json[i]["set"], "a & b");
+    EXPECT_EQ(json[i]["different"], 0);
+  }
+  const std::string picture = read_bytes(svg);
+  EXPECT_TRUE(test::is_well_formed(picture));
+  EXPECT_NE(picture.find("a &amp; b, T 1"), std::string::npos);
+  for (const auto& row : json)
+    EXPECT_NE(picture.find(">" + row["decoder"].get<std::string>() + "<"), std::string::npos);
+
+  const Outcome table = run(bench + file);
+  ASSERT_EQ(table.status, 0) << table.err;
+  EXPECT_NE(table.out.find("lookup,nodes=4"), std::string::npos) << table.out;
+  expect_error(run(bench + file + " --clients 3"), "3 clients need as many prompts", "too few");
+  expect_error(run(bench + folder_.write("bad", "{}\n").string()), "bad:1:", "no prompt");
+  expect_error(run(bench + folder_.write("none", "\n").string()), "no prompt", "an empty set");
+  expect_error(run(bench + file + " --svg " + (folder_ / "no" / "x").string()), "x",
+               "no such folder");
 }
 
 // A model whose file is well-formed GGUF, cut anywhere: whatever command opens it says so.

@@ -23,6 +23,9 @@ class JsonTest : public test::ProgramTest {
  protected:
   std::string text_ =
       folder_.write("text", "the sky and the sea " + std::string(900, 'x')).string();
+  // Arguments of `bench` that compare decoders.
+  std::string decoders_ = " --decoders lookup --max-tokens 4 --prompts " +
+                          folder_.write("prompts", R"({"prompt": "one"})").string();
 };
 
 TEST_F(JsonTest, IsOneLineUnlessItIsToBePretty) {
@@ -42,7 +45,8 @@ TEST_F(JsonTest, IsOneLineUnlessItIsToBePretty) {
            {"list"},
            {"quantize " + model_ + " --format Q8_0 --force -o " + (folder_ / "q").string()},
            {bench, true},
-           {bench + " --roofline -b 2", true}}) {
+           {bench + " --roofline -b 2", true},
+           {"bench " + model_ + decoders_, true}}) {
     const Outcome compact = run(arguments + " --json");
     ASSERT_EQ(compact.status, 0) << arguments << compact.err;
     EXPECT_EQ(std::ranges::count(compact.out, '\n'), 1) << arguments;
@@ -80,7 +84,8 @@ TEST_F(JsonTest, HelpNamesEveryField) {
            {"list", ""},
            {"quantize", model_ + " --format Q8_0 --force -o " + (folder_ / "q").string()},
            {"bench", model_ + " -p 4 -n 2 -r 1 --ctx 64"},
-           {"bench", model_ + " -p 4 -n 2 -r 1 --ctx 64 --roofline -b 2"}}) {
+           {"bench", model_ + " -p 4 -n 2 -r 1 --ctx 64 --roofline -b 2"},
+           {"bench", model_ + decoders_}}) {
     const Outcome outcome = run(command + " " + arguments + " --json");
     ASSERT_EQ(outcome.status, 0) << command << outcome.err;
     std::set<std::string> fields;

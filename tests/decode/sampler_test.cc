@@ -331,6 +331,9 @@ class ListConstraint final : public Constraint, public ConstraintSource {
   }
   bool complete() override { return accepted_ == list_.size(); }
   void accept(Token) override { ++accepted_; }
+  std::unique_ptr<Constraint> copy() const override {
+    return std::make_unique<ListConstraint>(*this);
+  }
 
  private:
   std::vector<std::vector<Token>> list_;
@@ -355,6 +358,31 @@ TEST(Sampler, AConstraintMasksTheLogits) {
   EXPECT_FALSE(sampler.completes(std::vector<Token>{70, 3, 5})) << "as it was found on the way";
   EXPECT_EQ(sampler.choose(logits, std::vector<Token>{1, 70}, 1), 3) << "going back is no problem";
   EXPECT_EQ(sampler.choose(logits, std::vector<Token>{2, 2, 9}, 3), 70) << "nor is another answer";
+}
+
+TEST(Sampler, WhoLooksAheadHasAConstraintOfTheirOwn) {
+  std::vector<float> logits(100, 1.0f);
+  logits[70] = 8;
+  using List = std::vector<std::vector<Token>>;
+  Sampler sampler({.temperature = 0},
+                  std::make_shared<ListConstraint>(List{{70, 3}, {4, 70}, {5, 6}, {7}}));
+  const auto allowed = [](Constraint& constraint) {
+    std::vector<Token> tokens;
+    for (Token token = 0; token < 100; ++token) {
+      if (is_allowed(constraint.allowed(), token)) tokens.push_back(token);
+    }
+    return tokens;
+  };
+  EXPECT_EQ(allowed(*sampler.ahead({})), (std::vector<Token>{3, 70})) << "before anything came";
+  const std::vector<Token> answer = {70, 4};
+  EXPECT_EQ(sampler.choose(logits, std::vector<Token>{1}, 1), 70);
+  const auto ahead = sampler.ahead(answer);
+  EXPECT_EQ(allowed(*ahead), (std::vector<Token>{5, 6}));
+  ahead->accept(5);
+  EXPECT_EQ(allowed(*ahead), (std::vector<Token>{7}));
+  EXPECT_EQ(sampler.choose(logits, std::vector<Token>{1, 70}, 1), 70) << "nothing has changed";
+  EXPECT_EQ(allowed(*sampler.ahead(std::vector<Token>{70})), (std::vector<Token>{4, 70}));
+  EXPECT_EQ(Sampler({}).ahead(answer), nullptr);
 }
 
 TEST(Sampler, BannedTokensDoNotCome) {

@@ -79,6 +79,14 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
             structured.grammar(R"(root ::= ("one " | "two " | [a-f]{1,3} "-")* "end")")};
   }
 
+  // Another answer to the same prompt, by other rules.
+  Request sibling_of(const Request& other) {
+    Request r = request();
+    r.prompt = other.prompt;
+    r.cache_salt = other.cache_salt;
+    return r;
+  }
+
   // What it may be told of its answer: some of it, wrong here and there.
   std::vector<Token> prediction(std::span<const Token> answer) {
     std::vector<Token> text(answer.begin(), answer.end());
@@ -129,7 +137,7 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
                make_test_backend(2),
                {.context = 0, .rows = 96, .wanted_rows = 64},
                {},
-               {.logits = 250, .format = &kQ8_0}};
+               {.logits = 250, .format = &kQ8_0, .pool = nullptr}};
   // One of another vocabulary.
   const std::shared_ptr<const GgufFile> bytes_file_ = std::make_shared<const GgufFile>(
       GgufFile::open(write_tiny_model({.seed = 3, .merges = false}, folder_.path())));
@@ -161,10 +169,15 @@ void DecodersTest::compare(Model& model, const std::vector<Draft>& drafts, int c
   const auto heads_file = folder_.write(
       "heads.safetensors", test::random_medusa_heads(3, model.config().embedding, 300, 1));
   MedusaHeads heads(*open_checkpoint(heads_file), model);
-  int compared = 0, drafted = 0, accepted = 0, preempted = 0;
+  int compared = 0, drafted = 0, accepted = 0, preempted = 0, shared = 0;
   while (compared < cases) {
     std::vector<Request> requests;
-    for (size_t i = 1 + random_() % 5; i > 0; --i) requests.push_back(request());
+    std::vector<size_t> first;  // of the answers to the same prompt: the place of the first
+    for (size_t i = 1 + random_() % 5; i > 0; --i) {
+      const bool is_sibling = !requests.empty() && random_() % 3 == 0;
+      first.push_back(is_sibling ? first.back() : requests.size());
+      requests.push_back(is_sibling ? sibling_of(requests.back()) : request());
+    }
     std::vector<std::shared_ptr<Sequence>> plain;
     Engine alone(model, {.kv_format = GetParam(), .kv_blocks = 64},
                  [](Token token) { return token % 37 == 5; });
@@ -191,7 +204,7 @@ void DecodersTest::compare(Model& model, const std::vector<Draft>& drafts, int c
       const std::string& decoder = decoders[random_() % std::size(decoders)];
       r.decoder = decoder == "random" ? "plain" : decoder;
       r.prediction = prediction(std::span(plain[i]->tokens).subspan(plain[i]->prompt_size()));
-      sequences.push_back(engine.add(std::move(r)));
+      sequences.push_back(engine.add(std::move(r), first[i] < i ? sequences[first[i]] : nullptr));
       if (decoder == "random")
         sequences.back()->drafter =
             std::make_shared<RandomDrafter>(plain[i]->tokens, static_cast<uint32_t>(random_()));
@@ -210,11 +223,14 @@ void DecodersTest::compare(Model& model, const std::vector<Draft>& drafts, int c
       drafted += got.statistics.drafted;
       accepted += got.statistics.accepted;
       preempted += got.statistics.preemptions;
+      // Only siblings share what is no whole block.
+      if (got.statistics.cached_tokens % kBlockTokens != 0) ++shared;
     }
   }
   EXPECT_GT(accepted, cases / 2);
   EXPECT_GT(drafted, accepted);
   EXPECT_GT(preempted, 0);
+  EXPECT_GT(shared, 0);
 }
 
 TEST_P(DecodersTest, GiveThePlainTextInEveryCompany) {

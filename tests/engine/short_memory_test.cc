@@ -3,13 +3,13 @@
 
 #include <new>
 
-#include "backend/forwarding_backend.h"
 #include "engine/engine.h"
 #include "files/gguf/reader.h"
 #include "support/model_runner.h"
 #include "support/random_drafter.h"
 #include "support/run_to_end.h"
 #include "support/sampled_request.h"
+#include "support/short_memory.h"
 #include "support/temp_folder.h"
 #include "support/test_backend.h"
 #include "support/tiny_model.h"
@@ -17,17 +17,7 @@
 namespace tessera {
 namespace {
 
-// Has no memory for steps of more rows.
-class ShortMemory final : public ForwardingBackend {
- public:
-  using ForwardingBackend::ForwardingBackend;
-  int most_rows = 1 << 20;
-
-  std::unique_ptr<PreparedRows> prepare(const RowMetadata& rows) override {
-    if (std::ssize(rows.positions) > most_rows) throw std::bad_alloc();
-    return ForwardingBackend::prepare(rows);
-  }
-};
+using test::ShortMemory;
 
 // Runs out of memory at the third time that it is asked, or told.
 class FailingDrafter final : public Drafter {

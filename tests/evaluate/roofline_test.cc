@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "evaluate/units.h"
+#include "support/well_formed.h"
 
 namespace tessera {
 namespace {
@@ -122,48 +123,8 @@ TEST(RooflineText, SaysWhatPeopleAskFor) {
   EXPECT_EQ(text.find("gather"), std::string::npos) << "too short to be a row of its own";
 }
 
-// Enough of XML for what Svg writes: tags nest, attributes are quoted, & begins an entity.
-::testing::AssertionResult is_well_formed(std::string_view xml) {
-  std::vector<std::string> open;
-  const auto fail_at = [&](size_t at) {
-    return ::testing::AssertionFailure() << "at " << at << ": " << xml.substr(at, 80);
-  };
-  for (size_t i = 0; i < xml.size();) {
-    if (xml[i] == '&') {
-      const std::string_view entity = xml.substr(i, xml.find(';', i) - i);
-      if (entity != "&amp" && entity != "&lt" && entity != "&gt" && entity != "&quot")
-        return fail_at(i);
-    }
-    if (static_cast<unsigned char>(xml[i]) < ' ' && xml[i] != '\n') return fail_at(i);
-    if (xml[i] == '>') return fail_at(i);
-    if (xml[i] != '<') {
-      ++i;
-      continue;
-    }
-    size_t end = i + 1;
-    for (char quote = 0; end < xml.size() && (quote != 0 || xml[end] != '>'); ++end) {
-      if (xml[end] == '<') return fail_at(i);
-      if (quote == 0 && (xml[end] == '"' || xml[end] == '\'')) {
-        quote = xml[end];
-      } else if (xml[end] == quote) {
-        quote = 0;
-      }
-    }
-    if (end == xml.size()) return fail_at(i);
-    const std::string_view tag = xml.substr(i + 1, end - i - 1);
-    const std::string name(tag.substr(0, tag.find_first_of(" \n")));
-    if (tag.starts_with('/')) {
-      if (open.empty() || "/" + open.back() != name) return fail_at(i);
-      open.pop_back();
-    } else if (!tag.ends_with('/') && !tag.starts_with('?')) {
-      open.push_back(name);
-    }
-    i = end + 1;
-  }
-  return open.empty() ? ::testing::AssertionSuccess() : fail_at(xml.size());
-}
-
 TEST(RooflineSvg, IsWellFormedWhateverTheNames) {
+  using test::is_well_formed;
   EXPECT_FALSE(is_well_formed("<a><b></a></b>"));
   EXPECT_FALSE(is_well_formed("<a>x & y</a>"));
   const std::string svg = to_svg(make_roofline(), "</title> & \"\x01\xff\n");
@@ -176,7 +137,7 @@ TEST(RooflineSvg, IsWellFormedWhateverTheNames) {
 TEST(RooflineSvg, NothingMeasuredIsAPictureToo) {
   Roofline roofline;
   roofline.peaks = kPeaks;
-  EXPECT_TRUE(is_well_formed(to_svg(roofline, "empty")));
+  EXPECT_TRUE(test::is_well_formed(to_svg(roofline, "empty")));
   EXPECT_FALSE(to_text(roofline, 80).empty());
 }
 

@@ -47,6 +47,26 @@ TEST(Metrics, TheTextIsPrometheusFormat) {
   }
 }
 
+// By vLLM's names, which its dashboards ask for.
+TEST(Metrics, TellsWhatDraftsGain) {
+  Metrics metrics("m");
+  EngineState state;
+  state.statistics.drafts = 5;
+  state.statistics.drafted = 20;
+  state.statistics.accepted = 7;
+  state.statistics.accepted_at = {4, 2, 1};
+  metrics.set_state(state);
+  const std::string text = metrics.prometheus();
+  for (const char* line :
+       {"num_drafts_total{model_name=\"m\"} 5", "num_draft_tokens_total{model_name=\"m\"} 20",
+        "num_accepted_tokens_total{model_name=\"m\"} 7",
+        "num_accepted_tokens_per_pos_total{model_name=\"m\",position=\"0\"} 4",
+        "num_accepted_tokens_per_pos_total{model_name=\"m\",position=\"1\"} 2",
+        "num_accepted_tokens_per_pos_total{model_name=\"m\",position=\"2\"} 1",
+        "num_accepted_tokens_per_pos_total{model_name=\"m\",position=\"3\"} 0"})
+    EXPECT_THAT(text, HasSubstr(std::string("\nvllm:spec_decode_") + line + "\n"));
+}
+
 TEST(Metrics, ThroughputAddsUp) {
   Metrics metrics("m");
   EngineState state;

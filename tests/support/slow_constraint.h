@@ -2,9 +2,11 @@
 #pragma once
 
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <span>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -15,17 +17,27 @@ namespace tessera::test {
 // What waits at it goes on when it is opened.
 class Gate {
  public:
-  void open() {
-    const std::lock_guard lock(mutex_);
-    is_open_ = true;
-    changed_.notify_all();
-  }
+  void open() { set_open(true); }
+  void close() { set_open(false); }
   void pass() {
     std::unique_lock lock(mutex_);
+    ++passes_[std::this_thread::get_id()];
     changed_.wait(lock, [&] { return is_open_; });
+  }
+  // How often the calling thread came here.
+  int own_passes() {
+    const std::lock_guard lock(mutex_);
+    return passes_[std::this_thread::get_id()];
   }
 
  private:
+  void set_open(bool is_open) {
+    const std::lock_guard lock(mutex_);
+    is_open_ = is_open;
+    changed_.notify_all();
+  }
+
+  std::map<std::thread::id, int> passes_;
   std::mutex mutex_;
   std::condition_variable changed_;
   bool is_open_ = false;
@@ -59,7 +71,10 @@ class SlowConstraint final : public ConstraintSource {
       }
       return mask_;
     }
-    bool complete() override { return true; }
+    bool complete() override {
+      prepare({});
+      return true;
+    }
     void accept(Token) override {
       ++count_;
       is_known_ = false;

@@ -35,13 +35,13 @@ class Forced final : public GuessSource {
     to.push_back({tokens_[at], at + 1 < tokens_.size() ? kInside : kLast});
   }
   void read(Token token, bool) override { here_ = after(here(), token).at; }
-  void look(const Sampler& sampler, std::span<const Token> answer) override {
+  void look(FunctionRef<Constraint*()> ahead) override {
     const bool has_more = here_ >= 0 && static_cast<size_t>(here_) < tokens_.size();
-    if (has_more || !sampler.is_constrained()) return;
+    if (has_more) return;
+    Constraint* constraint = ahead();
+    if (constraint == nullptr) return;
     here_ = 0;
-    Sampler ahead = sampler.twin();
-    ahead.follow(sampler);
-    tokens_ = ahead.constraint(answer)->forced(Deadline::in(kTime));
+    tokens_ = constraint->forced(Deadline::in(kTime));
   }
 
  private:

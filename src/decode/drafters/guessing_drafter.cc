@@ -48,8 +48,17 @@ class GuessingState final : public DraftState {
     }
     return read_ == tokens.size();
   }
-  void look(const Sampler& sampler, std::span<const Token> answer) {
-    for (RatedSource& rated : sources_) rated.source->look(sampler, answer);
+  void look(FunctionRef<Constraint*()> ahead) {
+    for (RatedSource& rated : sources_) rated.source->look(ahead);
+  }
+  // What the constraint of the request allows is asked of a copy, made once a step if anybody asks.
+  Constraint* ahead(const DraftRequest& request) {
+    if (std::exchange(ahead_of_, request.tokens.size()) != request.tokens.size()) {
+      ahead_ = request.sampler == nullptr
+                   ? nullptr
+                   : request.sampler->ahead(request.tokens.subspan(request.prompt_size));
+    }
+    return ahead_.get();
   }
   // Of all logits of which the answer went on, the tokens before are `tokens`.
   void learn(std::span<const Token> tokens, std::span<const float> logits) {
@@ -100,7 +109,9 @@ class GuessingState final : public DraftState {
   bool wants_logits_ = false;
   size_t drafted_ = kNoSource, medusa_ = kNoSource;  // of the sources
   size_t read_ = 0;
-  std::vector<int> claimed_;  // of each node proposed last
+  std::unique_ptr<Constraint> ahead_;  // null: there is none to ask
+  size_t ahead_of_ = 0;                // tokens that ahead_ has read, the prompt's included
+  std::vector<int> claimed_;           // of each node proposed last
   std::vector<Guess> guesses_;
 };
 
@@ -115,20 +126,16 @@ constexpr auto kPruningTime = std::chrono::microseconds(200);
 // What the sources of a request guess, less what its constraint forbids.
 GuessTree grow(const DraftRequest& request, const Claims& claims, int nodes, double least) {
   GuessTree grown = grow_tree(state_of(request).sources(), claims, nodes, least);
-  const bool is_free = request.sampler == nullptr || !request.sampler->is_constrained();
-  if (is_free || grown.tree.size() == 0) return grown;
-  Sampler ahead = request.sampler->twin();
-  ahead.follow(*request.sampler);
-  prune(grown, *ahead.constraint(request.tokens.subspan(request.prompt_size)),
-        Deadline::in(kPruningTime));
+  if (grown.tree.size() == 0) return grown;
+  if (const Constraint* ahead = state_of(request).ahead(request))
+    prune(grown, *ahead, Deadline::in(kPruningTime));
   return grown;
 }
 
 bool catch_up(const DraftRequest& request, int& most) {
   GuessingState& state = state_of(request);
   if (!state.catch_up(request.tokens, request.prompt_size, most)) return false;
-  if (request.sampler != nullptr)
-    state.look(*request.sampler, request.tokens.subspan(request.prompt_size));
+  state.look([&] { return state.ahead(request); });
   return true;
 }
 

@@ -7,7 +7,6 @@
 #include <random>
 #include <vector>
 
-#include "decode/block_maxima.h"
 #include "decode/drafters/drafters.h"
 
 namespace tessera {
@@ -43,16 +42,10 @@ class Jacobi final : public Drafter {
       if (seen.tree == nullptr) continue;
       auto& window = static_cast<Window&>(*seen.state);
       window.guesses.clear();
-      for (int node = static_cast<int>(seen.committed); node < seen.tree->size(); ++node) {
-        const auto logits = rows.logits().row(seen.first_logits + node);
-        find_block_maxima(logits, maxima_);
-        window.guesses.push_back(argmax(logits, maxima_));
-      }
+      for (int node = static_cast<int>(seen.committed); node < seen.tree->size(); ++node)
+        window.guesses.push_back(rows.likeliest(seen.first_logits + node));
     }
   }
-
- private:
-  std::vector<float> maxima_;
 };
 
 }  // namespace

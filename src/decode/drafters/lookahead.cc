@@ -16,7 +16,6 @@
 #include <utility>
 #include <vector>
 
-#include "decode/block_maxima.h"
 #include "decode/drafters/drafters.h"
 
 namespace tessera {
@@ -143,15 +142,10 @@ class Lookahead final : public Drafter {
     for (const Observation& seen : observations) {
       if (seen.tree == nullptr) continue;
       static_cast<Window&>(*seen.state).learn(*seen.tree, [&](int node) {
-        const auto logits = rows.logits().row(seen.first_logits + node);
-        find_block_maxima(logits, maxima_);
-        return argmax(logits, maxima_);
+        return rows.likeliest(seen.first_logits + node);
       });
     }
   }
-
- private:
-  std::vector<float> maxima_;
 };
 
 }  // namespace

@@ -1,0 +1,57 @@
+// What a draft model saves when it is loaded.
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "files/gguf/reader.h"
+#include "model/draft_format.h"
+#include "model/model.h"
+#include "support/model_runner.h"
+#include "support/temp_folder.h"
+#include "support/test_backend.h"
+#include "support/tiny_model.h"
+
+namespace tessera {
+namespace {
+
+class ShortcutsTest : public testing::Test {
+ protected:
+  // The logits of a text behind each of its tokens.
+  std::vector<LogitRow> run(Model::Shortcuts shortcuts) {
+    Model model(file_, make_test_backend(2), {.context = 0, .rows = 16, .wanted_rows = 16}, {},
+                shortcuts);
+    const auto kv = model.make_kv(1, KvFormat::kF16);
+    const std::vector<int32_t> table = {0};
+    Batch batch;
+    batch.add_chain(random_tokens(16, 300, 3), 0, table);
+    for (int row = 0; row < batch.rows(); ++row) batch.wanted.push_back(row);
+    return copy_rows(model.backend().download(model.forward(batch, *kv)));
+  }
+
+  test::TempFolder folder_;
+  // Large enough for several threads to have something to do.
+  std::shared_ptr<const GgufFile> file_ =
+      std::make_shared<const GgufFile>(GgufFile::open(write_tiny_model(
+          {.embedding = 256, .feed_forward = 1024, .vocabulary = 1000}, folder_.path())));
+};
+
+TEST_F(ShortcutsTest, MatricesAreCutAlikeByAnyNumberOfThreads) {
+  const auto expected = run({.logits = 0, .format = &draft_format(), .pool = nullptr});
+  EXPECT_NE(expected, run({.logits = 0, .format = nullptr, .pool = nullptr})) << "they are cut";
+  for (const int threads : {1, 2, 5}) {
+    ThreadPool pool(threads);
+    EXPECT_EQ(run({.logits = 0, .format = &draft_format(), .pool = &pool}), expected) << threads;
+  }
+}
+
+TEST_F(ShortcutsTest, TheFirstLogitsAreThoseOfTheWholeModel) {
+  const auto whole = run({.logits = 0, .format = nullptr, .pool = nullptr});
+  const auto first = run({.logits = 70, .format = nullptr, .pool = nullptr});
+  ASSERT_EQ(first.size(), whole.size());
+  for (size_t row = 0; row < whole.size(); ++row)
+    EXPECT_EQ(first[row], LogitRow(whole[row].begin(), whole[row].begin() + 70)) << row;
+}
+
+}  // namespace
+}  // namespace tessera
