@@ -14,7 +14,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// {"prompt": TEXT, "prediction": TEXT} or {"turns": [TEXT...]}, of which the first is asked.
+// {"prompt": TEXT, "prediction": TEXT, "schema": OBJECT} or {"turns": [TEXT...]}, of which the
+// first is asked.
 BenchPrompt read_prompt(const Json& line, const Session& session) {
   const auto text = line.contains("turns") ? line.at("turns").at(0).get<std::string>()
                                            : line.at("prompt").get<std::string>();
@@ -30,6 +31,8 @@ BenchPrompt read_prompt(const Json& line, const Session& session) {
     prompt.prediction =
         tokenizer.encode(line.at("prediction").get<std::string>(), {.add_special = false});
   }
+  if (line.contains("schema"))
+    prompt.constraint = session.structured_output->json_schema(line.at("schema").dump());
   return prompt;
 }
 
@@ -43,8 +46,9 @@ PromptSet read_set(const std::string& path, const Session& session) {
     try {
       set.prompts.push_back(read_prompt(Json::parse(line), session));
     } catch (const Json::exception&) {
-      fail("{}:{}: expected an object with \"prompt\" (and \"prediction\") or \"turns\"", path,
-           number);
+      fail(
+          "{}:{}: expected an object with \"prompt\" (and \"prediction\", \"schema\") or \"turns\"",
+          path, number);
     }
   }
   if (set.prompts.empty()) fail("{}: there is no prompt in it", path);

@@ -59,6 +59,7 @@ class Round {
     request.sampling.seed = 1;
     request.decoder = decoder_;
     request.prediction = prompt.prediction;
+    request.constraint = prompt.constraint;
     sequences_.push_back(engine_.add(std::move(request)));
   }
   static bool is_unfinished(const Sequence& s) { return s.finished == FinishReason::kNone; }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,8 @@ namespace tessera {
 
 struct BenchPrompt {
   std::vector<Token> tokens;
-  std::vector<Token> prediction;  // what its answer will resemble; may be empty
+  std::vector<Token> prediction = {};  // what its answer will resemble; may be empty
+  std::shared_ptr<const ConstraintSource> constraint = {};  // what it must keep to; may be null
 };
 struct PromptSet {
   std::string name;
