@@ -67,7 +67,9 @@ struct F32Tile {
   HWY_INLINE void prefetch_value(int, int) const {}
 };
 
+// A tile that more than kFewUsers blocks of queries read is converted for them first.
 struct F16Tile {
+  static constexpr int kFewUsers = 6;
   const hwy::float16_t* keys;
   const hwy::float16_t* values;
   int padded_dim;
@@ -92,6 +94,7 @@ struct F16Tile {
 };
 
 struct Q8Tile {
+  static constexpr int kFewUsers = 2;
   const int8_t* keys;
   const int8_t* values;
   const float* key_scales;  // [head_dim / 32][32 tokens]

@@ -303,7 +303,7 @@ class ItemWalker {
 
   template <class Tile>
   void walk_stored(const Tile& stored, const Run& run, int only_row) {
-    if (run.users == 1) return walk_blocks(stored, run, only_row);
+    if (run.users <= Tile::kFewUsers) return walk_blocks(stored, run, only_row);
     convert_tile(stored, layout_.head_dim, keys_, values_);
     walk_blocks(F32Tile{keys_, values_, layout_.padded_dim}, run, only_row);
   }

@@ -21,11 +21,12 @@ int64_t work_of(const AttentionCall& call) {
   return 2 * keys * call.parameters.heads * call.layer().head_dim;
 }
 
-// Large groups read less, small ones keep more threads busy.
+// Large groups read and convert less, small ones keep more threads busy; and so do splits.
 int rows_per_group(const AttentionCall& call, int threads) {
   const int unit = std::max(1, 8 / call.group_heads());
   int rows = std::max(unit, kMaxGroupQueries / call.group_heads() / unit * unit);
-  while (rows > unit && call.rows() * call.layer().heads < threads * kItemsPerThread * rows) {
+  const int pieces = call.rows() * call.layer().heads * call.max_splits;
+  while (rows > unit && pieces < threads * kItemsPerThread * rows) {
     rows = std::max(unit, rows / 2 / unit * unit);
   }
   return rows;
