@@ -15,9 +15,6 @@
 
 namespace tessera {
 
-class DraftedText;  // decode/drafters/draft_model.h
-class MedusaText;   // decode/drafters/medusa_drafts.h
-
 struct Guess {
   Token token;
   // Guesses of a bucket are right about equally often. Where several tokens share one, it is the
@@ -52,9 +49,6 @@ class GuessSource {
   // Of the model's logits, those after `tokens`, on which the answer went on.
   virtual bool wants_logits() const { return false; }
   virtual void learn(std::span<const Token> /*tokens*/, std::span<const float> /*logits*/) {}
-  // Itself, if a draft model tells it what comes; if Medusa heads do.
-  virtual DraftedText* drafted_text() { return nullptr; }
-  virtual MedusaText* medusa_text() { return nullptr; }
   // The sequence has ended with this answer.
   virtual void end(std::span<const Token> /*answer*/) {}
 };

@@ -4,8 +4,10 @@
 #include <iterator>
 #include <memory>
 
+#include "decode/drafters/draft_foreteller.h"
 #include "decode/drafters/drafters.h"
 #include "decode/drafters/guessing_drafter.h"
+#include "decode/drafters/medusa_drafts.h"
 
 namespace tessera {
 
@@ -21,15 +23,9 @@ DrafterKind auto_kind() {
             std::vector<StartSource> all = prediction_sources();
             std::ranges::move(lookup_sources(), std::back_inserter(all));
             std::ranges::move(forced_sources(), std::back_inserter(all));
-            const auto heads =
-                means.heads == nullptr ? nullptr : std::make_shared<MedusaDrafts>(*means.heads);
-            const auto draft =
-                means.draft == nullptr ? nullptr : std::make_shared<DraftModel>(means);
-            if (heads != nullptr) all.push_back(medusa_source(heads));
-            if (draft != nullptr) all.push_back(drafted_source(draft));
             auto drafter = std::make_unique<GuessingDrafter>(std::move(all), DraftBudget());
-            drafter->use(heads);
-            drafter->use(draft);
+            if (means.heads != nullptr) drafter->use(std::make_unique<MedusaDrafts>(*means.heads));
+            if (means.draft != nullptr) drafter->use(std::make_unique<DraftForeteller>(means));
             return drafter;
           },
       .needs_draft_model = false};

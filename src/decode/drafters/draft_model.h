@@ -42,7 +42,6 @@ class DraftedText final : public GuessSource {
   void guess(Place place, std::vector<Guess>& to) const override;
   void read(Token token, bool of_answer) override;
   void end(std::span<const Token> answer) override;
-  DraftedText* drafted_text() override { return this; }
   ~DraftedText() override;
 
   bool is_foretold() const { return !levels_.empty(); }

@@ -32,11 +32,9 @@ DrafterKind lookahead_kind();
 
 // What a smaller model says comes next.
 DrafterKind draft_kind();
-StartSource drafted_source(std::shared_ptr<DraftModel> draft);
 
 // What Medusa heads say comes next.
 DrafterKind medusa_kind();
-StartSource medusa_source(std::shared_ptr<MedusaDrafts> heads);
 
 // All of them together but recycling, as many nodes as pay off; where none does, plain decoding.
 DrafterKind auto_kind();

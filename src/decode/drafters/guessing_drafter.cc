@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
-#include <numeric>
 #include <utility>
 
 #include "base/timer.h"
@@ -20,17 +18,18 @@ constexpr int kMostReadAtOnce = 4096;
 
 class GuessingState final : public DraftState {
  public:
-  explicit GuessingState(DrafterValues values) : values_(std::move(values)) {}
+  // `foretellers`: how many of the sources, the last ones, are told what comes.
+  GuessingState(DrafterValues values, size_t foretellers)
+      : values_(std::move(values)), foretellers_(foretellers) {}
 
   void add(RatedSource source) {
     wants_logits_ |= source.source->wants_logits();
-    if (source.source->drafted_text() != nullptr) drafted_ = sources_.size();
-    if (source.source->medusa_text() != nullptr) medusa_ = sources_.size();
     sources_.push_back(std::move(source));
   }
-  // Of which a draft model tells, and of which heads; null if there is none.
-  const RatedSource* drafted() const { return source(drafted_); }
-  const RatedSource* medusa() const { return source(medusa_); }
+  // The one that the foreteller of that number tells.
+  const RatedSource& foretold(size_t foreteller) const {
+    return sources_[sources_.size() - foretellers_ + foreteller];
+  }
   bool is_caught_up(std::span<const Token> tokens) const { return read_ == tokens.size(); }
   bool wants_logits() const { return wants_logits_; }
   std::span<const RatedSource> sources() const { return sources_; }
@@ -84,10 +83,6 @@ class GuessingState final : public DraftState {
   }
 
  private:
-  static constexpr size_t kNoSource = std::numeric_limits<size_t>::max();
-  const RatedSource* source(size_t index) const {
-    return index < sources_.size() ? &sources_[index] : nullptr;
-  }
   // Each bucket that guesses here is right if one of its guesses is.
   void score(RatedSource& rated, Token token) {
     guesses_.clear();
@@ -107,7 +102,7 @@ class GuessingState final : public DraftState {
   DrafterValues values_;
   std::vector<RatedSource> sources_;
   bool wants_logits_ = false;
-  size_t drafted_ = kNoSource, medusa_ = kNoSource;  // of the sources
+  size_t foretellers_;
   size_t read_ = 0;
   std::unique_ptr<Constraint> ahead_;  // null: there is none to ask
   size_t ahead_of_ = 0;                // tokens that ahead_ has read, the prompt's included
@@ -132,11 +127,40 @@ GuessTree grow(const DraftRequest& request, const Claims& claims, int nodes, dou
   return grown;
 }
 
+GuessTree grow_what_may_pay(const DraftRequest& request, const Claims& claims) {
+  const bool is_ready = state_of(request).is_caught_up(request.tokens);
+  return grow(request, claims, is_ready ? std::min(request.room, kMostNodes) : 0, kLeastChance);
+}
+
 bool catch_up(const DraftRequest& request, int& most) {
   GuessingState& state = state_of(request);
   if (!state.catch_up(request.tokens, request.prompt_size, most)) return false;
   state.look([&] { return state.ahead(request); });
   return true;
+}
+
+// Of those requests that are caught up: what the foreteller of that number is to tell of, and which
+// requests these are.
+struct AskedTexts {
+  std::vector<ForetoldText> texts;
+  std::vector<size_t> requests;
+};
+
+AskedTexts texts_of(std::span<const DraftRequest> requests, size_t foreteller, auto nodes) {
+  AskedTexts asked;
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const DraftRequest& request = requests[i];
+    if (request.sampler == nullptr || !state_of(request).is_caught_up(request.tokens)) continue;
+    const RatedSource& rated = state_of(request).foretold(foreteller);
+    asked.texts.push_back({.source = *rated.source,
+                           .tokens = request.tokens,
+                           .prompt_size = request.prompt_size,
+                           .sampler = *request.sampler,
+                           .rates = rated.rates,
+                           .nodes = std::min(request.room, nodes(request))});
+    asked.requests.push_back(i);
+  }
+  return asked;
 }
 
 }  // namespace
@@ -161,8 +185,15 @@ GuessingDrafter::GuessingDrafter(std::vector<StartSource> sources, DraftBudget b
   budget_ = budget;
 }
 
+void GuessingDrafter::use(std::unique_ptr<Foreteller> foreteller) {
+  kinds_.push_back(
+      {[teller = foreteller.get()](const DraftStart& sequence) { return teller->start(sequence); },
+       nullptr});
+  used_.push_back({std::move(foreteller)});
+}
+
 std::unique_ptr<DraftState> GuessingDrafter::start(const DraftStart& sequence) {
-  auto state = std::make_unique<GuessingState>(sequence.values);
+  auto state = std::make_unique<GuessingState>(sequence.values, used_.size());
   for (Kind& kind : kinds_) {
     auto source = kind.start(sequence);
     if (source == nullptr) continue;
@@ -176,13 +207,19 @@ void GuessingDrafter::propose(std::span<DraftRequest> requests, const StepPlan& 
   if (budget_) return propose_what_pays(requests, plan);
   int left = kMostReadAtOnce;
   for (DraftRequest& request : requests) catch_up(request, left);
-  if (heads_ != nullptr) ask_heads(requests);
-  if (draft_ != nullptr) foretell(requests);
+  const auto nodes = [](const DraftRequest& request) {
+    return std::min(request.room, static_cast<int>(state_of(request).value("nodes")));
+  };
+  for (size_t f = 0; f < used_.size(); ++f) {
+    const AskedTexts asked = texts_of(requests, f, nodes);
+    std::vector<double> least;
+    for (const size_t i : asked.requests) least.push_back(state_of(requests[i]).value("least"));
+    used_[f].foreteller->foretell(asked.texts, least);
+  }
   for (DraftRequest& request : requests) {
     GuessingState& state = state_of(request);
     if (!state.is_caught_up(request.tokens)) continue;
-    const int nodes = std::min(request.room, static_cast<int>(state.value("nodes")));
-    request.tree = state.remember(grow(request, claims_, nodes, state.value("least")));
+    request.tree = state.remember(grow(request, claims_, nodes(request), state.value("least")));
   }
 }
 
@@ -192,21 +229,8 @@ void GuessingDrafter::propose_what_pays(std::span<DraftRequest> requests, const 
   int left = kMostReadAtOnce;
   for (DraftRequest& request : requests) catch_up(request, left);
   std::vector<GuessTree> trees;
-  const auto grow_all = [&] {
-    trees.clear();
-    for (const DraftRequest& request : requests) {
-      const bool ready = state_of(request).is_caught_up(request.tokens);
-      const int nodes = ready ? std::min(request.room, kMostNodes) : 0;
-      trees.push_back(grow(request, claims_, nodes, kLeastChance));
-    }
-  };
-  grow_all();
-  if (heads_ != nullptr && ask_heads_if_it_pays(requests, plan, trees, timer)) grow_all();
-  double reading = 0;
-  if (draft_ != nullptr) {
-    reading = read_what_pays(requests, plan);
-    foretell_what_pays(requests, plan, trees);
-  }
+  for (const DraftRequest& request : requests) trees.push_back(grow_what_may_pay(request, claims_));
+  const double apart = foretell_what_pays(requests, plan, timer, trees);
   std::vector<double> chances;
   for (const GuessTree& tree : trees)
     chances.insert(chances.end(), tree.chances.begin(), tree.chances.end());
@@ -222,127 +246,26 @@ void GuessingDrafter::propose_what_pays(std::span<DraftRequest> requests, const 
     trees[i].tree.truncate(static_cast<int>(nodes));
     requests[i].tree = state_of(requests[i]).remember(std::move(trees[i]));
   }
-  overhead_ = timer.seconds() - reading;
+  overhead_ = timer.seconds() - apart;
 }
 
-namespace {
-
-// The texts of those requests of which it is known what to ask heads.
-std::vector<MedusaDrafts::Request> medusa_texts(std::span<const DraftRequest> requests) {
-  std::vector<MedusaDrafts::Request> texts;
-  for (const DraftRequest& request : requests) {
-    const RatedSource* medusa = state_of(request).medusa();
-    if (medusa == nullptr || request.sampler == nullptr) continue;
-    if (!state_of(request).is_caught_up(request.tokens)) continue;
-    const MedusaDrafts::Request text{.text = medusa->source->medusa_text(),
-                                     .tokens = request.tokens,
-                                     .prompt_size = request.prompt_size,
-                                     .sampler = request.sampler,
-                                     .rates = &medusa->rates};
-    if (MedusaDrafts::is_ready(text)) texts.push_back(text);
+// Returns the seconds that are not to be the budget's.
+double GuessingDrafter::foretell_what_pays(std::span<const DraftRequest> requests,
+                                           const StepPlan& plan, const Timer& timer,
+                                           std::span<GuessTree> trees) {
+  double apart = 0;
+  for (size_t f = 0; f < used_.size(); ++f) {
+    const AskedTexts asked = texts_of(requests, f, [](const DraftRequest& r) { return r.room; });
+    std::vector<const GuessTree*> guessed;
+    for (const size_t i : asked.requests) guessed.push_back(&trees[i]);
+    const auto told =
+        used_[f].foreteller->foretell_what_pays(asked.texts, guessed, plan, *budget_, timer);
+    apart += told.apart;
+    used_[f].told = told.any;
+    if (!told.any) continue;
+    for (const size_t i : asked.requests) trees[i] = grow_what_may_pay(requests[i], claims_);
   }
-  return texts;
-}
-
-}  // namespace
-
-void GuessingDrafter::ask_heads(std::span<const DraftRequest> requests) {
-  heads_->foretell(medusa_texts(requests));
-}
-
-// What they would add to what is guessed for nothing must be worth their time and a row for each.
-bool GuessingDrafter::ask_heads_if_it_pays(std::span<const DraftRequest> requests,
-                                           const StepPlan& plan, std::span<const GuessTree> trees,
-                                           const Timer& timer) {
-  const auto texts = medusa_texts(requests);
-  if (texts.empty()) return false;
-  double gained = 0;
-  for (const MedusaDrafts::Request& text : texts) gained += heads_->expected(text);
-  for (const GuessTree& tree : trees)
-    gained -= std::accumulate(tree.chances.begin(), tree.chances.end(), 0.0);
-  const int rows = static_cast<int>(texts.size());
-  const double seconds =
-      heads_->seconds(rows) + plan.cost.seconds(plan.rows + rows) - plan.cost.seconds(plan.rows);
-  if (!budget_->pays(plan, gained, seconds, timer.seconds())) return false;
-  heads_->foretell(texts);
-  return true;
-}
-
-namespace {
-
-// The texts of those requests that a draft model may foretell, and which these are.
-struct DraftedTexts {
-  std::vector<DraftModel::Request> texts;
-  std::vector<size_t> requests;
-};
-
-template <typename Filter>
-DraftedTexts drafted_texts(std::span<const DraftRequest> requests, Filter filter) {
-  DraftedTexts drafted;
-  for (size_t i = 0; i < requests.size(); ++i) {
-    const DraftRequest& request = requests[i];
-    const GuessingState& state = state_of(request);
-    if (state.drafted() == nullptr || request.sampler == nullptr) continue;
-    if (!state.is_caught_up(request.tokens)) continue;
-    const DraftModel::Request text =
-        DraftModel::own({.text = state.drafted()->source->drafted_text(),
-                         .tokens = request.tokens,
-                         .prompt_size = request.prompt_size,
-                         .sampler = request.sampler,
-                         .rates = &state.drafted()->rates,
-                         .most = request.room});
-    if (text.tokens.empty() || !filter(text)) continue;
-    drafted.texts.push_back(text);
-    drafted.requests.push_back(i);
-  }
-  return drafted;
-}
-
-bool is_read(const DraftModel::Request& text) {
-  return text.text->unread(text.tokens) <= DraftModel::kFewUnread;
-}
-
-}  // namespace
-
-void GuessingDrafter::foretell(std::span<DraftRequest> requests) {
-  draft_->read(drafted_texts(requests, [](const auto& text) { return !is_read(text); }).texts);
-  DraftedTexts drafted = drafted_texts(requests, is_read);
-  const auto state = [&](size_t text) -> const GuessingState& {
-    return state_of(requests[drafted.requests[text]]);
-  };
-  for (size_t i = 0; i < drafted.texts.size(); ++i) {
-    int& most = drafted.texts[i].most;
-    most = std::min(most, static_cast<int>(state(i).value("nodes")));
-  }
-  draft_->foretell(drafted.texts, [&](size_t text, int, double chance, int) {
-    return chance >= state(text).value("least");
-  });
-}
-
-// Returns the seconds that it took. They are not the budget's, which they would exceed at once; the
-// policy has a bound of its own.
-double GuessingDrafter::read_what_pays(std::span<DraftRequest> requests, const StepPlan& plan) {
-  const Timer timer;
-  const auto pays = [&](const auto& text) {
-    return !is_read(text) && policy_.is_worth_reading(text, *draft_, plan);
-  };
-  draft_->read(drafted_texts(requests, pays).texts);
-  return timer.seconds();
-}
-
-void GuessingDrafter::foretell_what_pays(std::span<DraftRequest> requests, const StepPlan& plan,
-                                         std::span<GuessTree> trees) {
-  const auto [texts, indices] = drafted_texts(requests, is_read);
-  if (texts.empty()) return;
-  std::vector<const GuessTree*> guessed;
-  for (const size_t i : indices) guessed.push_back(&trees[i]);
-  DraftPolicy::foretell(*draft_, texts, guessed, plan, *budget_);
-  for (size_t i = 0; i < texts.size(); ++i) {
-    if (!texts[i].text->is_foretold()) continue;
-    foretold_ = true;
-    const int nodes = std::min(texts[i].most, kMostNodes);
-    trees[indices[i]] = grow(requests[indices[i]], claims_, nodes, kLeastChance);
-  }
+  return apart;
 }
 
 void GuessingDrafter::observe(std::span<const Observation> observations, StepRows& rows) {
@@ -356,24 +279,16 @@ void GuessingDrafter::observe(std::span<const Observation> observations, StepRow
   }
   for (const Observation& seen : observations) {
     if (state_of(seen).wants_logits()) learn(seen, rows.logits());
-    if (heads_ != nullptr && seen.committed > 0) remember(seen, rows);
-    if (!seen.finished) continue;
-    state_of(seen).end(seen.tokens.subspan(seen.prompt_size));
-    policy_.end(seen.tokens.size() - seen.prompt_size);
+    for (size_t f = 0; f < used_.size(); ++f)
+      used_[f].foreteller->observe(*state_of(seen).foretold(f).source, seen, rows);
+    if (seen.finished) state_of(seen).end(seen.tokens.subspan(seen.prompt_size));
   }
   if (!budget_) return;
   const double saved = budget_->settle(rows.plan(), drafted, accepted, rows.seconds(),
                                        std::exchange(overhead_, 0) + timer.seconds());
-  if (std::exchange(foretold_, false)) policy_.learn(saved);
-}
-
-// The hidden state that chose the last token.
-void GuessingDrafter::remember(const Observation& seen, StepRows& rows) const {
-  const RatedSource* medusa = state_of(seen).medusa();
-  if (medusa == nullptr) return;
-  const int node = seen.tree != nullptr ? seen.path.back() : seen.rows - 1;
-  const HostRows hidden = rows.hidden_states(seen.first_row + node, 1);
-  heads_->remember(*medusa->source->medusa_text(), hidden.row(0), seen.tokens.size());
+  for (Used& used : used_) {
+    if (std::exchange(used.told, false)) used.foreteller->learn(saved);
+  }
 }
 
 void GuessingDrafter::learn(const Observation& seen, HostRows logits) {

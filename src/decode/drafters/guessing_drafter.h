@@ -7,12 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "base/timer.h"
 #include "decode/decoder.h"
 #include "decode/draft_budget.h"
-#include "decode/drafters/draft_model.h"
-#include "decode/drafters/draft_policy.h"
-#include "decode/drafters/medusa_drafts.h"
+#include "decode/drafters/foreteller.h"
 #include "decode/guess_source.h"
 #include "decode/guess_tree.h"
 
@@ -31,10 +28,8 @@ class GuessingDrafter final : public Drafter {
   explicit GuessingDrafter(std::vector<StartSource> sources);
   // Trees are as large as it pays, for all sequences of a step together.
   GuessingDrafter(std::vector<StartSource> sources, DraftBudget budget);
-  // Has a draft model foretell, too: in `sources` are texts that it starts.
-  void use(std::shared_ptr<DraftModel> draft) { draft_ = std::move(draft); }
-  // Or heads.
-  void use(std::shared_ptr<MedusaDrafts> heads) { heads_ = std::move(heads); }
+  // One source more for each sequence, of which `foreteller` tells; the cheapest first.
+  void use(std::unique_ptr<Foreteller> foreteller);
 
   std::unique_ptr<DraftState> start(const DraftStart& sequence) override;
   void propose(std::span<DraftRequest> requests, const StepPlan& plan) override;
@@ -42,15 +37,9 @@ class GuessingDrafter final : public Drafter {
 
  private:
   static void learn(const Observation& seen, HostRows logits);
-  void remember(const Observation& seen, StepRows& rows) const;
   void propose_what_pays(std::span<DraftRequest> requests, const StepPlan& plan);
-  void ask_heads(std::span<const DraftRequest> requests);
-  bool ask_heads_if_it_pays(std::span<const DraftRequest> requests, const StepPlan& plan,
-                            std::span<const GuessTree> trees, const Timer& timer);
-  void foretell(std::span<DraftRequest> requests);
-  void foretell_what_pays(std::span<DraftRequest> requests, const StepPlan& plan,
-                          std::span<GuessTree> trees);
-  double read_what_pays(std::span<DraftRequest> requests, const StepPlan& plan);
+  double foretell_what_pays(std::span<const DraftRequest> requests, const StepPlan& plan,
+                            const Timer& timer, std::span<GuessTree> trees);
 
   struct Kind {
     StartSource start;
@@ -59,11 +48,12 @@ class GuessingDrafter final : public Drafter {
   std::vector<Kind> kinds_;
   Claims claims_;
   std::optional<DraftBudget> budget_;
-  std::shared_ptr<DraftModel> draft_;    // null: none
-  std::shared_ptr<MedusaDrafts> heads_;  // null: none
-  DraftPolicy policy_;
-  bool foretold_ = false;  // in this step
-  double overhead_ = 0;    // seconds that proposing took in this step
+  struct Used {
+    std::unique_ptr<Foreteller> foreteller;
+    bool told = false;  // in this step
+  };
+  std::vector<Used> used_;
+  double overhead_ = 0;  // seconds that proposing took in this step
 };
 
 // A kind of such drafters that can be told "nodes" and "least"; these are their values where

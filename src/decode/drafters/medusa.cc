@@ -1,16 +1,12 @@
 // Drafts what Medusa heads say. Pays off where heads were trained for the model.
 #include <memory>
-#include <utility>
 #include <vector>
 
 #include "decode/drafters/drafters.h"
 #include "decode/drafters/guessing_drafter.h"
+#include "decode/drafters/medusa_drafts.h"
 
 namespace tessera {
-
-StartSource medusa_source(std::shared_ptr<MedusaDrafts> heads) {
-  return [heads = std::move(heads)](const DraftStart&) { return heads->start(); };
-}
 
 DrafterKind medusa_kind() {
   return {.name = "medusa",
@@ -24,10 +20,8 @@ DrafterKind medusa_kind() {
                        {"delta", "of `typical`", 0.3, 0, 1}},
           .make =
               [](const DraftMeans& means) {
-                auto heads = std::make_shared<MedusaDrafts>(*means.heads);
-                std::vector<StartSource> sources = {medusa_source(heads)};
-                auto drafter = std::make_unique<GuessingDrafter>(std::move(sources));
-                drafter->use(std::move(heads));
+                auto drafter = std::make_unique<GuessingDrafter>(std::vector<StartSource>());
+                drafter->use(std::make_unique<MedusaDrafts>(*means.heads));
                 return drafter;
               },
           .needs_draft_model = false,

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "base/timer.h"
@@ -60,31 +61,73 @@ void MedusaText::guess(Place place, std::vector<Guess>& to) const {
   if (at < levels_.size()) to.insert(to.end(), levels_[at].begin(), levels_[at].end());
 }
 
-void MedusaDrafts::remember(MedusaText& text, std::span<const float> hidden, size_t size) const {
+// The hidden state that chose the last token.
+void MedusaDrafts::observe(GuessSource& source, const Observation& seen, StepRows& rows) {
+  if (seen.committed == 0) return;
+  auto& text = static_cast<MedusaText&>(source);
+  const int node = seen.tree != nullptr ? seen.path.back() : seen.rows - 1;
+  const auto hidden = rows.hidden_states(seen.first_row + node, 1).row(0);
   text.hidden_.assign(hidden.begin(), hidden.end());
-  text.hidden_size_ = size;
+  text.hidden_size_ = seen.tokens.size();
 }
 
-double MedusaDrafts::expected(const Request& request) const {
+// Those of which it is known what to tell the heads.
+MedusaDrafts::Texts MedusaDrafts::ready(std::span<const ForetoldText> texts) {
+  Texts ready;
+  for (const ForetoldText& text : texts) {
+    if (static_cast<MedusaText&>(text.source).hidden_size_ == text.tokens.size())
+      ready.push_back(&text);
+  }
+  return ready;
+}
+
+void MedusaDrafts::foretell(std::span<const ForetoldText> texts, std::span<const double>) {
+  ask(ready(texts));
+}
+
+// What the heads would add to what is guessed for nothing must be worth their time and a row each.
+Foreteller::Told MedusaDrafts::foretell_what_pays(std::span<const ForetoldText> texts,
+                                                  std::span<const GuessTree* const> trees,
+                                                  const StepPlan& plan, const DraftBudget& budget,
+                                                  const Timer& spent) {
+  const Texts asked = ready(texts);
+  if (asked.empty()) return {};
+  double gained = 0;
+  for (const ForetoldText* text : asked) {
+    const GuessTree& guessed = *trees[static_cast<size_t>(text - texts.data())];
+    gained +=
+        expected(*text) - std::accumulate(guessed.chances.begin(), guessed.chances.end(), 0.0);
+  }
+  const int rows = static_cast<int>(asked.size());
+  const double more = plan.cost.seconds(plan.rows + rows) - plan.cost.seconds(plan.rows);
+  if (!budget.pays(plan, gained, seconds(asked.size()) + more, spent.seconds())) return {};
+  ask(asked);
+  return {.any = true};
+}
+
+// Tokens that the heads are expected to add to the text, each head right only if those before are.
+double MedusaDrafts::expected(const ForetoldText& text) const {
   double sum = 0, chance = 1;
   for (int head = 0; head < heads_.heads(); ++head) {
-    chance *= request.rates->rate(bucket_of(head, 0, 0), static_cast<int>(kMargins.size()));
+    chance *= text.rates.rate(bucket_of(head, 0, 0), static_cast<int>(kMargins.size()));
     sum += chance;
   }
   return sum;
 }
 
-void MedusaDrafts::foretell(std::span<const Request> requests) {
-  while (!requests.empty()) {
-    const auto part = requests.first(std::min<size_t>(requests.size(), MedusaHeads::kRows));
-    requests = requests.subspan(part.size());
+void MedusaDrafts::ask(std::span<const ForetoldText* const> texts) {
+  while (!texts.empty()) {
+    const auto part = texts.first(std::min<size_t>(texts.size(), MedusaHeads::kRows));
+    texts = texts.subspan(part.size());
     const Timer timer;
     hidden_.clear();
-    for (const Request& request : part)
-      hidden_.insert(hidden_.end(), request.text->hidden_.begin(), request.text->hidden_.end());
+    for (const ForetoldText* asked : part) {
+      const auto& hidden = static_cast<MedusaText&>(asked->source).hidden_;
+      hidden_.insert(hidden_.end(), hidden.begin(), hidden.end());
+    }
     const HostRows logits = heads_.forward(hidden_);
     for (size_t i = 0; i < part.size(); ++i)
-      draw(part[i], logits, static_cast<int>(i), static_cast<int>(part.size()));
+      draw(*part[i], logits, static_cast<int>(i), static_cast<int>(part.size()));
     const double seconds = timer.seconds();
     seconds_of_pass_ += (seconds_of_pass_ == 0 ? 1 : kLearned) * (seconds - seconds_of_pass_);
   }
@@ -92,13 +135,13 @@ void MedusaDrafts::foretell(std::span<const Request> requests) {
 
 // What the sampler would draw of each head's logits behind the first guesses of the heads before;
 // then without that token, and so on. Its constraint is left out, as it may depend on those.
-void MedusaDrafts::draw(const Request& request, HostRows logits, int row, int stride) {
-  MedusaText& text = *request.text;
+void MedusaDrafts::draw(const ForetoldText& asked, HostRows logits, int row, int stride) {
+  auto& text = static_cast<MedusaText&>(asked.source);
   text.levels_.clear();
   text.here_ = 0;
-  Sampler sampler(request.sampler->options());
+  Sampler sampler(asked.sampler.options());
   const float temperature = sampler.options().temperature;
-  std::vector<Token> tokens(request.tokens.begin(), request.tokens.end());
+  std::vector<Token> tokens(asked.tokens.begin(), asked.tokens.end());
   for (int head = 0; head < heads_.heads(); ++head) {
     const auto said = logits.row(head * stride + row);
     logits_.assign(said.begin(), said.end());
@@ -111,7 +154,7 @@ void MedusaDrafts::draw(const Request& request, HostRows logits, int row, int st
     };
     float first = 0;
     for (int rank = 0; rank < guesses_of(head); ++rank) {
-      const Token token = sampler.choose(logits_, tokens, request.prompt_size);
+      const Token token = sampler.choose(logits_, tokens, asked.prompt_size);
       if (std::exchange(logits_[static_cast<size_t>(token)], kNothing) == kNothing) break;
       const float strong = strength(token);
       if (rank == 0) first = strong;

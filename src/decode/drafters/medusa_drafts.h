@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "decode/drafter.h"
+#include "decode/drafters/foreteller.h"
 #include "decode/guess_source.h"
 #include "decode/hit_rates.h"
 #include "model/medusa_heads.h"
@@ -25,7 +26,6 @@ class MedusaText final : public GuessSource {
   Place after(Place place, Token) const override { return {place.at + 1}; }
   void guess(Place place, std::vector<Guess>& to) const override;
   void read(Token, bool) override { ++here_; }
-  MedusaText* medusa_text() override { return this; }
 
  private:
   friend class MedusaDrafts;
@@ -35,37 +35,30 @@ class MedusaText final : public GuessSource {
   int here_ = 0;                            // tokens read since
 };
 
-class MedusaDrafts {
+class MedusaDrafts final : public Foreteller {
  public:
-  struct Request {
-    MedusaText* text;
-    std::span<const Token> tokens;  // prompt and answer so far
-    size_t prompt_size;
-    const Sampler* sampler;
-    const HitRates* rates;  // of the text's buckets
-  };
-
   explicit MedusaDrafts(MedusaHeads& heads) : heads_(heads) {}
 
-  std::unique_ptr<MedusaText> start() const { return std::make_unique<MedusaText>(); }
-  // A token was chosen by this final hidden state; the text is `size` tokens long now.
-  void remember(MedusaText& text, std::span<const float> hidden, size_t size) const;
-  // Whether it is known what to tell the heads of the text.
-  static bool is_ready(const Request& request) {
-    return request.text->hidden_size_ == request.tokens.size();
+  std::unique_ptr<GuessSource> start(const DraftStart&) override {
+    return std::make_unique<MedusaText>();
   }
-  // Of texts that are ready.
-  void foretell(std::span<const Request> requests);
-
-  // Tokens that the heads are expected to add to the text, each head right only if those before
-  // are.
-  double expected(const Request& request) const;
-  // Seconds of asking for so many texts, as far as known; 0: never asked yet.
-  double seconds(int texts) const { return seconds_of_pass_ * passes(texts); }
+  void foretell(std::span<const ForetoldText> texts, std::span<const double> least) override;
+  Told foretell_what_pays(std::span<const ForetoldText> texts,
+                          std::span<const GuessTree* const> trees, const StepPlan& plan,
+                          const DraftBudget& budget, const Timer& spent) override;
+  void observe(GuessSource& source, const Observation& seen, StepRows& rows) override;
 
  private:
-  static int passes(int texts) { return (texts + MedusaHeads::kRows - 1) / MedusaHeads::kRows; }
-  void draw(const Request& request, HostRows logits, int row, int stride);
+  using Texts = std::vector<const ForetoldText*>;
+  static Texts ready(std::span<const ForetoldText> texts);
+  void ask(std::span<const ForetoldText* const> texts);
+  void draw(const ForetoldText& asked, HostRows logits, int row, int stride);
+  double expected(const ForetoldText& text) const;
+  // Of asking for so many texts, as far as known; 0: never asked yet.
+  double seconds(size_t texts) const {
+    return seconds_of_pass_ *
+           static_cast<double>((texts + MedusaHeads::kRows - 1) / MedusaHeads::kRows);
+  }
 
   MedusaHeads& heads_;
   double seconds_of_pass_ = 0;  // of late
