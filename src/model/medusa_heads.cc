@@ -98,16 +98,16 @@ MedusaHeads::MedusaHeads(const Checkpoint& checkpoint, Model& model) : model_(mo
 void MedusaHeads::read_token_map(const Checkpoint& checkpoint) {
   const StoredTensor* map = checkpoint.find({TensorRole::kTokenMap});
   if (map == nullptr) return;
+  if (map->elements() != static_cast<uint64_t>(outputs_)) {
+    fail("tensor '{}' names {} tokens, the heads' outputs have {}", printable(map->name),
+         map->elements(), outputs_);
+  }
   for (const int64_t token : read_integers(*map)) {
     if (token < 0 || token >= model_.config().vocabulary) {
       fail("tensor '{}' names the token {}, the vocabulary has {}", printable(map->name), token,
            model_.config().vocabulary);
     }
     tokens_.push_back(static_cast<Token>(token));
-  }
-  if (std::ssize(tokens_) != outputs_) {
-    fail("tensor '{}' names {} tokens, the heads' outputs have {}", printable(map->name),
-         tokens_.size(), outputs_);
   }
 }
 

@@ -66,6 +66,8 @@ BridgedText::BridgedText(const VocabularyBridge& bridge) : bridge_(bridge) {
 }
 
 void BridgedText::read(Token token) {
+  // Models may have more tokens than their tokenizers: those stand for nothing.
+  if (static_cast<size_t>(token) >= bridge_.writer().vocabulary_size()) return;
   if (bridge_.writer().is_control(token)) return read_control(token);
   tail_ += piece(bridge_.writer(), token, begins_);
   begins_ = false;
@@ -74,7 +76,7 @@ void BridgedText::read(Token token) {
   size_t size = last_word(tail_);
   if (size == 0 && tail_.size() >= kLongestTail) {
     size = tail_.size() - kLeftOfWord;
-    while (size > 0 && !begins_character(tail_[size])) --size;
+    for (int i = 0; i < 3 && !begins_character(tail_[size]); ++i) --size;
   }
   settle(size);
 }

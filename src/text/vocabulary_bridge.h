@@ -39,6 +39,8 @@ class BridgedText {
   // All of it in tokens of the reader's, but an unfinished character at its end. Holds until
   // read(). The last of them may be others when the text has gone on.
   std::span<const Token> tokens();
+  // So many of them, the first ones, stay as they are whatever comes.
+  size_t settled() const { return settled_; }
 
   struct Word {
     Token token;        // of the writer's

@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::vector<std::byte> copy(bytes, bytes + size);
   try {
     unsigned sum = 0;
-    for (const tessera::StoredTensor& tensor : tessera::safetensors::parse(copy, "input").tensors) {
+    for (const tessera::StoredTensor& tensor : tessera::safetensors::parse(copy, "input")) {
       for (const std::byte b : tensor.bytes) sum += static_cast<unsigned>(b);
       if (tensor.bytes.size() != tensor.format->row_bytes(tensor.columns()) * tensor.rows())
         std::abort();

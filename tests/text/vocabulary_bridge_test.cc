@@ -158,6 +158,30 @@ TEST_F(VocabularyBridgeTest, CharactersMayBeginHereAndEndThere) {
   EXPECT_EQ(spelled(read("in", kText).spell(bytes("a" + smile.substr(0, 3)))), bytes("a"));
 }
 
+// Models may have more tokens than their tokenizers, and say any bytes.
+TEST_F(VocabularyBridgeTest, WhatIsNoTextHarmsNobody) {
+  BridgedText bridged = read("in", kText);
+  bridged.read(static_cast<Token>(writer_->vocabulary_size()) + 7);
+  EXPECT_EQ(reader_.decode(bridged.tokens()), "in");
+  for (int i = 0; i < 5000; ++i) bridged.read(0x81);  // goes on with a character that never began
+  EXPECT_GT(bridged.settled(), 3000u);
+}
+
+// Others may share what the reader made of the settled tokens.
+TEST_F(VocabularyBridgeTest, WhatIsSettledStays) {
+  for (const std::string& text : hard_texts()) {
+    BridgedText bridged(bridge_);
+    Tokens settled;
+    for (const Token token : writer_->encode(text, kText)) {
+      bridged.read(token);
+      const auto now = bridged.tokens();
+      ASSERT_GE(now.size(), settled.size());
+      ASSERT_TRUE(std::ranges::equal(settled, now.first(settled.size())));
+      settled.assign(now.begin(), now.begin() + static_cast<std::ptrdiff_t>(bridged.settled()));
+    }
+  }
+}
+
 TEST_F(VocabularyBridgeTest, AnEndIsAnEnd) {
   const BridgedText bridged = read("in", kText);
   Tokens said = reader_.encode(" the", kText);

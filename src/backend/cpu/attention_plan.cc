@@ -25,7 +25,9 @@ int64_t work_of(const AttentionCall& call) {
 int rows_per_group(const AttentionCall& call, int threads) {
   const int unit = std::max(1, 8 / call.group_heads());
   int rows = std::max(unit, kMaxGroupQueries / call.group_heads() / unit * unit);
-  const int pieces = call.rows() * call.layer().heads * call.max_splits;
+  const int window = call.parameters.window;
+  const int splits = window > 0 ? std::min(call.max_splits, window / kSplit + 2) : call.max_splits;
+  const int64_t pieces = int64_t{call.rows()} * call.layer().heads * splits;
   while (rows > unit && pieces < threads * kItemsPerThread * rows) {
     rows = std::max(unit, rows / 2 / unit * unit);
   }

@@ -92,6 +92,12 @@ void DraftedText::keep_common(std::span<const Token> tokens) {
   computed_.resize(kept);
 }
 
+// Others may share what lies in whole blocks of `tokens`, as far as these stay what they are.
+void DraftedText::publish(std::span<const Token> tokens) {
+  const size_t stay = bridged_ ? bridged_->settled() : tokens.size();
+  blocks_.publish(tokens.first(std::min(stay, tokens.size())));
+}
+
 // --- the model
 
 DraftModel::DraftModel(const DraftMeans& means)
@@ -148,7 +154,7 @@ void DraftModel::read(std::span<const Request> requests) {
   run(batch);
   for (const auto& [text, tokens] : reads) {
     text->computed_.assign(tokens.begin(), tokens.end());
-    text->blocks_.publish(tokens);
+    text->publish(tokens);
   }
 }
 
@@ -195,7 +201,7 @@ void DraftModel::run_ahead(std::span<const Request> requests, GoesOn goes_on) {
       const Request& request = requests[a.request];
       DraftedText& text = *request.text;
       text.computed_ = a.tokens;
-      if (text.levels_.empty()) text.blocks_.publish(request.tokens);
+      if (text.levels_.empty()) text.publish(request.tokens);
       if (!text.sampler_) text.sampler_ = request.sampler->twin();
       if (text.levels_.empty()) text.sampler_->follow(*request.sampler);
       const auto level = draw(text, logits.row(row++), a.tokens, request.prompt_size);

@@ -65,6 +65,7 @@ class DraftedText final : public GuessSource {
   void forget();
   void keep_common(std::span<const Token> tokens);
   void spell();
+  void publish(std::span<const Token> tokens);
 
   std::shared_ptr<Memory> memory_;
   std::list<DraftedText*>::iterator place_;

@@ -48,6 +48,7 @@ std::vector<float> first_chances() {
 
 constexpr float kNothing = -std::numeric_limits<float>::infinity();
 constexpr double kLearned = 0.05;
+constexpr double kStillBelieved = 0.995;
 
 }  // namespace
 
@@ -100,7 +101,10 @@ Foreteller::Told MedusaDrafts::foretell_what_pays(std::span<const ForetoldText> 
   }
   const int rows = static_cast<int>(asked.size());
   const double more = plan.cost.seconds(plan.rows + rows) - plan.cost.seconds(plan.rows);
-  if (!budget.pays(plan, gained, seconds(asked.size()) + more, spent.seconds())) return {};
+  if (!budget.pays(plan, gained, seconds(asked.size()) + more, spent.seconds())) {
+    seconds_of_pass_ *= kStillBelieved;  // or what was slow once would never be asked again
+    return {};
+  }
   ask(asked);
   return {.any = true};
 }

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <optional>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "base/error.h"
@@ -73,15 +74,20 @@ std::optional<Place> find_place(std::string_view name) {
 MedusaFile MedusaFile::open(const std::filesystem::path& path) {
   MedusaFile file;
   const std::string shown = printable(path.string(), 400);
-  safetensors::Header header = safetensors::parse(file.add_file(path).bytes(), path.string());
+  std::vector<StoredTensor> tensors =
+      safetensors::parse(file.add_file(path).bytes(), path.string());
   std::set<std::pair<int, int>> blocks;  // head, layer
-  for (const StoredTensor& tensor : header.tensors) {
+  std::set<std::tuple<TensorRole, int, int>> places;
+  for (const StoredTensor& tensor : tensors) {
     const auto place = find_place(tensor.name);
     if (!place) {
       fail(
           "'{}': tensor '{}' is none of Medusa heads, the only thing that is read from safetensors "
           "so far",
           shown, printable(tensor.name));
+    }
+    if (!places.emplace(place->role, place->head, place->layer).second) {
+      fail("'{}': tensor '{}' is there under another name, too", shown, printable(tensor.name));
     }
     if (place->role == TensorRole::kMedusaBlock) blocks.emplace(place->head, place->layer);
   }
@@ -91,7 +97,7 @@ MedusaFile MedusaFile::open(const std::filesystem::path& path) {
   if (std::ssize(blocks) != static_cast<std::ptrdiff_t>(heads) * file.layers_)
     fail("'{}' has {} blocks, expected {} in each of {} heads", shown, blocks.size(), file.layers_,
          heads);
-  for (StoredTensor& tensor : header.tensors) {
+  for (StoredTensor& tensor : tensors) {
     const Place place = *find_place(tensor.name);
     if (place.role == TensorRole::kMedusaOutput && place.layer != kNoLayer &&
         place.layer != file.layers_) {

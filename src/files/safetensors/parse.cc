@@ -36,7 +36,6 @@ struct Entry {
 // hostile one costs no more memory than its bytes do. What it refuses, it says in error().
 class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
  public:
-  std::map<std::string, std::string> metadata;
   std::vector<Entry> entries;
   const std::string& error() const { return error_; }
 
@@ -67,7 +66,6 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
     if (level_ == Level::kNames) return start_name(key);
     if (level_ == Level::kMetadata) {
       name_ = key;
-      if (metadata.contains(key)) return say_twice(key);
       return true;
     }
     if (key != "dtype" && key != "shape" && key != "data_offsets") {
@@ -90,10 +88,7 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool string(string_t& text) override {
-    if (level_ == Level::kMetadata) {
-      metadata.emplace(name_, text);
-      return true;
-    }
+    if (level_ == Level::kMetadata) return true;  // for people
     if (level_ != Level::kFields || field_ != "dtype") return refuse("a text");
     entries.back().dtype = text;
     field_.clear();
@@ -132,6 +127,10 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
       return false;
     }
     if (!names_.insert(name).second) return say_twice(name);
+    if (names_.size() > kMaxTensors) {
+      error_ = fmt::format("there are more than {} tensors", kMaxTensors);
+      return false;
+    }
     name_ = name;
     is_metadata_ = name == "__metadata__";
     level_ = Level::kName;
@@ -185,7 +184,7 @@ StoredTensor tensor_of(const Entry& entry, std::span<const std::byte> data,
 
 }  // namespace
 
-Header parse(std::span<const std::byte> bytes, std::string_view file_name) {
+std::vector<StoredTensor> parse(std::span<const std::byte> bytes, std::string_view file_name) {
   const std::string file = printable(file_name, 400);
   uint64_t size = 0;
   if (bytes.size() < sizeof(size))
@@ -202,12 +201,12 @@ Header parse(std::span<const std::byte> bytes, std::string_view file_name) {
   HeaderReader reader;
   if (!nlohmann::json::sax_parse(text, &reader)) fail("'{}': header: {}", file, reader.error());
 
-  Header header{.metadata = std::move(reader.metadata), .tensors = {}};
+  std::vector<StoredTensor> tensors;
   const auto data = rest.subspan(size);
-  for (const Entry& entry : reader.entries) header.tensors.push_back(tensor_of(entry, data, file));
-  std::ranges::sort(header.tensors, {}, [](const StoredTensor& t) { return t.bytes.data(); });
+  for (const Entry& entry : reader.entries) tensors.push_back(tensor_of(entry, data, file));
+  std::ranges::sort(tensors, {}, [](const StoredTensor& t) { return t.bytes.data(); });
   size_t end = 0;
-  for (const StoredTensor& tensor : header.tensors) {
+  for (const StoredTensor& tensor : tensors) {
     const auto begin = static_cast<size_t>(tensor.bytes.data() - data.data());
     if (begin != end) {
       fail("'{}': tensor '{}' begins at byte {} of the data, expected {}: {}", file,
@@ -217,7 +216,7 @@ Header parse(std::span<const std::byte> bytes, std::string_view file_name) {
   }
   if (end != data.size())
     fail("'{}' has {} bytes of data, its tensors take {}", file, data.size(), end);
-  return header;
+  return tensors;
 }
 
 }  // namespace tessera::safetensors

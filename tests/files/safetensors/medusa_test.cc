@@ -110,6 +110,9 @@ TEST_F(MedusaFileTest, WhatIsNoHeadsIsNamed) {
   tensors.erase(tensors.begin());  // a block
   EXPECT_THAT(error(tensors), HasSubstr("has 3 blocks, expected 2 in each of 2 heads"));
   tensors = faster_decoding("");
+  tensors.push_back(float_tensor("00.0.linear.weight", {2, 2}, {0, 0, 0, 0}));
+  EXPECT_THAT(error(tensors), HasSubstr("is there under another name, too"));
+  tensors = faster_decoding("");
   tensors.push_back(float_tensor("0.7.weight", {1, 1}, {0}));
   EXPECT_THAT(error(tensors), HasSubstr("'0.7.weight' is none of heads of 2 layers"));
   EXPECT_THAT(error({float_tensor("99999999999.0.linear.weight", {1, 1}, {0})}),

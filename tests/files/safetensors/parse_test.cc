@@ -18,7 +18,7 @@ using test::safetensors_of;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-Header parse_text(const std::string& bytes) {
+std::vector<StoredTensor> parse_text(const std::string& bytes) {
   return parse(std::as_bytes(std::span(bytes)), "x.safetensors");
 }
 
@@ -27,10 +27,9 @@ TEST(Safetensors, TensorsAreWhatTheHeaderSays) {
       safetensors_of({test::float_tensor("a.weight", {2, 3}, {1, 2, 3, 4, 5, 6}),
                       {"b", "BF16", {4}, std::string("\x80\x3f\0\x40\x40\x40\x80\x40", 8)},
                       {"c", "I64", {}, std::string(8, '\1')}});
-  const Header header = parse_text(bytes);
-  EXPECT_EQ(header.metadata.at("format"), "pt");
-  ASSERT_EQ(header.tensors.size(), 3u);
-  const StoredTensor &a = header.tensors[0], &b = header.tensors[1], &c = header.tensors[2];
+  const auto tensors = parse_text(bytes);
+  ASSERT_EQ(tensors.size(), 3u);
+  const StoredTensor &a = tensors[0], &b = tensors[1], &c = tensors[2];
   EXPECT_EQ(a.name, "a.weight");
   EXPECT_THAT(a.shape, ElementsAre(3, 2)) << "the contiguous axis first";
   std::vector<float> row(3);
@@ -45,12 +44,12 @@ TEST(Safetensors, TensorsAreWhatTheHeaderSays) {
 }
 
 TEST(Safetensors, TheOrderOfTheBytesIsWhatCounts) {
-  const Header header =
+  const auto tensors =
       parse_text(safetensors_of(R"({"later":{"dtype":"F32","shape":[1],"data_offsets":[2,6]},)"
                                 R"("first":{"dtype":"F16","shape":[1,1],"data_offsets":[0,2]}}   )",
                                 std::string("\0\x3c\0\0\x80\x3f", 6)));
-  EXPECT_EQ(header.tensors[0].name, "first");
-  EXPECT_EQ(header.tensors[1].name, "later");
+  EXPECT_EQ(tensors[0].name, "first");
+  EXPECT_EQ(tensors[1].name, "later");
 }
 
 TEST(Safetensors, WhatTheFormatDoesNotAllowIsNamed) {
@@ -58,7 +57,7 @@ TEST(Safetensors, WhatTheFormatDoesNotAllowIsNamed) {
     return safetensors_of("{\"x\":{" + fields + "}}", std::string(bytes, '\0'));
   };
   const std::string good = R"("dtype":"F32","shape":[2],"data_offsets":[0,8])";
-  ASSERT_EQ(parse_text(one(good)).tensors.size(), 1u);
+  ASSERT_EQ(parse_text(one(good)).size(), 1u);
   struct Case {
     std::string bytes, says;
   };
@@ -79,7 +78,6 @@ TEST(Safetensors, WhatTheFormatDoesNotAllowIsNamed) {
       {safetensors_of("{\"x\":{" + good + "},\"x\":{" + good + "}}", std::string(8, '\0')),
        "'x' comes twice"},
       {safetensors_of(R"({"__metadata__": {"a": 1}})"), "has a number where none may be"},
-      {safetensors_of(R"({"__metadata__": {"a": "1", "a": "2"}})"), "'a' comes twice"},
       {safetensors_of(R"({"__metadata__": {"a": {"b": "1"}}})"), "an object where none may be"},
       {one(R"("dtype":"F32","shape":[2])"), "lacks one of dtype, shape, data_offsets"},
       {one(R"("dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8])"),
@@ -125,6 +123,12 @@ TEST(Safetensors, AHostileHeaderCostsNoMoreThanItsBytes) {
       HasSubstr("where none may be"));
   EXPECT_THAT(error_of([] { parse_text(safetensors_of(std::string(1'000'000, '{'))); }),
               HasSubstr("it is no JSON"));
+  std::string names = "{";
+  for (size_t i = 0; i <= kMaxTensors; ++i)
+    names += (i > 0 ? ",\"" : "\"") + std::to_string(i) +
+             R"(":{"dtype":"F32","shape":[0],"data_offsets":[0,0]})";
+  EXPECT_THAT(error_of([&] { parse_text(safetensors_of(names + "}")); }),
+              HasSubstr("more than 100000 tensors"));
 }
 
 TEST(Safetensors, AnyFlippedBitGivesAValidFileOrAnError) {
@@ -134,7 +138,7 @@ TEST(Safetensors, AnyFlippedBitGivesAValidFileOrAnError) {
     std::string bytes = good;
     bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ (1 << bit % 8));
     try {
-      for (const StoredTensor& tensor : parse_text(bytes).tensors)
+      for (const StoredTensor& tensor : parse_text(bytes))
         EXPECT_EQ(tensor.bytes.size(), tensor.format->row_bytes(tensor.columns()) * tensor.rows());
     } catch (const Error& error) {
       EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
