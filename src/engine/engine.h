@@ -130,7 +130,7 @@ class Engine {
   void ban_early_ends(Request& request);
   const std::vector<Token>& ends();
   std::shared_ptr<Drafter> drafter_of(const Decoder& decoder);
-  void draft(std::span<Scheduler::Share> shares);
+  void draft(std::span<Scheduler::Share> shares, const StepPlan& plan);
   void draft_with(Drafter& drafter, std::span<Scheduler::Share* const> shares,
                   const StepPlan& plan);
   void dismiss(const Drafter& drafter, const std::exception& error);

@@ -76,6 +76,19 @@ class DraftModelTest : public testing::Test {
     }
     return r;
   }
+  // All at once, with memory for few.
+  static std::vector<std::shared_ptr<Sequence>> answers(const Session& session,
+                                                        const std::vector<Request>& requests,
+                                                        const std::string& decoder, int kv_blocks) {
+    const auto engine = session.make_engine({.kv_blocks = kv_blocks});
+    std::vector<std::shared_ptr<Sequence>> sequences;
+    for (Request asked : requests) {
+      asked.decoder = decoder;
+      sequences.push_back(engine->add(std::move(asked)));
+    }
+    run_to_end(*engine);
+    return sequences;
+  }
   template <typename T>
   T pick(std::initializer_list<T> values) {
     return values.begin()[random_() % values.size()];
@@ -115,19 +128,9 @@ TEST_F(DraftModelTest, ManyTextsShareItsMemory) {
   const Session session = load(tiny({.seed = 2}) + ",head=200");
   std::vector<Request> requests;
   for (int i = 0; i < 12; ++i) requests.push_back(request(session));
-  const auto answers = [&](const std::string& decoder) {
-    const auto engine = session.make_engine({.kv_blocks = 10});
-    std::vector<std::shared_ptr<Sequence>> sequences;
-    for (Request asked : requests) {
-      asked.decoder = decoder;
-      sequences.push_back(engine->add(std::move(asked)));
-    }
-    run_to_end(*engine);
-    return sequences;
-  };
-  const auto plain = answers("plain");
+  const auto plain = answers(session, requests, "plain", 10);
   for (const char* decoder : {"draft", "auto"}) {
-    const auto drafted = answers(decoder);
+    const auto drafted = answers(session, requests, decoder, 10);
     for (size_t i = 0; i < plain.size(); ++i)
       EXPECT_EQ(drafted[i]->tokens, plain[i]->tokens) << decoder << " " << i;
   }
@@ -222,19 +225,9 @@ TEST_F(DraftModelTest, OfAnotherVocabularyItChangesNoText) {
   const Session session = load(tiny({.seed = 2, .merges = false}) + ",bridge=1,head=200");
   std::vector<Request> requests;
   for (int i = 0; i < 12; ++i) requests.push_back(request(session));
-  const auto answers = [&](const std::string& decoder) {
-    const auto engine = session.make_engine({.kv_blocks = 12});
-    std::vector<std::shared_ptr<Sequence>> sequences;
-    for (Request asked : requests) {
-      asked.decoder = decoder;
-      sequences.push_back(engine->add(std::move(asked)));
-    }
-    run_to_end(*engine);
-    return sequences;
-  };
-  const auto plain = answers("plain");
+  const auto plain = answers(session, requests, "plain", 12);
   for (const char* decoder : {"draft,least=0.01", "auto"}) {
-    const auto drafted = answers(decoder);
+    const auto drafted = answers(session, requests, decoder, 12);
     int nodes = 0;
     for (size_t i = 0; i < plain.size(); ++i) {
       EXPECT_EQ(drafted[i]->tokens, plain[i]->tokens) << decoder << " " << i;
