@@ -6,12 +6,9 @@
 #include <exception>
 #include <iterator>
 #include <limits>
-#include <map>
 #include <utility>
 
-#include "base/assert.h"
 #include "base/error.h"
-#include "base/log.h"
 #include "base/timer.h"
 
 namespace tessera {
