@@ -16,6 +16,7 @@
 #include "base/function_ref.h"
 #include "base/host_tensor.h"
 #include "formats/format.h"
+#include "formats/row_source.h"
 
 namespace tessera {
 
@@ -160,11 +161,16 @@ class Backend {
   // Several parts are stacked by rows (Q, K and V as one matrix); each may have its own format.
   struct WeightPart {
     const Format* format;
-    std::span<const std::byte> bytes;
+    std::span<const std::byte> bytes;  // none with a source
     int rows;
     // Told of each stretch of `bytes` once it has been read, so that its pages can go: a large
     // matrix and its file need not be resident together. May be empty.
     std::function<void(std::span<const std::byte>)> on_read = {};
+    // Gives the rows from number `first_row` on instead, a panel at a time; not told of on_read.
+    const RowSource* source = nullptr;
+    uint64_t first_row = 0;
+    // Column c of the rows meets input order[c]; empty: c itself. Read before load_matrix returns.
+    std::span<const uint32_t> order = {};
   };
   virtual std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) = 0;
   virtual std::unique_ptr<Vector> load_vector(std::span<const float> values) = 0;

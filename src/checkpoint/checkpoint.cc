@@ -7,16 +7,6 @@
 
 namespace tessera {
 
-uint64_t StoredTensor::rows() const {
-  uint64_t rows = 1;
-  for (size_t axis = 1; axis < shape.size(); ++axis) rows *= shape[axis];
-  return rows;
-}
-
-uint64_t StoredTensor::elements() const {
-  return columns() * rows();
-}
-
 Checkpoint::~Checkpoint() = default;
 
 const StoredTensor* Checkpoint::find(TensorPlace place) const {
@@ -32,8 +22,18 @@ const StoredTensor& Checkpoint::require(TensorPlace place) const {
   return *tensor;
 }
 
-void Checkpoint::release(const StoredTensor& tensor, std::span<const std::byte> part) const {
-  file_of(tensor).release(part);
+void Checkpoint::release(std::span<const std::byte> part) const {
+  for (const MappedFile& file : files_) {
+    const auto all = file.bytes();
+    const bool holds = part.data() >= all.data() && part.data() < all.data() + all.size();
+    if (holds) return file.release(part);
+  }
+}
+
+void Checkpoint::release(const StoredTensor& tensor) const {
+  release(tensor.bytes);
+  if (tensor.source == nullptr) return;
+  for (const auto part : tensor.source->stored()) release(part);
 }
 
 const MappedFile& Checkpoint::add_file(std::filesystem::path path) {

@@ -37,9 +37,9 @@ class Checkpoint {
   const StoredTensor& require(TensorPlace place) const;  // Error if absent
 
   const std::vector<std::filesystem::path>& paths() const { return paths_; }
-  // Lets the pages of `part` of the tensor's bytes go from resident memory; they stay readable.
-  void release(const StoredTensor& tensor, std::span<const std::byte> part) const;
-  void release(const StoredTensor& tensor) const { release(tensor, tensor.bytes); }
+  // Lets the pages of `part` of a file go from resident memory; they stay readable.
+  void release(std::span<const std::byte> part) const;
+  void release(const StoredTensor& tensor) const;
 
   // What a file that make_writer() writes calls the tensor.
   virtual std::string written_name(const StoredTensor& tensor) const { return tensor.name; }

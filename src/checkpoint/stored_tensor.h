@@ -10,6 +10,7 @@
 
 #include "checkpoint/tensor_names.h"
 #include "formats/format.h"
+#include "formats/row_source.h"
 
 namespace tessera {
 
@@ -20,19 +21,24 @@ struct StoredTensor {
   // shape[0] is the length of a row, the axis that is contiguous and that a linear layer sums over;
   // shape[1] counts the rows. 1 to 4 axes, their product fits 63 bits.
   std::vector<uint64_t> shape;
-  std::span<const std::byte> bytes;  // lies inside the file, exactly the tensor's size
+  std::span<const std::byte> bytes;  // inside a file, exactly the tensor's size; none with a source
   size_t file_index = 0;             // which of the checkpoint's files holds it
 
-  // Formats that keep what belongs to a matrix in tensors of their own (GPTQ, AWQ, HQQ, scaled
-  // FP8): the bytes above are the codes q, and an element of row r and column c is
-  //   w[r, c] = scales[r, g] * (q[r, c] - zeros[r, g]),  g = order[c], or c / (columns / groups).
-  // Absent: no scales (the format's blocks hold their own), zeros of 0, columns in their order.
-  std::shared_ptr<const StoredTensor> scales, zeros, order;
+  std::shared_ptr<const RowSource> source;  // nullptr: the rows are `bytes`
+  // Column c of the rows belongs to input (*order)[c]: groups of columns that share a scale need
+  // not be neighbours (GPTQ's act-order). A permutation of all columns; nullptr: c itself.
+  std::shared_ptr<const std::vector<uint32_t>> order;
 
-  bool is_self_contained() const { return !scales && !zeros && !order; }
   uint64_t columns() const { return shape.empty() ? 1 : shape[0]; }
-  uint64_t rows() const;      // product of the other axes
-  uint64_t elements() const;  // columns() * rows()
+  uint64_t rows() const;          // product of the other axes
+  uint64_t elements() const;      // columns() * rows()
+  uint64_t stored_bytes() const;  // in the files
+
+  // Rows [first, first + count) in the tensor's format: where they lie, or put together in `buffer`.
+  std::span<const std::byte> read(uint64_t first, uint64_t count,
+                                  std::vector<std::byte>& buffer) const;
+  // The values of those rows, columns in the order of the inputs; `values` holds count * columns().
+  void decode(uint64_t first, uint64_t count, std::span<float> values) const;
 };
 
 }  // namespace tessera

@@ -37,7 +37,6 @@ class Recoder {
   Recoder(const StoredTensor& source, const Format& target)
       : source_(source),
         target_(target),
-        source_row_(source.format->row_bytes(source.columns())),
         target_row_(target.row_bytes(source.columns())) {}
 
   std::vector<std::byte> run(ThreadPool& pool, double& relative_error) const {
@@ -64,7 +63,7 @@ class Recoder {
     std::vector<float> values(source_.columns()), recoded(source_.columns());
     SquaredError sum;
     for (uint64_t row = first; row < last; ++row) {
-      source_.format->decode(source_.bytes.data() + row * source_row_, values);
+      source_.decode(row, 1, values);
       for (const float value : values) {
         if (!std::isfinite(value)) {
           fail("tensor '{}' holds {} in row {}: it cannot be quantized", printable(source_.name),
@@ -85,7 +84,7 @@ class Recoder {
 
   const StoredTensor& source_;
   const Format& target_;
-  uint64_t source_row_, target_row_;
+  uint64_t target_row_;
 };
 
 void refuse_overwriting_source(const Checkpoint& model, const std::filesystem::path& out) {
@@ -102,10 +101,6 @@ void check_formats(const Checkpoint& model, std::span<const PlannedFormat> plan)
   for (size_t i = 0; i < plan.size(); ++i) {
     const StoredTensor& tensor = model.tensors()[i];
     const Format* target = plan[i].format;
-    if (!tensor.is_self_contained()) {
-      fail("tensor '{}' keeps its scales in other tensors, which is not supported yet",
-           printable(tensor.name));
-    }
     if (target == tensor.format) continue;
     if (!tensor.format->supported()) {
       fail("tensor '{}' is in {}, which cannot be decoded yet", printable(tensor.name),
@@ -146,9 +141,9 @@ QuantizeSummary planned_summary(const Checkpoint& model, std::span<const Planned
     const StoredTensor& tensor = model.tensors()[i];
     const uint64_t bytes_after = plan[i].format->row_bytes(tensor.columns()) * tensor.rows();
     summary.tensors.push_back({tensor.name, tensor.format, plan[i].format, plan[i].wanted,
-                               tensor.columns(), tensor.elements(), tensor.bytes.size(),
+                               tensor.columns(), tensor.elements(), tensor.stored_bytes(),
                                bytes_after, 0});
-    summary.bytes_before += tensor.bytes.size();
+    summary.bytes_before += tensor.stored_bytes();
     summary.bytes_after += bytes_after;
     elements += tensor.elements();
   }
@@ -211,12 +206,13 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
     const StoredTensor& tensor = model.tensors()[i];
     std::vector<std::byte> bytes;
     if (plan[i].format == tensor.format) {
-      bytes.assign(tensor.bytes.begin(), tensor.bytes.end());
+      const auto rows = tensor.read(0, tensor.rows(), bytes);
+      if (bytes.empty()) bytes.assign(rows.begin(), rows.end());
     } else {
       bytes = Recoder(tensor, *plan[i].format).run(pool, summary.tensors[i].relative_error);
     }
     model.release(tensor);
-    done += tensor.bytes.size();
+    done += tensor.stored_bytes();
     if (options.progress) options.progress(done, summary.bytes_before);
     return bytes;
   });

@@ -23,7 +23,7 @@ ModelSummary summarize(const Checkpoint& model) {
   std::map<std::string_view, uint64_t> parameters;
   for (const StoredTensor& tensor : model.tensors()) {
     summary.parameters += tensor.elements();
-    summary.bytes += tensor.bytes.size();
+    summary.bytes += tensor.stored_bytes();
     parameters[tensor.format->name] += tensor.elements();
   }
   if (!parameters.empty()) {

@@ -17,9 +17,6 @@ const StoredTensor& Loader::take(TensorPlace place, int64_t columns, int64_t row
   if (!tensor.format->supported()) {
     fail("tensor '{}' has format {}, which is not supported yet", tensor.name, tensor.format->name);
   }
-  if (!tensor.is_self_contained()) {
-    fail("tensor '{}' keeps its scales in other tensors, which is not supported yet", tensor.name);
-  }
   taken_.insert(&tensor);
   if (on_progress_) on_progress_(taken_.size(), checkpoint_.tensors().size());
   return tensor;
@@ -43,9 +40,9 @@ bool Loader::is_recoded(const Format& stored, int columns) const {
 
 // `rows` rows, in the format asked for. A row is encoded by itself, so the number of threads makes
 // no difference.
-std::vector<std::byte> Loader::recode(const Format& from, std::span<const std::byte> bytes,
-                                      int rows, int columns) {
-  const uint64_t from_row = from.row_bytes(columns), to_row = format_->row_bytes(columns);
+std::vector<std::byte> Loader::recode(const StoredTensor& tensor, int first_row, int rows) {
+  const auto columns = static_cast<int>(tensor.columns());
+  const uint64_t to_row = format_->row_bytes(tensor.columns());
   std::vector<std::byte> recoded(static_cast<size_t>(rows) * to_row);
   const int rows_in_chunk = std::max(1, kChunkElements / columns);
   const int chunks = (rows + rows_in_chunk - 1) / rows_in_chunk;
@@ -53,7 +50,7 @@ std::vector<std::byte> Loader::recode(const Format& from, std::span<const std::b
     std::vector<float> values(columns);
     const int end = std::min(rows, (chunk + 1) * rows_in_chunk);
     for (int row = chunk * rows_in_chunk; row < end; ++row) {
-      from.decode(bytes.data() + static_cast<size_t>(row) * from_row, values);
+      tensor.decode(static_cast<uint64_t>(first_row) + row, 1, values);
       format_->encode(values, recoded.data() + static_cast<size_t>(row) * to_row, {});
     }
   };
@@ -71,21 +68,30 @@ void Loader::matrix(std::string_view label, std::initializer_list<StoredRows> pa
   std::deque<std::vector<std::byte>> recoded;
   for (const StoredRows& part : parts) {
     const StoredTensor& tensor = take({part.role, layer_}, columns, part.rows);
-    const size_t row_bytes = tensor.bytes.size() / static_cast<size_t>(part.rows);
-    const auto bytes = tensor.bytes.subspan(static_cast<size_t>(part.first) * row_bytes,
-                                            static_cast<size_t>(part.count) * row_bytes);
-    const auto on_read = [this, &tensor](std::span<const std::byte> read) {
-      checkpoint_.release(tensor, read);  // the repacked copy is all we need
-    };
+    const auto first = static_cast<uint64_t>(part.first), count = static_cast<uint64_t>(part.count);
     if (is_recoded(*tensor.format, columns)) {
-      recoded.push_back(recode(*tensor.format, bytes, part.count, columns));
-      on_read(bytes);
+      recoded.push_back(recode(tensor, part.first, part.count));
       weights.push_back({format_, recoded.back(), part.count});
+    } else if (tensor.source != nullptr) {
+      weights.push_back({.format = tensor.format,
+                         .bytes = {},
+                         .rows = part.count,
+                         .source = tensor.source.get(),
+                         .first_row = first});
     } else {
-      weights.push_back({tensor.format, bytes, part.count, on_read});
+      // The repacked copy is all we need.
+      const auto on_read = [this](std::span<const std::byte> read) { checkpoint_.release(read); };
+      std::vector<std::byte> unused;
+      weights.push_back({tensor.format, tensor.read(first, count, unused), part.count, on_read});
     }
+    if (tensor.order != nullptr && !is_recoded(*tensor.format, columns))
+      weights.back().order = *tensor.order;
   }
   into = backend_.load_matrix(weights, columns);
+  for (const StoredRows& part : parts) {
+    const StoredTensor& tensor = checkpoint_.require({part.role, layer_});
+    if (tensor.source != nullptr || is_recoded(*tensor.format, columns)) checkpoint_.release(tensor);
+  }
   into->name = label;
   matrix_bytes_ += into->bytes;
 }
@@ -98,7 +104,7 @@ void Loader::vector(std::initializer_list<StoredRows> parts, Presence presence,
   for (const StoredRows& part : parts) {
     const StoredTensor& tensor = take({part.role, layer_}, part.rows, 1);
     std::vector<float> values(part.rows);
-    tensor.format->decode(tensor.bytes.data(), values);
+    tensor.decode(0, 1, values);
     const auto first = values.begin() + part.first;
     joined.insert(joined.end(), first, first + part.count);
   }

@@ -46,8 +46,7 @@ class Loader final : public TensorVisitor {
 
  private:
   bool is_recoded(const Format& stored, int columns) const;
-  std::vector<std::byte> recode(const Format& from, std::span<const std::byte> bytes, int rows,
-                                int columns);
+  std::vector<std::byte> recode(const StoredTensor& tensor, int first_row, int rows);
 
   const Checkpoint& checkpoint_;
   Backend& backend_;

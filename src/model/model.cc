@@ -118,12 +118,11 @@ Tensor Model::hidden_states(int first, int count) {
 
 Tensor Model::embed(const Batch& batch) {
   const StoredTensor& table = *embeddings_;
-  const uint64_t row_bytes = table.format->row_bytes(config_.embedding);
   embedded_.resize(static_cast<size_t>(batch.rows()) * config_.embedding);
   for (int r = 0; r < batch.rows(); ++r) {
     const std::span<float> row(embedded_.data() + static_cast<size_t>(r) * config_.embedding,
                                config_.embedding);
-    table.format->decode(table.bytes.data() + batch.tokens[r] * row_bytes, row);
+    table.decode(static_cast<uint64_t>(batch.tokens[r]), 1, row);
     if (config_.embedding_scale != 1.0f) {
       for (float& value : row) value *= config_.embedding_scale;
     }

@@ -67,7 +67,7 @@ void divide_by_factors(Rope& rope, const StoredTensor& tensor) {
          rope.frequency.size());
   }
   std::vector<float> factors(tensor.elements());
-  tensor.format->decode(tensor.bytes.data(), factors);
+  tensor.decode(0, tensor.rows(), factors);
   for (size_t i = 0; i < rope.frequency.size(); ++i) {
     if (!(factors[i] > 0)) fail("tensor '{}': factor {} is not positive", tensor.name, factors[i]);
     rope.frequency[i] /= factors[i];

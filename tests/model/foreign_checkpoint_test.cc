@@ -123,15 +123,33 @@ TEST_F(ForeignCheckpointTest, ErrorsUseItsOwnNames) {
   EXPECT_THAT(load_error(with_another), HasSubstr("'model.norm.weight' is missing"));
 }
 
-TEST_F(ForeignCheckpointTest, CodesWithoutTheirScalesAreRefused) {
-  const auto quantized = std::make_shared<const ForeignCheckpoint>(path_, [](StoredTensor& tensor) {
-    if (tensor.place == TensorPlace{TensorRole::kDown, 0})
-      tensor.scales = std::make_shared<const StoredTensor>(tensor);
-    return true;
-  });
-  EXPECT_THAT(
-      load_error(quantized),
-      ::testing::AllOf(HasSubstr("'model.layers.0.mlp.down_proj.weight'"), HasSubstr("scales")));
+// What puts the rows of a tensor together is asked for them, and gives the same model.
+TEST_F(ForeignCheckpointTest, RowsMayComeFromASource) {
+  class Copy final : public RowSource {
+   public:
+    explicit Copy(const StoredTensor& tensor)
+        : bytes_(tensor.bytes), row_bytes_(tensor.format->row_bytes(tensor.columns())) {}
+    void read(uint64_t first, uint64_t count, std::byte* out) const override {
+      std::ranges::copy(bytes_.subspan(first * row_bytes_, count * row_bytes_), out);
+    }
+    std::vector<std::span<const std::byte>> stored() const override { return {bytes_}; }
+
+   private:
+    std::span<const std::byte> bytes_;
+    uint64_t row_bytes_;
+  };
+  ModelRunner gguf(path_);
+  ModelRunner sourced(std::make_shared<const ForeignCheckpoint>(path_,
+                                                                [](StoredTensor& tensor) {
+                                                                  tensor.source =
+                                                                      std::make_shared<const Copy>(
+                                                                          tensor);
+                                                                  tensor.bytes = {};
+                                                                  return true;
+                                                                }),
+                      {});
+  const auto tokens = random_tokens(40, gguf.model().config().vocabulary, 1);
+  EXPECT_EQ(gguf.run_text(tokens), sourced.run_text(tokens));
 }
 
 }  // namespace

@@ -198,7 +198,13 @@ class ReferenceBackend final : public Backend {
     auto matrix = std::make_unique<ReferenceMatrix>();
     for (const WeightPart& part : parts) {
       std::vector<float> values(static_cast<size_t>(part.rows) * columns);
-      part.format->decode(part.bytes.data(), values);
+      std::vector<std::byte> rows(part.bytes.begin(), part.bytes.end());
+      if (part.source != nullptr) {
+        rows.resize(part.format->row_bytes(columns) * part.rows);
+        part.source->read(part.first_row, part.rows, rows.data());
+      }
+      part.format->decode(rows.data(), values);
+      if (!part.order.empty()) restore_order(part.order, values);
       matrix->values.insert(matrix->values.end(), values.begin(), values.end());
       matrix->rows += part.rows;
       matrix->formats = part.format->name;

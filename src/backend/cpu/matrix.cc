@@ -23,7 +23,8 @@ Segment segment_of(const Backend::WeightPart& part, int first_row, int columns) 
   }
   const uint64_t bytes = checked_mul(format.row_bytes(static_cast<uint64_t>(columns)),
                                      static_cast<uint64_t>(part.rows), "bytes of a matrix");
-  if (part.bytes.size() != bytes) {
+  if (!part.order.empty()) fail("columns in an order of their own are not supported yet");
+  if (part.source == nullptr && part.bytes.size() != bytes) {
     fail("{} x {} weights in {} take {} bytes, not {}", part.rows, columns, format.name, bytes,
          part.bytes.size());
   }
@@ -52,8 +53,17 @@ void repack(ThreadPool& pool, const Backend::WeightPart& part, const Segment& se
             std::byte* first_panel) {
   const uint64_t row_bytes = part.format->row_bytes(static_cast<uint64_t>(columns));
   const auto repack_one = [&](int p) {
-    const std::byte* from = part.bytes.data() + static_cast<size_t>(p) * kPanelRows * row_bytes;
     const int rows = std::min(kPanelRows, part.rows - p * kPanelRows);
+    const std::byte* from = nullptr;
+    std::vector<std::byte> buffer;
+    if (part.source == nullptr) {
+      from = part.bytes.data() + static_cast<size_t>(p) * kPanelRows * row_bytes;
+    } else {
+      buffer.resize(static_cast<size_t>(rows) * row_bytes);
+      part.source->read(part.first_row + static_cast<uint64_t>(p) * kPanelRows,
+                        static_cast<uint64_t>(rows), buffer.data());
+      from = buffer.data();
+    }
     std::byte* panel = first_panel + p * segment.panel_stride;
     if (segment.layout) {
       repack_panel(*segment.layout, from, row_bytes, rows, columns, panel);
@@ -68,7 +78,7 @@ void repack(ThreadPool& pool, const Backend::WeightPart& part, const Segment& se
     pool.parallel_for(count, [&](int p, int) { repack_one(first + p); });
     const uint64_t begin = first * file_panel_bytes;
     const uint64_t end = std::min<uint64_t>(part.bytes.size(), begin + count * file_panel_bytes);
-    if (part.on_read) part.on_read(part.bytes.subspan(begin, end - begin));
+    if (part.on_read && part.source == nullptr) part.on_read(part.bytes.subspan(begin, end - begin));
   }
 }
 
