@@ -194,6 +194,29 @@ CLI::Option* add_parse_special_flag(CLI::App& command, bool& parse_special) {
       "a control token that a prompt or a message spells out (<|im_end|>) is plain text");
 }
 
+void settle_sampling(const CLI::App& command, const LanguageModel& model,
+                     SamplingOptions& options) {
+  const SamplingOptions& own = model.recommended_sampling();
+  const auto settle = [&](const char* flag, auto SamplingOptions::*option) {
+    if (command.count(flag) == 0) options.*option = own.*option;
+  };
+  settle("--temp", &SamplingOptions::temperature);
+  settle("--top-k", &SamplingOptions::top_k);
+  settle("--top-p", &SamplingOptions::top_p);
+  settle("--min-p", &SamplingOptions::min_p);
+  settle("--repeat-penalty", &SamplingOptions::repetition_penalty);
+  settle("--repeat-penalty", &SamplingOptions::penalty_window);
+}
+
+std::string describe_sampling(const SamplingOptions& options) {
+  if (options.temperature == 0) return "greedy";
+  std::string text = fmt::format("temperature {:g}, top-k {}, top-p {:g}, min-p {:g}",
+                                 options.temperature, options.top_k, options.top_p, options.min_p);
+  if (options.repetition_penalty != 1)
+    text += fmt::format(", repetition penalty {:g}", options.repetition_penalty);
+  return text;
+}
+
 LanguageModel load_model(ModelFlags& flags) {
   offer_download(flags.model);
   ProgressBar bar("loading", 1);

@@ -125,6 +125,10 @@ std::string LanguageModel::detokenize(const std::vector<int32_t>& tokens) const 
   return impl_->session.tokenizer->decode(tokens);
 }
 
+const SamplingOptions& LanguageModel::recommended_sampling() const {
+  return impl_->session.sampling;
+}
+
 int LanguageModel::context() const {
   return impl_->session.model->config().context;
 }

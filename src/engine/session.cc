@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/timer.h"
 #include "engine/draft_loading.h"
+#include "engine/model_sampling.h"
 #include "files/model_reference.h"
 #include "files/open.h"
 #include "text/well_known_templates.h"
@@ -24,6 +25,7 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   TokenizerData words = session.checkpoint->read_tokenizer();
   if (!options.pre_tokenizer.empty()) words.vocabulary.pre_tokenizer = options.pre_tokenizer;
   session.tokenizer = Tokenizer::make(std::move(words));
+  session.sampling = read_sampling(session.checkpoint->facts());
   session.structured_output = std::make_unique<StructuredOutput>(*session.tokenizer);
   session.chat_formats = std::make_unique<ChatFormats>(
       chosen.standard ? chosen : session.checkpoint->read_chat_templates(), *session.tokenizer);

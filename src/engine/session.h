@@ -36,6 +36,7 @@ struct Session {
   std::unique_ptr<MedusaHeads> heads;                    // null: none
   std::shared_ptr<ThreadPool> pool;
   KvFormat kv_format = KvFormat::kF16;
+  SamplingOptions sampling;  // that the model comes with, for requests that do not say
   double load_ms = 0;
 
   // `limits`: of the model; its context is that of the options. `device`: by default the CPU with

@@ -102,7 +102,7 @@ std::shared_ptr<const ConstraintSource> Service::constraint_of(const ChatRequest
 }
 
 void Service::chat_completions(const httplib::Request& http, httplib::Response& response) {
-  const ChatRequest request = parse_chat_request(http.body);
+  const ChatRequest request = parse_chat_request(http.body, session_.sampling);
   const GenerationParameters& p = request.parameters;
   check_model(p.model);
   const RenderedChat chat = render(request);

@@ -5,7 +5,7 @@
 namespace tessera::serve {
 
 void Service::completions(const httplib::Request& http, httplib::Response& response) {
-  const CompletionRequest request = parse_completion_request(http.body);
+  const CompletionRequest request = parse_completion_request(http.body, session_.sampling);
   const GenerationParameters& p = request.parameters;
   check_model(p.model);
   AnswersOptions options{.model = options_.model_name,

@@ -60,11 +60,11 @@ void parse_repetition_penalty(const Fields& fields, SamplingOptions& sampling) {
 }
 
 // What is not given is as everywhere (SamplingOptions).
-SamplingOptions parse_sampling(const Fields& fields) {
+SamplingOptions parse_sampling(const Fields& fields, SamplingOptions sampling) {
   const auto number = [&](std::string_view name, double otherwise, double least, double most) {
     return static_cast<float>(fields.number(name, otherwise, least, most));
   };
-  SamplingOptions sampling{.penalty_window = -1};  // as vLLM counts it
+  sampling.penalty_window = -1;  // as vLLM counts it
   sampling.temperature = number("temperature", sampling.temperature, 0, 100);
   sampling.top_k = fields.integer("top_k", sampling.top_k, -1, 1 << 30);
   if (sampling.top_k < 0) sampling.top_k = 0;  // vLLM's word for off
@@ -274,7 +274,7 @@ PromptCut parse_prompt_cut(const Fields& fields) {
   return cut;
 }
 
-GenerationParameters parse_generation(const Fields& fields) {
+GenerationParameters parse_generation(const Fields& fields, const SamplingOptions& sampling) {
   GenerationParameters p;
   p.model = fields.text("model");
   p.prompt = parse_prompt_cut(fields);
@@ -286,7 +286,7 @@ GenerationParameters parse_generation(const Fields& fields) {
     p.include_usage = options->boolean("include_usage", false);
   }
   parse_ends(fields, p);
-  p.generate.sampling = parse_sampling(fields);
+  p.generate.sampling = parse_sampling(fields, sampling);
   parse_form(fields, p);
   p.priority = fields.integer("priority", 0, -kMaxPriority, kMaxPriority);
   p.cache_salt = parse_cache_salt(fields);

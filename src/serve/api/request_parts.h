@@ -10,7 +10,7 @@
 namespace tessera::serve {
 
 // All but what the table of fields says.
-GenerationParameters parse_generation(const Fields& fields);
+GenerationParameters parse_generation(const Fields& fields, const SamplingOptions& sampling);
 PromptCut parse_prompt_cut(const Fields& fields);
 std::string parse_cache_salt(const Fields& fields);
 std::vector<Message> parse_messages(const Fields& fields);

@@ -93,8 +93,10 @@ struct DetokenizeRequest {
 };
 
 // All throw ApiError.
-ChatRequest parse_chat_request(std::string_view body);
-CompletionRequest parse_completion_request(std::string_view body);
+// `sampling`: of a request that does not say.
+ChatRequest parse_chat_request(std::string_view body, const SamplingOptions& sampling = {});
+CompletionRequest parse_completion_request(std::string_view body,
+                                           const SamplingOptions& sampling = {});
 EmbeddingRequest parse_embedding_request(std::string_view body);
 TokenizeRequest parse_tokenize_request(std::string_view body);
 DetokenizeRequest parse_detokenize_request(std::string_view body);
