@@ -5,7 +5,7 @@
     /tmp/oracle/bin/python tests/tools/make_folder_goldens.py tests/data/folders
 
 Each folder holds config.json, model.safetensors (bfloat16; one of them in shards with an index) and answer.json: token
-ids and the logits of the last of them, computed by transformers in float32.
+ids and the logits of the last of them, computed by transformers in float32 with keys and values in float16.
 """
 import json
 import pathlib
@@ -13,15 +13,15 @@ import sys
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache
 
 COMMON = dict(
-    vocab_size=96,
-    hidden_size=32,
-    intermediate_size=48,
+    vocab_size=64,
+    hidden_size=16,
+    intermediate_size=24,
     num_hidden_layers=2,
-    num_attention_heads=4,
-    num_key_value_heads=2,
+    num_attention_heads=2,
+    num_key_value_heads=1,
     max_position_embeddings=64,
     bos_token_id=1,
     eos_token_id=2,
@@ -67,6 +67,13 @@ MODELS = {
 TOKENS = 24
 
 
+class HalfCache(DynamicCache):
+    """Keys and values in float16, as Tessera keeps them."""
+
+    def update(self, key_states, value_states, *arguments, **more):
+        return super().update(key_states.half().float(), value_states.half().float(), *arguments, **more)
+
+
 def make(name: str, kind: str, changes: dict, folder: pathlib.Path) -> None:
     torch.manual_seed(sum(name.encode()))
     config = AutoConfig.for_model(kind, **(COMMON | changes))
@@ -80,8 +87,8 @@ def make(name: str, kind: str, changes: dict, folder: pathlib.Path) -> None:
             parameter.copy_((torch.randn_like(parameter) * scale + offset).bfloat16().float())
     tokens = torch.randint(3, COMMON["vocab_size"], (TOKENS,)).tolist()
     with torch.no_grad():
-        logits = model(torch.tensor([tokens])).logits[0]
-    shard = "20KB" if name == "llama" else "5GB"
+        logits = model(torch.tensor([tokens]), past_key_values=HalfCache(), use_cache=True).logits[0]
+    shard = "6KB" if name == "llama" else "5GB"
     model.to(torch.bfloat16).save_pretrained(folder, max_shard_size=shard)
     (folder / "generation_config.json").unlink(missing_ok=True)
     answer = {"tokens": tokens, "logits": [[round(float(x), 6) for x in row] for row in logits[[7, -1]]]}
