@@ -28,6 +28,7 @@
 #include "files/huggingface/layouts/name_pattern.h"
 #include "files/huggingface/layouts/nvfp4.h"
 #include "files/huggingface/layouts/quantized_matrix.h"
+#include "files/huggingface/layouts/scales.h"
 #include "files/huggingface/layouts/sparse.h"
 
 namespace tessera::huggingface {
@@ -113,8 +114,6 @@ class Module {
  private:
   StoredTensor read_words(const StoredTensor& packed, const StoredTensor& scales) const;
   StoredTensor read_mxfp4(const StoredTensor& packed, const StoredTensor& scales) const;
-  // Scales [out, groups], or one; sets the group as well.
-  void set_scales(QuantizedMatrix& matrix, const StoredTensor& scales, uint64_t group) const;
   const StoredTensor* find(const char* part) const { return tensors_.find(name_ + part); }
   const StoredTensor& require(const char* part) const { return tensors_.require(name_ + part); }
 
@@ -146,36 +145,6 @@ std::vector<uint64_t> shape_of(const StoredTensor& tensor) {
   return shape;
 }
 
-void Module::set_scales(QuantizedMatrix& matrix, const StoredTensor& scales, uint64_t group) const {
-  if (scales.elements() == 1) return set_row_scales(matrix, scales);
-  const uint64_t columns = matrix.shape[0], rows = matrix.shape[1];
-  if (!is_float_dtype(*scales.format)) expect_floats(scales);
-  if (scales.shape.size() > 2 || scales.elements() % rows != 0 ||
-      (scales.shape.size() == 2 && scales.shape[1] != rows)) {
-    fail("tensor '{}' has the shape [{}], expected [{}, groups]", printable(scales.name),
-         fmt::join(torch_shape(scales), ", "), rows);
-  }
-  const uint64_t groups = scales.elements() / rows;
-  // Where the configuration leaves it open, groups are alike.
-  if (groups == 1) {
-    group = columns;
-  } else if (group == 0 || ceil_div(columns, group) != groups) {
-    group = ceil_div(columns, groups);
-  }
-  if (ceil_div(columns, group) != groups) {
-    fail("tensor '{}' has {} groups, which do not divide {} columns", printable(scales.name),
-         groups, columns);
-  }
-  matrix.group = group;
-  matrix.values = scales.format->supported() ? scales.format : &kF32;
-  matrix.scales = float_grid({.format = scales.format,
-                              .bytes = scales.bytes,
-                              .columns = group,
-                              .row_step = groups,
-                              .column_step = 1});
-  matrix.stored.push_back(scales.bytes);
-}
-
 StoredTensor Module::read_words(const StoredTensor& packed, const StoredTensor& scales) const {
   const StoredTensor& shape = require(".weight_shape");
   QuantizedMatrix matrix;
@@ -201,7 +170,7 @@ StoredTensor Module::read_words(const StoredTensor& packed, const StoredTensor& 
   matrix.zero_point = 1 << (matrix.bits - 1);
   matrix.codes = row_word_codes(packed.bytes, columns, matrix.bits, dense);
   matrix.stored = {packed.bytes};
-  set_scales(matrix, scales, (*found)->group);
+  set_group_scales(matrix, scales, (*found)->group);
   const uint64_t groups = scales.elements() == 1 ? 1 : scales.elements() / rows;
   const uint64_t group = matrix.group == 0 ? columns : matrix.group;
   if (const StoredTensor* zeros = find(".weight_zero_point")) {
@@ -260,7 +229,7 @@ StoredTensor Module::read_bytes() const {
     if (blocks) {
       set_block_scales(matrix, scales, scheme.block_rows, scheme.block_columns);
     } else {
-      set_scales(matrix, scales, scheme.group);
+      set_group_scales(matrix, scales, scheme.group);
     }
     return put_together(std::move(matrix));
   }
@@ -271,7 +240,7 @@ StoredTensor Module::read_bytes() const {
   matrix.zero_point = 128;
   matrix.codes = codes_of(weight, 0x80);
   matrix.stored = stored_of(weight);
-  set_scales(matrix, scales, scheme.group);
+  set_group_scales(matrix, scales, scheme.group);
   if (const StoredTensor* zeros = find(".weight_zero_point")) {
     expect_dtype(*zeros, "I8");
     expect_shape(*zeros, torch_shape(scales));

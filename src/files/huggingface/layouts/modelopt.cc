@@ -15,6 +15,7 @@
 #include "files/huggingface/layouts/kinds.h"
 #include "files/huggingface/layouts/nvfp4.h"
 #include "files/huggingface/layouts/quantized_matrix.h"
+#include "files/huggingface/layouts/scales.h"
 
 namespace tessera::huggingface {
 
