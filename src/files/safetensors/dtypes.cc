@@ -7,8 +7,8 @@ namespace tessera::safetensors {
 namespace {
 
 // Source: the enum Dtype of https://github.com/huggingface/safetensors (safetensors/src/tensor.rs).
-constexpr auto kKnown = std::to_array<std::string_view>(
-    {"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8"});
+constexpr auto kKnown =
+    std::to_array<std::string_view>({"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8"});
 
 constexpr Format storage(std::string_view name, uint32_t elements, uint32_t bytes) {
   return {.name = name, .block_elements = elements, .block_bytes = bytes};

@@ -170,8 +170,8 @@ StoredTensor tensor_of(const Entry& entry, std::span<const std::byte> data,
   // A block is one value, or a few of less than a byte, which fill whole bytes of each row.
   const uint32_t block = format->block_elements;
   uint64_t size = format->block_bytes;
-  bool fits = tensor.shape[0] % block == 0 &&
-              !__builtin_mul_overflow(size, tensor.shape[0] / block, &size);
+  bool fits =
+      tensor.shape[0] % block == 0 && !__builtin_mul_overflow(size, tensor.shape[0] / block, &size);
   for (const uint64_t axis : std::span(tensor.shape).subspan(1))
     fits = fits && !__builtin_mul_overflow(size, axis, &size);
   if (!fits || size == 0 || size != tensor.bytes.size()) {

@@ -26,7 +26,8 @@ using Metadata = std::map<std::string, std::string>;  // "__metadata__"
 // contiguous; a scalar has one axis of 1. `file`: its name, for messages. Throws Error (one line:
 // what, where, what was expected) for anything that the specification does not allow: tensors that
 // overlap, leave holes or lie outside the file, names that come twice, shapes that do not fit their
-// bytes, or dtypes that no format of Tessera has. `metadata`: gets what the header says beside them.
+// bytes, or dtypes that no format of Tessera has. `metadata`: gets what the header says beside
+// them.
 std::vector<StoredTensor> parse(std::span<const std::byte> bytes, std::string_view file,
                                 Metadata* metadata = nullptr);
 
