@@ -37,7 +37,8 @@ void quantize(Flags& flags) {
                        {"wanted", tensor.wanted->name},
                        {"bytes_before", tensor.bytes_before},
                        {"bytes_after", tensor.bytes_after},
-                       {"relative_error", tensor.relative_error}});
+                       {"relative_error", tensor.relative_error},
+                       {"rows_of_same_codes", tensor.kept_rows}});
   }
   print_json({{"bytes_before", summary.bytes_before},
               {"bytes_after", summary.bytes_after},
@@ -67,8 +68,8 @@ void add_quantize(CLI::App& app) {
   command->add_flag("--table", flags->table, "show what became of each tensor, and its error");
   add_json_flags(*command, flags->json, "print one JSON object",
                  "  bytes_before, bytes_after, bits_per_weight_before, bits_per_weight_after\n"
-                 "  tensors: [{name, from, to, wanted, bytes_before, bytes_after, relative_error}, "
-                 "...]\n");
+                 "  tensors: [{name, from, to, wanted, bytes_before, bytes_after, relative_error,\n"
+                 "            rows_of_same_codes}, ...]\n");
   command->callback([flags] { quantize(*flags); });
 }
 
