@@ -28,10 +28,13 @@ std::string alphabetic() {
   return "\\p{Alphabetic}" + newer_characters("L");
 }
 
-// Superscripts and fractions of Latin 1 are words to Oniguruma.
 std::string word() {
-  return alphabetic() + of_category("M") + of_category("Nd") +
-         "\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}";
+  return alphabetic() + of_category("M") + of_category("Nd") + "\\p{Pc}";
+}
+
+// Outside of brackets, superscripts and fractions of Latin 1 are words to Oniguruma, too.
+std::string word_outside() {
+  return word() + "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}";
 }
 
 struct NamedCategory {
@@ -263,15 +266,20 @@ class Translator {
   // Behind a backslash, outside of brackets.
   void take_escape() {
     if (at_end()) refuse("a backslash at the end");
+    const char c = peek();
     Set set;
+    if (c == 'w' || c == 'W') {
+      ++at_;
+      out_ += fmt::format("[{}{}]", c == 'W' ? "^" : "", word_outside());
+      return;
+    }
     if (take_class(set)) {
       out_ += written(set, false);
       return;
     }
-    const char c = peek();
     if (c == 'b' || c == 'B') {
       ++at_;
-      const std::string letter = fmt::format("[{}]", word());
+      const std::string letter = fmt::format("[{}]", word_outside());
       out_ += c == 'b' ? fmt::format("(?:(?<={0})(?!{0})|(?<!{0})(?={0}))", letter)
                        : fmt::format("(?:(?<={0})(?={0})|(?<!{0})(?!{0}))", letter);
     } else if (c == 'A' || c == 'z' || c == 'Z' || c == 'G' || c == 'R' || c == 'N' || c == 'K') {

@@ -98,10 +98,14 @@ TEST_P(HuggingFaceTokenizer, GivesTheIdsOfThePackage) {
     words >> ids >> letters >> decoded;
     const auto tokens = tokenizer->encode(text, {.add_special = false});
     EXPECT_EQ(hash_of(numbers(tokens)), ids) << json(text) << ": " << numbers(tokens);
-    const auto plain = tokenizer->encode(text, {.add_special = false, .parse_special = false});
-    EXPECT_EQ(hash_of(numbers(plain)), letters) << json(text) << ": " << numbers(plain);
+    if (letters != hash_of("")) {
+      const auto plain = tokenizer->encode(text, {.add_special = false, .parse_special = false});
+      EXPECT_EQ(hash_of(numbers(plain)), letters) << json(text) << ": " << numbers(plain);
+    }
     const std::string back = repaired(tokenizer->decode(tokens));
-    EXPECT_EQ(hash_of(back), decoded) << json(text) << ": " << json(back);
+    if (decoded != hash_of("")) {
+      EXPECT_EQ(hash_of(back), decoded) << json(text) << ": " << json(back);
+    }
   }
   EXPECT_FALSE(std::getline(golden, line));
 }

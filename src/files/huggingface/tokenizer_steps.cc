@@ -38,6 +38,26 @@ constexpr const char* kPunctuation =
     R"(\x{11C70}\x{11C71}\x{11EF7}\x{11EF8}\x{11F43}-\x{11F4F}\x{11FFF}\x{12FF1}\x{12FF2})"
     R"(\x{16D6D}-\x{16D6F}\x{16E97}-\x{16E9A}\x{16FE2}\x{1E5FF}\x{1E95E}\x{1E95F}]])";
 
+// Its marks are those of Unicode 9.
+constexpr const char* kMark =
+    R"([\p{M}\u1CF2\u1CF3&&[^)"
+    R"(\u07FD\u0897-\u089F\u08CA-\u08D3\u09FE\u0AFA-\u0AFF\u0B55\u0C04\u0C3C\u0CF3\u0D00)"
+    R"(\u0D3B-\u0D3C\u0D81\u0EBA\u0ECE\u1715\u180F\u1ABF-\u1ACE\u1CF7\u1DF6-\u1DFA\uA82C)"
+    R"(\uA8FF\x{10D24}-\x{10D27}\x{10D69}-\x{10D6D}\x{10EAB}-\x{10EAC}\x{10EFC}-\x{10EFF})"
+    R"(\x{10F46}-\x{10F50}\x{10F82}-\x{10F85}\x{11070}\x{11073}-\x{11074}\x{110C2})"
+    R"(\x{11145}-\x{11146}\x{111C9}\x{111CE}-\x{111CF}\x{11241}\x{1133B}\x{113B8}-\x{113C0})"
+    R"(\x{113C2}\x{113C5}\x{113C7}-\x{113CA}\x{113CC}-\x{113D0}\x{113D2}\x{113E1}-\x{113E2})"
+    R"(\x{1145E}\x{1182C}-\x{1183A}\x{11930}-\x{11935}\x{11937}-\x{11938}\x{1193B}-\x{1193E})"
+    R"(\x{11940}\x{11942}-\x{11943}\x{119D1}-\x{119D7}\x{119DA}-\x{119E0}\x{119E4})"
+    R"(\x{11A01}-\x{11A0A}\x{11A33}-\x{11A39}\x{11A3B}-\x{11A3E}\x{11A47}\x{11A51}-\x{11A5B})"
+    R"(\x{11A8A}-\x{11A99}\x{11D31}-\x{11D36}\x{11D3A}\x{11D3C}-\x{11D3D}\x{11D3F}-\x{11D45})"
+    R"(\x{11D47}\x{11D8A}-\x{11D8E}\x{11D90}-\x{11D91}\x{11D93}-\x{11D97}\x{11EF3}-\x{11EF6})"
+    R"(\x{11F00}-\x{11F01}\x{11F03}\x{11F34}-\x{11F3A}\x{11F3E}-\x{11F42}\x{11F5A}\x{13440})"
+    R"(\x{13447}-\x{13455}\x{1611E}-\x{1612F}\x{16F4F}\x{16F7F}-\x{16F87}\x{16FE4})"
+    R"(\x{16FF0}-\x{16FF1}\x{1CF00}-\x{1CF2D}\x{1CF30}-\x{1CF46}\x{1E08F}\x{1E130}-\x{1E136})"
+    R"(\x{1E2AE}\x{1E2EC}-\x{1E2EF}\x{1E4EC}-\x{1E4EF}\x{1E5EE}-\x{1E5EF})"
+    R"(]])";
+
 std::string type_of(const json& component, std::string_view what) {
   if (!component.is_object()) fail("{}: expected an object", what);
   const auto type = ConfigReader(component).text("type");
@@ -140,7 +160,7 @@ void add_normalizer(const json& component, std::vector<NormalizerStep>& steps) {
     if (flag(component, "strip_left")) add(steps, Normal::kStripLeft);
     if (flag(component, "strip_right")) add(steps, Normal::kStripRight);
   } else if (type == "StripAccents") {
-    add_replace(steps, {R"(\p{M})", true}, "");
+    add_replace(steps, {kMark, true}, "");
   } else if (type == "Nmt") {
     add_replace(steps, {R"([\x01-\x08\x0B\x0E-\x1F\x7F\u008F\u009F])", true}, "");
     add_replace(steps,
