@@ -32,9 +32,9 @@ struct NormalizerStep {
     kCharsmap,    // `content` is SentencePiece's precompiled_charsmap (text/charsmap.h)
     kToAlphabet,  // bytes become GPT-2's letters (text/byte_alphabet.h)
   };
-  Kind kind;
-  TextPattern pattern = {};
-  std::string content = {};
+  Kind kind = Kind::kNfc;
+  TextPattern pattern;
+  std::string content;
 
   bool operator==(const NormalizerStep&) const = default;
 };
@@ -53,7 +53,7 @@ struct WordStep {
     kMarkBeginning,   // U+2581 before the word, unless it is there
     kMarkVeryBeginning,  // the same, of the word that begins the text
   };
-  Kind kind;
+  Kind kind = Kind::kSplit;
   TextPattern pattern = {};
   SplitBehaviour behaviour = SplitBehaviour::kIsolated;
   bool invert = false;
