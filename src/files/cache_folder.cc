@@ -24,10 +24,11 @@ bool cut_end(std::string& text, std::string_view end) {
 // hub/OWNER/REPO, of a file there that belongs to a folder of safetensors. Whole it is with its
 // config.json, which is fetched last.
 std::optional<std::string> folder_of(const std::string& file, bool& is_whole) {
-  const std::vector<fs::path> parts(fs::path(file).begin(), fs::path(file).end());
+  const fs::path path(file);
+  const std::vector<fs::path> parts(path.begin(), path.end());
   if (parts.size() < 4 || parts[0] != "hub") return std::nullopt;
   const fs::path folder = parts[0] / parts[1] / parts[2];
-  const std::string name = fs::path(file).lexically_relative(folder).string();
+  const std::string name = path.lexically_relative(folder).string();
   if (!name.ends_with(".safetensors") && !huggingface::is_folder_file(name)) return std::nullopt;
   is_whole = is_whole && name == "config.json";
   return folder.string();

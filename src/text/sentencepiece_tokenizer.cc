@@ -100,7 +100,7 @@ void SentencePieceTokenizer::encode_text(std::string_view text, bool after_speci
         const Token token =
             vocabulary().find_text(std::string_view(marked).substr(left.begin, length));
         if (token == kNoToken) return std::nullopt;
-        return Merge<float>{-vocabulary().score(token), token};
+        return Merge<float>{static_cast<float>(-vocabulary().score(token)), token};
       });
 
   for (const Symbol& symbol : symbols) {

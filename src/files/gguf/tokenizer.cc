@@ -46,7 +46,8 @@ VocabularyData read_vocabulary(const GgufMetadata& metadata) {
   if (!texts) fail("key 'tokenizer.ggml.tokens' is missing: the file holds no vocabulary");
   data.texts = *std::move(texts);
   data.types = read_types(metadata);
-  data.scores = metadata.get_floats("tokenizer.ggml.scores");
+  if (const auto scores = metadata.get_floats("tokenizer.ggml.scores"))
+    data.scores.emplace(scores->begin(), scores->end());
   data.bos_token_id = read_id(metadata, "tokenizer.ggml.bos_token_id");
   data.eos_token_id = read_id(metadata, "tokenizer.ggml.eos_token_id");
   data.unknown_token_id = read_id(metadata, "tokenizer.ggml.unknown_token_id");

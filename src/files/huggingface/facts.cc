@@ -38,6 +38,8 @@ class ConfigTranslation {
 
   void run() {
     check_activation();
+    if (from_.boolean("use_bidirectional_attention") == true)
+      fail("key 'use_bidirectional_attention': true is not supported");
     for (const Row& row : kIntegers) copy_integer(row.fact, row.key);
     for (const Row& row : kNumbers) copy_number(row.fact, row.key);
     read_attention_scale();
@@ -189,7 +191,8 @@ ModelConfig read_config(const json& config, std::string_view name) {
   if (!type) fail("key 'model_type' is missing (expected a text)");
   ModelConfig result;
   result.family = &find_family(*type);
-  for (const auto& [key, value] : json::parse(result.family->defaults).items()) {
+  const json defaults = json::parse(result.family->defaults);
+  for (const auto& [key, value] : defaults.items()) {
     if (!text.contains(key)) text[key] = value;
   }
   result.metadata.set("general.architecture", {std::string(result.family->architecture)});

@@ -122,9 +122,10 @@ HuggingFaceFolder HuggingFaceFolder::open(const fs::path& folder) {
   RawTensors raw;
   for (size_t i = 0; i < shards.paths.size(); ++i) {
     const fs::path& path = shards.paths[i];
-    safetensors::Header header = safetensors::parse(model.add_file(path).bytes(), path.string());
-    raw.add_metadata(header.metadata);
-    for (StoredTensor& tensor : header.tensors) {
+    safetensors::Metadata beside;
+    auto tensors = safetensors::parse(model.add_file(path).bytes(), path.string(), &beside);
+    raw.add_metadata(beside);
+    for (StoredTensor& tensor : tensors) {
       tensor.file_index = i;
       in_file(path, [&] { raw.add(std::move(tensor)); });
     }
@@ -182,8 +183,6 @@ std::string HuggingFaceFolder::written_name(const StoredTensor& tensor) const {
 
 std::unique_ptr<CheckpointWriter> HuggingFaceFolder::make_writer() const {
   GgufMetadata copy = metadata();
-  const std::string lost = gguf::write_tokenizer(read_tokenizer(), read_chat_templates(), copy);
-  if (!lost.empty()) spdlog::warn("{}", lost);
   return std::make_unique<GgufWriter>(std::move(copy));
 }
 
