@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "tessera/tessera.h"
 
@@ -31,6 +32,8 @@ struct ModelFlags {
   LoadOptions load;
 };
 void add_model_flags(CLI::App& command, ModelFlags& flags);
+// --lora, which add_model_flags() has.
+void add_lora_flag(CLI::App& command, std::vector<LoraFile>& files, const std::string& help);
 // Of the commands that decode.
 void add_draft_flag(CLI::App& command, LoadOptions& load);
 void add_sampling_flags(CLI::App& command, GenerateOptions& options);

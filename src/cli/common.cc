@@ -1,5 +1,7 @@
 #include <fmt/ranges.h>
 
+#include <charconv>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -54,6 +56,36 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
   command.add_option("--kv", flags.load.kv_format, "format of the KV cache: f16 or q8_0")
       ->check(CLI::IsMember({"f16", "q8_0"}))
       ->capture_default_str();
+  add_lora_flag(command, flags.load.lora,
+                "a LoRA adapter: a PEFT folder or its safetensors, or a GGUF file; may be given "
+                "again; scale 0: only for requests that ask for it");
+}
+
+namespace {
+
+// "PATH=0.5": what stands behind the last '=' is the scale, if it is a number.
+LoraFile parse_lora(const std::string& text) {
+  const size_t equals = text.rfind('=');
+  if (equals == std::string::npos) return {.path = text};
+  const char* end = text.data() + text.size();
+  float scale = 0;
+  const auto [rest, error] = std::from_chars(text.data() + equals + 1, end, scale);
+  if (error != std::errc() || rest != end || !std::isfinite(scale)) return {.path = text};
+  return {.path = text.substr(0, equals), .scale = scale};
+}
+
+}  // namespace
+
+void add_lora_flag(CLI::App& command, std::vector<LoraFile>& files, const std::string& help) {
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--lora",
+          [&files](const std::vector<std::string>& texts) {
+            for (const std::string& text : texts) files.push_back(parse_lora(text));
+          },
+          help)
+      ->allow_extra_args(false)
+      ->type_name("PATH[=SCALE]");
 }
 
 void add_draft_flag(CLI::App& command, LoadOptions& load) {

@@ -59,6 +59,9 @@ void add_quantize(CLI::App& app) {
                    "Q4_K_M, Q8_0, F16, ...; an unknown name lists them all")
       ->capture_default_str();
   command->add_option("-o,--out", flags->out, "the file to write")->required();
+  add_lora_flag(*command, flags->options.lora,
+                "merge a LoRA adapter first, a PEFT folder or its safetensors, or a GGUF file; may "
+                "be given again");
   command->add_flag("--pure", flags->options.pure,
                     "one format wherever it fits, instead of the recipe's mixture");
   command->add_option("-t,--threads", flags->options.threads, "threads; 0: one for each core")

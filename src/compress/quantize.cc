@@ -17,6 +17,7 @@
 #include "base/printable.h"
 #include "base/thread_pool.h"
 #include "checkpoint/checkpoint.h"
+#include "compress/lora_merge.h"
 #include "compress/recipes.h"
 #include "files/open.h"
 #include "formats/same_grid.h"
@@ -125,11 +126,12 @@ void refuse_overwriting_source(const Checkpoint& model, const std::filesystem::p
 }
 
 // Before the first byte is written: everything that will be asked of the formats is there.
-void check_formats(const Checkpoint& model, std::span<const PlannedFormat> plan) {
+void check_formats(const Checkpoint& model, const LoraMerge& merge,
+                   std::span<const PlannedFormat> plan) {
   for (size_t i = 0; i < plan.size(); ++i) {
     const StoredTensor& tensor = model.tensors()[i];
     const Format* target = plan[i].format;
-    if (target == tensor.format) continue;
+    if (target == tensor.format && !merge.changes(tensor)) continue;
     if (!tensor.format->supported()) {
       fail("tensor '{}' is in {}, which cannot be decoded yet", printable(tensor.name),
            tensor.format->name);
@@ -143,11 +145,13 @@ bool is_quantized(const Format& format) {
 }
 
 // A format's error is added to that of the one before. Going to floats adds none.
-void warn_of_second_quantization(const Checkpoint& model, std::span<const PlannedFormat> plan) {
+void warn_of_second_quantization(const Checkpoint& model, const LoraMerge& merge,
+                                 std::span<const PlannedFormat> plan) {
   std::set<std::string_view> formats;
   for (size_t i = 0; i < plan.size(); ++i) {
     const Format& from = *model.tensors()[i].format;
-    if (&from != plan[i].format && is_quantized(from) && is_quantized(*plan[i].format))
+    const bool is_recoded = &from != plan[i].format || merge.changes(model.tensors()[i]);
+    if (is_recoded && is_quantized(from) && is_quantized(*plan[i].format))
       formats.insert(from.name);
   }
   if (formats.empty()) return;
@@ -238,8 +242,9 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   if (std::error_code ignored; !options.overwrite && std::filesystem::exists(out, ignored))
     fail("'{}' exists; --force overwrites it", printable(out.string(), 400));
   const std::vector<PlannedFormat> plan = plan_formats(model, recipe, options.pure);
-  check_formats(model, plan);
-  warn_of_second_quantization(model, plan);
+  const LoraMerge merge(options.lora, model);
+  check_formats(model, merge, plan);
+  warn_of_second_quantization(model, merge, plan);
 
   const std::unique_ptr<CheckpointWriter> writer = model.make_writer();
   writer->set_fact("general.quantization_version", kQuantizationVersion);
@@ -255,7 +260,10 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   writer->write(out, [&](size_t i) {
     const StoredTensor& tensor = model.tensors()[i];
     std::vector<std::byte> bytes;
-    if (plan[i].format == tensor.format) {
+    if (merge.changes(tensor)) {
+      bytes = Recoder(merge.merged(tensor), *plan[i].format)
+                  .run(pool, summary.tensors[i].relative_error);
+    } else if (plan[i].format == tensor.format) {
       const auto rows = tensor.read(0, tensor.rows(), bytes);
       if (bytes.empty()) bytes.assign(rows.begin(), rows.end());
     } else {

@@ -49,6 +49,7 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   limits.context = options.context;
   session.model = std::make_unique<Model>(session.checkpoint, device->backend, limits,
                                           options.on_progress, int8_shortcuts(options, session));
+  session.adapters = load_adapters(options.lora, *session.checkpoint, *session.model);
   const Config& config = session.model->config();
   if (config.context > config.training_context) {
     spdlog::warn(

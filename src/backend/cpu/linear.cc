@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "backend/cpu/elementwise.h"
+#include "backend/cpu/low_rank.h"
 #include "backend/cpu/outliers.h"
 #include "backend/cpu/quantized.h"
 #include "base/error.h"
@@ -28,6 +29,7 @@ struct Product {
   const Activation* gated;                 // nullptr: out has all rows of the matrix
   std::vector<Input> inputs = {};          // as they are given, then one for each order
   std::vector<const int32_t*> terms = {};  // of each segment
+  AddedProducts added = {};
 };
 
 bool same_terms(const Layout& a, const Layout& b) {
@@ -157,6 +159,7 @@ void multiply(const Product& product, size_t s, int panel, RowRange rows, Sums& 
   } else {
     multiply_float_panel(segment.floats, segment.panel(panel), input.x, rows.begin, rows.end, sums);
   }
+  product.added.add(segment.first_row + panel * kPanelRows, rows.begin, rows.end, sums);
 }
 
 // y = W x + bias for one panel.
@@ -248,13 +251,15 @@ int least_panels(const CpuMatrix& matrix, int rows) {
   return static_cast<int>(std::clamp<size_t>(kWorthBytes / std::max<size_t>(1, bytes), 1, 64));
 }
 
-void run(ThreadPool& pool, LinearScratch& scratch, Product& product) {
+void run(ThreadPool& pool, LinearScratch& scratch, Product& product,
+         std::span<const LowRankRows> added) {
   if (product.x.rows == 0 || product.matrix.rows == 0) return;
   const auto& segments = product.matrix.segments;
   const bool quantized = std::any_of(segments.begin(), segments.end(), [](const Segment& segment) {
     return segment.layout.has_value();
   });
   prepare(pool, scratch.activations, product);
+  product.added = AddedProducts(pool, scratch.added, added, product.x);
   const int rows = rows_of_piece(product.x.rows, product.x.columns, quantized ? 2 : sizeof(float));
   const Work work(product, rows);
   cut(work.units(), pool.threads(), least_panels(product.matrix, rows), scratch.piece_ends);
@@ -268,19 +273,19 @@ void run(ThreadPool& pool, LinearScratch& scratch, Product& product) {
 }  // namespace
 
 void linear(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, HostTensor x,
-            std::span<const float> bias, HostTensor out) {
+            std::span<const float> bias, HostTensor out, std::span<const LowRankRows> added) {
   Product product{dynamic_cast<const CpuMatrix&>(weights), x, out, bias, nullptr};
-  run(pool, scratch, product);
+  run(pool, scratch, product, added);
 }
 
 void linear_gated(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, HostTensor x,
-                  Activation activation, HostTensor out) {
+                  Activation activation, HostTensor out, std::span<const LowRankRows> added) {
   const auto& matrix = dynamic_cast<const CpuMatrix&>(weights);
   if (matrix.segments.size() != 2 || matrix.segments[0].rows != matrix.segments[1].rows) {
     fail("a gated product needs a matrix of two parts alike, gate and up");
   }
   Product product{matrix, x, out, {}, &activation};
-  run(pool, scratch, product);
+  run(pool, scratch, product, added);
 }
 
 }  // namespace tessera::cpu

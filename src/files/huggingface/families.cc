@@ -74,4 +74,11 @@ const Family& find_family(std::string_view model_type) {
   fail("model_type '{}' is not supported (supported: {})", printable(model_type), known);
 }
 
+const Family& family_of_architecture(std::string_view architecture) {
+  for (const Family& family : kFamilies) {
+    if (family.architecture == architecture) return family;
+  }
+  fail("what Hugging Face calls the tensors of '{}' models is not known", printable(architecture));
+}
+
 }  // namespace tessera::huggingface

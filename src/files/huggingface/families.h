@@ -27,5 +27,8 @@ struct Family {
 
 // Error naming the known ones.
 const Family& find_family(std::string_view model_type);
+// The first family whose models have that architecture (the fact "general.architecture"); those that
+// share one call their tensors alike. Error if none has.
+const Family& family_of_architecture(std::string_view architecture);
 
 }  // namespace tessera::huggingface

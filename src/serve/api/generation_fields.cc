@@ -274,6 +274,32 @@ PromptCut parse_prompt_cut(const Fields& fields) {
   return cut;
 }
 
+// llama.cpp's [{"id": 0, "scale": 0.5}, ...], or with "name" for "id".
+LoraChoices parse_lora(const Fields& fields) {
+  constexpr size_t kMaxAdapters = 256;
+  const Json* list = fields.find("lora");
+  if (list == nullptr) return std::nullopt;
+  if (!list->is_array()) fields.wrong_type("lora", "a list of objects with id or name, and scale");
+  if (list->size() > kMaxAdapters) {
+    bad_request("lora", "'lora' has {} entries, expected at most {}", list->size(), kMaxAdapters);
+  }
+  std::vector<LoraChoice> choices;
+  for (const Json& entry : *list) {
+    if (!entry.is_object()) fields.wrong_type("lora", "a list of objects");
+    const Fields one(entry, "lora.");
+    kLoraFields.check(one);
+    if (one.has("id") == one.has("name")) {
+      bad_request("lora", "an entry of 'lora' has {}, expected one of 'id' and 'name'",
+                  one.has("id") ? "both" : "neither");
+    }
+    if (!one.has("scale")) bad_request("lora.scale", "'lora.scale' is missing");
+    choices.push_back({.id = one.integer("id", -1, 0, kMost),
+                       .name = one.text("name"),
+                       .scale = static_cast<float>(one.number("scale", 1, -1000, 1000))});
+  }
+  return choices;
+}
+
 GenerationParameters parse_generation(const Fields& fields, const SamplingOptions& sampling) {
   GenerationParameters p;
   p.model = fields.text("model");
@@ -290,6 +316,7 @@ GenerationParameters parse_generation(const Fields& fields, const SamplingOption
   parse_form(fields, p);
   p.priority = fields.integer("priority", 0, -kMaxPriority, kMaxPriority);
   p.cache_salt = parse_cache_salt(fields);
+  p.lora = parse_lora(fields);
   p.generate.decoder = fields.text("decoder", p.generate.decoder);
   parse_beams(fields, p);
   if (const auto prediction = fields.object("prediction"))

@@ -148,6 +148,7 @@ EmbeddingRequest parse_embedding_request(std::string_view body) {
   }
   request.pooling = pooling == "mean" ? Pooling::kMean : Pooling::kLast;
   request.cache_salt = parse_cache_salt(fields);
+  request.lora = parse_lora(fields);
   return request;
 }
 

@@ -29,9 +29,19 @@ struct PromptCut {
   std::optional<bool> parse_special = {};  // GenerateOptions; nullopt: as the server was started
 };
 
+// That an answer goes through a loaded adapter, by its number or its name, and by how much.
+struct LoraChoice {
+  int id = -1;  // -1: it is named
+  std::string name = {};
+  float scale = 0;
+};
+// Without a list, those that the server was started with.
+using LoraChoices = std::optional<std::vector<LoraChoice>>;
+
 // What chats and completions have in common.
 struct GenerationParameters {
   std::string model;  // empty: whatever is served
+  LoraChoices lora;
   PromptCut prompt;
   GenerateOptions generate;  // max_tokens -1: as many as the context holds
   bool has_max_tokens = false;
@@ -77,6 +87,7 @@ struct EmbeddingRequest {
   std::vector<Prompt> inputs;
   bool base64 = false;
   Pooling pooling = Pooling::kMean;
+  LoraChoices lora = {};
   std::string cache_salt = {};
 };
 
