@@ -41,6 +41,9 @@ class Matrix {
   int dot_rows = 0;     // rows that are multiplied as int8 dot products, the rest in f32
   std::string formats;  // of the weights as they came: "Q4_K", or "Q4_K+Q6_K" if parts differ
   std::string name;     // what reports call it: "down"; the owner's choice
+  // LLM.int8() (Dettmers et al. 2022): activations of this magnitude and more meet their column of
+  // weights in f32, instead of being quantized with others. 0: none does. The owner's choice.
+  float outlier_threshold = 0;
 };
 
 // What a low-rank adapter adds to the product of one Matrix: B (A x) for the rows of each of its

@@ -32,9 +32,9 @@ struct NormalizerStep {
     kCharsmap,    // `content` is SentencePiece's precompiled_charsmap (text/charsmap.h)
     kToAlphabet,  // bytes become GPT-2's letters (text/byte_alphabet.h)
   };
-  Kind kind;
-  TextPattern pattern = {};
-  std::string content = {};
+  Kind kind = Kind::kNfc;
+  TextPattern pattern;
+  std::string content;
 
   bool operator==(const NormalizerStep&) const = default;
 };
@@ -53,7 +53,7 @@ struct WordStep {
     kMarkBeginning,   // U+2581 before the word, unless it is there
     kMarkVeryBeginning,  // the same, of the word that begins the text
   };
-  Kind kind;
+  Kind kind = Kind::kSplit;
   TextPattern pattern = {};
   SplitBehaviour behaviour = SplitBehaviour::kIsolated;
   bool invert = false;
@@ -84,6 +84,8 @@ struct TextPipeline {
   bool byte_fallback = false;   // characters without an entry become <0x00> to <0xFF>
   bool fuses_unknown = false;   // unknown neighbours are one token
   std::optional<int64_t> unknown_id;  // absent: what is unknown is dropped
+  // VocabularyData::pre_tokenizer names just this way to cut words, not only the nearest one.
+  bool is_named = false;
   bool strips_first_space = false;    // decoding takes one away from the beginning
 
   bool operator==(const TextPipeline&) const = default;

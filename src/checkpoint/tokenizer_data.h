@@ -34,7 +34,7 @@ struct VocabularyData {
   std::optional<std::vector<double>> scores;    // absent: all zero
 
   // Absent: what the tokenizer's kind has as its default. -1: there is none.
-  std::optional<int64_t> bos_token_id, eos_token_id, unknown_token_id;
+  std::optional<int64_t> bos_token_id, eos_token_id, unknown_token_id, padding_token_id;
   // Further tokens that end a turn or a message. Absent or -1: there is none.
   std::optional<int64_t> eot_token_id, eom_token_id;
   std::vector<int64_t> end_token_ids;  // more of them

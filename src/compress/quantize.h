@@ -31,6 +31,10 @@ struct QuantizedTensor {
   uint64_t elements = 0, bytes_before = 0, bytes_after = 0;
   // ||encoded - source|| / ||source||, the source as it decodes; 0 where nothing changed.
   double relative_error = 0;
+  // Rows that were taken over code for code (formats/same_grid.h), and how far their scales and
+  // minimums were rounded at most, in steps.
+  uint64_t kept_rows = 0;
+  float rounding = 0;
 };
 
 struct QuantizeSummary {

@@ -10,9 +10,23 @@
 #include "engine/model_sampling.h"
 #include "files/model_reference.h"
 #include "files/open.h"
+#include "formats/int8_groups.h"
 #include "text/well_known_templates.h"
 
 namespace tessera {
+
+namespace {
+
+// LLM.int8(): asked for, or what the checkpoint was made for.
+ModelShortcuts int8_shortcuts(const LoadOptions& options, const Session& session) {
+  constexpr std::string_view kFact = "general.llm_int8_threshold";
+  if (options.llm_int8_threshold > 0)
+    return {.format = int8_groups, .outlier_threshold = options.llm_int8_threshold};
+  const double threshold = session.checkpoint->facts().get_float(kFact).value_or(0);
+  return {.outlier_threshold = static_cast<float>(threshold)};
+}
+
+}  // namespace
 
 Session Session::load(const std::string& reference, const LoadOptions& options,
                       Model::Limits limits, std::optional<Device> device) {
@@ -33,8 +47,8 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   if (!device) device = open_cpu(options.threads);
   session.pool = device->pool;
   limits.context = options.context;
-  session.model =
-      std::make_unique<Model>(session.checkpoint, device->backend, limits, options.on_progress);
+  session.model = std::make_unique<Model>(session.checkpoint, device->backend, limits,
+                                          options.on_progress, int8_shortcuts(options, session));
   session.adapters = load_adapters(options.lora, *session.checkpoint, *session.model);
   const Config& config = session.model->config();
   if (config.context > config.training_context) {
@@ -50,7 +64,7 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   if (!options.draft.empty()) {
     limits.context = 0;
     LoadedDraft draft = load_draft(parse_draft(options.draft), *session.tokenizer, device->backend,
-                                   limits, *device->pool, options.on_progress);
+                                   limits, options.on_progress);
     session.draft = std::move(draft.model);
     session.draft_bridge = std::move(draft.bridge);
   }

@@ -32,7 +32,7 @@ Model::Model(std::shared_ptr<const Checkpoint> checkpoint, std::shared_ptr<Backe
 }
 
 void Model::load(const std::function<void(size_t, size_t)>& on_progress) {
-  Loader loader(*checkpoint_, *backend_, on_progress, shortcuts_.format, shortcuts_.pool);
+  Loader loader(*checkpoint_, *backend_, on_progress, shortcuts_);
   embeddings_ = &loader.take({TensorRole::kTokenEmbedding}, config_.embedding, config_.vocabulary);
   for_each_tensor(loader);
   for (const TensorRole rope_factors :

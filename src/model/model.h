@@ -12,6 +12,7 @@
 #include "model/config.h"
 #include "model/layers/part.h"
 #include "model/lora.h"
+#include "model/shortcuts.h"
 #include "model/taps.h"
 
 namespace tessera {
@@ -24,19 +25,12 @@ class Model {
     int wanted_rows = 64;  // of one batch whose logits are wanted
   };
 
-  // What a model may save that only has to guess: a draft model.
-  struct Shortcuts {
-    int logits;  // of the first tokens of the vocabulary, which are the frequent ones; 0: of all
-    // Matrices of more bits are stored in this one, where their rows are whole blocks of it; null:
-    // as they are.
-    const Format* format;
-    ThreadPool* pool;  // which does that; null: the calling thread
-  };
+  using Shortcuts = ModelShortcuts;
 
   // The checkpoint stays open: embeddings are read from it. Throws Error if it holds no model.
   Model(std::shared_ptr<const Checkpoint> checkpoint, std::shared_ptr<Backend> backend,
         Limits limits, const std::function<void(size_t done, size_t total)>& on_progress = {},
-        Shortcuts shortcuts = {0, nullptr, nullptr});
+        Shortcuts shortcuts = {});
 
   Model(const Model&) = delete;  // its parts refer to it
   Model& operator=(const Model&) = delete;

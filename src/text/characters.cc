@@ -1,8 +1,11 @@
 #include "text/characters.h"
 
-#include <utf8proc.h>
+#include <cctype>
+#include <string>
 
 #include "base/utf8.h"
+#include "text/newer_characters.h"
+#include "text/regex.h"
 
 namespace tessera {
 namespace {
@@ -25,25 +28,14 @@ bool is_white_space(char32_t c) {
 }
 
 bool is_word_character(char32_t c) {
-  switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_PC:
-      return true;
-    default:
-      // Joiners, and the letters in circles and squares that are alphabetic.
-      return c == 0x200C || c == 0x200D || (c >= 0x24B6 && c <= 0x24E9) ||
-             (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) ||
-             (c >= 0x1F170 && c <= 0x1F189);
-  }
+  static const Regex kWord("[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{200c}\\x{200d}" +
+                           newer_characters("L") + newer_characters("M") + newer_characters("Nd") +
+                           "]");
+  if (c < 0x80) return std::isalnum(static_cast<int>(c)) != 0 || c == '_';
+  std::string character;
+  append_utf8(character, c);
+  Regex::Scratch scratch;
+  return kWord.match(character, 0, scratch).has_value();
 }
 
 char32_t first_character(std::string_view text) {

@@ -1,5 +1,6 @@
 #include "text/oniguruma.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -8,76 +9,98 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "base/utf8.h"
+#include "text/newer_characters.h"
 #include "text/regex.h"
 
 namespace tessera {
 namespace {
 
-// What stands for a set of characters, written for use inside brackets.
-constexpr std::string_view kSpace = "\\p{White_Space}";  // PCRE2's own \s has U+180E, too
-constexpr std::string_view kNoSpace = "\\P{White_Space}";
-constexpr std::string_view kWord = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+// PCRE2's own \s has U+180E, too, which is no white space since Unicode 6.3.
+constexpr std::string_view kSpace = "\\p{White_Space}", kNoSpace = "\\P{White_Space}";
 constexpr std::string_view kHexDigit = "0-9A-Fa-f";
 
-struct NamedSet {
-  std::string_view name, set;
+// Those of a general category, for use within brackets.
+std::string of_category(std::string_view name) {
+  return fmt::format("\\p{{{}}}{}", name, newer_characters(name));
+}
+
+std::string alphabetic() {
+  return "\\p{Alphabetic}" + newer_characters("L");
+}
+
+std::string word() {
+  return alphabetic() + of_category("M") + of_category("Nd") + "\\p{Pc}";
+}
+
+// Outside of brackets, superscripts and fractions of Latin 1 are words to Oniguruma, too.
+std::string word_outside() {
+  return word() + "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}";
+}
+
+struct NamedCategory {
+  std::string_view name, category;
 };
-// POSIX brackets and properties of these names: Oniguruma's, and general categories by their long
-// names. Without spaces, hyphens and underscores, in small letters.
-constexpr auto kNamedSets = std::to_array<NamedSet>({
-    {"alnum", "\\p{Alphabetic}\\p{Nd}"},
-    {"alpha", "\\p{Alphabetic}"},
-    {"any", "\\x{0}-\\x{10ffff}"},
-    {"ascii", "\\x{0}-\\x{7f}"},
-    {"blank", "\\p{Zs}\\t"},
-    {"casedletter", "\\p{Lu}\\p{Ll}\\p{Lt}"},
-    {"closepunctuation", "\\p{Pe}"},
-    {"cntrl", "\\p{Cc}"},
-    {"combiningmark", "\\p{M}"},
-    {"connectorpunctuation", "\\p{Pc}"},
-    {"control", "\\p{Cc}"},
-    {"currencysymbol", "\\p{Sc}"},
-    {"dashpunctuation", "\\p{Pd}"},
-    {"decimalnumber", "\\p{Nd}"},
-    {"digit", "\\p{Nd}"},
-    {"enclosingmark", "\\p{Me}"},
-    {"finalpunctuation", "\\p{Pf}"},
-    {"format", "\\p{Cf}"},
-    {"initialpunctuation", "\\p{Pi}"},
-    {"letter", "\\p{L}"},
-    {"letternumber", "\\p{Nl}"},
-    {"lineseparator", "\\p{Zl}"},
-    {"lower", "\\p{Lowercase}"},
-    {"lowercaseletter", "\\p{Ll}"},
-    {"mark", "\\p{M}"},
-    {"mathsymbol", "\\p{Sm}"},
-    {"modifierletter", "\\p{Lm}"},
-    {"modifiersymbol", "\\p{Sk}"},
-    {"nonspacingmark", "\\p{Mn}"},
-    {"number", "\\p{N}"},
-    {"openpunctuation", "\\p{Ps}"},
-    {"other", "\\p{C}"},
-    {"otherletter", "\\p{Lo}"},
-    {"othernumber", "\\p{No}"},
-    {"otherpunctuation", "\\p{Po}"},
-    {"othersymbol", "\\p{So}"},
-    {"paragraphseparator", "\\p{Zp}"},
-    {"privateuse", "\\p{Co}"},
-    {"punct", "\\p{P}$+<=>\\^`|~"},
-    {"punctuation", "\\p{P}"},
-    {"separator", "\\p{Z}"},
-    {"space", kSpace},
-    {"spaceseparator", "\\p{Zs}"},
-    {"spacingmark", "\\p{Mc}"},
-    {"symbol", "\\p{S}"},
-    {"titlecaseletter", "\\p{Lt}"},
-    {"unassigned", "\\p{Cn}"},
-    {"upper", "\\p{Uppercase}"},
-    {"uppercaseletter", "\\p{Lu}"},
-    {"whitespace", kSpace},
-    {"word", kWord},
-    {"xdigit", kHexDigit},
+// General categories by their long names: without spaces, hyphens and underscores, in small letters.
+constexpr auto kCategories = std::to_array<NamedCategory>({
+    {"closepunctuation", "Pe"},
+    {"cntrl", "Cc"},
+    {"combiningmark", "M"},
+    {"connectorpunctuation", "Pc"},
+    {"control", "Cc"},
+    {"currencysymbol", "Sc"},
+    {"dashpunctuation", "Pd"},
+    {"decimalnumber", "Nd"},
+    {"digit", "Nd"},
+    {"enclosingmark", "Me"},
+    {"finalpunctuation", "Pf"},
+    {"format", "Cf"},
+    {"initialpunctuation", "Pi"},
+    {"letter", "L"},
+    {"letternumber", "Nl"},
+    {"lineseparator", "Zl"},
+    {"lowercaseletter", "Ll"},
+    {"mark", "M"},
+    {"mathsymbol", "Sm"},
+    {"modifierletter", "Lm"},
+    {"modifiersymbol", "Sk"},
+    {"nonspacingmark", "Mn"},
+    {"number", "N"},
+    {"openpunctuation", "Ps"},
+    {"other", "C"},
+    {"otherletter", "Lo"},
+    {"othernumber", "No"},
+    {"otherpunctuation", "Po"},
+    {"othersymbol", "So"},
+    {"paragraphseparator", "Zp"},
+    {"privateuse", "Co"},
+    {"punctuation", "P"},
+    {"separator", "Z"},
+    {"spaceseparator", "Zs"},
+    {"spacingmark", "Mc"},
+    {"symbol", "S"},
+    {"titlecaseletter", "Lt"},
+    {"unassigned", "Cn"},
+    {"uppercaseletter", "Lu"},
 });
+
+// The sets that POSIX names, and some more; "" for another name.
+std::string named_set(std::string_view name) {
+  if (name == "alnum") return alphabetic() + of_category("Nd");
+  if (name == "alpha" || name == "alphabetic") return alphabetic();
+  if (name == "any") return "\\x{0}-\\x{10ffff}";
+  if (name == "ascii") return "\\x{0}-\\x{7f}";
+  if (name == "blank") return "\\p{Zs}\\t";
+  if (name == "lower" || name == "lowercase") return "\\p{Lowercase}" + newer_characters("Ll");
+  if (name == "punct") return of_category("P") + "$+<=>\\^`|~";
+  if (name == "space" || name == "whitespace") return std::string(kSpace);
+  if (name == "upper" || name == "uppercase") return "\\p{Uppercase}" + newer_characters("Lu");
+  if (name == "word") return word();
+  if (name == "xdigit") return std::string(kHexDigit);
+  for (const NamedCategory& named : kCategories) {
+    if (named.name == name) return of_category(named.category);
+  }
+  return {};
+}
 
 bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -243,17 +266,22 @@ class Translator {
   // Behind a backslash, outside of brackets.
   void take_escape() {
     if (at_end()) refuse("a backslash at the end");
+    const char c = peek();
     Set set;
+    if (c == 'w' || c == 'W') {
+      ++at_;
+      out_ += fmt::format("[{}{}]", c == 'W' ? "^" : "", word_outside());
+      return;
+    }
     if (take_class(set)) {
       out_ += written(set, false);
       return;
     }
-    const char c = peek();
     if (c == 'b' || c == 'B') {
       ++at_;
-      const std::string word = fmt::format("[{}]", kWord);
-      out_ += c == 'b' ? fmt::format("(?:(?<={0})(?!{0})|(?<!{0})(?={0}))", word)
-                       : fmt::format("(?:(?<={0})(?={0})|(?<!{0})(?!{0}))", word);
+      const std::string letter = fmt::format("[{}]", word_outside());
+      out_ += c == 'b' ? fmt::format("(?:(?<={0})(?!{0})|(?<!{0})(?={0}))", letter)
+                       : fmt::format("(?:(?<={0})(?={0})|(?<!{0})(?!{0}))", letter);
     } else if (c == 'A' || c == 'z' || c == 'Z' || c == 'G' || c == 'R' || c == 'N' || c == 'K') {
       ++at_;
       out_.append("\\").append(1, c);
@@ -280,16 +308,16 @@ class Translator {
         set.items += kNoSpace;
         break;
       case 'd':
-        set.items += "\\p{Nd}";
+        set.items += of_category("Nd");
         break;
       case 'D':
-        set.items += "\\P{Nd}";
+        set.others.push_back(fmt::format("[^{}]", of_category("Nd")));
         break;
       case 'w':
-        set.items += kWord;
+        set.items += word();
         break;
       case 'W':
-        set.others.push_back(fmt::format("[^{}]", kWord));
+        set.others.push_back(fmt::format("[^{}]", word()));
         break;
       case 'h':
         set.items += kHexDigit;
@@ -328,20 +356,23 @@ class Translator {
       if (!is_letter(c) && !is_digit(c)) refuse("a property of an odd name");
       plain += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     }
-    for (const NamedSet& known : kNamedSets) {
-      if (known.name != plain) continue;
+    std::string known = named_set(plain);
+    const bool is_category = plain.size() <= 2;
+    if (is_category && Regex::is_valid(fmt::format("\\p{{{}}}", name))) {
+      plain[0] = static_cast<char>(plain[0] - 'a' + 'A');
+      known = of_category(plain);
+    }
+    if (!known.empty()) {
       if (negated) {
-        set.others.push_back(fmt::format("[^{}]", known.set));
+        set.others.push_back(fmt::format("[^{}]", known));
       } else {
-        set.items += known.set;
+        set.items += known;
       }
       return;
     }
-    // A general category of one or two letters, else a script (PCRE2's plain name of a script has the
-    // characters that others share with it, too), else a property that is true or false.
-    const bool is_category = plain.size() <= 2;
+    // A script (PCRE2's plain name of one has the characters that others share with it, too), else a
+    // property that is true or false.
     for (const std::string_view prefix : {"sc:", ""}) {
-      if (is_category && !prefix.empty()) continue;
       const std::string property = fmt::format("\\{}{{{}{}}}", negated ? 'P' : 'p', prefix, name);
       if (!Regex::is_valid(property)) continue;
       set.items += property;

@@ -62,7 +62,14 @@ PipelineTokenizer::PipelineTokenizer(TokenizerData data)
                                            vocabulary().steers(static_cast<Token>(token.id));
                                   })),
       splitter_(pipeline_.words),
-      model_(WordModel::make(data, vocabulary())) {}
+      model_(WordModel::make(data, vocabulary())) {
+  for (const AddedToken& token : pipeline_.added_tokens) {
+    if (!token.normalized || token.special) continue;
+    const auto id = static_cast<Token>(token.id);
+    std::string text = normalizer_.normalize(vocabulary().text(id), false).text;
+    if (text != vocabulary().text(id)) normalized_texts_.emplace(id, std::move(text));
+  }
+}
 
 // One call of encode.
 class PipelineTokenizer::Run {
@@ -170,6 +177,15 @@ Tokenizer::Ends PipelineTokenizer::encode_all(std::string_view text, const Encod
 void PipelineTokenizer::encode_text(std::string_view text, bool /*after_special*/,
                                     std::vector<Token>& tokens) const {
   encode_all(text, {}, tokens);
+}
+
+std::string PipelineTokenizer::user_defined_piece(Token token) const {
+  const auto normalized = normalized_texts_.find(token);
+  const std::string& text =
+      normalized == normalized_texts_.end() ? vocabulary().text(token) : normalized->second;
+  if (!is_byte_level_) return unmark_spaces(text);
+  const auto bytes = bytes_from_alphabet(text);
+  return bytes && is_valid_utf8(*bytes) ? *bytes : text;
 }
 
 std::string PipelineTokenizer::normal_piece(Token token) const {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "text/added_tokens.h"
@@ -29,13 +30,16 @@ class PipelineTokenizer final : public Tokenizer {
   void encode_text(std::string_view text, bool after_special,
                    std::vector<Token>& tokens) const override;
   std::string normal_piece(Token token) const override;
+  std::string user_defined_piece(Token token) const override;
 
-  TextPipeline pipeline_;
+  const TextPipeline pipeline_;
   bool is_byte_level_;
   TextNormalizer normalizer_;
   // Those that are found in the text as it is; those that are found in normalized text; and, for
   // texts with literal places, the first and all that steer a model.
   AddedTokens raw_tokens_, normalized_tokens_, steering_tokens_;
+  // What those that are found in normalized text stand for, where that is not their own text.
+  std::unordered_map<Token, std::string> normalized_texts_;
   WordSplitter splitter_;
   std::unique_ptr<const WordModel> model_;
 };

@@ -2,7 +2,9 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -28,7 +30,36 @@ void check_growth(size_t size, size_t before) {
     fail("tokenizer: its normalizer makes more than {} bytes of a text of {}", size, before);
 }
 
-std::string unicode_form(std::string_view text, int form) {
+// Characters that utf8proc decomposes, or orders as marks, and the "unicode-normalization-alignments"
+// that Hugging Face normalizes with (Unicode 9) does not: to it they are nothing special. Found by asking
+// both about all characters.
+struct Range {
+  char32_t first, last;
+};
+constexpr Range kYounger[] = {
+    {0x7FD, 0x7FD}, {0x897, 0x89F}, {0x8CA, 0x8D3}, {0x9FE, 0x9FE}, {0xC3C, 0xC3C},
+    {0xD3B, 0xD3C}, {0xEBA, 0xEBA}, {0xECE, 0xECE}, {0x1715, 0x1715}, {0x1ABF, 0x1ACE},
+    {0x1DF6, 0x1DFA}, {0x32FF, 0x32FF}, {0xA7F1, 0xA7F4}, {0xA82C, 0xA82C}, {0xAB69, 0xAB69},
+    {0x105C9, 0x105C9}, {0x105E4, 0x105E4}, {0x10781, 0x10785}, {0x10787, 0x107B0},
+    {0x107B2, 0x107BA}, {0x10D24, 0x10D27}, {0x10D69, 0x10D6D}, {0x10EAB, 0x10EAC},
+    {0x10EFC, 0x10EFF}, {0x10F46, 0x10F50}, {0x10F82, 0x10F85}, {0x11070, 0x11070},
+    {0x1133B, 0x1133B}, {0x11383, 0x11383}, {0x11385, 0x11385}, {0x1138E, 0x1138E},
+    {0x11391, 0x11391}, {0x113C5, 0x113C8}, {0x113CE, 0x113D0}, {0x113E1, 0x113E2},
+    {0x1145E, 0x1145E}, {0x11839, 0x1183A}, {0x11938, 0x11938}, {0x1193D, 0x1193E},
+    {0x11943, 0x11943}, {0x119E0, 0x119E0}, {0x11A34, 0x11A34}, {0x11A47, 0x11A47},
+    {0x11A99, 0x11A99}, {0x11D42, 0x11D42}, {0x11D44, 0x11D45}, {0x11D97, 0x11D97},
+    {0x11F41, 0x11F42}, {0x16121, 0x1612F}, {0x16D67, 0x16D6A}, {0x16FF0, 0x16FF1},
+    {0x1CCD6, 0x1CCF9}, {0x1E030, 0x1E06D}, {0x1E08F, 0x1E08F}, {0x1E130, 0x1E136},
+    {0x1E2AE, 0x1E2AE}, {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF}, {0x1E5EE, 0x1E5EF},
+    {0x1F16C, 0x1F16C}, {0x1FBF0, 0x1FBF9},
+};
+
+bool is_younger(char32_t c) {
+  const auto* after = std::ranges::upper_bound(kYounger, c, {}, &Range::first);
+  return after != std::begin(kYounger) && c <= (after - 1)->last;
+}
+
+std::string unicode_form_of_all(std::string_view text, int form) {
   utf8proc_uint8_t* result = nullptr;
   const utf8proc_ssize_t size =
       utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
@@ -49,6 +80,40 @@ void for_each_character(std::string_view text, Visit&& visit) {
   }
 }
 
+std::string unicode_form(std::string_view text, int form) {
+  std::string result;
+  size_t done = 0, at = 0;
+  for_each_character(text, [&](std::string_view character) {
+    const size_t begin = at;
+    at += character.size();
+    if (character.size() == 1 || !is_younger(decode_utf8(character))) return;
+    result.append(unicode_form_of_all(text.substr(done, begin - done), form)).append(character);
+    done = at;
+  });
+  return result.append(unicode_form_of_all(text.substr(done), form));
+}
+
+// What utf8proc 2.8 (Unicode 15) does not know.
+char32_t lower_case_of_younger(char32_t c) {
+  if (c >= 0x10D50 && c <= 0x10D65) return c + 0x20;
+  if (c >= 0x16EA0 && c <= 0x16EB8) return c + 0x1B;
+  switch (c) {
+    case 0x1C89:
+    case 0xA7CC:
+    case 0xA7CE:
+    case 0xA7D2:
+    case 0xA7D4:
+    case 0xA7DA:
+      return c + 1;
+    case 0xA7CB:
+      return 0x264;
+    case 0xA7DC:
+      return 0x19B;
+    default:
+      return c;
+  }
+}
+
 std::string lower_case(std::string_view text) {
   std::string result;
   result.reserve(text.size());
@@ -57,8 +122,9 @@ std::string lower_case(std::string_view text) {
     if (c == 0x130) {
       result += "i\u0307";  // the only one that becomes two
     } else {
-      append_utf8(result, static_cast<char32_t>(
-                              utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
+      const auto small =
+          static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
+      append_utf8(result, small == c ? lower_case_of_younger(c) : small);
     }
   });
   return result;
@@ -148,9 +214,22 @@ TextNormalizer::~TextNormalizer() = default;
 TextNormalizer::TextNormalizer(TextNormalizer&&) noexcept = default;
 
 TextNormalizer::Result TextNormalizer::normalize(std::string_view text, bool continues) const {
+  return normalize_until(text, continues, nullptr);
+}
+
+// What the steps before `end` make of the text's first character.
+std::string TextNormalizer::beginning_until(std::string_view text, const Step& end) const {
+  if (text.empty()) return {};
+  const size_t length = std::min(utf8_length_from_lead(text[0]), text.size());
+  return normalize_until(text.substr(0, length), true, &end).text;
+}
+
+TextNormalizer::Result TextNormalizer::normalize_until(std::string_view text, bool continues,
+                                                       const Step* end) const {
   Result result = {std::string(text)};
   std::string& now = result.text;
   for (const Step& step : steps_) {
+    if (&step == end) break;
     switch (step.kind) {
       case Kind::kNfc:
         now = unicode_form(now, UTF8PROC_COMPOSE);
@@ -169,8 +248,9 @@ TextNormalizer::Result TextNormalizer::normalize(std::string_view text, bool con
         break;
       case Kind::kStripLeft:
         if (const size_t size = leading_white_space(now)) {
+          // What is left may still be of the text's first character.
+          if (size >= beginning_until(text, step).size()) result.keeps_beginning = false;
           now.erase(0, size);
-          result.keeps_beginning = false;
         }
         break;
       case Kind::kStripRight:

@@ -29,6 +29,10 @@ class TextNormalizer {
 
  private:
   struct Step;
+  // Up to the step `end`, or all.
+  Result normalize_until(std::string_view text, bool continues, const Step* end) const;
+  std::string beginning_until(std::string_view text, const Step& end) const;
+
   std::vector<Step> steps_;
 };
 

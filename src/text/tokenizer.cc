@@ -82,7 +82,7 @@ std::string Tokenizer::piece(Token token, bool special) const {
     case TokenType::kUnknown:
       return special ? vocabulary_->text(token) : "";
     case TokenType::kUserDefined:
-      return vocabulary_->text(token);
+      return user_defined_piece(token);
     case TokenType::kNormal:
     case TokenType::kByte:
       return normal_piece(token);
@@ -93,12 +93,17 @@ std::string Tokenizer::piece(Token token, bool special) const {
   return "";
 }
 
+std::string Tokenizer::user_defined_piece(Token token) const {
+  return vocabulary_->text(token);
+}
+
 std::string Tokenizer::decode(std::span<const Token> tokens, bool special) const {
   std::string text;
   bool at_first_word = add_space_prefix_;
   for (const Token token : tokens) {
     const std::string next = piece(token, special);
-    if (is_control(token)) {
+    // A token that shows nothing is no word.
+    if (is_control(token) || next.empty()) {
       text += next;
       continue;
     }

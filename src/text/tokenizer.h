@@ -89,6 +89,8 @@ class Tokenizer {
                            std::vector<Token>& tokens) const = 0;
   // The bytes that the vocabulary entry of a normal or byte token stands for.
   virtual std::string normal_piece(Token token) const = 0;
+  // Of a user-defined one: the entry itself.
+  virtual std::string user_defined_piece(Token token) const;
 
   std::unique_ptr<const Vocabulary> vocabulary_;
   std::unique_ptr<const SpecialTokens> special_tokens_;

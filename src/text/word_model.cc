@@ -100,7 +100,8 @@ bool WordModel::is_foreign(Token token) const {
 }
 
 bool WordModel::is_of_model(Token token) const {
-  return !is_foreign(token) && vocabulary_.type(token) != TokenType::kControl;
+  const TokenType type = vocabulary_.type(token);
+  return !is_foreign(token) && type != TokenType::kControl && type != TokenType::kUnknown;
 }
 
 Token WordModel::find(std::string_view text) const {

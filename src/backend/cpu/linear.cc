@@ -6,6 +6,7 @@
 
 #include "backend/cpu/elementwise.h"
 #include "backend/cpu/low_rank.h"
+#include "backend/cpu/outliers.h"
 #include "backend/cpu/quantized.h"
 #include "base/error.h"
 
@@ -17,6 +18,8 @@ struct Input {
   HostTensor x;
   bool dots;  // some segment meets them quantized
   QuantizedRows quantized;
+  HostTensor rest = {};                    // x without its outliers, if they are taken apart
+  std::vector<RowOutliers> outliers = {};  // of each row
 };
 
 struct Product {
@@ -75,10 +78,12 @@ void prepare(ThreadPool& pool, Scratch& scratch, Product& product) {
   const auto term_count = [&](const Layout& layout) {
     return values / static_cast<size_t>(layout.scale_columns);
   };
+  const bool apart = matrix.outlier_threshold > 0;  // outliers: rows are copied without them
   size_t bytes = matrix.orders.size() * floats * sizeof(float);
   size_t arrays = matrix.orders.size() + kinds.size();
   for (const Input& input : product.inputs) {
     if (!input.dots) continue;
+    if (apart) bytes += floats * sizeof(float), ++arrays;
     bytes += values + values / kBlock * sizeof(float) + values / 16 * sizeof(int32_t);
     arrays += 3;
   }
@@ -89,6 +94,10 @@ void prepare(ThreadPool& pool, Scratch& scratch, Product& product) {
     Input& input = product.inputs[i];
     if (i > 0) input.x = {arena.take<float>(floats), x.rows, x.columns, x.columns};
     if (!input.dots) continue;
+    if (apart) {
+      input.rest = {arena.take<float>(floats), x.rows, x.columns, x.columns};
+      input.outliers.resize(static_cast<size_t>(x.rows));
+    }
     input.quantized = shape;
     input.quantized.codes = arena.take<int8_t>(values);
     input.quantized.scales = arena.take<float>(values / kBlock);
@@ -101,12 +110,17 @@ void prepare(ThreadPool& pool, Scratch& scratch, Product& product) {
 
   pool.parallel_for(shape.tiles(), [&](int tile, int) {
     for (size_t i = 0; i < product.inputs.size(); ++i) {
-      const Input& input = product.inputs[i];
+      Input& input = product.inputs[i];
       const int first = tile * kTileRows, end = std::min(x.rows, first + kTileRows);
       for (int row = first; i > 0 && row < end; ++row) {
         gather_columns(matrix.orders[i - 1], x.row(row), input.x.row(row));
       }
-      if (input.dots) quantize_tile(input.x, tile, input.quantized);
+      if (!input.dots) continue;
+      for (int row = first; apart && row < end; ++row) {
+        take_outliers(input.x.row(row), x.columns, matrix.outlier_threshold, input.rest.row(row),
+                      input.outliers[static_cast<size_t>(row)]);
+      }
+      quantize_tile(apart ? input.rest : input.x, tile, input.quantized);
     }
     for (const Terms& kind : kinds) {
       make_terms(*kind.layout, product.inputs[kind.input].quantized, tile, kind.data);
@@ -138,6 +152,10 @@ void multiply(const Product& product, size_t s, int panel, RowRange rows, Sums& 
   if (segment.layout) {
     multiply_panel(*segment.layout, segment.panel(panel), input.quantized, product.terms[s],
                    rows.begin / kTileRows, (rows.end + kTileRows - 1) / kTileRows, sums);
+    if (!input.outliers.empty()) {
+      add_outliers(*segment.layout, segment.panel(panel), product.x.columns, input.outliers,
+                   rows.begin, rows.end, sums);
+    }
   } else {
     multiply_float_panel(segment.floats, segment.panel(panel), input.x, rows.begin, rows.end, sums);
   }

@@ -51,6 +51,7 @@ VocabularyData read_vocabulary(const GgufMetadata& metadata) {
   data.bos_token_id = read_id(metadata, "tokenizer.ggml.bos_token_id");
   data.eos_token_id = read_id(metadata, "tokenizer.ggml.eos_token_id");
   data.unknown_token_id = read_id(metadata, "tokenizer.ggml.unknown_token_id");
+  data.padding_token_id = read_id(metadata, "tokenizer.ggml.padding_token_id");
   data.eot_token_id = read_id(metadata, "tokenizer.ggml.eot_token_id");
   data.eom_token_id = read_id(metadata, "tokenizer.ggml.eom_token_id");
   data.add_bos_token = metadata.get_bool("tokenizer.ggml.add_bos_token");

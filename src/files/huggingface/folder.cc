@@ -1,6 +1,7 @@
 #include "files/huggingface/folder.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "files/gguf/tensor_names.h"
 #include "files/gguf/tokenizer.h"
 #include "files/gguf/writer.h"
+#include "files/huggingface/config_reader.h"
 #include "files/huggingface/json_file.h"
 #include "files/huggingface/layouts/layouts.h"
 #include "files/huggingface/layouts/raw_tensors.h"
@@ -43,6 +45,16 @@ std::string name_of(const fs::path& folder) {
   std::error_code ignored;
   const fs::path absolute = fs::weakly_canonical(folder, ignored);
   return (absolute.has_filename() ? absolute : absolute.parent_path()).filename().string();
+}
+
+// Of a checkpoint that bitsandbytes quantized to 8 bits.
+std::optional<double> llm_int8_threshold(const nlohmann::json& config) {
+  const nlohmann::json* quantization = ConfigReader(config).object("quantization_config");
+  if (quantization == nullptr) return std::nullopt;
+  const ConfigReader from(*quantization);
+  if (from.text("quant_method") != "bitsandbytes" || from.boolean("load_in_8bit") != true)
+    return std::nullopt;
+  return from.number("llm_int8_threshold").value_or(6.0);
 }
 
 void check_names(const fs::path& folder, const Shards& shards, const RawTensors& tensors) {
@@ -117,6 +129,8 @@ HuggingFaceFolder HuggingFaceFolder::open(const fs::path& folder) {
   if (const auto generation = find_json(generation_path))
     in_file(generation_path, [&] { read_generation_config(*generation, said.metadata); });
   model.family_ = said.family;
+  if (const auto threshold = in_file(config_path, [&] { return llm_int8_threshold(config); }))
+    said.metadata.set("general.llm_int8_threshold", {static_cast<float>(*threshold)});
 
   const Shards shards = find_shards(folder);
   RawTensors raw;
@@ -183,6 +197,10 @@ std::string HuggingFaceFolder::written_name(const StoredTensor& tensor) const {
 
 std::unique_ptr<CheckpointWriter> HuggingFaceFolder::make_writer() const {
   GgufMetadata copy = metadata();
+  const StoredTensor* embedding = find({TensorRole::kTokenEmbedding});
+  const auto lost = gguf::write_tokenizer(read_tokenizer(), read_chat_templates(), copy,
+                                          embedding == nullptr ? 0 : embedding->rows());
+  for (const std::string& line : lost) spdlog::warn("{}", line);
   return std::make_unique<GgufWriter>(std::move(copy));
 }
 

@@ -107,7 +107,9 @@ StoredTensor read_gemv(const Parts& parts, const std::string& module, uint64_t g
 }  // namespace
 
 void apply_awq(const Settings& config, RawTensors& tensors) {
-  const char* version_key = config.find("version") ? "version" : "checkpoint_format";
+  const char* version_key = config.find("version")             ? "version"
+                            : config.find("checkpoint_format") ? "checkpoint_format"  // GPTQModel
+                                                               : "format";
   std::string version = config.text(version_key, "gemm");
   std::ranges::transform(version, version.begin(),
                          [](unsigned char c) { return static_cast<char>(std::tolower(c)); });

@@ -27,6 +27,21 @@ uint64_t spread_pairs(uint32_t word) {
   return (x | (x << 6)) & 0x0303030303030303;
 }
 
+// Bytes of 8 rows, the first in the lowest: byte i of row j goes to byte j of row i.
+void transpose(uint64_t (&rows)[8]) {
+  const auto exchange = [&](int distance, int shift, uint64_t mask) {
+    for (int i = 0; i < 8; ++i) {
+      if ((i & distance) != 0) continue;
+      const uint64_t moved = ((rows[i] >> shift) ^ rows[i + distance]) & mask;
+      rows[i + distance] ^= moved;
+      rows[i] ^= moved << shift;
+    }
+  };
+  exchange(4, 32, 0x00000000ffffffff);
+  exchange(2, 16, 0x0000ffff0000ffff);
+  exchange(1, 8, 0x00ff00ff00ff00ff);
+}
+
 class ByteCodes final : public Codes {
  public:
   ByteCodes(Bytes bytes, uint64_t columns, uint8_t flip)
@@ -114,14 +129,18 @@ class ColumnWordCodes final : public Codes {
  public:
   ColumnWordCodes(Bytes bytes, uint64_t rows, uint64_t columns, int bits)
       : bytes_(bytes), rows_(rows), columns_(columns), bits_(bits) {}
-  // Words of neighbouring rows are neighbours: all rows that are asked for are taken along.
+  // Words of neighbouring rows are neighbours, so all rows that are asked for are taken along; some
+  // words of each at a time, which fill a cache line of its codes.
   void read(uint64_t first, uint64_t count, uint8_t* out) const override {
     const uint64_t words = 32 % bits_ == 0 ? 1 : static_cast<uint64_t>(bits_);
     const uint64_t codes = words * 32 / static_cast<uint64_t>(bits_);
-    for (uint64_t unit = 0; unit < columns_ / codes; ++unit) {
-      const uint64_t begin = unit * words * rows_ + first;
-      for (uint64_t r = 0; r < count; ++r)
-        unpack(begin + r, words, out + r * columns_ + unit * codes);
+    const uint64_t units = columns_ / codes, together = std::max<uint64_t>(64 / codes, 1);
+    for (uint64_t begin = 0; begin < units; begin += together) {
+      const uint64_t end = std::min(begin + together, units);
+      for (uint64_t r = 0; r < count; ++r) {
+        for (uint64_t unit = begin; unit < end; ++unit)
+          unpack(unit * words * rows_ + first + r, words, out + r * columns_ + unit * codes);
+      }
     }
   }
 
@@ -159,14 +178,18 @@ class AwqCodes final : public Codes {
   AwqCodes(Bytes bytes, uint64_t rows, uint64_t columns)
       : bytes_(bytes), rows_(rows), columns_(columns) {}
   void read(uint64_t first, uint64_t count, uint8_t* out) const override {
-    const uint64_t width = rows_ / 8, end = first + count;
-    for (uint64_t column = 0; column < columns_; ++column) {
-      for (uint64_t w = first / 8; w * 8 < end; ++w) {
-        const uint32_t word = word_at(bytes_, column * width + w);
+    const uint64_t end = first + count;
+    for (uint64_t word = first / 8; word * 8 < end; ++word) {
+      for (uint64_t column = 0; column < columns_; column += 8) {
+        uint64_t square[8] = {};  // a row each, after it is turned
+        const uint64_t across = std::min<uint64_t>(8, columns_ - column);
+        for (uint64_t c = 0; c < across; ++c)
+          square[c] = spread_nibbles(word_at(bytes_, (column + c) * (rows_ / 8) + word));
+        transpose(square);
         for (int i = 0; i < 8; ++i) {
-          const uint64_t row = w * 8 + kAwqRows[i];
-          if (row >= first && row < end)
-            out[(row - first) * columns_ + column] = (word >> (4 * i)) & 15;
+          const uint64_t row = word * 8 + kAwqRows[i];
+          if (row < first || row >= end) continue;
+          std::memcpy(out + (row - first) * columns_ + column, &square[i], across);
         }
       }
     }

@@ -36,6 +36,21 @@ Block block_of(const Settings& config) {
   return {value->at(0).get<uint64_t>(), value->at(1).get<uint64_t>()};
 }
 
+// As the configuration says or, where a matrix has blocks of its own, as many as its grid divides
+// it into.
+void set_blocks(QuantizedMatrix& matrix, const StoredTensor& scales, Block block) {
+  if (matrix.shape.size() != 2)
+    fail("tensor '{}' has {} axes, expected 2", printable(matrix.name), matrix.shape.size());
+  const uint64_t columns = matrix.shape[0], rows = matrix.shape[1];
+  const uint64_t across = scales.columns(), down = scales.rows();
+  const bool fits =
+      across == ceil_div(columns, block.columns) && down == ceil_div(rows, block.rows);
+  if (!fits && columns % across == 0 && rows % down == 0)
+    block = {.rows = rows / down, .columns = columns / across};
+  if (scales.elements() == 1) return set_row_scales(matrix, scales);
+  set_block_scales(matrix, scales, block.rows, block.columns);
+}
+
 constexpr const char* kOfActivations[] = {
     ".input_scale", ".activation_scale", ".input_scale_ub", ".qscale_act",       ".output_scale",
     ".k_scale",     ".v_scale",          ".q_scale",        ".prob_output_scale"};
@@ -64,7 +79,6 @@ QuantizedMatrix fp8_matrix(const StoredTensor& weight) {
 }
 
 void apply_fp8(const Settings& config, RawTensors& tensors) {
-  const Block block = block_of(config);
   for (const std::string& module : tensors.modules(".weight")) {
     const StoredTensor& weight = tensors.require(module + ".weight");
     if (!is_fp8(weight)) continue;
@@ -72,13 +86,7 @@ void apply_fp8(const Settings& config, RawTensors& tensors) {
     const std::string inverse = module + ".weight_scale_inv", plain = module + ".weight_scale",
                       mistral = module + ".qscale_weight";
     if (const StoredTensor* blocks = tensors.find(inverse)) {
-      if (weight.shape.size() != 2) expect_axes(weight, 2);
-      if (blocks->elements() == 1 && weight.elements() != 1 &&
-          config.find("weight_block_size") == nullptr) {
-        set_row_scales(matrix, *blocks);
-      } else {
-        set_block_scales(matrix, *blocks, block.rows, block.columns);
-      }
+      set_blocks(matrix, *blocks, block_of(config));
     } else if (const StoredTensor* scales = tensors.find(plain)) {
       set_row_scales(matrix, *scales);
     } else if (const StoredTensor* scale = tensors.find(mistral)) {

@@ -3,7 +3,8 @@
 //   X.W_q      the matrix, reshaped to [-1, group] (axis 1) or [group, -1] (axis 0) and packed: its
 //              rows are cut into as many parts as a word has fields, part 0 in the highest
 //   X.scale, X.zero   [rows, 1] (axis 1) or [1, columns] (axis 0) of that
-//   X.shape    I64 [2]; X.axis U8; X.packing U8: text, one of kPackings; and more of that kind
+//   X.shape    I64 [2]; X.axis an integer; X.packing U8: text, one of kPackings; and more of that
+//   kind
 //
 // w = (q - zero) * scale. Whether rows share a scale (axis 1) or columns, both lie element after
 // element as the matrix does, so only the index of an element counts.
@@ -64,11 +65,21 @@ const Packing& packing_of(const StoredTensor& tensor) {
   return *found;
 }
 
-uint64_t integer_of(const StoredTensor& tensor) {
-  expect_dtype(tensor, "U8");
+// Old writers used bytes for all integers.
+int64_t integer_of(const StoredTensor& tensor) {
+  static constexpr auto kIntegers = std::to_array<std::string_view>({"U8", "I32", "I64"});
+  expect_dtype(tensor, kIntegers);
   if (tensor.elements() != 1)
     fail("tensor '{}' has {} numbers, expected one", printable(tensor.name), tensor.elements());
-  return static_cast<uint64_t>(tensor.bytes[0]);
+  if (tensor.bytes.size() == 1) return static_cast<int64_t>(tensor.bytes[0]);
+  int64_t number = 0;
+  if (tensor.bytes.size() == sizeof(number)) {
+    std::memcpy(&number, tensor.bytes.data(), sizeof(number));
+    return number;
+  }
+  int32_t narrow;
+  std::memcpy(&narrow, tensor.bytes.data(), sizeof(narrow));
+  return narrow;
 }
 
 bool is_set(const RawTensors& tensors, const std::string& name) {
@@ -99,8 +110,9 @@ StoredTensor read(const RawTensors& tensors, const std::string& module) {
   const StoredTensor& scales = tensors.require(module + ".scale");
   const StoredTensor& zeros = tensors.require(module + ".zero");
   const Packing& packing = packing_of(tensors.require(module + ".packing"));
-  const uint64_t axis = integer_of(tensors.require(module + ".axis"));
-  if (axis > 1) fail("tensor '{}' is {}, expected 0 or 1", printable(module + ".axis"), axis);
+  const int64_t axis = integer_of(tensors.require(module + ".axis"));
+  if (axis != 0 && axis != 1)
+    fail("tensor '{}' is {}, expected 0 or 1", printable(module + ".axis"), axis);
   expect_floats(scales);
   expect_floats(zeros);
   expect_shape(zeros, torch_shape(scales));

@@ -41,6 +41,7 @@ void RawTensors::replace(std::string_view place, StoredTensor tensor) {
   by_name_.erase(by_name_.find(place));
   if (!by_name_.emplace(tensor.name, index).second)
     fail("tensor '{}' is there twice: quantized and as it is", printable(tensor.name));
+  tensor.file_index = tensors_[index]->file_index;
   tensors_[index] = std::move(tensor);
 }
 
