@@ -60,7 +60,7 @@ class LowRank {
 struct LowRankRows {
   const LowRank* weights;
   std::span<const int32_t> rows;  // ascending
-  std::span<const float> scales;  // of each of them
+  std::span<const float> scales;  // of each of them, beside the adapter's own
 };
 
 // A vector of weights: a norm's, a bias.
@@ -194,15 +194,19 @@ class Backend {
   };
   virtual std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) = 0;
   virtual std::unique_ptr<Vector> load_vector(std::span<const float> values) = 0;
-  // F32, F16 or BF16 weights, value-exactly. `downs`: matrices A, [rank, columns]. Of `ups` each is
-  // a matrix B [rows, rank] for one part of a matrix of `rows` rows in all, which begins at row
-  // `first_row` and has as many; parts may share an A.
+  // F32, F16 or BF16 weights, value-exactly. `downs`: matrices A, [rank, columns], whose products are
+  // multiplied with `scale`. Of `ups` each is a matrix B [rows, rank] for one part of a matrix of
+  // `rows` rows in all, which begins at row `first_row` and has as many; parts may share an A.
+  struct LowRankDown {
+    WeightPart weights;
+    float scale;
+  };
   struct LowRankUp {
     WeightPart weights;
     int first_row;
     int down;  // number of its A
   };
-  virtual std::unique_ptr<LowRank> load_low_rank(std::span<const WeightPart> downs,
+  virtual std::unique_ptr<LowRank> load_low_rank(std::span<const LowRankDown> downs,
                                                  std::span<const LowRankUp> ups, int rows,
                                                  int columns) = 0;
   virtual std::unique_ptr<RopeTable> load_rope(const Rope& rope) = 0;
@@ -238,7 +242,7 @@ class Backend {
   virtual void rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) = 0;
   // out = W x (+ bias, unless that is nullptr). Quantized weights meet activations quantized to
   // int8 per row in blocks of 32; F32, F16 and BF16 weights meet f32 activations. `added`: to W x of
-  // some rows scale * B (A x), one after the other, all in f32; rows that are in none have the bits
+  // some rows scales * B (A x), one after the other, all in f32; rows that are in none have the bits
   // that they have without it.
   virtual void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out,
                       std::span<const LowRankRows> added = {}) = 0;

@@ -9,7 +9,7 @@ std::unique_ptr<Matrix> ForwardingBackend::load_matrix(std::span<const WeightPar
 std::unique_ptr<Vector> ForwardingBackend::load_vector(std::span<const float> values) {
   return backend_->load_vector(values);
 }
-std::unique_ptr<LowRank> ForwardingBackend::load_low_rank(std::span<const WeightPart> downs,
+std::unique_ptr<LowRank> ForwardingBackend::load_low_rank(std::span<const LowRankDown> downs,
                                                           std::span<const LowRankUp> ups, int rows,
                                                           int columns) {
   return backend_->load_low_rank(downs, ups, rows, columns);

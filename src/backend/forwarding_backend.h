@@ -18,7 +18,7 @@ class ForwardingBackend : public Backend {
 
   std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) override;
   std::unique_ptr<Vector> load_vector(std::span<const float> values) override;
-  std::unique_ptr<LowRank> load_low_rank(std::span<const WeightPart> downs,
+  std::unique_ptr<LowRank> load_low_rank(std::span<const LowRankDown> downs,
                                          std::span<const LowRankUp> ups, int rows,
                                          int columns) override;
   std::unique_ptr<RopeTable> load_rope(const Rope& rope) override;

@@ -66,7 +66,7 @@ void LoraAdapter::matrix(std::string_view, std::initializer_list<StoredRows> par
 
   const Format& format = common_format(tensors);
   std::deque<Rows> held;  // until all is loaded
-  std::vector<Backend::WeightPart> downs;
+  std::vector<Backend::LowRankDown> downs;
   std::vector<Backend::LowRankUp> ups;
   std::map<const StoredLowRank*, int> numbers;  // of the A's that several parts share
   for (size_t i = 0; i < adapted.size(); ++i) {
@@ -74,7 +74,7 @@ void LoraAdapter::matrix(std::string_view, std::initializer_list<StoredRows> par
     const auto [number, is_new] = numbers.emplace(one, static_cast<int>(downs.size()));
     if (is_new) {
       const int rank = static_cast<int>(one->down.rows());
-      downs.push_back(held.emplace_back(one->down, format, 0, rank).part());
+      downs.push_back({held.emplace_back(one->down, format, 0, rank).part(), one->scale});
     }
     const auto& up = held.emplace_back(one->up, format, part.first, part.count).part();
     ups.push_back({.weights = up, .first_row = first_rows[i], .down = number->second});

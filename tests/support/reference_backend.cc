@@ -90,6 +90,7 @@ class ReferenceLowRank final : public LowRank {
     std::vector<float> values;  // [rows, ranks]
   };
   std::vector<std::vector<float>> downs;  // [ranks, columns] each
+  std::vector<float> scales;              // of each of them
   std::vector<Up> ups;
 
   // What it adds to `output`, one of the rows of the matrix.
@@ -101,7 +102,8 @@ class ReferenceLowRank final : public LowRank {
       for (int k = 0; k < up.ranks; ++k) {
         const float* row = down.data() + static_cast<size_t>(k) * x.size();
         sum += std::inner_product(x.begin(), x.end(), row, 0.0) *
-               up.values[static_cast<size_t>((output - up.first_row) * up.ranks + k)];
+               up.values[static_cast<size_t>((output - up.first_row) * up.ranks + k)] *
+               static_cast<double>(scales[static_cast<size_t>(up.down)]);
       }
     }
     return sum;
@@ -255,7 +257,7 @@ class ReferenceBackend final : public Backend {
   std::unique_ptr<Vector> load_vector(std::span<const float> values) override {
     return std::make_unique<ReferenceVector>(values);
   }
-  std::unique_ptr<LowRank> load_low_rank(std::span<const WeightPart> downs,
+  std::unique_ptr<LowRank> load_low_rank(std::span<const LowRankDown> downs,
                                          std::span<const LowRankUp> ups, int rows,
                                          int columns) override {
     auto low_rank = std::make_unique<ReferenceLowRank>();
@@ -267,9 +269,12 @@ class ReferenceBackend final : public Backend {
       low_rank->values += values.size();
       return values;
     };
-    for (const WeightPart& down : downs) low_rank->downs.push_back(decode(down, columns));
+    for (const auto& [weights, scale] : downs) {
+      low_rank->downs.push_back(decode(weights, columns));
+      low_rank->scales.push_back(scale);
+    }
     for (const LowRankUp& up : ups) {
-      const int ranks = downs[static_cast<size_t>(up.down)].rows;
+      const int ranks = downs[static_cast<size_t>(up.down)].weights.rows;
       low_rank->ups.push_back(
           {up.first_row, up.weights.rows, ranks, up.down, decode(up.weights, ranks)});
     }

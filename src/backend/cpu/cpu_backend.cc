@@ -75,7 +75,7 @@ class CpuBackend final : public Backend {
   std::unique_ptr<Vector> load_vector(std::span<const float> values) override {
     return std::make_unique<CpuVector>(values);
   }
-  std::unique_ptr<LowRank> load_low_rank(std::span<const WeightPart> downs,
+  std::unique_ptr<LowRank> load_low_rank(std::span<const LowRankDown> downs,
                                          std::span<const LowRankUp> ups, int rows,
                                          int columns) override {
     return cpu::load_low_rank(weight_arena_, downs, ups, rows, columns);

@@ -184,31 +184,33 @@ void repack(const Backend::WeightPart& part, int columns, int first, int lanes, 
 }  // namespace
 
 std::unique_ptr<LowRank> load_low_rank(WeightArena& arena,
-                                       std::span<const Backend::WeightPart> downs,
+                                       std::span<const Backend::LowRankDown> downs,
                                        std::span<const Backend::LowRankUp> ups, int rows,
                                        int columns) {
   if (downs.empty() || ups.empty() || rows <= 0 || columns <= 0) fail("an empty low-rank adapter");
   auto result = std::make_unique<CpuLowRank>();
   result->rows = rows;
   result->columns = columns;
-  const Format& format = *downs[0].format;
+  const Format& format = *downs[0].weights.format;
   result->kind = kind_of(format);
   const size_t value_bytes = bytes_of(result->kind);
   std::vector<int> first_ranks;
-  for (const Backend::WeightPart& part : downs) {
+  for (const auto& [part, scale] : downs) {
     check(part, format, columns);
     first_ranks.push_back(result->ranks);
     result->ranks += part.rows;
+    result->scales.insert(result->scales.end(), static_cast<size_t>(part.rows), scale);
     result->values += static_cast<size_t>(part.rows) * columns;
   }
   result->ranks = rounded_up(result->ranks, kRankLanes);
+  result->scales.resize(static_cast<size_t>(result->ranks));
   size_t bytes = static_cast<size_t>(result->ranks) * columns * value_bytes;
   std::vector<size_t> offsets;
   for (const Backend::LowRankUp& up : ups) {
-    const int ranks = downs[static_cast<size_t>(up.down)].rows;
+    const int ranks = downs[static_cast<size_t>(up.down)].weights.rows;
     check(up.weights, format, ranks);
     if (up.first_row < 0 || up.weights.rows > rows - up.first_row)
-      fail("rows {} to {} of a matrix of {} rows", up.first_row, up.first_row + up.weights.rows,
+      fail("low-rank adapter: rows {} to {} of a matrix of {} rows", up.first_row, up.first_row + up.weights.rows,
            rows);
     offsets.push_back(bytes);
     const size_t panels = static_cast<size_t>(rounded_up(up.weights.rows, kPanelRows));
@@ -223,7 +225,7 @@ std::unique_ptr<LowRank> load_low_rank(WeightArena& arena,
   result->data = arena.take(bytes);
   result->down = result->data.get();
   for (size_t i = 0; i < downs.size(); ++i)
-    repack(downs[i], columns, first_ranks[i], kRankLanes, value_bytes, result->data.get());
+    repack(downs[i].weights, columns, first_ranks[i], kRankLanes, value_bytes, result->data.get());
   for (size_t i = 0; i < ups.size(); ++i) {
     std::byte* panels = result->data.get() + offsets[i];
     repack(ups[i].weights, result->ups[i].ranks, 0, kPanelRows, value_bytes, panels);
@@ -289,7 +291,9 @@ AddedProducts::AddedProducts(ThreadPool& pool, Scratch& scratch, std::span<const
       for (size_t i = 0; i < size; ++i) entry.down[i] += entry.down[piece * size + i];
     }
     for (size_t r = 0; r < entry.rows.size(); ++r) {
-      for (size_t k = 0; k < ranks; ++k) entry.down[r * ranks + k] *= added[e].scales[r];
+      const float scale = added[e].scales[r];
+      for (size_t k = 0; k < ranks; ++k)
+        entry.down[r * ranks + k] *= scale * entry.weights->scales[k];
     }
   }
 }

@@ -32,6 +32,7 @@ class CpuLowRank final : public LowRank {
   };
   FloatKind kind = FloatKind::kF32;  // of all values
   int ranks = 0;                     // of all A's, a multiple of kRankLanes
+  std::vector<float> scales;         // of each rank
   const std::byte* down = nullptr;
   std::vector<Up> ups;
   std::shared_ptr<std::byte> data;
@@ -39,7 +40,7 @@ class CpuLowRank final : public LowRank {
 
 // Error for other formats, and for bytes that are not those of the shapes.
 std::unique_ptr<LowRank> load_low_rank(WeightArena& arena,
-                                       std::span<const Backend::WeightPart> downs,
+                                       std::span<const Backend::LowRankDown> downs,
                                        std::span<const Backend::LowRankUp> ups, int rows,
                                        int columns);
 

@@ -81,22 +81,15 @@ std::vector<PeftConfig::Pattern> PeftConfig::read_patterns(const nlohmann::json&
   std::vector<Pattern> patterns;
   const nlohmann::json* object = ConfigReader(config).object(key);
   if (object == nullptr) return patterns;
-  constexpr size_t kMostPatterns = 1 << 14;
-  if (object->size() > kMostPatterns) fail("key '{}' has {} entries", key, object->size());
+  constexpr size_t kMostPatterns = 4096;
+  if (object->size() > kMostPatterns)
+    fail("key '{}' has {} entries, expected at most {}", key, object->size(), kMostPatterns);
   for (const auto& [name, value] : object->items()) {
-    Pattern pattern{name, name.starts_with('^'), 0};
-    if (pattern.whole) pattern.name.erase(0, 1);
-    if (pattern.name.empty() ||
-        pattern.name.find_first_of("\\^$*+?()[]{}|") != std::string::npos) {
-      fail("key '{}' has '{}': expected a module's name or the end of one, expressions are not "
-           "supported",
-           key, printable(name));
-    }
     if (!value.is_number() || !(value.get<double>() > 0))
       fail("key '{}' has {} for '{}', expected a number above 0", key, shown(value),
            printable(name));
-    pattern.value = value.get<double>();
-    patterns.push_back(std::move(pattern));
+    // As PEFT's get_pattern_key() has it.
+    patterns.push_back({name, NamePattern("(.*\\.)?(" + name + ")$"), value.get<double>()});
   }
   return patterns;
 }
@@ -106,12 +99,10 @@ double PeftConfig::find(const std::vector<Pattern>& patterns, std::string_view m
                         double otherwise) {
   const Pattern* found = nullptr;
   for (const Pattern& pattern : patterns) {
-    if (!module.ends_with(pattern.name)) continue;
-    const size_t before = module.size() - pattern.name.size();
-    if (before > 0 && (pattern.whole || module[before - 1] != '.')) continue;
+    if (!pattern.names.matches(module)) continue;
     if (found != nullptr && found->value != pattern.value) {
-      fail("'{}' and '{}' both name module '{}', with {} and {}", printable(found->name),
-           printable(pattern.name), printable(module), found->value, pattern.value);
+      fail("'{}' and '{}' both name module '{}', with {} and {}", printable(found->key),
+           printable(pattern.key), printable(module), found->value, pattern.value);
     }
     found = &pattern;
   }

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "files/huggingface/layouts/name_pattern.h"
+
 namespace tessera::huggingface {
 
 class PeftConfig {
@@ -22,10 +24,10 @@ class PeftConfig {
   float scale_of(std::string_view module, uint64_t rank) const;
 
  private:
-  // Modules whose name is this or ends in it, behind a dot; whole: the name is this.
+  // Modules whose name, or the end of it behind a dot, is what the key says: a regular expression.
   struct Pattern {
-    std::string name;
-    bool whole;
+    std::string key;
+    NamePattern names;
     double value;
   };
   static std::vector<Pattern> read_patterns(const nlohmann::json& config, std::string_view key);
