@@ -67,6 +67,7 @@ struct AddedToken {
   bool in_model = false;      // the model's own vocabulary has it, too
   bool special = false;       // steers the model: no text of its own
   bool normalized = false;    // looked for, normalized, in the normalized text
+  bool as_it_is = false;      // there, but not normalized itself
   bool single_word = false;   // only where no letter or digit is beside it
   bool strips_left = false;   // takes the white space before it along
   bool strips_right = false;  // and behind it
@@ -79,7 +80,8 @@ struct TextPipeline {
   std::vector<WordStep> words;
   std::vector<AddedToken> added_tokens;
   // The model is that of TokenizerData::kind. Of the three, kSentencePiece is byte-pair encoding of
-  // characters, kBytePair of GPT-2's letters.
+  // characters, kBytePair of GPT-2's letters. Without merges, neighbours are joined whose joint entry
+  // has the highest score.
   bool ignores_merges = false;  // a word that is an entry is that token, merges or not
   bool byte_fallback = false;   // characters without an entry become <0x00> to <0xFF>
   bool fuses_unknown = false;   // unknown neighbours are one token

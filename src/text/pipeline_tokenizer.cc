@@ -30,7 +30,8 @@ std::vector<AddedTokens::Entry> entries_of(const TextPipeline& pipeline,
   for (const AddedToken& token : pipeline.added_tokens) {
     if (!vocabulary.contains(static_cast<Token>(token.id)) || !is_wanted(token)) continue;
     const std::string& text = vocabulary.text(static_cast<Token>(token.id));
-    entries.push_back({normalizer != nullptr ? normalizer->normalize(text, false).text : text, token});
+    const bool as_it_is = normalizer == nullptr || token.as_it_is;
+    entries.push_back({as_it_is ? text : normalizer->normalize(text, false).text, token});
   }
   return entries;
 }
@@ -64,7 +65,7 @@ PipelineTokenizer::PipelineTokenizer(TokenizerData data)
       splitter_(pipeline_.words),
       model_(WordModel::make(data, vocabulary())) {
   for (const AddedToken& token : pipeline_.added_tokens) {
-    if (!token.normalized || token.special) continue;
+    if (!token.normalized || token.special || token.as_it_is) continue;
     const auto id = static_cast<Token>(token.id);
     std::string text = normalizer_.normalize(vocabulary().text(id), false).text;
     if (text != vocabulary().text(id)) normalized_texts_.emplace(id, std::move(text));

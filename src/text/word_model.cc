@@ -70,6 +70,8 @@ std::unique_ptr<const WordModel> WordModel::make(const TokenizerData& data,
                                                  const Vocabulary& vocabulary) {
   if (data.kind == TokenizerKind::kUnigram)
     return std::make_unique<const UnigramModel>(data, vocabulary);
+  if (data.kind == TokenizerKind::kSentencePiece && !data.merges)
+    return std::make_unique<const ScoredBpeModel>(data, vocabulary);
   return std::make_unique<const BpeModel>(data, vocabulary);
 }
 
@@ -107,6 +109,14 @@ bool WordModel::is_of_model(Token token) const {
 Token WordModel::find(std::string_view text) const {
   const Token token = vocabulary_.find(text);
   return token == kNoToken || !is_of_model(token) ? kNoToken : token;
+}
+
+bool WordModel::append_bytes(std::string_view text, std::vector<Token>& tokens) const {
+  if (!byte_fallback_ || !std::all_of(text.begin(), text.end(),
+                                      [&](char c) { return byte_token(c) != kNoToken; }))
+    return false;
+  for (const char c : text) tokens.push_back(byte_token(c));
+  return true;
 }
 
 BpeModel::BpeModel(const TokenizerData& data, const Vocabulary& vocabulary)
@@ -160,6 +170,39 @@ void BpeModel::encode(std::string_view word, std::vector<Token>& tokens) const {
   });
   for (const Symbol& symbol : symbols) {
     if (symbol.length > 0) tokens.push_back(symbol.token);
+  }
+}
+
+ScoredBpeModel::ScoredBpeModel(const TokenizerData& data, const Vocabulary& vocabulary)
+    : WordModel(*data.pipeline, vocabulary) {}
+
+void ScoredBpeModel::encode(std::string_view word, std::vector<Token>& tokens) const {
+  std::vector<Symbol> symbols;
+  symbols.reserve(word.size());
+  for (size_t begin = 0; begin < word.size();) {
+    const size_t length = std::min(utf8_length_from_lead(word[begin]), word.size() - begin);
+    const auto index = static_cast<int32_t>(symbols.size());
+    symbols.push_back({find(word.substr(begin, length)), static_cast<uint32_t>(begin),
+                       static_cast<uint32_t>(length), index - 1, index + 1});
+    begin += length;
+  }
+  symbols.back().next = -1;
+  merge_symbols<double>(
+      symbols, [&](const Symbol& left, const Symbol& right) -> std::optional<Merge<double>> {
+        const size_t length = size_t{left.length} + right.length;
+        if (length > vocabulary().longest_text()) return std::nullopt;
+        const Token token = find(word.substr(left.begin, length));
+        if (token == kNoToken) return std::nullopt;
+        return Merge<double>{-vocabulary().score(token), token};
+      });
+  bool after_unknown = false;  // unknown neighbours are one
+  for (const Symbol& symbol : symbols) {
+    if (symbol.length == 0) continue;
+    const bool is_unknown =
+        symbol.token == kNoToken && !append_bytes(word.substr(symbol.begin, symbol.length), tokens);
+    if (symbol.token != kNoToken) tokens.push_back(symbol.token);
+    if (is_unknown && !after_unknown && unknown_) tokens.push_back(*unknown_);
+    after_unknown = is_unknown;
   }
 }
 
@@ -230,10 +273,8 @@ void UnigramModel::encode(std::string_view word, std::vector<Token>& tokens) con
 void UnigramModel::append_unknown(std::string_view text, std::vector<Token>& tokens) const {
   if (const Token whole = find(text); whole != kNoToken) {
     tokens.push_back(whole);
-  } else if (byte_fallback_ && std::all_of(text.begin(), text.end(), [&](char c) {
-               return byte_token(c) != kNoToken;
-             })) {
-    for (const char c : text) tokens.push_back(byte_token(c));
+  } else if (append_bytes(text, tokens)) {
+    return;
   } else if (unknown_) {
     tokens.push_back(*unknown_);
   } else {

@@ -35,6 +35,8 @@ class WordModel {
   bool is_of_model(Token token) const;
   Token find(std::string_view text) const;  // kNoToken if none of these reads so
   Token byte_token(char byte) const { return byte_tokens_[static_cast<unsigned char>(byte)]; }
+  // Appends the tokens of the bytes, if there are such and they all have one.
+  bool append_bytes(std::string_view text, std::vector<Token>& tokens) const;
 
   std::optional<Token> unknown_;
   bool byte_fallback_;
@@ -54,6 +56,13 @@ class BpeModel final : public WordModel {
  private:
   std::unordered_map<uint64_t, Merge<int32_t>> merges_;
   bool ignores_merges_, fuses_unknown_;
+};
+
+// The same in the order of the joint entries' scores, as SentencePiece does it.
+class ScoredBpeModel final : public WordModel {
+ public:
+  ScoredBpeModel(const TokenizerData& data, const Vocabulary& vocabulary);
+  void encode(std::string_view word, std::vector<Token>& tokens) const override;
 };
 
 // Of all ways to cut a word into entries the one whose scores sum to the most.
