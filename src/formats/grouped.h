@@ -37,7 +37,7 @@ struct GroupedKind {
   bool f32_scales = false;
   GroupedOffset offset = GroupedOffset::kNone;  // of integers only
   int zero_point = 0;                           // the code of zero, without an offset
-  int group = 32;                               // columns that share a scale: 16, 32, 64, 128 or 256
+  int group = 32;  // columns that share a scale: 16, 32, 64, 128 or 256
 
   auto operator<=>(const GroupedKind&) const = default;
 
@@ -45,9 +45,7 @@ struct GroupedKind {
   size_t offset_bytes() const {
     return offset == GroupedOffset::kNone ? 0 : offset == GroupedOffset::kZero ? 1 : scale_bytes();
   }
-  size_t block_bytes() const {
-    return scale_bytes() + offset_bytes() + static_cast<size_t>(group);
-  }
+  size_t block_bytes() const { return scale_bytes() + offset_bytes() + static_cast<size_t>(group); }
 };
 
 // The format of that kind, made when it is first asked for; lives as long as the program. Error for

@@ -90,7 +90,8 @@ void Loader::matrix(std::string_view label, std::initializer_list<StoredRows> pa
   into = backend_.load_matrix(weights, columns);
   for (const StoredRows& part : parts) {
     const StoredTensor& tensor = checkpoint_.require({part.role, layer_});
-    if (tensor.source != nullptr || is_recoded(*tensor.format, columns)) checkpoint_.release(tensor);
+    if (tensor.source != nullptr || is_recoded(*tensor.format, columns))
+      checkpoint_.release(tensor);
   }
   into->name = label;
   matrix_bytes_ += into->bytes;

@@ -22,10 +22,9 @@ constexpr size_t kMaxCachedWordBytes = 64;
 constexpr size_t kMaxWordBytes = std::numeric_limits<int32_t>::max() / 2;
 
 // Entries for texts that the tokenizer finds, of tokens that `is_wanted`.
-std::vector<AddedTokens::Entry> entries_of(const TextPipeline& pipeline,
-                                           const Vocabulary& vocabulary,
-                                           const TextNormalizer* normalizer,
-                                           const std::function<bool(const AddedToken&)>& is_wanted) {
+std::vector<AddedTokens::Entry> entries_of(
+    const TextPipeline& pipeline, const Vocabulary& vocabulary, const TextNormalizer* normalizer,
+    const std::function<bool(const AddedToken&)>& is_wanted) {
   std::vector<AddedTokens::Entry> entries;
   for (const AddedToken& token : pipeline.added_tokens) {
     if (!vocabulary.contains(static_cast<Token>(token.id)) || !is_wanted(token)) continue;

@@ -112,8 +112,8 @@ Token WordModel::find(std::string_view text) const {
 }
 
 bool WordModel::append_bytes(std::string_view text, std::vector<Token>& tokens) const {
-  if (!byte_fallback_ || !std::all_of(text.begin(), text.end(),
-                                      [&](char c) { return byte_token(c) != kNoToken; }))
+  if (!byte_fallback_ ||
+      !std::all_of(text.begin(), text.end(), [&](char c) { return byte_token(c) != kNoToken; }))
     return false;
   for (const char c : text) tokens.push_back(byte_token(c));
   return true;
@@ -151,9 +151,8 @@ void BpeModel::encode(std::string_view word, std::vector<Token>& tokens) const {
     if (const Token token = find(character); token != kNoToken) {
       add_unknown();
       add(token, length);
-    } else if (byte_fallback_ && std::all_of(character.begin(), character.end(), [&](char c) {
-                 return byte_token(c) != kNoToken;
-               })) {
+    } else if (byte_fallback_ && std::all_of(character.begin(), character.end(),
+                                             [&](char c) { return byte_token(c) != kNoToken; })) {
       for (const char c : character) add(byte_token(c), 1);
     } else if (unknown_) {
       if (!fuses_unknown_) add_unknown();
@@ -207,17 +206,23 @@ void ScoredBpeModel::encode(std::string_view word, std::vector<Token>& tokens) c
 }
 
 UnigramModel::UnigramModel(const TokenizerData& data, const Vocabulary& vocabulary)
-    : WordModel(*data.pipeline, vocabulary), trie_({}) {
+    : WordModel(*data.pipeline, vocabulary),
+      trie_({}),
+      as_sentencepiece_(data.pipeline->as_sentencepiece) {
   std::vector<std::pair<std::string_view, Token>> words;
   double lowest = std::numeric_limits<double>::infinity();
   for (Token token = 0; vocabulary.contains(token); ++token) {
     const double score = vocabulary.score(token);
     if (!std::isfinite(score)) fail("tokenizer: score {} is infinite", token);
-    if (!is_foreign(token)) lowest = std::min(lowest, score);
-    if (is_of_model(token)) words.emplace_back(vocabulary.text(token), token);
+    const TokenType type = vocabulary.type(token);
+    const bool counts = as_sentencepiece_ ? type == TokenType::kNormal : !is_foreign(token);
+    if (counts) lowest = std::min(lowest, score);
+    if (is_of_model(token) && !(as_sentencepiece_ && type == TokenType::kByte))
+      words.emplace_back(vocabulary.text(token), token);
   }
   trie_ = ByteTrie(std::move(words));
   unknown_score_ = lowest - 10.0;  // SentencePiece's kUnkPenalty
+  if (as_sentencepiece_) unknown_score_ = static_cast<float>(unknown_score_);
 }
 
 void UnigramModel::encode(std::string_view word, std::vector<Token>& tokens) const {
@@ -235,14 +240,15 @@ void UnigramModel::encode(std::string_view word, std::vector<Token>& tokens) con
     const double until = best[begin].score;
     const auto offer = [&](size_t length, Token token, double score) {
       Best& other = best[begin + length];
-      if (!other.is_reached || score + until > other.score)
-        other = {score + until, static_cast<uint32_t>(begin), true, token};
+      if (as_sentencepiece_) score = static_cast<float>(score);
+      if (other.is_reached && !(score > other.score)) return;
+      other = {score, static_cast<uint32_t>(begin), true, token};
     };
     trie_.visit_prefixes(word.substr(begin), [&](size_t length, Token token) {
       covered = covered || length == character;
-      offer(length, token, vocabulary().score(token));
+      offer(length, token, vocabulary().score(token) + until);
     });
-    if (!covered) offer(character, unknown_.value_or(kNoToken), unknown_score_);
+    if (!covered) offer(character, unknown_.value_or(kNoToken), unknown_score_ + until);
     begin += character;
   }
 

@@ -19,12 +19,14 @@ namespace tessera {
 
 class WordModel {
  public:
-  // Keeps a reference to `vocabulary`, made of `data`. Throws Error for what is missing or malformed.
+  // Keeps a reference to `vocabulary`, made of `data`. Throws Error for what is missing or
+  // malformed.
   static std::unique_ptr<const WordModel> make(const TokenizerData& data,
                                                const Vocabulary& vocabulary);
   virtual ~WordModel();
 
-  // Appends the tokens of `word`, which is valid UTF-8 and not empty. No control token is among them.
+  // Appends the tokens of `word`, which is valid UTF-8 and not empty. No control token is among
+  // them.
   virtual void encode(std::string_view word, std::vector<Token>& tokens) const = 0;
 
  protected:
@@ -76,6 +78,7 @@ class UnigramModel final : public WordModel {
 
   ByteTrie trie_;
   double unknown_score_;
+  bool as_sentencepiece_;
 };
 
 // `merges` ("left right") by pairs of tokens, left token << 32 | right token.

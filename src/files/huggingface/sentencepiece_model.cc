@@ -184,8 +184,7 @@ SentencePieceModel parse_sentencepiece_model(std::string_view bytes) {
   }
   if (model.pieces.empty()) fail("it holds no pieces");
   const auto size = static_cast<int64_t>(model.pieces.size());
-  for (int64_t* id :
-       {&model.unknown_id, &model.bos_id, &model.eos_id, &model.padding_id}) {
+  for (int64_t* id : {&model.unknown_id, &model.bos_id, &model.eos_id, &model.padding_id}) {
     if (*id < 0 || *id >= size) *id = -1;
   }
   return model;

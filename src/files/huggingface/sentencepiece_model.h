@@ -28,7 +28,8 @@ struct SentencePieceModel {
   bool treats_whitespace_as_suffix = false;
 };
 
-// Throws Error for what is no such message. Fields that are not known are passed over, as in protobuf.
+// Throws Error for what is no such message. Fields that are not known are passed over, as in
+// protobuf.
 SentencePieceModel parse_sentencepiece_model(std::string_view bytes);
 
 }  // namespace tessera::huggingface

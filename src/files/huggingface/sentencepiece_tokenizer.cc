@@ -21,7 +21,7 @@ void add(TextPipeline& pipeline, Normal kind, std::string content, TextPattern p
 
 // In the order of SentencePiece's normalizer.
 void add_normalizer(const SentencePieceModel& model, bool is_legacy, TextPipeline& pipeline) {
-  if (!model.charsmap.empty()) add(pipeline, Normal::kCharsmap, model.charsmap);
+  if (!model.charsmap.empty()) add(pipeline, Normal::kOwnCharsmap, model.charsmap);
   if (model.remove_extra_whitespaces) {
     add(pipeline, Normal::kReplace, "", {R"(\A +| +\z)", true});
     add(pipeline, Normal::kReplace, " ", {" {2,}", true});
@@ -51,6 +51,7 @@ TokenizerFile make_tokenizer(SentencePieceModel model, bool is_legacy) {
   pipeline.is_named = true;
   pipeline.byte_fallback = model.byte_fallback;
   pipeline.fuses_unknown = true;
+  pipeline.as_sentencepiece = true;
   pipeline.strips_first_space = model.add_dummy_prefix;
   add_normalizer(model, is_legacy, pipeline);
   file.vocabulary.expect(model.pieces.size());

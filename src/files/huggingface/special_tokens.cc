@@ -21,9 +21,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 7> kRoles = {"bos_token", "eos_token", "unk_token",
-                                                    "pad_token", "sep_token", "cls_token",
-                                                    "mask_token"};
+constexpr std::array<std::string_view, 7> kRoles = {
+    "bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"};
 constexpr size_t kMostEnds = 64;
 
 struct Named {
@@ -170,8 +169,8 @@ class Reader {
     return named == roles_.end() ? std::nullopt : vocabulary_.find(named->second.text);
   }
 
-  // tokenizer_config.json's add_bos_token and add_eos_token win over the post-processor, whose tokens
-  // are the beginning and the end if nobody else says so.
+  // tokenizer_config.json's add_bos_token and add_eos_token win over the post-processor, whose
+  // tokens are the beginning and the end if nobody else says so.
   void take_surroundings(const Surroundings& around) {
     if (const auto id = id_of("bos_token")) bos_ = id;
     eos_ = id_of("eos_token");

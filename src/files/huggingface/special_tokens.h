@@ -1,5 +1,5 @@
-// What the other files of a folder say of its tokens: tokenizer_config.json, special_tokens_map.json,
-// added_tokens.json, generation_config.json, config.json.
+// What the other files of a folder say of its tokens: tokenizer_config.json,
+// special_tokens_map.json, added_tokens.json, generation_config.json, config.json.
 #pragma once
 
 #include <filesystem>

@@ -31,14 +31,13 @@ TokenizerFile read_file(const fs::path& folder) {
     return in_file(json_path, [&] { return read_tokenizer_json(*json); });
   std::error_code ignored;
   if (!fs::exists(model_path, ignored))
-    fail("'{}' has neither a tokenizer.json nor a tokenizer.model", printable(folder.string(), 400));
+    fail("'{}' has neither a tokenizer.json nor a tokenizer.model",
+         printable(folder.string(), 400));
   const std::string bytes = read_text(model_path, kMostModelBytes);
   const auto config = find_json(folder / "tokenizer_config.json");
-  const bool is_legacy =
-      !config || ConfigReader(*config).boolean("legacy").value_or(true);
-  return in_file(model_path, [&] {
-    return make_tokenizer(parse_sentencepiece_model(bytes), is_legacy);
-  });
+  const bool is_legacy = !config || ConfigReader(*config).boolean("legacy").value_or(true);
+  return in_file(model_path,
+                 [&] { return make_tokenizer(parse_sentencepiece_model(bytes), is_legacy); });
 }
 
 }  // namespace
