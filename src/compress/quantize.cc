@@ -35,7 +35,9 @@ struct SquaredError {
 class Recoder {
  public:
   Recoder(const StoredTensor& source, const Format& target)
-      : source_(source), target_(target), target_row_(target.row_bytes(source.columns())) {}
+      : source_(source),
+        target_(target),
+        target_row_(target.row_bytes(source.columns())) {}
 
   std::vector<std::byte> run(ThreadPool& pool, double& relative_error) const {
     const uint64_t rows = source_.rows();

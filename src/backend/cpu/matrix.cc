@@ -78,8 +78,7 @@ void repack(ThreadPool& pool, const Backend::WeightPart& part, const Segment& se
     pool.parallel_for(count, [&](int p, int) { repack_one(first + p); });
     const uint64_t begin = first * file_panel_bytes;
     const uint64_t end = std::min<uint64_t>(part.bytes.size(), begin + count * file_panel_bytes);
-    if (part.on_read && part.source == nullptr)
-      part.on_read(part.bytes.subspan(begin, end - begin));
+    if (part.on_read && part.source == nullptr) part.on_read(part.bytes.subspan(begin, end - begin));
   }
 }
 
