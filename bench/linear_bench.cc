@@ -5,16 +5,21 @@
 // with few rows the bound is memory. TESSERA_BENCH_THREADS sets the threads (default: all cores),
 // TESSERA_TARGET the instruction set.
 //   linear_bench --benchmark_filter=Q4_K/1536x8960
+//   linear_bench --ratios        # new layouts beside old ones, alternating
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
 #include <memory>
 #include <random>
+#include <string_view>
 #include <vector>
 
 #include "backend/cpu/linear.h"
 #include "base/simd/target.h"
 #include "bench_pool.h"
+#include "formats/grouped.h"
 
 namespace tessera::cpu {
 namespace {
@@ -26,17 +31,9 @@ struct Shape {
   int outputs, columns;
 };
 
-// The matrices of the last format and shape asked for: neighbours in the list share them.
-const std::vector<std::unique_ptr<Matrix>>& matrices(const Format& format, Shape shape) {
-  static const Format* last_format = nullptr;
-  static Shape last{};
-  static std::vector<std::unique_ptr<Matrix>> stored;
-  if (last_format == &format && last.outputs == shape.outputs && last.columns == shape.columns)
-    return stored;
-  last_format = &format;
-  last = shape;
-  stored.clear();
+using Matrices = std::vector<std::unique_ptr<Matrix>>;
 
+Matrices make_matrices(const Format& format, Shape shape) {
   const size_t bytes =
       format.row_bytes(static_cast<uint64_t>(shape.columns)) * static_cast<size_t>(shape.outputs);
   std::vector<std::byte> weights(bytes);
@@ -44,10 +41,25 @@ const std::vector<std::unique_ptr<Matrix>>& matrices(const Format& format, Shape
   // 0x3c3c.. is an ordinary number in every float format, and so are scales and codes near it.
   for (std::byte& b : weights) b = static_cast<std::byte>(0x3c + rng() % 2);
   const Backend::WeightPart part = {&format, weights, shape.outputs};
-  const size_t count = std::min<size_t>(kMostMatrices, kCycleBytes / bytes + 1);
   WeightArena arena;
-  for (size_t i = 0; i < count; ++i)
-    stored.push_back(load_matrix(bench_pool(), arena, {&part, 1}, shape.columns));
+  Matrices made;
+  do {
+    made.push_back(load_matrix(bench_pool(), arena, {&part, 1}, shape.columns));
+  } while (made.size() < kMostMatrices && made.size() * made[0]->bytes <= kCycleBytes);
+  return made;
+}
+
+// The matrices of the last format and shape asked for: neighbours in the list share them.
+const Matrices& matrices(const Format& format, Shape shape) {
+  static const Format* last_format = nullptr;
+  static Shape last{};
+  static Matrices stored;
+  if (last_format == &format && last.outputs == shape.outputs && last.columns == shape.columns)
+    return stored;
+  last_format = &format;
+  last = shape;
+  stored.clear();
+  stored = make_matrices(format, shape);
   return stored;
 }
 
@@ -72,14 +84,85 @@ void linear_rows(benchmark::State& state, const Format& format, Shape shape, int
   state.counters["MAC/s"] = benchmark::Counter(calls * macs, benchmark::Counter::kIsRate);
 }
 
+// --- two formats beside each other
+
+const Format& grouped4() {
+  return grouped_format({.bits = 4, .offset = GroupedOffset::kZero, .group = 128});
+}
+const Format& nf4() {
+  return grouped_format({.codes = GroupedCodes::kNF4, .f32_scales = true, .group = 64});
+}
+const Format& e4m3() {
+  return grouped_format({.codes = GroupedCodes::kE4M3, .f32_scales = true, .group = 128});
+}
+
+// Seconds of one product of each matrix.
+double seconds(const Matrices& cycle, std::vector<float>& x, int rows) {
+  static LinearScratch scratch;
+  const int columns = cycle[0]->columns, outputs = cycle[0]->rows;
+  std::vector<float> y(static_cast<size_t>(rows) * static_cast<size_t>(outputs));
+  const auto start = std::chrono::steady_clock::now();
+  for (const auto& matrix : cycle) {
+    linear(bench_pool(), scratch, *matrix, {x.data(), rows, columns, columns}, {},
+           {y.data(), rows, outputs, outputs});
+  }
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() /
+         static_cast<double>(cycle.size());
+}
+
+// The median of the ratios of neighbours in time: they had the same machine.
+void print_ratio(const Format& ours, const Format& theirs, Shape shape, int rows) {
+  const Matrices our_cycle = make_matrices(ours, shape), their_cycle = make_matrices(theirs, shape);
+  std::vector<float> x(static_cast<size_t>(rows) * static_cast<size_t>(shape.columns));
+  std::mt19937 rng(2);
+  std::normal_distribution<float> normal;
+  for (float& value : x) value = normal(rng);
+  seconds(our_cycle, x, rows);
+  seconds(their_cycle, x, rows);
+  std::vector<double> ratios;
+  double us = 0, them = 0;
+  constexpr int kRounds = 15;
+  for (int round = 0; round < kRounds; ++round) {
+    const double a = seconds(our_cycle, x, rows), b = seconds(their_cycle, x, rows);
+    us += a / kRounds;
+    them += b / kRounds;
+    ratios.push_back(a / b);
+  }
+  std::ranges::sort(ratios);
+  fmt::print("| {} / {} | {}x{} | {} | {:.1f} | {:.1f} | {:.3f} | {:.3f} - {:.3f} |\n", ours.name,
+             theirs.name, shape.outputs, shape.columns, rows, us * 1e6, them * 1e6,
+             ratios[kRounds / 2], ratios[1], ratios[kRounds - 2]);
+}
+
+void print_ratios() {
+  const std::pair<const Format*, const Format*> pairs[] = {
+      {&grouped4(), &kQ4_1}, {&nf4(), &kIQ4_NL}, {&e4m3(), &kF16}, {&kTQ2_0, &kQ4_0}};
+  fmt::print("| time of / time of | outputs x columns | rows | us | us | median ratio | most |\n");
+  fmt::print("|---|---|---|---|---|---|---|\n");
+  for (const auto& [ours, theirs] : pairs) {
+    for (const Shape shape : {Shape{2048, 2048}, Shape{8192, 2048}, Shape{2048, 8192}}) {
+      for (const int rows : {1, 512}) {
+        if (rows > 1 && shape.columns != shape.outputs) continue;
+        print_ratio(*ours, *theirs, shape, rows);
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tessera::cpu
 
 int main(int argc, char** argv) {
   using namespace tessera;
-  const Format* const formats[] = {&kQ4_0,  &kQ4_1, &kQ5_0, &kQ5_1, &kQ8_0,   &kQ2_K,
-                                   &kQ3_K,  &kQ4_K, &kQ5_K, &kQ6_K, &kIQ4_NL, &kIQ4_XS,
-                                   &kMXFP4, &kF16,  &kBF16, &kF32};
+  if (argc == 2 && std::string_view(argv[1]) == "--ratios") {
+    fmt::print(stderr, "{}, {} threads\n", target_name(), cpu::bench_pool().threads());
+    cpu::print_ratios();
+    return 0;
+  }
+  const Format* const formats[] = {
+      &kQ4_0,           &kQ4_1,      &kQ5_0,       &kQ5_1,   &kQ8_0,  &kQ2_K,  &kQ3_K, &kQ4_K,
+      &kQ5_K,           &kQ6_K,      &kIQ4_NL,     &kIQ4_XS, &kMXFP4, &kF16,   &kBF16, &kF32,
+      &cpu::grouped4(), &cpu::nf4(), &cpu::e4m3(), &kTQ2_0,  &kNVFP4, &kIQ2_XS};
   for (const Format* format : formats) {
     for (cpu::Shape shape :
          {cpu::Shape{576, 1536}, cpu::Shape{1536, 8960}, cpu::Shape{2048, 8192}}) {

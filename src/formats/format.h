@@ -26,9 +26,10 @@ struct Format {
   const QuantizedBlock* quantized = nullptr;
   void (*decode_values)(const std::byte* src, std::span<float> dst) = nullptr;
 
-  // Encodes src.size() elements, a multiple of block_elements: round to nearest, with a search
-  // for the scales that minimizes the squared error. `importance` weighs the error of each
-  // element (empty: each format's own default weighting); its size is src.size().
+  // nullptr of formats that are only read. Encodes src.size() elements, a multiple of
+  // block_elements: round to nearest, with a search for the scales that minimizes the squared
+  // error. `importance` weighs the error of each element (empty: each format's own default
+  // weighting); its size is src.size().
   //
   // Block formats: NaN and infinity are an Error; values beyond what an f16 scale can represent
   // saturate; what lies far below it becomes zero. The default weighting is uniform.
@@ -40,8 +41,7 @@ struct Format {
   // dst.size() / block_elements * block_bytes bytes. Every bit pattern decodes to something.
   void decode(const std::byte* src, std::span<float> dst) const;
 
-  // False for formats that are known by name and size but cannot be decoded yet (IQ1_S, TQ1_0,
-  // ...).
+  // False for formats that are known by name and size but cannot be decoded (Q8_K, I32, ...).
   bool supported() const { return quantized != nullptr || decode_values != nullptr; }
 
   // Bytes of a row of `elements`; throws Error if that is not a whole number of blocks.
@@ -63,6 +63,9 @@ const Format& require_format(std::string_view name);
 
 // The formats that come with Tessera, each defined in a file of its own or with its kin.
 extern const Format kF32, kF16, kBF16, kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ2_K, kQ3_K, kQ4_K,
-    kQ5_K, kQ6_K, kIQ4_NL, kIQ4_XS, kMXFP4;
+    kQ5_K, kQ6_K, kIQ4_NL, kIQ4_XS, kMXFP4, kTQ1_0, kTQ2_0;
+// Read only: nothing is encoded to them.
+extern const Format kQ1_0, kQ2_0, kNVFP4, kIQ1_S, kIQ1_M, kIQ2_XXS, kIQ2_XS, kIQ2_S, kIQ3_XXS,
+    kIQ3_S;
 
 }  // namespace tessera

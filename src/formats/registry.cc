@@ -16,23 +16,18 @@ constexpr Format known_by_size(std::string_view name, uint32_t elements, uint32_
 }
 
 constexpr Format kUnsupported[] = {
-    known_by_size("Q8_1", 32, 36),     known_by_size("Q8_K", 256, 292),
-    known_by_size("IQ2_XXS", 256, 66), known_by_size("IQ2_XS", 256, 74),
-    known_by_size("IQ3_XXS", 256, 98), known_by_size("IQ1_S", 256, 50),
-    known_by_size("IQ3_S", 256, 110),  known_by_size("IQ2_S", 256, 82),
-    known_by_size("I8", 1, 1),         known_by_size("I16", 1, 2),
-    known_by_size("I32", 1, 4),        known_by_size("I64", 1, 8),
-    known_by_size("F64", 1, 8),        known_by_size("IQ1_M", 256, 56),
-    known_by_size("TQ1_0", 256, 54),   known_by_size("TQ2_0", 256, 66),
-    known_by_size("NVFP4", 64, 36),    known_by_size("Q1_0", 128, 18),
-    known_by_size("Q2_0", 64, 18),
+    known_by_size("Q8_1", 32, 36), known_by_size("Q8_K", 256, 292), known_by_size("I8", 1, 1),
+    known_by_size("I16", 1, 2),    known_by_size("I32", 1, 4),      known_by_size("I64", 1, 8),
+    known_by_size("F64", 1, 8),
 };
 
 std::vector<const Format*>& formats() {
   static std::vector<const Format*> list = [] {
-    std::vector<const Format*> known = {&kF32,    &kF16,    &kQ4_0, &kQ4_1, &kQ5_0, &kQ5_1,
-                                        &kQ8_0,   &kQ2_K,   &kQ3_K, &kQ4_K, &kQ5_K, &kQ6_K,
-                                        &kIQ4_NL, &kIQ4_XS, &kBF16, &kMXFP4};
+    std::vector<const Format*> known = {&kF32,    &kF16,    &kQ4_0,    &kQ4_1,  &kQ5_0,  &kQ5_1,
+                                        &kQ8_0,   &kQ2_K,   &kQ3_K,    &kQ4_K,  &kQ5_K,  &kQ6_K,
+                                        &kIQ4_NL, &kIQ4_XS, &kBF16,    &kMXFP4, &kTQ1_0, &kTQ2_0,
+                                        &kQ1_0,   &kQ2_0,   &kNVFP4,   &kIQ1_S, &kIQ1_M, &kIQ2_XXS,
+                                        &kIQ2_XS, &kIQ2_S,  &kIQ3_XXS, &kIQ3_S};
     for (const Format& format : kUnsupported) known.push_back(&format);
     return known;
   }();

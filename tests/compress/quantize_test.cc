@@ -216,14 +216,18 @@ TEST_F(Quantize, UnknownFormatListsTheKnownOnes) {
 }
 
 TEST_F(Quantize, SourceThatCannotBeDecodedIsNamed) {
-  const Format* unsupported = find_format("IQ1_S");
-  if (unsupported == nullptr || unsupported->supported())
-    GTEST_SKIP() << "IQ1_S can be decoded by now";
+  const Format* unsupported = find_format("Q8_K");
+  ASSERT_FALSE(unsupported->supported());
   GgufWriter writer{GgufMetadata{}};
   writer.declare("blk.0.attn_q.weight", *unsupported, {256, 1});
   writer.write(source_, [&](size_t) { return std::vector<std::byte>(unsupported->block_bytes); });
   EXPECT_THAT(error_of([&] { run("Q8_0", out_); }),
-              AllOf(HasSubstr("blk.0.attn_q.weight"), HasSubstr("IQ1_S")));
+              AllOf(HasSubstr("blk.0.attn_q.weight"), HasSubstr("Q8_K")));
+  EXPECT_FALSE(std::filesystem::exists(out_));
+}
+
+TEST_F(Quantize, FormatThatIsOnlyReadIsNamed) {
+  EXPECT_THAT(error_of([&] { run("IQ2_XS", out_); }), HasSubstr("encoding to IQ2_XS"));
   EXPECT_FALSE(std::filesystem::exists(out_));
 }
 

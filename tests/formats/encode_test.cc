@@ -19,7 +19,7 @@ std::vector<const Format*> block_formats() {
   std::vector<const Format*> formats;
   for (const Format* known : all_formats()) {
     const Format& format = *known;
-    if (format.supported() && format.block_elements > 1) formats.push_back(&format);
+    if (format.encode != nullptr && format.block_elements > 1) formats.push_back(&format);
   }
   return formats;
 }
@@ -80,8 +80,9 @@ TEST(Encode, ImportanceShiftsTheErrorToWhatMattersLess) {
   for (const Format* format : block_formats()) {
     const double plain = weighted_error(round_trip(*format, values));
     const double weighted = weighted_error(round_trip(*format, values, importance));
-    if (format == &kMXFP4) {
-      EXPECT_LE(weighted, plain);  // only powers of two to choose from
+    if (format == &kMXFP4 || format == &kTQ1_0 || format == &kTQ2_0) {
+      EXPECT_LE(weighted,
+                plain);  // only powers of two to choose from, or one scale for 256 elements
     } else {
       EXPECT_LT(weighted, 0.95 * plain) << format->name;
     }
@@ -104,12 +105,25 @@ TEST(Encode, ImportanceMayHaveAnyScale) {
 TEST(Encode, DecodedValuesEncodeToThemselves) {
   for (const char* kind : {"gaussian", "heavy"}) {
     const auto values = test_data(kind, 64 * 256);
-    for (const Format* format : {&kQ4_0, &kQ4_1, &kQ5_0, &kQ5_1, &kQ8_0, &kIQ4_NL, &kMXFP4}) {
+    for (const Format* format :
+         {&kQ4_0, &kQ4_1, &kQ5_0, &kQ5_1, &kQ8_0, &kIQ4_NL, &kMXFP4, &kTQ1_0, &kTQ2_0}) {
       const auto once = round_trip(*format, values);
       EXPECT_LT(rmse(once, round_trip(*format, once)), 0.03 * rmse(values, once))
           << format->name << " " << kind;
     }
   }
+}
+
+// A model that was trained with ternary weights loses nothing.
+TEST(Encode, TernaryWeightsAreKeptExactly) {
+  Lcg random(3);
+  std::vector<float> values(4 * 256);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const float scale = 0.37109375f * static_cast<float>(1 + i / 256);  // an f16
+    values[i] = scale * static_cast<float>(static_cast<int>(random.bits24() >> 16) % 3 - 1);
+  }
+  EXPECT_EQ(round_trip(kTQ1_0, values), values);
+  EXPECT_EQ(round_trip(kTQ2_0, values), values);
 }
 
 TEST(Encode, ZerosStayZeros) {
@@ -146,13 +160,13 @@ TEST(Encode, HugeValuesSaturateAndStayFinite) {
     for (float& v : values) v = std::clamp(v * 50, -6.0f, 6.0f) * scale;
     for (const Format* known : all_formats()) {
       const Format& format = *known;
-      if (format.supported()) expect_finite(format, round_trip(format, values));
+      if (format.encode != nullptr) expect_finite(format, round_trip(format, values));
     }
   }
   const std::vector<float> largest(512, std::numeric_limits<float>::max());
   for (const Format* known : all_formats()) {
     const Format& format = *known;
-    if (!format.supported()) continue;
+    if (format.encode == nullptr) continue;
     const auto decoded = round_trip(format, largest);
     expect_finite(format, decoded);
     for (const float v : decoded) EXPECT_GE(v, 6e4f) << format.name;

@@ -110,7 +110,7 @@ void quantize_tile(const HostTensor& x, int tile, const QuantizedRows& rows) {
 
 void make_terms(const Layout& layout, const QuantizedRows& rows, int tile, int32_t* terms) {
   const int count = rows.tile_rows(tile);
-  const int per_block = kBlock / scale_columns(layout.scales);
+  const int per_block = kBlock / layout.scale_columns;
   const auto blocks = static_cast<size_t>(padded_blocks(rows.columns));
   const size_t base = static_cast<size_t>(tile) * kTileRows * blocks;
   const float* scales = rows.scales + base;

@@ -22,8 +22,10 @@
 HWY_BEFORE_NAMESPACE();
 namespace tessera::cpu::HWY_NAMESPACE {
 
+constexpr size_t kPlaneBytes = size_t{kPanelRows} * kSuperBlock;
+
 struct Chunk {                                             // 256 columns, expanded
-  alignas(64) uint8_t codes[kPanelRows * kSuperBlock];     // quad vectors
+  alignas(64) uint8_t codes[2 * kPlaneBytes];              // quad vectors; then low codes, if wide
   alignas(64) float scales[kSuperBlock / 16][kPanelRows];  // by 16 or by 32 columns
   alignas(64) float mins[kSuperBlock / 16][kPanelRows];
 };
@@ -82,22 +84,35 @@ HWY_INLINE CodeVector look_up(const uint8_t* table, CodeVector codes) {
 #endif
 }
 
-// ... of a layout whose codes are looked up, if kTable.
-template <CodeKind kKind, bool kTable, int kQuad>
+// ... of a layout whose codes are looked up, if they are and have not been yet; the tables are
+// those of its Layout.
+template <CodeKind kKind, Lookup kLookup, int kQuad>
 HWY_INLINE CodeVector load_codes(const uint8_t* block, size_t part, const uint8_t* table) {
   const CodeVector codes = load_quad<kKind, kQuad>(block, part);
-  return kTable ? look_up(table, codes) : codes;
+  return kLookup == Lookup::kNone || kKind == CodeKind::k8 ? codes : look_up(table, codes);
 }
 
-template <CodeKind kKind, bool kTable>
-HWY_NOINLINE void expand_codes(const uint8_t* from, int blocks, const uint8_t* table, uint8_t* to) {
+// The low codes of a wide layout; of one that is expanded, they lie in the plane behind.
+template <CodeKind kKind, int kQuad>
+HWY_INLINE CodeVector load_low_codes(const uint8_t* block, size_t part, const uint8_t* low_table) {
+  if constexpr (kKind == CodeKind::k8) return load_quad<kKind, kQuad>(block + kPlaneBytes, part);
+  return look_up(low_table, load_quad<kKind, kQuad>(block, part));
+}
+
+template <CodeKind kKind, Lookup kLookup>
+HWY_NOINLINE void expand_codes(const uint8_t* from, int blocks, const Layout& layout, uint8_t* to) {
   const CodeTag d;
   for (int b = 0; b < blocks; ++b) {
     const uint8_t* block = from + b * code_vectors(kKind) * kQuadBytes;
     for (size_t part = 0; part < kQuadBytes; part += 4 * kLanes) {
       unroll<8>([&](auto quad) TESSERA_INLINE_LAMBDA {
-        hn::Store(load_codes<kKind, kTable, quad>(block, part, table), d,
-                  reinterpret_cast<uint32_t*>(to + (b * 8 + quad) * kQuadBytes + part));
+        uint8_t* out = to + (b * 8 + quad) * kQuadBytes + part;
+        hn::Store(load_codes<kKind, kLookup, quad>(block, part, layout.table.data()), d,
+                  reinterpret_cast<uint32_t*>(out));
+        if constexpr (kLookup == Lookup::kWide) {
+          hn::Store(load_low_codes<kKind, quad>(block, part, layout.low_table.data()), d,
+                    reinterpret_cast<uint32_t*>(out + kPlaneBytes));
+        }
       });
     }
   }
@@ -124,30 +139,66 @@ HWY_INLINE FloatVector load_e8m0(const uint8_t* p) {
   return hn::BitCast(FloatTag(), hn::IfThenElse(hn::Lt(e, hn::Set(di, 2)), subnormal, normal));
 }
 
-// By blocks of 32: no more than an f16, or an exponent, each.
-HWY_INLINE void expand_block_scales(ScaleKind kind, const uint8_t* from, int blocks, Chunk& chunk) {
+// By groups of columns, each of which gives one or several scales of the kernel.
+template <ScaleKind kKind>
+HWY_INLINE void expand_group_scales(const Layout& layout, const uint8_t* from, int blocks,
+                                    Chunk& chunk) {
+  constexpr size_t kBytes = kKind < ScaleKind::kF32 ? 2 : 4;  // of a scale, or a min
   const FloatTag df;
-  for (int b = 0; b < blocks; ++b) {
+  const auto load = [&](const uint8_t* p) HWY_ATTR {
+    return kBytes == 2 ? load_f16(p) : hn::LoadU(df, reinterpret_cast<const float*>(p));
+  };
+  const auto unit = hn::Set(df, layout.unit);
+  const int copies = layout.group / layout.scale_columns;
+  const int count = blocks * kBlock / layout.scale_columns;
+  for (int first = 0; first < count; first += copies, from += group_bytes(kKind) * kPanelRows) {
+    const uint8_t* offsets = from + kBytes * kPanelRows;
     for (size_t r = 0; r < kPanelRows; r += kLanes) {
-      if (kind == ScaleKind::kE8M0) {
-        hn::Store(load_e8m0(from + b * kPanelRows + r), df, chunk.scales[b] + r);
-      } else if (kind == ScaleKind::kF16) {
-        hn::Store(load_f16(from + (b * kPanelRows + r) * 2), df, chunk.scales[b] + r);
-      } else {
-        hn::Store(load_f16(from + (2 * b * kPanelRows + r) * 2), df, chunk.scales[b] + r);
-        hn::Store(load_f16(from + ((2 * b + 1) * kPanelRows + r) * 2), df, chunk.mins[b] + r);
+      const auto scale = hn::Mul(load(from + kBytes * r), unit);
+      for (int i = first; i < first + copies; ++i) hn::Store(scale, df, chunk.scales[i] + r);
+      if constexpr (has_min(kKind)) {
+        const auto min = has_zero(kKind) ? hn::Neg(hn::Mul(scale, load_bytes(offsets + r, false)))
+                                         : load(offsets + kBytes * r);
+        for (int i = first; i < first + copies; ++i) hn::Store(min, df, chunk.mins[i] + r);
       }
     }
   }
 }
 
-// By super-blocks of 256: products of an f16 and an integer of at most 8 bits are exact in f32.
-HWY_INLINE void expand_super_scales(ScaleKind kind, const uint8_t* from, Chunk& chunk) {
+// By blocks of 32: an exponent each.
+HWY_INLINE void expand_e8m0_scales(const uint8_t* from, int blocks, Chunk& chunk) {
+  for (int b = 0; b < blocks; ++b) {
+    for (size_t r = 0; r < kPanelRows; r += kLanes) {
+      hn::Store(load_e8m0(from + b * kPanelRows + r), FloatTag(), chunk.scales[b] + r);
+    }
+  }
+}
+
+// By 16 columns. The bits of a float of 4 exponent and 3 mantissa bits, moved to where an f32 has
+// its own, are a float that is 2^120 times smaller, for subnormal ones too.
+HWY_INLINE void expand_e4m3_scales(const Layout& layout, const uint8_t* from, int blocks,
+                                   Chunk& chunk) {
   const FloatTag df;
-  const int count = kSuperBlock / scale_columns(kind);
+  const IntTag di;
+  const auto unit = hn::Set(df, 0x1p120f * layout.unit);
+  for (int i = 0; i < 2 * blocks; ++i) {
+    for (size_t r = 0; r < kPanelRows; r += kLanes) {
+      const hn::Rebind<uint8_t, FloatTag> d8;
+      const auto bits = hn::ShiftLeft<20>(hn::PromoteTo(di, hn::LoadU(d8, from)));
+      hn::Store(hn::Mul(hn::BitCast(df, bits), unit), df, chunk.scales[i] + r);
+      from += kLanes;
+    }
+  }
+}
+
+// By super-blocks of 256: products of an f16 and an integer of at most 8 bits are exact in f32.
+template <ScaleKind kind>
+HWY_INLINE void expand_super_scales(const Layout& layout, const uint8_t* from, Chunk& chunk) {
+  const FloatTag df;
+  constexpr int count = kind == ScaleKind::kK32 || kind == ScaleKind::kK32Min ? 8 : 16;
   const uint8_t* subs = from + (has_min(kind) ? 4 : 2) * kPanelRows;
   for (size_t r = 0; r < kPanelRows; r += kLanes) {
-    const auto d = load_f16(from + 2 * r);
+    const auto d = hn::Mul(load_f16(from + 2 * r), hn::Set(df, layout.unit));
     if (kind == ScaleKind::kK16Min4) {
       const auto dmin = hn::Neg(load_f16(from + 2 * (kPanelRows + r)));
       const auto sixteenth = hn::Set(df, 1.0f / 16);
@@ -172,22 +223,32 @@ HWY_INLINE void expand_super_scales(ScaleKind kind, const uint8_t* from, Chunk& 
   }
 }
 
-inline void expand_scales(ScaleKind kind, const uint8_t* scales, int blocks, Chunk& chunk) {
-  switch (kind) {  // constant kinds, so that each case is compiled without branches
+inline void expand_scales(const Layout& layout, const uint8_t* from, int blocks, Chunk& chunk) {
+  switch (layout.scales) {
     case ScaleKind::kF16:
-      return expand_block_scales(ScaleKind::kF16, scales, blocks, chunk);
+      return expand_group_scales<ScaleKind::kF16>(layout, from, blocks, chunk);
     case ScaleKind::kF16Min:
-      return expand_block_scales(ScaleKind::kF16Min, scales, blocks, chunk);
+      return expand_group_scales<ScaleKind::kF16Min>(layout, from, blocks, chunk);
+    case ScaleKind::kF16Zero:
+      return expand_group_scales<ScaleKind::kF16Zero>(layout, from, blocks, chunk);
+    case ScaleKind::kF32:
+      return expand_group_scales<ScaleKind::kF32>(layout, from, blocks, chunk);
+    case ScaleKind::kF32Min:
+      return expand_group_scales<ScaleKind::kF32Min>(layout, from, blocks, chunk);
+    case ScaleKind::kF32Zero:
+      return expand_group_scales<ScaleKind::kF32Zero>(layout, from, blocks, chunk);
     case ScaleKind::kE8M0:
-      return expand_block_scales(ScaleKind::kE8M0, scales, blocks, chunk);
+      return expand_e8m0_scales(from, blocks, chunk);
+    case ScaleKind::kE4M3:
+      return expand_e4m3_scales(layout, from, blocks, chunk);
     case ScaleKind::kK32:
-      return expand_super_scales(ScaleKind::kK32, scales, chunk);
+      return expand_super_scales<ScaleKind::kK32>(layout, from, chunk);
     case ScaleKind::kK32Min:
-      return expand_super_scales(ScaleKind::kK32Min, scales, chunk);
+      return expand_super_scales<ScaleKind::kK32Min>(layout, from, chunk);
     case ScaleKind::kK16:
-      return expand_super_scales(ScaleKind::kK16, scales, chunk);
+      return expand_super_scales<ScaleKind::kK16>(layout, from, chunk);
     case ScaleKind::kK16Min4:
-      return expand_super_scales(ScaleKind::kK16Min4, scales, chunk);
+      return expand_super_scales<ScaleKind::kK16Min4>(layout, from, chunk);
   }
 }
 

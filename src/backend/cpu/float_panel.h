@@ -1,10 +1,12 @@
-// F32, F16 and BF16 weights times f32 activations.
+// Float weights times f32 activations: F32, F16 and BF16, scaled floats of 8 bits, and decoded to
+// F32 what no other kernel takes.
 //
 // A panel of kPanelRows output rows lies column by column: [column][row], each value as in the
-// file.
+// file. Of scaled floats of 8 bits, each group of columns has its scales before it, [row], f32.
 #pragma once
 
 #include <cstddef>
+#include <optional>
 
 #include "backend/backend.h"
 #include "backend/cpu/layout.h"
@@ -12,24 +14,32 @@
 
 namespace tessera::cpu {
 
-enum class FloatKind : uint8_t { kF32, kF16, kBF16 };
+enum class FloatKind : uint8_t { kF32, kF16, kBF16, kE4M3, kE5M2 };
 
-// False if the format is no float format.
-bool find_float_kind(const Format& format, FloatKind& kind);
-
+constexpr bool is_scaled(FloatKind kind) {
+  return kind == FloatKind::kE4M3 || kind == FloatKind::kE5M2;
+}
 constexpr size_t value_bytes(FloatKind kind) {
-  return kind == FloatKind::kF32 ? 4 : 2;
-}
-// A multiple of 64 bytes, whatever the columns.
-constexpr size_t float_panel_bytes(FloatKind kind, int columns) {
-  return static_cast<size_t>(columns) * kPanelRows * value_bytes(kind);
+  return kind == FloatKind::kF32 ? 4 : is_scaled(kind) ? 1 : 2;
 }
 
-void repack_float_panel(FloatKind kind, const std::byte* rows_begin, int rows, int columns,
-                        std::byte* panel);
+struct FloatLayout {
+  const Format* format = nullptr;  // of the rows: another one than F32 is decoded to kF32
+  FloatKind kind = FloatKind::kF32;
+  int group = 0;  // columns that share scales, of scaled floats: at most 128
+
+  // A multiple of 64 bytes, whatever the columns.
+  size_t panel_bytes(int columns) const;
+};
+
+// Nothing if the format cannot be decoded.
+std::optional<FloatLayout> find_float_layout(const Format& format);
+
+void repack_float_panel(const FloatLayout& layout, const std::byte* rows_begin, int rows,
+                        int columns, std::byte* panel);
 
 // sums[row - first_row][0 .. 31] = the panel's dots with x's rows [first_row, end_row).
-void multiply_float_panel(FloatKind kind, const std::byte* panel, const HostTensor& x,
+void multiply_float_panel(const FloatLayout& layout, const std::byte* panel, const HostTensor& x,
                           int first_row, int end_row, float (*sums)[kPanelRows]);
 
 }  // namespace tessera::cpu

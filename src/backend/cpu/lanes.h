@@ -65,14 +65,14 @@ HWY_INLINE IntVector broadcast(const int8_t* quad) {
   return hn::Set(IntTag(), bits);
 }
 
-// kLanes f16 values. Highway's own conversion where there is no instruction takes infinity for
-// 65536.
-HWY_INLINE FloatVector load_f16(const void* p) {
+// The values of kLanes f16. Highway's own conversion where there is no instruction takes infinity
+// for 65536.
+using HalfBitsTag = hn::Rebind<uint16_t, FloatTag>;
+HWY_INLINE FloatVector f16_values(hn::Vec<HalfBitsTag> half) {
   const FloatTag df;
 #if HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
   const IntTag di;
-  const hn::Rebind<uint16_t, FloatTag> d16;
-  const auto bits = hn::PromoteTo(di, hn::LoadU(d16, static_cast<const uint16_t*>(p)));
+  const auto bits = hn::PromoteTo(di, half);
   const auto magnitude = hn::ShiftLeft<13>(hn::And(bits, hn::Set(di, 0x7fff)));
   // The exponent's bias is wrong by 112; the product mends it, for subnormal values too.
   const auto scaled = hn::BitCast(di, hn::Mul(hn::BitCast(df, magnitude), hn::Set(df, 0x1p112f)));
@@ -80,9 +80,12 @@ HWY_INLINE FloatVector load_f16(const void* p) {
   const auto value = hn::IfThenElse(special, hn::Or(magnitude, hn::Set(di, 0x7f800000)), scaled);
   return hn::BitCast(df, hn::Or(value, hn::ShiftLeft<16>(hn::And(bits, hn::Set(di, 0x8000)))));
 #else
-  const hn::Rebind<hwy::float16_t, FloatTag> d16;
-  return hn::PromoteTo(df, hn::LoadU(d16, static_cast<const hwy::float16_t*>(p)));
+  return hn::PromoteTo(df, hn::BitCast(hn::Rebind<hwy::float16_t, FloatTag>(), half));
 #endif
+}
+
+HWY_INLINE FloatVector load_f16(const void* p) {
+  return f16_values(hn::LoadU(HalfBitsTag(), static_cast<const uint16_t*>(p)));
 }
 
 }  // namespace tessera::cpu::HWY_NAMESPACE

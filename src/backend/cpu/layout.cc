@@ -2,6 +2,7 @@
 #include "backend/cpu/layout.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace tessera::cpu {
 namespace {
@@ -11,27 +12,44 @@ struct KernelKind {
   int bits;  // of a code, at most
   CodeKind codes;
   int scale_columns;
-  bool has_min, has_table;
+  bool has_min;
+  Lookup lookup = Lookup::kNone;
 };
 constexpr KernelKind kKernels[] = {
-    {2, CodeKind::k2, 16, true, false},  {3, CodeKind::k3, 16, false, false},
-    {4, CodeKind::k4, 32, false, false}, {4, CodeKind::k4, 32, true, false},
-    {4, CodeKind::k4, 32, false, true},  {5, CodeKind::k5, 32, false, false},
-    {5, CodeKind::k5, 32, true, false},  {6, CodeKind::k6, 16, false, false},
-    {8, CodeKind::k8, 32, false, false},
+    {2, CodeKind::k2, 32, false},
+    {2, CodeKind::k2, 16, true},
+    {3, CodeKind::k3, 16, false},
+    {3, CodeKind::k3, 32, true},
+    {4, CodeKind::k4, 32, false},
+    {4, CodeKind::k4, 32, true},
+    {5, CodeKind::k5, 32, false},
+    {5, CodeKind::k5, 32, true},
+    {6, CodeKind::k6, 16, false},
+    {8, CodeKind::k8, 32, false},
+    {8, CodeKind::k8, 32, true},
+    {4, CodeKind::k4, 32, false, Lookup::kTable},
+    {4, CodeKind::k4, 16, false, Lookup::kTable},
+    {4, CodeKind::k4, 32, false, Lookup::kWide},
 };
 
-std::optional<CodeKind> find_codes(const QuantizedBlock& block) {
+bool is_by_group(ScaleKind kind) {
+  return kind <= ScaleKind::kF32Zero;
+}
+
+const KernelKind* find_kernel(const QuantizedBlock& block, ScaleKind scales, Lookup lookup) {
   const auto* found = std::ranges::find_if(kKernels, [&](const KernelKind& kernel) {
-    return kernel.bits >= block.code_bits && kernel.scale_columns == block.group &&
-           kernel.has_min == block.has_min && kernel.has_table == (block.levels != nullptr);
+    const bool columns = is_by_group(scales) ? block.group % kernel.scale_columns == 0
+                                             : block.group == kernel.scale_columns;
+    return columns && kernel.bits >= block.code_bits && kernel.has_min == has_min(scales) &&
+           kernel.lookup == lookup;
   });
-  if (found == std::end(kKernels)) return std::nullopt;
-  return found->codes;
+  return found == std::end(kKernels) ? nullptr : found;
 }
 
 std::optional<ScaleKind> find_scales(const QuantizedBlock& block, int block_elements) {
-  const bool min = block.has_min;
+  const bool min = block.has_min, zero = block.has_zero;
+  // Kernels have one of these.
+  if (int{min} + int{zero} + int{block.zero_point != 0} > 1) return std::nullopt;
   if (block.scaling == BlockScaling::kTwoLevel) {
     if (block_elements != kSuperBlock) return std::nullopt;
     if (block.group == 32) return min ? ScaleKind::kK32Min : ScaleKind::kK32;
@@ -39,9 +57,70 @@ std::optional<ScaleKind> find_scales(const QuantizedBlock& block, int block_elem
     if (block.group == 16 && block.scale_bits <= 4) return ScaleKind::kK16Min4;
     return std::nullopt;
   }
-  if (block_elements != kBlock || block.group != kBlock) return std::nullopt;
-  if (block.scaling == BlockScaling::kF16) return min ? ScaleKind::kF16Min : ScaleKind::kF16;
-  return min ? std::nullopt : std::optional(ScaleKind::kE8M0);
+  if (block.scaling == BlockScaling::kE4M3) {
+    if (min || zero || block.group != 16 || block_elements % kBlock != 0) return std::nullopt;
+    return ScaleKind::kE4M3;
+  }
+  if (block_elements != block.group || kSuperBlock % block.group != 0) return std::nullopt;
+  if (block.scaling == BlockScaling::kF16) {
+    return min ? ScaleKind::kF16Min : zero ? ScaleKind::kF16Zero : ScaleKind::kF16;
+  }
+  if (block.scaling == BlockScaling::kF32) {
+    return min ? ScaleKind::kF32Min : zero ? ScaleKind::kF32Zero : ScaleKind::kF32;
+  }
+  return min || zero || block.group != kBlock ? std::nullopt : std::optional(ScaleKind::kE8M0);
+}
+
+// Levels of a codebook: those of 4 bits become tables, others are as they were. False if there is
+// no table for them.
+bool find_levels(const QuantizedBlock& block, Layout& layout) {
+  if (block.levels == nullptr && block.values == nullptr) return true;
+  const int count = 1 << block.code_bits;
+  if (count > static_cast<int>(layout.table.size())) return false;
+  layout.zero_point = kLevelZero;
+  layout.lookup = Lookup::kTable;
+  if (block.levels != nullptr) {
+    for (int i = 0; i < count; ++i) {
+      layout.table[i] = static_cast<uint8_t>(block.levels[i] + kLevelZero);
+    }
+    return true;
+  }
+
+  double largest = 0;
+  for (int i = 0; i < count; ++i) largest = std::max<double>(largest, std::fabs(block.values[i]));
+  // Value i is about level(i, steps) * largest / steps.
+  const auto level = [&](int i, int steps) { return block.values[i] / largest * steps; };
+  const auto error = [&](int steps) {
+    double most = 0;
+    for (int i = 0; i < count; ++i) {
+      most = std::max(most, std::fabs(level(i, steps) - std::nearbyint(level(i, steps))));
+    }
+    return most / steps;
+  };
+  constexpr double kExact = 1e-9;
+  int exponent;
+  for (int steps = 1; steps <= 127; ++steps) {
+    if (error(steps) > kExact || std::frexp(largest / steps, &exponent) != 0.5) continue;
+    layout.unit *= static_cast<float>(largest / steps);
+    for (int i = 0; i < count; ++i) {
+      layout.table[i] = static_cast<uint8_t>(std::lrint(level(i, steps)) + kLevelZero);
+    }
+    return true;
+  }
+  // 16 bits, by as many steps as suit the values best. Multiples of 192 have FP4's exactly.
+  constexpr int kMostSteps = 170 * 192, kStride = 192;
+  int best = kMostSteps;
+  for (int steps = kMostSteps; steps > kMostSteps / 2; steps -= kStride) {
+    if (error(steps) < error(best)) best = steps;
+  }
+  layout.lookup = Lookup::kWide;
+  layout.unit *= static_cast<float>(largest / best);
+  for (int i = 0; i < count; ++i) {
+    const auto wide = static_cast<int>(std::lrint(level(i, best))) + 256 * kLevelZero;
+    layout.table[i] = static_cast<uint8_t>(wide / 256);
+    layout.low_table[i] = static_cast<uint8_t>(wide % 256);
+  }
+  return true;
 }
 
 size_t round_up(size_t n, size_t to) {
@@ -53,18 +132,19 @@ size_t round_up(size_t n, size_t to) {
 std::optional<Layout> find_layout(const Format& format) {
   if (format.quantized == nullptr) return std::nullopt;
   const QuantizedBlock& block = *format.quantized;
-  const std::optional<CodeKind> codes = find_codes(block);
   const std::optional<ScaleKind> scales =
       find_scales(block, static_cast<int>(format.block_elements));
-  if (!codes || !scales) return std::nullopt;
-  if (block.has_min && block.zero_point != 0) return std::nullopt;  // kernels have one or the other
-  Layout layout = {&format, *codes, *scales, block.zero_point, block.levels != nullptr, {}};
-  if (layout.has_table) {
-    layout.zero_point = kLevelZero;
-    for (int i = 0; i < 1 << block.code_bits; ++i) {
-      layout.table[i] = static_cast<uint8_t>(block.levels[i] + kLevelZero);
-    }
-  }
+  Layout layout{};
+  layout.zero_point = block.zero_point;
+  layout.unit = block.unit;
+  if (!scales || !find_levels(block, layout)) return std::nullopt;
+  const KernelKind* kernel = find_kernel(block, *scales, layout.lookup);
+  if (kernel == nullptr) return std::nullopt;
+  layout.format = &format;
+  layout.codes = kernel->codes;
+  layout.scales = *scales;
+  layout.scale_columns = kernel->scale_columns;
+  layout.group = block.group;
   return layout;
 }
 
@@ -76,11 +156,16 @@ size_t Layout::scale_bytes(int blocks) const {
   const auto row_bytes = [&] {
     switch (scales) {
       case ScaleKind::kF16:
-        return blocks * 2;
       case ScaleKind::kF16Min:
-        return blocks * 4;
+      case ScaleKind::kF16Zero:
+      case ScaleKind::kF32:
+      case ScaleKind::kF32Min:
+      case ScaleKind::kF32Zero:
+        return blocks * kBlock / group * group_bytes(scales);
       case ScaleKind::kE8M0:
         return blocks;
+      case ScaleKind::kE4M3:
+        return blocks * 2;
       case ScaleKind::kK32:
         return 2 + 8;
       case ScaleKind::kK32Min:

@@ -1,14 +1,20 @@
 // Compute layouts of quantized weights: how 32 rows of a matrix, a *panel*, lie in memory.
 //
 // Many storage formats, few compute layouts. What a format's blocks are made of it says itself
-// (formats/quantized_block.h): for each group of 16 or 32 columns of a row,
+// (formats/quantized_block.h): for each group of 16 to 256 columns of a row,
 //
 //   w = scale * (code - zero_point) + min
-//   code: 2 .. 6 bits, 8 bits, or 4 bits through a table
+//   code: 2 .. 6 bits, 8 bits, or 4 bits through a table of bytes or of 16-bit integers
 //
-// and a layout is a choice of how codes and how scales are stored. Repacking is value-exact and
-// takes the memory of the file, within a few per cent; more only for a pair of codes and scales
-// that no kernel is compiled for, whose codes are stored wider.
+// and a layout is a choice of how codes and how scales are stored. A kernel knows scales by 16 or
+// by 32 columns; a group of more is stored once and expanded to several of these. Repacking takes
+// the memory of the file, within a few per cent; more only for a pair of codes and scales that no
+// kernel is compiled for, whose codes are stored wider. It is value-exact but for two roundings,
+// both of which are far below those of a sum in f32:
+//
+//   a scale of f32 keeps 22 bits of its mantissa (kScaleBits);
+//   a codebook of floats that are no small integers times a power of two (NF4) becomes 16-bit
+//   integers: within 2^-16 of the largest level.
 //
 //   panel = chunks of 256 columns, the last one of what is left; chunk = [scales][codes], each
 //   padded to 64 bytes: a kernel reads one stream from end to end
@@ -55,9 +61,15 @@ constexpr int code_vectors(CodeKind kind) {
 }
 
 enum class ScaleKind : uint8_t {
-  kF16,      // by 32 columns: scale f16
-  kF16Min,   // by 32 columns: scale f16, min f16
+  // By the columns of a group, Layout::group:
+  kF16,      // scale f16
+  kF16Min,   // scale f16, min f16
+  kF16Zero,  // scale f16, zero u8; min = -scale zero
+  kF32,      // scale f32
+  kF32Min,   // scale f32, min f32
+  kF32Zero,  // scale f32, zero u8; min = -scale zero
   kE8M0,     // by 32 columns: exponent e, scale 2^(e - 128)
+  kE4M3,     // by 16 columns: scale a float of 4 exponent and 3 mantissa bits
   kK32,      // by 256: d f16; then by 32: s int8; scale = d s
   kK32Min,   // by 256: d, dmin f16; then by 32: s int8; then by 32: m int8; scale = d s,
              // min = -dmin m
@@ -65,25 +77,45 @@ enum class ScaleKind : uint8_t {
   kK16Min4,  // by 256: d, dmin f16; then by 16: s (low nibble), m (high nibble)
 };
 
+constexpr bool has_zero(ScaleKind kind) {
+  return kind == ScaleKind::kF16Zero || kind == ScaleKind::kF32Zero;
+}
+// A min meets the kernel, wherever it comes from.
 constexpr bool has_min(ScaleKind kind) {
-  return kind == ScaleKind::kF16Min || kind == ScaleKind::kK32Min || kind == ScaleKind::kK16Min4;
+  return has_zero(kind) || kind == ScaleKind::kF16Min || kind == ScaleKind::kF32Min ||
+         kind == ScaleKind::kK32Min || kind == ScaleKind::kK16Min4;
 }
-// Columns that share a scale.
-constexpr int scale_columns(ScaleKind kind) {
-  return kind == ScaleKind::kK16 || kind == ScaleKind::kK16Min4 ? 16 : 32;
+// Of the kinds by group: bytes that a group takes.
+constexpr int group_bytes(ScaleKind kind) {
+  const bool f32 =
+      kind == ScaleKind::kF32 || kind == ScaleKind::kF32Min || kind == ScaleKind::kF32Zero;
+  const int scale = f32 ? 4 : 2;
+  return scale + (has_zero(kind) ? 1 : has_min(kind) ? scale : 0);
 }
+// Significant bits of a stored scale of f32: then its product with a kernel's kMagic is exact.
+inline constexpr int kScaleBits = 22;
 
-// Levels of a codebook become byte codes, which kernels look up: level + kLevelZero.
+// Levels of a codebook become byte codes, which kernels look up: level + kLevelZero. A level of 16
+// bits is 256 * (code - kLevelZero) + low code.
 inline constexpr int kLevelZero = 128;
 using CodeTable = std::array<uint8_t, 16>;
+
+enum class Lookup : uint8_t {
+  kNone,   // codes are as stored
+  kTable,  // codes are table[stored code]
+  kWide,   // of 16 bits, in table and low_table
+};
 
 struct Layout {
   const Format* format;
   CodeKind codes;
   ScaleKind scales;
+  int scale_columns;  // of a kernel's scale: 16 or 32
+  int group;          // columns that share a stored scale: a multiple of them
   int zero_point;
-  bool has_table;  // codes are table[stored code], else as stored
-  alignas(16) CodeTable table;
+  float unit;  // every stored scale is multiplied with it
+  Lookup lookup;
+  alignas(16) CodeTable table, low_table;
 
   // Of a chunk of `blocks` (1 .. 8) blocks.
   size_t code_bytes(int blocks) const;

@@ -5,64 +5,126 @@
 #include <algorithm>
 
 #include "backend/cpu/elementwise.h"
+#include "backend/cpu/low_rank.h"
+#include "backend/cpu/outliers.h"
 #include "backend/cpu/quantized.h"
 #include "base/error.h"
 
 namespace tessera::cpu {
 namespace {
 
+// Activations as segments of one order of columns meet them.
+struct Input {
+  HostTensor x;
+  bool dots;  // some segment meets them quantized
+  QuantizedRows quantized;
+  HostTensor rest = {};                    // x without its outliers, if they are taken apart
+  std::vector<RowOutliers> outliers = {};  // of each row
+};
+
 struct Product {
   const CpuMatrix& matrix;
   HostTensor x, out;
   std::span<const float> bias;
-  const Activation* gated;  // nullptr: out has all rows of the matrix
-  QuantizedRows quantized;
-  std::vector<const int32_t*> terms;  // of each segment
+  const Activation* gated;                 // nullptr: out has all rows of the matrix
+  std::vector<Input> inputs = {};          // as they are given, then one for each order
+  std::vector<const int32_t*> terms = {};  // of each segment
+  AddedProducts added = {};
 };
 
 bool same_terms(const Layout& a, const Layout& b) {
-  return scale_columns(a.scales) == scale_columns(b.scales) &&
-         has_min(a.scales) == has_min(b.scales) && a.zero_point == b.zero_point;
+  return a.scale_columns == b.scale_columns && has_min(a.scales) == has_min(b.scales) &&
+         a.zero_point == b.zero_point;
 }
 
-// Quantizes product.x and makes the terms of every segment that wants them.
-void quantize(ThreadPool& pool, Scratch& scratch, Product& product) {
-  QuantizedRows& quantized = product.quantized;
-  quantized.rows = product.x.rows;
-  quantized.columns = product.x.columns;
-  const size_t values = static_cast<size_t>(quantized.padded_rows()) *
-                        static_cast<size_t>(padded_blocks(quantized.columns)) * kBlock;
+// Terms that segments of one input and one kind share.
+struct Terms {
+  size_t input;
+  const Layout* layout;
+  int32_t* data;
+};
+
+// Column c of `to` is column order[c] of `from`.
+void gather_columns(std::span<const uint32_t> order, const float* from, float* to) {
+  for (size_t c = 0; c < order.size(); ++c) to[c] = from[order[c]];
+}
+
+// Makes the inputs, and the terms of every segment that wants them.
+void prepare(ThreadPool& pool, Scratch& scratch, Product& product) {
+  const CpuMatrix& matrix = product.matrix;
+  const HostTensor& x = product.x;
+  product.inputs.assign(1 + matrix.orders.size(), {x, false, {}});
+  std::vector<Terms> kinds;
+  const auto find_kind = [&](const Segment& segment) {
+    return std::ranges::find_if(kinds, [&](const Terms& kind) {
+      return kind.input == segment.input && same_terms(*kind.layout, *segment.layout);
+    });
+  };
+  for (const Segment& segment : matrix.segments) {
+    if (!segment.layout) continue;
+    product.inputs[segment.input].dots = true;
+    if (find_kind(segment) == kinds.end()) {
+      kinds.push_back({segment.input, &*segment.layout, nullptr});
+    }
+  }
+  if (kinds.empty() && matrix.orders.empty()) return;
+
+  QuantizedRows shape;
+  shape.rows = x.rows;
+  shape.columns = x.columns;
+  const size_t values = static_cast<size_t>(shape.padded_rows()) *
+                        static_cast<size_t>(padded_blocks(shape.columns)) * kBlock;
+  const size_t floats = static_cast<size_t>(x.rows) * static_cast<size_t>(x.columns);
   const auto term_count = [&](const Layout& layout) {
-    return values / static_cast<size_t>(scale_columns(layout.scales));
+    return values / static_cast<size_t>(layout.scale_columns);
   };
-
-  struct Terms {
-    const Layout* layout;
-    int32_t* data;
-  };
-  std::vector<Terms> kinds;  // segments of one kind share theirs
-  const auto find_kind = [&](const Layout& layout) {
-    return std::ranges::find_if(
-        kinds, [&](const Terms& kind) { return same_terms(*kind.layout, layout); });
-  };
-  size_t bytes = values + values / kBlock * sizeof(float) + values / 16 * sizeof(int32_t);
-  for (const Segment& segment : product.matrix.segments) {
-    if (!segment.layout || find_kind(*segment.layout) != kinds.end()) continue;
-    kinds.push_back({&*segment.layout, nullptr});
-    bytes += term_count(*segment.layout) * sizeof(int32_t);
+  const bool apart = matrix.outlier_threshold > 0;  // outliers: rows are copied without them
+  size_t bytes = matrix.orders.size() * floats * sizeof(float);
+  size_t arrays = matrix.orders.size() + kinds.size();
+  for (const Input& input : product.inputs) {
+    if (!input.dots) continue;
+    if (apart) bytes += floats * sizeof(float), ++arrays;
+    bytes += values + values / kBlock * sizeof(float) + values / 16 * sizeof(int32_t);
+    arrays += 3;
   }
-  Arena arena = scratch.reserve(bytes, 3 + kinds.size());
-  quantized.codes = arena.take<int8_t>(values);
-  quantized.scales = arena.take<float>(values / kBlock);
-  quantized.sums = arena.take<int32_t>(values / 16);
+  for (const Terms& kind : kinds) bytes += term_count(*kind.layout) * sizeof(int32_t);
+
+  Arena arena = scratch.reserve(bytes, arrays);
+  for (size_t i = 0; i < product.inputs.size(); ++i) {
+    Input& input = product.inputs[i];
+    if (i > 0) input.x = {arena.take<float>(floats), x.rows, x.columns, x.columns};
+    if (!input.dots) continue;
+    if (apart) {
+      input.rest = {arena.take<float>(floats), x.rows, x.columns, x.columns};
+      input.outliers.resize(static_cast<size_t>(x.rows));
+    }
+    input.quantized = shape;
+    input.quantized.codes = arena.take<int8_t>(values);
+    input.quantized.scales = arena.take<float>(values / kBlock);
+    input.quantized.sums = arena.take<int32_t>(values / 16);
+  }
   for (Terms& kind : kinds) kind.data = arena.take<int32_t>(term_count(*kind.layout));
-  for (const Segment& segment : product.matrix.segments) {
-    product.terms.push_back(!segment.layout ? nullptr : find_kind(*segment.layout)->data);
+  for (const Segment& segment : matrix.segments) {
+    product.terms.push_back(segment.layout ? find_kind(segment)->data : nullptr);
   }
 
-  pool.parallel_for(quantized.tiles(), [&](int tile, int) {
-    quantize_tile(product.x, tile, quantized);
-    for (const Terms& kind : kinds) make_terms(*kind.layout, quantized, tile, kind.data);
+  pool.parallel_for(shape.tiles(), [&](int tile, int) {
+    for (size_t i = 0; i < product.inputs.size(); ++i) {
+      Input& input = product.inputs[i];
+      const int first = tile * kTileRows, end = std::min(x.rows, first + kTileRows);
+      for (int row = first; i > 0 && row < end; ++row) {
+        gather_columns(matrix.orders[i - 1], x.row(row), input.x.row(row));
+      }
+      if (!input.dots) continue;
+      for (int row = first; apart && row < end; ++row) {
+        take_outliers(input.x.row(row), x.columns, matrix.outlier_threshold, input.rest.row(row),
+                      input.outliers[static_cast<size_t>(row)]);
+      }
+      quantize_tile(apart ? input.rest : input.x, tile, input.quantized);
+    }
+    for (const Terms& kind : kinds) {
+      make_terms(*kind.layout, product.inputs[kind.input].quantized, tile, kind.data);
+    }
   });
 }
 
@@ -86,13 +148,18 @@ struct RowRange {
 
 void multiply(const Product& product, size_t s, int panel, RowRange rows, Sums& sums) {
   const Segment& segment = product.matrix.segments[s];
+  const Input& input = product.inputs[segment.input];
   if (segment.layout) {
-    multiply_panel(*segment.layout, segment.panel(panel), product.quantized, product.terms[s],
+    multiply_panel(*segment.layout, segment.panel(panel), input.quantized, product.terms[s],
                    rows.begin / kTileRows, (rows.end + kTileRows - 1) / kTileRows, sums);
+    if (!input.outliers.empty()) {
+      add_outliers(*segment.layout, segment.panel(panel), product.x.columns, input.outliers,
+                   rows.begin, rows.end, sums);
+    }
   } else {
-    multiply_float_panel(segment.float_kind, segment.panel(panel), product.x, rows.begin, rows.end,
-                         sums);
+    multiply_float_panel(segment.floats, segment.panel(panel), input.x, rows.begin, rows.end, sums);
   }
+  product.added.add(segment.first_row + panel * kPanelRows, rows.begin, rows.end, sums);
 }
 
 // y = W x + bias for one panel.
@@ -184,13 +251,15 @@ int least_panels(const CpuMatrix& matrix, int rows) {
   return static_cast<int>(std::clamp<size_t>(kWorthBytes / std::max<size_t>(1, bytes), 1, 64));
 }
 
-void run(ThreadPool& pool, LinearScratch& scratch, Product& product) {
+void run(ThreadPool& pool, LinearScratch& scratch, Product& product,
+         std::span<const LowRankRows> added) {
   if (product.x.rows == 0 || product.matrix.rows == 0) return;
   const auto& segments = product.matrix.segments;
   const bool quantized = std::any_of(segments.begin(), segments.end(), [](const Segment& segment) {
     return segment.layout.has_value();
   });
-  if (quantized) quantize(pool, scratch.activations, product);
+  prepare(pool, scratch.activations, product);
+  product.added = AddedProducts(pool, scratch.added, added, product.x);
   const int rows = rows_of_piece(product.x.rows, product.x.columns, quantized ? 2 : sizeof(float));
   const Work work(product, rows);
   cut(work.units(), pool.threads(), least_panels(product.matrix, rows), scratch.piece_ends);
@@ -204,19 +273,19 @@ void run(ThreadPool& pool, LinearScratch& scratch, Product& product) {
 }  // namespace
 
 void linear(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, HostTensor x,
-            std::span<const float> bias, HostTensor out) {
-  Product product{dynamic_cast<const CpuMatrix&>(weights), x, out, bias, nullptr, {}, {}};
-  run(pool, scratch, product);
+            std::span<const float> bias, HostTensor out, std::span<const LowRankRows> added) {
+  Product product{dynamic_cast<const CpuMatrix&>(weights), x, out, bias, nullptr};
+  run(pool, scratch, product, added);
 }
 
 void linear_gated(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, HostTensor x,
-                  Activation activation, HostTensor out) {
+                  Activation activation, HostTensor out, std::span<const LowRankRows> added) {
   const auto& matrix = dynamic_cast<const CpuMatrix&>(weights);
   if (matrix.segments.size() != 2 || matrix.segments[0].rows != matrix.segments[1].rows) {
     fail("a gated product needs a matrix of two parts alike, gate and up");
   }
-  Product product{matrix, x, out, {}, &activation, {}, {}};
-  run(pool, scratch, product);
+  Product product{matrix, x, out, {}, &activation};
+  run(pool, scratch, product, added);
 }
 
 }  // namespace tessera::cpu

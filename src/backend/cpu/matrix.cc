@@ -12,25 +12,52 @@ constexpr size_t kArenaBytes = size_t{64} << 20;
 // Of a file's bytes, repacked before their pages are given back.
 constexpr uint64_t kStretchBytes = uint64_t{8} << 20;
 
+// Kernels of dots take whole blocks of activations.
+std::optional<Layout> layout_of(const Format& format, int columns) {
+  return columns % kBlock == 0 ? find_layout(format) : std::nullopt;
+}
+
 Segment segment_of(const Backend::WeightPart& part, int first_row, int columns) {
   const Format& format = *part.format;
   Segment segment;
   segment.first_row = first_row;
   segment.rows = part.rows;
-  segment.layout = find_layout(format);
-  if (!segment.layout && !find_float_kind(format, segment.float_kind)) {
-    fail("no compute layout for weights in format {}", format.name);
+  segment.layout = layout_of(format, columns);
+  if (!segment.layout) {
+    const std::optional<FloatLayout> floats = find_float_layout(format);
+    if (!floats) fail("no compute layout for weights in format {}", format.name);
+    segment.floats = *floats;
   }
   const uint64_t bytes = checked_mul(format.row_bytes(static_cast<uint64_t>(columns)),
                                      static_cast<uint64_t>(part.rows), "bytes of a matrix");
-  if (!part.order.empty()) fail("columns in an order of their own are not supported yet");
   if (part.source == nullptr && part.bytes.size() != bytes) {
     fail("{} x {} weights in {} take {} bytes, not {}", part.rows, columns, format.name, bytes,
          part.bytes.size());
   }
-  segment.panel_bytes = segment.layout ? segment.layout->panel_bytes(columns)
-                                       : float_panel_bytes(segment.float_kind, columns);
+  segment.panel_bytes =
+      segment.layout ? segment.layout->panel_bytes(columns) : segment.floats.panel_bytes(columns);
   return segment;
+}
+
+// Where a part's inputs are: see Segment::input.
+size_t input_of(std::span<const uint32_t> order, int columns,
+                std::vector<std::vector<uint32_t>>& orders) {
+  if (order.empty()) return 0;
+  const auto size = static_cast<size_t>(columns);
+  if (order.size() != size) fail("an order of {} columns for {}", order.size(), columns);
+  std::vector<bool> met(size);
+  bool as_given = true;
+  for (size_t c = 0; c < size; ++c) {
+    if (order[c] >= size || met[order[c]]) fail("the order of columns is no permutation of them");
+    met[order[c]] = true;
+    as_given &= order[c] == c;
+  }
+  if (as_given) return 0;
+  const auto known = std::ranges::find_if(
+      orders, [&](const auto& other) { return std::ranges::equal(other, order); });
+  const auto number = static_cast<size_t>(known - orders.begin());
+  if (known == orders.end()) orders.emplace_back(order.begin(), order.end());
+  return number + 1;
 }
 
 // Where each segment's panels begin in the matrix's buffer; sets their strides and `bytes`.
@@ -68,7 +95,7 @@ void repack(ThreadPool& pool, const Backend::WeightPart& part, const Segment& se
     if (segment.layout) {
       repack_panel(*segment.layout, from, row_bytes, rows, columns, panel);
     } else {
-      repack_float_panel(segment.float_kind, from, rows, columns, panel);
+      repack_float_panel(segment.floats, from, rows, columns, panel);
     }
   };
   const uint64_t file_panel_bytes = kPanelRows * row_bytes;
@@ -78,7 +105,8 @@ void repack(ThreadPool& pool, const Backend::WeightPart& part, const Segment& se
     pool.parallel_for(count, [&](int p, int) { repack_one(first + p); });
     const uint64_t begin = first * file_panel_bytes;
     const uint64_t end = std::min<uint64_t>(part.bytes.size(), begin + count * file_panel_bytes);
-    if (part.on_read && part.source == nullptr) part.on_read(part.bytes.subspan(begin, end - begin));
+    if (part.on_read && part.source == nullptr)
+      part.on_read(part.bytes.subspan(begin, end - begin));
   }
 }
 
@@ -118,6 +146,7 @@ std::unique_ptr<Matrix> load_matrix(ThreadPool& pool, WeightArena& arena,
     if (part.rows <= 0 || part.rows > INT32_MAX - matrix->rows)
       fail("a matrix cannot have {} more rows", part.rows);
     matrix->segments.push_back(segment_of(part, matrix->rows, columns));
+    matrix->segments.back().input = input_of(part.order, columns, matrix->orders);
     matrix->rows += part.rows;
     if (matrix->segments.back().layout) matrix->dot_rows += part.rows;
   }

@@ -17,7 +17,8 @@ namespace tessera::cpu {
 // Rows of a matrix in one layout, cut into panels; the last one is padded with zero rows.
 struct Segment {
   std::optional<Layout> layout;  // nothing: floats
-  FloatKind float_kind = FloatKind::kF32;
+  FloatLayout floats;
+  size_t input = 0;  // 0: columns meet inputs as they come, else in order number input - 1
   int first_row = 0, rows = 0;
   size_t panel_bytes = 0;
   const std::byte* first_panel = nullptr;
@@ -44,6 +45,8 @@ class WeightArena {
 class CpuMatrix final : public Matrix {
  public:
   std::vector<Segment> segments;  // one for each part
+  // Orders of columns that parts have, each once: column c meets input order[c].
+  std::vector<std::vector<uint32_t>> orders;
   std::shared_ptr<std::byte> data;
 };
 

@@ -19,6 +19,9 @@
 // scale takes kMagic * scale off again in the same multiply-add; that is exact, for a scale has few
 // bits.
 //
+// A codebook of 16-bit levels takes two dots, of their high and of their low bytes: 256 high + low
+// is an exact integer, which converts and multiplies as it is; 8 lookups and 8 T dots more.
+//
 // Order, the same for every T and every caller (exactness): integers are summed over the columns of
 // a scale, exactly; their f32 products are added block by block, ascending, to one accumulator for
 // each output.
@@ -43,23 +46,25 @@ namespace tessera::cpu::HWY_NAMESPACE {
 // What a kernel is compiled for.
 struct Kind {
   CodeKind codes;
-  bool has_table;
+  Lookup lookup;
   int max_code;
   int scale_columns;
   bool has_min;
 
   constexpr int scales() const { return kBlock / scale_columns; }  // of a block
   constexpr int quads() const { return scale_columns / 4; }        // of a scale
+  // Codes of 16 bits: two dots, of their high and of their low bytes.
+  constexpr bool wide() const { return lookup == Lookup::kWide; }
   // The same weights once their codes are bytes.
   constexpr Kind expanded() const {
-    return {CodeKind::k8, false, max_code, scale_columns, has_min};
+    return {CodeKind::k8, wide() ? lookup : Lookup::kNone, max_code, scale_columns, has_min};
   }
 };
 
 // Some blocks of a panel.
 struct Weights {
   const uint8_t* codes;
-  const uint8_t* table;
+  const uint8_t *table, *low_table;
   const float (*scales)[kPanelRows];
   const float (*mins)[kPanelRows];
   int blocks;  // even
@@ -84,6 +89,10 @@ HWY_INLINE FloatVector times_scale(IntVector dot, FloatVector scale, FloatVector
   return hn::Mul(hn::Sub(shifted, hn::Set(df, kMagic)), scale);
 }
 
+// What the dot of low codes starts from: 256 times kMagicBits, which the high one carries, vanish
+// from 32 bits.
+constexpr int32_t kLowStart = static_cast<int32_t>(0u - (static_cast<uint32_t>(kMagicBits) << 8));
+
 // Adds kBlocks blocks, from block `b` on, to the sums of kRows rows and kParts times kLanes
 // outputs, `part` and up. Several parts at once halve the broadcasts of activations, several blocks
 // hide the latency of the dots: chains of 8.
@@ -107,10 +116,12 @@ HWY_INLINE void multiply_blocks(const Weights& w, int b, const Activations& x, s
   }
 
   Dot<kKind.max_code> dots[kUnits][kParts][kRows];
+  Dot<kKind.max_code> low_dots[kUnits][kParts][kRows];  // if wide
   unroll<kUnits * kParts>([&](auto i) TESSERA_INLINE_LAMBDA {
     constexpr int unit = i / kParts, p = i % kParts;
     TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
       dots[unit][p][r].start(hn::Set(di, kKind.has_min ? kMagicBits : terms[unit * kRows + r]));
+      if constexpr (kKind.wide()) low_dots[unit][p][r].start(hn::Set(di, kLowStart));
     }
   });
   unroll<kQuads>([&](auto quad) TESSERA_INLINE_LAMBDA {
@@ -122,11 +133,19 @@ HWY_INLINE void multiply_blocks(const Weights& w, int b, const Activations& x, s
       }
       const int8_t* xq = codes + kOfBlock * kRows * kBlock + kQuad * 4;
       unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
-        const auto wq = dot_codes<kKind.max_code>(hn::BitCast(
-            di, load_codes<kKind.codes, kKind.has_table, kQuad>(weights + kOfBlock * kBlockBytes,
-                                                                (part + p * kLanes) * 4, w.table)));
+        const uint8_t* block = weights + kOfBlock * kBlockBytes;
+        const size_t at = (part + p * kLanes) * 4;
+        const auto wq = dot_codes<kKind.max_code>(
+            hn::BitCast(di, load_codes<kKind.codes, kKind.lookup, kQuad>(block, at, w.table)));
         TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
           dots[unit][p][r].template add<quad, kQuads>(wq, broadcast(xq + r * kBlock));
+        }
+        if constexpr (kKind.wide()) {
+          const auto low = dot_codes<kKind.max_code>(
+              hn::BitCast(di, load_low_codes<kKind.codes, kQuad>(block, at, w.low_table)));
+          TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
+            low_dots[unit][p][r].template add<quad, kQuads>(low, broadcast(xq + r * kBlock));
+          }
         }
       });
     });
@@ -140,7 +159,14 @@ HWY_INLINE void multiply_blocks(const Weights& w, int b, const Activations& x, s
     const FloatVector scale = load(w.scales, 0), last_scale = load(w.scales, kScales - 1);
     const FloatVector magic = hn::Mul(scale, hn::Set(df, -kMagic));
     TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
-      FloatVector product = times_scale(dots[kFirst][p][r].sum(), scale, magic);
+      FloatVector product;
+      if constexpr (kKind.wide()) {
+        const IntVector high = hn::ShiftLeft<8>(dots[kFirst][p][r].sum());
+        const IntVector dot = hn::Add(high, low_dots[kFirst][p][r].sum());
+        product = hn::Mul(hn::ConvertTo(df, dot), scale);
+      } else {
+        product = times_scale(dots[kFirst][p][r].sum(), scale, magic);
+      }
       if constexpr (kScales == 2) {
         const IntVector dot = hn::Sub(dots[kFirst + 1][p][r].sum(), hn::Set(di, kMagicBits));
         product = hn::MulAdd(hn::ConvertTo(df, dot), last_scale, product);
@@ -165,7 +191,7 @@ HWY_NOINLINE void multiply_tile(const Weights& w, const Activations& x,
                                 float (*all_sums)[kPanelRows]) {
   constexpr bool kRoom = kRows == 1 || kLanes >= 16;
   constexpr int kParts = kRoom && kLanes < kPanelRows ? 2 : 1;
-  constexpr int kBlocks = kRoom ? 2 / kKind.scales() : 1;
+  constexpr int kBlocks = kRoom && !(kKind.wide() && kRows > 1) ? 2 / kKind.scales() : 1;
   const FloatTag df;
   for (size_t part = 0; part < kPanelRows; part += kParts * kLanes) {
     FloatVector sums[kParts][kRows];
@@ -193,9 +219,10 @@ struct Kernels {
   MultiplyTile one, full, expanded;
 };
 
-template <CodeKind kCodes, int kMaxCode, int kScaleColumns, bool kMin, bool kTable = false>
+template <CodeKind kCodes, int kMaxCode, int kScaleColumns, bool kMin,
+          Lookup kLookup = Lookup::kNone>
 const Kernels& kernels() {
-  constexpr Kind kKind = {kCodes, kTable, dot_class(kMaxCode), kScaleColumns, kMin};
+  constexpr Kind kKind = {kCodes, kLookup, dot_class(kMaxCode), kScaleColumns, kMin};
   static constexpr Kernels kKernels = {multiply_tile<kKind, true, 1>,
                                        multiply_tile<kKind, true, kTileRows>,
                                        multiply_tile<kKind.expanded(), false, kTileRows>};
@@ -206,11 +233,17 @@ const Kernels& kernels(const Layout& layout) {
   const bool min = has_min(layout.scales);
   switch (layout.codes) {
     case CodeKind::k2:
-      return kernels<CodeKind::k2, 3, 16, true>();
+      return min ? kernels<CodeKind::k2, 3, 16, true>() : kernels<CodeKind::k2, 3, 32, false>();
     case CodeKind::k3:
-      return kernels<CodeKind::k3, 7, 16, false>();
+      return min ? kernels<CodeKind::k3, 7, 32, true>() : kernels<CodeKind::k3, 7, 16, false>();
     case CodeKind::k4:
-      if (layout.has_table) return kernels<CodeKind::k4, 255, 32, false, true>();
+      if (layout.lookup == Lookup::kWide) {
+        return kernels<CodeKind::k4, 255, 32, false, Lookup::kWide>();
+      }
+      if (layout.lookup == Lookup::kTable) {
+        return layout.scale_columns == 16 ? kernels<CodeKind::k4, 255, 16, false, Lookup::kTable>()
+                                          : kernels<CodeKind::k4, 255, 32, false, Lookup::kTable>();
+      }
       return min ? kernels<CodeKind::k4, 15, 32, true>() : kernels<CodeKind::k4, 15, 32, false>();
     case CodeKind::k5:
       return min ? kernels<CodeKind::k5, 31, 32, true>() : kernels<CodeKind::k5, 31, 32, false>();
@@ -219,30 +252,32 @@ const Kernels& kernels(const Layout& layout) {
     case CodeKind::k8:
       break;
   }
-  return kernels<CodeKind::k8, 255, 32, false>();
+  return min ? kernels<CodeKind::k8, 255, 32, true>() : kernels<CodeKind::k8, 255, 32, false>();
 }
 
 // Returns where the codes lie: in `to`, or where they were if they are bytes already.
 const uint8_t* expand_codes(const Layout& layout, const uint8_t* from, int blocks, uint8_t* to) {
   switch (layout.codes) {
     case CodeKind::k2:
-      expand_codes<CodeKind::k2, false>(from, blocks, nullptr, to);
+      expand_codes<CodeKind::k2, Lookup::kNone>(from, blocks, layout, to);
       break;
     case CodeKind::k3:
-      expand_codes<CodeKind::k3, false>(from, blocks, nullptr, to);
+      expand_codes<CodeKind::k3, Lookup::kNone>(from, blocks, layout, to);
       break;
     case CodeKind::k4:
-      if (layout.has_table) {
-        expand_codes<CodeKind::k4, true>(from, blocks, layout.table.data(), to);
+      if (layout.lookup == Lookup::kWide) {
+        expand_codes<CodeKind::k4, Lookup::kWide>(from, blocks, layout, to);
+      } else if (layout.lookup == Lookup::kTable) {
+        expand_codes<CodeKind::k4, Lookup::kTable>(from, blocks, layout, to);
       } else {
-        expand_codes<CodeKind::k4, false>(from, blocks, nullptr, to);
+        expand_codes<CodeKind::k4, Lookup::kNone>(from, blocks, layout, to);
       }
       break;
     case CodeKind::k5:
-      expand_codes<CodeKind::k5, false>(from, blocks, nullptr, to);
+      expand_codes<CodeKind::k5, Lookup::kNone>(from, blocks, layout, to);
       break;
     case CodeKind::k6:
-      expand_codes<CodeKind::k6, false>(from, blocks, nullptr, to);
+      expand_codes<CodeKind::k6, Lookup::kNone>(from, blocks, layout, to);
       break;
     case CodeKind::k8:
       return from;
@@ -255,7 +290,7 @@ void multiply_panel(const Layout& layout, const std::byte* panel, const Quantize
                     const int32_t* terms, int first_tile, int end_tile, float (*sums)[kPanelRows]) {
   const Kernels& kernel = kernels(layout);
   const int blocks_of_row = padded_blocks(rows.columns);
-  const int scales_of_block = kBlock / scale_columns(layout.scales);
+  const int scales_of_block = kBlock / layout.scale_columns;
   const int last_rows = rows.tile_rows(end_tile - 1);
   const bool alone = end_tile - first_tile == 1;
 
@@ -266,13 +301,14 @@ void multiply_panel(const Layout& layout, const std::byte* panel, const Quantize
   for (int first = 0; first < blocks_of_row; first += kChunkBlocks) {
     const int blocks = std::min(kChunkBlocks, blocks_of_row - first);
     const uint8_t* codes = from + layout.scale_bytes(blocks);
-    expand_scales(layout.scales, from, blocks, chunk);
+    expand_scales(layout, from, blocks, chunk);
     const uint8_t* expanded = alone ? nullptr : expand_codes(layout, codes, blocks, chunk.codes);
     const size_t bytes = layout.chunk_bytes(blocks);
     const auto tiles = static_cast<size_t>(end_tile - first_tile);
     // Each tile fetches its share; the first one of the next chunk will want all of it at once.
     Weights w = {codes,
                  layout.table.data(),
+                 layout.low_table.data(),
                  chunk.scales,
                  chunk.mins,
                  blocks,

@@ -1,6 +1,7 @@
 // Writes panels. Scalar: it runs once for each weight, and the loops over 64 bytes vectorize by
 // themselves.
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "backend/cpu/layout.h"
@@ -67,6 +68,28 @@ uint8_t* pack_f16(const BlockParts* rows, uint16_t BlockParts::*field, uint8_t* 
   return out + 2 * kPanelRows;
 }
 
+// To the nearest of kScaleBits.
+float round_scale(float scale) {
+  constexpr uint32_t kDropped = 24 - kScaleBits;
+  auto bits = std::bit_cast<uint32_t>(scale);
+  if ((bits & 0x7f800000u) == 0x7f800000u) return scale;  // infinities and NaN
+  bits += (1u << (kDropped - 1)) - 1 + ((bits >> kDropped) & 1);
+  return std::bit_cast<float>(bits & ~((1u << kDropped) - 1));
+}
+
+uint8_t* pack_f32_scales(const BlockParts* rows, uint8_t* out) {
+  for (int r = 0; r < kPanelRows; ++r) {
+    const float scale = round_scale(rows[r].scale);
+    std::memcpy(out + 4 * r, &scale, 4);
+  }
+  return out + 4 * kPanelRows;
+}
+
+uint8_t* pack_f32_mins(const BlockParts* rows, uint8_t* out) {
+  for (int r = 0; r < kPanelRows; ++r) std::memcpy(out + 4 * r, &rows[r].min, 4);
+  return out + 4 * kPanelRows;
+}
+
 uint8_t* pack_bytes(const BlockParts* rows, int8_t (BlockParts::*field)[16], int count,
                     uint8_t* out) {
   for (int j = 0; j < count; ++j) {
@@ -85,26 +108,43 @@ uint8_t* pack_halves(const BlockParts* rows, uint8_t* out) {
   return out;
 }
 
-uint8_t* pack_scales(ScaleKind kind, const BlockParts* rows, uint8_t* out) {
-  if (kind == ScaleKind::kE8M0) {
-    for (int r = 0; r < kPanelRows; ++r) *out++ = static_cast<uint8_t>(rows[r].d);
-    return out;
-  }
-  out = pack_f16(rows, &BlockParts::d, out);
-  if (has_min(kind)) out = pack_f16(rows, &BlockParts::m, out);
+uint8_t* pack_zeros(const BlockParts* rows, uint8_t* out) {
+  for (int r = 0; r < kPanelRows; ++r) *out++ = rows[r].zero;
+  return out;
+}
+
+// Those of blocks of `width` columns.
+uint8_t* pack_scales(ScaleKind kind, const BlockParts* rows, int width, uint8_t* out) {
   switch (kind) {
+    case ScaleKind::kF16:
+      return pack_f16(rows, &BlockParts::d, out);
+    case ScaleKind::kF16Min:
+      return pack_f16(rows, &BlockParts::m, pack_f16(rows, &BlockParts::d, out));
+    case ScaleKind::kF16Zero:
+      return pack_zeros(rows, pack_f16(rows, &BlockParts::d, out));
+    case ScaleKind::kF32:
+      return pack_f32_scales(rows, out);
+    case ScaleKind::kF32Min:
+      return pack_f32_mins(rows, pack_f32_scales(rows, out));
+    case ScaleKind::kF32Zero:
+      return pack_zeros(rows, pack_f32_scales(rows, out));
+    case ScaleKind::kE8M0:
+      for (int r = 0; r < kPanelRows; ++r) *out++ = static_cast<uint8_t>(rows[r].d);
+      return out;
+    case ScaleKind::kE4M3:
+      return pack_bytes(rows, &BlockParts::scales, width / 16, out);
     case ScaleKind::kK32:
-      return pack_bytes(rows, &BlockParts::scales, 8, out);
+      return pack_bytes(rows, &BlockParts::scales, 8, pack_f16(rows, &BlockParts::d, out));
     case ScaleKind::kK32Min:
+      out = pack_f16(rows, &BlockParts::m, pack_f16(rows, &BlockParts::d, out));
       out = pack_bytes(rows, &BlockParts::scales, 8, out);
       return pack_bytes(rows, &BlockParts::mins, 8, out);
     case ScaleKind::kK16:
-      return pack_bytes(rows, &BlockParts::scales, 16, out);
+      return pack_bytes(rows, &BlockParts::scales, 16, pack_f16(rows, &BlockParts::d, out));
     case ScaleKind::kK16Min4:
-      return pack_halves(rows, out);
-    default:
-      return out;
+      return pack_halves(rows, pack_f16(rows, &BlockParts::m, pack_f16(rows, &BlockParts::d, out)));
   }
+  return out;
 }
 
 }  // namespace
@@ -116,27 +156,32 @@ void repack_panel(const Layout& layout, const std::byte* rows_begin, size_t row_
   auto* chunk = reinterpret_cast<uint8_t*>(panel);
   uint8_t *codes = nullptr, *scales = nullptr;
   BlockParts parts[kPanelRows] = {};
-  for (int first = 0; first < columns; first += width) {
+  uint8_t row_codes[kPanelRows][kMostBlockElements];
+  const int step = std::max(width, kBlock);  // two blocks of 16 columns share a block of codes
+  for (int first = 0; first < columns; first += step) {
     if (first % kSuperBlock == 0) {
       const int blocks = std::min(kChunkBlocks, padded_blocks(columns) - first / kBlock);
       scales = chunk;
       codes = chunk + layout.scale_bytes(blocks);
       chunk += layout.chunk_bytes(blocks);
     }
-    const size_t block = static_cast<size_t>(first) / width * layout.format->block_bytes;
-    for (int r = 0; r < rows; ++r) {
-      split(reinterpret_cast<const uint8_t*>(rows_begin) + r * row_bytes + block, parts[r]);
+    for (int part = 0; part < step; part += width) {
+      const size_t block = static_cast<size_t>(first + part) / width * layout.format->block_bytes;
+      for (int r = 0; r < rows; ++r) {
+        split(reinterpret_cast<const uint8_t*>(rows_begin) + r * row_bytes + block, parts[r]);
+      }
+      for (int r = 0; r < kPanelRows; ++r) std::memcpy(row_codes[r] + part, parts[r].codes, width);
+      scales = pack_scales(layout.scales, parts, width, scales);
     }
-    for (int column = 0; column < width; column += kBlock) {
+    for (int column = 0; column < step; column += kBlock) {
       alignas(64) QuadVectors quads;
       for (int v = 0; v < 8; ++v) {
         for (int r = 0; r < kPanelRows; ++r) {
-          std::memcpy(&quads[v][4 * r], &parts[r].codes[column + 4 * v], 4);
+          std::memcpy(&quads[v][4 * r], &row_codes[r][column + 4 * v], 4);
         }
       }
       codes = pack_codes(layout.codes, quads, codes);
     }
-    scales = pack_scales(layout.scales, parts, scales);
   }
 }
 
