@@ -40,7 +40,8 @@ std::string word_outside() {
 struct NamedCategory {
   std::string_view name, category;
 };
-// General categories by their long names: without spaces, hyphens and underscores, in small letters.
+// General categories by their long names: without spaces, hyphens and underscores, in small
+// letters.
 constexpr auto kCategories = std::to_array<NamedCategory>({
     {"closepunctuation", "Pe"},
     {"cntrl", "Cc"},
@@ -370,8 +371,8 @@ class Translator {
       }
       return;
     }
-    // A script (PCRE2's plain name of one has the characters that others share with it, too), else a
-    // property that is true or false.
+    // A script (PCRE2's plain name of one has the characters that others share with it, too), else
+    // a property that is true or false.
     for (const std::string_view prefix : {"sc:", ""}) {
       const std::string property = fmt::format("\\{}{{{}{}}}", negated ? 'P' : 'p', prefix, name);
       if (!Regex::is_valid(property)) continue;

@@ -125,7 +125,8 @@ class Writer {
       scores.push_back(made == first.end() ? -1e6 : -static_cast<double>(made->second));
     }
     if (unmade > 0)
-      lost_.push_back(fmt::format("{} entries that no merge makes are joined all the same", unmade));
+      lost_.push_back(
+          fmt::format("{} entries that no merge makes are joined all the same", unmade));
     return scores;
   }
 
@@ -145,23 +146,22 @@ class Writer {
     set_flag("add_bos_token", from.add_bos_token);
     set_flag("add_eos_token", from.add_eos_token);
     if (!from.end_token_ids.empty())
-      lost_.push_back(
-          fmt::format("{} more tokens that end a text", from.end_token_ids.size()));
+      lost_.push_back(fmt::format("{} more tokens that end a text", from.end_token_ids.size()));
   }
 
   void write_spaces() {
     std::optional<bool> prefix = data_.add_space_prefix, reduces = data_.remove_extra_whitespaces;
     std::string charsmap = data_.precompiled_charsmap;
     if (const auto& pipeline = data_.pipeline) {
-      prefix = std::ranges::any_of(pipeline->normalizer, is_prefix) ||
-               std::ranges::any_of(pipeline->words, [](const WordStep& step) {
-                 return step.kind == Words::kMarkBeginning ||
-                        step.kind == Words::kMarkVeryBeginning;
-               });
+      prefix =
+          std::ranges::any_of(pipeline->normalizer, is_prefix) ||
+          std::ranges::any_of(pipeline->words, [](const WordStep& step) {
+            return step.kind == Words::kMarkBeginning || step.kind == Words::kMarkVeryBeginning;
+          });
       if (data_.kind == TokenizerKind::kUnigram)
         reduces = std::ranges::any_of(pipeline->normalizer, reduces_spaces);
       for (const NormalizerStep& step : pipeline->normalizer) {
-        if (step.kind == Normal::kCharsmap) charsmap = step.content;
+        if (is_charsmap(step)) charsmap = step.content;
       }
     }
     set_flag("add_space_prefix", prefix);
@@ -178,15 +178,19 @@ class Writer {
     return step.kind == Normal::kReplace && step.pattern == TextPattern{" ", false} &&
            step.content == kSpaceMark;
   }
+  static bool is_charsmap(const NormalizerStep& step) {
+    return step.kind == Normal::kCharsmap || step.kind == Normal::kOwnCharsmap;
+  }
   static bool reduces_spaces(const NormalizerStep& step) {
-    return step.kind == Normal::kReplace && step.pattern == TextPattern{" {2,}", true};
+    return step.kind == Normal::kReplace && (step.pattern == TextPattern{" {2,}", true} ||
+                                             step.pattern == TextPattern{R"(\A +| +\z)", true});
   }
 
   void tell_of_pipeline(const TextPipeline& pipeline) {
     const bool of_bytes = data_.kind == TokenizerKind::kBytePair;
     const auto is_said = [&](const NormalizerStep& step) {
       if (of_bytes) return false;
-      if (data_.kind == TokenizerKind::kUnigram && (step.kind == Normal::kCharsmap || reduces_spaces(step)))
+      if (data_.kind == TokenizerKind::kUnigram && (is_charsmap(step) || reduces_spaces(step)))
         return true;
       return is_prefix(step) || marks_spaces(step);
     };
