@@ -84,6 +84,8 @@ struct TextPipeline {
   bool byte_fallback = false;   // characters without an entry become <0x00> to <0xFF>
   bool fuses_unknown = false;   // unknown neighbours are one token
   std::optional<int64_t> unknown_id;  // absent: what is unknown is dropped
+  // VocabularyData::pre_tokenizer names just this way to cut words, not only the nearest one.
+  bool is_named = false;
   bool strips_first_space = false;    // decoding takes one away from the beginning
 
   bool operator==(const TextPipeline&) const = default;

@@ -53,7 +53,7 @@ void quantize(Flags& flags) {
 void add_quantize(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("quantize", "write a model file in another format");
-  command->add_option("SOURCE", flags->source, "a GGUF file or a model's name")->required();
+  command->add_option("SOURCE", flags->source, "a GGUF file, a Hugging Face folder or a model's name")->required();
   command
       ->add_option("--format", flags->options.format,
                    "Q4_K_M, Q8_0, F16, ...; an unknown name lists them all")

@@ -261,8 +261,7 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
     const StoredTensor& tensor = model.tensors()[i];
     std::vector<std::byte> bytes;
     if (merge.changes(tensor)) {
-      bytes = Recoder(merge.merged(tensor), *plan[i].format)
-                  .run(pool, summary.tensors[i]);
+      bytes = Recoder(merge.merged(tensor), *plan[i].format).run(pool, summary.tensors[i]);
     } else if (plan[i].format == tensor.format) {
       const auto rows = tensor.read(0, tensor.rows(), bytes);
       if (bytes.empty()) bytes.assign(rows.begin(), rows.end());

@@ -289,8 +289,8 @@ CASES["ct_int8_tensor"] = lambda: ct_int("ct_int8_tensor", False, "tensor")
 
 def ct_float(name, strategy, layout="float-quantized", **more):
     w = weights(16, 96, dtype=torch.bfloat16)
-    largest = {"tensor": w.abs().amax().reshape(1), "channel": w.abs().amax(1, keepdim=True),
-               "block": w.abs().reshape(2, 8, 3, 32).amax((1, 3))}[strategy]
+    largest = {"tensor": lambda: w.abs().amax().reshape(1), "channel": lambda: w.abs().amax(1, keepdim=True),
+               "block": lambda: w.abs().reshape(2, 8, 3, 32).amax((1, 3))}[strategy]()
     arguments = {"num_bits": 8, "type": "float", "symmetric": True, "strategy": strategy, **more}
     ct(name, layout, arguments, w, weight_scale=(largest.float() / 448).to(torch.bfloat16))
 

@@ -84,8 +84,8 @@ HWY_INLINE CodeVector look_up(const uint8_t* table, CodeVector codes) {
 #endif
 }
 
-// ... of a layout whose codes are looked up, if they are and have not been yet; the tables are those of
-// its Layout.
+// ... of a layout whose codes are looked up, if they are and have not been yet; the tables are
+// those of its Layout.
 template <CodeKind kKind, Lookup kLookup, int kQuad>
 HWY_INLINE CodeVector load_codes(const uint8_t* block, size_t part, const uint8_t* table) {
   const CodeVector codes = load_quad<kKind, kQuad>(block, part);

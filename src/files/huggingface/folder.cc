@@ -197,6 +197,10 @@ std::string HuggingFaceFolder::written_name(const StoredTensor& tensor) const {
 
 std::unique_ptr<CheckpointWriter> HuggingFaceFolder::make_writer() const {
   GgufMetadata copy = metadata();
+  const StoredTensor* embedding = find({TensorRole::kTokenEmbedding});
+  const auto lost = gguf::write_tokenizer(read_tokenizer(), read_chat_templates(), copy,
+                                          embedding == nullptr ? 0 : embedding->rows());
+  for (const std::string& line : lost) spdlog::warn("{}", line);
   return std::make_unique<GgufWriter>(std::move(copy));
 }
 

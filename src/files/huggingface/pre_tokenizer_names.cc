@@ -87,7 +87,6 @@ const Family* find_family(const TextPipeline& pipeline) {
         family.ignores_merges.value_or(pipeline.ignores_merges) == pipeline.ignores_merges)
       return &family;
   }
-  // Falcon's punctuation is a long list here.
   return nullptr;
 }
 
@@ -99,19 +98,16 @@ bool holds(const std::vector<std::string_view>& patterns, std::string_view text)
 
 }  // namespace
 
-std::string name_pre_tokenizer(TokenizerKind kind, const TextPipeline& pipeline) {
-  if (kind != TokenizerKind::kBytePair) return "default";
-  if (const Family* family = find_family(pipeline)) return std::string(family->name);
+PreTokenizerName name_pre_tokenizer(TokenizerKind kind, const TextPipeline& pipeline) {
+  if (kind != TokenizerKind::kBytePair) return {"default", true};
+  if (const Family* family = find_family(pipeline)) return {std::string(family->name), true};
   const auto patterns = patterns_of(pipeline);
-  if (holds(patterns, kThreeDigits) && holds(patterns, kGpt2)) return "falcon";
-  if (holds(patterns, R"([\p{Lu}\p{Lt})")) return holds(patterns, "{1,3}") ? "gpt-4o" : "tekken";
-  if (holds(patterns, "{1,3}")) return pipeline.ignores_merges ? "llama-bpe" : "dbrx";
-  if (holds(patterns, "(?!\\S)") && !holds(patterns, kGpt2)) return "qwen2";
-  return holds(patterns, kDigit) && patterns.size() > 1 ? "smollm" : "gpt-2";
-}
-
-bool is_named_exactly(TokenizerKind kind, const TextPipeline& pipeline) {
-  return kind != TokenizerKind::kBytePair || find_family(pipeline) != nullptr;
+  const bool is_gpt2 = holds(patterns, kGpt2);
+  if (holds(patterns, kThreeDigits) && is_gpt2) return {"falcon", patterns.size() == 4};
+  if (holds(patterns, R"([\p{Lu}\p{Lt})")) return {holds(patterns, "{1,3}") ? "gpt-4o" : "tekken"};
+  if (holds(patterns, "{1,3}")) return {pipeline.ignores_merges ? "llama-bpe" : "dbrx"};
+  if (holds(patterns, "(?!\\S)") && !is_gpt2) return {"qwen2"};
+  return {holds(patterns, kDigit) && patterns.size() > 1 ? "smollm" : "gpt-2"};
 }
 
 }  // namespace tessera::huggingface

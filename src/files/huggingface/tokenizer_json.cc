@@ -197,7 +197,9 @@ TokenizerFile read_tokenizer_json(const json& json) {
   }
   if (file.vocabulary.size() == 0) fail("'vocab' is empty");
   read_added_tokens(part(json, "added_tokens"), file);
-  file.data.vocabulary.pre_tokenizer = name_pre_tokenizer(file.data.kind, pipeline);
+  PreTokenizerName name = name_pre_tokenizer(file.data.kind, pipeline);
+  file.data.vocabulary.pre_tokenizer = std::move(name.name);
+  pipeline.is_named = name.is_exact;
   return file;
 }
 
