@@ -58,7 +58,7 @@ void add_quantize(CLI::App& app) {
       ->add_option("--format", flags->options.format,
                    "Q4_K_M, Q8_0, F16, ...; an unknown name lists them all")
       ->capture_default_str();
-  command->add_option("-o,--out", flags->out, "the file to write")->required();
+  command->add_option("-o,--out", flags->out, "the file to write, or, with a '/' at its end, the Hugging Face folder (F16, BF16, F32)")->required();
   add_lora_flag(*command, flags->options.lora,
                 "merge a LoRA adapter first, a PEFT folder or its safetensors, or a GGUF file; may "
                 "be given again");

@@ -20,6 +20,7 @@
 #include "compress/lora_merge.h"
 #include "compress/recipes.h"
 #include "files/open.h"
+#include "files/save.h"
 #include "formats/same_grid.h"
 
 namespace tessera {
@@ -246,7 +247,7 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   check_formats(model, merge, plan);
   warn_of_second_quantization(model, merge, plan);
 
-  const std::unique_ptr<CheckpointWriter> writer = model.make_writer();
+  const std::unique_ptr<CheckpointWriter> writer = make_writer(model, out);
   writer->set_fact("general.quantization_version", kQuantizationVersion);
   writer->set_fact("general.file_type", recipe.file_type);
   for (size_t i = 0; i < plan.size(); ++i) {

@@ -107,4 +107,19 @@ PreTokenizerName name_pre_tokenizer(TokenizerKind kind, const TextPipeline& pipe
   return {holds(patterns, kDigit) && patterns.size() > 1 ? "smollm" : "gpt-2"};
 }
 
+std::vector<std::string_view> find_pre_tokenizer(std::string_view name) {
+  const auto family = std::ranges::find(kFamilies, name, &Family::name);
+  std::vector<std::string_view> patterns;
+  if (family == kFamilies.end()) return patterns;
+  for (const std::string_view pattern : family->patterns) {
+    if (!pattern.empty()) patterns.push_back(pattern);
+  }
+  return patterns;
+}
+
+bool ignores_merges(std::string_view name) {
+  const auto family = std::ranges::find(kFamilies, name, &Family::name);
+  return family != kFamilies.end() && family->ignores_merges == true;
+}
+
 }  // namespace tessera::huggingface
