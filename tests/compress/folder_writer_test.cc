@@ -6,6 +6,7 @@
 
 #include "compress/quantize.h"
 #include "files/open.h"
+#include "paths.h"
 #include "support/error_of.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
@@ -56,18 +57,45 @@ TEST_P(FolderWriterTest, SaysWhatTheFileSays) {
 INSTANTIATE_TEST_SUITE_P(
     All, FolderWriterTest,
     testing::Values(TinyModelSpec{.architecture = "llama"},
-                    TinyModelSpec{.architecture = "llama", .rope_scaling = "llama3"},
                     TinyModelSpec{.architecture = "llama", .rope_scaling = "linear", .tied = true},
                     TinyModelSpec{.architecture = "qwen2", .rope_scaling = "yarn"},
                     TinyModelSpec{.architecture = "qwen3"}, TinyModelSpec{.architecture = "gemma2"},
                     TinyModelSpec{.architecture = "gemma3"},
                     TinyModelSpec{.architecture = "phi3", .rope_scaling = "longrope"}));
 
+// From folder to folder: Llama 3's factors and Gemma 3's two ropes among them.
+TEST_F(FolderWriterTest, FoldersAreWrittenAgain) {
+  for (const char* name : {"llama-scaled", "llama-biased", "mistral", "qwen2", "gemma2", "gemma3", "phi3"}) {
+    const auto source = fs::path(TESSERA_TEST_DATA) / "folders" / name;
+    const auto out = folder_ / (std::string(name) + "/");
+    quantize_file(source, {.format = "BF16", .threads = 2}, out);
+    const auto before = open_checkpoint(source), after = open_checkpoint(out);
+    ASSERT_EQ(after->tensors().size(), before->tensors().size()) << name;
+    for (const StoredTensor& tensor : before->tensors()) {
+      const auto expected = values_of(tensor), found = values_of(after->require(tensor.place));
+      for (size_t i = 0; i < expected.size(); ++i)
+        ASSERT_NEAR(found[i], expected[i], 1e-4f * std::max(1.0f, std::abs(expected[i])))
+            << name << " " << tensor.name;
+    }
+    for (const char* fact : {"rope.freq_base", "rope.freq_base_swa", "attention.scale",
+                             "rope.scaling.factor", "rope.scaling.yarn_attn_factor",
+                             "rope.scaling.attn_factor", "attn_logit_softcapping"}) {
+      const double expected = before->facts().get_float(fact).value_or(-1);
+      EXPECT_NEAR(after->facts().get_float(fact).value_or(-1), expected, 1e-5 * std::abs(expected))
+          << name << " " << fact;
+    }
+    for (const char* fact : {"attention.sliding_window", "attention.sliding_window_pattern",
+                             "rope.dimension_count", "rope.scaling.original_context_length"})
+      EXPECT_EQ(after->facts().get_int(fact), before->facts().get_int(fact)) << name << " " << fact;
+  }
+}
+
 TEST_F(FolderWriterTest, WhatAFolderCannotSay) {
   const auto error = [&](const TinyModelSpec& spec, const std::string& format) {
     return error_of([&] { to_folder(write_tiny_model(spec, folder_.path()), format); });
   };
   EXPECT_THAT(error({}, "Q8_0"), HasSubstr("F32, F16 or BF16, not in Q8_0"));
+  EXPECT_THAT(error({.rope_scaling = "llama3"}, "F16"), HasSubstr("none that config.json can describe"));
   EXPECT_THAT(error({.uneven_layers = true}, "F16"), HasSubstr("differs by layer"));
 }
 

@@ -95,7 +95,9 @@ class Description {
   }
 
   ordered_json scaling_of_facts() {
-    const std::string type = facts_.get_string("rope.scaling.type").value_or("none");
+    const bool has_factors = model_.find({TensorRole::kRopeFactorsLong}) != nullptr;
+    const std::string type =
+        facts_.get_string("rope.scaling.type").value_or(has_factors ? "longrope" : "none");
     const double factor = number("rope.scaling.factor").value_or(1);
     const auto original = integer("rope.scaling.original_context_length");
     if (type == "none" || (type == "linear" && factor == 1)) return nullptr;

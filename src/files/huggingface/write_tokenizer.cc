@@ -39,18 +39,16 @@ ordered_json added_tokens(const VocabularyData& vocabulary) {
   return tokens;
 }
 
+// All of them, added ones too: those have ids among the others'.
 ordered_json entries(const VocabularyData& vocabulary) {
   ordered_json result = ordered_json::object();
-  std::vector<std::pair<std::string, size_t>> list;
+  // Not by its own emplace(), which compares each new name with all before it.
+  ordered_json::object_t::Container& object = result.get_ref<ordered_json::object_t&>();
+  object.reserve(vocabulary.texts.size());
   for (size_t id = 0; id < vocabulary.texts.size(); ++id) {
-    if (!is_added(type_of(vocabulary, id))) list.emplace_back(vocabulary.texts[id], id);
-  }
-  // Assigned as a whole: an ordered object compares each new name with all before it.
-  auto& object = result.get_ref<ordered_json::object_t&>();
-  object.reserve(list.size());
-  for (auto& [text, id] : list) {
+    const std::string& text = vocabulary.texts[id];
     if (!is_valid_utf8(text)) fail("token {} is no UTF-8, which tokenizer.json has to be", id);
-    static_cast<ordered_json::object_t::Container&>(object).emplace_back(std::move(text), id);
+    object.emplace_back(text, id);
   }
   return result;
 }
