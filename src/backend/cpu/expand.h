@@ -142,7 +142,8 @@ HWY_INLINE FloatVector load_e8m0(const uint8_t* p) {
   return hn::BitCast(FloatTag(), hn::IfThenElse(hn::Lt(e, hn::Set(di, 2)), subnormal, normal));
 }
 
-// By groups of columns, each of which gives `copies` scales of the kernel, or kCopies unless that is 0.
+// By groups of columns, each of which gives `copies` scales of the kernel, or kCopies unless that
+// is 0.
 template <ScaleKind kKind, int kCopies>
 HWY_INLINE void expand_copied_scales(const Layout& layout, int copies, const uint8_t* from,
                                      int count, Chunk& chunk) {
