@@ -12,6 +12,20 @@
 
 namespace tessera {
 
+// A low-rank adapter (LoRA) that is loaded beside a model: a folder that Hugging Face's PEFT wrote, its
+// adapter_model.safetensors, or a GGUF file of llama.cpp's converter. Texts of which nothing else is
+// said go through it by `scale`; 0: only those that ask for it.
+struct LoraFile {
+  std::string path;
+  float scale = 1.0f;
+};
+
+// That an answer goes through a loaded adapter, and by how much.
+struct LoraUse {
+  int id = 0;  // its place in LoadOptions::lora
+  float scale = 1.0f;
+};
+
 struct LoadOptions {
   int threads = 0;                // 0: one for each core this process may use
   int context = 0;                // tokens; 0: what the model was trained for
@@ -22,6 +36,10 @@ struct LoadOptions {
   // How messages become a prompt: the name of a well-known format ("chatml", "gemma") or a file
   // with a Jinja template, for a model that has none or a wrong one; "": what the model ships.
   std::string chat_template = {};
+  // LLM.int8() (Dettmers et al. 2022): matrices of more than 8 bits are cut to 8 when they are loaded,
+  // and activations of this magnitude and more meet their weights in f32 instead of being quantized
+  // among others; 6 is the paper's. Checkpoints that bitsandbytes made for it bring their own. 0: off.
+  float llm_int8_threshold = 0;
   // A smaller model, which drafts for the decoders `auto` and `draft`:
   // "MODEL[,bits=4][,head=32768][,bridge=1]". It changes no text, so it need not be exact: its
   // matrices are cut to 4 bits (bits=0: as the file has them), and it proposes only the first 32768
@@ -31,6 +49,8 @@ struct LoadOptions {
   // Medusa heads trained for the model, for the decoders `auto` and `medusa`: a GGUF that `tessera
   // quantize` wrote, or the safetensors they are published in. "": none.
   std::string medusa = {};
+  // Adapters, in the order of their numbers; of any base, quantized or not.
+  std::vector<LoraFile> lora = {};
   // Called while weights are read: (done, total) tensors, of the model and then of its draft. May
   // be empty.
   std::function<void(size_t done, size_t total)> on_progress = {};
@@ -80,6 +100,9 @@ struct GenerateOptions {
   // Words whose tokens never come one after another, whether they begin the text or follow a blank.
   // Other tokens may spell them all the same.
   std::vector<std::string> bad_words = {};
+  // The adapters that the answer goes through, their sums added, and no others. None: those of
+  // LoadOptions::lora by their scales.
+  std::optional<std::vector<LoraUse>> lora = {};
   // How tokens are proposed: it never changes the text, only how fast that comes.
   std::string decoder = "auto";
   // What the answer is expected to resemble, for example the file that it edits. It takes fewer

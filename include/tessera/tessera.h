@@ -81,6 +81,13 @@ class LanguageModel {
                                 bool parse_special = true) const;
   std::string detokenize(const std::vector<int32_t>& tokens) const;
 
+  // What the model's authors recommend (generation_config.json, or the same in a GGUF file); what
+  // they leave open is as in SamplingOptions. The command line and the server begin with these;
+  // GenerateOptions::sampling begins with those.
+  const SamplingOptions& recommended_sampling() const;
+  // Of the adapters, by their numbers: as their files or folders are called, the second of a name
+  // with "-2" behind it.
+  std::vector<std::string> lora_names() const;
   int context() const;
   int vocabulary_size() const;
   double load_ms() const;

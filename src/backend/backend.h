@@ -41,6 +41,26 @@ class Matrix {
   int dot_rows = 0;     // rows that are multiplied as int8 dot products, the rest in f32
   std::string formats;  // of the weights as they came: "Q4_K", or "Q4_K+Q6_K" if parts differ
   std::string name;     // what reports call it: "down"; the owner's choice
+  // LLM.int8() (Dettmers et al. 2022): activations of this magnitude and more meet their column of
+  // weights in f32, instead of being quantized with others. 0: none does. The owner's choice.
+  float outlier_threshold = 0;
+};
+
+// What a low-rank adapter adds to the product of one Matrix: B (A x) for the rows of each of its
+// parts (LoRA, Hu et al. 2021).
+class LowRank {
+ public:
+  virtual ~LowRank() = default;
+  int rows = 0, columns = 0;  // of the matrix
+  size_t values = 0;          // of all A and B
+  size_t bytes = 0;           // memory it takes
+};
+
+// The rows of a product that one adapter is added to.
+struct LowRankRows {
+  const LowRank* weights;
+  std::span<const int32_t> rows;  // ascending
+  std::span<const float> scales;  // of each of them, beside the adapter's own
 };
 
 // A vector of weights: a norm's, a bias.
@@ -174,6 +194,21 @@ class Backend {
   };
   virtual std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) = 0;
   virtual std::unique_ptr<Vector> load_vector(std::span<const float> values) = 0;
+  // F32, F16 or BF16 weights, value-exactly. `downs`: matrices A, [rank, columns], whose products are
+  // multiplied with `scale`. Of `ups` each is a matrix B [rows, rank] for one part of a matrix of
+  // `rows` rows in all, which begins at row `first_row` and has as many; parts may share an A.
+  struct LowRankDown {
+    WeightPart weights;
+    float scale;
+  };
+  struct LowRankUp {
+    WeightPart weights;
+    int first_row;
+    int down;  // number of its A
+  };
+  virtual std::unique_ptr<LowRank> load_low_rank(std::span<const LowRankDown> downs,
+                                                 std::span<const LowRankUp> ups, int rows,
+                                                 int columns) = 0;
   virtual std::unique_ptr<RopeTable> load_rope(const Rope& rope) = 0;
   // Lives as long as the backend; rows that are never touched cost no memory.
   virtual Tensor allocate(int rows, int columns) = 0;
@@ -206,11 +241,15 @@ class Backend {
   // Rows are cut into groups of weight.size columns, each normalized alone (QK norm: one a head).
   virtual void rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) = 0;
   // out = W x (+ bias, unless that is nullptr). Quantized weights meet activations quantized to
-  // int8 per row in blocks of 32; F32, F16 and BF16 weights meet f32 activations.
-  virtual void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out) = 0;
+  // int8 per row in blocks of 32; F32, F16 and BF16 weights meet f32 activations. `added`: to W x of
+  // some rows scales * B (A x), one after the other, all in f32; rows that are in none have the bits
+  // that they have without it.
+  virtual void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out,
+                      std::span<const LowRankRows> added = {}) = 0;
   // out = activation(W_gate x) * (W_up x), for a matrix of two parts alike, gate and up (GLU
-  // variants, Shazeer 2020).
-  virtual void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out) = 0;
+  // variants, Shazeer 2020). `added`: likewise, to W_gate x and to W_up x.
+  virtual void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out,
+                            std::span<const LowRankRows> added = {}) = 0;
   // Rotates each head of x (columns = heads * head_dim) in place by its row's position.
   virtual void rope(const RopeTable& rope, int head_dim, PreparedRows& rows, Tensor x) = 0;
   // Keeps k and v ([rows, KV heads * head_dim] of that layer) in the rows' slots.

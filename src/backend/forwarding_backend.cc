@@ -9,6 +9,11 @@ std::unique_ptr<Matrix> ForwardingBackend::load_matrix(std::span<const WeightPar
 std::unique_ptr<Vector> ForwardingBackend::load_vector(std::span<const float> values) {
   return backend_->load_vector(values);
 }
+std::unique_ptr<LowRank> ForwardingBackend::load_low_rank(std::span<const LowRankDown> downs,
+                                                          std::span<const LowRankUp> ups, int rows,
+                                                          int columns) {
+  return backend_->load_low_rank(downs, ups, rows, columns);
+}
 std::unique_ptr<RopeTable> ForwardingBackend::load_rope(const Rope& rope) {
   return backend_->load_rope(rope);
 }
@@ -44,12 +49,13 @@ void ForwardingBackend::gather_rows(Tensor x, std::span<const int32_t> rows, Ten
 void ForwardingBackend::rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) {
   backend_->rms_norm(x, weight, epsilon, out);
 }
-void ForwardingBackend::linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out) {
-  backend_->linear(weights, x, bias, out);
+void ForwardingBackend::linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out,
+                               std::span<const LowRankRows> added) {
+  backend_->linear(weights, x, bias, out, added);
 }
 void ForwardingBackend::linear_gated(const Matrix& weights, Tensor x, Activation activation,
-                                     Tensor out) {
-  backend_->linear_gated(weights, x, activation, out);
+                                     Tensor out, std::span<const LowRankRows> added) {
+  backend_->linear_gated(weights, x, activation, out, added);
 }
 void ForwardingBackend::rope(const RopeTable& rope, int head_dim, PreparedRows& rows, Tensor x) {
   backend_->rope(rope, head_dim, rows, x);

@@ -18,6 +18,9 @@ class ForwardingBackend : public Backend {
 
   std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) override;
   std::unique_ptr<Vector> load_vector(std::span<const float> values) override;
+  std::unique_ptr<LowRank> load_low_rank(std::span<const LowRankDown> downs,
+                                         std::span<const LowRankUp> ups, int rows,
+                                         int columns) override;
   std::unique_ptr<RopeTable> load_rope(const Rope& rope) override;
   Tensor allocate(int rows, int columns) override;
   std::unique_ptr<KvStore> allocate_kv(const KvShape& shape) override;
@@ -31,8 +34,10 @@ class ForwardingBackend : public Backend {
 
   void gather_rows(Tensor x, std::span<const int32_t> rows, Tensor out) override;
   void rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) override;
-  void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out) override;
-  void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out) override;
+  void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out,
+              std::span<const LowRankRows> added) override;
+  void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out,
+                    std::span<const LowRankRows> added) override;
   void rope(const RopeTable& rope, int head_dim, PreparedRows& rows, Tensor x) override;
   void write_kv(KvStore& kv, int layer, PreparedRows& rows, Tensor k, Tensor v) override;
   void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) override;

@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/assert.h"
 
@@ -41,15 +42,18 @@ void BlockPool::release(BlockId block) {
   }
 }
 
-BlockSerial BlockPool::root(std::string_view salt) {
-  if (salt.empty()) return kRootSerial;
-  auto entry = salts_.find(std::string(salt));
+BlockSerial BlockPool::root(std::string_view salt, std::string_view variant) {
+  if (salt.empty() && variant.empty()) return kRootSerial;
+  // The length keeps apart where one ends and the other begins.
+  std::string key = std::to_string(variant.size()) + ":";
+  key.append(variant).append(salt);
+  auto entry = salts_.find(key);
   if (entry == salts_.end()) {
     if (salts_.size() >= kMaxSalts) {
       salts_.erase(std::ranges::min_element(
           salts_, {}, [](const auto& candidate) { return candidate.second.used; }));
     }
-    entry = salts_.emplace(salt, Salt{next_serial_++, 0}).first;
+    entry = salts_.emplace(std::move(key), Salt{next_serial_++, 0}).first;
   }
   entry->second.used = ++salt_uses_;
   return entry->second.root;

@@ -44,8 +44,9 @@ class BlockPool {
 
   // The parent of first blocks: kRootSerial without a salt, else a serial of the salt's own, so
   // that those who do not know it neither find its blocks nor can tell by the time a prompt takes
-  // what is there. The salts used least recently are forgotten beyond kMaxSalts.
-  BlockSerial root(std::string_view salt);
+  // what is there. `variant`: what makes other keys and values of the same tokens; each has a
+  // serial of its own for every salt. Those used least recently are forgotten beyond kMaxSalts.
+  BlockSerial root(std::string_view salt, std::string_view variant = {});
   static constexpr size_t kMaxSalts = 4096;
 
   // The block that holds exactly `tokens` (block_tokens of them) after the prefix `parent`,
@@ -84,7 +85,7 @@ class BlockPool {
     BlockSerial root;
     uint64_t used;  // the larger, the more recently
   };
-  std::unordered_map<std::string, Salt> salts_;
+  std::unordered_map<std::string, Salt> salts_;  // by variant and salt
   uint64_t salt_uses_ = 0;
 };
 

@@ -22,6 +22,10 @@ const StoredTensor& Checkpoint::require(TensorPlace place) const {
   return *tensor;
 }
 
+uint64_t Checkpoint::offset_of(const StoredTensor& tensor) const {
+  return static_cast<uint64_t>(tensor.bytes.data() - file_of(tensor).bytes().data());
+}
+
 void Checkpoint::release(std::span<const std::byte> part) const {
   for (const MappedFile& file : files_) {
     const auto all = file.bytes();

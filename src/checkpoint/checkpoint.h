@@ -37,6 +37,8 @@ class Checkpoint {
   const StoredTensor& require(TensorPlace place) const;  // Error if absent
 
   const std::vector<std::filesystem::path>& paths() const { return paths_; }
+  // Where the tensor's bytes begin in paths()[tensor.file_index]; it has no source.
+  uint64_t offset_of(const StoredTensor& tensor) const;
   // Lets the pages of `part` of a file go from resident memory; they stay readable.
   void release(std::span<const std::byte> part) const;
   void release(const StoredTensor& tensor) const;

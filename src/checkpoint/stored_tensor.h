@@ -34,7 +34,8 @@ struct StoredTensor {
   uint64_t elements() const;      // columns() * rows()
   uint64_t stored_bytes() const;  // in the files
 
-  // Rows [first, first + count) in the tensor's format: where they lie, or put together in `buffer`.
+  // Rows [first, first + count) in the tensor's format: where they lie, or put together in
+  // `buffer`.
   std::span<const std::byte> read(uint64_t first, uint64_t count,
                                   std::vector<std::byte>& buffer) const;
   // The values of those rows, columns in the order of the inputs; `values` holds count * columns().

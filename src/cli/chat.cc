@@ -76,10 +76,11 @@ bool handle(Conversation& conversation, LineReader& reader, const std::string& l
   return true;
 }
 
-void chat(Flags& flags) {
+void chat(const CLI::App& command, Flags& flags) {
   require_utf8("the system prompt", flags.system);
   assume_utf8();
   LanguageModel model = load_model(flags.model);
+  settle_sampling(command, model, flags.generate.sampling);
   if (!model.has_chat_template())
     warn_without_template(flags.model.model,
                           fmt::format("tessera run {} PROMPT", flags.model.model));
@@ -115,7 +116,7 @@ void add_chat(CLI::App& app) {
       ->check(CLI::Range(-1, 1 << 24))
       ->capture_default_str();
   add_sampling_flags(*command, flags->generate);
-  command->callback([flags] { chat(*flags); });
+  command->callback([flags, command] { chat(*command, *flags); });
 }
 
 }  // namespace tessera::cli

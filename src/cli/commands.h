@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "tessera/tessera.h"
 
@@ -31,9 +32,15 @@ struct ModelFlags {
   LoadOptions load;
 };
 void add_model_flags(CLI::App& command, ModelFlags& flags);
+// --lora, which add_model_flags() has.
+void add_lora_flag(CLI::App& command, std::vector<LoraFile>& files, const std::string& help);
 // Of the commands that decode.
 void add_draft_flag(CLI::App& command, LoadOptions& load);
 void add_sampling_flags(CLI::App& command, GenerateOptions& options);
+// What no flag of the command was given for becomes what the model comes with.
+void settle_sampling(const CLI::App& command, const LanguageModel& model, SamplingOptions& options);
+// "temperature 0.7, top-k 20, top-p 0.8, min-p 0.05".
+std::string describe_sampling(const SamplingOptions& options);
 // Takes what parse_decoder() takes.
 CLI::Validator decoder_validator();
 // Of the commands that put messages into a chat template.

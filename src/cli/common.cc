@@ -1,5 +1,7 @@
 #include <fmt/ranges.h>
 
+#include <charconv>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -47,9 +49,43 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
       .add_option("--pre-tokenizer", flags.load.pre_tokenizer,
                   "cut words as this family does, for a model whose own is not known: qwen2, ...")
       ->type_name("NAME");
+  command.add_flag("--llm-int8{6}", flags.load.llm_int8_threshold,
+                   "cut matrices of more bits to 8; activations of magnitude T (6) and more meet them "
+                   "unquantized (LLM.int8())")
+      ->type_name("[=T]");
   command.add_option("--kv", flags.load.kv_format, "format of the KV cache: f16 or q8_0")
       ->check(CLI::IsMember({"f16", "q8_0"}))
       ->capture_default_str();
+  add_lora_flag(command, flags.load.lora,
+                "a LoRA adapter: a PEFT folder or its safetensors, or a GGUF file; may be given "
+                "again; scale 0: only for requests that ask for it");
+}
+
+namespace {
+
+// "PATH=0.5": what stands behind the last '=' is the scale, if it is a number.
+LoraFile parse_lora(const std::string& text) {
+  const size_t equals = text.rfind('=');
+  if (equals == std::string::npos) return {.path = text};
+  const char* end = text.data() + text.size();
+  float scale = 0;
+  const auto [rest, error] = std::from_chars(text.data() + equals + 1, end, scale);
+  if (error != std::errc() || rest != end || !std::isfinite(scale)) return {.path = text};
+  return {.path = text.substr(0, equals), .scale = scale};
+}
+
+}  // namespace
+
+void add_lora_flag(CLI::App& command, std::vector<LoraFile>& files, const std::string& help) {
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--lora",
+          [&files](const std::vector<std::string>& texts) {
+            for (const std::string& text : texts) files.push_back(parse_lora(text));
+          },
+          help)
+      ->allow_extra_args(false)
+      ->type_name("PATH[=SCALE]");
 }
 
 void add_draft_flag(CLI::App& command, LoadOptions& load) {
@@ -192,6 +228,29 @@ CLI::Option* add_parse_special_flag(CLI::App& command, bool& parse_special) {
   return command.add_flag_callback(
       "--no-parse-special", [&parse_special] { parse_special = false; },
       "a control token that a prompt or a message spells out (<|im_end|>) is plain text");
+}
+
+void settle_sampling(const CLI::App& command, const LanguageModel& model,
+                     SamplingOptions& options) {
+  const SamplingOptions& own = model.recommended_sampling();
+  const auto settle = [&](const char* flag, auto SamplingOptions::*option) {
+    if (command.count(flag) == 0) options.*option = own.*option;
+  };
+  settle("--temp", &SamplingOptions::temperature);
+  settle("--top-k", &SamplingOptions::top_k);
+  settle("--top-p", &SamplingOptions::top_p);
+  settle("--min-p", &SamplingOptions::min_p);
+  settle("--repeat-penalty", &SamplingOptions::repetition_penalty);
+  settle("--repeat-penalty", &SamplingOptions::penalty_window);
+}
+
+std::string describe_sampling(const SamplingOptions& options) {
+  if (options.temperature == 0) return "greedy";
+  std::string text = fmt::format("temperature {:g}, top-k {}, top-p {:g}, min-p {:g}",
+                                 options.temperature, options.top_k, options.top_p, options.min_p);
+  if (options.repetition_penalty != 1)
+    text += fmt::format(", repetition penalty {:g}", options.repetition_penalty);
+  return text;
 }
 
 LanguageModel load_model(ModelFlags& flags) {

@@ -58,7 +58,9 @@ void perplexity(Flags& flags) {
 void kl(Flags& flags) {
   const std::string text = read_text(flags.file);
   const Session session = Session::load(flags.model.model, flags.model.load);
-  const Session reference = Session::load(flags.reference, flags.model.load);
+  LoadOptions plain = flags.model.load;  // adapters are the model's
+  plain.lora.clear();
+  const Session reference = Session::load(flags.reference, plain);
   prepare(flags);
   const Divergence d =
       measure_divergence(*session.model, *reference.model, *session.tokenizer, text, flags.score);

@@ -37,7 +37,8 @@ void quantize(Flags& flags) {
                        {"wanted", tensor.wanted->name},
                        {"bytes_before", tensor.bytes_before},
                        {"bytes_after", tensor.bytes_after},
-                       {"relative_error", tensor.relative_error}});
+                       {"relative_error", tensor.relative_error},
+                       {"rows_of_same_codes", tensor.kept_rows}});
   }
   print_json({{"bytes_before", summary.bytes_before},
               {"bytes_after", summary.bytes_after},
@@ -52,12 +53,15 @@ void quantize(Flags& flags) {
 void add_quantize(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("quantize", "write a model file in another format");
-  command->add_option("SOURCE", flags->source, "a GGUF file or a model's name")->required();
+  command->add_option("SOURCE", flags->source, "a GGUF file, a Hugging Face folder or a model's name")->required();
   command
       ->add_option("--format", flags->options.format,
                    "Q4_K_M, Q8_0, F16, ...; an unknown name lists them all")
       ->capture_default_str();
-  command->add_option("-o,--out", flags->out, "the file to write")->required();
+  command->add_option("-o,--out", flags->out, "the file to write, or, with a '/' at its end, the Hugging Face folder (F16, BF16, F32)")->required();
+  add_lora_flag(*command, flags->options.lora,
+                "merge a LoRA adapter first, a PEFT folder or its safetensors, or a GGUF file; may "
+                "be given again");
   command->add_flag("--pure", flags->options.pure,
                     "one format wherever it fits, instead of the recipe's mixture");
   command->add_option("-t,--threads", flags->options.threads, "threads; 0: one for each core")
@@ -67,8 +71,8 @@ void add_quantize(CLI::App& app) {
   command->add_flag("--table", flags->table, "show what became of each tensor, and its error");
   add_json_flags(*command, flags->json, "print one JSON object",
                  "  bytes_before, bytes_after, bits_per_weight_before, bits_per_weight_after\n"
-                 "  tensors: [{name, from, to, wanted, bytes_before, bytes_after, relative_error}, "
-                 "...]\n");
+                 "  tensors: [{name, from, to, wanted, bytes_before, bytes_after, relative_error,\n"
+                 "            rows_of_same_codes}, ...]\n");
   command->callback([flags] { quantize(*flags); });
 }
 

@@ -91,11 +91,12 @@ void settle_beams(const CLI::App& command, GenerateOptions& options) {
     throw CLI::ValidationError("--decoder", "a beam search takes plain only");
 }
 
-void run(Flags& flags) {
+void run(const CLI::App& command, Flags& flags) {
   if (flags.prompt.empty()) fail("the prompt is empty");
   require_utf8("the prompt", flags.prompt);
   require_utf8("the system prompt", flags.system);
   LanguageModel model = load_model(flags.model);
+  if (flags.generate.beams == 1) settle_sampling(command, model, flags.generate.sampling);
   const std::vector<ChatMessage> messages = messages_of(model, flags);
 
   flags.generate.is_cancelled =
@@ -123,7 +124,8 @@ void run(Flags& flags) {
   }
   warn_if_cut(model, generation, flags.generate.max_tokens);
   if (flags.stats && !flags.json.wanted)
-    fmt::print(stderr, "load {:.0f} ms; {}\n", model.load_ms(), describe_run(generation));
+    fmt::print(stderr, "load {:.0f} ms; {}; {}\n", model.load_ms(), describe_run(generation),
+               describe_sampling(flags.generate.sampling));
 }
 
 }  // namespace
@@ -176,7 +178,7 @@ void add_run(CLI::App& app) {
   command->callback([flags, command, prompt, file] {
     settle_beams(*command, flags->generate);
     flags->prompt = read_prompt(*flags, prompt->count() > 0, file->count() > 0);
-    run(*flags);
+    run(*command, *flags);
   });
 }
 

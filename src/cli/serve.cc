@@ -95,6 +95,7 @@ void run(Flags& flags) {
   StopSignals signals;
   if (flags.service.model_name.empty()) flags.service.model_name = model_name_of(flags.model.model);
   flags.server.model_name = flags.service.model_name;
+  flags.server.adapter_names = adapter_names(flags.model.load.lora);
   flags.server.http.body_bytes = static_cast<size_t>(flags.body_mb) << 20;
   flags.service.request_time = std::chrono::seconds(flags.request_seconds);
   serve::Server server(flags.server);  // first: a port that is taken is to be known at once

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <utility>
@@ -16,8 +17,11 @@
 #include "base/printable.h"
 #include "base/thread_pool.h"
 #include "checkpoint/checkpoint.h"
+#include "compress/lora_merge.h"
 #include "compress/recipes.h"
 #include "files/open.h"
+#include "files/save.h"
+#include "formats/same_grid.h"
 
 namespace tessera {
 namespace {
@@ -26,44 +30,53 @@ constexpr uint64_t kChunkElements = 1 << 16;  // a thread's work between two loo
 constexpr uint32_t kQuantizationVersion =
     2;  // GGML_QNT_VERSION: the block formats as they are today
 
-// Sums of squares over a part of a tensor.
-struct SquaredError {
+// Over a part of a tensor: sums of squares, and what became of rows that kept their codes.
+struct PartErrors {
   double error = 0, source = 0;
+  uint64_t kept_rows = 0;
+  float rounding = 0;
 };
 
 // Decodes and encodes the rows of one tensor.
 class Recoder {
  public:
   Recoder(const StoredTensor& source, const Format& target)
-      : source_(source),
-        target_(target),
-        target_row_(target.row_bytes(source.columns())) {}
+      : source_(source), target_(target), target_row_(target.row_bytes(source.columns())) {}
 
-  std::vector<std::byte> run(ThreadPool& pool, double& relative_error) const {
+  std::vector<std::byte> run(ThreadPool& pool, QuantizedTensor& summary) const {
     const uint64_t rows = source_.rows();
     const uint64_t rows_in_chunk = std::max<uint64_t>(1, kChunkElements / source_.columns());
     const uint64_t chunks = (rows + rows_in_chunk - 1) / rows_in_chunk;
     std::vector<std::byte> out(rows * target_row_);
-    std::vector<SquaredError> errors(chunks);
+    std::vector<PartErrors> errors(chunks);
     pool.parallel_for(static_cast<int>(chunks), [&](int chunk, int) {
       const uint64_t first = static_cast<uint64_t>(chunk) * rows_in_chunk;
       errors[chunk] = recode_rows(first, std::min(rows, first + rows_in_chunk), out);
     });
-    SquaredError sum;  // in the order of the rows, so that any number of threads gives the same
-    for (const SquaredError& part : errors) {
+    PartErrors sum;  // in the order of the rows, so that any number of threads gives the same
+    for (const PartErrors& part : errors) {
       sum.error += part.error;
       sum.source += part.source;
+      sum.kept_rows += part.kept_rows;
+      sum.rounding = std::max(sum.rounding, part.rounding);
     }
-    relative_error = sum.source > 0 ? std::sqrt(sum.error / sum.source) : 0;
+    summary.relative_error = sum.source > 0 ? std::sqrt(sum.error / sum.source) : 0;
+    summary.kept_rows = sum.kept_rows;
+    summary.rounding = sum.rounding;
     return out;
   }
 
  private:
-  SquaredError recode_rows(uint64_t first, uint64_t last, std::span<std::byte> out) const {
-    std::vector<float> values(source_.columns()), recoded(source_.columns());
-    SquaredError sum;
+  PartErrors recode_rows(uint64_t first, uint64_t last, std::span<std::byte> out) const {
+    const uint64_t columns = source_.columns();
+    std::vector<float> decoded((last - first) * columns), recoded(columns);
+    source_.decode(first, last - first, decoded);
+    std::vector<std::byte> buffer;
+    std::span<const std::byte> stored;
+    if (may_keep_codes_) stored = source_.read(first, last - first, buffer);
+    PartErrors sum;
     for (uint64_t row = first; row < last; ++row) {
-      source_.decode(row, 1, values);
+      const auto values = std::span(decoded).subspan((row - first) * columns, columns);
       for (const float value : values) {
         if (!std::isfinite(value)) {
           fail("tensor '{}' holds {} in row {}: it cannot be quantized", printable(source_.name),
@@ -71,7 +84,13 @@ class Recoder {
         }
       }
       std::byte* encoded = out.data() + row * target_row_;
-      target_.encode(values, encoded, {});
+      const auto rounding = copy_row(stored, row - first, encoded);
+      if (rounding) {
+        ++sum.kept_rows;
+        sum.rounding = std::max(sum.rounding, *rounding);
+      } else {
+        target_.encode(values, encoded, {});
+      }
       target_.decode(encoded, recoded);
       for (size_t i = 0; i < values.size(); ++i) {
         const double difference = static_cast<double>(recoded[i]) - static_cast<double>(values[i]);
@@ -82,8 +101,19 @@ class Recoder {
     return sum;
   }
 
+  // See copy_codes(); columns in an order of their own share no scales with their neighbours.
+  std::optional<float> copy_row(std::span<const std::byte> stored, uint64_t row,
+                                std::byte* out) const {
+    if (!may_keep_codes_) return std::nullopt;
+    const uint64_t row_bytes = source_.format->row_bytes(source_.columns());
+    return copy_codes(*source_.format, stored.data() + row * row_bytes, source_.columns(), target_,
+                      out);
+  }
+
   const StoredTensor& source_;
   const Format& target_;
+  const bool may_keep_codes_ =
+      source_.order == nullptr && may_share_grid(*source_.format, target_);
   uint64_t target_row_;
 };
 
@@ -97,11 +127,12 @@ void refuse_overwriting_source(const Checkpoint& model, const std::filesystem::p
 }
 
 // Before the first byte is written: everything that will be asked of the formats is there.
-void check_formats(const Checkpoint& model, std::span<const PlannedFormat> plan) {
+void check_formats(const Checkpoint& model, const LoraMerge& merge,
+                   std::span<const PlannedFormat> plan) {
   for (size_t i = 0; i < plan.size(); ++i) {
     const StoredTensor& tensor = model.tensors()[i];
     const Format* target = plan[i].format;
-    if (target == tensor.format) continue;
+    if (target == tensor.format && !merge.changes(tensor)) continue;
     if (!tensor.format->supported()) {
       fail("tensor '{}' is in {}, which cannot be decoded yet", printable(tensor.name),
            tensor.format->name);
@@ -115,11 +146,13 @@ bool is_quantized(const Format& format) {
 }
 
 // A format's error is added to that of the one before. Going to floats adds none.
-void warn_of_second_quantization(const Checkpoint& model, std::span<const PlannedFormat> plan) {
+void warn_of_second_quantization(const Checkpoint& model, const LoraMerge& merge,
+                                 std::span<const PlannedFormat> plan) {
   std::set<std::string_view> formats;
   for (size_t i = 0; i < plan.size(); ++i) {
     const Format& from = *model.tensors()[i].format;
-    if (&from != plan[i].format && is_quantized(from) && is_quantized(*plan[i].format))
+    const bool is_recoded = &from != plan[i].format || merge.changes(model.tensors()[i]);
+    if (is_recoded && is_quantized(from) && is_quantized(*plan[i].format))
       formats.insert(from.name);
   }
   if (formats.empty()) return;
@@ -142,7 +175,7 @@ QuantizeSummary planned_summary(const Checkpoint& model, std::span<const Planned
     const uint64_t bytes_after = plan[i].format->row_bytes(tensor.columns()) * tensor.rows();
     summary.tensors.push_back({tensor.name, tensor.format, plan[i].format, plan[i].wanted,
                                tensor.columns(), tensor.elements(), tensor.stored_bytes(),
-                               bytes_after, 0});
+                               bytes_after, 0, 0, 0});
     summary.bytes_before += tensor.stored_bytes();
     summary.bytes_after += bytes_after;
     elements += tensor.elements();
@@ -150,6 +183,28 @@ QuantizeSummary planned_summary(const Checkpoint& model, std::span<const Planned
   summary.bits_per_weight_before = bits_per_weight(summary.bytes_before, elements);
   summary.bits_per_weight_after = bits_per_weight(summary.bytes_after, elements);
   return summary;
+}
+
+// "168 matrices kept their codes (INT4/128 to Q4_0); ...".
+std::string describe_kept(const QuantizeSummary& summary) {
+  std::map<std::pair<std::string_view, std::string_view>, std::pair<int, float>> kinds;
+  for (const QuantizedTensor& tensor : summary.tensors) {
+    if (tensor.kept_rows == 0) continue;
+    auto& [count, rounding] = kinds[{tensor.from->name, tensor.to->name}];
+    ++count;
+    rounding = std::max(rounding, tensor.rounding);
+  }
+  std::string text;
+  for (const auto& [formats, kept] : kinds) {
+    fmt::format_to(std::back_inserter(text), "{} {} kept {} codes, {} as {}: {}\n", kept.first,
+                   kept.first == 1 ? "matrix" : "matrices", kept.first == 1 ? "its" : "their",
+                   formats.first, formats.second,
+                   kept.second == 0
+                       ? std::string("every value is the same")
+                       : fmt::format("scales and minimums moved values by {:.4f} steps at most",
+                                     kept.second));
+  }
+  return text;
 }
 
 // "210 matrices have 576 columns, which are no whole blocks of 256: Q4_K became Q5_0 (180), ..."
@@ -188,10 +243,11 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   if (std::error_code ignored; !options.overwrite && std::filesystem::exists(out, ignored))
     fail("'{}' exists; --force overwrites it", printable(out.string(), 400));
   const std::vector<PlannedFormat> plan = plan_formats(model, recipe, options.pure);
-  check_formats(model, plan);
-  warn_of_second_quantization(model, plan);
+  const LoraMerge merge(options.lora, model);
+  check_formats(model, merge, plan);
+  warn_of_second_quantization(model, merge, plan);
 
-  const std::unique_ptr<CheckpointWriter> writer = model.make_writer();
+  const std::unique_ptr<CheckpointWriter> writer = make_writer(model, out);
   writer->set_fact("general.quantization_version", kQuantizationVersion);
   writer->set_fact("general.file_type", recipe.file_type);
   for (size_t i = 0; i < plan.size(); ++i) {
@@ -205,11 +261,13 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   writer->write(out, [&](size_t i) {
     const StoredTensor& tensor = model.tensors()[i];
     std::vector<std::byte> bytes;
-    if (plan[i].format == tensor.format) {
+    if (merge.changes(tensor)) {
+      bytes = Recoder(merge.merged(tensor), *plan[i].format).run(pool, summary.tensors[i]);
+    } else if (plan[i].format == tensor.format) {
       const auto rows = tensor.read(0, tensor.rows(), bytes);
       if (bytes.empty()) bytes.assign(rows.begin(), rows.end());
     } else {
-      bytes = Recoder(tensor, *plan[i].format).run(pool, summary.tensors[i].relative_error);
+      bytes = Recoder(tensor, *plan[i].format).run(pool, summary.tensors[i]);
     }
     model.release(tensor);
     done += tensor.stored_bytes();
@@ -240,7 +298,7 @@ std::string describe_totals(const QuantizeSummary& summary) {
                      static_cast<double>(summary.bytes_before) / 1e6,
                      summary.bits_per_weight_before, static_cast<double>(summary.bytes_after) / 1e6,
                      summary.bits_per_weight_after) +
-         describe_fallbacks(summary);
+         describe_kept(summary) + describe_fallbacks(summary);
 }
 
 }  // namespace tessera

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "formats/format.h"
+#include "tessera/options.h"
 
 namespace tessera {
 
@@ -15,6 +16,7 @@ struct QuantizeOptions {
   std::string format = "Q4_K_M";  // a recipe's name, see recipes.h
   bool pure = false;              // one format wherever it fits, no mixture
   bool overwrite = false;         // a file that is there already
+  std::vector<LoraFile> lora = {};  // adapters to merge: W + scale * B A, before it is encoded
   int threads = 0;                // 0: as many as the machine has
   // Called between tensors with the source bytes that are done, and all of them.
   std::function<void(uint64_t done, uint64_t total)> progress;
@@ -29,6 +31,10 @@ struct QuantizedTensor {
   uint64_t elements = 0, bytes_before = 0, bytes_after = 0;
   // ||encoded - source|| / ||source||, the source as it decodes; 0 where nothing changed.
   double relative_error = 0;
+  // Rows that were taken over code for code (formats/same_grid.h), and how far their scales and
+  // minimums were rounded at most, in steps.
+  uint64_t kept_rows = 0;
+  float rounding = 0;
 };
 
 struct QuantizeSummary {

@@ -86,7 +86,7 @@ DraftReference parse_draft(std::string_view text) {
 }
 
 LoadedDraft load_draft(const DraftReference& reference, const Tokenizer& tokenizer,
-                       std::shared_ptr<Backend> backend, Model::Limits limits, ThreadPool& pool,
+                       std::shared_ptr<Backend> backend, Model::Limits limits,
                        const std::function<void(size_t, size_t)>& on_progress) {
   std::shared_ptr<const Checkpoint> checkpoint = open_checkpoint(resolve_model(reference.model));
   auto own = Tokenizer::make(checkpoint->read_tokenizer());
@@ -95,9 +95,8 @@ LoadedDraft load_draft(const DraftReference& reference, const Tokenizer& tokeniz
     fail("the draft model '{}' has another vocabulary: {}; ',bridge=1' drafts by bytes",
          printable(reference.model), difference);
   }
-  const Model::Shortcuts shortcuts{.logits = reference.head,
-                                   .format = reference.bits == 4 ? &draft_format() : nullptr,
-                                   .pool = &pool};
+  const ModelShortcuts shortcuts{.logits = reference.head,
+                                 .format = reference.bits == 4 ? draft_format : nullptr};
   LoadedDraft draft{std::make_unique<Model>(std::move(checkpoint), std::move(backend), limits,
                                             on_progress, shortcuts),
                     nullptr};

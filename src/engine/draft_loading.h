@@ -7,7 +7,6 @@
 #include <string_view>
 
 #include "backend/backend.h"
-#include "base/thread_pool.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
 #include "text/vocabulary_bridge.h"
@@ -29,10 +28,10 @@ struct LoadedDraft {
   std::unique_ptr<const VocabularyBridge> bridge;  // null: the vocabulary is the same
 };
 // For texts that are cut by `tokenizer`, which must outlive the bridge. Error that names the first
-// difference if the draft's own vocabulary is another one and no bridge is asked for. `pool`: cuts
-// its matrices; `on_progress`: see Model; may be empty.
+// difference if the draft's own vocabulary is another one and no bridge is asked for. `on_progress`:
+// see Model; may be empty.
 LoadedDraft load_draft(const DraftReference& reference, const Tokenizer& tokenizer,
-                       std::shared_ptr<Backend> backend, Model::Limits limits, ThreadPool& pool,
+                       std::shared_ptr<Backend> backend, Model::Limits limits,
                        const std::function<void(size_t, size_t)>& on_progress);
 
 }  // namespace tessera

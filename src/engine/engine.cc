@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/timer.h"
+#include "engine/adapters.h"
 
 namespace tessera {
 
@@ -80,6 +81,7 @@ void Engine::validate(const Request& request) const {
     fail("log-probabilities from position {} on are asked for, the prompt has {} tokens",
          request.prompt_logprobs_from, prompt);
   }
+  validate_adapters(request.adapters, model_.adapters());
   const Decoder decoder = parse_decoder(request.decoder);
   if (decoder.kind != nullptr && decoder.kind->needs_draft_model && options_.draft == nullptr)
     fail("the decoder '{}' needs a draft model, and none was loaded", decoder.kind->name);
@@ -118,7 +120,9 @@ std::shared_ptr<Sequence> Engine::make_sequence(Request request,
     sequence->draft_state =
         sequence->drafter->start({decoder.values, asked.cache_salt, asked.prediction});
   }
-  sequence->sibling = sibling;
+  // What other adapters have computed is none of this text's.
+  if (sibling != nullptr && sibling->request.adapters == asked.adapters)
+    sequence->sibling = sibling;
   return sequence;
 }
 
@@ -330,11 +334,11 @@ Engine::RowRange Engine::add_rows(const Scheduler::Share& share, Batch& batch) c
   if (share.tree.size() > 0) {
     range.first_wanted = static_cast<int>(batch.wanted.size());
     batch.add_tree(share.tree.tokens, share.tree.parents, sequence.computed,
-                   sequence.blocks.blocks());
+                   sequence.blocks.blocks(), &sequence.request.adapters);
     for (int row = range.first_row; row < batch.rows(); ++row) batch.wanted.push_back(row);
   } else {
     batch.add_chain(std::span(sequence.tokens).subspan(sequence.computed, share.chunk),
-                    sequence.computed, sequence.blocks.blocks());
+                    sequence.computed, sequence.blocks.blocks(), &sequence.request.adapters);
     range.prompt_wanted = static_cast<int>(batch.wanted.size());
     const auto [first, count] = sequence.prompt_rows(share.chunk);
     for (int i = 0; i < count; ++i)

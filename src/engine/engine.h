@@ -65,7 +65,8 @@ class Engine {
   void validate(const Request& request) const;
   // Queues a request that validate() accepts; Error otherwise. `sibling`: a sequence of this engine
   // that begins with the same tokens; what it has computed of them, or is about to, is shared,
-  // block for block and copied on write, even if it ends in the middle of a block. So several
+  // block for block and copied on write, even if it ends in the middle of a block, unless it goes
+  // through other adapters. So several
   // answers to one prompt compute it once, and a text forks where somebody kept its blocks.
   std::shared_ptr<Sequence> add(Request request,
                                 const std::shared_ptr<Sequence>& sibling = nullptr);

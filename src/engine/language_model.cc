@@ -30,6 +30,7 @@ struct LanguageModel::Impl {
                      std::shared_ptr<const ConstraintSource> constraint) const {
     Request request = make_request(std::move(prompt), options, std::move(constraint),
                                    *session.tokenizer, session.model->config().context);
+    request.adapters = choose_adapters(*session.model, options.lora);
     if (options.beams > 1 && options.max_tokens < 0)
       request.max_tokens = engine->longest_answer(request);
     return request;
@@ -125,6 +126,16 @@ std::string LanguageModel::detokenize(const std::vector<int32_t>& tokens) const 
   return impl_->session.tokenizer->decode(tokens);
 }
 
+const SamplingOptions& LanguageModel::recommended_sampling() const {
+  return impl_->session.sampling;
+}
+
+std::vector<std::string> LanguageModel::lora_names() const {
+  std::vector<std::string> names;
+  for (const LoadedAdapter& adapter : impl_->session.adapters) names.push_back(adapter.name);
+  return names;
+}
+
 int LanguageModel::context() const {
   return impl_->session.model->config().context;
 }
@@ -165,6 +176,7 @@ void Branch::append(std::string_view text) {
 void Branch::compute() {
   Request request;
   request.prompt = tokens_;
+  request.adapters = model_->session.model->default_adapters();
   request.keeps_blocks = true;
   kept_ = model_->run({.request = std::move(request), .sibling = kept_}).sequence;
 }
@@ -174,6 +186,7 @@ double Branch::score(std::string_view continuation) const {
   if (more.empty()) return 0;
   Request request;
   request.prompt = tokens_;
+  request.adapters = model_->session.model->default_adapters();
   request.prompt.insert(request.prompt.end(), more.begin(), more.end());
   request.prompt_logprobs_from = static_cast<int>(tokens_.size());
   const auto run = model_->run({.request = std::move(request), .sibling = kept_});

@@ -19,6 +19,7 @@
 #include "decode/typical.h"
 #include "engine/finish_reason.h"
 #include "engine/mask_worker.h"
+#include "model/batch.h"
 
 namespace tessera {
 
@@ -49,6 +50,9 @@ struct Request {
   int priority = 0;
   // Prefixes are shared only between requests with the same salt.
   std::string cache_salt = {};
+  // Low-rank adapters that the text goes through. Prefixes are shared only between requests with
+  // the same ones.
+  AdapterMix adapters = {};
   // Of each generated token: -1 for none, else so many of the likeliest tokens beside it.
   int top_logprobs = -1;
   // Of the prompt's tokens from this position (at least 1) on as well, even if nothing is
@@ -63,6 +67,9 @@ struct Request {
   // Receives the tokens of each step; returning false stops the sequence (a stop string was seen).
   std::function<bool(std::span<const Token>)> on_tokens = {};
 };
+
+// Names a mix, exactly; "" for none.
+std::string variant_of(const AdapterMix& adapters);
 
 inline constexpr int kPriorityStep = 1 << 14;
 inline constexpr int kMaxPriority = 1000;  // and -kMaxPriority
@@ -87,7 +94,7 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
         id(number),
         tokens(request.prompt),
         sampler(request.sampling, request.constraint, request.bans),
-        blocks(pool, pool.root(request.cache_salt)) {}
+        blocks(pool, pool.root(request.cache_salt, variant_of(request.adapters))) {}
 
   int size() const { return static_cast<int>(tokens.size()); }
   size_t prompt_size() const { return request.prompt.size(); }

@@ -7,11 +7,25 @@
 #include "base/log.h"
 #include "base/timer.h"
 #include "engine/draft_loading.h"
+#include "engine/model_sampling.h"
 #include "files/model_reference.h"
 #include "files/open.h"
 #include "text/well_known_templates.h"
 
 namespace tessera {
+
+namespace {
+
+// LLM.int8(): asked for, or what the checkpoint was made for.
+ModelShortcuts int8_shortcuts(const LoadOptions& options, const Session& session) {
+  constexpr std::string_view kFact = "general.llm_int8_threshold";
+  if (options.llm_int8_threshold > 0)
+    return llm_int8(options.llm_int8_threshold);
+  const double threshold = session.checkpoint->facts().get_float(kFact).value_or(0);
+  return {.outlier_threshold = static_cast<float>(threshold)};
+}
+
+}  // namespace
 
 Session Session::load(const std::string& reference, const LoadOptions& options,
                       Model::Limits limits, std::optional<Device> device) {
@@ -24,6 +38,7 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   TokenizerData words = session.checkpoint->read_tokenizer();
   if (!options.pre_tokenizer.empty()) words.vocabulary.pre_tokenizer = options.pre_tokenizer;
   session.tokenizer = Tokenizer::make(std::move(words));
+  session.sampling = read_sampling(session.checkpoint->facts());
   session.structured_output = std::make_unique<StructuredOutput>(*session.tokenizer);
   session.chat_formats = std::make_unique<ChatFormats>(
       chosen.standard ? chosen : session.checkpoint->read_chat_templates(), *session.tokenizer);
@@ -31,8 +46,9 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   if (!device) device = open_cpu(options.threads);
   session.pool = device->pool;
   limits.context = options.context;
-  session.model =
-      std::make_unique<Model>(session.checkpoint, device->backend, limits, options.on_progress);
+  session.model = std::make_unique<Model>(session.checkpoint, device->backend, limits,
+                                          options.on_progress, int8_shortcuts(options, session));
+  session.adapters = load_adapters(options.lora, *session.checkpoint, *session.model);
   const Config& config = session.model->config();
   if (config.context > config.training_context) {
     spdlog::warn(
@@ -47,7 +63,7 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   if (!options.draft.empty()) {
     limits.context = 0;
     LoadedDraft draft = load_draft(parse_draft(options.draft), *session.tokenizer, device->backend,
-                                   limits, *device->pool, options.on_progress);
+                                   limits, options.on_progress);
     session.draft = std::move(draft.model);
     session.draft_bridge = std::move(draft.bridge);
   }

@@ -12,9 +12,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "checkpoint/checkpoint.h"
 #include "devices/device.h"
+#include "engine/adapters.h"
 #include "engine/engine.h"
 #include "grammar/structured_output.h"
 #include "model/model.h"
@@ -34,8 +36,10 @@ struct Session {
   std::unique_ptr<Model> draft;                          // null: none
   std::unique_ptr<const VocabularyBridge> draft_bridge;  // null: it has the model's vocabulary
   std::unique_ptr<MedusaHeads> heads;                    // null: none
+  std::vector<LoadedAdapter> adapters;                   // that the model has, by their numbers
   std::shared_ptr<ThreadPool> pool;
   KvFormat kv_format = KvFormat::kF16;
+  SamplingOptions sampling;  // that the model comes with, for requests that do not say
   double load_ms = 0;
 
   // `limits`: of the model; its context is that of the options. `device`: by default the CPU with

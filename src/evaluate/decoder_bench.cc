@@ -60,6 +60,7 @@ class Round {
     request.decoder = decoder_;
     request.prediction = prompt.prediction;
     request.constraint = prompt.constraint;
+    request.adapters = engine_.model().default_adapters();
     sequences_.push_back(engine_.add(std::move(request)));
   }
   static bool is_unfinished(const Sequence& s) { return s.finished == FinishReason::kNone; }

@@ -22,13 +22,20 @@ Work activations(double bytes, double macs = 0) {
   return {.memory_bytes = 0, .activation_bytes = bytes, .dot_macs = 0, .float_macs = macs};
 }
 
-Work work_of_linear(const Matrix& w, const Tensor& x, const Vector* bias, const Tensor& out) {
+// Each weight of what is added is multiplied once for each of its rows.
+Work work_of_linear(const Matrix& w, const Tensor& x, const Vector* bias, const Tensor& out,
+                    std::span<const LowRankRows> added) {
   const double macs_of_row = static_cast<double>(w.columns) * x.rows;
-  return {.memory_bytes = static_cast<double>(
+  Work work{.memory_bytes = static_cast<double>(
               w.bytes + (bias == nullptr ? 0 : static_cast<size_t>(bias->size) * sizeof(float))),
           .activation_bytes = bytes_of(x) + bytes_of(out),
           .dot_macs = macs_of_row * w.dot_rows,
           .float_macs = macs_of_row * (w.rows - w.dot_rows)};
+  for (const LowRankRows& one : added) {
+    work.memory_bytes += static_cast<double>(one.weights->bytes);
+    work.float_macs += static_cast<double>(one.rows.size() * one.weights->values);
+  }
+  return work;
 }
 
 // What a token's key and value take in one layer.
@@ -122,14 +129,15 @@ void ProfilingBackend::rms_norm(Tensor x, const Vector& weight, float epsilon, T
   record("norm", activations(2 * bytes_of(x), 2 * size_of(x)),
          [&] { backend().rms_norm(x, weight, epsilon, out); });
 }
-void ProfilingBackend::linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out) {
-  record("linear", &weights, work_of_linear(weights, x, bias, out),
-         [&] { backend().linear(weights, x, bias, out); });
+void ProfilingBackend::linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out,
+                              std::span<const LowRankRows> added) {
+  record("linear", &weights, work_of_linear(weights, x, bias, out, added),
+         [&] { backend().linear(weights, x, bias, out, added); });
 }
 void ProfilingBackend::linear_gated(const Matrix& weights, Tensor x, Activation activation,
-                                    Tensor out) {
-  record("linear", &weights, work_of_linear(weights, x, nullptr, out),
-         [&] { backend().linear_gated(weights, x, activation, out); });
+                                    Tensor out, std::span<const LowRankRows> added) {
+  record("linear", &weights, work_of_linear(weights, x, nullptr, out, added),
+         [&] { backend().linear_gated(weights, x, activation, out, added); });
 }
 void ProfilingBackend::rope(const RopeTable& rope, int head_dim, PreparedRows& rows, Tensor x) {
   record("rope", activations(2 * bytes_of(x), 2 * size_of(x)),

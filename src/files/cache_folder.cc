@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "files/huggingface/shards.h"
 #include "files/known_models.h"
 #include "files/model_reference.h"
 #include "files/url.h"
@@ -20,6 +21,19 @@ bool cut_end(std::string& text, std::string_view end) {
   return true;
 }
 
+// hub/OWNER/REPO, of a file there that belongs to a folder of safetensors. Whole it is with its
+// config.json, which is fetched last.
+std::optional<std::string> folder_of(const std::string& file, bool& is_whole) {
+  const fs::path path(file);
+  const std::vector<fs::path> parts(path.begin(), path.end());
+  if (parts.size() < 4 || parts[0] != "hub") return std::nullopt;
+  const fs::path folder = parts[0] / parts[1] / parts[2];
+  const std::string name = path.lexically_relative(folder).string();
+  if (!name.ends_with(".safetensors") && !huggingface::is_folder_file(name)) return std::nullopt;
+  is_whole = is_whole && name == "config.json";
+  return folder.string();
+}
+
 // Which model does a file of the cache belong to? The path of the GGUF, or of its first member, in
 // the cache; nullopt: to none. `is_whole`: it is that GGUF or a member, not a piece of a download.
 std::optional<std::string> owner_of(std::string file, bool& is_whole) {
@@ -31,8 +45,8 @@ std::optional<std::string> owner_of(std::string file, bool& is_whole) {
   for (const char* end : {".etag", ".part"}) {
     if (cut_end(file, end)) is_whole = false;
   }
-  if (!file.ends_with(".gguf") && !file.ends_with(".GGUF")) return std::nullopt;
-  return split_members(file).front();
+  if (file.ends_with(".gguf") || file.ends_with(".GGUF")) return split_members(file).front();
+  return folder_of(file, is_whole);
 }
 
 // The reverse of find_model.
@@ -41,7 +55,7 @@ std::string name_of(const std::string& file, const fs::path& cache) {
     if (model.file == file) return std::string(model.name);
   }
   const std::string kHub = "hub/", kUrl = "url/";
-  if (file.starts_with(kHub) && std::ranges::count(file, '/') >= 3)
+  if (file.starts_with(kHub) && std::ranges::count(file, '/') >= 2)
     return "hf:" + file.substr(kHub.size());
   if (const size_t slash = file.find('/', kUrl.size());
       file.starts_with(kUrl) && slash != std::string::npos) {

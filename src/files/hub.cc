@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "files/huggingface/shards.h"
 #include "files/url.h"
 
 namespace tessera {
@@ -18,6 +19,14 @@ constexpr int kMaxListingPages = 100;
 
 using Listing = std::map<std::string, ExpectedFile>;
 
+bool is_weights(const std::string& name) {
+  return name.ends_with(".safetensors") && name.find('/') == std::string::npos;
+}
+
+bool is_wanted(const std::string& name) {
+  return name.ends_with(".gguf") || is_weights(name) || huggingface::is_folder_file(name);
+}
+
 // One page of the listing: [{"type": "file", "path": ..., "size": ..., "lfs": {"oid": SHA-256}}].
 void read_listing(const std::string& text, const std::string& url, Listing& listing) {
   const json page = json::parse(text, nullptr, false);
@@ -26,7 +35,7 @@ void read_listing(const std::string& text, const std::string& url, Listing& list
     if (!entry.is_object() || !entry.contains("path") || !entry["path"].is_string()) continue;
     if (!entry.contains("type") || entry["type"] != "file") continue;
     const std::string name = entry["path"];
-    if (!name.ends_with(".gguf")) continue;
+    if (!is_wanted(name)) continue;
     require_safe_name(name);
     ExpectedFile file;
     if (entry.contains("size") && entry["size"].is_number_unsigned()) file.size = entry["size"];
@@ -38,7 +47,7 @@ void read_listing(const std::string& text, const std::string& url, Listing& list
   }
 }
 
-Listing list_gguf_files(const HubReference& reference, const PullOptions& options) {
+Listing list_files(const HubReference& reference, const PullOptions& options) {
   Listing listing;
   std::string url = fmt::format("{}/api/models/{}/{}/tree/main?recursive=1", options.endpoint,
                                 reference.owner, reference.repo);
@@ -50,13 +59,74 @@ Listing list_gguf_files(const HubReference& reference, const PullOptions& option
   return listing;
 }
 
+// A repository, and what it is known to hold.
+struct Repository {
+  const HubReference& reference;
+  const PullOptions& options;
+  const Listing listing;
+
+  fs::path path_of(const std::string& file) const {
+    return hub_cache_path(options.cache, {reference.owner, reference.repo, file});
+  }
+  void fetch(const std::string& file) const {
+    const ExpectedFile& expected = listing.at(file);
+    if (is_present(path_of(file), expected.size)) return;
+    const std::string url = fmt::format("{}/{}/{}/resolve/main/{}", options.endpoint,
+                                        reference.owner, reference.repo, escape_path(file));
+    http_download(url, path_of(file), expected, options.http);
+  }
+};
+
+// Which of its safetensors are the model: those of the index, else the usual one, else all.
+std::vector<std::string> find_weights(const Repository& repository) {
+  const std::string index(huggingface::kIndexName), whole = "model.safetensors";
+  if (repository.listing.contains(index)) {
+    repository.fetch(index);
+    return huggingface::shard_names(repository.path_of(index));
+  }
+  if (repository.listing.contains(whole)) return {whole};
+  std::vector<std::string> weights;
+  for (const auto& [name, file] : repository.listing) {
+    if (is_weights(name)) weights.push_back(name);
+  }
+  return weights;
+}
+
+// A model as a folder of config.json, tokenizer.json and safetensors. config.json comes last: who
+// finds it finds all.
+fs::path pull_folder(const Repository& repository) {
+  for (const std::string& name : find_weights(repository)) {
+    if (!repository.listing.contains(name)) {
+      fail("hf:{}/{} lacks '{}', which its index names", repository.reference.owner,
+           repository.reference.repo, name);
+    }
+    repository.fetch(name);
+  }
+  const std::string config = "config.json";
+  for (const auto& [name, file] : repository.listing) {
+    if (name != config && huggingface::is_folder_file(name)) repository.fetch(name);
+  }
+  repository.fetch(config);
+  return repository.path_of(config).parent_path();
+}
+
 }  // namespace
 
 fs::path pull_from_hub(std::string_view text, HubReference reference, const PullOptions& options) {
-  const Listing listing = list_gguf_files(reference, options);
+  const Repository repository{reference, options, list_files(reference, options)};
+  const Listing& listing = repository.listing;
   std::vector<std::string> names;
-  for (const auto& [name, file] : listing) names.push_back(name);
-  if (reference.file.empty()) reference.file = choose_gguf(names, text, reference.quantization);
+  bool has_weights = false;
+  for (const auto& [name, file] : listing) {
+    if (name.ends_with(".gguf")) names.push_back(name);
+    has_weights |= is_weights(name);
+  }
+  if (reference.file.empty()) {
+    const bool is_folder = has_weights && listing.contains("config.json");
+    if (is_folder && find_ggufs(names).empty() && reference.quantization.empty())
+      return pull_folder(repository);
+    reference.file = choose_gguf(names, text, reference.quantization);
+  }
 
   const std::vector<std::string> members = split_members(reference.file);
   for (const std::string& member : members) {
@@ -65,17 +135,8 @@ fs::path pull_from_hub(std::string_view text, HubReference reference, const Pull
            names.empty() ? "no GGUF file" : fmt::format("{}", fmt::join(names, ", ")));
     }
   }
-  const auto path_of = [&](const std::string& member) {
-    return hub_cache_path(options.cache, {reference.owner, reference.repo, member});
-  };
-  for (const std::string& member : members) {
-    const ExpectedFile& expected = listing.at(member);
-    if (is_present(path_of(member), expected.size)) continue;
-    const std::string url = fmt::format("{}/{}/{}/resolve/main/{}", options.endpoint,
-                                        reference.owner, reference.repo, escape_path(member));
-    http_download(url, path_of(member), expected, options.http);
-  }
-  return path_of(members.front());
+  for (const std::string& member : members) repository.fetch(member);
+  return repository.path_of(members.front());
 }
 
 fs::path pull_from_url(const std::string& url, const PullOptions& options) {

@@ -12,6 +12,8 @@
 #include "base/utf8.h"
 #include "files/gguf/layout.h"
 #include "files/gguf/reader.h"
+#include "files/huggingface/folder.h"
+#include "files/open.h"
 
 namespace tessera {
 namespace {
@@ -25,7 +27,7 @@ struct Total {
   void add(const StoredTensor& tensor) {
     ++tensors;
     parameters += tensor.elements();
-    bytes += tensor.bytes.size();
+    bytes += tensor.stored_bytes();
   }
   double bits_per_weight() const {
     return parameters == 0 ? 0.0
@@ -37,7 +39,7 @@ struct Totals {
   Total all;
   std::map<std::string_view, Total> by_format;
 
-  explicit Totals(const GgufFile& file) {
+  explicit Totals(const Checkpoint& file) {
     for (const StoredTensor& tensor : file.tensors()) {
       all.add(tensor);
       by_format[tensor.format->name].add(tensor);
@@ -132,36 +134,66 @@ class TextPage {
   std::string text_;
 };
 
-void add_tensor_table(TextPage& page, const GgufFile& file) {
+// A checkpoint, and what is known of it as a file of its kind.
+struct Inspected {
+  std::shared_ptr<const Checkpoint> checkpoint;
+  const GgufFile* gguf;          // nullptr: something else
+  const GgufMetadata* metadata;  // a folder's: what config.json says, as GGUF would; may be nullptr
+
+  explicit Inspected(const std::filesystem::path& path)
+      : checkpoint(open_checkpoint(path)),
+        gguf(dynamic_cast<const GgufFile*>(checkpoint.get())),
+        metadata(gguf == nullptr ? nullptr : &gguf->metadata()) {
+    if (const auto* folder = dynamic_cast<const HuggingFaceFolder*>(checkpoint.get()))
+      metadata = &folder->metadata();
+  }
+  // nullopt: its rows are put together from several places, or held in memory.
+  std::optional<uint64_t> offset_of(const StoredTensor& tensor) const {
+    if (tensor.bytes.empty()) return std::nullopt;
+    return checkpoint->offset_of(tensor);
+  }
+};
+
+void add_tensor_table(TextPage& page, const Inspected& file) {
+  const auto& tensors = file.checkpoint->tensors();
+  const bool several = file.checkpoint->paths().size() > 1;
   size_t width = 4;
-  for (const StoredTensor& tensor : file.tensors())
+  for (const StoredTensor& tensor : tensors)
     width = std::max(width, shown_width(printable(tensor.name)));
   page.line("  {:<{}}  {:<8} {:>20} {:>13} {:>14}{}", "name", width, "format", "shape", "bytes",
-            "offset", file.paths().size() > 1 ? "  file" : "");
-  for (const StoredTensor& tensor : file.tensors()) {
+            "offset", several ? "  file" : "");
+  for (const StoredTensor& tensor : tensors) {
     const std::string name = printable(tensor.name);
+    const auto offset = file.offset_of(tensor);
     page.line("  {}{:<{}}  {:<8} {:>20} {:>13} {:>14}{}", name, "", width - shown_width(name),
               tensor.format->name, fmt::format("{}", fmt::join(tensor.shape, " x ")),
-              tensor.bytes.size(), file.offset_of(tensor),
-              file.paths().size() > 1 ? fmt::format("  {:>4}", tensor.file_index + 1) : "");
+              tensor.stored_bytes(), offset ? fmt::format("{}", *offset) : "-",
+              several ? fmt::format("  {:>4}", tensor.file_index + 1) : "");
   }
 }
 
 }  // namespace
 
 std::string describe_file(const std::filesystem::path& path) {
-  const GgufFile file = GgufFile::open(path);
-  const Totals totals(file);
+  const Inspected file(path);
+  const Totals totals(*file.checkpoint);
   TextPage page;
-  for (const auto& member : file.paths()) page.line("{}", printable(member.string(), 4096));
-  page.line("GGUF version {}, alignment {}", file.version(), file.alignment());
+  for (const auto& member : file.checkpoint->paths())
+    page.line("{}", printable(member.string(), 4096));
+  if (file.gguf != nullptr) {
+    page.line("GGUF version {}, alignment {}", file.gguf->version(), file.gguf->alignment());
+  } else {
+    page.line("safetensors; metadata as GGUF would say the same");
+  }
 
-  page.line("\nmetadata ({})", file.metadata().entries().size());
-  for (const auto& [key, value] : file.metadata().entries()) {
+  const GgufMetadata none;
+  const auto& entries = (file.metadata == nullptr ? none : *file.metadata).entries();
+  page.line("\nmetadata ({})", entries.size());
+  for (const auto& [key, value] : entries) {
     page.line("  {} ({}) = {}", printable(key), gguf::type_name(value), text_of_value(value));
   }
 
-  page.line("\ntensors ({})", file.tensors().size());
+  page.line("\ntensors ({})", file.checkpoint->tensors().size());
   add_tensor_table(page, file);
 
   page.line("\ntotals");
@@ -176,21 +208,26 @@ std::string describe_file(const std::filesystem::path& path) {
 }
 
 nlohmann::json describe_file_json(const std::filesystem::path& path) {
-  const GgufFile file = GgufFile::open(path);
+  const Inspected file(path);
   using nlohmann::json;
-  const Totals totals(file);
-  json out = {{"version", file.version()}, {"alignment", file.alignment()}};
+  const Totals totals(*file.checkpoint);
+  json out = json::object();
+  if (file.gguf != nullptr)
+    out = {{"version", file.gguf->version()}, {"alignment", file.gguf->alignment()}};
   for (const char* list : {"files", "metadata", "tensors"}) out[list] = json::array();
-  for (const auto& member : file.paths())
+  for (const auto& member : file.checkpoint->paths())
     out["files"].push_back(replace_invalid_bytes(member.string()));
-  for (const auto& [key, value] : file.metadata().entries())
-    out["metadata"].push_back(json_of_entry(key, value));
-  for (const StoredTensor& tensor : file.tensors()) {
+  if (file.metadata != nullptr) {
+    for (const auto& [key, value] : file.metadata->entries())
+      out["metadata"].push_back(json_of_entry(key, value));
+  }
+  for (const StoredTensor& tensor : file.checkpoint->tensors()) {
+    const auto offset = file.offset_of(tensor);
     out["tensors"].push_back({{"name", tensor.name},
                               {"shape", tensor.shape},
                               {"format", tensor.format->name},
-                              {"bytes", tensor.bytes.size()},
-                              {"offset", file.offset_of(tensor)},
+                              {"bytes", tensor.stored_bytes()},
+                              {"offset", offset ? json(*offset) : json()},
                               {"file", tensor.file_index}});
   }
   out["totals"] = json_of_total(totals.all);

@@ -7,6 +7,7 @@
 #include "base/closest.h"
 #include "base/error.h"
 #include "files/gguf/split.h"
+#include "files/huggingface/folder.h"
 #include "files/known_models.h"
 #include "files/url.h"
 
@@ -60,7 +61,11 @@ FoundModel find_on_hub(std::string_view text, HubReference reference, const fs::
       }
     }
     std::ranges::sort(names);
-    if (find_ggufs(names, reference.quantization).empty()) return {folder, false};
+    if (find_ggufs(names, reference.quantization).empty()) {
+      // Its config.json is fetched last of all.
+      const bool is_here = reference.quantization.empty() && is_huggingface_folder(folder);
+      return {folder, is_here};
+    }
     reference.file = choose_gguf(names, text, reference.quantization);
   }
   const fs::path path = hub_cache_path(cache, reference);

@@ -7,7 +7,7 @@
 namespace tessera {
 
 void Batch::add_tree(std::span<const Token> nodes, std::span<const int32_t> parents, int prefix,
-                     std::span<const int32_t> block_table) {
+                     std::span<const int32_t> block_table, const AdapterMix* mix) {
   TESSERA_ASSERT(parents.size() == nodes.size());
   TESSERA_ASSERT(blocks_for(prefix + static_cast<int>(nodes.size())) <=
                  static_cast<int>(block_table.size()));
@@ -38,11 +38,12 @@ void Batch::add_tree(std::span<const Token> nodes, std::span<const int32_t> pare
     positions.push_back(prefix + depth);
     slots.push_back(slot_of(block_table, prefix + node));
     contexts.push_back(context);
+    adapters.push_back(mix);
   }
 }
 
 void Batch::add_chain(std::span<const Token> chain, int prefix,
-                      std::span<const int32_t> block_table) {
+                      std::span<const int32_t> block_table, const AdapterMix* mix) {
   TESSERA_ASSERT(blocks_for(prefix + static_cast<int>(chain.size())) <=
                  static_cast<int>(block_table.size()));
   for (int i = 0; i < static_cast<int>(chain.size()); ++i) {
@@ -52,6 +53,7 @@ void Batch::add_chain(std::span<const Token> chain, int prefix,
     slots.push_back(slot_of(block_table, position));
     contexts.push_back(
         {.block_table = block_table, .position = position, .direct = position + 1, .tail = {}});
+    adapters.push_back(mix);
   }
 }
 

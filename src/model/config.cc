@@ -101,11 +101,13 @@ std::vector<LayerConfig> read_layers(const BoundedFacts& facts, const Architectu
     const float scaled_length = count <= architecture.head_dim_scale_layers
                                     ? static_cast<float>(head_dims[i])
                                     : static_cast<float>(embedding) / static_cast<float>(heads[i]);
+    const float scale = facts.real("attention.scale", 1.0f / std::sqrt(scaled_length));
+    if (scale <= 0) fail("key '{}': must be positive", facts.key_of("attention.scale"));
     result.push_back({.heads = heads[i],
                       .kv_heads = kv_heads[i],
                       .head_dim = head_dims[i],
                       .feed_forward = feed_forward[i],
-                      .attention_scale = 1.0f / std::sqrt(scaled_length)});
+                      .attention_scale = scale});
     check_layer(result.back());
   }
   return result;

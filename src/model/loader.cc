@@ -28,71 +28,71 @@ double bits(const Format& format) {
   return 8.0 * format.block_bytes / format.block_elements;
 }
 
-// Elements that a thread recodes between two looks at what is left.
-constexpr int kChunkElements = 1 << 16;
+// The rows of a tensor in another format. Each is encoded by itself.
+class RecodedRows final : public RowSource {
+ public:
+  RecodedRows(const StoredTensor& tensor, const Format& format)
+      : tensor_(tensor), format_(format), row_bytes_(format.row_bytes(tensor.columns())) {}
+
+  void read(uint64_t first, uint64_t count, std::byte* out) const override {
+    std::vector<float> values(count * tensor_.columns());
+    tensor_.decode(first, count, values);
+    for (uint64_t row = 0; row < count; ++row) {
+      const auto from = std::span(values).subspan(row * tensor_.columns(), tensor_.columns());
+      format_.encode(from, out + row * row_bytes_, {});
+    }
+  }
+  std::vector<std::span<const std::byte>> stored() const override {
+    if (tensor_.source == nullptr) return {tensor_.bytes};
+    return tensor_.source->stored();
+  }
+
+ private:
+  const StoredTensor& tensor_;
+  const Format& format_;
+  const uint64_t row_bytes_;
+};
 
 }  // namespace
 
-bool Loader::is_recoded(const Format& stored, int columns) const {
-  return format_ != nullptr && bits(stored) > bits(*format_) &&
-         static_cast<uint32_t>(columns) % format_->block_elements == 0;
-}
-
-// `rows` rows, in the format asked for. A row is encoded by itself, so the number of threads makes
-// no difference.
-std::vector<std::byte> Loader::recode(const StoredTensor& tensor, int first_row, int rows) {
-  const auto columns = static_cast<int>(tensor.columns());
-  const uint64_t to_row = format_->row_bytes(tensor.columns());
-  std::vector<std::byte> recoded(static_cast<size_t>(rows) * to_row);
-  const int rows_in_chunk = std::max(1, kChunkElements / columns);
-  const int chunks = (rows + rows_in_chunk - 1) / rows_in_chunk;
-  const auto recode_chunk = [&](int chunk, int) {
-    std::vector<float> values(columns);
-    const int end = std::min(rows, (chunk + 1) * rows_in_chunk);
-    for (int row = chunk * rows_in_chunk; row < end; ++row) {
-      tensor.decode(static_cast<uint64_t>(first_row) + row, 1, values);
-      format_->encode(values, recoded.data() + static_cast<size_t>(row) * to_row, {});
-    }
-  };
-  if (pool_ != nullptr) {
-    pool_->parallel_for(chunks, recode_chunk);
-  } else {
-    for (int chunk = 0; chunk < chunks; ++chunk) recode_chunk(chunk, 0);
-  }
-  return recoded;
+// What the tensor is stored in instead; nullptr: as it is.
+const Format* Loader::recoding(const StoredTensor& tensor) const {
+  const Format* format =
+      shortcuts_.format == nullptr ? nullptr : shortcuts_.format(tensor.columns());
+  return format != nullptr && bits(*tensor.format) > bits(*format) ? format : nullptr;
 }
 
 void Loader::matrix(std::string_view label, std::initializer_list<StoredRows> parts, int columns,
                     std::unique_ptr<Matrix>& into) {
   std::vector<Backend::WeightPart> weights;
-  std::deque<std::vector<std::byte>> recoded;
+  std::deque<RecodedRows> recoded;
+  std::vector<const StoredTensor*> sourced;  // whose bytes the backend does not see
   for (const StoredRows& part : parts) {
     const StoredTensor& tensor = take({part.role, layer_}, columns, part.rows);
     const auto first = static_cast<uint64_t>(part.first), count = static_cast<uint64_t>(part.count);
-    if (is_recoded(*tensor.format, columns)) {
-      recoded.push_back(recode(tensor, part.first, part.count));
-      weights.push_back({format_, recoded.back(), part.count});
-    } else if (tensor.source != nullptr) {
-      weights.push_back({.format = tensor.format,
-                         .bytes = {},
-                         .rows = part.count,
-                         .source = tensor.source.get(),
-                         .first_row = first});
-    } else {
+    const Format* other = recoding(tensor);
+    if (other == nullptr && tensor.source == nullptr) {
       // The repacked copy is all we need.
       const auto on_read = [this](std::span<const std::byte> read) { checkpoint_.release(read); };
       std::vector<std::byte> unused;
       weights.push_back({tensor.format, tensor.read(first, count, unused), part.count, on_read});
+    } else {
+      const RowSource* source =
+          other == nullptr ? tensor.source.get() : &recoded.emplace_back(tensor, *other);
+      weights.push_back({.format = other == nullptr ? tensor.format : other,
+                         .bytes = {},
+                         .rows = part.count,
+                         .source = source,
+                         .first_row = first});
+      sourced.push_back(&tensor);
     }
-    if (tensor.order != nullptr && !is_recoded(*tensor.format, columns))
-      weights.back().order = *tensor.order;
+    // What is decoded for another format has its columns in order.
+    if (tensor.order != nullptr && other == nullptr) weights.back().order = *tensor.order;
   }
   into = backend_.load_matrix(weights, columns);
-  for (const StoredRows& part : parts) {
-    const StoredTensor& tensor = checkpoint_.require({part.role, layer_});
-    if (tensor.source != nullptr || is_recoded(*tensor.format, columns)) checkpoint_.release(tensor);
-  }
+  for (const StoredTensor* tensor : sourced) checkpoint_.release(*tensor);
   into->name = label;
+  into->outlier_threshold = shortcuts_.outlier_threshold;
   matrix_bytes_ += into->bytes;
 }
 

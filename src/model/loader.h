@@ -7,8 +7,8 @@
 #include <unordered_set>
 #include <vector>
 
-#include "base/thread_pool.h"
 #include "checkpoint/checkpoint.h"
+#include "model/shortcuts.h"
 #include "model/tensors.h"
 
 namespace tessera {
@@ -20,14 +20,12 @@ class Loader final : public TensorVisitor {
   using Progress = std::function<void(size_t done, size_t total)>;  // in tensors; may be empty
 
   // All must outlive it.
-  // `format`, `pool`: see Model::Shortcuts; may be null.
   Loader(const Checkpoint& checkpoint, Backend& backend, const Progress& on_progress,
-         const Format* format = nullptr, ThreadPool* pool = nullptr)
+         const ModelShortcuts& shortcuts = {})
       : checkpoint_(checkpoint),
         backend_(backend),
         on_progress_(on_progress),
-        format_(format),
-        pool_(pool) {}
+        shortcuts_(shortcuts) {}
 
   void enter(int layer) override { layer_ = layer; }
   void matrix(std::string_view label, std::initializer_list<StoredRows> parts, int columns,
@@ -45,14 +43,12 @@ class Loader final : public TensorVisitor {
   size_t matrix_bytes() const { return matrix_bytes_; }  // of all matrices, in the backend
 
  private:
-  bool is_recoded(const Format& stored, int columns) const;
-  std::vector<std::byte> recode(const StoredTensor& tensor, int first_row, int rows);
+  const Format* recoding(const StoredTensor& tensor) const;
 
   const Checkpoint& checkpoint_;
   Backend& backend_;
   const Progress& on_progress_;
-  const Format* format_;
-  ThreadPool* pool_;
+  const ModelShortcuts shortcuts_;
   int layer_ = kNoLayer;
   std::unordered_set<const StoredTensor*> taken_;
   size_t matrix_bytes_ = 0;

@@ -32,7 +32,7 @@ Model::Model(std::shared_ptr<const Checkpoint> checkpoint, std::shared_ptr<Backe
 }
 
 void Model::load(const std::function<void(size_t, size_t)>& on_progress) {
-  Loader loader(*checkpoint_, *backend_, on_progress, shortcuts_.format, shortcuts_.pool);
+  Loader loader(*checkpoint_, *backend_, on_progress, shortcuts_);
   embeddings_ = &loader.take({TensorRole::kTokenEmbedding}, config_.embedding, config_.vocabulary);
   for_each_tensor(loader);
   for (const TensorRole rope_factors :
@@ -58,6 +58,14 @@ void Model::for_each_tensor(TensorVisitor& visit) {
   visit.matrix("logits", {{output, config_.vocabulary, 0, logits}}, config_.embedding, output_);
 }
 
+int Model::add_adapter(const StoredAdapter& stored) {
+  auto adapter = std::make_unique<LoraAdapter>(stored, *backend_);
+  for_each_tensor(*adapter);
+  adapter->finish();
+  adapters_.push_back(std::move(adapter));
+  return adapters() - 1;
+}
+
 std::unique_ptr<KvStore> Model::make_kv(int blocks, KvFormat format) const {
   KvShape shape = kv_shape(format);
   shape.blocks = blocks;
@@ -81,7 +89,8 @@ Tensor Model::forward(const Batch& batch, KvStore& kv, std::span<const Tap> taps
   TESSERA_ASSERT(static_cast<int>(batch.wanted.size()) <= limits_.wanted_rows);
   const auto rows = backend_->prepare(
       {.positions = batch.positions, .slots = batch.slots, .contexts = batch.contexts});
-  const Step step(*backend_, workspace_, ropes_, *rows, kv, taps);
+  const StepAdapters adapters(adapters_, batch.adapters);
+  const Step step(*backend_, workspace_, ropes_, *rows, kv, adapters, taps);
   const Tensor x = embed(batch);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const int layer = static_cast<int>(i);
@@ -90,23 +99,25 @@ Tensor Model::forward(const Batch& batch, KvStore& kv, std::span<const Tap> taps
     layers_[i].feed_forward->forward(step, x);
     step.show(layer, TapPoint::kLayerOutput, x);
   }
-  const Tensor logits = logits_of(x, batch.wanted);
+  const Tensor logits = logits_of(x, batch);
   backend_->submit();
   return logits;
 }
 
-Tensor Model::logits_of(Tensor x, std::span<const int32_t> rows) {
-  const int count = static_cast<int>(rows.size());
+Tensor Model::logits_of(Tensor x, const Batch& batch) {
+  const int count = static_cast<int>(batch.wanted.size());
   const Tensor wanted = wanted_.top(count), logits = logits_.top(count);
   if (count == 0) return logits;
-  backend_->gather_rows(x, rows, wanted);
+  backend_->gather_rows(x, batch.wanted, wanted);
   backend_->rms_norm(wanted, *output_norm_, config_.norm_epsilon, wanted);
-  project(wanted, logits);
+  std::vector<const AdapterMix*> mixes;
+  for (const int32_t row : batch.wanted) mixes.push_back(batch.adapters[row]);
+  project(wanted, logits, StepAdapters(adapters_, mixes).added_to(*output_));
   return logits;
 }
 
-void Model::project(Tensor hidden, Tensor logits) {
-  backend_->linear(*output_, hidden, nullptr, logits);
+void Model::project(Tensor hidden, Tensor logits, std::span<const LowRankRows> added) {
+  backend_->linear(*output_, hidden, nullptr, logits, added);
   if (config_.final_soft_cap > 0) backend_->scale_and_cap(1.0f, config_.final_soft_cap, logits);
 }
 

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "backend/backend.h"
 #include "base/thread_pool.h"
@@ -10,6 +11,8 @@
 #include "model/batch.h"
 #include "model/config.h"
 #include "model/layers/part.h"
+#include "model/lora.h"
+#include "model/shortcuts.h"
 #include "model/taps.h"
 
 namespace tessera {
@@ -22,19 +25,12 @@ class Model {
     int wanted_rows = 64;  // of one batch whose logits are wanted
   };
 
-  // What a model may save that only has to guess: a draft model.
-  struct Shortcuts {
-    int logits;  // of the first tokens of the vocabulary, which are the frequent ones; 0: of all
-    // Matrices of more bits are stored in this one, where their rows are whole blocks of it; null:
-    // as they are.
-    const Format* format;
-    ThreadPool* pool;  // which does that; null: the calling thread
-  };
+  using Shortcuts = ModelShortcuts;
 
   // The checkpoint stays open: embeddings are read from it. Throws Error if it holds no model.
   Model(std::shared_ptr<const Checkpoint> checkpoint, std::shared_ptr<Backend> backend,
         Limits limits, const std::function<void(size_t done, size_t total)>& on_progress = {},
-        Shortcuts shortcuts = {0, nullptr, nullptr});
+        Shortcuts shortcuts = {});
 
   Model(const Model&) = delete;  // its parts refer to it
   Model& operator=(const Model&) = delete;
@@ -48,6 +44,14 @@ class Model {
   // What one block of such a store takes.
   size_t kv_block_bytes(KvFormat format) const;
 
+  // Loads an adapter for this model's matrices, which rows of a batch may go through from now on;
+  // returns its number, from 0 on. Error if the model lacks one of its matrices.
+  int add_adapter(const StoredAdapter& stored);
+  int adapters() const { return static_cast<int>(adapters_.size()); }
+  // Those that texts go through of which nothing else is said.
+  const AdapterMix& default_adapters() const { return default_adapters_; }
+  void set_default_adapters(AdapterMix mix) { default_adapters_ = std::move(mix); }
+
   // Runs the batch, writes its keys and values, and returns the logits of its wanted rows:
   // [batch.wanted.size(), logits()], valid until the next call. The batch is within limits().
   // `taps` read activations on the way.
@@ -57,7 +61,7 @@ class Model {
   Tensor hidden_states(int first, int count);
 
   // logits = what the output matrix makes of such hidden states: [rows, logits()].
-  void project(Tensor hidden, Tensor logits);
+  void project(Tensor hidden, Tensor logits, std::span<const LowRankRows> added = {});
 
   // Tells of every tensor but the embeddings, which stay in the checkpoint.
   void for_each_tensor(TensorVisitor& visit);
@@ -71,7 +75,7 @@ class Model {
   void load(const std::function<void(size_t done, size_t total)>& on_progress);
   KvShape kv_shape(KvFormat format) const;  // without blocks
   Tensor embed(const Batch& batch);
-  Tensor logits_of(Tensor x, std::span<const int32_t> rows);
+  Tensor logits_of(Tensor x, const Batch& batch);
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   std::shared_ptr<Backend> backend_;
@@ -86,6 +90,9 @@ class Model {
   std::unique_ptr<Vector> output_norm_;  // [embedding]
   std::unique_ptr<Matrix> output_;  // [logits, embedding]; repacked from the embeddings if tied
   size_t weight_bytes_ = 0;         // of all matrices
+
+  std::vector<std::unique_ptr<LoraAdapter>> adapters_;
+  AdapterMix default_adapters_;
 
   Workspace workspace_;
   Tensor residual_;         // of limits_.rows rows

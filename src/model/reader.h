@@ -12,6 +12,7 @@
 
 namespace tessera {
 
+// Its rows go through the model's default adapters.
 class Reader {
  public:
   enum class Logits { kNone, kLast, kAll };  // of a step's rows: which are wanted

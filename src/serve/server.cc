@@ -124,12 +124,15 @@ void Server::add_routes() {
              {"POST", "/v1/embeddings", &Service::embeddings},
              {"GET", "/v1/models", &Service::models},
              {"GET", model, &Service::model},
+             {"GET", "/lora-adapters", &Service::lora_adapters},
              {"POST", "/apply-template", &Service::apply_template},
              {"POST", "/tokenize", &Service::tokenize},
              {"POST", "/detokenize", &Service::detokenize},
              {"GET", "/metrics", &Service::metrics},
              {"GET", "/engine", &Service::engine_view},
              {"GET", "/health", &Service::health, false}};
+  for (const std::string& name : options_.adapter_names)
+    routes_.push_back({"GET", canonical_path("/v1/models/" + name), &Service::model});
   for (const Route& route : routes_) {
     if (route.method == "GET") http_.Get(literal(route.path), guarded(route.handler));
     if (route.method == "POST") http_.Post(literal(route.path), guarded(route.handler));

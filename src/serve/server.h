@@ -15,6 +15,7 @@ namespace tessera::serve {
 
 struct ServerOptions {
   std::string model_name = {};
+  std::vector<std::string> adapter_names = {};  // which are models, too
   std::string host = "127.0.0.1";
   int port = 8080;  // 0: any free one
   ApiKeys keys = {};

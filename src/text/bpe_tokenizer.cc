@@ -3,10 +3,10 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/printable.h"
 #include "base/utf8.h"
 #include "text/byte_alphabet.h"
 #include "text/vocabulary.h"
+#include "text/word_model.h"
 
 namespace tessera {
 namespace {
@@ -14,10 +14,6 @@ namespace {
 // Words repeat: each is merged once for each call of encode. Bounded, for text may be anything.
 constexpr size_t kMaxCachedWords = 1 << 16;
 constexpr size_t kMaxCachedWordBytes = 64;
-
-uint64_t pair_key(Token left, Token right) {
-  return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
-}
 
 VocabularyDefaults defaults_of(const PreTokenizerFamily& family) {
   VocabularyDefaults defaults;
@@ -37,7 +33,7 @@ BpeTokenizer::BpeTokenizer(TokenizerData&& data, const PreTokenizerFamily& famil
     byte_tokens_[byte] = vocabulary().find(byte_to_alphabet(static_cast<unsigned char>(byte)));
   }
   if (!data.merges) fail("tokenizer: the merges are missing, which byte-level BPE needs");
-  index_merges(*data.merges);
+  merges_ = index_merges(*data.merges, vocabulary(), EqualMerges::kFirstCounts);
   if (family.ignore_merges) {
     for (Token token = 0; vocabulary().contains(token); ++token) {
       if (vocabulary().type(token) == TokenType::kControl) continue;
@@ -45,33 +41,6 @@ BpeTokenizer::BpeTokenizer(TokenizerData&& data, const PreTokenizerFamily& famil
         whole_words_.emplace(std::move(*bytes), token);
       }
     }
-  }
-}
-
-void BpeTokenizer::index_merges(const std::vector<std::string>& merges) {
-  merges_.reserve(merges.size());
-  for (size_t i = 0; i < merges.size(); ++i) {
-    const std::string_view merge = merges[i];
-    const size_t space =
-        merge.find(' ', 1);  // a pair may begin with a space, but not be nothing else
-    if (space == std::string_view::npos) {
-      fail("tokenizer: merge {} is '{}', expected two tokens and a space between", i,
-           printable(merge));
-    }
-    const auto require = [&](std::string_view text) {
-      const Token token = vocabulary().find(text);
-      if (token == kNoToken) {
-        fail("tokenizer: merge {}, '{}', needs the token '{}', which the vocabulary lacks", i,
-             printable(merge), printable(text));
-      }
-      return token;
-    };
-    const std::string_view left = merge.substr(0, space), right = merge.substr(space + 1);
-    const Token joined = require(std::string(left).append(right));
-    if (vocabulary().type(joined) == TokenType::kControl) continue;
-    // The first of equal merges counts.
-    merges_.emplace(pair_key(require(left), require(right)),
-                    Merge<int32_t>{static_cast<int32_t>(i), joined});
   }
 }
 
@@ -115,7 +84,7 @@ void BpeTokenizer::encode_word(std::string_view word, std::vector<Symbol>& scrat
                        1, index - 1, last ? -1 : index + 1});
   }
   merge_symbols<int32_t>(scratch, [&](const Symbol& left, const Symbol& right) {
-    const auto found = merges_.find(pair_key(left.token, right.token));
+    const auto found = merges_.find(merge_key(left.token, right.token));
     return found == merges_.end() ? std::nullopt : std::optional(found->second);
   });
   for (const Symbol& symbol : scratch) {

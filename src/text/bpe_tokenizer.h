@@ -21,7 +21,6 @@ class BpeTokenizer final : public Tokenizer {
 
  private:
   BpeTokenizer(TokenizerData&& data, const PreTokenizerFamily& family);
-  void index_merges(const std::vector<std::string>& merges);
   void encode_text(std::string_view text, bool after_special,
                    std::vector<Token>& tokens) const override;
   void encode_word(std::string_view word, std::vector<Symbol>& scratch,

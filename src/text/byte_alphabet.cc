@@ -41,6 +41,13 @@ std::string_view byte_to_alphabet(unsigned char byte) {
   return alphabet().characters[byte];
 }
 
+std::string to_alphabet(std::string_view text) {
+  std::string letters;
+  letters.reserve(text.size() + text.size() / 2);
+  for (const char c : text) letters += byte_to_alphabet(static_cast<unsigned char>(c));
+  return letters;
+}
+
 std::optional<std::string> bytes_from_alphabet(std::string_view text) {
   std::string bytes;
   while (!text.empty()) {

@@ -46,7 +46,7 @@ Charsmap::Charsmap(std::string_view blob) {
 }
 
 // Units are not checked when loaded, for most are unreachable; a walk that leaves the table ends.
-Charsmap::Replacement Charsmap::find(std::string_view text) const {
+Charsmap::Replacement Charsmap::find(std::string_view text, bool shortest) const {
   Replacement longest = {0, {}};
   if (units_.empty()) return longest;
   size_t place = offset_of(units_[0]);
@@ -60,8 +60,17 @@ Charsmap::Replacement Charsmap::find(std::string_view text) const {
     const size_t offset = place < units_.size() ? value_of(units_[place]) : replacements_.size();
     if (offset >= replacements_.size()) break;
     longest = {i + 1, std::string_view(replacements_.c_str() + offset)};
+    if (shortest) break;
   }
   return longest;
+}
+
+Charsmap::Replacement Charsmap::find(std::string_view text) const {
+  return find(text, false);
+}
+
+Charsmap::Replacement Charsmap::find_shortest(std::string_view text) const {
+  return find(text, true);
 }
 
 }  // namespace tessera

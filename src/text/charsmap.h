@@ -23,8 +23,12 @@ class Charsmap {
   };
   // For the longest key that `text` begins with.
   Replacement find(std::string_view text) const;
+  // For the shortest one.
+  Replacement find_shortest(std::string_view text) const;
 
  private:
+  Replacement find(std::string_view text, bool shortest) const;
+
   std::vector<uint32_t> units_;
   std::string replacements_;
 };

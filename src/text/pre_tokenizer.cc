@@ -1,14 +1,10 @@
 #include "text/pre_tokenizer.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include <array>
-#include <optional>
 #include <utility>
 
-#include "base/error.h"
 #include "base/utf8.h"
+#include "text/regex.h"
 
 namespace tessera {
 namespace {
@@ -67,72 +63,21 @@ std::string expand(std::string_view pattern) {
   return result;
 }
 
-constexpr uint32_t kMatchOptions = PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY;
-
 }  // namespace
 
-// A compiled expression. Shared between threads; what a match needs beyond it lives in Scratch.
 class PreTokenizer::Step {
  public:
-  // The memory of one call of split().
-  struct Scratch {
-    Scratch()
-        : data(pcre2_match_data_create(1, nullptr)), context(pcre2_match_context_create(nullptr)) {
-      // The default stack (32 KiB of the machine's) is enough for our expressions, none of which
-      // keeps a state for each character; the larger one is only the belt to these braces.
-      stack = pcre2_jit_stack_create(32 * 1024, 8 * 1024 * 1024, nullptr);
-      if (data == nullptr || context == nullptr || stack == nullptr) throw std::bad_alloc();
-      pcre2_jit_stack_assign(context, nullptr, stack);
-    }
-    ~Scratch() {
-      pcre2_match_data_free(data);
-      pcre2_match_context_free(context);
-      pcre2_jit_stack_free(stack);
-    }
-    Scratch(const Scratch&) = delete;
-    Scratch& operator=(const Scratch&) = delete;
-    pcre2_match_data* data;
-    pcre2_match_context* context;
-    pcre2_jit_stack* stack = nullptr;
-  };
-
-  explicit Step(const SplitStep& step) : in_threes_(step.in_threes) {
-    const std::string expanded = expand(step.pattern);
-    int error = 0;
-    size_t offset = 0;
-    code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expanded.data()), expanded.size(),
-                              PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK | PCRE2_DOLLAR_ENDONLY,
-                              &error, &offset, nullptr));
-    if (code_ == nullptr)
-      fail("pre-tokenizer expression '{}': PCRE2 error {} at {}", expanded, error, offset);
-    // Where the system forbids JIT the interpreter does the same, slower.
-    has_jit_ = pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE) == 0;
-  }
+  explicit Step(const SplitStep& step) : regex_(expand(step.pattern)), in_threes_(step.in_threes) {}
 
   bool in_threes() const { return in_threes_; }
-
   // The first match at or after `from`, as begin and end.
-  std::optional<std::pair<size_t, size_t>> match(std::string_view text, size_t from,
-                                                 Scratch& scratch) const {
-    const auto subject = reinterpret_cast<PCRE2_SPTR>(text.data());
-    const int result = has_jit_ ? pcre2_jit_match(code_.get(), subject, text.size(), from,
-                                                  kMatchOptions, scratch.data, scratch.context)
-                                : pcre2_match(code_.get(), subject, text.size(), from,
-                                              kMatchOptions, scratch.data, scratch.context);
-    if (result == PCRE2_ERROR_NOMATCH) return std::nullopt;
-    if (result < 0)
-      fail("pre-tokenizer: PCRE2 error {} in a text of {} bytes", result, text.size());
-    const size_t* ends = pcre2_get_ovector_pointer(scratch.data);
-    return std::pair(ends[0], ends[1]);
+  auto match(std::string_view text, size_t from, Regex::Scratch& scratch) const {
+    return regex_.match(text, from, scratch);
   }
 
  private:
-  struct FreeCode {
-    void operator()(pcre2_code* code) const { pcre2_code_free(code); }
-  };
-  std::unique_ptr<pcre2_code, FreeCode> code_;
+  Regex regex_;
   bool in_threes_;
-  bool has_jit_ = false;
 };
 
 namespace {
@@ -163,7 +108,7 @@ PreTokenizer::PreTokenizer(PreTokenizer&&) noexcept = default;
 std::vector<std::string_view> PreTokenizer::split(std::string_view text) const {
   std::vector<std::string_view> words, cut;
   if (!text.empty()) words.push_back(text);
-  Step::Scratch scratch;
+  Regex::Scratch scratch;
   for (const Step& step : steps_) {
     cut.clear();
     for (const std::string_view word : words) {

@@ -57,11 +57,7 @@ std::array<Token, 256> find_byte_tokens(const Vocabulary& vocabulary) {
   return tokens;
 }
 
-std::string sentencepiece_piece(const Vocabulary& vocabulary, Token token) {
-  const std::string& text = vocabulary.text(token);
-  if (vocabulary.type(token) == TokenType::kByte) {
-    if (const auto byte = parse_byte_token(text)) return std::string(1, *byte);
-  }
+std::string unmark_spaces(std::string_view text) {
   std::string piece;
   size_t done = 0;
   for (size_t mark = text.find(kSpaceMark); mark != std::string::npos;
@@ -70,6 +66,14 @@ std::string sentencepiece_piece(const Vocabulary& vocabulary, Token token) {
     done = mark + kSpaceMark.size();
   }
   return piece.append(text, done);
+}
+
+std::string sentencepiece_piece(const Vocabulary& vocabulary, Token token) {
+  const std::string& text = vocabulary.text(token);
+  if (vocabulary.type(token) == TokenType::kByte) {
+    if (const auto byte = parse_byte_token(text)) return std::string(1, *byte);
+  }
+  return unmark_spaces(text);
 }
 
 SentencePieceTokenizer::SentencePieceTokenizer(TokenizerData data)
@@ -100,7 +104,7 @@ void SentencePieceTokenizer::encode_text(std::string_view text, bool after_speci
         const Token token =
             vocabulary().find_text(std::string_view(marked).substr(left.begin, length));
         if (token == kNoToken) return std::nullopt;
-        return Merge<float>{-vocabulary().score(token), token};
+        return Merge<float>{static_cast<float>(-vocabulary().score(token)), token};
       });
 
   for (const Symbol& symbol : symbols) {

@@ -19,6 +19,9 @@ VocabularyData with_scores(VocabularyData data);
 // kNoToken if neither is there.
 std::array<Token, 256> find_byte_tokens(const Vocabulary& vocabulary);
 
+// With spaces for U+2581.
+std::string unmark_spaces(std::string_view text);
+
 // What a SentencePiece entry reads as: U+2581 is a space; a byte token is its byte.
 std::string sentencepiece_piece(const Vocabulary& vocabulary, Token token);
 

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "text/bpe_tokenizer.h"
+#include "text/pipeline_tokenizer.h"
 #include "text/sentencepiece_tokenizer.h"
 #include "text/special_spellings.h"
 #include "text/special_tokens.h"
@@ -25,6 +26,7 @@ void check_token(const Vocabulary& vocabulary, Token token) {
 }  // namespace
 
 std::unique_ptr<const Tokenizer> Tokenizer::make(TokenizerData data) {
+  if (data.pipeline) return std::make_unique<const PipelineTokenizer>(std::move(data));
   switch (data.kind) {
     case TokenizerKind::kBytePair:
       return std::make_unique<const BpeTokenizer>(std::move(data));
@@ -48,13 +50,17 @@ std::vector<Token> Tokenizer::encode(std::string_view text, EncodeOptions option
     fail("a text of {} bytes is too long to tokenize, at most {} expected", text.size(),
          kMaxTextBytes);
   }
-  const auto fragments = special_tokens_->partition(text, options.parse_special, options.literal);
-  const bool has_bos = !fragments.empty() && fragments.front().token == vocabulary_->bos();
-  const bool has_eos = !fragments.empty() && fragments.back().token == vocabulary_->eos();
   std::vector<Token> tokens;
-  if (options.add_special && vocabulary_->adds_bos() && !has_bos) {
-    tokens.push_back(*vocabulary_->bos());
-  }
+  const Ends ends = encode_all(text, options, tokens);
+  if (!options.add_special) return tokens;
+  if (vocabulary_->adds_bos() && !ends.has_bos) tokens.insert(tokens.begin(), *vocabulary_->bos());
+  if (vocabulary_->adds_eos() && !ends.has_eos) tokens.push_back(*vocabulary_->eos());
+  return tokens;
+}
+
+Tokenizer::Ends Tokenizer::encode_all(std::string_view text, const EncodeOptions& options,
+                                      std::vector<Token>& tokens) const {
+  const auto fragments = special_tokens_->partition(text, options.parse_special, options.literal);
   bool after_special = !options.continues;
   for (const Fragment& fragment : fragments) {
     if (fragment.token == kNoToken) {
@@ -64,9 +70,9 @@ std::vector<Token> Tokenizer::encode(std::string_view text, EncodeOptions option
     }
     after_special = fragment.token != kNoToken;
   }
-  if (options.add_special && vocabulary_->adds_eos() && !has_eos)
-    tokens.push_back(*vocabulary_->eos());
-  return tokens;
+  if (fragments.empty()) return {};
+  return {fragments.front().token == vocabulary_->bos(),
+          fragments.back().token == vocabulary_->eos()};
 }
 
 std::string Tokenizer::piece(Token token, bool special) const {
@@ -76,7 +82,7 @@ std::string Tokenizer::piece(Token token, bool special) const {
     case TokenType::kUnknown:
       return special ? vocabulary_->text(token) : "";
     case TokenType::kUserDefined:
-      return vocabulary_->text(token);
+      return user_defined_piece(token);
     case TokenType::kNormal:
     case TokenType::kByte:
       return normal_piece(token);
@@ -87,12 +93,17 @@ std::string Tokenizer::piece(Token token, bool special) const {
   return "";
 }
 
+std::string Tokenizer::user_defined_piece(Token token) const {
+  return vocabulary_->text(token);
+}
+
 std::string Tokenizer::decode(std::span<const Token> tokens, bool special) const {
   std::string text;
   bool at_first_word = add_space_prefix_;
   for (const Token token : tokens) {
     const std::string next = piece(token, special);
-    if (is_control(token)) {
+    // A token that shows nothing is no word.
+    if (is_control(token) || next.empty()) {
       text += next;
       continue;
     }

@@ -40,7 +40,8 @@ class Tokenizer {
   Tokenizer(const Tokenizer&) = delete;
   Tokenizer& operator=(const Tokenizer&) = delete;
 
-  // The ids are those of llama.cpp for every text that is valid UTF-8. Other text is never an
+  // The ids are those of llama.cpp for every text that is valid UTF-8, or with a pipeline those of
+  // Hugging Face's "tokenizers". Other text is never an
   // error: a byte that belongs to no character is encoded as the replacement character or as that
   // byte, as the model's family does. llama.cpp does the same, except that its byte-level BPE reads
   // overlong forms ("C0 AF" as "/") and surrogates as if they were characters, which the Unicode
@@ -73,13 +74,23 @@ class Tokenizer {
   Tokenizer(Vocabulary vocabulary, bool add_space_prefix);
   const Vocabulary& vocabulary() const { return *vocabulary_; }
 
+  // What a text spells itself at its ends.
+  struct Ends {
+    bool has_bos = false, has_eos = false;
+  };
+
  private:
+  // Appends the tokens of all of `text`. This one searches it for special tokens as llama.cpp does.
+  virtual Ends encode_all(std::string_view text, const EncodeOptions& options,
+                          std::vector<Token>& tokens) const;
   // Appends the tokens of `text`, which holds no special token. `after_special`: it begins the
   // whole text or follows a special token.
   virtual void encode_text(std::string_view text, bool after_special,
                            std::vector<Token>& tokens) const = 0;
   // The bytes that the vocabulary entry of a normal or byte token stands for.
   virtual std::string normal_piece(Token token) const = 0;
+  // Of a user-defined one: the entry itself.
+  virtual std::string user_defined_piece(Token token) const;
 
   std::unique_ptr<const Vocabulary> vocabulary_;
   std::unique_ptr<const SpecialTokens> special_tokens_;

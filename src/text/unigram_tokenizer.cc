@@ -38,7 +38,7 @@ double find_unknown_score(const Vocabulary& vocabulary) {
   float lowest = 0;
   for (Token token = 0; vocabulary.contains(token); ++token) {
     if (!is_in_trie(vocabulary.type(token))) continue;
-    const float score = vocabulary.score(token);
+    const auto score = static_cast<float>(vocabulary.score(token));
     if (!std::isfinite(score)) fail("tokenizer: score {} is infinite", token);
     if (vocabulary.type(token) == TokenType::kNormal) lowest = std::min(lowest, score);
   }
@@ -124,7 +124,7 @@ void UnigramTokenizer::encode_text(std::string_view text, bool /*after_special*/
     trie_.visit_prefixes(std::string_view(normal).substr(begin), [&](size_t length, Token token) {
       covered = covered || length == character;
       const bool user_defined = vocabulary().type(token) == TokenType::kUserDefined;
-      offer(length, token, user_defined ? 0.0 : double{vocabulary().score(token)});
+      offer(length, token, user_defined ? 0.0 : vocabulary().score(token));
     });
     if (!covered) offer(character, kNoToken, unknown_score_);
     begin += character;

@@ -126,9 +126,9 @@ void Vocabulary::take_types(std::optional<std::vector<TokenType>> types) {
   }
 }
 
-void Vocabulary::take_scores(std::optional<std::vector<float>> scores) {
+void Vocabulary::take_scores(std::optional<std::vector<double>> scores) {
   if (!scores) {
-    scores_.assign(size(), 0.0f);
+    scores_.assign(size(), 0.0);
     return;
   }
   if (scores->size() != size()) fail("tokenizer: {} scores for {} tokens", scores->size(), size());
@@ -193,6 +193,9 @@ void Vocabulary::find_end_of_generation(const VocabularyData& data) {
   const auto eom = token_of(data.eom_token_id, "eom_token_id");
   if (eot) end_of_generation_.insert(*eot);
   if (eom) end_of_generation_.insert(*eom);
+  for (const int64_t id : data.end_token_ids) {
+    if (const auto end = token_of(id, "end_token_ids")) end_of_generation_.insert(*end);
+  }
 }
 
 // Files do not carry the strip attributes of tokenizer.json; llama.cpp knows the models by name.

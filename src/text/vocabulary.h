@@ -45,7 +45,7 @@ class Vocabulary {
   // These need contains(token).
   const std::string& text(Token token) const { return texts_[static_cast<size_t>(token)]; }
   TokenType type(Token token) const { return types_[static_cast<size_t>(token)]; }
-  float score(Token token) const { return scores_[static_cast<size_t>(token)]; }
+  double score(Token token) const { return scores_[static_cast<size_t>(token)]; }
   bool is_end_of_generation(Token token) const { return end_of_generation_.contains(token); }
   // In the text for its own sake (user-defined), or only when special tokens are parsed.
   bool needs_parse_special(Token token) const;
@@ -67,7 +67,7 @@ class Vocabulary {
  private:
   void take_texts(std::vector<std::string> texts);
   void take_types(std::optional<std::vector<TokenType>> types);
-  void take_scores(std::optional<std::vector<float>> scores);
+  void take_scores(std::optional<std::vector<double>> scores);
   void take_roles(const VocabularyData& data, const VocabularyDefaults& defaults);
   void show_control(Token token);
   void find_end_of_generation(const VocabularyData& data);
@@ -77,7 +77,7 @@ class Vocabulary {
 
   std::vector<std::string> texts_;
   std::vector<TokenType> types_;
-  std::vector<float> scores_;
+  std::vector<double> scores_;
   std::unordered_map<std::string_view, Token> by_text_;  // views into texts_
   size_t longest_text_ = 0;
 

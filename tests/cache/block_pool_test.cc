@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 #include <string>
+#include <vector>
 
 #include "cache/block_table.h"
 
@@ -182,6 +184,17 @@ TEST(BlockTable, ASaltIsARootOfItsOwn) {
   EXPECT_EQ(red_too.adopt_prefix(range(0, 5)), 4);
   EXPECT_EQ(blue.adopt_prefix(range(0, 5)), 0);
   EXPECT_EQ(plain.adopt_prefix(range(0, 5)), 0);
+}
+
+TEST(BlockPool, AVariantIsARootOfItsOwnForEverySalt) {
+  BlockPool pool(8, 4);
+  std::vector<BlockSerial> roots = {pool.root(""), pool.root("", "a"), pool.root("a"),
+                                    pool.root("a", "a"), pool.root("", "aa"), pool.root("aa"),
+                                    // Whatever a salt spells, it is no variant.
+                                    pool.root("1:a"), pool.root("0:", "a"), pool.root("2:aa")};
+  EXPECT_EQ(pool.root("a", "a"), roots[3]);
+  std::ranges::sort(roots);
+  EXPECT_EQ(std::ranges::adjacent_find(roots), roots.end());
 }
 
 TEST(BlockPool, ForgetsTheSaltUsedLeastRecently) {

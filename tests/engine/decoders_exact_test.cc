@@ -11,12 +11,14 @@
 #include "engine/session.h"
 #include "files/gguf/reader.h"
 #include "files/open.h"
+#include "files/open_adapter.h"
 #include "grammar/structured_output.h"
 #include "support/medusa_heads.h"
 #include "support/random_drafter.h"
 #include "support/run_to_end.h"
 #include "support/temp_folder.h"
 #include "support/test_backend.h"
+#include "support/tiny_lora.h"
 #include "support/tiny_model.h"
 #include "text/tokenizer.h"
 #include "text/vocabulary_bridge.h"
@@ -64,6 +66,7 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
     if (random_() % 4 == 0) r.constraint = forms_[random_() % forms_.size()];
     r.top_logprobs = pick({-1, -1, 0, 2});
     r.cache_salt = pick({"", "", "a", "b"});
+    r.adapters = mixes_[random_() % mixes_.size()];
     r.client = pick({"", "x"});
     r.priority = pick({0, 0, -3, 5});
     return r;
@@ -84,6 +87,7 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
     Request r = request();
     r.prompt = other.prompt;
     r.cache_salt = other.cache_salt;
+    if (random_() % 4 != 0) r.adapters = other.adapters;
     return r;
   }
 
@@ -116,6 +120,18 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
   void compare(Model& model, const std::vector<Draft>& drafts, int cases);
   void compare_real(const char* name);
 
+  // Low-rank adapters of model_, which texts may go through.
+  void load_adapters() {
+    const auto checkpoint = open_checkpoint(write_tiny_model({.head_dim = 32}, folder_.path()));
+    for (const uint64_t seed : {1, 2}) {
+      const auto path = write_tiny_peft({.seed = seed, .rank = 6}, *checkpoint,
+                                        folder_ / std::to_string(seed));
+      model_.add_adapter(open_adapter(path, *checkpoint));
+    }
+    mixes_ = {{}, {{0, 1.0F}}, {{1, 1.0F}}, {{0, 0.5F}, {1, -1.0F}}};
+  }
+
+  std::vector<AdapterMix> mixes_ = {{}};
   Token vocabulary_ = 300;
   test::TempFolder folder_;
   Model model_{std::make_shared<const GgufFile>(
@@ -247,6 +263,7 @@ void DecodersTest::compare(Model& model, const std::vector<Draft>& drafts, int c
 TEST_P(DecodersTest, GiveThePlainTextInEveryCompany) {
   // Plain loops take their time (test_backend.h).
   const int cases = std::getenv("TESSERA_TEST_BACKEND") == nullptr ? 5000 : 200;
+  load_adapters();
   compare(model_, {{&other_}, {&alike_}, {&alike_}, {&bytes_, &bridge_}}, cases);
 }
 

@@ -21,8 +21,8 @@ TEST(DraftFormat, RoundsToTheLargestElementsScale) {
       value = block == 0 ? 0 : normal(random);
       largest = std::max(largest, std::abs(value));
     }
-    std::vector<std::byte> bytes(draft_format().block_bytes);
-    draft_format().encode(values, bytes.data(), {});
+    std::vector<std::byte> bytes(draft_format(32)->block_bytes);
+    draft_format(32)->encode(values, bytes.data(), {});
     kQ4_0.decode(bytes.data(), decoded);
     const float step = largest / 8;
     for (size_t i = 0; i < values.size(); ++i)

@@ -139,14 +139,13 @@ TEST_F(ForeignCheckpointTest, RowsMayComeFromASource) {
     uint64_t row_bytes_;
   };
   ModelRunner gguf(path_);
-  ModelRunner sourced(std::make_shared<const ForeignCheckpoint>(path_,
-                                                                [](StoredTensor& tensor) {
-                                                                  tensor.source =
-                                                                      std::make_shared<const Copy>(
-                                                                          tensor);
-                                                                  tensor.bytes = {};
-                                                                  return true;
-                                                                }),
+  ModelRunner sourced(std::make_shared<const ForeignCheckpoint>(
+                          path_,
+                          [](StoredTensor& tensor) {
+                            tensor.source = std::make_shared<const Copy>(tensor);
+                            tensor.bytes = {};
+                            return true;
+                          }),
                       {});
   const auto tokens = random_tokens(40, gguf.model().config().vocabulary, 1);
   EXPECT_EQ(gguf.run_text(tokens), sourced.run_text(tokens));

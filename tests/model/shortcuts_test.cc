@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "base/thread_pool.h"
 #include "files/gguf/reader.h"
+#include "formats/int8_groups.h"
 #include "model/draft_format.h"
 #include "model/model.h"
 #include "support/model_runner.h"
@@ -18,8 +18,8 @@ namespace {
 class ShortcutsTest : public testing::Test {
  protected:
   // The logits of a text behind each of its tokens.
-  std::vector<LogitRow> run(Model::Shortcuts shortcuts) {
-    Model model(file_, make_test_backend(2), {.context = 0, .rows = 16, .wanted_rows = 16}, {},
+  std::vector<LogitRow> run(Model::Shortcuts shortcuts, int threads = 2) {
+    Model model(file_, make_test_backend(threads), {.context = 0, .rows = 16, .wanted_rows = 16}, {},
                 shortcuts);
     const auto kv = model.make_kv(1, KvFormat::kF16);
     const std::vector<int32_t> table = {0};
@@ -37,17 +37,16 @@ class ShortcutsTest : public testing::Test {
 };
 
 TEST_F(ShortcutsTest, MatricesAreCutAlikeByAnyNumberOfThreads) {
-  const auto expected = run({.logits = 0, .format = &draft_format(), .pool = nullptr});
-  EXPECT_NE(expected, run({.logits = 0, .format = nullptr, .pool = nullptr})) << "they are cut";
-  for (const int threads : {1, 2, 5}) {
-    ThreadPool pool(threads);
-    EXPECT_EQ(run({.logits = 0, .format = &draft_format(), .pool = &pool}), expected) << threads;
+  for (const auto format : {draft_format, int8_groups}) {
+    const auto expected = run({.format = format});
+    EXPECT_NE(expected, run({})) << "they are cut";
+    for (const int threads : {1, 5}) EXPECT_EQ(run({.format = format}, threads), expected) << threads;
   }
 }
 
 TEST_F(ShortcutsTest, TheFirstLogitsAreThoseOfTheWholeModel) {
-  const auto whole = run({.logits = 0, .format = nullptr, .pool = nullptr});
-  const auto first = run({.logits = 70, .format = nullptr, .pool = nullptr});
+  const auto whole = run({});
+  const auto first = run({.logits = 70});
   ASSERT_EQ(first.size(), whole.size());
   for (size_t row = 0; row < whole.size(); ++row)
     EXPECT_EQ(first[row], LogitRow(whole[row].begin(), whole[row].begin() + 70)) << row;

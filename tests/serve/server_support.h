@@ -12,8 +12,10 @@
 #include <list>
 #include <thread>
 
+#include "files/open.h"
 #include "serve/server.h"
 #include "support/temp_folder.h"
+#include "support/tiny_lora.h"
 #include "support/tiny_model.h"
 
 namespace tessera::serve {
@@ -25,6 +27,8 @@ struct ServerSpec {
   bool has_template = true;
   std::string chat_template = {};
   bool parse_special = true;
+  std::vector<TinyLora> lora = {};  // adapters "adapter0", ...
+  std::vector<float> lora_scales = {};
 };
 
 // A server and the model it serves.
@@ -33,7 +37,14 @@ class Fixture {
   explicit Fixture(ServerSpec spec = {}) {
     const auto path =
         write_tiny_model({.context = 4096, .chat_template = spec.has_template}, folder_.path());
-    session_ = Session::load(path.string(), {.threads = 2, .chat_template = spec.chat_template},
+    LoadOptions load{.threads = 2, .chat_template = spec.chat_template};
+    for (size_t i = 0; i < spec.lora.size(); ++i) {
+      const auto folder = folder_ / ("adapter" + std::to_string(i));
+      write_tiny_peft(spec.lora[i], *open_checkpoint(path), folder);
+      load.lora.push_back({folder.string(), spec.lora_scales[i]});
+    }
+    spec.server.adapter_names = adapter_names(load.lora);
+    session_ = Session::load(path.string(), load,
                              {.rows = 128, .wanted_rows = 32});
     engine_ = session_.make_engine(
         {.kv_blocks = spec.blocks, .sequences = spec.max_sequences, .prompt_rows = 64});

@@ -83,6 +83,46 @@ class ReferenceRope final : public RopeTable {
   const Rope rope;
 };
 
+class ReferenceLowRank final : public LowRank {
+ public:
+  struct Up {
+    int first_row, rows, ranks, down;
+    std::vector<float> values;  // [rows, ranks]
+  };
+  std::vector<std::vector<float>> downs;  // [ranks, columns] each
+  std::vector<float> scales;              // of each of them
+  std::vector<Up> ups;
+
+  // What it adds to `output`, one of the rows of the matrix.
+  double product(int output, std::span<const float> x) const {
+    double sum = 0;
+    for (const Up& up : ups) {
+      if (output < up.first_row || output >= up.first_row + up.rows) continue;
+      const std::vector<float>& down = downs[static_cast<size_t>(up.down)];
+      for (int k = 0; k < up.ranks; ++k) {
+        const float* row = down.data() + static_cast<size_t>(k) * x.size();
+        sum += std::inner_product(x.begin(), x.end(), row, 0.0) *
+               up.values[static_cast<size_t>((output - up.first_row) * up.ranks + k)] *
+               static_cast<double>(scales[static_cast<size_t>(up.down)]);
+      }
+    }
+    return sum;
+  }
+};
+
+// What all of `added` add to an output of one row.
+double added_to(std::span<const LowRankRows> added, int row, int output,
+                std::span<const float> x) {
+  double sum = 0;
+  for (const LowRankRows& one : added) {
+    const auto place = std::ranges::find(one.rows, row);
+    if (place == one.rows.end()) continue;
+    sum += static_cast<const ReferenceLowRank&>(*one.weights).product(output, x) *
+           static_cast<double>(one.scales[static_cast<size_t>(place - one.rows.begin())]);
+  }
+  return sum;
+}
+
 class ReferenceMatrix final : public Matrix {
  public:
   double product(int output, std::span<const float> x) const {
@@ -217,6 +257,30 @@ class ReferenceBackend final : public Backend {
   std::unique_ptr<Vector> load_vector(std::span<const float> values) override {
     return std::make_unique<ReferenceVector>(values);
   }
+  std::unique_ptr<LowRank> load_low_rank(std::span<const LowRankDown> downs,
+                                         std::span<const LowRankUp> ups, int rows,
+                                         int columns) override {
+    auto low_rank = std::make_unique<ReferenceLowRank>();
+    low_rank->rows = rows;
+    low_rank->columns = columns;
+    const auto decode = [&](const WeightPart& part, int length) {
+      std::vector<float> values(static_cast<size_t>(part.rows) * length);
+      part.format->decode(part.bytes.data(), values);
+      low_rank->values += values.size();
+      return values;
+    };
+    for (const auto& [weights, scale] : downs) {
+      low_rank->downs.push_back(decode(weights, columns));
+      low_rank->scales.push_back(scale);
+    }
+    for (const LowRankUp& up : ups) {
+      const int ranks = downs[static_cast<size_t>(up.down)].weights.rows;
+      low_rank->ups.push_back(
+          {up.first_row, up.weights.rows, ranks, up.down, decode(up.weights, ranks)});
+    }
+    low_rank->bytes = low_rank->values * sizeof(float);
+    return low_rank;
+  }
   std::unique_ptr<RopeTable> load_rope(const Rope& rope) override {
     return std::make_unique<ReferenceRope>(rope);
   }
@@ -282,28 +346,33 @@ class ReferenceBackend final : public Backend {
       }
     }
   }
-  void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out) override {
+  void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out,
+              std::span<const LowRankRows> added) override {
     forget_downloads();
     const auto& matrix = static_cast<const ReferenceMatrix&>(weights);
     const Opened from(x), to(out);
     for (int r = 0; r < x.rows; ++r) {
       for (int o = 0; o < matrix.rows; ++o) {
         const auto at = static_cast<size_t>(o);
-        const double added = bias == nullptr ? 0 : values_of(*bias)[at];
-        to.row(r)[at] = static_cast<float>(matrix.product(o, from.row(r)) + added);
+        const double offset = bias == nullptr ? 0 : values_of(*bias)[at];
+        to.row(r)[at] = static_cast<float>(matrix.product(o, from.row(r)) +
+                                           added_to(added, r, o, from.row(r)) + offset);
       }
     }
   }
-  void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out) override {
+  void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out,
+                    std::span<const LowRankRows> added) override {
     forget_downloads();
     const auto& matrix = static_cast<const ReferenceMatrix&>(weights);
     const Opened from(x), to(out);
     const int width = matrix.rows / 2;
     for (int r = 0; r < x.rows; ++r) {
       for (int o = 0; o < width; ++o) {
-        const double gate = activate(activation, matrix.product(o, from.row(r)));
-        to.row(r)[static_cast<size_t>(o)] =
-            static_cast<float>(gate * matrix.product(width + o, from.row(r)));
+        const auto product = [&](int output) {
+          return matrix.product(output, from.row(r)) + added_to(added, r, output, from.row(r));
+        };
+        const double gate = activate(activation, product(o));
+        to.row(r)[static_cast<size_t>(o)] = static_cast<float>(gate * product(width + o));
       }
     }
   }

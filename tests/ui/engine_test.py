@@ -35,6 +35,16 @@ class EngineTest(PageTest):
             self.assertGreater(pixels[name], 0, name)
         self.assertIn("4 in use, 1 of them shared", self.one("canvas.pool").get_attribute("aria-label"))
 
+    def test_a_pointer_before_the_first_answer(self):
+        self.show(engine_of([[0]], [], "u..."))
+        self.browser.execute_async_script(
+            "const done = arguments[arguments.length - 1];"
+            "import('/js/engine/pool.js').then(({PoolPicture}) => {"
+            "  const {canvas} = new PoolPicture({});"
+            "  for (const name of ['pointermove', 'pointerleave']) canvas.dispatchEvent(new Event(name));"
+            "  done();"
+            "});")  # the harness looks for uncaught errors
+
     def test_numbers(self):
         self.show(engine_of([[0, 1], [2]], [[]], "uuu."))
         self.assertEqual([self.tile(name) for name in ("KV memory", "Prefix hits", "Drafts accepted", "Running", "Waiting",

@@ -11,6 +11,7 @@
 #include "backend/cpu/attention_plan.h"
 #include "backend/cpu/elementwise.h"
 #include "backend/cpu/linear.h"
+#include "backend/cpu/low_rank.h"
 #include "backend/cpu/peaks.h"
 #include "base/aligned_buffer.h"
 #include "base/simd/target.h"
@@ -74,6 +75,11 @@ class CpuBackend final : public Backend {
   std::unique_ptr<Vector> load_vector(std::span<const float> values) override {
     return std::make_unique<CpuVector>(values);
   }
+  std::unique_ptr<LowRank> load_low_rank(std::span<const LowRankDown> downs,
+                                         std::span<const LowRankUp> ups, int rows,
+                                         int columns) override {
+    return cpu::load_low_rank(weight_arena_, downs, ups, rows, columns);
+  }
   std::unique_ptr<RopeTable> load_rope(const Rope& rope) override {
     return std::make_unique<CpuRope>(rope);
   }
@@ -109,11 +115,13 @@ class CpuBackend final : public Backend {
   void rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) override {
     cpu::rms_norm(*pool_, host(x), host(&weight), epsilon, host(out));
   }
-  void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out) override {
-    cpu::linear(*pool_, linear_scratch_, weights, host(x), host(bias), host(out));
+  void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out,
+              std::span<const LowRankRows> added) override {
+    cpu::linear(*pool_, linear_scratch_, weights, host(x), host(bias), host(out), added);
   }
-  void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out) override {
-    cpu::linear_gated(*pool_, linear_scratch_, weights, host(x), activation, host(out));
+  void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out,
+                    std::span<const LowRankRows> added) override {
+    cpu::linear_gated(*pool_, linear_scratch_, weights, host(x), activation, host(out), added);
   }
   void rope(const RopeTable& rope, int head_dim, PreparedRows& rows, Tensor x) override {
     cpu::rope(*pool_, static_cast<const CpuRope&>(rope).rope, head_dim, rows.host.positions,

@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "backend/cpu/elementwise.h"
+#include "backend/cpu/low_rank.h"
+#include "backend/cpu/outliers.h"
 #include "backend/cpu/quantized.h"
 #include "base/error.h"
 
@@ -16,6 +18,8 @@ struct Input {
   HostTensor x;
   bool dots;  // some segment meets them quantized
   QuantizedRows quantized;
+  HostTensor rest = {};                    // x without its outliers, if they are taken apart
+  std::vector<RowOutliers> outliers = {};  // of each row
 };
 
 struct Product {
@@ -25,6 +29,7 @@ struct Product {
   const Activation* gated;                 // nullptr: out has all rows of the matrix
   std::vector<Input> inputs = {};          // as they are given, then one for each order
   std::vector<const int32_t*> terms = {};  // of each segment
+  AddedProducts added = {};
 };
 
 bool same_terms(const Layout& a, const Layout& b) {
@@ -73,10 +78,12 @@ void prepare(ThreadPool& pool, Scratch& scratch, Product& product) {
   const auto term_count = [&](const Layout& layout) {
     return values / static_cast<size_t>(layout.scale_columns);
   };
+  const bool apart = matrix.outlier_threshold > 0;  // outliers: rows are copied without them
   size_t bytes = matrix.orders.size() * floats * sizeof(float);
   size_t arrays = matrix.orders.size() + kinds.size();
   for (const Input& input : product.inputs) {
     if (!input.dots) continue;
+    if (apart) bytes += floats * sizeof(float), ++arrays;
     bytes += values + values / kBlock * sizeof(float) + values / 16 * sizeof(int32_t);
     arrays += 3;
   }
@@ -87,6 +94,10 @@ void prepare(ThreadPool& pool, Scratch& scratch, Product& product) {
     Input& input = product.inputs[i];
     if (i > 0) input.x = {arena.take<float>(floats), x.rows, x.columns, x.columns};
     if (!input.dots) continue;
+    if (apart) {
+      input.rest = {arena.take<float>(floats), x.rows, x.columns, x.columns};
+      input.outliers.resize(static_cast<size_t>(x.rows));
+    }
     input.quantized = shape;
     input.quantized.codes = arena.take<int8_t>(values);
     input.quantized.scales = arena.take<float>(values / kBlock);
@@ -99,12 +110,17 @@ void prepare(ThreadPool& pool, Scratch& scratch, Product& product) {
 
   pool.parallel_for(shape.tiles(), [&](int tile, int) {
     for (size_t i = 0; i < product.inputs.size(); ++i) {
-      const Input& input = product.inputs[i];
+      Input& input = product.inputs[i];
       const int first = tile * kTileRows, end = std::min(x.rows, first + kTileRows);
       for (int row = first; i > 0 && row < end; ++row) {
         gather_columns(matrix.orders[i - 1], x.row(row), input.x.row(row));
       }
-      if (input.dots) quantize_tile(input.x, tile, input.quantized);
+      if (!input.dots) continue;
+      for (int row = first; apart && row < end; ++row) {
+        take_outliers(input.x.row(row), x.columns, matrix.outlier_threshold, input.rest.row(row),
+                      input.outliers[static_cast<size_t>(row)]);
+      }
+      quantize_tile(apart ? input.rest : input.x, tile, input.quantized);
     }
     for (const Terms& kind : kinds) {
       make_terms(*kind.layout, product.inputs[kind.input].quantized, tile, kind.data);
@@ -136,9 +152,14 @@ void multiply(const Product& product, size_t s, int panel, RowRange rows, Sums& 
   if (segment.layout) {
     multiply_panel(*segment.layout, segment.panel(panel), input.quantized, product.terms[s],
                    rows.begin / kTileRows, (rows.end + kTileRows - 1) / kTileRows, sums);
+    if (!input.outliers.empty()) {
+      add_outliers(*segment.layout, segment.panel(panel), product.x.columns, input.outliers,
+                   rows.begin, rows.end, sums);
+    }
   } else {
     multiply_float_panel(segment.floats, segment.panel(panel), input.x, rows.begin, rows.end, sums);
   }
+  product.added.add(segment.first_row + panel * kPanelRows, rows.begin, rows.end, sums);
 }
 
 // y = W x + bias for one panel.
@@ -230,13 +251,15 @@ int least_panels(const CpuMatrix& matrix, int rows) {
   return static_cast<int>(std::clamp<size_t>(kWorthBytes / std::max<size_t>(1, bytes), 1, 64));
 }
 
-void run(ThreadPool& pool, LinearScratch& scratch, Product& product) {
+void run(ThreadPool& pool, LinearScratch& scratch, Product& product,
+         std::span<const LowRankRows> added) {
   if (product.x.rows == 0 || product.matrix.rows == 0) return;
   const auto& segments = product.matrix.segments;
   const bool quantized = std::any_of(segments.begin(), segments.end(), [](const Segment& segment) {
     return segment.layout.has_value();
   });
   prepare(pool, scratch.activations, product);
+  product.added = AddedProducts(pool, scratch.added, added, product.x);
   const int rows = rows_of_piece(product.x.rows, product.x.columns, quantized ? 2 : sizeof(float));
   const Work work(product, rows);
   cut(work.units(), pool.threads(), least_panels(product.matrix, rows), scratch.piece_ends);
@@ -250,19 +273,19 @@ void run(ThreadPool& pool, LinearScratch& scratch, Product& product) {
 }  // namespace
 
 void linear(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, HostTensor x,
-            std::span<const float> bias, HostTensor out) {
+            std::span<const float> bias, HostTensor out, std::span<const LowRankRows> added) {
   Product product{dynamic_cast<const CpuMatrix&>(weights), x, out, bias, nullptr};
-  run(pool, scratch, product);
+  run(pool, scratch, product, added);
 }
 
 void linear_gated(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, HostTensor x,
-                  Activation activation, HostTensor out) {
+                  Activation activation, HostTensor out, std::span<const LowRankRows> added) {
   const auto& matrix = dynamic_cast<const CpuMatrix&>(weights);
   if (matrix.segments.size() != 2 || matrix.segments[0].rows != matrix.segments[1].rows) {
     fail("a gated product needs a matrix of two parts alike, gate and up");
   }
   Product product{matrix, x, out, {}, &activation};
-  run(pool, scratch, product);
+  run(pool, scratch, product, added);
 }
 
 }  // namespace tessera::cpu

@@ -138,8 +138,4 @@ const StoredTensor& GgufFile::require_tensor(std::string_view name) const {
   return *tensor;
 }
 
-uint64_t GgufFile::offset_of(const StoredTensor& tensor) const {
-  return static_cast<uint64_t>(tensor.bytes.data() - file_of(tensor).bytes().data());
-}
-
 }  // namespace tessera

@@ -34,8 +34,6 @@ class GgufFile final : public Checkpoint {
   const StoredTensor& require_tensor(std::string_view name) const;  // Error if absent
   uint32_t version() const { return version_; }
   uint64_t alignment() const { return alignment_; }
-  // Where the tensor's bytes begin in paths()[tensor.file_index].
-  uint64_t offset_of(const StoredTensor& tensor) const;
 
  private:
   GgufFile() = default;

@@ -46,10 +46,12 @@ VocabularyData read_vocabulary(const GgufMetadata& metadata) {
   if (!texts) fail("key 'tokenizer.ggml.tokens' is missing: the file holds no vocabulary");
   data.texts = *std::move(texts);
   data.types = read_types(metadata);
-  data.scores = metadata.get_floats("tokenizer.ggml.scores");
+  if (const auto scores = metadata.get_floats("tokenizer.ggml.scores"))
+    data.scores.emplace(scores->begin(), scores->end());
   data.bos_token_id = read_id(metadata, "tokenizer.ggml.bos_token_id");
   data.eos_token_id = read_id(metadata, "tokenizer.ggml.eos_token_id");
   data.unknown_token_id = read_id(metadata, "tokenizer.ggml.unknown_token_id");
+  data.padding_token_id = read_id(metadata, "tokenizer.ggml.padding_token_id");
   data.eot_token_id = read_id(metadata, "tokenizer.ggml.eot_token_id");
   data.eom_token_id = read_id(metadata, "tokenizer.ggml.eom_token_id");
   data.add_bos_token = metadata.get_bool("tokenizer.ggml.add_bos_token");

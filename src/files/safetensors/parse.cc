@@ -1,7 +1,6 @@
 #include "files/safetensors/parse.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
@@ -10,21 +9,11 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "base/utf8.h"
+#include "files/safetensors/dtypes.h"
 
 namespace tessera::safetensors {
 namespace {
 
-struct Dtype {
-  std::string_view name, format;
-};
-constexpr auto kDtypes = std::to_array<Dtype>({{"F64", "F64"},
-                                               {"F32", "F32"},
-                                               {"F16", "F16"},
-                                               {"BF16", "BF16"},
-                                               {"I64", "I64"},
-                                               {"I32", "I32"},
-                                               {"I16", "I16"},
-                                               {"I8", "I8"}});
 constexpr size_t kMaxAxes = 4;
 
 struct Entry {
@@ -36,6 +25,8 @@ struct Entry {
 // hostile one costs no more memory than its bytes do. What it refuses, it says in error().
 class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
  public:
+  explicit HeaderReader(Metadata* metadata) : metadata_(metadata) {}
+
   std::vector<Entry> entries;
   const std::string& error() const { return error_; }
 
@@ -88,7 +79,10 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool string(string_t& text) override {
-    if (level_ == Level::kMetadata) return true;  // for people
+    if (level_ == Level::kMetadata) {  // for people, mostly
+      if (metadata_ != nullptr) (*metadata_)[name_] = text;
+      return true;
+    }
     if (level_ != Level::kFields || field_ != "dtype") return refuse("a text");
     entries.back().dtype = text;
     field_.clear();
@@ -147,6 +141,7 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
     return false;
   }
 
+  Metadata* metadata_;
   Level level_ = Level::kFile;
   std::string name_, field_;
   bool is_metadata_ = false;
@@ -156,8 +151,8 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
 
 StoredTensor tensor_of(const Entry& entry, std::span<const std::byte> data,
                        const std::string& file) {
-  const auto dtype = std::ranges::find(kDtypes, entry.dtype, &Dtype::name);
-  if (dtype == kDtypes.end()) {
+  const Format* format = format_of_dtype(entry.dtype);
+  if (format == nullptr) {
     fail("'{}': tensor '{}' has the dtype '{}', which is not supported yet", file,
          printable(entry.name), printable(entry.dtype));
   }
@@ -168,23 +163,28 @@ StoredTensor tensor_of(const Entry& entry, std::span<const std::byte> data,
   }
   StoredTensor tensor;
   tensor.name = entry.name;
-  tensor.format = find_format(dtype->format);
+  tensor.format = format;
   tensor.shape.assign(entry.shape.rbegin(), entry.shape.rend());
   if (tensor.shape.empty()) tensor.shape = {1};
   tensor.bytes = data.subspan(entry.offsets[0], entry.offsets[1] - entry.offsets[0]);
-  uint64_t size = tensor.format->block_bytes;
-  const bool overflows = std::ranges::any_of(
-      tensor.shape, [&](uint64_t axis) { return __builtin_mul_overflow(size, axis, &size); });
-  if (overflows || size == 0 || size != tensor.bytes.size()) {
+  // A block is one value, or a few of less than a byte, which fill whole bytes of each row.
+  const uint32_t block = format->block_elements;
+  uint64_t size = format->block_bytes;
+  bool fits =
+      tensor.shape[0] % block == 0 && !__builtin_mul_overflow(size, tensor.shape[0] / block, &size);
+  for (const uint64_t axis : std::span(tensor.shape).subspan(1))
+    fits = fits && !__builtin_mul_overflow(size, axis, &size);
+  if (!fits || size == 0 || size != tensor.bytes.size()) {
     fail("'{}': tensor '{}' has {} bytes, which are not [{}] in {}", file, printable(entry.name),
-         tensor.bytes.size(), fmt::join(entry.shape, ", "), dtype->name);
+         tensor.bytes.size(), fmt::join(entry.shape, ", "), format->name);
   }
   return tensor;
 }
 
 }  // namespace
 
-std::vector<StoredTensor> parse(std::span<const std::byte> bytes, std::string_view file_name) {
+std::vector<StoredTensor> parse(std::span<const std::byte> bytes, std::string_view file_name,
+                                Metadata* metadata) {
   const std::string file = printable(file_name, 400);
   uint64_t size = 0;
   if (bytes.size() < sizeof(size))
@@ -198,7 +198,7 @@ std::vector<StoredTensor> parse(std::span<const std::byte> bytes, std::string_vi
   const std::string_view text(reinterpret_cast<const char*>(rest.data()), size);
   if (!text.starts_with('{'))
     fail("'{}' is no safetensors file: its header does not begin with '{{'", file);
-  HeaderReader reader;
+  HeaderReader reader(metadata);
   if (!nlohmann::json::sax_parse(text, &reader)) fail("'{}': header: {}", file, reader.error());
 
   std::vector<StoredTensor> tensors;

@@ -43,7 +43,7 @@ void Attention::forward(const Step& step, Tensor x) const {
                v = qkv.slice(q_columns + kv_columns, kv_columns);
   b.rms_norm(x, *norm_, config_.norm_epsilon, h);
   step.show(layer_, TapPoint::kQkvInput, h);
-  b.linear(*qkv_, h, qkv_bias_.get(), qkv);
+  step.linear(*qkv_, h, qkv_bias_.get(), qkv);
   if (q_norm_ != nullptr) {
     b.rms_norm(q, *q_norm_, config_.norm_epsilon, q);
     b.rms_norm(k, *k_norm_, config_.norm_epsilon, k);
@@ -60,7 +60,7 @@ void Attention::forward(const Step& step, Tensor x) const {
             .window = layer.window},
            q, step.rows, attended);
   step.show(layer_, TapPoint::kOutputInput, attended);
-  b.linear(*output_, attended, output_bias_.get(), h);
+  step.linear(*output_, attended, output_bias_.get(), h);
   if (post_norm_ != nullptr) b.rms_norm(h, *post_norm_, config_.norm_epsilon, h);
   b.add(h, x);
 }

@@ -28,9 +28,9 @@ void FeedForward::forward(const Step& step, Tensor x) const {
                gated = step.take(Workspace::kGated, width());
   b.rms_norm(x, *norm_, config_.norm_epsilon, h);
   step.show(layer_, TapPoint::kGateUpInput, h);
-  b.linear_gated(*gate_up_, h, config_.architecture->activation, gated);
+  step.linear_gated(*gate_up_, h, config_.architecture->activation, gated);
   step.show(layer_, TapPoint::kDownInput, gated);
-  b.linear(*down_, gated, nullptr, h);
+  step.linear(*down_, gated, nullptr, h);
   if (post_norm_ != nullptr) b.rms_norm(h, *post_norm_, config_.norm_epsilon, h);
   b.add(h, x);
 }

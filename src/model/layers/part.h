@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "model/lora.h"
 #include "model/taps.h"
 #include "model/tensors.h"
 
@@ -34,8 +35,14 @@ using RopeTables = std::vector<std::unique_ptr<RopeTable>>;
 class Step {
  public:
   Step(Backend& backend, const Workspace& workspace, const RopeTables& ropes, PreparedRows& rows,
-       KvStore& kv, std::span<const Tap> taps)
-      : backend(backend), rows(rows), kv(kv), workspace_(workspace), ropes_(ropes), taps_(taps) {}
+       KvStore& kv, const StepAdapters& adapters, std::span<const Tap> taps)
+      : backend(backend),
+        rows(rows),
+        kv(kv),
+        workspace_(workspace),
+        ropes_(ropes),
+        adapters_(adapters),
+        taps_(taps) {}
 
   // Activations of this step's rows.
   Tensor take(Workspace::Slot slot, int columns) const {
@@ -43,6 +50,13 @@ class Step {
   }
   // Of Config::ropes, loaded.
   const RopeTable& rope(int index) const { return *ropes_[static_cast<size_t>(index)]; }
+  // The backend's products, with what the rows' adapters add.
+  void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out) const {
+    backend.linear(weights, x, bias, out, adapters_.added_to(weights));
+  }
+  void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out) const {
+    backend.linear_gated(weights, x, activation, out, adapters_.added_to(weights));
+  }
   // Shows x to those who tap this point.
   void show(int layer, TapPoint point, Tensor x) const {
     if (!taps_.empty()) show_to_taps(layer, point, x);
@@ -57,6 +71,7 @@ class Step {
 
   const Workspace& workspace_;
   const RopeTables& ropes_;
+  const StepAdapters& adapters_;
   std::span<const Tap> taps_;
 };
 

@@ -102,7 +102,7 @@ std::shared_ptr<const ConstraintSource> Service::constraint_of(const ChatRequest
 }
 
 void Service::chat_completions(const httplib::Request& http, httplib::Response& response) {
-  const ChatRequest request = parse_chat_request(http.body);
+  const ChatRequest request = parse_chat_request(http.body, session_.sampling);
   const GenerationParameters& p = request.parameters;
   check_model(p.model);
   const RenderedChat chat = render(request);
@@ -110,7 +110,7 @@ void Service::chat_completions(const httplib::Request& http, httplib::Response& 
   add_choices(p, tokens_of(chat.prompt, p.prompt, std::max(1, p.generate.max_tokens)), "messages",
               constraint_of(request, chat.style), choices);
   auto job = submit(std::move(choices));
-  AnswersOptions options{.model = options_.model_name,
+  AnswersOptions options{.model = shown_model(p.model),
                          .choices = p.n,
                          .choices_per_prompt = p.n,
                          .logprobs = p.top_logprobs >= 0,

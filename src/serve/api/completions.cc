@@ -5,10 +5,10 @@
 namespace tessera::serve {
 
 void Service::completions(const httplib::Request& http, httplib::Response& response) {
-  const CompletionRequest request = parse_completion_request(http.body);
+  const CompletionRequest request = parse_completion_request(http.body, session_.sampling);
   const GenerationParameters& p = request.parameters;
   check_model(p.model);
-  AnswersOptions options{.model = options_.model_name,
+  AnswersOptions options{.model = shown_model(p.model),
                          .choices = static_cast<int>(request.prompts.size()) * p.n,
                          .choices_per_prompt = p.n,
                          .logprobs = p.top_logprobs >= 0,

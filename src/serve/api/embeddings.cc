@@ -85,12 +85,13 @@ void Service::embeddings(const httplib::Request& http, httplib::Response& respon
     room_after(choice.request.prompt, "input");
     choice.request.pooling = request.pooling;
     choice.request.cache_salt = request.cache_salt;
+    choice.request.adapters = adapters_of(request.model, request.lora);
     choices.push_back(std::move(choice));
   }
   auto job = submit(std::move(choices));
   const int inputs = static_cast<int>(request.inputs.size());
   respond(response, std::move(job),
-          std::make_unique<Embeddings>(options_.model_name, inputs, request.base64), false);
+          std::make_unique<Embeddings>(shown_model(request.model), inputs, request.base64), false);
 }
 
 }  // namespace tessera::serve

@@ -35,7 +35,7 @@ constexpr FieldGroup kGeneration[] = {
      "ignore_eos seed stream stream_options temperature top_p top_k min_p presence_penalty "
      "frequency_penalty repetition_penalty repeat_penalty repeat_last_n logit_bias logprobs "
      "response_format json_schema grammar priority cache_salt decoder prediction use_beam_search "
-     "num_beams beam_width length_penalty early_stopping"},
+     "num_beams beam_width length_penalty early_stopping lora"},
     // They say how something is done that is not done at all, or that changes no text.
     {kIgnored,
      "mirostat_tau mirostat_eta xtc_threshold dry_base dry_allowed_length dry_penalty_last_n "
@@ -51,7 +51,7 @@ constexpr FieldGroup kGeneration[] = {
      "return_tokens post_sampling_probs timings_per_token return_progress penalize_nl",
      "[false]"},
     {kNeutral, "skip_special_tokens spaces_between_special_tokens detokenize", "[true]"},
-    {kNeutral, "lora allowed_token_ids logits_processors", "[[]]"},
+    {kNeutral, "allowed_token_ids logits_processors", "[[]]"},
     {kRefused,
      "guided_json guided_regex guided_grammar guided_choice guided_decoding_backend "
      "guided_whitespace_pattern structured_outputs",
@@ -82,7 +82,7 @@ constexpr FieldGroup kCompletion[] = {
 };
 
 constexpr FieldGroup kEmbedding[] = {
-    {kHonoured, "input encoding_format pooling cache_salt"},
+    {kHonoured, "input encoding_format pooling cache_salt lora"},
     {kNeutral, "normalize", "[true]"},
     {kNeutral, "embd_normalize", "[2]"},
     {kNeutral, "priority", "[0]"},
@@ -114,6 +114,8 @@ constexpr FieldGroup kPrediction[] = {
     {kHonoured, "type content"},
 };
 
+constexpr FieldGroup kLora[] = {{kHonoured, "id name scale"}};
+
 constexpr FieldGroup kStreamOptions[] = {
     {kHonoured, "include_usage"},
     {kIgnored, "include_obfuscation"},
@@ -136,6 +138,7 @@ const FieldTable kDetokenizeFields{kEveryRequest, kDetokenize};
 const FieldTable kMessageFields{kMessage};
 const FieldTable kTextPartFields{kTextPart};
 const FieldTable kPredictionFields{kPrediction};
+const FieldTable kLoraFields{kLora};
 const FieldTable kStreamOptionsFields{kStreamOptions};
 const FieldTable kResponseFormatFields{kResponseFormat};
 const FieldTable kJsonSchemaFields{kJsonSchema};

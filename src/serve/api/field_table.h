@@ -58,6 +58,7 @@ extern const FieldTable kDetokenizeFields;
 extern const FieldTable kMessageFields;
 extern const FieldTable kTextPartFields;
 extern const FieldTable kPredictionFields;
+extern const FieldTable kLoraFields;
 extern const FieldTable kStreamOptionsFields;
 extern const FieldTable kResponseFormatFields;
 extern const FieldTable kJsonSchemaFields;

@@ -60,11 +60,11 @@ void parse_repetition_penalty(const Fields& fields, SamplingOptions& sampling) {
 }
 
 // What is not given is as everywhere (SamplingOptions).
-SamplingOptions parse_sampling(const Fields& fields) {
+SamplingOptions parse_sampling(const Fields& fields, SamplingOptions sampling) {
   const auto number = [&](std::string_view name, double otherwise, double least, double most) {
     return static_cast<float>(fields.number(name, otherwise, least, most));
   };
-  SamplingOptions sampling{.penalty_window = -1};  // as vLLM counts it
+  sampling.penalty_window = -1;  // as vLLM counts it
   sampling.temperature = number("temperature", sampling.temperature, 0, 100);
   sampling.top_k = fields.integer("top_k", sampling.top_k, -1, 1 << 30);
   if (sampling.top_k < 0) sampling.top_k = 0;  // vLLM's word for off
@@ -274,7 +274,33 @@ PromptCut parse_prompt_cut(const Fields& fields) {
   return cut;
 }
 
-GenerationParameters parse_generation(const Fields& fields) {
+// llama.cpp's [{"id": 0, "scale": 0.5}, ...], or with "name" for "id".
+LoraChoices parse_lora(const Fields& fields) {
+  constexpr size_t kMaxAdapters = 256;
+  const Json* list = fields.find("lora");
+  if (list == nullptr) return std::nullopt;
+  if (!list->is_array()) fields.wrong_type("lora", "a list of objects with id or name, and scale");
+  if (list->size() > kMaxAdapters) {
+    bad_request("lora", "'lora' has {} entries, expected at most {}", list->size(), kMaxAdapters);
+  }
+  std::vector<LoraChoice> choices;
+  for (const Json& entry : *list) {
+    if (!entry.is_object()) fields.wrong_type("lora", "a list of objects");
+    const Fields one(entry, "lora.");
+    kLoraFields.check(one);
+    if (one.has("id") == one.has("name")) {
+      bad_request("lora", "an entry of 'lora' has {}, expected one of 'id' and 'name'",
+                  one.has("id") ? "both" : "neither");
+    }
+    if (!one.has("scale")) bad_request("lora.scale", "'lora.scale' is missing");
+    choices.push_back({.id = one.integer("id", -1, 0, kMost),
+                       .name = one.text("name"),
+                       .scale = static_cast<float>(one.number("scale", 1, -1000, 1000))});
+  }
+  return choices;
+}
+
+GenerationParameters parse_generation(const Fields& fields, const SamplingOptions& sampling) {
   GenerationParameters p;
   p.model = fields.text("model");
   p.prompt = parse_prompt_cut(fields);
@@ -286,10 +312,11 @@ GenerationParameters parse_generation(const Fields& fields) {
     p.include_usage = options->boolean("include_usage", false);
   }
   parse_ends(fields, p);
-  p.generate.sampling = parse_sampling(fields);
+  p.generate.sampling = parse_sampling(fields, sampling);
   parse_form(fields, p);
   p.priority = fields.integer("priority", 0, -kMaxPriority, kMaxPriority);
   p.cache_salt = parse_cache_salt(fields);
+  p.lora = parse_lora(fields);
   p.generate.decoder = fields.text("decoder", p.generate.decoder);
   parse_beams(fields, p);
   if (const auto prediction = fields.object("prediction"))

@@ -9,10 +9,14 @@
 namespace tessera::serve {
 namespace {
 
+// Of a float, as people write it.
+double shortest(float value) {
+  return std::stod(fmt::format("{}", value));
+}
+
 // What a request that leaves these open gets; the page shows them.
 Json default_settings() {
   const SamplingOptions options;
-  const auto shortest = [](float value) { return std::stod(fmt::format("{}", value)); };
   return {{"temperature", shortest(options.temperature)},
           {"top_k", options.top_k},
           {"top_p", shortest(options.top_p)},
@@ -27,13 +31,42 @@ Json Service::model_json() const {
           {"max_model_len", most_tokens_}, {"default_generation_settings", default_settings()}};
 }
 
+// As vLLM has them: models of their own that come of another.
+Json Service::adapter_json(const LoadedAdapter& adapter) const {
+  Json json = model_json();
+  json["id"] = adapter.name;
+  json["parent"] = options_.model_name;
+  return json;
+}
+
 void Service::models(const httplib::Request&, httplib::Response& response) {
-  response.set_content(to_text({{"object", "list"}, {"data", Json::array({model_json()})}}),
+  Json list = Json::array({model_json()});
+  for (const LoadedAdapter& adapter : session_.adapters) {
+    if (find_adapter(adapter.name) != nullptr) list.push_back(adapter_json(adapter));
+  }
+  response.set_content(to_text({{"object", "list"}, {"data", std::move(list)}}),
                        "application/json");
 }
 
-void Service::model(const httplib::Request&, httplib::Response& response) {
+void Service::model(const httplib::Request& request, httplib::Response& response) {
+  for (const LoadedAdapter& adapter : session_.adapters) {
+    if (find_adapter(adapter.name) == nullptr || request.path != "/v1/models/" + adapter.name)
+      continue;
+    return response.set_content(to_text(adapter_json(adapter)), "application/json");
+  }
   response.set_content(to_text(model_json()), "application/json");
+}
+
+// As llama.cpp lists them, with their names.
+void Service::lora_adapters(const httplib::Request&, httplib::Response& response) {
+  Json list = Json::array();
+  for (const LoadedAdapter& adapter : session_.adapters) {
+    list.push_back({{"id", list.size()},
+                    {"name", adapter.name},
+                    {"path", adapter.path},
+                    {"scale", shortest(adapter.scale)}});
+  }
+  response.set_content(to_text(list), "application/json");
 }
 
 void Service::health(const httplib::Request&, httplib::Response& response) {

@@ -85,11 +85,11 @@ void parse_conversation(const Fields& fields, ChatRequest& request) {
 
 }  // namespace
 
-ChatRequest parse_chat_request(std::string_view body) {
+ChatRequest parse_chat_request(std::string_view body, const SamplingOptions& sampling) {
   const Json json = parse_object(body);
   const Fields fields(json);
   kChatFields.check(fields);
-  ChatRequest request{.parameters = parse_generation(fields), .messages = {}};
+  ChatRequest request{.parameters = parse_generation(fields, sampling), .messages = {}};
   parse_conversation(fields, request);
   request.parallel_tool_calls = fields.boolean("parallel_tool_calls", true);
   const bool logprobs = fields.boolean("logprobs", false);
@@ -101,11 +101,12 @@ ChatRequest parse_chat_request(std::string_view body) {
   return request;
 }
 
-CompletionRequest parse_completion_request(std::string_view body) {
+CompletionRequest parse_completion_request(std::string_view body,
+                                           const SamplingOptions& sampling) {
   const Json json = parse_object(body);
   const Fields fields(json);
   kCompletionFields.check(fields);
-  CompletionRequest request{.parameters = parse_generation(fields),
+  CompletionRequest request{.parameters = parse_generation(fields, sampling),
                             .prompts = parse_prompts(fields, "prompt"),
                             .echo = fields.boolean("echo", false)};
   GenerationParameters& p = request.parameters;
@@ -147,6 +148,7 @@ EmbeddingRequest parse_embedding_request(std::string_view body) {
   }
   request.pooling = pooling == "mean" ? Pooling::kMean : Pooling::kLast;
   request.cache_salt = parse_cache_salt(fields);
+  request.lora = parse_lora(fields);
   return request;
 }
 

@@ -29,9 +29,19 @@ struct PromptCut {
   std::optional<bool> parse_special = {};  // GenerateOptions; nullopt: as the server was started
 };
 
+// That an answer goes through a loaded adapter, by its number or its name, and by how much.
+struct LoraChoice {
+  int id = -1;  // -1: it is named
+  std::string name = {};
+  float scale = 0;
+};
+// Without a list, those that the server was started with.
+using LoraChoices = std::optional<std::vector<LoraChoice>>;
+
 // What chats and completions have in common.
 struct GenerationParameters {
   std::string model;  // empty: whatever is served
+  LoraChoices lora;
   PromptCut prompt;
   GenerateOptions generate;  // max_tokens -1: as many as the context holds
   bool has_max_tokens = false;
@@ -77,6 +87,7 @@ struct EmbeddingRequest {
   std::vector<Prompt> inputs;
   bool base64 = false;
   Pooling pooling = Pooling::kMean;
+  LoraChoices lora = {};
   std::string cache_salt = {};
 };
 
@@ -93,8 +104,10 @@ struct DetokenizeRequest {
 };
 
 // All throw ApiError.
-ChatRequest parse_chat_request(std::string_view body);
-CompletionRequest parse_completion_request(std::string_view body);
+// `sampling`: of a request that does not say.
+ChatRequest parse_chat_request(std::string_view body, const SamplingOptions& sampling = {});
+CompletionRequest parse_completion_request(std::string_view body,
+                                           const SamplingOptions& sampling = {});
 EmbeddingRequest parse_embedding_request(std::string_view body);
 TokenizeRequest parse_tokenize_request(std::string_view body);
 DetokenizeRequest parse_detokenize_request(std::string_view body);

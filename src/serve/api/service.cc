@@ -47,10 +47,51 @@ Service::Service(const Session& session, Engine& engine, ServiceOptions options)
 }
 
 void Service::check_model(const std::string& name) const {
-  if (name.empty() || name == options_.model_name) return;
+  if (name.empty() || name == options_.model_name || find_adapter(name) != nullptr) return;
   throw ApiError(404, "invalid_request_error",
                  fmt::format("there is no model '{}'; '{}' is served", name, options_.model_name),
                  "model", "model_not_found");
+}
+
+const LoadedAdapter* Service::find_adapter(std::string_view name) const {
+  // A model that is called as one of its adapters is meant itself.
+  if (name == options_.model_name) return nullptr;
+  const auto found = std::ranges::find(session_.adapters, name, &LoadedAdapter::name);
+  return found == session_.adapters.end() ? nullptr : &*found;
+}
+
+AdapterMix Service::adapters_of(const std::string& model, const LoraChoices& lora) const {
+  const LoadedAdapter* named = find_adapter(model);
+  const auto number_of = [&](const LoadedAdapter& adapter) {
+    return static_cast<int>(&adapter - session_.adapters.data());
+  };
+  if (!lora) {
+    if (named == nullptr) return session_.model->default_adapters();
+    // One that was loaded for those who ask for it has no scale of its own.
+    return {{number_of(*named), named->scale == 0 ? 1.0f : named->scale}};
+  }
+  if (named != nullptr) {
+    bad_request("lora", "'lora' is given, but 'model' names the adapter '{}': expected one of them",
+                model);
+  }
+  std::vector<LoraUse> uses;
+  for (const LoraChoice& choice : *lora) {
+    int id = choice.id;
+    if (id < 0) {
+      const LoadedAdapter* adapter = find_adapter(choice.name);
+      if (adapter == nullptr) {
+        bad_request("lora.name", "there is no LoRA adapter '{}'; GET /lora-adapters lists them",
+                    choice.name);
+      }
+      id = number_of(*adapter);
+    }
+    uses.push_back({id, choice.scale});
+  }
+  try {
+    return choose_adapters(*session_.model, uses);
+  } catch (const Error& error) {
+    bad_request("lora", "{}", error.what());
+  }
 }
 
 std::vector<Token> Service::tokens_of(const ChatPrompt& prompt, const PromptCut& cut,
@@ -128,6 +169,7 @@ void Service::add_choices(const GenerationParameters& p, const std::vector<Token
   request.max_tokens = p.generate.max_tokens < 0 ? room : std::min(p.generate.max_tokens, room);
   request.priority = p.priority;
   request.cache_salt = p.cache_salt;
+  request.adapters = adapters_of(p.model, p.lora);
   request.top_logprobs = p.top_logprobs;
   request.prompt_logprobs_from = p.prompt_logprobs ? 1 : 0;
   if (p.generate.beams > 1) {

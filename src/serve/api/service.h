@@ -41,6 +41,7 @@ class Service {
   void apply_template(const httplib::Request& request, httplib::Response& response);
   void tokenize(const httplib::Request& request, httplib::Response& response);
   void detokenize(const httplib::Request& request, httplib::Response& response);
+  void lora_adapters(const httplib::Request& request, httplib::Response& response);
   void models(const httplib::Request& request, httplib::Response& response);
   void model(const httplib::Request& request, httplib::Response& response);
   void health(const httplib::Request& request, httplib::Response& response);
@@ -59,6 +60,15 @@ class Service {
   };
 
   void check_model(const std::string& name) const;
+  // The adapter of that name; null if there is none.
+  const LoadedAdapter* find_adapter(std::string_view name) const;
+  // What a text goes through: what `lora` lists, else the adapter whose name the request gives for
+  // the model's, else what is usual. Throws ApiError.
+  AdapterMix adapters_of(const std::string& model, const LoraChoices& lora) const;
+  // What answers call the model: as the request does, if it names an adapter.
+  const std::string& shown_model(const std::string& asked) const {
+    return find_adapter(asked) == nullptr ? options_.model_name : asked;
+  }
   bool parses_special(const PromptCut& cut) const {
     return cut.parse_special.value_or(options_.parse_special);
   }
@@ -92,6 +102,7 @@ class Service {
   void respond(httplib::Response& response, std::shared_ptr<Job> job,
                std::unique_ptr<Answers> answers, bool stream);
   Json model_json() const;
+  Json adapter_json(const LoadedAdapter& adapter) const;
 
   const Session& session_;
   ServiceOptions options_;

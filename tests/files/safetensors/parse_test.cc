@@ -43,6 +43,32 @@ TEST(Safetensors, TensorsAreWhatTheHeaderSays) {
   EXPECT_EQ(c.format->name, "I64");
 }
 
+TEST(Safetensors, DtypesThatAreOnlyStoredAreKnownByTheirSizes) {
+  const auto tensors = parse_text(safetensors_of({{"a", "U8", {3}, "abc"},
+                                                  {"b", "BOOL", {1}, "\1"},
+                                                  {"c", "F8_E4M3", {2, 2}, "abcd"},
+                                                  {"d", "F8_E8M0", {2}, "ab"},
+                                                  {"e", "F4", {2, 4}, "abcd"},
+                                                  {"f", "F6_E2M3", {4}, "abc"}}));
+  ASSERT_EQ(tensors.size(), 6u);
+  EXPECT_EQ(tensors[2].format->name, "F8_E4M3");
+  EXPECT_FALSE(tensors[2].format->supported());
+  EXPECT_EQ(find_format("F8_E4M3"), nullptr) << "nothing that one could ask for";
+  EXPECT_THAT(tensors[4].shape, ElementsAre(4, 2));
+  EXPECT_THAT(error_of([] {
+                parse_text(safetensors_of({{"e", "F4", {4, 1}, "ab"}}));
+              }),
+              HasSubstr("2 bytes, which are not [4, 1] in F4"));
+}
+
+TEST(Safetensors, MetadataAreGivenToWhoAsks) {
+  const std::string bytes =
+      safetensors_of(R"({"__metadata__": {"format": "pt", "a": "{\"b\": 1}"}})");
+  Metadata metadata;
+  EXPECT_TRUE(parse(std::as_bytes(std::span(bytes)), "x", &metadata).empty());
+  EXPECT_EQ(metadata, (Metadata{{"format", "pt"}, {"a", "{\"b\": 1}"}}));
+}
+
 TEST(Safetensors, TheOrderOfTheBytesIsWhatCounts) {
   const auto tensors =
       parse_text(safetensors_of(R"({"later":{"dtype":"F32","shape":[1],"data_offsets":[2,6]},)"

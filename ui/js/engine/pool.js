@@ -49,6 +49,7 @@ export class PoolPicture {
   }
 
   describe() {
+    if (!this.map) return;  // the pointer came and went before the first answer
     const each = this.blocksPerCell > 1 ? ` A cell is ${this.blocksPerCell} blocks.` : '';
     const rest = this.map.length < this.total ? ` The first ${this.map.length} are shown.` : '';
     this.detail.textContent = this.summary() + each + rest;

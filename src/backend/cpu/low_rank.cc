@@ -1,0 +1,321 @@
+// Order of operations. A x: each rank has kSums partial sums, to which columns go in turn, in each
+// piece of kPieceColumns columns; pieces are added in ascending order. B: ranks in ascending order,
+// then the sum is added to that of the matrix. So neither threads nor other rows make a difference.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backend/cpu/low_rank.cc"
+#include "base/simd/simd_targets.h"
+//
+#include <hwy/foreach_target.h>
+//
+#include <algorithm>
+#include <cstring>
+
+#include "backend/cpu/lanes.h"
+#include "backend/cpu/low_rank.h"
+#include "base/checked.h"
+#include "base/error.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tessera::cpu::HWY_NAMESPACE {
+
+template <FloatKind kKind>
+HWY_INLINE FloatVector load_values(const std::byte* p) {
+  const FloatTag df;
+  if constexpr (kKind == FloatKind::kF32) {
+    return hn::LoadU(df, reinterpret_cast<const float*>(p));
+  } else if constexpr (kKind == FloatKind::kF16) {
+    return load_f16(p);
+  } else {
+    const IntTag di;
+    const hn::Rebind<uint16_t, FloatTag> d16;
+    const auto bits = hn::PromoteTo(di, hn::LoadU(d16, reinterpret_cast<const uint16_t*>(p)));
+    return hn::BitCast(df, hn::ShiftLeft<16>(bits));
+  }
+}
+
+constexpr size_t bytes_of(FloatKind kind) {
+  return kind == FloatKind::kF32 ? 4 : 2;
+}
+
+constexpr int kSums = 4;  // cover the latency of the multiply-add
+constexpr int kMostRows = kLanes >= 16 ? 6 : 2;
+
+// out[r][0 .. 15] = one panel of A times kRows rows of x, over `columns` columns.
+template <FloatKind kKind, int kRows>
+HWY_NOINLINE void down_rows(const std::byte* panel, const float* x, size_t x_stride, int columns,
+                            float* out, size_t out_stride) {
+  constexpr size_t kColumnBytes = kRankLanes * bytes_of(kKind);
+  const FloatTag df;
+  for (size_t part = 0; part < kRankLanes; part += kLanes) {
+    FloatVector sum[kSums][kRows];
+    unroll<kSums>([&](auto s) TESSERA_INLINE_LAMBDA {
+      TESSERA_UNROLL for (int r = 0; r < kRows; ++r) sum[s][r] = hn::Zero(df);
+    });
+    const std::byte* p = panel + part * bytes_of(kKind);
+    const auto add_column = [&](auto s, int c) TESSERA_INLINE_LAMBDA {
+      const FloatVector w = load_values<kKind>(p + static_cast<size_t>(c) * kColumnBytes);
+      TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
+        sum[s][r] = hn::MulAdd(w, hn::Set(df, x[r * x_stride + c]), sum[s][r]);
+      }
+    };
+    int c = 0;
+    for (; c + kSums <= columns; c += kSums) {
+      unroll<kSums>([&](auto s) TESSERA_INLINE_LAMBDA { add_column(s, c + s); });
+    }
+    unroll<kSums>([&](auto s) TESSERA_INLINE_LAMBDA {
+      if (c + s < columns) add_column(s, c + s);
+    });
+    TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
+      const auto both = hn::Add(hn::Add(sum[0][r], sum[1][r]), hn::Add(sum[2][r], sum[3][r]));
+      hn::StoreU(both, df, out + r * out_stride + part);
+    }
+  }
+}
+
+template <FloatKind kKind>
+void down_panel(const std::byte* panel, const float* x, size_t x_stride, int rows, int columns,
+                float* out, size_t out_stride) {
+  int row = 0;
+  const auto run = [&](auto count) {
+    for (; rows - row >= count; row += count) {
+      down_rows<kKind, count>(panel, x + row * x_stride, x_stride, columns, out + row * out_stride,
+                              out_stride);
+    }
+  };
+  run(std::integral_constant<int, kMostRows>());
+  run(std::integral_constant<int, 1>());
+}
+
+// sums[0 .. 31] += one panel of B times `down`, of `ranks` values.
+template <FloatKind kKind>
+void up_row(const std::byte* panel, const float* down, int ranks, float* sums) {
+  constexpr int kParts = kPanelRows / static_cast<int>(kLanes);
+  constexpr size_t kRankBytes = kPanelRows * bytes_of(kKind);
+  const FloatTag df;
+  FloatVector sum[kParts];
+  unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA { sum[p] = hn::Zero(df); });
+  for (int k = 0; k < ranks; ++k) {
+    const FloatVector factor = hn::Set(df, down[k]);
+    const std::byte* values = panel + static_cast<size_t>(k) * kRankBytes;
+    unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
+      const FloatVector w = load_values<kKind>(values + p * kLanes * bytes_of(kKind));
+      sum[p] = hn::MulAdd(w, factor, sum[p]);
+    });
+  }
+  unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
+    float* to = sums + p * kLanes;
+    hn::StoreU(hn::Add(hn::LoadU(df, to), sum[p]), df, to);
+  });
+}
+
+void low_rank_down(FloatKind kind, const std::byte* panel, const float* x, size_t x_stride,
+                   int rows, int columns, float* out, size_t out_stride) {
+  if (kind == FloatKind::kF32) {
+    down_panel<FloatKind::kF32>(panel, x, x_stride, rows, columns, out, out_stride);
+  } else if (kind == FloatKind::kF16) {
+    down_panel<FloatKind::kF16>(panel, x, x_stride, rows, columns, out, out_stride);
+  } else {
+    down_panel<FloatKind::kBF16>(panel, x, x_stride, rows, columns, out, out_stride);
+  }
+}
+
+void low_rank_up(FloatKind kind, const std::byte* panel, const float* down, int ranks,
+                 float* sums) {
+  if (kind == FloatKind::kF32) {
+    up_row<FloatKind::kF32>(panel, down, ranks, sums);
+  } else if (kind == FloatKind::kF16) {
+    up_row<FloatKind::kF16>(panel, down, ranks, sums);
+  } else {
+    up_row<FloatKind::kBF16>(panel, down, ranks, sums);
+  }
+}
+
+}  // namespace tessera::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tessera::cpu {
+
+HWY_EXPORT(low_rank_down);
+HWY_EXPORT(low_rank_up);
+
+namespace {
+
+constexpr int kPieceColumns = 512;  // of A x: a thread's work, and a partial sum
+
+FloatKind kind_of(const Format& format) {
+  if (&format == &kF32) return FloatKind::kF32;
+  if (&format == &kF16) return FloatKind::kF16;
+  if (&format == &kBF16) return FloatKind::kBF16;
+  fail("a low-rank adapter in {}: expected F32, F16 or BF16", format.name);
+}
+
+constexpr size_t bytes_of(FloatKind kind) {
+  return kind == FloatKind::kF32 ? 4 : 2;
+}
+
+int rounded_up(int value, int to) {
+  return (value + to - 1) / to * to;
+}
+
+void check(const Backend::WeightPart& part, const Format& format, int columns) {
+  if (part.format != &format) fail("a low-rank adapter in two formats");
+  const uint64_t bytes =
+      checked_mul(format.row_bytes(static_cast<uint64_t>(columns)),
+                  static_cast<uint64_t>(part.rows), "bytes of a low-rank adapter");
+  if (part.rows <= 0 || part.source != nullptr || part.bytes.size() != bytes)
+    fail("{} x {} weights of a low-rank adapter take {} bytes, not {}", part.rows, columns, bytes,
+         part.bytes.size());
+}
+
+// Row r of `part` becomes lane (first + r) % lanes of panel (first + r) / lanes: [column][lane].
+void repack(const Backend::WeightPart& part, int columns, int first, int lanes, size_t value_bytes,
+            std::byte* to) {
+  for (int r = 0; r < part.rows; ++r) {
+    const std::byte* row = part.bytes.data() + static_cast<size_t>(r) * columns * value_bytes;
+    const auto panel = static_cast<size_t>((first + r) / lanes);
+    const auto lane = static_cast<size_t>((first + r) % lanes);
+    std::byte* out = to + (panel * columns * lanes + lane) * value_bytes;
+    for (int c = 0; c < columns; ++c, out += lanes * value_bytes)
+      std::memcpy(out, row + c * value_bytes, value_bytes);
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<LowRank> load_low_rank(WeightArena& arena,
+                                       std::span<const Backend::LowRankDown> downs,
+                                       std::span<const Backend::LowRankUp> ups, int rows,
+                                       int columns) {
+  if (downs.empty() || ups.empty() || rows <= 0 || columns <= 0) fail("an empty low-rank adapter");
+  auto result = std::make_unique<CpuLowRank>();
+  result->rows = rows;
+  result->columns = columns;
+  const Format& format = *downs[0].weights.format;
+  result->kind = kind_of(format);
+  const size_t value_bytes = bytes_of(result->kind);
+  std::vector<int> first_ranks;
+  for (const auto& [part, scale] : downs) {
+    check(part, format, columns);
+    first_ranks.push_back(result->ranks);
+    result->ranks += part.rows;
+    result->scales.insert(result->scales.end(), static_cast<size_t>(part.rows), scale);
+    result->values += static_cast<size_t>(part.rows) * columns;
+  }
+  result->ranks = rounded_up(result->ranks, kRankLanes);
+  result->scales.resize(static_cast<size_t>(result->ranks));
+  size_t bytes = static_cast<size_t>(result->ranks) * columns * value_bytes;
+  std::vector<size_t> offsets;
+  for (const Backend::LowRankUp& up : ups) {
+    const int ranks = downs[static_cast<size_t>(up.down)].weights.rows;
+    check(up.weights, format, ranks);
+    if (up.first_row < 0 || up.weights.rows > rows - up.first_row)
+      fail("low-rank adapter: rows {} to {} of a matrix of {} rows", up.first_row, up.first_row + up.weights.rows,
+           rows);
+    offsets.push_back(bytes);
+    const size_t panels = static_cast<size_t>(rounded_up(up.weights.rows, kPanelRows));
+    bytes += panels * static_cast<size_t>(ranks) * value_bytes;
+    result->values += static_cast<size_t>(up.weights.rows) * ranks;
+    result->ups.push_back({.first_row = up.first_row,
+                           .rows = up.weights.rows,
+                           .first_rank = first_ranks[static_cast<size_t>(up.down)],
+                           .ranks = ranks});
+  }
+  result->bytes = bytes;
+  result->data = arena.take(bytes);
+  result->down = result->data.get();
+  for (size_t i = 0; i < downs.size(); ++i)
+    repack(downs[i].weights, columns, first_ranks[i], kRankLanes, value_bytes, result->data.get());
+  for (size_t i = 0; i < ups.size(); ++i) {
+    std::byte* panels = result->data.get() + offsets[i];
+    repack(ups[i].weights, result->ups[i].ranks, 0, kPanelRows, value_bytes, panels);
+    result->ups[i].panels = panels;
+  }
+  return result;
+}
+
+AddedProducts::AddedProducts(ThreadPool& pool, Scratch& scratch, std::span<const LowRankRows> added,
+                             HostTensor x) {
+  if (added.empty()) return;
+  const int pieces = (x.columns + kPieceColumns - 1) / kPieceColumns;
+  size_t floats = 0;
+  for (const LowRankRows& one : added) {
+    entries_.push_back({dynamic_cast<const CpuLowRank*>(one.weights), one.rows, nullptr});
+    floats += one.rows.size() * static_cast<size_t>(entries_.back().weights->ranks);
+  }
+  Arena arena = scratch.reserve(floats * static_cast<size_t>(pieces) * sizeof(float), added.size());
+
+  // A run of rows that lie together, in one panel and one piece of the columns.
+  struct Unit {
+    size_t entry;
+    int first, count;  // of the entry's rows
+    int panel, piece;
+  };
+  constexpr int kMostRowsOfUnit = 64;
+  std::vector<Unit> units;
+  for (size_t e = 0; e < entries_.size(); ++e) {
+    Entry& entry = entries_[e];
+    entry.down = arena.take<float>(entry.rows.size() * static_cast<size_t>(entry.weights->ranks) *
+                                   static_cast<size_t>(pieces));
+    const auto size = static_cast<int>(entry.rows.size());
+    for (int first = 0, end = 0; first < size; first = end) {
+      for (end = first + 1; end < size && end - first < kMostRowsOfUnit; ++end) {
+        if (entry.rows[end] != entry.rows[end - 1] + 1) break;
+      }
+      for (int panel = 0; panel < entry.weights->ranks / kRankLanes; ++panel) {
+        for (int piece = 0; piece < pieces; ++piece)
+          units.push_back({e, first, end - first, panel, piece});
+      }
+    }
+  }
+  pool.parallel_for(static_cast<int>(units.size()), [&](int index, int) {
+    const Unit& unit = units[static_cast<size_t>(index)];
+    const Entry& entry = entries_[unit.entry];
+    const CpuLowRank& weights = *entry.weights;
+    const int first_column = unit.piece * kPieceColumns;
+    const int columns = std::min(kPieceColumns, x.columns - first_column);
+    const auto at = static_cast<size_t>(unit.panel) * x.columns + first_column;
+    float* out = entry.down +
+                 (unit.piece * entry.rows.size() + unit.first) * weights.ranks +
+                 unit.panel * kRankLanes;
+    HWY_DYNAMIC_DISPATCH(low_rank_down)
+    (weights.kind, weights.down + at * kRankLanes * bytes_of(weights.kind),
+           x.row(entry.rows[unit.first]) + first_column, static_cast<size_t>(x.stride), unit.count,
+           columns, out, static_cast<size_t>(weights.ranks));
+  });
+  for (size_t e = 0; e < entries_.size(); ++e) {
+    const Entry& entry = entries_[e];
+    const auto ranks = static_cast<size_t>(entry.weights->ranks);
+    const size_t size = entry.rows.size() * ranks;
+    for (int piece = 1; piece < pieces; ++piece) {
+      for (size_t i = 0; i < size; ++i) entry.down[i] += entry.down[piece * size + i];
+    }
+    for (size_t r = 0; r < entry.rows.size(); ++r) {
+      const float scale = added[e].scales[r];
+      for (size_t k = 0; k < ranks; ++k)
+        entry.down[r * ranks + k] *= scale * entry.weights->scales[k];
+    }
+  }
+}
+
+void AddedProducts::add(int first_row, int begin, int end, float (*sums)[kPanelRows]) const {
+  for (const Entry& entry : entries_) {
+    const CpuLowRank& weights = *entry.weights;
+    const auto up = std::ranges::find_if(weights.ups, [&](const CpuLowRank::Up& part) {
+      return first_row >= part.first_row && first_row < part.first_row + part.rows;
+    });
+    if (up == weights.ups.end()) continue;
+    const size_t panel_bytes = static_cast<size_t>(up->ranks) * kPanelRows * bytes_of(weights.kind);
+    const std::byte* panel =
+        up->panels + static_cast<size_t>((first_row - up->first_row) / kPanelRows) * panel_bytes;
+    const auto first = std::ranges::lower_bound(entry.rows, begin);
+    for (auto row = first; row != entry.rows.end() && *row < end; ++row) {
+      const float* down = entry.down + (row - entry.rows.begin()) * weights.ranks + up->first_rank;
+      HWY_DYNAMIC_DISPATCH(low_rank_up)
+      (weights.kind, panel, down, up->ranks, sums[*row - begin]);
+    }
+  }
+}
+
+}  // namespace tessera::cpu
+#endif

@@ -1,0 +1,222 @@
+#include "files/huggingface/facts.h"
+
+#include <array>
+#include <cmath>
+
+#include "files/huggingface/config_reader.h"
+#include "files/huggingface/rope_scaling.h"
+
+namespace tessera::huggingface {
+namespace {
+
+using nlohmann::json;
+
+// Facts that config.json has under another name, and nothing more.
+struct Row {
+  std::string_view fact, key;
+};
+constexpr auto kIntegers = std::to_array<Row>({
+    {"block_count", "num_hidden_layers"},
+    {"context_length", "max_position_embeddings"},
+    {"embedding_length", "hidden_size"},
+    {"feed_forward_length", "intermediate_size"},
+    {"attention.head_count", "num_attention_heads"},
+    {"attention.head_count_kv", "num_key_value_heads"},
+    {"attention.key_length", "head_dim"},
+    {"attention.value_length", "head_dim"},
+    {"vocab_size", "vocab_size"},
+});
+constexpr auto kNumbers = std::to_array<Row>({
+    {"attention.layer_norm_rms_epsilon", "rms_norm_eps"},
+    {"attn_logit_softcapping", "attn_logit_softcapping"},
+    {"final_logit_softcapping", "final_logit_softcapping"},
+});
+
+class ConfigTranslation {
+ public:
+  ConfigTranslation(const json& config, ModelConfig& into) : from_(config), into_(into) {}
+
+  void run() {
+    check_activation();
+    if (from_.boolean("use_bidirectional_attention") == true)
+      fail("key 'use_bidirectional_attention': true is not supported");
+    for (const Row& row : kIntegers) copy_integer(row.fact, row.key);
+    for (const Row& row : kNumbers) copy_number(row.fact, row.key);
+    read_attention_scale();
+    read_windows();
+    read_ropes();
+    into_.heads = from_.integer("num_attention_heads").value_or(0);
+    into_.kv_heads = from_.integer("num_key_value_heads").value_or(into_.heads);
+    into_.tied = from_.boolean("tie_word_embeddings");
+  }
+
+ private:
+  void set(std::string_view fact, std::string_view key, GgufValue value) {
+    into_.metadata.set(std::string(into_.family->architecture) + "." + std::string(fact),
+                       std::move(value));
+    into_.keys.emplace(fact, key);
+  }
+  void copy_integer(std::string_view fact, std::string_view key) {
+    into_.keys.emplace(fact, key);  // where it is missing, too
+    if (const auto value = from_.integer(key)) set(fact, key, {static_cast<uint32_t>(*value)});
+  }
+  void copy_number(std::string_view fact, std::string_view key) {
+    into_.keys.emplace(fact, key);
+    if (const auto value = from_.number(key)) set(fact, key, {static_cast<float>(*value)});
+  }
+
+  void check_activation() const {
+    const std::string_view key =
+        from_.find("hidden_activation") != nullptr ? "hidden_activation" : "hidden_act";
+    const std::string found = from_.text(key).value_or(std::string(into_.family->activation));
+    if (found == into_.family->activation || (found == "swish" && into_.family->activation == "silu"))
+      return;
+    fail("key '{}': '{}' is not supported in {} models, expected '{}'", key, printable(found),
+         into_.family->model_type, into_.family->activation);
+  }
+
+  void read_attention_scale() {
+    constexpr std::string_view kKey = "query_pre_attn_scalar";
+    const auto scalar = from_.number(kKey);
+    if (!scalar) return;
+    if (!(*scalar > 0)) fail("key '{}': {} is not positive", kKey, *scalar);
+    set("attention.scale", kKey, {static_cast<float>(1 / std::sqrt(*scalar))});
+  }
+
+  // Layers n, 2n, ... attend to everything, the others to a window; n = 1: all to the window.
+  // Nothing if all attend to everything.
+  std::optional<int64_t> window_period(int64_t layers) const {
+    const json* types = from_.find("layer_types");
+    if (types == nullptr) {
+      if (from_.boolean("use_sliding_window") == false) return std::nullopt;
+      if (from_.boolean("use_sliding_window") == true) {
+        const int64_t first = from_.integer("max_window_layers").value_or(0);
+        if (first >= layers) return std::nullopt;
+        if (first > 0) fail("key 'max_window_layers': windows from layer {} on are not supported", first);
+      }
+      if (const auto pattern = from_.integer("_sliding_window_pattern")) return pattern;
+      return from_.integer("sliding_window_pattern").value_or(1);
+    }
+    std::vector<bool> full;
+    if (!types->is_array()) fail("key 'layer_types': expected a list");
+    for (const json& type : *types) {
+      const std::string name = type.is_string() ? type.get<std::string>() : type.dump();
+      if (name != "full_attention" && name != "sliding_attention")
+        fail("key 'layer_types': '{}' is not supported", printable(name));
+      full.push_back(name == "full_attention");
+    }
+    if (static_cast<int64_t>(full.size()) != layers)
+      fail("key 'layer_types': {} types for {} layers", full.size(), layers);
+    const auto first_full = std::ranges::find(full, true);
+    // A period beyond the last layer: all have the window.
+    const int64_t period = first_full == full.end() ? 1 : first_full - full.begin() + 1;
+    if (std::ranges::find(full, false) == full.end()) return std::nullopt;
+    for (size_t i = 0; i < full.size() && first_full != full.end(); ++i) {
+      if (full[i] != ((static_cast<int64_t>(i) + 1) % period == 0))
+        fail("key 'layer_types': full attention in other than every n-th layer is not supported");
+    }
+    return period;
+  }
+
+  void read_windows() {
+    const auto window = from_.integer("sliding_window");
+    const int64_t layers = from_.integer("num_hidden_layers").value_or(0);
+    const auto period = window ? window_period(layers) : std::nullopt;
+    if (!period) return;
+    set("attention.sliding_window", "sliding_window", {static_cast<uint32_t>(*window)});
+    set("attention.sliding_window_pattern", "sliding_window_pattern",
+        {static_cast<uint32_t>(*period)});
+  }
+
+  void read_ropes() {
+    const double head_dim = from_.integer("head_dim").value_or(
+        from_.integer("hidden_size").value_or(0) /
+        std::max<int64_t>(1, from_.integer("num_attention_heads").value_or(1)));
+    // Newer folders keep all of it in one object, by kind of layer where kinds differ.
+    const json* all = from_.object("rope_parameters");
+    const json* of_windows = all == nullptr ? nullptr : ConfigReader(*all).object("sliding_attention");
+    const json* of_others = all == nullptr ? nullptr : ConfigReader(*all).object("full_attention");
+    if (of_others == nullptr) of_others = all != nullptr ? all : from_.object("rope_scaling");
+    static const json kNone = json::object();
+    const ConfigReader rope(of_others == nullptr ? kNone : *of_others);
+
+    const double base = rope.number("rope_theta").value_or(from_.number("rope_theta").value_or(1e4));
+    set("rope.freq_base", "rope_theta", {static_cast<float>(base)});
+    auto local = from_.number("rope_local_base_freq");
+    if (of_windows != nullptr) {
+      const ConfigReader windows(*of_windows);
+      if (const auto type = windows.text("rope_type"); type && *type != "default")
+        fail("key 'rope_type': scaling '{}' of windowed layers is not supported", printable(*type));
+      local = windows.number("rope_theta");
+    }
+    if (local) set("rope.freq_base_swa", "rope_local_base_freq", {static_cast<float>(*local)});
+
+    const double part = rope.number("partial_rotary_factor")
+                            .value_or(from_.number("partial_rotary_factor").value_or(1.0));
+    if (!(part > 0 && part <= 1)) fail("key 'partial_rotary_factor': {} is not in (0, 1]", part);
+    const auto dimensions = static_cast<uint32_t>(head_dim * part);
+    set("rope.dimension_count", "partial_rotary_factor", {dimensions});
+
+    const RopeScaling scaling = read_rope_scaling(
+        rope, {.dimensions = dimensions,
+               .base = base,
+               .context = static_cast<double>(from_.integer("max_position_embeddings").value_or(0)),
+               .original_context = from_.number("original_max_position_embeddings")});
+    for (const auto& [fact, value] : scaling.facts) set(fact, "rope_scaling", value);
+    into_.rope_factors = scaling.factors;
+    into_.rope_factors_long = scaling.long_factors;
+    into_.rope_factors_short = scaling.short_factors;
+  }
+
+  const ConfigReader from_;
+  ModelConfig& into_;
+};
+
+// The configuration of the text model: `config` itself, or the part of it that says so.
+json text_part(const json& config) {
+  const json* text = ConfigReader(config).object("text_config");
+  if (text == nullptr) return config;
+  json part = *text;
+  for (const char* key : {"tie_word_embeddings", "quantization_config"}) {
+    if (!part.contains(key) && config.contains(key)) part[key] = config[key];
+  }
+  return part;
+}
+
+}  // namespace
+
+ModelConfig read_config(const json& config, std::string_view name) {
+  json text = text_part(config);
+  const auto type = ConfigReader(text).text("model_type");
+  if (!type) fail("key 'model_type' is missing (expected a text)");
+  ModelConfig result;
+  result.family = &find_family(*type);
+  const json defaults = json::parse(result.family->defaults);
+  for (const auto& [key, value] : defaults.items()) {
+    if (!text.contains(key)) text[key] = value;
+  }
+  result.metadata.set("general.architecture", {std::string(result.family->architecture)});
+  result.metadata.set("general.name", {std::string(name)});
+  result.keys.emplace("general.architecture", "model_type");
+  ConfigTranslation(text, result).run();
+  return result;
+}
+
+void read_generation_config(const json& config, GgufMetadata& metadata) {
+  const ConfigReader from(config);
+  const auto set = [&](std::string_view fact, std::string_view key, double low, double high) {
+    const auto value = from.number(key);
+    if (!value) return;
+    if (!(*value >= low && *value <= high))
+      fail("key '{}': {} is not from {} to {}", key, *value, low, high);
+    metadata.set("general.sampling." + std::string(fact), {static_cast<float>(*value)});
+  };
+  set("temp", "temperature", 0, 100);
+  set("top_p", "top_p", 0, 1);
+  set("min_p", "min_p", 0, 1);
+  set("penalty_repeat", "repetition_penalty", 0.01, 100);
+  if (const auto top_k = from.integer("top_k"))
+    metadata.set("general.sampling.top_k", {static_cast<int32_t>(std::min<int64_t>(*top_k, 1 << 30))});
+}
+
+}  // namespace tessera::huggingface

@@ -1,0 +1,71 @@
+// What config.json says of a model, under the names of checkpoint/facts.h.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "checkpoint/facts.h"
+#include "files/gguf/facts.h"
+#include "files/gguf/metadata.h"
+#include "files/huggingface/families.h"
+
+namespace tessera::huggingface {
+
+class FolderFacts final : public Facts {
+ public:
+  // `keys`: how config.json spells a fact, where it is not the same.
+  FolderFacts(GgufMetadata metadata, std::map<std::string, std::string, std::less<>> keys)
+      : facts_(std::move(metadata)), keys_(std::move(keys)) {}
+
+  // As a GGUF file has them.
+  const GgufMetadata& metadata() const { return facts_.metadata(); }
+
+  std::string key_of(std::string_view name) const override {
+    const auto key = keys_.find(name);
+    return key == keys_.end() ? std::string(name) : key->second;
+  }
+  std::optional<int64_t> get_int(std::string_view name) const override {
+    return facts_.get_int(name);
+  }
+  std::optional<double> get_float(std::string_view name) const override {
+    return facts_.get_float(name);
+  }
+  std::optional<std::string> get_string(std::string_view name) const override {
+    return facts_.get_string(name);
+  }
+  std::optional<std::vector<int64_t>> get_ints(std::string_view name) const override {
+    return facts_.get_ints(name);
+  }
+  bool is_list(std::string_view name) const override { return facts_.is_list(name); }
+
+ private:
+  GgufFacts facts_;
+  std::map<std::string, std::string, std::less<>> keys_;
+};
+
+struct ModelConfig {
+  const Family* family = nullptr;
+  GgufMetadata metadata;
+  std::map<std::string, std::string, std::less<>> keys;
+  int64_t heads = 0, kv_heads = 0;  // 0: not said
+  std::optional<bool> tied;         // is the token embedding the output, too?
+  // What each rotary frequency is divided by; empty: by nothing. See TensorRole::kRopeFactors.
+  std::vector<float> rope_factors, rope_factors_long, rope_factors_short;
+};
+
+// `config`: of config.json; of models that see or hear, the part of the text model is taken.
+// `name`: of the model, for people. Error for a family that is not known, and for whatever would
+// change the answers and is not understood.
+ModelConfig read_config(const nlohmann::json& config, std::string_view name);
+
+// The sampling that generation_config.json asks for, as the facts "general.sampling.*":
+// temp, top_k, top_p, min_p, penalty_repeat.
+void read_generation_config(const nlohmann::json& config, GgufMetadata& metadata);
+
+}  // namespace tessera::huggingface

@@ -1,0 +1,37 @@
+// The model families whose Hugging Face folders are read: how each one's folder differs from what
+// Tessera, like GGUF, calls the same model.
+#pragma once
+
+#include <string_view>
+
+namespace tessera::huggingface {
+
+struct Family {
+  std::string_view model_type;    // of config.json
+  std::string_view architecture;  // the fact "general.architecture"
+  std::string_view class_name;    // in transformers
+  std::string_view activation = "silu";  // the one there is, as config.json spells it
+
+  // Queries and keys are rotated in pairs (2i, 2i + 1) instead of (i, i + d/2): rows of their
+  // matrices are put into that order.
+  bool interleaved_rope = false;
+  // Norms multiply by 1 + weight; the facts of the transformer say weight.
+  bool norms_add_one = false;
+  // post_attention_layernorm and post_feedforward_layernorm stand behind their blocks,
+  // pre_feedforward_layernorm before; else post_attention_layernorm is before the feed-forward.
+  bool post_norms = false;
+  bool fused = false;  // qkv_proj, gate_up_proj
+
+  // JSON: what config.json means where it is silent, of what folders are known to leave out.
+  std::string_view defaults = "{}";
+};
+
+// Error naming the known ones.
+const Family& find_family(std::string_view model_type);
+// The first of them, which a folder is written as. Error if there is none.
+const Family& find_family_of(std::string_view architecture);
+// The first family whose models have that architecture (the fact "general.architecture"); those that
+// share one call their tensors alike. Error if none has.
+const Family& family_of_architecture(std::string_view architecture);
+
+}  // namespace tessera::huggingface

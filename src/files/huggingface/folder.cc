@@ -1,0 +1,220 @@
+#include "files/huggingface/folder.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/printable.h"
+#include "files/gguf/tensor_names.h"
+#include "files/gguf/tokenizer.h"
+#include "files/gguf/writer.h"
+#include "files/huggingface/config_reader.h"
+#include "files/huggingface/json_file.h"
+#include "files/huggingface/layouts/layouts.h"
+#include "files/huggingface/layouts/raw_tensors.h"
+#include "files/huggingface/row_sources.h"
+#include "files/huggingface/shards.h"
+#include "files/huggingface/tensor_names.h"
+#include "files/huggingface/tokenizer.h"
+#include "files/safetensors/parse.h"
+
+namespace tessera {
+namespace {
+
+using namespace huggingface;
+namespace fs = std::filesystem;
+
+std::string shown(const fs::path& path) {
+  return printable(path.string(), 400);
+}
+
+// What `read` throws, with the file's name before it.
+template <typename Read>
+auto in_file(const fs::path& path, const Read& read) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    fail("'{}': {}", shown(path), error.what());
+  }
+}
+
+std::string name_of(const fs::path& folder) {
+  std::error_code ignored;
+  const fs::path absolute = fs::weakly_canonical(folder, ignored);
+  return (absolute.has_filename() ? absolute : absolute.parent_path()).filename().string();
+}
+
+// Of a checkpoint that bitsandbytes quantized to 8 bits.
+std::optional<double> llm_int8_threshold(const nlohmann::json& config) {
+  const nlohmann::json* quantization = ConfigReader(config).object("quantization_config");
+  if (quantization == nullptr) return std::nullopt;
+  const ConfigReader from(*quantization);
+  if (from.text("quant_method") != "bitsandbytes" || from.boolean("load_in_8bit") != true)
+    return std::nullopt;
+  return from.number("llm_int8_threshold").value_or(6.0);
+}
+
+void check_names(const fs::path& folder, const Shards& shards, const RawTensors& tensors) {
+  for (const std::string& name : shards.names) {
+    if (tensors.find(name) == nullptr)
+      fail("'{}': the index names tensor '{}', which no file holds", shown(folder), printable(name));
+  }
+}
+
+bool is_norm(TensorRole role) {
+  using enum TensorRole;
+  constexpr TensorRole kNorms[] = {kOutputNorm, kAttentionNorm,     kQueryNorm,           kKeyNorm,
+                                   kPostAttentionNorm, kFeedForwardNorm, kPostFeedForwardNorm};
+  return std::ranges::find(kNorms, role) != std::end(kNorms);
+}
+
+// Makes of a folder's tensors those of GGUF's definition of the same family.
+class Adaptation {
+ public:
+  explicit Adaptation(const ModelConfig& config) : config_(config) {}
+
+  StoredTensor operator()(StoredTensor tensor, TensorRole role) const {
+    const int64_t heads = rotated_heads(role);
+    const uint64_t rows = tensor.shape.size() == 1 ? tensor.columns() : tensor.rows();
+    uint64_t head_dim = 0;
+    if (heads > 0) {
+      head_dim = rows / static_cast<uint64_t>(heads);
+      if (rows % static_cast<uint64_t>(heads) != 0 || head_dim % 2 != 0) {
+        fail("tensor '{}': {} rows are not {} heads of an even length", printable(tensor.name), rows,
+             heads);
+      }
+    }
+    if (tensor.shape.size() == 1) return adapt_vector(tensor, role, head_dim);
+    return heads > 0 ? pair_rows(tensor, head_dim) : tensor;
+  }
+
+ private:
+  // Of a tensor whose rows are to be put in pairs; else 0.
+  int64_t rotated_heads(TensorRole role) const {
+    if (!config_.family->interleaved_rope) return 0;
+    if (role == TensorRole::kQuery || role == TensorRole::kQueryBias) return config_.heads;
+    if (role == TensorRole::kKey || role == TensorRole::kKeyBias) return config_.kv_heads;
+    return 0;
+  }
+
+  StoredTensor adapt_vector(const StoredTensor& tensor, TensorRole role, uint64_t head_dim) const {
+    if (!tensor.format->supported() || tensor.elements() > kMostElements) return tensor;  // see loading
+    std::vector<float> values(tensor.columns());
+    tensor.decode(0, 1, values);
+    if (config_.family->norms_add_one && is_norm(role)) {
+      for (float& value : values) value += 1;
+    }
+    if (head_dim == 0) return make_vector(tensor, std::move(values));
+    std::vector<float> paired(values.size());
+    for (size_t i = 0; i < values.size(); ++i) paired[i] = values[row_in_halves(i, head_dim)];
+    return make_vector(tensor, std::move(paired));
+  }
+
+  static constexpr uint64_t kMostElements = 1 << 24;  // vectors are held in memory
+
+  const ModelConfig& config_;
+};
+
+}  // namespace
+
+HuggingFaceFolder HuggingFaceFolder::open(const fs::path& folder) {
+  HuggingFaceFolder model(folder);
+  const fs::path config_path = folder / "config.json";
+  const nlohmann::json config = read_json(config_path);
+  ModelConfig said = in_file(config_path, [&] { return read_config(config, name_of(folder)); });
+  const fs::path generation_path = folder / "generation_config.json";
+  if (const auto generation = find_json(generation_path))
+    in_file(generation_path, [&] { read_generation_config(*generation, said.metadata); });
+  model.family_ = said.family;
+  if (const auto threshold = in_file(config_path, [&] { return llm_int8_threshold(config); }))
+    said.metadata.set("general.llm_int8_threshold", {static_cast<float>(*threshold)});
+
+  const Shards shards = find_shards(folder);
+  RawTensors raw;
+  for (size_t i = 0; i < shards.paths.size(); ++i) {
+    const fs::path& path = shards.paths[i];
+    safetensors::Metadata beside;
+    auto tensors = safetensors::parse(model.add_file(path).bytes(), path.string(), &beside);
+    raw.add_metadata(beside);
+    for (StoredTensor& tensor : tensors) {
+      tensor.file_index = i;
+      in_file(path, [&] { raw.add(std::move(tensor)); });
+    }
+  }
+  check_names(folder, shards, raw);
+  size_t ignored = 0;
+  for (const std::string& name : raw.names()) {
+    if (!is_ignored(name)) continue;
+    raw.drop(name);
+    ++ignored;
+  }
+  if (ignored > 0) spdlog::info("{} tensors of other modalities are left out", ignored);
+  const auto quantization = find_json(folder / "hf_quant_config.json");
+  in_file(folder, [&] {
+    apply_layouts(config, quantization ? &*quantization : nullptr, raw);
+    const Adaptation adapt(said);
+    for (StoredTensor& tensor : raw.take_all()) {
+      const TensorPlace place = model.tensor_place(tensor.name);
+      if (place.role == TensorRole::kOutput && said.tied == true) continue;
+      model.add_tensor(adapt(std::move(tensor), place.role));
+    }
+  });
+  for (const auto& [role, factors] :
+       {std::pair(TensorRole::kRopeFactors, &said.rope_factors),
+        std::pair(TensorRole::kRopeFactorsLong, &said.rope_factors_long),
+        std::pair(TensorRole::kRopeFactorsShort, &said.rope_factors_short)}) {
+    if (factors->empty()) continue;
+    StoredTensor tensor;
+    tensor.name = model.tensor_name({role});
+    model.add_tensor(make_vector(tensor, *factors));
+  }
+  if (said.tied == false && model.find({TensorRole::kOutput}) == nullptr) {
+    fail("'{}': tensor '{}' is missing, and config.json says that it is not tied to the embedding",
+         shown(folder), model.tensor_name({TensorRole::kOutput}));
+  }
+  model.facts_ =
+      std::make_unique<const FolderFacts>(std::move(said.metadata), std::move(said.keys));
+  return model;
+}
+
+TokenizerData HuggingFaceFolder::read_tokenizer() const {
+  return huggingface::read_tokenizer(folder_);
+}
+
+ChatTemplates HuggingFaceFolder::read_chat_templates() const {
+  return huggingface::read_chat_templates(folder_);
+}
+
+std::string HuggingFaceFolder::written_name(const StoredTensor& tensor) const {
+  const std::string name = gguf::tensor_name(tensor.place);
+  if (name.empty())
+    fail("tensor '{}' has no place in {} models", printable(tensor.name), family_->model_type);
+  return name;
+}
+
+std::unique_ptr<CheckpointWriter> HuggingFaceFolder::make_writer() const {
+  GgufMetadata copy = metadata();
+  const StoredTensor* embedding = find({TensorRole::kTokenEmbedding});
+  const auto lost = gguf::write_tokenizer(read_tokenizer(), read_chat_templates(), copy,
+                                          embedding == nullptr ? 0 : embedding->rows());
+  for (const std::string& line : lost) spdlog::warn("{}", line);
+  return std::make_unique<GgufWriter>(std::move(copy));
+}
+
+std::string HuggingFaceFolder::tensor_name(TensorPlace place) const {
+  return huggingface::tensor_name(*family_, place);
+}
+
+TensorPlace HuggingFaceFolder::tensor_place(std::string_view name) const {
+  return huggingface::tensor_place(*family_, name);
+}
+
+bool is_huggingface_folder(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored) && fs::exists(path / "config.json", ignored);
+}
+
+}  // namespace tessera

@@ -1,0 +1,164 @@
+#include "files/huggingface/peft.h"
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/mapped_file.h"
+#include "base/printable.h"
+#include "files/huggingface/families.h"
+#include "files/huggingface/json_file.h"
+#include "files/huggingface/peft_config.h"
+#include "files/huggingface/row_sources.h"
+#include "files/huggingface/tensor_names.h"
+#include "files/safetensors/parse.h"
+
+namespace tessera::huggingface {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kConfigName = "adapter_config.json";
+constexpr const char* kTensorsName = "adapter_model.safetensors";
+
+std::string shown(const fs::path& path) {
+  return printable(path.string(), 400);
+}
+
+struct Pair {
+  const StoredTensor *down = nullptr, *up = nullptr;
+};
+
+// The module of a tensor "base_model.model.MODULE" + `part` + ".weight", or ".default.weight" where
+// the adapter's name was kept; "" if it is none.
+std::string_view module_of(std::string_view name, std::string_view part) {
+  constexpr std::string_view kPrefix = "base_model.model.";
+  if (!name.starts_with(kPrefix)) return {};
+  name.remove_prefix(kPrefix.size());
+  for (const std::string_view end : {".weight", ".default.weight"}) {
+    if (!name.ends_with(end)) continue;
+    const std::string_view rest = name.substr(0, name.size() - end.size());
+    if (rest.ends_with(part)) return rest.substr(0, rest.size() - part.size());
+  }
+  return {};
+}
+
+void refuse(std::string_view name) {
+  const auto has = [&](std::string_view part) { return name.find(part) != std::string_view::npos; };
+  const char* why = "it is no low-rank matrix (lora_A, lora_B)";
+  if (has("lora_magnitude_vector")) why = "DoRA is not supported";
+  if (has("lora_embedding_")) why = "adapters of embeddings are not supported";
+  if (has(".bias")) why = "adapters of biases are not supported";
+  fail("tensor '{}': {}", printable(name), why);
+}
+
+std::map<std::string, Pair> pair_up(const std::vector<StoredTensor>& tensors) {
+  std::map<std::string, Pair> pairs;  // by module
+  for (const StoredTensor& tensor : tensors) {
+    const auto down = module_of(tensor.name, ".lora_A"), up = module_of(tensor.name, ".lora_B");
+    if (down.empty() && up.empty()) refuse(tensor.name);
+    Pair& pair = pairs[std::string(down.empty() ? up : down)];
+    const StoredTensor*& place = down.empty() ? pair.up : pair.down;
+    if (place != nullptr)
+      fail("tensor '{}' is there under another name, too", printable(tensor.name));
+    place = &tensor;
+  }
+  for (const auto& [module, pair] : pairs) {
+    if (pair.down == nullptr || pair.up == nullptr) {
+      fail("module '{}' has {} and no {}", printable(module),
+           pair.down == nullptr ? "lora_B" : "lora_A", pair.down == nullptr ? "lora_A" : "lora_B");
+    }
+  }
+  return pairs;
+}
+
+// Of a matrix whose rows go in pairs, in this layer; 0 if they do not.
+int64_t rotated_heads(const Family& family, const Checkpoint& model, TensorPlace place) {
+  const bool is_key = place.role == TensorRole::kKey;
+  if (!family.interleaved_rope || (place.role != TensorRole::kQuery && !is_key)) return 0;
+  std::string_view fact = "attention.head_count";
+  if (is_key) {
+    constexpr std::string_view kKeys = "attention.head_count_kv";
+    if (model.facts().is_list(kKeys) || model.facts().get_int(kKeys)) fact = kKeys;
+  }
+  int64_t heads = 0;
+  if (model.facts().is_list(fact)) {
+    const auto list = model.facts().get_ints(fact).value_or(std::vector<int64_t>());
+    if (static_cast<size_t>(place.layer) < list.size())
+      heads = list[static_cast<size_t>(place.layer)];
+  } else {
+    heads = model.facts().require_int(fact);
+  }
+  if (heads < 1) fail("key '{}' says {} heads", model.facts().key_of(fact), heads);
+  return heads;
+}
+
+StoredTensor adapt_up(const StoredTensor& up, int64_t heads) {
+  if (heads == 0) return up;
+  const auto count = static_cast<uint64_t>(heads);
+  const uint64_t head_dim = up.rows() / count;
+  if (up.rows() % count != 0 || head_dim == 0 || head_dim % 2 != 0) {
+    fail("tensor '{}': {} rows are not {} heads of an even length", printable(up.name), up.rows(),
+         heads);
+  }
+  return pair_rows(up, head_dim);
+}
+
+}  // namespace
+
+bool is_peft_folder(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored) && fs::exists(path / kConfigName, ignored);
+}
+
+StoredAdapter open_peft(const fs::path& path, const Checkpoint& model) {
+  std::error_code ignored;
+  const bool is_folder = fs::is_directory(path, ignored);
+  const fs::path folder = is_folder ? path : path.has_parent_path() ? path.parent_path() : ".";
+  const fs::path file = is_folder ? path / kTensorsName : path;
+  const fs::path config_path = folder / kConfigName;
+  if (!fs::exists(config_path, ignored))
+    fail("'{}' is missing: it says how a PEFT adapter is scaled", shown(config_path));
+  if (!fs::exists(file, ignored) && fs::exists(folder / "adapter_model.bin", ignored)) {
+    fail(
+        "'{}' keeps its adapter in a PyTorch pickle, which may run any code and is never opened; "
+        "expected {}",
+        shown(folder), kTensorsName);
+  }
+  if (!fs::exists(file, ignored)) fail("'{}' is missing", shown(file));
+  const nlohmann::json json = read_json(config_path);
+  const auto config = [&] {
+    try {
+      return PeftConfig(json);
+    } catch (const Error& error) {
+      fail("'{}': {}", shown(config_path), error.what());
+    }
+  }();
+
+  const Family& family =
+      family_of_architecture(model.facts().require_string("general.architecture"));
+  const auto mapped = std::make_shared<const MappedFile>(file);
+  const std::vector<StoredTensor> tensors = safetensors::parse(mapped->bytes(), file.string());
+  StoredAdapter adapter;
+  adapter.file = mapped;
+  try {
+    for (const auto& [module, pair] : pair_up(tensors)) {
+      const TensorPlace place = tensor_place(family, module + ".weight");
+      if (place.role == TensorRole::kUnknown)
+        fail("module '{}' has no place in {} models", printable(module), family.model_type);
+      StoredLowRank& one = adapter.matrices.emplace_back();
+      one.scale = config.scale_of(module, pair.down->rows());
+      one.down = *pair.down;
+      one.up = adapt_up(*pair.up, rotated_heads(family, model, place));
+      one.down.place = one.up.place = place;
+    }
+  } catch (const Error& error) {
+    fail("'{}': {}", shown(file), error.what());
+  }
+  return adapter;
+}
+
+}  // namespace tessera::huggingface

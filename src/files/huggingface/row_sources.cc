@@ -1,0 +1,81 @@
+#include "files/huggingface/row_sources.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+namespace tessera::huggingface {
+namespace {
+
+class HeldRows final : public RowSource {
+ public:
+  HeldRows(std::vector<float> values, std::vector<std::span<const std::byte>> stored)
+      : stored_(std::move(stored)), bytes_(values.size() * sizeof(float)) {
+    kF32.encode(values, bytes_.data(), {});
+  }
+  void read(uint64_t first, uint64_t count, std::byte* out) const override {
+    const size_t row = bytes_.size();  // a vector is one row
+    std::memcpy(out, bytes_.data() + first * row, count * row);
+  }
+  std::vector<std::span<const std::byte>> stored() const override { return stored_; }
+
+ private:
+  std::vector<std::span<const std::byte>> stored_;
+  std::vector<std::byte> bytes_;
+};
+
+class PairedRows final : public RowSource {
+ public:
+  PairedRows(StoredTensor from, uint64_t head_dim)
+      : from_(std::move(from)),
+        head_dim_(head_dim),
+        row_bytes_(from_.format->row_bytes(from_.columns())) {}
+
+  void read(uint64_t first, uint64_t count, std::byte* out) const override {
+    std::vector<std::byte> buffer;
+    for (uint64_t row = first; row < first + count;) {
+      const uint64_t head = row / head_dim_ * head_dim_;
+      const auto rows = from_.read(head, head_dim_, buffer);
+      const uint64_t end = std::min(first + count, head + head_dim_);
+      for (; row < end; ++row, out += row_bytes_) {
+        const uint64_t in_head = row_in_halves(row, head_dim_) - head;
+        std::memcpy(out, rows.data() + in_head * row_bytes_, row_bytes_);
+      }
+    }
+  }
+  std::vector<std::span<const std::byte>> stored() const override {
+    if (from_.source == nullptr) return {from_.bytes};
+    return from_.source->stored();
+  }
+
+ private:
+  const StoredTensor from_;
+  const uint64_t head_dim_, row_bytes_;
+};
+
+}  // namespace
+
+StoredTensor make_vector(const StoredTensor& from, std::vector<float> values) {
+  StoredTensor vector = from;
+  vector.format = &kF32;
+  vector.shape = {values.size()};
+  vector.bytes = {};
+  std::vector<std::span<const std::byte>> stored;
+  if (from.source != nullptr) {
+    stored = from.source->stored();
+  } else if (!from.bytes.empty()) {
+    stored.push_back(from.bytes);
+  }
+  vector.source = std::make_shared<const HeldRows>(std::move(values), std::move(stored));
+  return vector;
+}
+
+StoredTensor pair_rows(const StoredTensor& from, uint64_t head_dim) {
+  StoredTensor paired = from;
+  paired.bytes = {};
+  paired.source = std::make_shared<const PairedRows>(from, head_dim);
+  return paired;
+}
+
+}  // namespace tessera::huggingface

@@ -1,0 +1,126 @@
+#include "model/lora.h"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "base/printable.h"
+
+namespace tessera {
+namespace {
+
+// The one format that all of them go into value by value.
+const Format& common_format(std::span<const StoredTensor* const> tensors) {
+  const Format* first = tensors.front()->format;
+  const bool alike =
+      std::ranges::all_of(tensors, [&](const StoredTensor* t) { return t->format == first; });
+  return alike && (first == &kF16 || first == &kBF16) ? *first : kF32;
+}
+
+// Rows of a tensor in a float format that holds their values.
+class Rows {
+ public:
+  Rows(const StoredTensor& tensor, const Format& format, int first, int count) {
+    const auto begin = static_cast<uint64_t>(first), rows = static_cast<uint64_t>(count);
+    if (tensor.format == &format) {
+      const auto read = tensor.read(begin, rows, bytes_);
+      if (bytes_.empty()) bytes_.assign(read.begin(), read.end());
+    } else {
+      std::vector<float> values(rows * tensor.columns());
+      tensor.decode(begin, rows, values);
+      bytes_.resize(values.size() * sizeof(float));
+      kF32.encode(values, bytes_.data(), {});
+    }
+    part_ = {.format = &format, .bytes = bytes_, .rows = count};
+  }
+  const Backend::WeightPart& part() const { return part_; }
+
+ private:
+  std::vector<std::byte> bytes_;
+  Backend::WeightPart part_;
+};
+
+}  // namespace
+
+void LoraAdapter::matrix(std::string_view, std::initializer_list<StoredRows> parts, int columns,
+                         std::unique_ptr<Matrix>& into) {
+  std::vector<const StoredTensor*> tensors;
+  std::vector<std::pair<StoredRows, const StoredLowRank*>> adapted;
+  std::vector<int> first_rows;
+  int rows = 0;
+  for (const StoredRows& part : parts) {
+    const StoredLowRank* one = stored_->find({part.role, layer_});
+    if (one != nullptr) {
+      if (part.first == 0) ++taken_;
+      adapted.emplace_back(part, one);
+      first_rows.push_back(rows);
+      tensors.push_back(&one->down);
+      tensors.push_back(&one->up);
+    }
+    rows += part.count;
+  }
+  if (adapted.empty()) return;
+  TESSERA_ASSERT(into != nullptr && into->rows == rows && into->columns == columns);
+
+  const Format& format = common_format(tensors);
+  std::deque<Rows> held;  // until all is loaded
+  std::vector<Backend::LowRankDown> downs;
+  std::vector<Backend::LowRankUp> ups;
+  std::map<const StoredLowRank*, int> numbers;  // of the A's that several parts share
+  for (size_t i = 0; i < adapted.size(); ++i) {
+    const auto& [part, one] = adapted[i];
+    const auto [number, is_new] = numbers.emplace(one, static_cast<int>(downs.size()));
+    if (is_new) {
+      const int rank = static_cast<int>(one->down.rows());
+      downs.push_back({held.emplace_back(one->down, format, 0, rank).part(), one->scale});
+    }
+    const auto& up = held.emplace_back(one->up, format, part.first, part.count).part();
+    ups.push_back({.weights = up, .first_row = first_rows[i], .down = number->second});
+  }
+  auto& low_rank = low_ranks_[into.get()];
+  low_rank = backend_.load_low_rank(downs, ups, rows, columns);
+  bytes_ += low_rank->bytes;
+}
+
+void LoraAdapter::finish() {
+  if (taken_ != stored_->matrices.size()) {
+    fail("adapter '{}' has {} matrices, the model has a place for {} of them",
+         printable(stored_->name), stored_->matrices.size(), taken_);
+  }
+  stored_ = nullptr;
+}
+
+const LowRank* LoraAdapter::find(const Matrix& matrix) const {
+  const auto found = low_ranks_.find(&matrix);
+  return found == low_ranks_.end() ? nullptr : found->second.get();
+}
+
+StepAdapters::StepAdapters(std::span<const std::unique_ptr<LoraAdapter>> adapters,
+                           std::span<const AdapterMix* const> mixes) {
+  std::map<int, Group> groups;
+  for (size_t row = 0; row < mixes.size(); ++row) {
+    if (mixes[row] == nullptr) continue;
+    for (const AdapterUse& use : *mixes[row]) {
+      TESSERA_ASSERT(use.adapter >= 0 && static_cast<size_t>(use.adapter) < adapters.size());
+      Group& group = groups[use.adapter];
+      group.adapter = adapters[static_cast<size_t>(use.adapter)].get();
+      TESSERA_ASSERT(group.rows.empty() || group.rows.back() < static_cast<int32_t>(row));
+      group.rows.push_back(static_cast<int32_t>(row));
+      group.scales.push_back(use.scale);
+    }
+  }
+  for (auto& [number, group] : groups) groups_.push_back(std::move(group));
+}
+
+std::span<const LowRankRows> StepAdapters::added_to(const Matrix& matrix) const {
+  added_.clear();
+  for (const Group& group : groups_) {
+    if (const LowRank* weights = group.adapter->find(matrix))
+      added_.push_back({weights, group.rows, group.scales});
+  }
+  return added_;
+}
+
+}  // namespace tessera
