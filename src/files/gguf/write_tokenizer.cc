@@ -39,6 +39,7 @@ class Writer {
       write_spaces();
     }
     if (data_.pipeline) tell_of_pipeline(*data_.pipeline);
+    for (std::string& line : lost_) line.insert(0, "the tokenizer in GGUF: ");
     return std::move(lost_);
   }
 

@@ -79,8 +79,8 @@ std::vector<std::string_view> patterns_of(const TextPipeline& pipeline) {
 const Family* find_family(const TextPipeline& pipeline) {
   const auto patterns = patterns_of(pipeline);
   for (const Family& family : kFamilies) {
-    const auto end = std::ranges::find(family.patterns, std::string_view());
-    if (std::ranges::equal(patterns, std::ranges::subrange(family.patterns.begin(), end)) &&
+    const auto end = std::find(family.patterns.begin(), family.patterns.end(), std::string_view());
+    if (std::equal(patterns.begin(), patterns.end(), family.patterns.begin(), end) &&
         family.ignores_merges.value_or(pipeline.ignores_merges) == pipeline.ignores_merges)
       return &family;
   }
