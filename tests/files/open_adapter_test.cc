@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <functional>
@@ -225,6 +226,29 @@ TEST_F(AdapterTest, TensorsThatDoNotFitAreNamed) {
         << down.size() << " " << up.size();
   }
   EXPECT_THAT(error([](Peft& peft) { peft.tensors[0].dtype = "I32"; }), HasSubstr("format I32"));
+}
+
+// As PEFT saves it beside an adapter of lm_head.
+TEST_F(AdapterTest, ACopyOfTheModelsMatrixIsOne) {
+  const StoredTensor& output = model_->require({TensorRole::kOutput});
+  std::vector<float> values(output.elements());
+  output.decode(0, output.rows(), values);
+  const auto error_with = [&](const std::string& module, std::vector<uint64_t> shape,
+                              const std::vector<float>& copy) {
+    return error([&](Peft& peft) {
+      peft.tensors.push_back(
+          float_tensor("base_model.model." + module + ".base_layer.weight", shape, copy));
+    });
+  };
+  const std::vector<uint64_t> shape = {output.rows(), output.columns()};
+  EXPECT_EQ(error_with("lm_head", shape, values), "(no error)");
+  EXPECT_THAT(error_with("nothing", shape, values), HasSubstr("does not have"));
+  EXPECT_THAT(error_with("lm_head", {output.columns(), output.rows()}, values),
+              HasSubstr("the model's 'output.weight' is"));
+  for (float& value : values) value *= 1.5f;
+  EXPECT_THAT(error_with("lm_head", shape, values), HasSubstr("another matrix than the model's"));
+  std::ranges::fill(values, NAN);
+  EXPECT_THAT(error_with("lm_head", shape, values), HasSubstr("another matrix than the model's"));
 }
 
 TEST_F(AdapterTest, FilesThatAreNoneAreNamed) {
