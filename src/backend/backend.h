@@ -194,9 +194,9 @@ class Backend {
   };
   virtual std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) = 0;
   virtual std::unique_ptr<Vector> load_vector(std::span<const float> values) = 0;
-  // F32, F16 or BF16 weights, value-exactly. `downs`: matrices A, [rank, columns], whose products are
-  // multiplied with `scale`. Of `ups` each is a matrix B [rows, rank] for one part of a matrix of
-  // `rows` rows in all, which begins at row `first_row` and has as many; parts may share an A.
+  // F32, F16 or BF16 weights, value-exactly. `downs`: matrices A, [rank, columns], whose products
+  // are multiplied with `scale`. Of `ups` each is a matrix B [rows, rank] for one part of a matrix
+  // of `rows` rows in all, which begins at row `first_row` and has as many; parts may share an A.
   struct LowRankDown {
     WeightPart weights;
     float scale;
@@ -241,9 +241,9 @@ class Backend {
   // Rows are cut into groups of weight.size columns, each normalized alone (QK norm: one a head).
   virtual void rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) = 0;
   // out = W x (+ bias, unless that is nullptr). Quantized weights meet activations quantized to
-  // int8 per row in blocks of 32; F32, F16 and BF16 weights meet f32 activations. `added`: to W x of
-  // some rows scales * B (A x), one after the other, all in f32; rows that are in none have the bits
-  // that they have without it.
+  // int8 per row in blocks of 32; F32, F16 and BF16 weights meet f32 activations. `added`: to W x
+  // of some rows scales * B (A x), one after the other, all in f32; rows that are in none have the
+  // bits that they have without it.
   virtual void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out,
                       std::span<const LowRankRows> added = {}) = 0;
   // out = activation(W_gate x) * (W_up x), for a matrix of two parts alike, gate and up (GLU

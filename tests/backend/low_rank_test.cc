@@ -26,7 +26,9 @@ std::vector<float> random_values(size_t count, uint32_t seed) {
 // A matrix's values as a format keeps them, and their bytes.
 struct Stored {
   Stored(const Format& format, int rows, int columns, uint32_t seed)
-      : format(&format), rows(rows), values(random_values(static_cast<size_t>(rows) * columns, seed)) {
+      : format(&format),
+        rows(rows),
+        values(random_values(static_cast<size_t>(rows) * columns, seed)) {
     bytes.resize(format.row_bytes(values.size()));
     format.encode(values, bytes.data(), {});
     format.decode(bytes.data(), values);
@@ -58,11 +60,9 @@ class LowRankTest : public testing::Test {
 
 TEST_F(LowRankTest, AddsBTimesATimesX) {
   constexpr int kRows = 9;
-  for (const Case& c : {Case{&kF32, 64, {64}, {4}},
-                        Case{&kF16, 24, {16, 8, 8}, {0, 2, 0}},
+  for (const Case& c : {Case{&kF32, 64, {64}, {4}}, Case{&kF16, 24, {16, 8, 8}, {0, 2, 0}},
                         Case{&kBF16, 100, {96, 40, 40}, {16, 3, 17}},
-                        Case{&kF32, 1500, {33, 33}, {1, 40}},
-                        Case{&kF16, 7, {100, 100}, {0, 5}}}) {
+                        Case{&kF32, 1500, {33, 33}, {1, 40}}, Case{&kF16, 7, {100, 100}, {0, 5}}}) {
     int rows = 0;
     for (const int part : c.parts) rows += part;
     const Stored weights(kF32, rows, c.columns, 1);
@@ -118,8 +118,9 @@ TEST_F(LowRankTest, AddsBTimesATimesX) {
         const size_t at = static_cast<size_t>(r) * rows + static_cast<size_t>(o);
         double sum = 0, size = 0;
         for (int i = 0; i < c.columns; ++i) {
-          const double term = static_cast<double>(weights.values[static_cast<size_t>(o) * c.columns + i]) *
-                              x[static_cast<size_t>(r) * c.columns + i];
+          const double term =
+              static_cast<double>(weights.values[static_cast<size_t>(o) * c.columns + i]) *
+              x[static_cast<size_t>(r) * c.columns + i];
           sum += term, size += std::abs(term);
         }
         bool any = false;

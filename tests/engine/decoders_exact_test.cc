@@ -153,7 +153,7 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
                make_test_backend(2),
                {.context = 0, .rows = 96, .wanted_rows = 64},
                {},
-               {.logits = 250, .format = &kQ8_0, .pool = nullptr}};
+               {.logits = 250, .format = [](uint64_t) -> const Format* { return &kQ8_0; }}};
   // One of another vocabulary.
   const std::shared_ptr<const GgufFile> bytes_file_ = std::make_shared<const GgufFile>(
       GgufFile::open(write_tiny_model({.seed = 3, .merges = false}, folder_.path())));

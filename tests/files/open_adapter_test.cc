@@ -1,11 +1,12 @@
-// LoRA adapters out of files: what is read of them, and that whatever would change the answers and is
-// not understood is refused by name.
+// LoRA adapters out of files: what is read of them, and that whatever would change the answers and
+// is not understood is refused by name.
 #include "files/open_adapter.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <functional>
@@ -33,7 +34,8 @@ using testing::Not;
 
 class AdapterTest : public testing::Test {
  protected:
-  // An adapter of rank 2 for the query matrix of the first layer, 64 x 64, and what is changed in it.
+  // An adapter of rank 2 for the query matrix of the first layer, 64 x 64, and what is changed in
+  // it.
   struct Peft {
     json config = {{"peft_type", "LORA"}, {"r", 2}, {"lora_alpha", 8}};
     std::vector<NamedTensor> tensors = {
@@ -119,15 +121,22 @@ TEST_F(AdapterTest, ScalesAreThoseOfPeft) {
   EXPECT_EQ(scale({{"alpha_pattern", {{"^layers.0.self_attn.q_proj", 3}}}}), 4.0f);
   EXPECT_EQ(scale({{"alpha_pattern", {{"model\\.layers\\.[0-3]\\..*", 3}}}}), 1.5f);
   EXPECT_EQ(scale({{"alpha_pattern", {{"_proj", 3}, {"layers.1.self_attn.q_proj", 5}}}}), 4.0f);
-  EXPECT_EQ(scale({{"bias", "none"}, {"use_dora", false}, {"modules_to_save", nullptr},
-                   {"init_lora_weights", true}, {"layer_replication", nullptr},
-                   {"target_modules", {"q_proj"}}, {"lora_dropout", 0.05},
-                   {"megatron_core", "megatron.core"}, {"task_type", "CAUSAL_LM"},
-                   {"exclude_modules", nullptr}, {"fan_in_fan_out", false}}),
+  EXPECT_EQ(scale({{"bias", "none"},
+                   {"use_dora", false},
+                   {"modules_to_save", nullptr},
+                   {"init_lora_weights", true},
+                   {"layer_replication", nullptr},
+                   {"target_modules", {"q_proj"}},
+                   {"lora_dropout", 0.05},
+                   {"megatron_core", "megatron.core"},
+                   {"task_type", "CAUSAL_LM"},
+                   {"exclude_modules", nullptr},
+                   {"fan_in_fan_out", false}}),
             4.0f);
-  EXPECT_THAT(
-      error_of([&] { scale({{"alpha_pattern", {{"q_proj", 3}, {"self_attn.q_proj", 5}}}}); }),
-      HasSubstr("both name module"));
+  EXPECT_THAT(error_of([&] {
+                scale({{"alpha_pattern", {{"q_proj", 3}, {"self_attn.q_proj", 5}}}});
+              }),
+              HasSubstr("both name module"));
 }
 
 TEST_F(AdapterTest, WhatWouldChangeTheAnswersIsRefusedByName) {
@@ -176,8 +185,9 @@ TEST_F(AdapterTest, TensorsThatDoNotFitAreNamed) {
   EXPECT_THAT(module("model.embed_tokens"), HasSubstr("something else than a matrix"));
   EXPECT_THAT(module("model.layers.0.input_layernorm"), HasSubstr("something else than a matrix"));
   EXPECT_THAT(module("model.layers.0.mlp.down_proj"), HasSubstr("they must be"));
-  EXPECT_THAT(renamed("base_model.model.model.embed_tokens.lora_embedding_A", kQuery + ".lora_B.weight"),
-              HasSubstr("embeddings are not supported"));
+  EXPECT_THAT(
+      renamed("base_model.model.model.embed_tokens.lora_embedding_A", kQuery + ".lora_B.weight"),
+      HasSubstr("embeddings are not supported"));
   EXPECT_THAT(renamed(kQuery + ".lora_magnitude_vector", kQuery + ".lora_B.weight"),
               HasSubstr("DoRA"));
   EXPECT_THAT(renamed(kQuery + ".weight", kQuery + ".lora_B.weight"),
@@ -201,7 +211,8 @@ TEST_F(AdapterTest, TensorsThatDoNotFitAreNamed) {
                       float_tensor(kQuery + ".lora_B.weight", up, std::vector<float>(size(up)))};
     });
   };
-  for (const auto& [down, up] : std::vector<std::pair<std::vector<uint64_t>, std::vector<uint64_t>>>{
+  for (const auto& [down, up] :
+       std::vector<std::pair<std::vector<uint64_t>, std::vector<uint64_t>>>{
            {{2, 32}, {64, 2}},
            {{2, 64}, {32, 2}},
            {{2, 64}, {64, 3}},
@@ -210,13 +221,34 @@ TEST_F(AdapterTest, TensorsThatDoNotFitAreNamed) {
            {{2, 64}, {128}},
            {{2, 64}, {16, 4, 2}},
            {{1, 2, 64}, {64, 2, 1}}}) {
-    EXPECT_THAT(shapes(down, up), AllOf(HasSubstr("adapter_model.safetensors'"), Not(HasSubstr("\n"))))
+    EXPECT_THAT(shapes(down, up),
+                AllOf(HasSubstr("adapter_model.safetensors'"), Not(HasSubstr("\n"))))
         << down.size() << " " << up.size();
   }
-  EXPECT_THAT(error([](Peft& peft) {
-                peft.tensors[0].dtype = "I32";
-              }),
-              HasSubstr("format I32"));
+  EXPECT_THAT(error([](Peft& peft) { peft.tensors[0].dtype = "I32"; }), HasSubstr("format I32"));
+}
+
+// As PEFT saves it beside an adapter of lm_head.
+TEST_F(AdapterTest, ACopyOfTheModelsMatrixIsOne) {
+  const StoredTensor& output = model_->require({TensorRole::kOutput});
+  std::vector<float> values(output.elements());
+  output.decode(0, output.rows(), values);
+  const auto error_with = [&](const std::string& module, std::vector<uint64_t> shape,
+                              const std::vector<float>& copy) {
+    return error([&](Peft& peft) {
+      peft.tensors.push_back(
+          float_tensor("base_model.model." + module + ".base_layer.weight", shape, copy));
+    });
+  };
+  const std::vector<uint64_t> shape = {output.rows(), output.columns()};
+  EXPECT_EQ(error_with("lm_head", shape, values), "(no error)");
+  EXPECT_THAT(error_with("nothing", shape, values), HasSubstr("does not have"));
+  EXPECT_THAT(error_with("lm_head", {output.columns(), output.rows()}, values),
+              HasSubstr("the model's 'output.weight' is"));
+  for (float& value : values) value *= 1.5f;
+  EXPECT_THAT(error_with("lm_head", shape, values), HasSubstr("another matrix than the model's"));
+  std::ranges::fill(values, NAN);
+  EXPECT_THAT(error_with("lm_head", shape, values), HasSubstr("another matrix than the model's"));
 }
 
 TEST_F(AdapterTest, FilesThatAreNoneAreNamed) {
@@ -242,10 +274,9 @@ TEST_F(AdapterTest, WhatLlamaCppWrites) {
   ASSERT_EQ(adapter.matrices.size(), 1U);
   EXPECT_EQ(adapter.matrices[0].scale, 4.0f);
   EXPECT_EQ(adapter.name, "adapter0");
-  EXPECT_EQ(open(write_gguf([](GgufMetadata& m) { m.erase("adapter.lora.alpha"); }))
-                .matrices[0]
-                .scale,
-            1.0f);
+  EXPECT_EQ(
+      open(write_gguf([](GgufMetadata& m) { m.erase("adapter.lora.alpha"); })).matrices[0].scale,
+      1.0f);
 
   const auto changed = [&](const char* key, const char* value) {
     return error(write_gguf([&](GgufMetadata& m) { m.set(key, {std::string(value)}); }));

@@ -1,5 +1,5 @@
-// Adapters as PEFT saved them change tiny models as PEFT does. tests/tools/make_lora_goldens.py made
-// them.
+// Adapters as PEFT saved them change tiny models as PEFT does. tests/tools/make_lora_goldens.py
+// made them.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -38,7 +38,8 @@ TEST_P(LoraGoldenTest, AnswersAsPeftDoes) {
       const LogitRow& found = rows[answer["places"][i].get<size_t>()];
       ASSERT_EQ(found.size(), expected.size());
       double most = 0;
-      for (const float logit : expected) most = std::max(most, std::abs(static_cast<double>(logit)));
+      for (const float logit : expected)
+        most = std::max(most, std::abs(static_cast<double>(logit)));
       // What keys and values lose as f16 may round the other way there.
       for (size_t t = 0; t < expected.size(); ++t)
         EXPECT_NEAR(found[t], expected[t], 1e-3 * most) << key << " " << i << " " << t;

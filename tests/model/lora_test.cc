@@ -26,6 +26,7 @@ namespace {
 using testing::HasSubstr;
 
 constexpr int kLength = 70;
+constexpr double kOfKeys = 1e-3;  // what f16 keys and values may make of the last bits
 
 bool same_bits(const LogitRow& a, const LogitRow& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
@@ -80,6 +81,27 @@ class LoraTest : public testing::TestWithParam<std::string> {
   const std::vector<Token> tokens_ = random_tokens(kLength, 320, 3);
 };
 
+// Where keys and values, which are rounded to f16, have nothing to do with it: their own adapters are
+// compared as products (tests/backend/low_rank_test.cc) and below.
+TEST_P(LoraTest, LogitsAreThoseOfTheMergedModelTo1e5) {
+  using enum TensorRole;
+  const auto path =
+      write_tiny_model({.architecture = GetParam(), .layers = 1}, folder_.path());
+  const auto checkpoint = open_checkpoint(path);
+  std::vector<TinyLora> loras = {{.seed = 1, .rank = 16, .alpha = 32},
+                                 {.seed = 2, .rank = 5, .alpha = 3, .is_stabilized = true}};
+  for (TinyLora& lora : loras) lora.roles = {kQuery, kAttentionOutput, kGate, kUp, kDown, kOutput};
+  const auto runner = load(path, loras);
+  const AdapterMix mix = {{0, 0.7f}, {1, 1.5f}};
+  const std::pair<TinyLora, float> merged[] = {{loras[0], 0.7f}, {loras[1], 1.5f}};
+  ModelRunner reference(write_merged_model(*checkpoint, merged, folder_ / "merged.gguf"));
+  const std::vector<LogitRow> logits = run(*runner, tokens_, &mix);
+  EXPECT_LE(distance(logits, run(reference, tokens_, nullptr)), 1e-5);
+  EXPECT_GT(distance(logits, run(*runner, tokens_, nullptr)), 0.05);
+}
+
+// With all matrices: the last bit of a key or value decides now and then which f16 it becomes, as
+// with any other order of the same sums.
 TEST_P(LoraTest, LogitsAreThoseOfTheMergedModel) {
   const auto path = model();
   const auto checkpoint = open_checkpoint(path);
@@ -98,7 +120,7 @@ TEST_P(LoraTest, LogitsAreThoseOfTheMergedModel) {
     const double error = distance(logits, expected);
     RecordProperty("error_of_" + std::to_string(mix.size()) + std::to_string(mix[0].adapter),
                    std::to_string(error));
-    EXPECT_LE(error, 1e-5) << mix.size();
+    EXPECT_LE(error, kOfKeys) << mix.size();
     EXPECT_GT(distance(logits, plain), 0.05);  // they do something
   }
   EXPECT_TRUE(std::ranges::equal(run(*runner, tokens_, nullptr), plain, same_bits));
@@ -208,7 +230,7 @@ TEST(Lora, LayersOfDifferentShapes) {
   batch.add_chain(tokens, 0, with_table, &mix);
   batch.add_chain(tokens, 0, without_table);
   const std::vector<LogitRow> rows = runner.run(batch);
-  EXPECT_LE(distance({rows.begin(), rows.begin() + kLength}, reference.run_text(tokens)), 1e-5);
+  EXPECT_LE(distance({rows.begin(), rows.begin() + kLength}, reference.run_text(tokens)), kOfKeys);
   for (int r = 0; r < kLength; ++r)
     ASSERT_TRUE(same_bits(rows[static_cast<size_t>(kLength + r)], plain[static_cast<size_t>(r)]));
 }

@@ -111,8 +111,7 @@ class ReferenceLowRank final : public LowRank {
 };
 
 // What all of `added` add to an output of one row.
-double added_to(std::span<const LowRankRows> added, int row, int output,
-                std::span<const float> x) {
+double added_to(std::span<const LowRankRows> added, int row, int output, std::span<const float> x) {
   double sum = 0;
   for (const LowRankRows& one : added) {
     const auto place = std::ranges::find(one.rows, row);

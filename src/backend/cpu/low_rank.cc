@@ -210,8 +210,8 @@ std::unique_ptr<LowRank> load_low_rank(WeightArena& arena,
     const int ranks = downs[static_cast<size_t>(up.down)].weights.rows;
     check(up.weights, format, ranks);
     if (up.first_row < 0 || up.weights.rows > rows - up.first_row)
-      fail("low-rank adapter: rows {} to {} of a matrix of {} rows", up.first_row, up.first_row + up.weights.rows,
-           rows);
+      fail("low-rank adapter: rows {} to {} of a matrix of {} rows", up.first_row,
+           up.first_row + up.weights.rows, rows);
     offsets.push_back(bytes);
     const size_t panels = static_cast<size_t>(rounded_up(up.weights.rows, kPanelRows));
     bytes += panels * static_cast<size_t>(ranks) * value_bytes;
@@ -275,13 +275,12 @@ AddedProducts::AddedProducts(ThreadPool& pool, Scratch& scratch, std::span<const
     const int first_column = unit.piece * kPieceColumns;
     const int columns = std::min(kPieceColumns, x.columns - first_column);
     const auto at = static_cast<size_t>(unit.panel) * x.columns + first_column;
-    float* out = entry.down +
-                 (unit.piece * entry.rows.size() + unit.first) * weights.ranks +
+    float* out = entry.down + (unit.piece * entry.rows.size() + unit.first) * weights.ranks +
                  unit.panel * kRankLanes;
     HWY_DYNAMIC_DISPATCH(low_rank_down)
     (weights.kind, weights.down + at * kRankLanes * bytes_of(weights.kind),
-           x.row(entry.rows[unit.first]) + first_column, static_cast<size_t>(x.stride), unit.count,
-           columns, out, static_cast<size_t>(weights.ranks));
+     x.row(entry.rows[unit.first]) + first_column, static_cast<size_t>(x.stride), unit.count,
+     columns, out, static_cast<size_t>(weights.ranks));
   });
   for (size_t e = 0; e < entries_.size(); ++e) {
     const Entry& entry = entries_[e];

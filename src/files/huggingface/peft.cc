@@ -1,5 +1,6 @@
 #include "files/huggingface/peft.h"
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <string_view>
@@ -55,9 +56,51 @@ void refuse(std::string_view name) {
   fail("tensor '{}': {}", printable(name), why);
 }
 
-std::map<std::string, Pair> pair_up(const std::vector<StoredTensor>& tensors) {
+constexpr std::string_view kBaseLayer = ".base_layer";
+
+// Beside an adapter of lm_head, PEFT saves a copy of the model's own matrix, which may be quantized
+// here. Some rows of it tell whether it is one.
+void check_copy(const StoredTensor& copy, std::string_view module, const Family& family,
+                const Checkpoint& model) {
+  const TensorPlace place = tensor_place(family, std::string(module) + ".weight");
+  const StoredTensor* own = model.find(place);
+  if (place.role == TensorRole::kUnknown || own == nullptr)
+    fail("tensor '{}' is a copy of a matrix that the model does not have", printable(copy.name));
+  if (copy.columns() != own->columns() || copy.rows() != own->rows()) {
+    fail("tensor '{}' is {} x {}, the model's '{}' is {} x {}", printable(copy.name),
+         copy.columns(), copy.rows(), printable(own->name), own->columns(), own->rows());
+  }
+  if (!copy.format->supported() || !own->format->supported())
+    fail("tensor '{}' cannot be compared with the model's: {} and {}", printable(copy.name),
+         copy.format->name, own->format->name);
+  constexpr uint64_t kSamples = 64;
+  const uint64_t step = std::max<uint64_t>(1, copy.rows() / kSamples);
+  std::vector<float> a(copy.columns()), b(copy.columns());
+  double difference = 0, size = 0;
+  for (uint64_t row = 0; row < copy.rows(); row += step) {
+    copy.decode(row, 1, a);
+    own->decode(row, 1, b);
+    for (size_t i = 0; i < a.size(); ++i) {
+      const double apart = static_cast<double>(a[i]) - static_cast<double>(b[i]);
+      difference += apart * apart;
+      size += static_cast<double>(a[i]) * static_cast<double>(a[i]);
+    }
+  }
+  const double most = own->format->block_elements > 1 ? 0.2 : 0.01;  // quantized, rounded
+  if (!(difference <= most * most * size)) {
+    fail("tensor '{}' is another matrix than the model's: adapters that replace one are not supported",
+         printable(copy.name));
+  }
+}
+
+std::map<std::string, Pair> pair_up(const std::vector<StoredTensor>& tensors, const Family& family,
+                                    const Checkpoint& model) {
   std::map<std::string, Pair> pairs;  // by module
   for (const StoredTensor& tensor : tensors) {
+    if (const auto copied = module_of(tensor.name, kBaseLayer); !copied.empty()) {
+      check_copy(tensor, copied, family, model);
+      continue;
+    }
     const auto down = module_of(tensor.name, ".lora_A"), up = module_of(tensor.name, ".lora_B");
     if (down.empty() && up.empty()) refuse(tensor.name);
     Pair& pair = pairs[std::string(down.empty() ? up : down)];
@@ -145,7 +188,7 @@ StoredAdapter open_peft(const fs::path& path, const Checkpoint& model) {
   StoredAdapter adapter;
   adapter.file = mapped;
   try {
-    for (const auto& [module, pair] : pair_up(tensors)) {
+    for (const auto& [module, pair] : pair_up(tensors, family, model)) {
       const TensorPlace place = tensor_place(family, module + ".weight");
       if (place.role == TensorRole::kUnknown)
         fail("module '{}' has no place in {} models", printable(module), family.model_type);

@@ -20,9 +20,9 @@ constexpr auto kIgnored = std::to_array<std::string_view>(
      "lora_dropout", "megatron_core", "qalora_group_size", "loftq_config", "eva_config",
      "corda_config", "runtime_config", "base_model_class", "parent_library"});
 // What the constructor reads.
-constexpr auto kRead = std::to_array<std::string_view>(
-    {"peft_type", "r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern", "bias",
-     "init_lora_weights"});
+constexpr auto kRead =
+    std::to_array<std::string_view>({"peft_type", "r", "lora_alpha", "use_rslora", "rank_pattern",
+                                     "alpha_pattern", "bias", "init_lora_weights"});
 
 bool is_one_of(std::string_view key, std::span<const std::string_view> keys) {
   return std::ranges::find(keys, key) != keys.end();
