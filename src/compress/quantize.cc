@@ -112,8 +112,7 @@ class Recoder {
 
   const StoredTensor& source_;
   const Format& target_;
-  const bool may_keep_codes_ =
-      source_.order == nullptr && may_share_grid(*source_.format, target_);
+  const bool may_keep_codes_ = source_.order == nullptr && may_share_grid(*source_.format, target_);
   uint64_t target_row_;
 };
 
@@ -196,13 +195,13 @@ std::string describe_kept(const QuantizeSummary& summary) {
   }
   std::string text;
   for (const auto& [formats, kept] : kinds) {
-    fmt::format_to(std::back_inserter(text), "{} {} kept {} codes, {} as {}: {}\n", kept.first,
-                   kept.first == 1 ? "matrix" : "matrices", kept.first == 1 ? "its" : "their",
-                   formats.first, formats.second,
-                   kept.second == 0
-                       ? std::string("every value is the same")
-                       : fmt::format("scales and minimums moved values by {:.4f} steps at most",
-                                     kept.second));
+    fmt::format_to(
+        std::back_inserter(text), "{} {} kept {} codes, {} as {}: {}\n", kept.first,
+        kept.first == 1 ? "matrix" : "matrices", kept.first == 1 ? "its" : "their", formats.first,
+        formats.second,
+        kept.second == 0
+            ? std::string("every value is the same")
+            : fmt::format("scales and minimums moved values by {:.4f} steps at most", kept.second));
   }
   return text;
 }

@@ -43,10 +43,11 @@ TEST_P(FolderWriterTest, SaysWhatTheFileSays) {
     EXPECT_EQ(same->shape, tensor.shape) << tensor.name;
     const auto expected = values_of(tensor), found = values_of(*same);
     for (size_t i = 0; i < expected.size(); ++i)  // Gemma's norms lose a bit with their 1
-      ASSERT_NEAR(found[i], expected[i], 2e-5f * std::max(1.0f, std::abs(expected[i]))) << tensor.name;
+      ASSERT_NEAR(found[i], expected[i], 2e-5f * std::max(1.0f, std::abs(expected[i])))
+          << tensor.name;
   }
-  for (const char* fact : {"block_count", "embedding_length", "feed_forward_length", "context_length",
-                           "attention.head_count", "attention.head_count_kv"})
+  for (const char* fact : {"block_count", "embedding_length", "feed_forward_length",
+                           "context_length", "attention.head_count", "attention.head_count_kv"})
     EXPECT_EQ(folder->facts().get_int(fact), gguf->facts().get_int(fact)) << fact;
   const auto a = gguf->read_tokenizer(), b = folder->read_tokenizer();
   EXPECT_EQ(a.vocabulary.texts, b.vocabulary.texts);
@@ -65,7 +66,8 @@ INSTANTIATE_TEST_SUITE_P(
 
 // From folder to folder: Llama 3's factors and Gemma 3's two ropes among them.
 TEST_F(FolderWriterTest, FoldersAreWrittenAgain) {
-  for (const char* name : {"llama-scaled", "llama-biased", "mistral", "qwen2", "gemma2", "gemma3", "phi3"}) {
+  for (const char* name :
+       {"llama-scaled", "llama-biased", "mistral", "qwen2", "gemma2", "gemma3", "phi3"}) {
     const auto source = fs::path(TESSERA_TEST_DATA) / "folders" / name;
     const auto out = folder_ / (std::string(name) + "/");
     quantize_file(source, {.format = "BF16", .threads = 2}, out);
@@ -77,9 +79,9 @@ TEST_F(FolderWriterTest, FoldersAreWrittenAgain) {
         ASSERT_NEAR(found[i], expected[i], 1e-4f * std::max(1.0f, std::abs(expected[i])))
             << name << " " << tensor.name;
     }
-    for (const char* fact : {"rope.freq_base", "rope.freq_base_swa", "attention.scale",
-                             "rope.scaling.factor", "rope.scaling.yarn_attn_factor",
-                             "rope.scaling.attn_factor", "attn_logit_softcapping"}) {
+    for (const char* fact :
+         {"rope.freq_base", "rope.freq_base_swa", "attention.scale", "rope.scaling.factor",
+          "rope.scaling.yarn_attn_factor", "rope.scaling.attn_factor", "attn_logit_softcapping"}) {
       const double expected = before->facts().get_float(fact).value_or(-1);
       EXPECT_NEAR(after->facts().get_float(fact).value_or(-1), expected, 1e-5 * std::abs(expected))
           << name << " " << fact;
@@ -95,7 +97,8 @@ TEST_F(FolderWriterTest, WhatAFolderCannotSay) {
     return error_of([&] { to_folder(write_tiny_model(spec, folder_.path()), format); });
   };
   EXPECT_THAT(error({}, "Q8_0"), HasSubstr("F32, F16 or BF16, not in Q8_0"));
-  EXPECT_THAT(error({.rope_scaling = "llama3"}, "F16"), HasSubstr("none that config.json can describe"));
+  EXPECT_THAT(error({.rope_scaling = "llama3"}, "F16"),
+              HasSubstr("none that config.json can describe"));
   EXPECT_THAT(error({.uneven_layers = true}, "F16"), HasSubstr("differs by layer"));
 }
 

@@ -59,13 +59,28 @@ INSTANTIATE_TEST_SUITE_P(
     All, SameGrid,
     testing::Values(
         Case{{.bits = 4, .zero_point = 8, .group = 128}, &kQ4_0, 0.0625f, 16},
-        Case{{.bits = 4, .f32_scales = true, .zero_point = 8, .group = 32}, &kQ4_0, -0.01f, 16, 0, false},
+        Case{{.bits = 4, .f32_scales = true, .zero_point = 8, .group = 32},
+             &kQ4_0,
+             -0.01f,
+             16,
+             0,
+             false},
         Case{{.bits = 4, .offset = kZero, .group = 128}, &kQ4_0, 0.0625f, 16, 8},
         Case{{.bits = 4, .offset = kZero, .group = 128}, &kQ4_1, 0.0625f, 16, 5},
-        Case{{.bits = 4, .f32_scales = true, .offset = kMin, .group = 64}, &kQ4_1, 0.03125f, 16, -0.3f,
+        Case{{.bits = 4, .f32_scales = true, .offset = kMin, .group = 64},
+             &kQ4_1,
+             0.03125f,
+             16,
+             -0.3f,
              false},
         Case{{.bits = 2, .zero_point = 1, .group = 32}, &kQ4_0, 0.5f, 4},
-        Case{{.bits = 8, .f32_scales = true, .zero_point = 128, .group = 256}, &kQ8_0, 0.25f, 255, 0, true, 1},
+        Case{{.bits = 8, .f32_scales = true, .zero_point = 128, .group = 256},
+             &kQ8_0,
+             0.25f,
+             255,
+             0,
+             true,
+             1},
         Case{{.bits = 2, .f32_scales = true, .zero_point = 1, .group = 256}, &kTQ2_0, 0.75f, 3},
         Case{{.codes = GroupedCodes::kE2M1, .group = 32}, &kMXFP4, 0.125f, 16}));
 
@@ -77,12 +92,15 @@ TEST(SameGridBounds, CodesThatDoNotFitAreNotKept) {
     return !copy_codes(grouped_format(kind), row.data(), kColumns, to, copied.data());
   };
   EXPECT_TRUE(fails({.bits = 8, .zero_point = 128, .group = 32}, kQ4_0, 1, 256));
-  EXPECT_TRUE(fails({.bits = 4, .offset = kZero, .group = 32}, kQ4_0, 1, 16, 3));  // 12 steps above zero
+  EXPECT_TRUE(
+      fails({.bits = 4, .offset = kZero, .group = 32}, kQ4_0, 1, 16, 3));  // 12 steps above zero
   EXPECT_TRUE(fails({.bits = 4, .offset = kMin, .group = 32}, kQ4_0, 1, 16, 1));
   EXPECT_TRUE(fails({.codes = GroupedCodes::kE2M1, .group = 32}, kMXFP4, 0.3f, 16));
   EXPECT_TRUE(fails({.codes = GroupedCodes::kNF4, .group = 32}, kMXFP4, 1, 16));
-  EXPECT_TRUE(fails({.bits = 4, .f32_scales = true, .zero_point = 8, .group = 32}, kQ4_0, 1e-9f, 16));
-  EXPECT_TRUE(fails({.bits = 4, .zero_point = 8, .group = 16}, kQ4_0, 1, 16));  // a block has two scales
+  EXPECT_TRUE(
+      fails({.bits = 4, .f32_scales = true, .zero_point = 8, .group = 32}, kQ4_0, 1e-9f, 16));
+  EXPECT_TRUE(
+      fails({.bits = 4, .zero_point = 8, .group = 16}, kQ4_0, 1, 16));  // a block has two scales
 }
 
 }  // namespace

@@ -59,15 +59,16 @@ TEST_P(FolderGoldenTest, AnswersAsTransformersDoes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, FolderGoldenTest,
-                         testing::Values("llama", "llama-scaled", "llama-biased", "mistral", "qwen2",
-                                         "qwen3", "gemma2", "gemma3", "phi3"),
+                         testing::Values("llama", "llama-scaled", "llama-biased", "mistral",
+                                         "qwen2", "qwen3", "gemma2", "gemma3", "phi3"),
                          [](const auto& kind) {
                            std::string name = kind.param;
                            std::ranges::replace(name, '-', '_');
                            return name;
                          });
 
-// Layers as the official packages quantize them. Where their codes meet activations of int8, these round.
+// Layers as the official packages quantize them. Where their codes meet activations of int8, these
+// round.
 class QuantizedFolderTest : public testing::TestWithParam<std::pair<std::string, double>> {};
 
 TEST_P(QuantizedFolderTest, AnswersAsTransformersDoesWithTheDecodedWeights) {
@@ -90,8 +91,7 @@ INSTANTIATE_TEST_SUITE_P(All, QuantizedFolderTest,
                          testing::Values(std::pair("gptq", kInt8), std::pair("gptq-order", kInt8),
                                          std::pair("awq", kInt8), std::pair("nf4", kInt8),
                                          std::pair("int8", kInt8), std::pair("hqq", kInt8),
-                                         std::pair("compressed", kInt8),
-                                         std::pair("fp8", kBf16)),
+                                         std::pair("compressed", kInt8), std::pair("fp8", kBf16)),
                          [](const auto& kind) {
                            std::string name = kind.param.first;
                            std::ranges::replace(name, '-', '_');

@@ -39,8 +39,9 @@ void write_json(const fs::path& path, const ordered_json& json) {
 
 bool is_norm_of(const Family& family, TensorRole role) {
   using enum TensorRole;
-  constexpr TensorRole kNorms[] = {kOutputNorm,        kAttentionNorm,   kQueryNorm,          kKeyNorm,
-                                   kPostAttentionNorm, kFeedForwardNorm, kPostFeedForwardNorm};
+  constexpr TensorRole kNorms[] = {
+      kOutputNorm,        kAttentionNorm,   kQueryNorm,          kKeyNorm,
+      kPostAttentionNorm, kFeedForwardNorm, kPostFeedForwardNorm};
   return family.norms_add_one && std::ranges::find(kNorms, role) != std::end(kNorms);
 }
 
@@ -90,9 +91,9 @@ FolderWriter::FolderWriter(const Checkpoint& model)
   if (tokenizer.vocabulary.bos_token_id.value_or(-1) >= 0)
     parts_->config["bos_token_id"] = *tokenizer.vocabulary.bos_token_id;
   parts_->generation["eos_token_id"] = ends;
-  for (const auto& [key, fact] : {std::pair("temperature", "temp"), std::pair("top_p", "top_p"),
-                                  std::pair("min_p", "min_p"), std::pair("top_k", "top_k"),
-                                  std::pair("repetition_penalty", "penalty_repeat")}) {
+  for (const auto& [key, fact] :
+       {std::pair("temperature", "temp"), std::pair("top_p", "top_p"), std::pair("min_p", "min_p"),
+        std::pair("top_k", "top_k"), std::pair("repetition_penalty", "penalty_repeat")}) {
     const auto value = model.facts().get_float("general.sampling." + std::string(fact));
     if (value) parts_->generation[key] = *value;
   }
@@ -120,7 +121,8 @@ void FolderWriter::declare(std::string name, const Format& format, std::vector<u
 }
 
 // From GGUF's definition of the family to transformers'.
-std::vector<std::byte> FolderWriter::adapt(const Tensor& tensor, std::vector<std::byte> bytes) const {
+std::vector<std::byte> FolderWriter::adapt(const Tensor& tensor,
+                                           std::vector<std::byte> bytes) const {
   using enum TensorRole;
   if (is_norm_of(*family_, tensor.place.role)) {
     std::vector<float> values(tensor.shape[0]);
@@ -130,7 +132,8 @@ std::vector<std::byte> FolderWriter::adapt(const Tensor& tensor, std::vector<std
     return bytes;
   }
   const TensorRole role = tensor.place.role;
-  const bool of_query = role == kQuery || role == kQueryBias, of_key = role == kKey || role == kKeyBias;
+  const bool of_query = role == kQuery || role == kQueryBias,
+             of_key = role == kKey || role == kKeyBias;
   if (!family_->interleaved_rope || !(of_query || of_key)) return bytes;
   const bool is_vector = tensor.shape.size() == 1;
   const uint64_t rows = tensor.shape[is_vector ? 0 : 1], heads = of_query ? heads_ : kv_heads_;
@@ -196,8 +199,9 @@ void FolderWriter::write(const fs::path& path, const Fill& fill) {
   const size_t count = begins.size();
   begins.push_back(tensors_.size());
   for (size_t shard = 0; shard < count; ++shard) {
-    const std::string name = count == 1 ? "model.safetensors"
-                                        : fmt::format("model-{:05}-of-{:05}.safetensors", shard + 1, count);
+    const std::string name =
+        count == 1 ? "model.safetensors"
+                   : fmt::format("model-{:05}-of-{:05}.safetensors", shard + 1, count);
     write_shard(path / name, begins[shard], begins[shard + 1], fill);
     for (size_t i = begins[shard]; i < begins[shard + 1]; ++i) {
       if (!tensors_[i].name.empty()) index["weight_map"][tensors_[i].name] = name;
@@ -208,22 +212,27 @@ void FolderWriter::write(const fs::path& path, const Fill& fill) {
   if (parts_->copied != nullptr) {
     for (const auto& entry : fs::directory_iterator(parts_->copied->folder())) {
       const std::string name = entry.path().filename().string();
-      const bool is_ours = name == "config.json" || name == kIndexName || name == "hf_quant_config.json";
+      const bool is_ours =
+          name == "config.json" || name == kIndexName || name == "hf_quant_config.json";
       if (is_folder_file(name) && !is_ours) write_text(path / name, read_text(entry.path()));
     }
   } else {
     write_json(path / "tokenizer.json", parts_->tokenizer);
     write_json(path / "tokenizer_config.json", parts_->tokenizer_config);
     write_json(path / "generation_config.json", parts_->generation);
-    if (parts_->templates.standard) write_text(path / "chat_template.jinja", *parts_->templates.standard);
+    if (parts_->templates.standard)
+      write_text(path / "chat_template.jinja", *parts_->templates.standard);
     for (const auto& [name, text] : parts_->templates.named) {
       fs::create_directories(path / "additional_chat_templates", error);
       write_text(path / "additional_chat_templates" / (name + ".jinja"), text);
     }
   }
-  const auto matrix = std::ranges::find_if(tensors_, [](const Tensor& t) { return t.shape.size() > 1; });
+  const auto matrix =
+      std::ranges::find_if(tensors_, [](const Tensor& t) { return t.shape.size() > 1; });
   const std::string_view dtype = matrix == tensors_.end() ? "F32" : dtype_of(*matrix->format);
-  parts_->config["torch_dtype"] = dtype == "BF16" ? "bfloat16" : dtype == "F16" ? "float16" : "float32";
+  parts_->config["torch_dtype"] = dtype == "BF16"  ? "bfloat16"
+                                  : dtype == "F16" ? "float16"
+                                                   : "float32";
   write_json(path / "config.json", parts_->config);
 }
 

@@ -1,4 +1,5 @@
-// Writes a model as a Hugging Face folder: config.json, safetensors, tokenizer.json and chat template.
+// Writes a model as a Hugging Face folder: config.json, safetensors, tokenizer.json and chat
+// template.
 #pragma once
 
 #include <filesystem>
@@ -11,13 +12,13 @@
 
 namespace tessera::huggingface {
 
-// Tensors are declared and given as GGUF defines them (files/gguf/tensor_names.h), in F32, F16 or BF16;
-// the folder has them as transformers does: Llama's query and key rows in halves, Gemma's norms without
-// their 1, factors of rotary embeddings in config.json.
+// Tensors are declared and given as GGUF defines them (files/gguf/tensor_names.h), in F32, F16 or
+// BF16; the folder has them as transformers does: Llama's query and key rows in halves, Gemma's
+// norms without their 1, factors of rotary embeddings in config.json.
 class FolderWriter final : public CheckpointWriter {
  public:
-  // Says what `model` says, which must outlive it. Error for a family or a tokenizer that no folder is
-  // written for, and for layers of different shapes, which config.json has no words for.
+  // Says what `model` says, which must outlive it. Error for a family or a tokenizer that no folder
+  // is written for, and for layers of different shapes, which config.json has no words for.
   explicit FolderWriter(const Checkpoint& model);
   ~FolderWriter() override;
 
@@ -36,7 +37,8 @@ class FolderWriter final : public CheckpointWriter {
     uint64_t bytes() const;
   };
   struct Parts;  // JSON
-  void write_shard(const std::filesystem::path& path, size_t first, size_t end, const Fill& fill) const;
+  void write_shard(const std::filesystem::path& path, size_t first, size_t end,
+                   const Fill& fill) const;
   std::vector<std::byte> adapt(const Tensor& tensor, std::vector<std::byte> bytes) const;
 
   const Checkpoint& model_;

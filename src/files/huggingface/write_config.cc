@@ -52,7 +52,8 @@ class Description {
     if (const auto local = number("rope.freq_base_swa")) copy("rope_local_base_freq", *local);
     const int64_t dimensions = integer("rope.dimension_count").value_or(head_dim_);
     if (dimensions != head_dim_)
-      copy("partial_rotary_factor", static_cast<double>(dimensions) / static_cast<double>(head_dim_));
+      copy("partial_rotary_factor",
+           static_cast<double>(dimensions) / static_cast<double>(head_dim_));
     dimensions_ = static_cast<uint32_t>(dimensions);
     ordered_json scaling = scaling_of_facts();
     if (const auto* factors = model_.find({TensorRole::kRopeFactors})) {
@@ -124,23 +125,26 @@ class Description {
     return scaling;
   }
 
-  // Llama 3's parameters, which its factors follow from: the largest factor, and two wavelengths that
-  // lie on the line between both ends. Error if no parameters give these factors.
+  // Llama 3's parameters, which its factors follow from: the largest factor, and two wavelengths
+  // that lie on the line between both ends. Error if no parameters give these factors.
   ordered_json llama3_scaling(const std::vector<float>& factors) {
     const auto wavelength = [&](size_t i) {
       return 2 * std::numbers::pi * std::pow(base_, 2.0 * static_cast<double>(i) / dimensions_);
     };
     const double factor = factors.empty() ? 1 : factors.back();
-    // 1 / f = (1 - s) / factor + s with s = (original / wavelength - low) / (high - low): two points.
+    // 1 / f = (1 - s) / factor + s with s = (original / wavelength - low) / (high - low): two
+    // points.
     std::vector<std::pair<double, double>> line;  // 1 / wavelength, s
     for (size_t i = 0; i < factors.size(); ++i) {
       const double s = (1 / static_cast<double>(factors[i]) - 1 / factor) / (1 - 1 / factor);
       if (s > 0.02 && s < 0.98) line.emplace_back(1 / wavelength(i), s);
     }
-    if (line.size() >= 2) {
+    if (!line.empty()) {
       const auto [x0, s0] = line.front();
       const auto [x1, s1] = line.back();
-      const double slope = (s1 - s0) / (x1 - x0), ratio = slope * x0 - s0;  // low / (high - low)
+      // With one point alone, the usual low_freq_factor 1 and high_freq_factor 4.
+      const double slope = line.size() == 1 ? (s0 + 1.0 / 3) / x0 : (s1 - s0) / (x1 - x0);
+      const double ratio = slope * x0 - s0;  // low / (high - low)
       const double low = 1, high = low + low / ratio;
       const double original = std::round(slope * (high - low));
       const ordered_json scaling = {{"rope_type", "llama3"},
@@ -149,9 +153,10 @@ class Description {
                                     {"high_freq_factor", std::round(high * 1000) / 1000},
                                     {"original_max_position_embeddings", original}};
       const nlohmann::json plain = scaling;
-      const auto again = read_rope_scaling(
-          ConfigReader(plain), {.dimensions = dimensions_, .base = base_, .context = 0,
-                                .original_context = std::nullopt});
+      const auto again = read_rope_scaling(ConfigReader(plain), {.dimensions = dimensions_,
+                                                                 .base = base_,
+                                                                 .context = 0,
+                                                                 .original_context = std::nullopt});
       bool same = again.factors.size() == factors.size();
       for (size_t i = 0; same && i < factors.size(); ++i)
         same = std::abs(again.factors[i] - factors[i]) <= 1e-4f * factors[i];
@@ -175,7 +180,8 @@ ordered_json write_config(const Checkpoint& model, const Family& family) {
                       {"model_type", family.model_type},
                       {family.post_norms ? "hidden_activation" : "hidden_act", family.activation}};
   description.copy_shape();
-  description.copy_windows(nlohmann::json::parse(family.defaults).value("sliding_window_pattern", 1));
+  description.copy_windows(
+      nlohmann::json::parse(family.defaults).value("sliding_window_pattern", 1));
   description.copy_ropes();
   if (family.model_type == "llama")
     description.json["attention_bias"] = model.find({TensorRole::kQueryBias, 0}) != nullptr;

@@ -53,8 +53,8 @@ ordered_json entries(const VocabularyData& vocabulary) {
   return result;
 }
 
-// What SentencePiece's scores mean: of two neighbours that form an entry, those of the best score are
-// joined first. For one entry, shorter ids first, as transformers' converter has it.
+// What SentencePiece's scores mean: of two neighbours that form an entry, those of the best score
+// are joined first. For one entry, shorter ids first, as transformers' converter has it.
 std::vector<std::string> merges_of_scores(const VocabularyData& vocabulary) {
   if (!vocabulary.scores) fail("a SentencePiece tokenizer without scores has no merges");
   std::unordered_map<std::string_view, size_t> ids;
@@ -95,7 +95,8 @@ ordered_json replace(std::string_view from, std::string_view to) {
 bool adds_bos(const TokenizerData& data) {
   const VocabularyData& vocabulary = data.vocabulary;
   const bool usual = data.kind == TokenizerKind::kSentencePiece ||
-                     vocabulary.pre_tokenizer == "llama-bpe" || vocabulary.pre_tokenizer == "tekken";
+                     vocabulary.pre_tokenizer == "llama-bpe" ||
+                     vocabulary.pre_tokenizer == "tekken";
   return vocabulary.add_bos_token.value_or(usual) && vocabulary.bos_token_id.value_or(-1) >= 0;
 }
 
@@ -105,7 +106,9 @@ ordered_json post_processor(const TokenizerData& data) {
   if (!adds_bos(data)) return nullptr;
   const auto id = static_cast<size_t>(*vocabulary.bos_token_id);
   const std::string& bos = vocabulary.texts.at(id);
-  const auto special = [&] { return ordered_json{{"SpecialToken", {{"id", bos}, {"type_id", 0}}}}; };
+  const auto special = [&] {
+    return ordered_json{{"SpecialToken", {{"id", bos}, {"type_id", 0}}}};
+  };
   const auto text = [](const char* name, int type) {
     return ordered_json{{"Sequence", {{"id", name}, {"type_id", type}}}};
   };
@@ -157,17 +160,17 @@ void describe_sentencepiece(const TokenizerData& data, ordered_json& json) {
   ordered_json normalizers = ordered_json::array();
   if (prefix) normalizers.push_back({{"type", "Prepend"}, {"prepend", kSpace}});
   normalizers.push_back(replace(" ", kSpace));
-  ordered_json decoders = ordered_json::array(
-      {replace(kSpace, " "), {{"type", "ByteFallback"}}, {{"type", "Fuse"}}});
-  if (prefix)
-    decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  ordered_json decoders =
+      ordered_json::array({replace(kSpace, " "), {{"type", "ByteFallback"}}, {{"type", "Fuse"}}});
+  if (prefix) decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
   const int64_t unknown = vocabulary.unknown_token_id.value_or(0);
   json["normalizer"] = {{"type", "Sequence"}, {"normalizers", normalizers}};
   json["pre_tokenizer"] = nullptr;
   json["decoder"] = {{"type", "Sequence"}, {"decoders", decoders}};
   ordered_json model = {{"type", "BPE"}, {"dropout", nullptr}};
-  model["unk_token"] = unknown < 0 ? ordered_json()
-                                   : ordered_json(vocabulary.texts.at(static_cast<size_t>(unknown)));
+  model["unk_token"] = unknown < 0
+                           ? ordered_json()
+                           : ordered_json(vocabulary.texts.at(static_cast<size_t>(unknown)));
   model["fuse_unk"] = true;
   model["byte_fallback"] = true;
   model["vocab"] = entries(vocabulary);
