@@ -81,12 +81,11 @@ class LoraTest : public testing::TestWithParam<std::string> {
   const std::vector<Token> tokens_ = random_tokens(kLength, 320, 3);
 };
 
-// Where keys and values, which are rounded to f16, have nothing to do with it: their own adapters are
-// compared as products (tests/backend/low_rank_test.cc) and below.
+// Where keys and values, which are rounded to f16, have nothing to do with it: their own adapters
+// are compared as products (tests/backend/low_rank_test.cc) and below.
 TEST_P(LoraTest, LogitsAreThoseOfTheMergedModelTo1e5) {
   using enum TensorRole;
-  const auto path =
-      write_tiny_model({.architecture = GetParam(), .layers = 1}, folder_.path());
+  const auto path = write_tiny_model({.architecture = GetParam(), .layers = 1}, folder_.path());
   const auto checkpoint = open_checkpoint(path);
   std::vector<TinyLora> loras = {{.seed = 1, .rank = 16, .alpha = 32},
                                  {.seed = 2, .rank = 5, .alpha = 3, .is_stabilized = true}};
@@ -134,7 +133,8 @@ TEST_P(LoraTest, GgufAdaptersAreThoseOfPeft) {
   const auto file = write_tiny_gguf_lora(lora, *checkpoint, folder_ / "adapter.gguf");
   runner->model().add_adapter(open_adapter(file, *checkpoint));
   const AdapterMix peft = {{0, 1.0f}}, gguf = {{1, 1.0f}};
-  EXPECT_TRUE(std::ranges::equal(run(*runner, tokens_, &peft), run(*runner, tokens_, &gguf), same_bits));
+  EXPECT_TRUE(
+      std::ranges::equal(run(*runner, tokens_, &peft), run(*runner, tokens_, &gguf), same_bits));
 }
 
 // E1 and E2: eight texts with an adapter each, one with two and one with none step together, in
@@ -174,11 +174,12 @@ TEST_P(LoraTest, RowsOfDifferentAdaptersAreAsAlone) {
       std::vector<std::vector<int32_t>> tables;
       for (size_t i = 0; i < mixes.size(); ++i) tables.push_back(any->new_table(40));
       for (int at = 0, step = 0; at < 40; ++step) {
-        const int count = std::min(40 - at, std::vector{1, 7, 1, 13}[static_cast<size_t>(step % 4)]);
+        const int count =
+            std::min(40 - at, std::vector{1, 7, 1, 13}[static_cast<size_t>(step % 4)]);
         Batch batch;
         for (size_t i = 0; i < mixes.size(); ++i) {
-          const auto part = std::span(texts[i]).subspan(static_cast<size_t>(at),
-                                                        static_cast<size_t>(count));
+          const auto part =
+              std::span(texts[i]).subspan(static_cast<size_t>(at), static_cast<size_t>(count));
           std::vector<int32_t> parents(part.size());
           for (size_t node = 0; node < parents.size(); ++node)
             parents[node] = static_cast<int32_t>(node) - 1;
@@ -210,11 +211,9 @@ INSTANTIATE_TEST_SUITE_P(Architectures, LoraTest,
 // different shapes too.
 TEST(Lora, LayersOfDifferentShapes) {
   const test::TempFolder folder;
-  const auto path = write_tiny_model({.embedding = 256,
-                                      .heads = 4,
-                                      .uneven_layers = true,
-                                      .uneven_kv_heads = true},
-                                     folder.path());
+  const auto path = write_tiny_model(
+      {.embedding = 256, .heads = 4, .uneven_layers = true, .uneven_kv_heads = true},
+      folder.path());
   const auto checkpoint = open_checkpoint(path);
   const TinyLora lora{.rank = 20};
   ModelRunner runner(path);

@@ -88,8 +88,10 @@ void check_copy(const StoredTensor& copy, std::string_view module, const Family&
   }
   const double most = own->format->block_elements > 1 ? 0.2 : 0.01;  // quantized, rounded
   if (!(difference <= most * most * size)) {
-    fail("tensor '{}' is another matrix than the model's: adapters that replace one are not supported",
-         printable(copy.name));
+    fail(
+        "tensor '{}' is another matrix than the model's: adapters that replace one are not "
+        "supported",
+        printable(copy.name));
   }
 }
 
