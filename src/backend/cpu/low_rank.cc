@@ -88,26 +88,48 @@ void down_panel(const std::byte* panel, const float* x, size_t x_stride, int row
   run(std::integral_constant<int, 1>());
 }
 
-// sums[0 .. 31] += one panel of B times `down`, of `ranks` values.
-template <FloatKind kKind>
-void up_row(const std::byte* panel, const float* down, int ranks, float* sums) {
+// That registers hold, of B's sums.
+constexpr int kMostUpRows = kLanes >= 16 ? 8 : 2;
+
+// sums[r][0 .. 31] += one panel of B times row r of `down`, of `ranks` values.
+template <FloatKind kKind, int kRows>
+HWY_NOINLINE void up_rows(const std::byte* panel, const float* down, size_t down_stride, int ranks,
+                          float (*sums)[kPanelRows]) {
   constexpr int kParts = kPanelRows / static_cast<int>(kLanes);
   constexpr size_t kRankBytes = kPanelRows * bytes_of(kKind);
   const FloatTag df;
-  FloatVector sum[kParts];
-  unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA { sum[p] = hn::Zero(df); });
+  FloatVector sum[kParts][kRows];
+  unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
+    TESSERA_UNROLL for (int r = 0; r < kRows; ++r) sum[p][r] = hn::Zero(df);
+  });
   for (int k = 0; k < ranks; ++k) {
-    const FloatVector factor = hn::Set(df, down[k]);
     const std::byte* values = panel + static_cast<size_t>(k) * kRankBytes;
     unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
       const FloatVector w = load_values<kKind>(values + p * kLanes * bytes_of(kKind));
-      sum[p] = hn::MulAdd(w, factor, sum[p]);
+      TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
+        sum[p][r] = hn::MulAdd(w, hn::Set(df, down[r * down_stride + k]), sum[p][r]);
+      }
     });
   }
   unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
-    float* to = sums + p * kLanes;
-    hn::StoreU(hn::Add(hn::LoadU(df, to), sum[p]), df, to);
+    TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
+      float* to = sums[r] + p * kLanes;
+      hn::StoreU(hn::Add(hn::LoadU(df, to), sum[p][r]), df, to);
+    }
   });
+}
+
+template <FloatKind kKind>
+void up_panel(const std::byte* panel, const float* down, size_t down_stride, int rows, int ranks,
+              float (*sums)[kPanelRows]) {
+  int row = 0;
+  const auto run = [&](auto count) {
+    for (; rows - row >= count; row += count) {
+      up_rows<kKind, count>(panel, down + row * down_stride, down_stride, ranks, sums + row);
+    }
+  };
+  run(std::integral_constant<int, kMostUpRows>());
+  run(std::integral_constant<int, 1>());
 }
 
 void low_rank_down(FloatKind kind, const std::byte* panel, const float* x, size_t x_stride,
@@ -121,14 +143,14 @@ void low_rank_down(FloatKind kind, const std::byte* panel, const float* x, size_
   }
 }
 
-void low_rank_up(FloatKind kind, const std::byte* panel, const float* down, int ranks,
-                 float* sums) {
+void low_rank_up(FloatKind kind, const std::byte* panel, const float* down, size_t down_stride,
+                 int rows, int ranks, float (*sums)[kPanelRows]) {
   if (kind == FloatKind::kF32) {
-    up_row<FloatKind::kF32>(panel, down, ranks, sums);
+    up_panel<FloatKind::kF32>(panel, down, down_stride, rows, ranks, sums);
   } else if (kind == FloatKind::kF16) {
-    up_row<FloatKind::kF16>(panel, down, ranks, sums);
+    up_panel<FloatKind::kF16>(panel, down, down_stride, rows, ranks, sums);
   } else {
-    up_row<FloatKind::kBF16>(panel, down, ranks, sums);
+    up_panel<FloatKind::kBF16>(panel, down, down_stride, rows, ranks, sums);
   }
 }
 
@@ -328,11 +350,17 @@ void AddedProducts::add(int first_row, int begin, int end, float (*sums)[kPanelR
     const CpuLowRank::Up* up = nullptr;
     const std::byte* panel = find_panel(weights, first_row, up);
     if (panel == nullptr) continue;
-    const auto first = std::ranges::lower_bound(entry.rows, begin);
-    for (auto row = first; row != entry.rows.end() && *row < end; ++row) {
-      const float* down = entry.down + (row - entry.rows.begin()) * weights.ranks + up->first_rank;
+    const size_t ranks = static_cast<size_t>(weights.ranks);
+    const auto size = static_cast<int>(entry.rows.size());
+    int row = static_cast<int>(std::ranges::lower_bound(entry.rows, begin) - entry.rows.begin());
+    while (row < size && entry.rows[row] < end) {
+      int next = row + 1;  // behind those that lie together
+      while (next < size && entry.rows[next] < end && entry.rows[next] == entry.rows[next - 1] + 1)
+        ++next;
       HWY_DYNAMIC_DISPATCH(low_rank_up)
-      (weights.kind, panel, down, up->ranks, sums[*row - begin]);
+      (weights.kind, panel, entry.down + row * ranks + up->first_rank, ranks, next - row, up->ranks,
+       sums + (entry.rows[row] - begin));
+      row = next;
     }
   }
 }
