@@ -49,7 +49,8 @@ void gather_columns(std::span<const uint32_t> order, const float* from, float* t
   for (size_t c = 0; c < order.size(); ++c) to[c] = from[order[c]];
 }
 
-// Makes the inputs, and the terms of every segment that wants them.
+// Makes the inputs, the terms of every segment that wants them, and what adapters need: in one call
+// of the threads.
 void prepare(ThreadPool& pool, Scratch& scratch, Product& product) {
   const CpuMatrix& matrix = product.matrix;
   const HostTensor& x = product.x;
@@ -67,7 +68,10 @@ void prepare(ThreadPool& pool, Scratch& scratch, Product& product) {
       kinds.push_back({segment.input, &*segment.layout, nullptr});
     }
   }
-  if (kinds.empty() && matrix.orders.empty()) return;
+  const int units = product.added.units();
+  if (kinds.empty() && matrix.orders.empty()) {
+    return pool.parallel_for(units, [&](int unit, int) { product.added.run(unit); });
+  }
 
   QuantizedRows shape;
   shape.rows = x.rows;
@@ -108,7 +112,9 @@ void prepare(ThreadPool& pool, Scratch& scratch, Product& product) {
     product.terms.push_back(segment.layout ? find_kind(segment)->data : nullptr);
   }
 
-  pool.parallel_for(shape.tiles(), [&](int tile, int) {
+  pool.parallel_for(units + shape.tiles(), [&](int index, int) {
+    if (index < units) return product.added.run(index);
+    const int tile = index - units;
     for (size_t i = 0; i < product.inputs.size(); ++i) {
       Input& input = product.inputs[i];
       const int first = tile * kTileRows, end = std::min(x.rows, first + kTileRows);
@@ -149,6 +155,7 @@ struct RowRange {
 void multiply(const Product& product, size_t s, int panel, RowRange rows, Sums& sums) {
   const Segment& segment = product.matrix.segments[s];
   const Input& input = product.inputs[segment.input];
+  product.added.fetch(segment.first_row + panel * kPanelRows);
   if (segment.layout) {
     multiply_panel(*segment.layout, segment.panel(panel), input.quantized, product.terms[s],
                    rows.begin / kTileRows, (rows.end + kTileRows - 1) / kTileRows, sums);
@@ -258,8 +265,9 @@ void run(ThreadPool& pool, LinearScratch& scratch, Product& product,
   const bool quantized = std::any_of(segments.begin(), segments.end(), [](const Segment& segment) {
     return segment.layout.has_value();
   });
+  product.added = AddedProducts(scratch.added, added, product.x);
   prepare(pool, scratch.activations, product);
-  product.added = AddedProducts(pool, scratch.added, added, product.x);
+  product.added.finish();
   const int rows = rows_of_piece(product.x.rows, product.x.columns, quantized ? 2 : sizeof(float));
   const Work work(product, rows);
   cut(work.units(), pool.threads(), least_panels(product.matrix, rows), scratch.piece_ends);

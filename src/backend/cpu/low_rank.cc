@@ -60,6 +60,8 @@ HWY_NOINLINE void down_rows(const std::byte* panel, const float* x, size_t x_str
     };
     int c = 0;
     for (; c + kSums <= columns; c += kSums) {
+      for (size_t line = 0; part == 0 && line < kSums * kColumnBytes; line += 64)
+        fetch_ahead(p + static_cast<size_t>(c) * kColumnBytes + line);
       unroll<kSums>([&](auto s) TESSERA_INLINE_LAMBDA { add_column(s, c + s); });
     }
     unroll<kSums>([&](auto s) TESSERA_INLINE_LAMBDA {
@@ -86,26 +88,48 @@ void down_panel(const std::byte* panel, const float* x, size_t x_stride, int row
   run(std::integral_constant<int, 1>());
 }
 
-// sums[0 .. 31] += one panel of B times `down`, of `ranks` values.
-template <FloatKind kKind>
-void up_row(const std::byte* panel, const float* down, int ranks, float* sums) {
+// That registers hold, of B's sums.
+constexpr int kMostUpRows = kLanes >= 16 ? 8 : 2;
+
+// sums[r][0 .. 31] += one panel of B times row r of `down`, of `ranks` values.
+template <FloatKind kKind, int kRows>
+HWY_NOINLINE void up_rows(const std::byte* panel, const float* down, size_t down_stride, int ranks,
+                          float (*sums)[kPanelRows]) {
   constexpr int kParts = kPanelRows / static_cast<int>(kLanes);
   constexpr size_t kRankBytes = kPanelRows * bytes_of(kKind);
   const FloatTag df;
-  FloatVector sum[kParts];
-  unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA { sum[p] = hn::Zero(df); });
+  FloatVector sum[kParts][kRows];
+  unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
+    TESSERA_UNROLL for (int r = 0; r < kRows; ++r) sum[p][r] = hn::Zero(df);
+  });
   for (int k = 0; k < ranks; ++k) {
-    const FloatVector factor = hn::Set(df, down[k]);
     const std::byte* values = panel + static_cast<size_t>(k) * kRankBytes;
     unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
       const FloatVector w = load_values<kKind>(values + p * kLanes * bytes_of(kKind));
-      sum[p] = hn::MulAdd(w, factor, sum[p]);
+      TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
+        sum[p][r] = hn::MulAdd(w, hn::Set(df, down[r * down_stride + k]), sum[p][r]);
+      }
     });
   }
   unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
-    float* to = sums + p * kLanes;
-    hn::StoreU(hn::Add(hn::LoadU(df, to), sum[p]), df, to);
+    TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
+      float* to = sums[r] + p * kLanes;
+      hn::StoreU(hn::Add(hn::LoadU(df, to), sum[p][r]), df, to);
+    }
   });
+}
+
+template <FloatKind kKind>
+void up_panel(const std::byte* panel, const float* down, size_t down_stride, int rows, int ranks,
+              float (*sums)[kPanelRows]) {
+  int row = 0;
+  const auto run = [&](auto count) {
+    for (; rows - row >= count; row += count) {
+      up_rows<kKind, count>(panel, down + row * down_stride, down_stride, ranks, sums + row);
+    }
+  };
+  run(std::integral_constant<int, kMostUpRows>());
+  run(std::integral_constant<int, 1>());
 }
 
 void low_rank_down(FloatKind kind, const std::byte* panel, const float* x, size_t x_stride,
@@ -119,14 +143,14 @@ void low_rank_down(FloatKind kind, const std::byte* panel, const float* x, size_
   }
 }
 
-void low_rank_up(FloatKind kind, const std::byte* panel, const float* down, int ranks,
-                 float* sums) {
+void low_rank_up(FloatKind kind, const std::byte* panel, const float* down, size_t down_stride,
+                 int rows, int ranks, float (*sums)[kPanelRows]) {
   if (kind == FloatKind::kF32) {
-    up_row<FloatKind::kF32>(panel, down, ranks, sums);
+    up_panel<FloatKind::kF32>(panel, down, down_stride, rows, ranks, sums);
   } else if (kind == FloatKind::kF16) {
-    up_row<FloatKind::kF16>(panel, down, ranks, sums);
+    up_panel<FloatKind::kF16>(panel, down, down_stride, rows, ranks, sums);
   } else {
-    up_row<FloatKind::kBF16>(panel, down, ranks, sums);
+    up_panel<FloatKind::kBF16>(panel, down, down_stride, rows, ranks, sums);
   }
 }
 
@@ -234,84 +258,109 @@ std::unique_ptr<LowRank> load_low_rank(WeightArena& arena,
   return result;
 }
 
-AddedProducts::AddedProducts(ThreadPool& pool, Scratch& scratch, std::span<const LowRankRows> added,
-                             HostTensor x) {
+AddedProducts::AddedProducts(Scratch& scratch, std::span<const LowRankRows> added, HostTensor x)
+    : x_(x) {
   if (added.empty()) return;
-  const int pieces = (x.columns + kPieceColumns - 1) / kPieceColumns;
+  pieces_ = (x.columns + kPieceColumns - 1) / kPieceColumns;
+  const auto size_of = [&](const Entry& entry) {
+    return entry.rows.size() * static_cast<size_t>(entry.weights->ranks) *
+           static_cast<size_t>(pieces_);
+  };
   size_t floats = 0;
   for (const LowRankRows& one : added) {
-    entries_.push_back({dynamic_cast<const CpuLowRank*>(one.weights), one.rows, nullptr});
-    floats += one.rows.size() * static_cast<size_t>(entries_.back().weights->ranks);
+    const auto* weights = dynamic_cast<const CpuLowRank*>(one.weights);
+    entries_.push_back({weights, one.rows, one.scales, nullptr});
+    floats += size_of(entries_.back());
   }
-  Arena arena = scratch.reserve(floats * static_cast<size_t>(pieces) * sizeof(float), added.size());
-
-  // A run of rows that lie together, in one panel and one piece of the columns.
-  struct Unit {
-    size_t entry;
-    int first, count;  // of the entry's rows
-    int panel, piece;
-  };
+  Arena arena = scratch.reserve(floats * sizeof(float), added.size());
   constexpr int kMostRowsOfUnit = 64;
-  std::vector<Unit> units;
   for (size_t e = 0; e < entries_.size(); ++e) {
     Entry& entry = entries_[e];
-    entry.down = arena.take<float>(entry.rows.size() * static_cast<size_t>(entry.weights->ranks) *
-                                   static_cast<size_t>(pieces));
+    entry.down = arena.take<float>(size_of(entry));
     const auto size = static_cast<int>(entry.rows.size());
     for (int first = 0, end = 0; first < size; first = end) {
       for (end = first + 1; end < size && end - first < kMostRowsOfUnit; ++end) {
         if (entry.rows[end] != entry.rows[end - 1] + 1) break;
       }
       for (int panel = 0; panel < entry.weights->ranks / kRankLanes; ++panel) {
-        for (int piece = 0; piece < pieces; ++piece)
-          units.push_back({e, first, end - first, panel, piece});
+        for (int piece = 0; piece < pieces_; ++piece)
+          units_.push_back({e, first, end - first, panel, piece});
       }
     }
   }
-  pool.parallel_for(static_cast<int>(units.size()), [&](int index, int) {
-    const Unit& unit = units[static_cast<size_t>(index)];
-    const Entry& entry = entries_[unit.entry];
-    const CpuLowRank& weights = *entry.weights;
-    const int first_column = unit.piece * kPieceColumns;
-    const int columns = std::min(kPieceColumns, x.columns - first_column);
-    const auto at = static_cast<size_t>(unit.panel) * x.columns + first_column;
-    float* out = entry.down + (unit.piece * entry.rows.size() + unit.first) * weights.ranks +
-                 unit.panel * kRankLanes;
-    HWY_DYNAMIC_DISPATCH(low_rank_down)
-    (weights.kind, weights.down + at * kRankLanes * bytes_of(weights.kind),
-     x.row(entry.rows[unit.first]) + first_column, static_cast<size_t>(x.stride), unit.count,
-     columns, out, static_cast<size_t>(weights.ranks));
-  });
-  for (size_t e = 0; e < entries_.size(); ++e) {
-    const Entry& entry = entries_[e];
+}
+
+void AddedProducts::run(int index) const {
+  const Unit& unit = units_[static_cast<size_t>(index)];
+  const Entry& entry = entries_[unit.entry];
+  const CpuLowRank& weights = *entry.weights;
+  const int first_column = unit.piece * kPieceColumns;
+  const int columns = std::min(kPieceColumns, x_.columns - first_column);
+  const auto at = static_cast<size_t>(unit.panel) * x_.columns + first_column;
+  float* out = entry.down + (unit.piece * entry.rows.size() + unit.first) * weights.ranks +
+               unit.panel * kRankLanes;
+  HWY_DYNAMIC_DISPATCH(low_rank_down)
+  (weights.kind, weights.down + at * kRankLanes * bytes_of(weights.kind),
+   x_.row(entry.rows[unit.first]) + first_column, static_cast<size_t>(x_.stride), unit.count,
+   columns, out, static_cast<size_t>(weights.ranks));
+}
+
+void AddedProducts::finish() {
+  for (const Entry& entry : entries_) {
     const auto ranks = static_cast<size_t>(entry.weights->ranks);
     const size_t size = entry.rows.size() * ranks;
-    for (int piece = 1; piece < pieces; ++piece) {
+    for (int piece = 1; piece < pieces_; ++piece) {
       for (size_t i = 0; i < size; ++i) entry.down[i] += entry.down[piece * size + i];
     }
     for (size_t r = 0; r < entry.rows.size(); ++r) {
-      const float scale = added[e].scales[r];
+      const float scale = entry.scales[r];
       for (size_t k = 0; k < ranks; ++k)
         entry.down[r * ranks + k] *= scale * entry.weights->scales[k];
     }
   }
 }
 
+const std::byte* AddedProducts::find_panel(const CpuLowRank& weights, int first_row,
+                                           const CpuLowRank::Up*& up) {
+  for (const CpuLowRank::Up& part : weights.ups) {
+    if (first_row < part.first_row || first_row >= part.first_row + part.rows) continue;
+    up = &part;
+    const size_t bytes = static_cast<size_t>(part.ranks) * kPanelRows * bytes_of(weights.kind);
+    return part.panels + static_cast<size_t>((first_row - part.first_row) / kPanelRows) * bytes;
+  }
+  return nullptr;
+}
+
+void AddedProducts::fetch(int first_row) const {
+  constexpr size_t kMostEntries = 4, kMostBytes = 4096;  // that the first-level cache has room for
+  for (size_t e = 0; e < std::min(entries_.size(), kMostEntries); ++e) {
+    const CpuLowRank& weights = *entries_[e].weights;
+    const CpuLowRank::Up* up = nullptr;
+    const std::byte* panel = find_panel(weights, first_row, up);
+    if (panel == nullptr) continue;
+    const size_t bytes = static_cast<size_t>(up->ranks) * kPanelRows * bytes_of(weights.kind);
+    for (size_t line = 0; line < std::min(bytes, kMostBytes); line += 64)
+      __builtin_prefetch(panel + line);
+  }
+}
+
 void AddedProducts::add(int first_row, int begin, int end, float (*sums)[kPanelRows]) const {
   for (const Entry& entry : entries_) {
     const CpuLowRank& weights = *entry.weights;
-    const auto up = std::ranges::find_if(weights.ups, [&](const CpuLowRank::Up& part) {
-      return first_row >= part.first_row && first_row < part.first_row + part.rows;
-    });
-    if (up == weights.ups.end()) continue;
-    const size_t panel_bytes = static_cast<size_t>(up->ranks) * kPanelRows * bytes_of(weights.kind);
-    const std::byte* panel =
-        up->panels + static_cast<size_t>((first_row - up->first_row) / kPanelRows) * panel_bytes;
-    const auto first = std::ranges::lower_bound(entry.rows, begin);
-    for (auto row = first; row != entry.rows.end() && *row < end; ++row) {
-      const float* down = entry.down + (row - entry.rows.begin()) * weights.ranks + up->first_rank;
+    const CpuLowRank::Up* up = nullptr;
+    const std::byte* panel = find_panel(weights, first_row, up);
+    if (panel == nullptr) continue;
+    const size_t ranks = static_cast<size_t>(weights.ranks);
+    const auto size = static_cast<int>(entry.rows.size());
+    int row = static_cast<int>(std::ranges::lower_bound(entry.rows, begin) - entry.rows.begin());
+    while (row < size && entry.rows[row] < end) {
+      int next = row + 1;  // behind those that lie together
+      while (next < size && entry.rows[next] < end && entry.rows[next] == entry.rows[next - 1] + 1)
+        ++next;
       HWY_DYNAMIC_DISPATCH(low_rank_up)
-      (weights.kind, panel, down, up->ranks, sums[*row - begin]);
+      (weights.kind, panel, entry.down + row * ranks + up->first_rank, ranks, next - row, up->ranks,
+       sums + (entry.rows[row] - begin));
+      row = next;
     }
   }
 }

@@ -16,7 +16,6 @@
 #include "backend/cpu/matrix.h"
 #include "backend/cpu/scratch.h"
 #include "base/host_tensor.h"
-#include "base/thread_pool.h"
 
 namespace tessera::cpu {
 
@@ -48,9 +47,16 @@ std::unique_ptr<LowRank> load_low_rank(WeightArena& arena,
 class AddedProducts {
  public:
   AddedProducts() = default;
-  // Makes scale * A x of all rows of `added`. Both, and the scratch, must outlive it.
-  AddedProducts(ThreadPool& pool, Scratch& scratch, std::span<const LowRankRows> added,
-                HostTensor x);
+  // For the rows of x. All must outlive it.
+  AddedProducts(Scratch& scratch, std::span<const LowRankRows> added, HostTensor x);
+
+  // Units of work that make A x, for any threads in any order; finish() when all have run.
+  int units() const { return static_cast<int>(units_.size()); }
+  void run(int unit) const;
+  void finish();
+
+  // Fetches what add() will read of this panel into the cache, while the matrix is multiplied.
+  void fetch(int first_row) const;
 
   // sums[row - begin][i] += B (A x) for row `first_row` + i of the matrix, the first of a panel,
   // and the rows [begin, end) of activations.
@@ -60,9 +66,24 @@ class AddedProducts {
   struct Entry {
     const CpuLowRank* weights;
     std::span<const int32_t> rows;
-    float* down;  // scale * A x: [rows][ranks]
+    std::span<const float> scales;
+    // [pieces of the columns][rows][ranks]: A x, and in the end the first is scale * A x.
+    float* down;
   };
+  // A run of rows that lie together, in one panel of A and one piece of the columns.
+  struct Unit {
+    size_t entry;
+    int first, count;  // of the entry's rows
+    int panel, piece;
+  };
+  // B's panel that holds this row of the matrix; nullptr: none.
+  static const std::byte* find_panel(const CpuLowRank& weights, int first_row,
+                                     const CpuLowRank::Up*& up);
+
+  HostTensor x_;
+  int pieces_ = 0;
   std::vector<Entry> entries_;
+  std::vector<Unit> units_;
 };
 
 }  // namespace tessera::cpu
