@@ -93,7 +93,8 @@ std::string read_text(const std::filesystem::path& path, size_t max_bytes) {
                              ? std::filesystem::file_size(path, error)
                              : static_cast<uintmax_t>(-1);
   if (error || size == static_cast<uintmax_t>(-1)) fail("'{}' is no file", shown(path));
-  if (size > max_bytes) fail("'{}' has {} bytes, at most {} are read", shown(path), size, max_bytes);
+  if (size > max_bytes)
+    fail("'{}' has {} bytes, at most {} are read", shown(path), size, max_bytes);
   std::string text(static_cast<size_t>(size), '\0');
   std::ifstream in(path, std::ios::binary);
   if (!in.read(text.data(), static_cast<std::streamsize>(text.size())))
