@@ -39,7 +39,7 @@ class Writer {
       write_spaces();
     }
     if (data_.pipeline) tell_of_pipeline(*data_.pipeline);
-    for (std::string& line : lost_) line.insert(0, "the tokenizer in GGUF: ");
+    for (std::string& line : lost_) line = fmt::format("the tokenizer in GGUF: {}", line);
     return std::move(lost_);
   }
 
@@ -78,6 +78,12 @@ class Writer {
                                  : static_cast<int32_t>(TokenType::kNormal));
     write_scores(std::max(texts.size(), entries));
     const std::unordered_set<std::string_view> known(from.texts.begin(), from.texts.end());
+    for (size_t i = 0; i < texts.size() && data_.kind != TokenizerKind::kBytePair; ++i) {
+      if (types[i] != static_cast<int32_t>(TokenType::kUserDefined)) continue;
+      // As llama.cpp's converter writes them: those are looked for in texts with spaces.
+      std::string text = with_spaces(texts[i]);
+      if (!known.contains(text)) texts[i] = std::move(text);
+    }
     texts.reserve(std::max(texts.size(), entries));
     while (texts.size() < entries) {
       std::string text = fmt::format("[PAD{}]", texts.size());
@@ -88,6 +94,16 @@ class Writer {
     const bool has_types = from.types || texts.size() > from.texts.size();
     set("tokens", GgufValue::Array(texts));
     set("token_type", GgufValue::Array(types), has_types);
+  }
+
+  static std::string with_spaces(std::string_view text) {
+    std::string result;
+    while (!text.empty()) {
+      const bool is_mark = text.starts_with(kSpaceMark);
+      result += is_mark ? ' ' : text[0];
+      text.remove_prefix(is_mark ? kSpaceMark.size() : 1);
+    }
+    return result;
   }
 
   void write_scores(size_t entries) {
@@ -204,6 +220,10 @@ class Writer {
       lost_.push_back(fmt::format("words are cut as those of '{}', the nearest that has a name",
                                   printable(data_.vocabulary.pre_tokenizer)));
     if (!of_bytes) tell_of_words(pipeline);
+    if (of_bytes && std::ranges::any_of(pipeline.words, [](const WordStep& step) {
+          return step.kind == Words::kPrependSpace;
+        }))
+      lost_.push_back("no space is put before the first word");
     const auto has_flags = [](const AddedToken& token) {
       return token.single_word || token.strips_left || token.strips_right;
     };

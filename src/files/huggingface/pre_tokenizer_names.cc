@@ -67,11 +67,20 @@ constexpr auto kFamilies = std::to_array<Family>({
     {"bloom", {}, {kBloom}},
 });
 
-// The expressions of all steps that cut, one after another.
-std::vector<std::string_view> patterns_of(const TextPipeline& pipeline) {
-  std::vector<std::string_view> patterns;
+// The expressions of all steps that cut, one after another. Some hold line breaks themselves,
+// others their escapes.
+std::vector<std::string> patterns_of(const TextPipeline& pipeline) {
+  std::vector<std::string> patterns;
   for (const WordStep& step : pipeline.words) {
-    if (step.kind == WordStep::Kind::kSplit) patterns.push_back(step.pattern.text);
+    if (step.kind != WordStep::Kind::kSplit) continue;
+    std::string& pattern = patterns.emplace_back();
+    for (const char c : step.pattern.text) {
+      if (c == '\r' || c == '\n') {
+        pattern += c == '\r' ? "\\r" : "\\n";
+      } else {
+        pattern += c;
+      }
+    }
   }
   return patterns;
 }
@@ -87,8 +96,8 @@ const Family* find_family(const TextPipeline& pipeline) {
   return nullptr;
 }
 
-bool holds(const std::vector<std::string_view>& patterns, std::string_view text) {
-  return std::ranges::any_of(patterns, [&](std::string_view pattern) {
+bool holds(const std::vector<std::string>& patterns, std::string_view text) {
+  return std::ranges::any_of(patterns, [&](const std::string& pattern) {
     return pattern.find(text) != std::string_view::npos;
   });
 }
@@ -100,7 +109,7 @@ PreTokenizerName name_pre_tokenizer(TokenizerKind kind, const TextPipeline& pipe
   if (const Family* family = find_family(pipeline)) return {std::string(family->name), true};
   const auto patterns = patterns_of(pipeline);
   const bool is_gpt2 = holds(patterns, kGpt2);
-  if (holds(patterns, kThreeDigits) && is_gpt2) return {"falcon", patterns.size() == 4};
+  if (holds(patterns, kThreeDigits) && is_gpt2) return {"falcon"};
   if (holds(patterns, R"([\p{Lu}\p{Lt})")) return {holds(patterns, "{1,3}") ? "gpt-4o" : "tekken"};
   if (holds(patterns, "{1,3}")) return {pipeline.ignores_merges ? "llama-bpe" : "dbrx"};
   if (holds(patterns, "(?!\\S)") && !is_gpt2) return {"qwen2"};
