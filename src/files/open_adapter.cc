@@ -28,7 +28,8 @@ StoredAdapter open_adapter(const fs::path& path, const Checkpoint& model) {
     try {
       check_fits(adapter, model);
     } catch (const Error& error) {
-      fail("'{}': {}", shown, error.what());
+      const fs::path file = is_folder ? path / "adapter_model.safetensors" : path;
+      fail("'{}': {}", printable(file.string(), 400), error.what());
     }
     adapter.name = adapter_name(path);
     return adapter;

@@ -118,7 +118,7 @@ TEST_F(CliTest, BadInputIsOneErrorLine) {
   expect_error(run("run " + (folder_ / "missing.gguf").string() + " -p x"), "missing.gguf",
                "missing file");
   expect_error(run("run " + model_ + " -p x --top-p 7"), "top-p", "flag out of range");
-  expect_error(run("run " + folder_.path().string() + " -p x"), "not a regular file", "a folder");
+  expect_error(run("run " + folder_.path().string() + " -p x"), "holds several models", "a folder");
   expect_error(run("logits " + model_ + " --tokens 1,999999"), "999999", "unknown token");
   expect_error(run("eval perplexity " + model_ + " /dev/null"), "0 tokens", "empty text");
   expect_error(run("quantize " + model_ + " --format Q9 -o " + (folder_ / "x").string()), "Q9",

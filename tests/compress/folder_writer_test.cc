@@ -97,8 +97,6 @@ TEST_F(FolderWriterTest, WhatAFolderCannotSay) {
     return error_of([&] { to_folder(write_tiny_model(spec, folder_.path()), format); });
   };
   EXPECT_THAT(error({}, "Q8_0"), HasSubstr("F32, F16 or BF16, not in Q8_0"));
-  EXPECT_THAT(error({.rope_scaling = "llama3"}, "F16"),
-              HasSubstr("none that config.json can describe"));
   EXPECT_THAT(error({.uneven_layers = true}, "F16"), HasSubstr("differs by layer"));
 }
 
