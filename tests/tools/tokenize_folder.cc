@@ -24,7 +24,7 @@ int main(int count, char** arguments) {
       const auto text = nlohmann::json::parse(line).get<std::string>();
       const auto ids = tokenizer->encode(text, {.add_special = false});
       const auto letters = tokenizer->encode(text, {.add_special = false, .parse_special = false});
-      const nlohmann::json answer = {ids, letters, tokenizer->decode(ids)};
+      const nlohmann::json answer = {ids, letters, tokenizer->decode(ids), tokenizer->encode(text)};
       std::cout << answer.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace) << '\n';
     }
   } catch (const std::exception& error) {

@@ -169,8 +169,10 @@ class Reader {
     return named == roles_.end() ? std::nullopt : vocabulary_.find(named->second.text);
   }
 
-  // tokenizer_config.json's add_bos_token and add_eos_token win over the post-processor, whose
-  // tokens are the beginning and the end if nobody else says so.
+  // tokenizer_config.json's add_bos_token and add_eos_token win over the post-processor, as in
+  // transformers 4 and llama.cpp's converter; transformers 5 passes them over where there is a
+  // tokenizer.json. The post-processor's tokens are the beginning and the end if nobody else says
+  // so.
   void take_surroundings(const Surroundings& around) {
     if (const auto id = id_of("bos_token")) bos_ = id;
     eos_ = id_of("eos_token");
