@@ -12,9 +12,9 @@
 
 namespace tessera {
 
-// A low-rank adapter (LoRA) that is loaded beside a model: a folder that Hugging Face's PEFT wrote, its
-// adapter_model.safetensors, or a GGUF file of llama.cpp's converter. Texts of which nothing else is
-// said go through it by `scale`; 0: only those that ask for it.
+// A low-rank adapter (LoRA) that is loaded beside a model: a folder that Hugging Face's PEFT wrote,
+// its adapter_model.safetensors, or a GGUF file of llama.cpp's converter. Texts of which nothing
+// else is said go through it by `scale`; 0: only those that ask for it.
 struct LoraFile {
   std::string path;
   float scale = 1.0f;
@@ -36,9 +36,10 @@ struct LoadOptions {
   // How messages become a prompt: the name of a well-known format ("chatml", "gemma") or a file
   // with a Jinja template, for a model that has none or a wrong one; "": what the model ships.
   std::string chat_template = {};
-  // LLM.int8() (Dettmers et al. 2022): matrices of more than 8 bits are cut to 8 when they are loaded,
-  // and activations of this magnitude and more meet their weights in f32 instead of being quantized
-  // among others; 6 is the paper's. Checkpoints that bitsandbytes made for it bring their own. 0: off.
+  // LLM.int8() (Dettmers et al. 2022): matrices of more than 8 bits are cut to 8 when they are
+  // loaded, and activations of this magnitude and more meet their weights in f32 instead of being
+  // quantized among others; 6 is the paper's. Checkpoints that bitsandbytes made for it bring their
+  // own. 0: off.
   float llm_int8_threshold = 0;
   // A smaller model, which drafts for the decoders `auto` and `draft`:
   // "MODEL[,bits=4][,head=32768][,bridge=1]". It changes no text, so it need not be exact: its

@@ -17,17 +17,19 @@ constexpr TensorRole kAdaptable[] = {
     TensorRole::kUp,     TensorRole::kDown,  TensorRole::kAttentionOutput};
 
 bool is_matrix(const StoredTensor& tensor) {
-  return std::ranges::all_of(tensor.shape.begin() + std::min<ptrdiff_t>(2, std::ssize(tensor.shape)),
-                             tensor.shape.end(), [](uint64_t axis) { return axis == 1; });
+  return std::ranges::all_of(
+      tensor.shape.begin() + std::min<ptrdiff_t>(2, std::ssize(tensor.shape)), tensor.shape.end(),
+      [](uint64_t axis) { return axis == 1; });
 }
 
 void check_matrix(const StoredLowRank& one, const Checkpoint& model) {
   const StoredTensor &down = one.down, &up = one.up;
   const std::string name = printable(down.name);
   if (std::ranges::find(kAdaptable, down.place.role) == std::end(kAdaptable)) {
-    fail("tensor '{}' is for something else than a matrix that multiplies activations (attention, "
-         "feed-forward, output), which is not supported",
-         name);
+    fail(
+        "tensor '{}' is for something else than a matrix that multiplies activations (attention, "
+        "feed-forward, output), which is not supported",
+        name);
   }
   const StoredTensor* matrix = model.find(down.place);
   if (matrix == nullptr) fail("tensor '{}' is for a matrix that the model does not have", name);

@@ -1,5 +1,5 @@
-// A low-rank adapter as it is stored: to some matrices W of a model it adds scale * B A (LoRA, Hu et
-// al. 2021). What kind of file it lies in is known below files/ only.
+// A low-rank adapter as it is stored: to some matrices W of a model it adds scale * B A (LoRA, Hu
+// et al. 2021). What kind of file it lies in is known below files/ only.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// How a text becomes words, and words become tokens, step by step: what a tokenizer.json says of it.
-// Its parts mean what they mean to Hugging Face's "tokenizers", quirks included, because models were
-// trained on the ids that it gives. https://huggingface.co/docs/tokenizers/components
+// How a text becomes words, and words become tokens, step by step: what a tokenizer.json says of
+// it. Its parts mean what they mean to Hugging Face's "tokenizers", quirks included, because models
+// were trained on the ids that it gives. https://huggingface.co/docs/tokenizers/components
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,10 @@ struct NormalizerStep {
     kStripRight,  // and at the end
     kPrepend,     // `content` before a text that is not empty
     kReplace,     // `content` for each match of `pattern`
-    kCharsmap,    // `content` is SentencePiece's precompiled_charsmap (text/charsmap.h)
-    kToAlphabet,  // bytes become GPT-2's letters (text/byte_alphabet.h)
+    kCharsmap,    // `content` is SentencePiece's precompiled_charsmap (text/charsmap.h), applied as
+                  // Hugging Face does: the shortest key for a cluster of characters
+    kOwnCharsmap,  // the same, applied as SentencePiece does: the longest key at each place
+    kToAlphabet,   // bytes become GPT-2's letters (text/byte_alphabet.h)
   };
   Kind kind = Kind::kNfc;
   TextPattern pattern;
@@ -46,11 +48,11 @@ enum class SplitBehaviour { kRemoved, kIsolated, kWithPrevious, kWithNext, kCont
 // A way to cut each word that the steps before it made, or a change of it.
 struct WordStep {
   enum class Kind {
-    kSplit,           // at the matches of `pattern`, or if `invert` at what lies between them
-    kPrependSpace,    // unless the word begins with one
-    kToAlphabet,      // bytes become GPT-2's letters
-    kMarkSpaces,      // spaces become U+2581
-    kMarkBeginning,   // U+2581 before the word, unless it is there
+    kSplit,              // at the matches of `pattern`, or if `invert` at what lies between them
+    kPrependSpace,       // unless the word begins with one
+    kToAlphabet,         // bytes become GPT-2's letters
+    kMarkSpaces,         // spaces become U+2581
+    kMarkBeginning,      // U+2581 before the word, unless it is there
     kMarkVeryBeginning,  // the same, of the word that begins the text
   };
   Kind kind = Kind::kSplit;
@@ -67,6 +69,7 @@ struct AddedToken {
   bool in_model = false;      // the model's own vocabulary has it, too
   bool special = false;       // steers the model: no text of its own
   bool normalized = false;    // looked for, normalized, in the normalized text
+  bool as_it_is = false;      // there, but not normalized itself
   bool single_word = false;   // only where no letter or digit is beside it
   bool strips_left = false;   // takes the white space before it along
   bool strips_right = false;  // and behind it
@@ -79,14 +82,18 @@ struct TextPipeline {
   std::vector<WordStep> words;
   std::vector<AddedToken> added_tokens;
   // The model is that of TokenizerData::kind. Of the three, kSentencePiece is byte-pair encoding of
-  // characters, kBytePair of GPT-2's letters.
+  // characters, kBytePair of GPT-2's letters. Without merges, neighbours are joined whose joint
+  // entry has the highest score.
   bool ignores_merges = false;  // a word that is an entry is that token, merges or not
   bool byte_fallback = false;   // characters without an entry become <0x00> to <0xFF>
   bool fuses_unknown = false;   // unknown neighbours are one token
+  // Unigram as SentencePiece itself computes it: sums in single precision, and no text reads like a
+  // byte token.
+  bool as_sentencepiece = false;
   std::optional<int64_t> unknown_id;  // absent: what is unknown is dropped
   // VocabularyData::pre_tokenizer names just this way to cut words, not only the nearest one.
   bool is_named = false;
-  bool strips_first_space = false;    // decoding takes one away from the beginning
+  bool strips_first_space = false;  // decoding takes one away from the beginning
 
   bool operator==(const TextPipeline&) const = default;
 };

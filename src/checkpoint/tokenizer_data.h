@@ -37,7 +37,7 @@ struct VocabularyData {
   std::optional<int64_t> bos_token_id, eos_token_id, unknown_token_id, padding_token_id;
   // Further tokens that end a turn or a message. Absent or -1: there is none.
   std::optional<int64_t> eot_token_id, eom_token_id;
-  std::vector<int64_t> end_token_ids;  // more of them
+  std::vector<int64_t> end_token_ids;                // more of them
   std::optional<bool> add_bos_token, add_eos_token;  // absent: the kind's default
 
   // Whose way to cut text into words, as llama.cpp's converter names it: "llama-bpe", "qwen2". "":

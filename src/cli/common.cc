@@ -49,9 +49,10 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
       .add_option("--pre-tokenizer", flags.load.pre_tokenizer,
                   "cut words as this family does, for a model whose own is not known: qwen2, ...")
       ->type_name("NAME");
-  command.add_flag("--llm-int8{6}", flags.load.llm_int8_threshold,
-                   "cut matrices of more bits to 8; activations of magnitude T (6) and more meet them "
-                   "unquantized (LLM.int8())")
+  command
+      .add_flag("--llm-int8{6}", flags.load.llm_int8_threshold,
+                "cut matrices of more bits to 8; activations of magnitude T (6) and more meet them "
+                "unquantized (LLM.int8())")
       ->type_name("[=T]");
   command.add_option("--kv", flags.load.kv_format, "format of the KV cache: f16 or q8_0")
       ->check(CLI::IsMember({"f16", "q8_0"}))

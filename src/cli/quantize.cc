@@ -53,12 +53,18 @@ void quantize(Flags& flags) {
 void add_quantize(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("quantize", "write a model file in another format");
-  command->add_option("SOURCE", flags->source, "a GGUF file, a Hugging Face folder or a model's name")->required();
+  command
+      ->add_option("SOURCE", flags->source, "a GGUF file, a Hugging Face folder or a model's name")
+      ->required();
   command
       ->add_option("--format", flags->options.format,
                    "Q4_K_M, Q8_0, F16, ...; an unknown name lists them all")
       ->capture_default_str();
-  command->add_option("-o,--out", flags->out, "the file to write")->required();
+  command
+      ->add_option(
+          "-o,--out", flags->out,
+          "the file to write, or, with a '/' at its end, the Hugging Face folder (F16, BF16, F32)")
+      ->required();
   add_lora_flag(*command, flags->options.lora,
                 "merge a LoRA adapter first, a PEFT folder or its safetensors, or a GGUF file; may "
                 "be given again");

@@ -20,6 +20,7 @@
 #include "compress/lora_merge.h"
 #include "compress/recipes.h"
 #include "files/open.h"
+#include "files/save.h"
 #include "formats/same_grid.h"
 
 namespace tessera {
@@ -111,8 +112,7 @@ class Recoder {
 
   const StoredTensor& source_;
   const Format& target_;
-  const bool may_keep_codes_ =
-      source_.order == nullptr && may_share_grid(*source_.format, target_);
+  const bool may_keep_codes_ = source_.order == nullptr && may_share_grid(*source_.format, target_);
   uint64_t target_row_;
 };
 
@@ -195,13 +195,13 @@ std::string describe_kept(const QuantizeSummary& summary) {
   }
   std::string text;
   for (const auto& [formats, kept] : kinds) {
-    fmt::format_to(std::back_inserter(text), "{} {} kept {} codes, {} as {}: {}\n", kept.first,
-                   kept.first == 1 ? "matrix" : "matrices", kept.first == 1 ? "its" : "their",
-                   formats.first, formats.second,
-                   kept.second == 0
-                       ? std::string("every value is the same")
-                       : fmt::format("scales and minimums moved values by {:.4f} steps at most",
-                                     kept.second));
+    fmt::format_to(
+        std::back_inserter(text), "{} {} kept {} codes, {} as {}: {}\n", kept.first,
+        kept.first == 1 ? "matrix" : "matrices", kept.first == 1 ? "its" : "their", formats.first,
+        formats.second,
+        kept.second == 0
+            ? std::string("every value is the same")
+            : fmt::format("scales and minimums moved values by {:.4f} steps at most", kept.second));
   }
   return text;
 }
@@ -246,7 +246,7 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   check_formats(model, merge, plan);
   warn_of_second_quantization(model, merge, plan);
 
-  const std::unique_ptr<CheckpointWriter> writer = model.make_writer();
+  const std::unique_ptr<CheckpointWriter> writer = make_writer(model, out);
   writer->set_fact("general.quantization_version", kQuantizationVersion);
   writer->set_fact("general.file_type", recipe.file_type);
   for (size_t i = 0; i < plan.size(); ++i) {

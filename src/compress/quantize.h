@@ -13,13 +13,13 @@
 namespace tessera {
 
 struct QuantizeOptions {
-  std::string format = "Q4_K_M";  // a recipe's name, see recipes.h
-  bool pure = false;              // one format wherever it fits, no mixture
-  bool overwrite = false;         // a file that is there already
+  std::string format = "Q4_K_M";    // a recipe's name, see recipes.h
+  bool pure = false;                // one format wherever it fits, no mixture
+  bool overwrite = false;           // a file that is there already
+  int threads = 0;                  // 0: as many as the machine has
   std::vector<LoraFile> lora = {};  // adapters to merge: W + scale * B A, before it is encoded
-  int threads = 0;                // 0: as many as the machine has
   // Called between tensors with the source bytes that are done, and all of them.
-  std::function<void(uint64_t done, uint64_t total)> progress;
+  std::function<void(uint64_t done, uint64_t total)> progress = {};
 };
 
 struct QuantizedTensor {

@@ -272,6 +272,9 @@ const Recipe& require_recipe(std::string_view name) {
     if (!known.empty()) known += ", ";
     known += recipe.name;
   }
+  if (const Format* format = find_format(name); format != nullptr && format->supported()) {
+    fail("encoding to {} is not supported; known are {}", format->name, known);
+  }
   fail("unknown format '{}'; known are {}", printable(name), known);
 }
 

@@ -20,8 +20,8 @@ struct LoadedAdapter {
 // Their names: those of their files, with a number behind one that is taken.
 std::vector<std::string> adapter_names(const std::vector<LoraFile>& files);
 
-// Loads them for `model`, which `checkpoint` holds, and makes them its default by their scales. Error
-// if one is malformed, does not fit, or asks for what is not supported.
+// Loads them for `model`, which `checkpoint` holds, and makes them its default by their scales.
+// Error if one is malformed, does not fit, or asks for what is not supported.
 std::vector<LoadedAdapter> load_adapters(const std::vector<LoraFile>& files,
                                          const Checkpoint& checkpoint, Model& model);
 

@@ -28,8 +28,8 @@ struct LoadedDraft {
   std::unique_ptr<const VocabularyBridge> bridge;  // null: the vocabulary is the same
 };
 // For texts that are cut by `tokenizer`, which must outlive the bridge. Error that names the first
-// difference if the draft's own vocabulary is another one and no bridge is asked for. `on_progress`:
-// see Model; may be empty.
+// difference if the draft's own vocabulary is another one and no bridge is asked for.
+// `on_progress`: see Model; may be empty.
 LoadedDraft load_draft(const DraftReference& reference, const Tokenizer& tokenizer,
                        std::shared_ptr<Backend> backend, Model::Limits limits,
                        const std::function<void(size_t, size_t)>& on_progress);

@@ -10,7 +10,6 @@
 #include "engine/model_sampling.h"
 #include "files/model_reference.h"
 #include "files/open.h"
-#include "formats/int8_groups.h"
 #include "text/well_known_templates.h"
 
 namespace tessera {
@@ -20,8 +19,7 @@ namespace {
 // LLM.int8(): asked for, or what the checkpoint was made for.
 ModelShortcuts int8_shortcuts(const LoadOptions& options, const Session& session) {
   constexpr std::string_view kFact = "general.llm_int8_threshold";
-  if (options.llm_int8_threshold > 0)
-    return {.format = int8_groups, .outlier_threshold = options.llm_int8_threshold};
+  if (options.llm_int8_threshold > 0) return llm_int8(options.llm_int8_threshold);
   const double threshold = session.checkpoint->facts().get_float(kFact).value_or(0);
   return {.outlier_threshold = static_cast<float>(threshold)};
 }

@@ -27,10 +27,10 @@ Work work_of_linear(const Matrix& w, const Tensor& x, const Vector* bias, const 
                     std::span<const LowRankRows> added) {
   const double macs_of_row = static_cast<double>(w.columns) * x.rows;
   Work work{.memory_bytes = static_cast<double>(
-              w.bytes + (bias == nullptr ? 0 : static_cast<size_t>(bias->size) * sizeof(float))),
-          .activation_bytes = bytes_of(x) + bytes_of(out),
-          .dot_macs = macs_of_row * w.dot_rows,
-          .float_macs = macs_of_row * (w.rows - w.dot_rows)};
+                w.bytes + (bias == nullptr ? 0 : static_cast<size_t>(bias->size) * sizeof(float))),
+            .activation_bytes = bytes_of(x) + bytes_of(out),
+            .dot_macs = macs_of_row * w.dot_rows,
+            .float_macs = macs_of_row * (w.rows - w.dot_rows)};
   for (const LowRankRows& one : added) {
     work.memory_bytes += static_cast<double>(one.weights->bytes);
     work.float_macs += static_cast<double>(one.rows.size() * one.weights->values);

@@ -18,7 +18,8 @@ std::string describe_file(const std::filesystem::path& path);
 //             "formats": {"Q4_K": {"tensors", "parameters", "bytes"}}}}
 // "offset" counts from the start of the file at index "file" of "files"; it is null for a tensor
 // whose rows are put together from several places. Every string is UTF-8. Of a Hugging Face folder
-// there are no "version" and "alignment", and the metadata are what config.json says in GGUF's words.
+// there are no "version" and "alignment", and the metadata are what config.json says in GGUF's
+// words.
 nlohmann::json describe_file_json(const std::filesystem::path& path);
 
 }  // namespace tessera

@@ -23,9 +23,8 @@ bool is_of_folder(const fs::path& path) {
   const fs::path folder = path.has_parent_path() ? path.parent_path() : ".";
   if (!is_huggingface_folder(folder) || !huggingface::names_a_model(folder)) return false;
   const auto shards = huggingface::find_shards(folder);
-  return std::ranges::any_of(shards.paths, [&](const fs::path& shard) {
-    return shard.filename() == path.filename();
-  });
+  return std::ranges::any_of(
+      shards.paths, [&](const fs::path& shard) { return shard.filename() == path.filename(); });
 }
 
 std::shared_ptr<const Checkpoint> open_folder(const fs::path& folder) {
@@ -44,7 +43,8 @@ std::shared_ptr<const Checkpoint> open_folder(const fs::path& folder) {
 
 std::shared_ptr<const Checkpoint> open_checkpoint(const fs::path& path) {
   if (std::error_code ignored; fs::is_directory(path, ignored)) return open_folder(path);
-  constexpr auto kPickles = std::to_array<std::string_view>({".pt", ".pth", ".bin", ".ckpt", ".pkl"});
+  constexpr auto kPickles =
+      std::to_array<std::string_view>({".pt", ".pth", ".bin", ".ckpt", ".pkl"});
   const std::string extension = path.extension().string();
   if (std::ranges::find(kPickles, extension) != kPickles.end()) {
     fail(

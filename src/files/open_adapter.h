@@ -8,9 +8,9 @@
 
 namespace tessera {
 
-// A folder that PEFT wrote or its adapter_model.safetensors, or a GGUF file of llama.cpp's converter,
-// for `model`. Throws Error (one line: what, where, what was expected) if it is malformed, does not
-// fit the model, or asks for what is not supported.
+// A folder that PEFT wrote or its adapter_model.safetensors, or a GGUF file of llama.cpp's
+// converter, for `model`. Throws Error (one line: what, where, what was expected) if it is
+// malformed, does not fit the model, or asks for what is not supported.
 StoredAdapter open_adapter(const std::filesystem::path& path, const Checkpoint& model);
 
 // What people would call it: the name of the file, or of the folder if the file's says nothing.

@@ -22,8 +22,9 @@ struct PullOptions {
 
 // Downloads what `reference` names (a known name, hf:OWNER/REPO[:QUANTIZATION|/FILE] or a URL),
 // unless it is there already, and returns the path of the GGUF (of the first member, if it is
-// split: all of them are pulled), or the folder of a repository that holds safetensors instead. Sizes and SHA-256 are checked against the table of known models
-// or the hub's listing. Throws Error: one line saying what failed, or listing the choices.
+// split: all of them are pulled), or the folder of a repository that holds safetensors instead.
+// Sizes and SHA-256 are checked against the table of known models or the hub's listing. Throws
+// Error: one line saying what failed, or listing the choices.
 std::filesystem::path pull(std::string_view reference, PullOptions options = {});
 
 // What pull(reference) would fetch, as far as that is known without asking anybody.

@@ -36,8 +36,8 @@ void encode(std::span<const float> src, std::byte* dst, std::span<const float>) 
 template <int kGroup>
 const Format& format() {
   static const Format kFormat = [] {
-    Format made = grouped_format(
-        {.bits = 8, .f32_scales = true, .zero_point = kZeroPoint, .group = kGroup});
+    Format made =
+        grouped_format({.bits = 8, .f32_scales = true, .zero_point = kZeroPoint, .group = kGroup});
     made.encode = encode<kGroup>;
     return made;
   }();

@@ -1,5 +1,5 @@
-// INT8: what matrices of floats are cut to for LLM.int8() (Dettmers et al. 2022): codes of -127 .. 127
-// by absmax, x = scale * code, a scale for each group of up to 256 columns.
+// INT8: what matrices of floats are cut to for LLM.int8() (Dettmers et al. 2022): codes of -127 ..
+// 127 by absmax, x = scale * code, a scale for each group of up to 256 columns.
 //
 // The paper scales whole rows; groups cost 0.125 bits a weight and are as exact or more.
 #pragma once

@@ -12,8 +12,8 @@
 
 namespace tessera {
 
-// A low-rank adapter (model/lora.h) that a row goes through, and by how much: it adds scale * B A to
-// the model's matrices.
+// A low-rank adapter (model/lora.h) that a row goes through, and by how much: it adds scale * B A
+// to the model's matrices.
 struct AdapterUse {
   int adapter = 0;  // Model::add_adapter()'s number
   float scale = 1.0f;
@@ -26,9 +26,9 @@ using AdapterMix = std::vector<AdapterUse>;
 struct Batch {
   // One entry a row.
   std::vector<Token> tokens;
-  std::vector<int32_t> positions;    // logical position in its sequence
-  std::vector<int32_t> slots;        // where its keys and values go
-  std::vector<RowContext> contexts;  // what it attends to
+  std::vector<int32_t> positions;           // logical position in its sequence
+  std::vector<int32_t> slots;               // where its keys and values go
+  std::vector<RowContext> contexts;         // what it attends to
   std::vector<const AdapterMix*> adapters;  // nullptr: none
   // Rows whose logits are wanted, ascending.
   std::vector<int32_t> wanted;

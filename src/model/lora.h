@@ -20,7 +20,8 @@ namespace tessera {
 class LoraAdapter final : public TensorVisitor {
  public:
   // Both must outlive the walk; the adapter's files need not stay.
-  LoraAdapter(const StoredAdapter& stored, Backend& backend) : stored_(&stored), backend_(backend) {}
+  LoraAdapter(const StoredAdapter& stored, Backend& backend)
+      : stored_(&stored), backend_(backend) {}
 
   void enter(int layer) override { layer_ = layer; }
   void matrix(std::string_view label, std::initializer_list<StoredRows> parts, int columns,

@@ -18,4 +18,8 @@ struct ModelShortcuts {
   float outlier_threshold = 0;  // of all matrices: see Matrix
 };
 
+// LLM.int8() (Dettmers et al. 2022): matrices of more bits in INT8 (formats/int8_groups.h),
+// activations of this magnitude and more apart.
+ModelShortcuts llm_int8(float outlier_threshold);
+
 }  // namespace tessera

@@ -10,9 +10,9 @@ namespace {
 constexpr std::string_view kVersion = "/v1";
 constexpr std::array<std::string_view, 4> kOpenAi = {"/chat/completions", "/completions",
                                                      "/embeddings", "/models"};
-constexpr std::array<std::string_view, 7> kOwn = {
-    "/health",     "/metrics",        "/engine",       "/tokenize",
-    "/detokenize", "/apply-template", "/lora-adapters"};
+constexpr std::array<std::string_view, 7> kOwn = {"/health",       "/metrics",    "/engine",
+                                                  "/tokenize",     "/detokenize", "/apply-template",
+                                                  "/lora-adapters"};
 
 constexpr std::string_view kChat = "POST /v1/chat/completions";
 constexpr std::string_view kCompletions = "POST /v1/completions";

@@ -1,4 +1,5 @@
-// The oldest PCRE2 that we build with knows Unicode 14, Oniguruma 6.9.10 knows 16. What lies between.
+// The oldest PCRE2 that we build with knows Unicode 14, Oniguruma 6.9.10 knows 16. What lies
+// between.
 #pragma once
 
 #include <string>

@@ -1,7 +1,6 @@
 #include "text/oniguruma.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -9,98 +8,11 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "base/utf8.h"
-#include "text/newer_characters.h"
+#include "text/character_sets.h"
 #include "text/regex.h"
 
 namespace tessera {
 namespace {
-
-// PCRE2's own \s has U+180E, too, which is no white space since Unicode 6.3.
-constexpr std::string_view kSpace = "\\p{White_Space}", kNoSpace = "\\P{White_Space}";
-constexpr std::string_view kHexDigit = "0-9A-Fa-f";
-
-// Those of a general category, for use within brackets.
-std::string of_category(std::string_view name) {
-  return fmt::format("\\p{{{}}}{}", name, newer_characters(name));
-}
-
-std::string alphabetic() {
-  return "\\p{Alphabetic}" + newer_characters("L");
-}
-
-std::string word() {
-  return alphabetic() + of_category("M") + of_category("Nd") + "\\p{Pc}";
-}
-
-// Outside of brackets, superscripts and fractions of Latin 1 are words to Oniguruma, too.
-std::string word_outside() {
-  return word() + "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}";
-}
-
-struct NamedCategory {
-  std::string_view name, category;
-};
-// General categories by their long names: without spaces, hyphens and underscores, in small letters.
-constexpr auto kCategories = std::to_array<NamedCategory>({
-    {"closepunctuation", "Pe"},
-    {"cntrl", "Cc"},
-    {"combiningmark", "M"},
-    {"connectorpunctuation", "Pc"},
-    {"control", "Cc"},
-    {"currencysymbol", "Sc"},
-    {"dashpunctuation", "Pd"},
-    {"decimalnumber", "Nd"},
-    {"digit", "Nd"},
-    {"enclosingmark", "Me"},
-    {"finalpunctuation", "Pf"},
-    {"format", "Cf"},
-    {"initialpunctuation", "Pi"},
-    {"letter", "L"},
-    {"letternumber", "Nl"},
-    {"lineseparator", "Zl"},
-    {"lowercaseletter", "Ll"},
-    {"mark", "M"},
-    {"mathsymbol", "Sm"},
-    {"modifierletter", "Lm"},
-    {"modifiersymbol", "Sk"},
-    {"nonspacingmark", "Mn"},
-    {"number", "N"},
-    {"openpunctuation", "Ps"},
-    {"other", "C"},
-    {"otherletter", "Lo"},
-    {"othernumber", "No"},
-    {"otherpunctuation", "Po"},
-    {"othersymbol", "So"},
-    {"paragraphseparator", "Zp"},
-    {"privateuse", "Co"},
-    {"punctuation", "P"},
-    {"separator", "Z"},
-    {"spaceseparator", "Zs"},
-    {"spacingmark", "Mc"},
-    {"symbol", "S"},
-    {"titlecaseletter", "Lt"},
-    {"unassigned", "Cn"},
-    {"uppercaseletter", "Lu"},
-});
-
-// The sets that POSIX names, and some more; "" for another name.
-std::string named_set(std::string_view name) {
-  if (name == "alnum") return alphabetic() + of_category("Nd");
-  if (name == "alpha" || name == "alphabetic") return alphabetic();
-  if (name == "any") return "\\x{0}-\\x{10ffff}";
-  if (name == "ascii") return "\\x{0}-\\x{7f}";
-  if (name == "blank") return "\\p{Zs}\\t";
-  if (name == "lower" || name == "lowercase") return "\\p{Lowercase}" + newer_characters("Ll");
-  if (name == "punct") return of_category("P") + "$+<=>\\^`|~";
-  if (name == "space" || name == "whitespace") return std::string(kSpace);
-  if (name == "upper" || name == "uppercase") return "\\p{Uppercase}" + newer_characters("Lu");
-  if (name == "word") return word();
-  if (name == "xdigit") return std::string(kHexDigit);
-  for (const NamedCategory& named : kCategories) {
-    if (named.name == name) return of_category(named.category);
-  }
-  return {};
-}
 
 bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -270,7 +182,7 @@ class Translator {
     Set set;
     if (c == 'w' || c == 'W') {
       ++at_;
-      out_ += fmt::format("[{}{}]", c == 'W' ? "^" : "", word_outside());
+      out_ += fmt::format("[{}{}]", c == 'W' ? "^" : "", word_set_outside());
       return;
     }
     if (take_class(set)) {
@@ -279,7 +191,7 @@ class Translator {
     }
     if (c == 'b' || c == 'B') {
       ++at_;
-      const std::string letter = fmt::format("[{}]", word_outside());
+      const std::string letter = fmt::format("[{}]", word_set_outside());
       out_ += c == 'b' ? fmt::format("(?:(?<={0})(?!{0})|(?<!{0})(?={0}))", letter)
                        : fmt::format("(?:(?<={0})(?={0})|(?<!{0})(?!{0}))", letter);
     } else if (c == 'A' || c == 'z' || c == 'Z' || c == 'G' || c == 'R' || c == 'N' || c == 'K') {
@@ -314,10 +226,10 @@ class Translator {
         set.others.push_back(fmt::format("[^{}]", of_category("Nd")));
         break;
       case 'w':
-        set.items += word();
+        set.items += word_set();
         break;
       case 'W':
-        set.others.push_back(fmt::format("[^{}]", word()));
+        set.others.push_back(fmt::format("[^{}]", word_set()));
         break;
       case 'h':
         set.items += kHexDigit;
@@ -370,8 +282,8 @@ class Translator {
       }
       return;
     }
-    // A script (PCRE2's plain name of one has the characters that others share with it, too), else a
-    // property that is true or false.
+    // A script (PCRE2's plain name of one has the characters that others share with it, too), else
+    // a property that is true or false.
     for (const std::string_view prefix : {"sc:", ""}) {
       const std::string property = fmt::format("\\{}{{{}{}}}", negated ? 'P' : 'p', prefix, name);
       if (!Regex::is_valid(property)) continue;

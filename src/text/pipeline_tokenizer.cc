@@ -22,15 +22,15 @@ constexpr size_t kMaxCachedWordBytes = 64;
 constexpr size_t kMaxWordBytes = std::numeric_limits<int32_t>::max() / 2;
 
 // Entries for texts that the tokenizer finds, of tokens that `is_wanted`.
-std::vector<AddedTokens::Entry> entries_of(const TextPipeline& pipeline,
-                                           const Vocabulary& vocabulary,
-                                           const TextNormalizer* normalizer,
-                                           const std::function<bool(const AddedToken&)>& is_wanted) {
+std::vector<AddedTokens::Entry> entries_of(
+    const TextPipeline& pipeline, const Vocabulary& vocabulary, const TextNormalizer* normalizer,
+    const std::function<bool(const AddedToken&)>& is_wanted) {
   std::vector<AddedTokens::Entry> entries;
   for (const AddedToken& token : pipeline.added_tokens) {
     if (!vocabulary.contains(static_cast<Token>(token.id)) || !is_wanted(token)) continue;
     const std::string& text = vocabulary.text(static_cast<Token>(token.id));
-    entries.push_back({normalizer != nullptr ? normalizer->normalize(text, false).text : text, token});
+    const bool as_it_is = normalizer == nullptr || token.as_it_is;
+    entries.push_back({as_it_is ? text : normalizer->normalize(text, false).text, token});
   }
   return entries;
 }
@@ -64,7 +64,7 @@ PipelineTokenizer::PipelineTokenizer(TokenizerData data)
       splitter_(pipeline_.words),
       model_(WordModel::make(data, vocabulary())) {
   for (const AddedToken& token : pipeline_.added_tokens) {
-    if (!token.normalized || token.special) continue;
+    if (!token.normalized || token.special || token.as_it_is) continue;
     const auto id = static_cast<Token>(token.id);
     std::string text = normalizer_.normalize(vocabulary().text(id), false).text;
     if (text != vocabulary().text(id)) normalized_texts_.emplace(id, std::move(text));

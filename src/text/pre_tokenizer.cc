@@ -67,8 +67,7 @@ std::string expand(std::string_view pattern) {
 
 class PreTokenizer::Step {
  public:
-  explicit Step(const SplitStep& step)
-      : regex_(expand(step.pattern)), in_threes_(step.in_threes) {}
+  explicit Step(const SplitStep& step) : regex_(expand(step.pattern)), in_threes_(step.in_threes) {}
 
   bool in_threes() const { return in_threes_; }
   // The first match at or after `from`, as begin and end.

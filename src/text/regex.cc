@@ -36,8 +36,8 @@ Compiled compile(std::string_view pattern) {
 struct Regex::Scratch::Memory {
   pcre2_match_data* data = pcre2_match_data_create(1, nullptr);
   pcre2_match_context* context = pcre2_match_context_create(nullptr);
-  // The default stack (32 KiB of the machine's) is enough for our expressions, none of which keeps a
-  // state for each character; the larger one is only the belt to these braces.
+  // The default stack (32 KiB of the machine's) is enough for our expressions, none of which keeps
+  // a state for each character; the larger one is only the belt to these braces.
   pcre2_jit_stack* stack = pcre2_jit_stack_create(32 * 1024, 8 * 1024 * 1024, nullptr);
 
   Memory() {
@@ -95,14 +95,12 @@ std::optional<std::pair<size_t, size_t>> Regex::match(std::string_view text, siz
   const uint32_t options =
       PCRE2_NO_UTF_CHECK | (empty == Empty::kRefused ? PCRE2_NOTEMPTY : uint32_t{0});
   Scratch::Memory& memory = *scratch.memory_;
-  const int result = code_->has_jit
-                         ? pcre2_jit_match(code_->code, subject, text.size(), from, options,
-                                           memory.data, memory.context)
-                         : pcre2_match(code_->code, subject, text.size(), from, options,
-                                       memory.data, memory.context);
+  const int result = code_->has_jit ? pcre2_jit_match(code_->code, subject, text.size(), from,
+                                                      options, memory.data, memory.context)
+                                    : pcre2_match(code_->code, subject, text.size(), from, options,
+                                                  memory.data, memory.context);
   if (result == PCRE2_ERROR_NOMATCH) return std::nullopt;
-  if (result < 0)
-    fail("pre-tokenizer: PCRE2 error {} in a text of {} bytes", result, text.size());
+  if (result < 0) fail("pre-tokenizer: PCRE2 error {} in a text of {} bytes", result, text.size());
   const size_t* ends = pcre2_get_ovector_pointer(memory.data);
   return std::pair(ends[0], ends[1]);
 }

@@ -34,8 +34,8 @@ class Regex {
   ~Regex();
   Regex(Regex&&) noexcept;
 
-  // The first match at or after `from`, as begin and end. `text` is valid UTF-8, `from` the beginning
-  // of a character or the end. Any number of threads may match at a time.
+  // The first match at or after `from`, as begin and end. `text` is valid UTF-8, `from` the
+  // beginning of a character or the end. Any number of threads may match at a time.
   std::optional<std::pair<size_t, size_t>> match(std::string_view text, size_t from,
                                                  Scratch& scratch,
                                                  Empty empty = Empty::kRefused) const;

@@ -30,28 +30,29 @@ void check_growth(size_t size, size_t before) {
     fail("tokenizer: its normalizer makes more than {} bytes of a text of {}", size, before);
 }
 
-// Characters that utf8proc decomposes, or orders as marks, and the "unicode-normalization-alignments"
-// that Hugging Face normalizes with (Unicode 9) does not: to it they are nothing special. Found by asking
-// both about all characters.
+// Characters that utf8proc decomposes, or orders as marks, and the
+// "unicode-normalization-alignments" that Hugging Face normalizes with (Unicode 9) does not: to it
+// they are nothing special. Found by asking both about all characters.
 struct Range {
   char32_t first, last;
 };
 constexpr Range kYounger[] = {
-    {0x7FD, 0x7FD}, {0x897, 0x89F}, {0x8CA, 0x8D3}, {0x9FE, 0x9FE}, {0xC3C, 0xC3C},
-    {0xD3B, 0xD3C}, {0xEBA, 0xEBA}, {0xECE, 0xECE}, {0x1715, 0x1715}, {0x1ABF, 0x1ACE},
-    {0x1DF6, 0x1DFA}, {0x32FF, 0x32FF}, {0xA7F1, 0xA7F4}, {0xA82C, 0xA82C}, {0xAB69, 0xAB69},
-    {0x105C9, 0x105C9}, {0x105E4, 0x105E4}, {0x10781, 0x10785}, {0x10787, 0x107B0},
-    {0x107B2, 0x107BA}, {0x10D24, 0x10D27}, {0x10D69, 0x10D6D}, {0x10EAB, 0x10EAC},
-    {0x10EFC, 0x10EFF}, {0x10F46, 0x10F50}, {0x10F82, 0x10F85}, {0x11070, 0x11070},
-    {0x1133B, 0x1133B}, {0x11383, 0x11383}, {0x11385, 0x11385}, {0x1138E, 0x1138E},
-    {0x11391, 0x11391}, {0x113C5, 0x113C8}, {0x113CE, 0x113D0}, {0x113E1, 0x113E2},
-    {0x1145E, 0x1145E}, {0x11839, 0x1183A}, {0x11938, 0x11938}, {0x1193D, 0x1193E},
-    {0x11943, 0x11943}, {0x119E0, 0x119E0}, {0x11A34, 0x11A34}, {0x11A47, 0x11A47},
-    {0x11A99, 0x11A99}, {0x11D42, 0x11D42}, {0x11D44, 0x11D45}, {0x11D97, 0x11D97},
-    {0x11F41, 0x11F42}, {0x16121, 0x1612F}, {0x16D67, 0x16D6A}, {0x16FF0, 0x16FF1},
-    {0x1CCD6, 0x1CCF9}, {0x1E030, 0x1E06D}, {0x1E08F, 0x1E08F}, {0x1E130, 0x1E136},
-    {0x1E2AE, 0x1E2AE}, {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF}, {0x1E5EE, 0x1E5EF},
-    {0x1F16C, 0x1F16C}, {0x1FBF0, 0x1FBF9},
+    {0x7FD, 0x7FD},     {0x897, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},
+    {0xC3C, 0xC3C},     {0xD3B, 0xD3C},     {0xEBA, 0xEBA},     {0xECE, 0xECE},
+    {0x1715, 0x1715},   {0x1ABF, 0x1ACE},   {0x1DF6, 0x1DFA},   {0x32FF, 0x32FF},
+    {0xA7F1, 0xA7F4},   {0xA82C, 0xA82C},   {0xAB69, 0xAB69},   {0x105C9, 0x105C9},
+    {0x105E4, 0x105E4}, {0x10781, 0x10785}, {0x10787, 0x107B0}, {0x107B2, 0x107BA},
+    {0x10D24, 0x10D27}, {0x10D69, 0x10D6D}, {0x10EAB, 0x10EAC}, {0x10EFC, 0x10EFF},
+    {0x10F46, 0x10F50}, {0x10F82, 0x10F85}, {0x11070, 0x11070}, {0x1133B, 0x1133B},
+    {0x11383, 0x11383}, {0x11385, 0x11385}, {0x1138E, 0x1138E}, {0x11391, 0x11391},
+    {0x113C5, 0x113C8}, {0x113CE, 0x113D0}, {0x113E1, 0x113E2}, {0x1145E, 0x1145E},
+    {0x11839, 0x1183A}, {0x11938, 0x11938}, {0x1193D, 0x1193E}, {0x11943, 0x11943},
+    {0x119E0, 0x119E0}, {0x11A34, 0x11A34}, {0x11A47, 0x11A47}, {0x11A99, 0x11A99},
+    {0x11D42, 0x11D42}, {0x11D44, 0x11D45}, {0x11D97, 0x11D97}, {0x11F41, 0x11F42},
+    {0x16121, 0x1612F}, {0x16D67, 0x16D6A}, {0x16FF0, 0x16FF1}, {0x1CCD6, 0x1CCF9},
+    {0x1E030, 0x1E06D}, {0x1E08F, 0x1E08F}, {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE},
+    {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF}, {0x1E5EE, 0x1E5EF}, {0x1F16C, 0x1F16C},
+    {0x1FBF0, 0x1FBF9},
 };
 
 bool is_younger(char32_t c) {
@@ -122,8 +123,7 @@ std::string lower_case(std::string_view text) {
     if (c == 0x130) {
       result += "i\u0307";  // the only one that becomes two
     } else {
-      const auto small =
-          static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
+      const auto small = static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
       append_utf8(result, small == c ? lower_case_of_younger(c) : small);
     }
   });
@@ -138,9 +138,8 @@ void for_each_cluster(std::string_view text, Visit&& visit) {
   char32_t before = 0;
   for_each_character(text, [&](std::string_view character) {
     const char32_t c = decode_utf8(character);
-    if (at > begin &&
-        utf8proc_grapheme_break_stateful(static_cast<utf8proc_int32_t>(before),
-                                         static_cast<utf8proc_int32_t>(c), &state)) {
+    if (at > begin && utf8proc_grapheme_break_stateful(static_cast<utf8proc_int32_t>(before),
+                                                       static_cast<utf8proc_int32_t>(c), &state)) {
       visit(text.substr(begin, at - begin));
       begin = at;
     }
@@ -167,8 +166,25 @@ std::string apply_charsmap(const Charsmap& charsmap, std::string_view text) {
       if (!replace(character)) result += character;
     });
   });
-  // The replacements are bytes of a file, cut at its offsets.
-  return is_valid_utf8(result) ? result : replace_invalid_bytes(result);
+  return result;
+}
+
+std::string apply_own_charsmap(const Charsmap& charsmap, std::string_view text) {
+  std::string result;
+  result.reserve(text.size());
+  while (!text.empty()) {
+    const Charsmap::Replacement found = charsmap.find(text);
+    const size_t size =
+        found.consumed > 0 ? found.consumed : std::min(utf8_length_from_lead(text[0]), text.size());
+    result += found.consumed > 0 ? found.text : text.substr(0, size);
+    text.remove_prefix(size);
+  }
+  return result;
+}
+
+// The replacements are bytes of a file, cut at its offsets.
+std::string repaired(std::string text) {
+  return is_valid_utf8(text) ? std::move(text) : replace_invalid_bytes(text);
 }
 
 }  // namespace
@@ -180,7 +196,7 @@ struct TextNormalizer::Step {
   Charsmap charsmap;
 
   explicit Step(const NormalizerStep& step) : kind(step.kind), content(step.content) {
-    if (kind == Kind::kCharsmap) {
+    if (kind == Kind::kCharsmap || kind == Kind::kOwnCharsmap) {
       charsmap = Charsmap(content);
       content.clear();
     }
@@ -263,7 +279,10 @@ TextNormalizer::Result TextNormalizer::normalize_until(std::string_view text, bo
         now = step.replace(now, result.keeps_beginning);
         break;
       case Kind::kCharsmap:
-        now = apply_charsmap(step.charsmap, now);
+        now = repaired(apply_charsmap(step.charsmap, now));
+        break;
+      case Kind::kOwnCharsmap:
+        now = repaired(apply_own_charsmap(step.charsmap, now));
         break;
       case Kind::kToAlphabet:
         now = to_alphabet(now);

@@ -70,6 +70,8 @@ std::unique_ptr<const WordModel> WordModel::make(const TokenizerData& data,
                                                  const Vocabulary& vocabulary) {
   if (data.kind == TokenizerKind::kUnigram)
     return std::make_unique<const UnigramModel>(data, vocabulary);
+  if (data.kind == TokenizerKind::kSentencePiece && !data.merges)
+    return std::make_unique<const ScoredBpeModel>(data, vocabulary);
   return std::make_unique<const BpeModel>(data, vocabulary);
 }
 
@@ -109,6 +111,14 @@ Token WordModel::find(std::string_view text) const {
   return token == kNoToken || !is_of_model(token) ? kNoToken : token;
 }
 
+bool WordModel::append_bytes(std::string_view text, std::vector<Token>& tokens) const {
+  if (!byte_fallback_ ||
+      !std::all_of(text.begin(), text.end(), [&](char c) { return byte_token(c) != kNoToken; }))
+    return false;
+  for (const char c : text) tokens.push_back(byte_token(c));
+  return true;
+}
+
 BpeModel::BpeModel(const TokenizerData& data, const Vocabulary& vocabulary)
     : WordModel(*data.pipeline, vocabulary),
       ignores_merges_(data.pipeline->ignores_merges),
@@ -141,9 +151,8 @@ void BpeModel::encode(std::string_view word, std::vector<Token>& tokens) const {
     if (const Token token = find(character); token != kNoToken) {
       add_unknown();
       add(token, length);
-    } else if (byte_fallback_ && std::all_of(character.begin(), character.end(), [&](char c) {
-                 return byte_token(c) != kNoToken;
-               })) {
+    } else if (byte_fallback_ && std::all_of(character.begin(), character.end(),
+                                             [&](char c) { return byte_token(c) != kNoToken; })) {
       for (const char c : character) add(byte_token(c), 1);
     } else if (unknown_) {
       if (!fuses_unknown_) add_unknown();
@@ -163,18 +172,57 @@ void BpeModel::encode(std::string_view word, std::vector<Token>& tokens) const {
   }
 }
 
+ScoredBpeModel::ScoredBpeModel(const TokenizerData& data, const Vocabulary& vocabulary)
+    : WordModel(*data.pipeline, vocabulary) {}
+
+void ScoredBpeModel::encode(std::string_view word, std::vector<Token>& tokens) const {
+  std::vector<Symbol> symbols;
+  symbols.reserve(word.size());
+  for (size_t begin = 0; begin < word.size();) {
+    const size_t length = std::min(utf8_length_from_lead(word[begin]), word.size() - begin);
+    const auto index = static_cast<int32_t>(symbols.size());
+    symbols.push_back({find(word.substr(begin, length)), static_cast<uint32_t>(begin),
+                       static_cast<uint32_t>(length), index - 1, index + 1});
+    begin += length;
+  }
+  symbols.back().next = -1;
+  merge_symbols<double>(
+      symbols, [&](const Symbol& left, const Symbol& right) -> std::optional<Merge<double>> {
+        const size_t length = size_t{left.length} + right.length;
+        if (length > vocabulary().longest_text()) return std::nullopt;
+        const Token token = find(word.substr(left.begin, length));
+        if (token == kNoToken) return std::nullopt;
+        return Merge<double>{-vocabulary().score(token), token};
+      });
+  bool after_unknown = false;  // unknown neighbours are one
+  for (const Symbol& symbol : symbols) {
+    if (symbol.length == 0) continue;
+    const bool is_unknown =
+        symbol.token == kNoToken && !append_bytes(word.substr(symbol.begin, symbol.length), tokens);
+    if (symbol.token != kNoToken) tokens.push_back(symbol.token);
+    if (is_unknown && !after_unknown && unknown_) tokens.push_back(*unknown_);
+    after_unknown = is_unknown;
+  }
+}
+
 UnigramModel::UnigramModel(const TokenizerData& data, const Vocabulary& vocabulary)
-    : WordModel(*data.pipeline, vocabulary), trie_({}) {
+    : WordModel(*data.pipeline, vocabulary),
+      trie_({}),
+      as_sentencepiece_(data.pipeline->as_sentencepiece) {
   std::vector<std::pair<std::string_view, Token>> words;
   double lowest = std::numeric_limits<double>::infinity();
   for (Token token = 0; vocabulary.contains(token); ++token) {
     const double score = vocabulary.score(token);
     if (!std::isfinite(score)) fail("tokenizer: score {} is infinite", token);
-    if (!is_foreign(token)) lowest = std::min(lowest, score);
-    if (is_of_model(token)) words.emplace_back(vocabulary.text(token), token);
+    const TokenType type = vocabulary.type(token);
+    const bool counts = as_sentencepiece_ ? type == TokenType::kNormal : !is_foreign(token);
+    if (counts) lowest = std::min(lowest, score);
+    if (is_of_model(token) && !(as_sentencepiece_ && type == TokenType::kByte))
+      words.emplace_back(vocabulary.text(token), token);
   }
   trie_ = ByteTrie(std::move(words));
   unknown_score_ = lowest - 10.0;  // SentencePiece's kUnkPenalty
+  if (as_sentencepiece_) unknown_score_ = static_cast<float>(unknown_score_);
 }
 
 void UnigramModel::encode(std::string_view word, std::vector<Token>& tokens) const {
@@ -192,14 +240,15 @@ void UnigramModel::encode(std::string_view word, std::vector<Token>& tokens) con
     const double until = best[begin].score;
     const auto offer = [&](size_t length, Token token, double score) {
       Best& other = best[begin + length];
-      if (!other.is_reached || score + until > other.score)
-        other = {score + until, static_cast<uint32_t>(begin), true, token};
+      if (as_sentencepiece_) score = static_cast<float>(score);
+      if (other.is_reached && !(score > other.score)) return;
+      other = {score, static_cast<uint32_t>(begin), true, token};
     };
     trie_.visit_prefixes(word.substr(begin), [&](size_t length, Token token) {
       covered = covered || length == character;
-      offer(length, token, vocabulary().score(token));
+      offer(length, token, vocabulary().score(token) + until);
     });
-    if (!covered) offer(character, unknown_.value_or(kNoToken), unknown_score_);
+    if (!covered) offer(character, unknown_.value_or(kNoToken), unknown_score_ + until);
     begin += character;
   }
 
@@ -230,10 +279,8 @@ void UnigramModel::encode(std::string_view word, std::vector<Token>& tokens) con
 void UnigramModel::append_unknown(std::string_view text, std::vector<Token>& tokens) const {
   if (const Token whole = find(text); whole != kNoToken) {
     tokens.push_back(whole);
-  } else if (byte_fallback_ && std::all_of(text.begin(), text.end(), [&](char c) {
-               return byte_token(c) != kNoToken;
-             })) {
-    for (const char c : text) tokens.push_back(byte_token(c));
+  } else if (append_bytes(text, tokens)) {
+    return;
   } else if (unknown_) {
     tokens.push_back(*unknown_);
   } else {

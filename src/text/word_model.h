@@ -19,12 +19,14 @@ namespace tessera {
 
 class WordModel {
  public:
-  // Keeps a reference to `vocabulary`, made of `data`. Throws Error for what is missing or malformed.
+  // Keeps a reference to `vocabulary`, made of `data`. Throws Error for what is missing or
+  // malformed.
   static std::unique_ptr<const WordModel> make(const TokenizerData& data,
                                                const Vocabulary& vocabulary);
   virtual ~WordModel();
 
-  // Appends the tokens of `word`, which is valid UTF-8 and not empty. No control token is among them.
+  // Appends the tokens of `word`, which is valid UTF-8 and not empty. No control token is among
+  // them.
   virtual void encode(std::string_view word, std::vector<Token>& tokens) const = 0;
 
  protected:
@@ -35,6 +37,8 @@ class WordModel {
   bool is_of_model(Token token) const;
   Token find(std::string_view text) const;  // kNoToken if none of these reads so
   Token byte_token(char byte) const { return byte_tokens_[static_cast<unsigned char>(byte)]; }
+  // Appends the tokens of the bytes, if there are such and they all have one.
+  bool append_bytes(std::string_view text, std::vector<Token>& tokens) const;
 
   std::optional<Token> unknown_;
   bool byte_fallback_;
@@ -56,6 +60,13 @@ class BpeModel final : public WordModel {
   bool ignores_merges_, fuses_unknown_;
 };
 
+// The same in the order of the joint entries' scores, as SentencePiece does it.
+class ScoredBpeModel final : public WordModel {
+ public:
+  ScoredBpeModel(const TokenizerData& data, const Vocabulary& vocabulary);
+  void encode(std::string_view word, std::vector<Token>& tokens) const override;
+};
+
 // Of all ways to cut a word into entries the one whose scores sum to the most.
 class UnigramModel final : public WordModel {
  public:
@@ -67,6 +78,7 @@ class UnigramModel final : public WordModel {
 
   ByteTrie trie_;
   double unknown_score_;
+  bool as_sentencepiece_;
 };
 
 // `merges` ("left right") by pairs of tokens, left token << 32 | right token.

@@ -124,8 +124,8 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
   void load_adapters() {
     const auto checkpoint = open_checkpoint(write_tiny_model({.head_dim = 32}, folder_.path()));
     for (const uint64_t seed : {1, 2}) {
-      const auto path = write_tiny_peft({.seed = seed, .rank = 6}, *checkpoint,
-                                        folder_ / std::to_string(seed));
+      const auto path =
+          write_tiny_peft({.seed = seed, .rank = 6}, *checkpoint, folder_ / std::to_string(seed));
       model_.add_adapter(open_adapter(path, *checkpoint));
     }
     mixes_ = {{}, {{0, 1.0F}}, {{1, 1.0F}}, {{0, 0.5F}, {1, -1.0F}}};

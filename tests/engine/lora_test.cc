@@ -78,11 +78,8 @@ TEST_F(LoraEngineTest, EightInOneBatchAreEachAsAlone) {
 
 TEST_F(LoraEngineTest, PrefixesAreSharedByThoseOfTheSameAdaptersOnly) {
   Engine all = engine({.kv_blocks = 200});
-  const std::vector<AdapterMix> mixes = {{},
-                                         {{0, 1.0F}},
-                                         {{1, 1.0F}},
-                                         {{0, 0.5F}},
-                                         {{0, 1.0F}, {1, 1.0F}}};
+  const std::vector<AdapterMix> mixes = {
+      {}, {{0, 1.0F}}, {{1, 1.0F}}, {{0, 0.5F}}, {{0, 1.0F}, {1, 1.0F}}};
   for (const AdapterMix& mix : mixes) {
     const auto first = all.add(request(mix));
     run_to_end(all);
@@ -109,7 +106,8 @@ TEST_F(LoraEngineTest, ASiblingOfAnotherAdapterIsNone) {
   kept.keeps_blocks = true;
   const auto first = all.add(kept);
   run_to_end(all);
-  const auto same = all.add(request({{0, 1.0F}}), first), other = all.add(request({{1, 1.0F}}), first);
+  const auto same = all.add(request({{0, 1.0F}}), first),
+             other = all.add(request({{1, 1.0F}}), first);
   run_to_end(all);
   EXPECT_EQ(same->statistics.cached_tokens, 74);
   EXPECT_EQ(other->statistics.cached_tokens, 0);
@@ -158,7 +156,9 @@ TEST_F(LoraEngineTest, EmbeddingsGoThroughThem) {
 
 TEST_F(LoraEngineTest, WhatIsNotThereIsNamed) {
   Engine all = engine();
-  EXPECT_EQ(error_of([&] { all.add(request({{8, 1.0F}})); }),
+  EXPECT_EQ(error_of([&] {
+              all.add(request({{8, 1.0F}}));
+            }),
             "there is no LoRA adapter 8: 8 were loaded, 0 to 7");
   EXPECT_THAT(error_of([&] { all.add(request({{1, 1.0F}, {1, 1.0F}})); }), HasSubstr("order"));
   const auto choose = [&](std::vector<LoraUse> uses) { return choose_adapters(model_, uses); };

@@ -102,13 +102,19 @@ class HubTest : public testing::Test {
 
 // A repository of safetensors: all that its folder needs, and nothing else of it.
 TEST_F(HubTest, PullsAFolder) {
-  const std::string index = R"({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}})";
+  const std::string index =
+      R"({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}})";
   hub_.get("/acme/tiny/resolve/main/model.safetensors.index.json",
            [&](const auto&, auto& response) { response.set_content(index, "application/json"); });
-  listing_ = json::array({entry("model-1.safetensors"), entry("model-2.safetensors"),
-                          entry("consolidated.safetensors"), entry("tokenizer.json"),
-                          entry("README.md"), entry(".gitattributes"), entry("original/a.safetensors"),
-                          entry("additional_chat_templates/tool_use.jinja"), entry("config.json"),
+  listing_ = json::array({entry("model-1.safetensors"),
+                          entry("model-2.safetensors"),
+                          entry("consolidated.safetensors"),
+                          entry("tokenizer.json"),
+                          entry("README.md"),
+                          entry(".gitattributes"),
+                          entry("original/a.safetensors"),
+                          entry("additional_chat_templates/tool_use.jinja"),
+                          entry("config.json"),
                           {{"type", "file"}, {"path", "model.safetensors.index.json"}}});
   start();
   EXPECT_EQ(pull_tiny(), target("config.json").parent_path());
@@ -117,10 +123,10 @@ TEST_F(HubTest, PullsAFolder) {
     if (file.is_regular_file())
       found.push_back(file.path().lexically_relative(target().parent_path()).string());
   }
-  EXPECT_THAT(found, testing::UnorderedElementsAre(
-                         "model-1.safetensors", "model-2.safetensors", "tokenizer.json",
-                         "additional_chat_templates/tool_use.jinja", "config.json",
-                         "model.safetensors.index.json"));
+  EXPECT_THAT(found, testing::UnorderedElementsAre("model-1.safetensors", "model-2.safetensors",
+                                                   "tokenizer.json",
+                                                   "additional_chat_templates/tool_use.jinja",
+                                                   "config.json", "model.safetensors.index.json"));
   EXPECT_EQ(read(target("model-2.safetensors")), content_);
   // What makes the folder whole comes last of all.
   EXPECT_EQ(file_requests().back().path, "/acme/tiny/resolve/main/config.json");
@@ -135,7 +141,8 @@ TEST_F(HubTest, AFolderWhoseIndexReachesOutsideIsRefused) {
   const std::string index = R"({"weight_map": {"a": "../../../evil.safetensors"}})";
   hub_.get("/acme/tiny/resolve/main/model.safetensors.index.json",
            [&](const auto&, auto& response) { response.set_content(index, "application/json"); });
-  listing_ = json::array({entry("model-1.safetensors"), entry("config.json"),
+  listing_ = json::array({entry("model-1.safetensors"),
+                          entry("config.json"),
                           {{"type", "file"}, {"path", "model.safetensors.index.json"}}});
   start();
   EXPECT_THAT(error_of([&] { pull_tiny(); }), HasSubstr("evil.safetensors"));

@@ -1,5 +1,5 @@
 // Models as Hugging Face's transformers saved them answer what transformers answered.
-// tests/tools/make_folder_goldens.py made them.
+// tests/tools/make_folder_goldens.py made them, make_quantized_folders.py those that are quantized.
 #include "files/huggingface/folder.h"
 
 #include <gmock/gmock.h>
@@ -59,10 +59,41 @@ TEST_P(FolderGoldenTest, AnswersAsTransformersDoes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, FolderGoldenTest,
-                         testing::Values("llama", "llama-scaled", "llama-biased", "mistral", "qwen2",
-                                         "qwen3", "gemma2", "gemma3", "phi3"),
+                         testing::Values("llama", "llama-scaled", "llama-biased", "mistral",
+                                         "qwen2", "qwen3", "gemma2", "gemma3", "phi3"),
                          [](const auto& kind) {
                            std::string name = kind.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+// Layers as the official packages quantize them. Where their codes meet activations of int8, these
+// round.
+class QuantizedFolderTest : public testing::TestWithParam<std::pair<std::string, double>> {};
+
+TEST_P(QuantizedFolderTest, AnswersAsTransformersDoesWithTheDecodedWeights) {
+  const auto& [name, most] = GetParam();
+  const fs::path folder = fs::path(TESSERA_TEST_DATA) / "quantized" / name;
+  const json expected = json::parse(std::ifstream(folder / "answer.json"));
+  const auto tokens = expected["tokens"].get<std::vector<Token>>();
+  ModelRunner runner(folder);
+  const auto logits = runner.run_text(tokens);
+  const size_t rows[] = {7, tokens.size() - 1};
+  for (size_t i = 0; i < 2; ++i) {
+    const auto row = expected["logits"][i].get<std::vector<float>>();
+    EXPECT_LT(divergence(row, logits[rows[i]]), most) << rows[i];
+  }
+}
+
+constexpr double kInt8 = 1e-3;
+constexpr double kBf16 = 1e-4;  // compressed-tensors rounds code * scale to bf16; here it is exact
+INSTANTIATE_TEST_SUITE_P(All, QuantizedFolderTest,
+                         testing::Values(std::pair("gptq", kInt8), std::pair("gptq-order", kInt8),
+                                         std::pair("awq", kInt8), std::pair("nf4", kInt8),
+                                         std::pair("int8", kInt8), std::pair("hqq", kInt8),
+                                         std::pair("compressed", kInt8), std::pair("fp8", kBf16)),
+                         [](const auto& kind) {
+                           std::string name = kind.param.first;
                            std::ranges::replace(name, '-', '_');
                            return name;
                          });

@@ -19,8 +19,8 @@ class ShortcutsTest : public testing::Test {
  protected:
   // The logits of a text behind each of its tokens.
   std::vector<LogitRow> run(Model::Shortcuts shortcuts, int threads = 2) {
-    Model model(file_, make_test_backend(threads), {.context = 0, .rows = 16, .wanted_rows = 16}, {},
-                shortcuts);
+    Model model(file_, make_test_backend(threads), {.context = 0, .rows = 16, .wanted_rows = 16},
+                {}, shortcuts);
     const auto kv = model.make_kv(1, KvFormat::kF16);
     const std::vector<int32_t> table = {0};
     Batch batch;
@@ -40,7 +40,8 @@ TEST_F(ShortcutsTest, MatricesAreCutAlikeByAnyNumberOfThreads) {
   for (const auto format : {draft_format, int8_groups}) {
     const auto expected = run({.format = format});
     EXPECT_NE(expected, run({})) << "they are cut";
-    for (const int threads : {1, 5}) EXPECT_EQ(run({.format = format}, threads), expected) << threads;
+    for (const int threads : {1, 5})
+      EXPECT_EQ(run({.format = format}, threads), expected) << threads;
   }
 }
 

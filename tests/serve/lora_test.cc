@@ -52,8 +52,8 @@ TEST_F(LoraServerTest, AModelNamedAsAnAdapterIsIt) {
       server_.json("/v1/embeddings", R"({"input":"some words","model":"adapter1"})");
   EXPECT_EQ(vector["model"], "adapter1");
   const auto embedding = [&](const std::string& fields) {
-    return server_.json("/v1/embeddings", R"({"input":"some words")" + fields + "}")["data"][0]
-                       ["embedding"];
+    return server_.json("/v1/embeddings",
+                        R"({"input":"some words")" + fields + "}")["data"][0]["embedding"];
   };
   EXPECT_EQ(vector["data"][0]["embedding"], embedding(R"(,"lora":[{"id":1,"scale":1}])"));
   EXPECT_NE(vector["data"][0]["embedding"], embedding(""));
@@ -111,12 +111,14 @@ TEST_F(LoraServerTest, SideBySideEachIsAsAlone) {
   std::vector<std::string> together(2 * fields.size());
   std::vector<std::thread> threads;
   for (size_t i = 0; i < together.size(); ++i) {
-    threads.emplace_back(
-        [&, i] { together[i] = text(fields[i % fields.size()] + R"(,"cache_salt":")" +
-                                    std::to_string(i) + "\""); });
+    threads.emplace_back([&, i] {
+      together[i] =
+          text(fields[i % fields.size()] + R"(,"cache_salt":")" + std::to_string(i) + "\"");
+    });
   }
   for (std::thread& thread : threads) thread.join();
-  for (size_t i = 0; i < together.size(); ++i) EXPECT_EQ(together[i], alone[i % fields.size()]) << i;
+  for (size_t i = 0; i < together.size(); ++i)
+    EXPECT_EQ(together[i], alone[i % fields.size()]) << i;
 }
 
 }  // namespace

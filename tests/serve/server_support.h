@@ -44,8 +44,7 @@ class Fixture {
       load.lora.push_back({folder.string(), spec.lora_scales[i]});
     }
     spec.server.adapter_names = adapter_names(load.lora);
-    session_ = Session::load(path.string(), load,
-                             {.rows = 128, .wanted_rows = 32});
+    session_ = Session::load(path.string(), load, {.rows = 128, .wanted_rows = 32});
     engine_ = session_.make_engine(
         {.kv_blocks = spec.blocks, .sequences = spec.max_sequences, .prompt_rows = 64});
     service_ = std::make_unique<Service>(session_, *engine_,

@@ -47,9 +47,9 @@ void round_values(const Format& format, std::vector<float>& values) {
 Factors factors_of(const TinyLora& lora, const StoredTensor& tensor) {
   const auto columns = tensor.columns(), rows = tensor.rows();
   const auto rank = static_cast<uint64_t>(lora.rank);
-  std::minstd_rand random(static_cast<uint32_t>(
-      1 + lora.seed * 7919 + static_cast<uint64_t>(tensor.place.role) * 131 +
-      static_cast<uint64_t>(tensor.place.layer + 1) * 17));
+  std::minstd_rand random(
+      static_cast<uint32_t>(1 + lora.seed * 7919 + static_cast<uint64_t>(tensor.place.role) * 131 +
+                            static_cast<uint64_t>(tensor.place.layer + 1) * 17));
   const auto values = [&](uint64_t count, double size) {
     std::vector<float> all(count);
     for (float& value : all) {
@@ -62,9 +62,9 @@ Factors factors_of(const TinyLora& lora, const StoredTensor& tensor) {
   };
   Factors factors;
   factors.down = values(rank * columns, 1 / std::sqrt(static_cast<double>(columns)));
-  factors.up = values(rows * rank, static_cast<double>(lora.strength) /
-                                       static_cast<double>(scale_of(lora)) /
-                                       std::sqrt(static_cast<double>(rank)));
+  factors.up =
+      values(rows * rank, static_cast<double>(lora.strength) / static_cast<double>(scale_of(lora)) /
+                              std::sqrt(static_cast<double>(rank)));
   return factors;
 }
 
@@ -94,9 +94,9 @@ uint64_t head_dim_of(const Checkpoint& model, const StoredTensor& tensor) {
   const bool is_key = tensor.place.role == TensorRole::kKey;
   if (!is_key && tensor.place.role != TensorRole::kQuery) return 0;
   const std::string fact = is_key ? "attention.head_count_kv" : "attention.head_count";
-  const int64_t heads =
-      facts.is_list(fact) ? facts.get_ints(fact)->at(static_cast<size_t>(tensor.place.layer))
-                          : facts.require_int(fact);
+  const int64_t heads = facts.is_list(fact)
+                            ? facts.get_ints(fact)->at(static_cast<size_t>(tensor.place.layer))
+                            : facts.require_int(fact);
   return tensor.rows() / static_cast<uint64_t>(heads);
 }
 
@@ -116,10 +116,12 @@ std::filesystem::path write_tiny_peft(const TinyLora& lora, const Checkpoint& mo
     if (const uint64_t head_dim = head_dim_of(model, tensor); head_dim > 0)
       factors.up = unpaired(factors.up, rank, head_dim);
     const std::string name = "base_model.model." + module;
-    tensors.push_back({name + ".lora_A.weight", std::string(lora.format->name),
+    tensors.push_back({name + ".lora_A.weight",
+                       std::string(lora.format->name),
                        {rank, tensor.columns()},
                        bytes_of_values(*lora.format, factors.down)});
-    tensors.push_back({name + ".lora_B.weight", std::string(lora.format->name),
+    tensors.push_back({name + ".lora_B.weight",
+                       std::string(lora.format->name),
                        {tensor.rows(), rank},
                        bytes_of_values(*lora.format, factors.up)});
   }
@@ -137,8 +139,7 @@ std::filesystem::path write_tiny_gguf_lora(const TinyLora& lora, const Checkpoin
                                            const std::filesystem::path& path) {
   GgufMetadata metadata;
   const auto rank = static_cast<uint64_t>(lora.rank);
-  metadata.set("general.architecture",
-               {model.facts().require_string("general.architecture")});
+  metadata.set("general.architecture", {model.facts().require_string("general.architecture")});
   metadata.set("general.type", {std::string("adapter")});
   metadata.set("adapter.type", {std::string("lora")});
   // The converter knows no rank-stabilized ones: alpha / rank is what is read.
@@ -161,9 +162,9 @@ std::filesystem::path write_tiny_gguf_lora(const TinyLora& lora, const Checkpoin
   return path;
 }
 
-std::filesystem::path write_merged_model(
-    const Checkpoint& model, std::span<const std::pair<TinyLora, float>> adapters,
-    const std::filesystem::path& path) {
+std::filesystem::path write_merged_model(const Checkpoint& model,
+                                         std::span<const std::pair<TinyLora, float>> adapters,
+                                         const std::filesystem::path& path) {
   const auto writer = model.make_writer();
   for (const StoredTensor& tensor : model.tensors())
     writer->declare(model.written_name(tensor), kF32, tensor.shape);

@@ -3,7 +3,7 @@
 
     tests/tools/make_layout_goldens.py says how to make the environment
     /tmp/layouts/bin/python tests/tools/make_quantized_folders.py SOURCE OUT [--group 64] [--answer] [KIND...]
-    /tmp/layouts/bin/python tests/tools/make_quantized_folders.py --goldens tests/data/quantized
+    /tmp/layouts/bin/python tests/tools/make_quantized_folders.py --goldens tests/data/quantized [KIND...]
 
 SOURCE is a folder in bfloat16; OUT/KIND becomes the same model in each layout. With --answer, OUT/KIND/answer.json holds
 what transformers answers, in float32, with the weights that the package reads out of them: so is a tiny model kept as a
@@ -105,7 +105,7 @@ def main():
     parser.add_argument("places", nargs="*", help="SOURCE OUT [KIND...]")
     options = parser.parse_args()
     if options.goldens:
-        for kind in KINDS:
+        for kind in options.places or KINDS:
             model = tiny_model()
             quantize(model, kind, 32 if kind != "hqq" else 64, options.goldens / kind, None)
             answer(model, options.goldens / kind)

@@ -15,6 +15,7 @@ larger vocabularies and more texts by script/compare-tokenizers.
 
 The vocabularies are trained without cutting words, on texts that are cut at odd places: wherever a
 tokenizer cuts, there are merges that cross the place, so that a cut too few or too many shows in the ids.
+Training breaks ties at random: made again, vocabularies and hashes change, all together.
 """
 import base64
 import copy
@@ -37,8 +38,9 @@ UPPER = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\
 LLAMA3 = f"{CONTRACTION}|{WORD}|" + r"\p{N}{1,3}|" + f"{SIGNS}|{SPACES}"
 QWEN2 = f"{CONTRACTION}|{WORD}|" + r"\p{N}|" + f"{SIGNS}|{SPACES}"
 GPT4O = (f"{LOWER}{CONTRACTION}?|{UPPER}{CONTRACTION}?|" + r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|" + SPACES)
-DEEPSEEK3 = (r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|"
-             r" ?[\p{P}\p{S}]+[\r\n]*|" + SPACES)
+# With the line breaks themselves in it, as published.
+DEEPSEEK3 = (r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|"""
+             r" ?[\p{P}\p{S}]+[\r\n]*|" + SPACES).replace(r"\r\n", "\r\n")
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 

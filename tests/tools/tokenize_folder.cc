@@ -1,5 +1,6 @@
-// tokenize_folder FOLDER TEXTS: for each line of TEXTS, a JSON string, one line of JSON: its ids, its ids
-// where special tokens are letters, and what the first decode to. For script/compare-tokenizers.
+// tokenize_folder FOLDER TEXTS: for each line of TEXTS, a JSON string, one line of JSON: its ids,
+// its ids where special tokens are letters, and what the first decode to. For
+// script/compare-tokenizers.
 #include <cstdio>
 #include <exception>
 #include <fstream>

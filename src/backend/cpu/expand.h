@@ -14,6 +14,7 @@
 #endif
 
 #include <bit>
+#include <cstddef>
 
 #include "backend/cpu/lanes.h"
 #include "backend/cpu/layout.h"
@@ -25,10 +26,12 @@ namespace tessera::cpu::HWY_NAMESPACE {
 constexpr size_t kPlaneBytes = size_t{kPanelRows} * kSuperBlock;
 
 struct Chunk {                                             // 256 columns, expanded
-  alignas(64) uint8_t codes[2 * kPlaneBytes];              // quad vectors; then low codes, if wide
+  alignas(64) uint8_t codes[kPlaneBytes];                  // quad vectors
   alignas(64) float scales[kSuperBlock / 16][kPanelRows];  // by 16 or by 32 columns
   alignas(64) float mins[kSuperBlock / 16][kPanelRows];
+  alignas(64) uint8_t low_codes[kPlaneBytes];  // of wide layouts
 };
+constexpr size_t kLowPlane = offsetof(Chunk, low_codes);  // from a code to its low one
 
 // --- codes. Planes are handled as 32-bit lanes: a mask after each shift removes what crossed a
 // byte.
@@ -92,10 +95,10 @@ HWY_INLINE CodeVector load_codes(const uint8_t* block, size_t part, const uint8_
   return kLookup == Lookup::kNone || kKind == CodeKind::k8 ? codes : look_up(table, codes);
 }
 
-// The low codes of a wide layout; of one that is expanded, they lie in the plane behind.
+// The low codes of a wide layout; of one that is expanded, they are in its Chunk too.
 template <CodeKind kKind, int kQuad>
 HWY_INLINE CodeVector load_low_codes(const uint8_t* block, size_t part, const uint8_t* low_table) {
-  if constexpr (kKind == CodeKind::k8) return load_quad<kKind, kQuad>(block + kPlaneBytes, part);
+  if constexpr (kKind == CodeKind::k8) return load_quad<kKind, kQuad>(block + kLowPlane, part);
   return look_up(low_table, load_quad<kKind, kQuad>(block, part));
 }
 
@@ -111,7 +114,7 @@ HWY_NOINLINE void expand_codes(const uint8_t* from, int blocks, const Layout& la
                   reinterpret_cast<uint32_t*>(out));
         if constexpr (kLookup == Lookup::kWide) {
           hn::Store(load_low_codes<kKind, quad>(block, part, layout.low_table.data()), d,
-                    reinterpret_cast<uint32_t*>(out + kPlaneBytes));
+                    reinterpret_cast<uint32_t*>(out + kLowPlane));
         }
       });
     }
@@ -139,18 +142,18 @@ HWY_INLINE FloatVector load_e8m0(const uint8_t* p) {
   return hn::BitCast(FloatTag(), hn::IfThenElse(hn::Lt(e, hn::Set(di, 2)), subnormal, normal));
 }
 
-// By groups of columns, each of which gives one or several scales of the kernel.
-template <ScaleKind kKind>
-HWY_INLINE void expand_group_scales(const Layout& layout, const uint8_t* from, int blocks,
-                                    Chunk& chunk) {
+// By groups of columns, each of which gives `copies` scales of the kernel, or kCopies unless that
+// is 0.
+template <ScaleKind kKind, int kCopies>
+HWY_INLINE void expand_copied_scales(const Layout& layout, int copies, const uint8_t* from,
+                                     int count, Chunk& chunk) {
   constexpr size_t kBytes = kKind < ScaleKind::kF32 ? 2 : 4;  // of a scale, or a min
   const FloatTag df;
   const auto load = [&](const uint8_t* p) HWY_ATTR {
     return kBytes == 2 ? load_f16(p) : hn::LoadU(df, reinterpret_cast<const float*>(p));
   };
+  if constexpr (kCopies > 0) copies = kCopies;
   const auto unit = hn::Set(df, layout.unit);
-  const int copies = layout.group / layout.scale_columns;
-  const int count = blocks * kBlock / layout.scale_columns;
   for (int first = 0; first < count; first += copies, from += group_bytes(kKind) * kPanelRows) {
     const uint8_t* offsets = from + kBytes * kPanelRows;
     for (size_t r = 0; r < kPanelRows; r += kLanes) {
@@ -163,6 +166,15 @@ HWY_INLINE void expand_group_scales(const Layout& layout, const uint8_t* from, i
       }
     }
   }
+}
+
+template <ScaleKind kKind>
+HWY_INLINE void expand_group_scales(const Layout& layout, const uint8_t* from, int blocks,
+                                    Chunk& chunk) {
+  const int copies = layout.group / layout.scale_columns;
+  const int count = blocks * kBlock / layout.scale_columns;
+  if (copies == 1) return expand_copied_scales<kKind, 1>(layout, copies, from, count, chunk);
+  expand_copied_scales<kKind, 0>(layout, copies, from, count, chunk);
 }
 
 // By blocks of 32: an exponent each.

@@ -171,31 +171,37 @@ void multiply_panel(const std::byte* panel, const HostTensor& x, int first_row, 
 
 // --- scaled floats: group by group, each [scales][columns]
 
-// Adds a group to the sums of one row.
-template <FloatKind kKind>
-HWY_NOINLINE void multiply_row(const Columns& columns, const float* x, float* sums) {
+// Adds a group to the sums of few rows.
+template <FloatKind kKind, int kRows>
+HWY_NOINLINE void multiply_group(const Columns& columns, const float* x, size_t x_stride,
+                                 bool fetch, float (*sums)[kPanelRows]) {
   constexpr int kParts = kLanes < kPanelRows ? 2 : 1;  // at a time
   const FloatTag df;
   for (size_t part = 0; part < kPanelRows; part += kParts * kLanes) {
-    FloatVector sum[2][kParts];  // of even and of odd columns
-    unroll<2 * kParts>([&](auto i)
-                           TESSERA_INLINE_LAMBDA { sum[i / kParts][i % kParts] = hn::Zero(df); });
+    FloatVector sum[2][kParts][kRows];  // of even and of odd columns
+    unroll<2 * kParts>([&](auto i) TESSERA_INLINE_LAMBDA {
+      TESSERA_UNROLL for (int r = 0; r < kRows; ++r) sum[i / kParts][i % kParts][r] = hn::Zero(df);
+    });
     for (int c = 0; c < columns.count; c += 2) {
       const std::byte* two = columns.weights + static_cast<size_t>(c) * kPanelRows;
-      if (part == 0) fetch_ahead(two);
+      if (fetch && part == 0) fetch_ahead(two);
       unroll<2>([&](auto odd) TESSERA_INLINE_LAMBDA {
-        const FloatVector input = hn::Set(df, x[c + odd]);
         unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
           const FloatVector w = load_weights<kKind>(two + odd * kPanelRows + part + p * kLanes);
-          sum[odd][p] = hn::MulAdd(w, input, sum[odd][p]);
+          TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
+            const FloatVector input = hn::Set(df, x[r * x_stride + c + odd]);
+            sum[odd][p][r] = hn::MulAdd(w, input, sum[odd][p][r]);
+          }
         });
       });
     }
     unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
       const size_t at = part + p * kLanes;
       const FloatVector scale = hn::LoadU(df, columns.scales + at);
-      const FloatVector even = hn::MulAdd(sum[0][p], scale, hn::Load(df, sums + at));
-      hn::Store(hn::MulAdd(sum[1][p], scale, even), df, sums + at);
+      TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
+        const FloatVector even = hn::MulAdd(sum[0][p][r], scale, hn::Load(df, sums[r] + at));
+        hn::Store(hn::MulAdd(sum[1][p][r], scale, even), df, sums[r] + at);
+      }
     });
   }
 }
@@ -215,13 +221,23 @@ HWY_NOINLINE void convert_group(const Columns& columns, float* to) {
 template <FloatKind kKind>
 void multiply_scaled_panel(int group, const std::byte* panel, const HostTensor& x, int first_row,
                            int end_row, float (*sums)[kPanelRows]) {
+  constexpr int kConvertOnce = 9;  // rows: from here on it pays
   alignas(64) float converted[kChunkColumns * kPanelRows];
   const size_t group_bytes = kPanelRows * (sizeof(float) + static_cast<size_t>(group));
   for (int first = 0; first < x.columns; first += group, panel += group_bytes) {
     const Columns columns = {panel + kPanelRows * sizeof(float), group,
                              reinterpret_cast<const float*>(panel)};
-    if (end_row - first_row == 1) {
-      multiply_row<kKind>(columns, x.row(first_row) + first, sums[0]);
+    if (end_row - first_row < kConvertOnce) {
+      int row = first_row;
+      const auto run = [&](auto rows) {
+        for (; end_row - row >= rows; row += rows) {
+          multiply_group<kKind, rows>(columns, x.row(row) + first, static_cast<size_t>(x.stride),
+                                      row == first_row, sums + (row - first_row));
+        }
+      };
+      run(std::integral_constant<int, 4>());
+      run(std::integral_constant<int, 2>());
+      run(std::integral_constant<int, 1>());
       continue;
     }
     convert_group<kKind>(columns, converted);

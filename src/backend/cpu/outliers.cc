@@ -15,8 +15,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace tessera::cpu::HWY_NAMESPACE {
 
-// The code of row `r` in a column, the one at `byte` (0 .. 3) of quad vector `quad` of a block: see the
-// planes in layout.h.
+// The code of row `r` in a column, the one at `byte` (0 .. 3) of quad vector `quad` of a block: see
+// the planes in layout.h.
 int code_at(CodeKind kind, const uint8_t* block, int quad, int byte, int r) {
   const auto plane = [&](int vector) { return block[vector * kQuadBytes + 4 * r + byte]; };
   const auto low2 = [&](int first) { return (plane(first + quad % 2) >> (quad / 2 * 2)) & 3; };
@@ -61,8 +61,9 @@ void decode_column(const Layout& layout, const std::byte* panel, int columns, in
   Chunk scales;
   expand_scales(layout, chunk, blocks, scales);
   const int scale = in_chunk / layout.scale_columns;
-  const uint8_t* block = chunk + layout.scale_bytes(blocks) +
-                         static_cast<size_t>(in_chunk / kBlock * code_vectors(layout.codes)) * kQuadBytes;
+  const uint8_t* block =
+      chunk + layout.scale_bytes(blocks) +
+      static_cast<size_t>(in_chunk / kBlock * code_vectors(layout.codes)) * kQuadBytes;
   const int quad = in_chunk % kBlock / 4, byte = in_chunk % 4;
   for (int r = 0; r < kPanelRows; ++r) {
     const float level = level_of(layout, code_at(layout.codes, block, quad, byte, r));

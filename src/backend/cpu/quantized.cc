@@ -214,7 +214,8 @@ HWY_NOINLINE void multiply_tile(const Weights& w, const Activations& x,
 using MultiplyTile = void (*)(const Weights&, const Activations&, float (*)[kPanelRows]);
 
 // A layout's kernels. A tile that is alone, or not full, unpacks codes as it goes; full tiles in
-// company share what expand_codes wrote.
+// company share what expand_codes wrote. They are what this file takes long to compile for: some 7
+// s each, so there is one only where formats need it.
 struct Kernels {
   MultiplyTile one, full, expanded;
 };
@@ -230,29 +231,28 @@ const Kernels& kernels() {
 }
 
 const Kernels& kernels(const Layout& layout) {
+  using enum CodeKind;
   const bool min = has_min(layout.scales);
   switch (layout.codes) {
-    case CodeKind::k2:
-      return min ? kernels<CodeKind::k2, 3, 16, true>() : kernels<CodeKind::k2, 3, 32, false>();
-    case CodeKind::k3:
-      return min ? kernels<CodeKind::k3, 7, 32, true>() : kernels<CodeKind::k3, 7, 16, false>();
-    case CodeKind::k4:
-      if (layout.lookup == Lookup::kWide) {
-        return kernels<CodeKind::k4, 255, 32, false, Lookup::kWide>();
-      }
+    case k2:
+      return min ? kernels<k2, 3, 16, true>() : kernels<k2, 3, 32, false>();
+    case k3:
+      return min ? kernels<k3, 7, 32, true>() : kernels<k3, 7, 16, false>();
+    case k4:
+      if (layout.lookup == Lookup::kWide) return kernels<k4, 255, 32, false, Lookup::kWide>();
       if (layout.lookup == Lookup::kTable) {
-        return layout.scale_columns == 16 ? kernels<CodeKind::k4, 255, 16, false, Lookup::kTable>()
-                                          : kernels<CodeKind::k4, 255, 32, false, Lookup::kTable>();
+        return layout.scale_columns == 16 ? kernels<k4, 255, 16, false, Lookup::kTable>()
+                                          : kernels<k4, 255, 32, false, Lookup::kTable>();
       }
-      return min ? kernels<CodeKind::k4, 15, 32, true>() : kernels<CodeKind::k4, 15, 32, false>();
-    case CodeKind::k5:
-      return min ? kernels<CodeKind::k5, 31, 32, true>() : kernels<CodeKind::k5, 31, 32, false>();
-    case CodeKind::k6:
-      return kernels<CodeKind::k6, 63, 16, false>();
-    case CodeKind::k8:
+      return min ? kernels<k4, 15, 32, true>() : kernels<k4, 15, 32, false>();
+    case k5:
+      return min ? kernels<k5, 31, 32, true>() : kernels<k5, 31, 32, false>();
+    case k6:
+      return kernels<k6, 63, 16, false>();
+    case k8:
       break;
   }
-  return min ? kernels<CodeKind::k8, 255, 32, true>() : kernels<CodeKind::k8, 255, 32, false>();
+  return min ? kernels<k8, 255, 32, true>() : kernels<k8, 255, 32, false>();
 }
 
 // Returns where the codes lie: in `to`, or where they were if they are bytes already.

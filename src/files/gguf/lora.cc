@@ -28,7 +28,8 @@ void check_kind(const GgufMetadata& metadata, const Checkpoint& model) {
     fail("it is an activated LoRA (adapter.alora.invocation_tokens), which is not supported");
   const std::string own = metadata.require_string("general.architecture");
   const std::string wanted = model.facts().require_string("general.architecture");
-  if (own != wanted) fail("it is for '{}' models, this one is '{}'", printable(own), printable(wanted));
+  if (own != wanted)
+    fail("it is for '{}' models, this one is '{}'", printable(own), printable(wanted));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
-// LoRA adapters as llama.cpp keeps them: a GGUF file with tensors "NAME.lora_a" and "NAME.lora_b" for
-// a model's tensor NAME, and metadata general.type "adapter", adapter.type "lora", adapter.lora.alpha.
+// LoRA adapters as llama.cpp keeps them: a GGUF file with tensors "NAME.lora_a" and "NAME.lora_b"
+// for a model's tensor NAME, and metadata general.type "adapter", adapter.type "lora",
+// adapter.lora.alpha.
 #pragma once
 
 #include <filesystem>

@@ -18,9 +18,9 @@ TokenizerData read_tokenizer(const GgufMetadata& metadata);
 // tokenizer.chat_template and tokenizer.chat_template.NAME.
 ChatTemplates read_chat_templates(const GgufMetadata& metadata);
 
-// Sets the keys that llama.cpp, and the two above, read. Tokens up to `entries` are added that nobody
-// uses: llama.cpp wants one for each row of the token embedding. Returns what the keys cannot say, a
-// line each: with them, some texts have other ids.
+// Sets the keys that llama.cpp, and the two above, read. Tokens up to `entries` are added that
+// nobody uses: llama.cpp wants one for each row of the token embedding. Returns what the keys
+// cannot say, a line each: with them, some texts have other ids.
 std::vector<std::string> write_tokenizer(const TokenizerData& data, const ChatTemplates& templates,
                                          GgufMetadata& metadata, size_t entries = 0);
 

@@ -39,6 +39,7 @@ class Writer {
       write_spaces();
     }
     if (data_.pipeline) tell_of_pipeline(*data_.pipeline);
+    for (std::string& line : lost_) line = fmt::format("the tokenizer in GGUF: {}", line);
     return std::move(lost_);
   }
 
@@ -77,6 +78,12 @@ class Writer {
                                  : static_cast<int32_t>(TokenType::kNormal));
     write_scores(std::max(texts.size(), entries));
     const std::unordered_set<std::string_view> known(from.texts.begin(), from.texts.end());
+    for (size_t i = 0; i < texts.size() && data_.kind != TokenizerKind::kBytePair; ++i) {
+      if (types[i] != static_cast<int32_t>(TokenType::kUserDefined)) continue;
+      // As llama.cpp's converter writes them: those are looked for in texts with spaces.
+      std::string text = with_spaces(texts[i]);
+      if (!known.contains(text)) texts[i] = std::move(text);
+    }
     texts.reserve(std::max(texts.size(), entries));
     while (texts.size() < entries) {
       std::string text = fmt::format("[PAD{}]", texts.size());
@@ -87,6 +94,16 @@ class Writer {
     const bool has_types = from.types || texts.size() > from.texts.size();
     set("tokens", GgufValue::Array(texts));
     set("token_type", GgufValue::Array(types), has_types);
+  }
+
+  static std::string with_spaces(std::string_view text) {
+    std::string result;
+    while (!text.empty()) {
+      const bool is_mark = text.starts_with(kSpaceMark);
+      result += is_mark ? ' ' : text[0];
+      text.remove_prefix(is_mark ? kSpaceMark.size() : 1);
+    }
+    return result;
   }
 
   void write_scores(size_t entries) {
@@ -125,7 +142,8 @@ class Writer {
       scores.push_back(made == first.end() ? -1e6 : -static_cast<double>(made->second));
     }
     if (unmade > 0)
-      lost_.push_back(fmt::format("{} entries that no merge makes are joined all the same", unmade));
+      lost_.push_back(
+          fmt::format("{} entries that no merge makes are joined all the same", unmade));
     return scores;
   }
 
@@ -145,23 +163,22 @@ class Writer {
     set_flag("add_bos_token", from.add_bos_token);
     set_flag("add_eos_token", from.add_eos_token);
     if (!from.end_token_ids.empty())
-      lost_.push_back(
-          fmt::format("{} more tokens that end a text", from.end_token_ids.size()));
+      lost_.push_back(fmt::format("{} more tokens that end a text", from.end_token_ids.size()));
   }
 
   void write_spaces() {
     std::optional<bool> prefix = data_.add_space_prefix, reduces = data_.remove_extra_whitespaces;
     std::string charsmap = data_.precompiled_charsmap;
     if (const auto& pipeline = data_.pipeline) {
-      prefix = std::ranges::any_of(pipeline->normalizer, is_prefix) ||
-               std::ranges::any_of(pipeline->words, [](const WordStep& step) {
-                 return step.kind == Words::kMarkBeginning ||
-                        step.kind == Words::kMarkVeryBeginning;
-               });
+      prefix =
+          std::ranges::any_of(pipeline->normalizer, is_prefix) ||
+          std::ranges::any_of(pipeline->words, [](const WordStep& step) {
+            return step.kind == Words::kMarkBeginning || step.kind == Words::kMarkVeryBeginning;
+          });
       if (data_.kind == TokenizerKind::kUnigram)
         reduces = std::ranges::any_of(pipeline->normalizer, reduces_spaces);
       for (const NormalizerStep& step : pipeline->normalizer) {
-        if (step.kind == Normal::kCharsmap) charsmap = step.content;
+        if (is_charsmap(step)) charsmap = step.content;
       }
     }
     set_flag("add_space_prefix", prefix);
@@ -178,15 +195,19 @@ class Writer {
     return step.kind == Normal::kReplace && step.pattern == TextPattern{" ", false} &&
            step.content == kSpaceMark;
   }
+  static bool is_charsmap(const NormalizerStep& step) {
+    return step.kind == Normal::kCharsmap || step.kind == Normal::kOwnCharsmap;
+  }
   static bool reduces_spaces(const NormalizerStep& step) {
-    return step.kind == Normal::kReplace && step.pattern == TextPattern{" {2,}", true};
+    return step.kind == Normal::kReplace && (step.pattern == TextPattern{" {2,}", true} ||
+                                             step.pattern == TextPattern{R"(\A +| +\z)", true});
   }
 
   void tell_of_pipeline(const TextPipeline& pipeline) {
     const bool of_bytes = data_.kind == TokenizerKind::kBytePair;
     const auto is_said = [&](const NormalizerStep& step) {
       if (of_bytes) return false;
-      if (data_.kind == TokenizerKind::kUnigram && (step.kind == Normal::kCharsmap || reduces_spaces(step)))
+      if (data_.kind == TokenizerKind::kUnigram && (is_charsmap(step) || reduces_spaces(step)))
         return true;
       return is_prefix(step) || marks_spaces(step);
     };
@@ -199,6 +220,10 @@ class Writer {
       lost_.push_back(fmt::format("words are cut as those of '{}', the nearest that has a name",
                                   printable(data_.vocabulary.pre_tokenizer)));
     if (!of_bytes) tell_of_words(pipeline);
+    if (of_bytes && std::ranges::any_of(pipeline.words, [](const WordStep& step) {
+          return step.kind == Words::kPrependSpace;
+        }))
+      lost_.push_back("no space is put before the first word");
     const auto has_flags = [](const AddedToken& token) {
       return token.single_word || token.strips_left || token.strips_right;
     };

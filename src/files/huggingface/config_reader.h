@@ -38,8 +38,7 @@ class ConfigReader {
   std::optional<double> number(std::string_view key) const {
     const nlohmann::json* value = find(key);
     if (value == nullptr) return std::nullopt;
-    if (!value->is_number() || !std::isfinite(value->get<double>()))
-      wrong(key, *value, "a number");
+    if (!value->is_number() || !std::isfinite(value->get<double>())) wrong(key, *value, "a number");
     return value->get<double>();
   }
   std::optional<bool> boolean(std::string_view key) const {

@@ -69,7 +69,8 @@ class ConfigTranslation {
     const std::string_view key =
         from_.find("hidden_activation") != nullptr ? "hidden_activation" : "hidden_act";
     const std::string found = from_.text(key).value_or(std::string(into_.family->activation));
-    if (found == into_.family->activation || (found == "swish" && into_.family->activation == "silu"))
+    if (found == into_.family->activation ||
+        (found == "swish" && into_.family->activation == "silu"))
       return;
     fail("key '{}': '{}' is not supported in {} models, expected '{}'", key, printable(found),
          into_.family->model_type, into_.family->activation);
@@ -92,7 +93,8 @@ class ConfigTranslation {
       if (from_.boolean("use_sliding_window") == true) {
         const int64_t first = from_.integer("max_window_layers").value_or(0);
         if (first >= layers) return std::nullopt;
-        if (first > 0) fail("key 'max_window_layers': windows from layer {} on are not supported", first);
+        if (first > 0)
+          fail("key 'max_window_layers': windows from layer {} on are not supported", first);
       }
       if (const auto pattern = from_.integer("_sliding_window_pattern")) return pattern;
       return from_.integer("sliding_window_pattern").value_or(1);
@@ -129,18 +131,21 @@ class ConfigTranslation {
   }
 
   void read_ropes() {
-    const double head_dim = from_.integer("head_dim").value_or(
-        from_.integer("hidden_size").value_or(0) /
-        std::max<int64_t>(1, from_.integer("num_attention_heads").value_or(1)));
+    const double head_dim =
+        from_.integer("head_dim")
+            .value_or(from_.integer("hidden_size").value_or(0) /
+                      std::max<int64_t>(1, from_.integer("num_attention_heads").value_or(1)));
     // Newer folders keep all of it in one object, by kind of layer where kinds differ.
     const json* all = from_.object("rope_parameters");
-    const json* of_windows = all == nullptr ? nullptr : ConfigReader(*all).object("sliding_attention");
+    const json* of_windows =
+        all == nullptr ? nullptr : ConfigReader(*all).object("sliding_attention");
     const json* of_others = all == nullptr ? nullptr : ConfigReader(*all).object("full_attention");
     if (of_others == nullptr) of_others = all != nullptr ? all : from_.object("rope_scaling");
     static const json kNone = json::object();
     const ConfigReader rope(of_others == nullptr ? kNone : *of_others);
 
-    const double base = rope.number("rope_theta").value_or(from_.number("rope_theta").value_or(1e4));
+    const double base =
+        rope.number("rope_theta").value_or(from_.number("rope_theta").value_or(1e4));
     set("rope.freq_base", "rope_theta", {static_cast<float>(base)});
     auto local = from_.number("rope_local_base_freq");
     if (of_windows != nullptr) {
@@ -216,7 +221,8 @@ void read_generation_config(const json& config, GgufMetadata& metadata) {
   set("min_p", "min_p", 0, 1);
   set("penalty_repeat", "repetition_penalty", 0.01, 100);
   if (const auto top_k = from.integer("top_k"))
-    metadata.set("general.sampling.top_k", {static_cast<int32_t>(std::min<int64_t>(*top_k, 1 << 30))});
+    metadata.set("general.sampling.top_k",
+                 {static_cast<int32_t>(std::min<int64_t>(*top_k, 1 << 30))});
 }
 
 }  // namespace tessera::huggingface

@@ -13,29 +13,34 @@ namespace {
 constexpr std::array kFamilies = {
     Family{.model_type = "llama",
            .architecture = "llama",
+           .class_name = "LlamaForCausalLM",
            .interleaved_rope = true,
            .defaults = R"({"rms_norm_eps": 1e-6, "max_position_embeddings": 2048,
                            "rope_theta": 10000.0, "hidden_act": "silu"})"},
     Family{.model_type = "mistral",
            .architecture = "llama",
+           .class_name = "MistralForCausalLM",
            .interleaved_rope = true,
            .defaults = R"({"rms_norm_eps": 1e-6, "max_position_embeddings": 131072,
                            "rope_theta": 10000.0, "hidden_act": "silu",
                            "num_key_value_heads": 8, "sliding_window": 4096})"},
     Family{.model_type = "qwen2",
            .architecture = "qwen2",
+           .class_name = "Qwen2ForCausalLM",
            .defaults = R"({"rms_norm_eps": 1e-6, "max_position_embeddings": 32768,
                            "rope_theta": 10000.0, "hidden_act": "silu",
                            "use_sliding_window": false, "sliding_window": 4096,
                            "max_window_layers": 28})"},
     Family{.model_type = "qwen3",
            .architecture = "qwen3",
+           .class_name = "Qwen3ForCausalLM",
            .defaults = R"({"rms_norm_eps": 1e-6, "max_position_embeddings": 32768,
                            "rope_theta": 10000.0, "hidden_act": "silu", "head_dim": 128,
                            "use_sliding_window": false, "sliding_window": 4096,
                            "max_window_layers": 28})"},
     Family{.model_type = "gemma2",
            .architecture = "gemma2",
+           .class_name = "Gemma2ForCausalLM",
            .activation = "gelu_pytorch_tanh",
            .norms_add_one = true,
            .post_norms = true,
@@ -46,6 +51,7 @@ constexpr std::array kFamilies = {
                            "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0})"},
     Family{.model_type = "gemma3_text",
            .architecture = "gemma3",
+           .class_name = "Gemma3ForCausalLM",
            .activation = "gelu_pytorch_tanh",
            .norms_add_one = true,
            .post_norms = true,
@@ -57,6 +63,7 @@ constexpr std::array kFamilies = {
                            "sliding_window": 4096, "sliding_window_pattern": 6})"},
     Family{.model_type = "phi3",
            .architecture = "phi3",
+           .class_name = "Phi3ForCausalLM",
            .fused = true,
            .defaults = R"({"rms_norm_eps": 1e-5, "max_position_embeddings": 4096,
                            "original_max_position_embeddings": 4096,
@@ -79,6 +86,14 @@ const Family& family_of_architecture(std::string_view architecture) {
     if (family.architecture == architecture) return family;
   }
   fail("what Hugging Face calls the tensors of '{}' models is not known", printable(architecture));
+}
+
+const Family& find_family_of(std::string_view architecture) {
+  for (const Family& family : kFamilies) {
+    if (family.architecture == architecture) return family;
+  }
+  fail("models of the architecture '{}' cannot be written as a Hugging Face folder",
+       printable(architecture));
 }
 
 }  // namespace tessera::huggingface

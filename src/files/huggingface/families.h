@@ -7,8 +7,9 @@
 namespace tessera::huggingface {
 
 struct Family {
-  std::string_view model_type;    // of config.json
-  std::string_view architecture;  // the fact "general.architecture"
+  std::string_view model_type;           // of config.json
+  std::string_view architecture;         // the fact "general.architecture"
+  std::string_view class_name;           // in transformers
   std::string_view activation = "silu";  // the one there is, as config.json spells it
 
   // Queries and keys are rotated in pairs (2i, 2i + 1) instead of (i, i + d/2): rows of their
@@ -27,8 +28,10 @@ struct Family {
 
 // Error naming the known ones.
 const Family& find_family(std::string_view model_type);
-// The first family whose models have that architecture (the fact "general.architecture"); those that
-// share one call their tensors alike. Error if none has.
+// The first of them, which a folder is written as. Error if there is none.
+const Family& find_family_of(std::string_view architecture);
+// The first family whose models have that architecture (the fact "general.architecture"); those
+// that share one call their tensors alike. Error if none has.
 const Family& family_of_architecture(std::string_view architecture);
 
 }  // namespace tessera::huggingface

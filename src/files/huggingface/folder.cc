@@ -60,14 +60,16 @@ std::optional<double> llm_int8_threshold(const nlohmann::json& config) {
 void check_names(const fs::path& folder, const Shards& shards, const RawTensors& tensors) {
   for (const std::string& name : shards.names) {
     if (tensors.find(name) == nullptr)
-      fail("'{}': the index names tensor '{}', which no file holds", shown(folder), printable(name));
+      fail("'{}': the index names tensor '{}', which no file holds", shown(folder),
+           printable(name));
   }
 }
 
 bool is_norm(TensorRole role) {
   using enum TensorRole;
-  constexpr TensorRole kNorms[] = {kOutputNorm, kAttentionNorm,     kQueryNorm,           kKeyNorm,
-                                   kPostAttentionNorm, kFeedForwardNorm, kPostFeedForwardNorm};
+  constexpr TensorRole kNorms[] = {
+      kOutputNorm,        kAttentionNorm,   kQueryNorm,          kKeyNorm,
+      kPostAttentionNorm, kFeedForwardNorm, kPostFeedForwardNorm};
   return std::ranges::find(kNorms, role) != std::end(kNorms);
 }
 
@@ -83,8 +85,8 @@ class Adaptation {
     if (heads > 0) {
       head_dim = rows / static_cast<uint64_t>(heads);
       if (rows % static_cast<uint64_t>(heads) != 0 || head_dim % 2 != 0) {
-        fail("tensor '{}': {} rows are not {} heads of an even length", printable(tensor.name), rows,
-             heads);
+        fail("tensor '{}': {} rows are not {} heads of an even length", printable(tensor.name),
+             rows, heads);
       }
     }
     if (tensor.shape.size() == 1) return adapt_vector(tensor, role, head_dim);
@@ -101,7 +103,8 @@ class Adaptation {
   }
 
   StoredTensor adapt_vector(const StoredTensor& tensor, TensorRole role, uint64_t head_dim) const {
-    if (!tensor.format->supported() || tensor.elements() > kMostElements) return tensor;  // see loading
+    if (!tensor.format->supported() || tensor.elements() > kMostElements)
+      return tensor;  // see loading
     std::vector<float> values(tensor.columns());
     tensor.decode(0, 1, values);
     if (config_.family->norms_add_one && is_norm(role)) {

@@ -11,9 +11,9 @@
 
 namespace tessera {
 
-// Memory-mapped. Its tensors are what the transformer wants, as GGUF defines it: norms and biases in
-// f32, Llama's query and key rows in pairs; those that the configuration implies are added, those of
-// other modalities are left out.
+// Memory-mapped. Its tensors are what the transformer wants, as GGUF defines it: norms and biases
+// in f32, Llama's query and key rows in pairs; those that the configuration implies are added,
+// those of other modalities are left out.
 class HuggingFaceFolder final : public Checkpoint {
  public:
   // Throws Error (one line: what, where, what was expected) for anything malformed, for a family or

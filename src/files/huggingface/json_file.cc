@@ -1,7 +1,6 @@
 #include "files/huggingface/json_file.h"
 
 #include <fstream>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,6 +17,74 @@ std::string shown(const std::filesystem::path& path) {
   return printable(path.string(), 400);
 }
 
+// Builds the values itself, so that it stops in time; nothing is looked up twice.
+class Builder final : public nlohmann::json_sax<json> {
+ public:
+  json root;
+  std::string error;
+
+  bool null() override { return add(nullptr); }
+  bool boolean(bool value) override { return add(value); }
+  bool number_integer(number_integer_t value) override { return add(value); }
+  bool number_unsigned(number_unsigned_t value) override { return add(value); }
+  bool number_float(number_float_t value, const string_t&) override { return add(value); }
+  bool string(string_t& value) override { return add(std::move(value)); }
+  bool binary(binary_t&) override { return false; }
+  bool start_object(size_t) override { return open(json::object()); }
+  bool start_array(size_t) override { return open(json::array()); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(string_t& key) override {
+    auto& members = open_.back()->get_ref<json::object_t&>();
+    const auto [member, is_new] = members.try_emplace(std::move(key));
+    if (!is_new) error = fmt::format("key '{}' comes twice", printable(member->first));
+    member_ = &member->second;
+    return is_new;
+  }
+  bool parse_error(size_t position, const std::string&,
+                   const nlohmann::detail::exception& exception) override {
+    if (exception.id >= 400) {
+      error = "holds a number that is out of range";
+    } else if (error.empty()) {
+      error = fmt::format("is no JSON from byte {} on", position);
+    }
+    return false;
+  }
+
+ private:
+  bool add(json value) { return put(std::move(value)) != nullptr; }
+
+  json* put(json value) {
+    if (++values_ > kMaxJsonValues) {
+      error = fmt::format("holds more than {} values", kMaxJsonValues);
+      return nullptr;
+    }
+    if (open_.empty()) return &(root = std::move(value));
+    if (!open_.back()->is_array()) return &(*member_ = std::move(value));
+    open_.back()->push_back(std::move(value));
+    return &open_.back()->back();
+  }
+
+  bool open(json value) {
+    if (open_.size() == static_cast<size_t>(kMaxJsonDepth)) {
+      error = fmt::format("is nested more deeply than {} levels", kMaxJsonDepth);
+      return false;
+    }
+    json* added = put(std::move(value));
+    if (added != nullptr) open_.push_back(added);
+    return added != nullptr;
+  }
+
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  std::vector<json*> open_;  // from the root on; none of them moves before it is closed
+  json* member_ = nullptr;   // whose key came last
+  size_t values_ = 0;
+};
+
 }  // namespace
 
 std::string read_text(const std::filesystem::path& path, size_t max_bytes) {
@@ -26,7 +93,8 @@ std::string read_text(const std::filesystem::path& path, size_t max_bytes) {
                              ? std::filesystem::file_size(path, error)
                              : static_cast<uintmax_t>(-1);
   if (error || size == static_cast<uintmax_t>(-1)) fail("'{}' is no file", shown(path));
-  if (size > max_bytes) fail("'{}' has {} bytes, at most {} are read", shown(path), size, max_bytes);
+  if (size > max_bytes)
+    fail("'{}' has {} bytes, at most {} are read", shown(path), size, max_bytes);
   std::string text(static_cast<size_t>(size), '\0');
   std::ifstream in(path, std::ios::binary);
   if (!in.read(text.data(), static_cast<std::streamsize>(text.size())))
@@ -36,29 +104,10 @@ std::string read_text(const std::filesystem::path& path, size_t max_bytes) {
 
 json read_json(const std::filesystem::path& path, size_t max_bytes) {
   const std::string text = read_text(path, max_bytes);
-  std::vector<std::set<std::string>> keys;  // of the objects that are open
-  const auto check = [&](int depth, json::parse_event_t event, const json& parsed) {
-    if (depth > kMaxJsonDepth)
-      fail("'{}': nested more deeply than {} levels", shown(path), kMaxJsonDepth);
-    if (event == json::parse_event_t::object_start) keys.emplace_back();
-    if (event == json::parse_event_t::object_end) keys.pop_back();
-    if (event == json::parse_event_t::key &&
-        !keys.back().insert(parsed.get_ref<const std::string&>()).second) {
-      fail("'{}': key '{}' comes twice", shown(path),
-           printable(parsed.get_ref<const std::string&>()));
-    }
-    return true;
-  };
-  json value;
-  try {
-    value = json::parse(text, check);
-  } catch (const json::parse_error& error) {
-    fail("'{}' is no JSON from byte {} on", shown(path), error.byte);
-  } catch (const json::exception&) {
-    fail("'{}' holds a number that is out of range", shown(path));
-  }
-  if (!value.is_object()) fail("'{}' holds no JSON object", shown(path));
-  return value;
+  Builder builder;
+  if (!json::sax_parse(text, &builder)) fail("'{}' {}", shown(path), builder.error);
+  if (!builder.root.is_object()) fail("'{}' holds no JSON object", shown(path));
+  return std::move(builder.root);
 }
 
 std::optional<json> find_json(const std::filesystem::path& path, size_t max_bytes) {

@@ -15,23 +15,20 @@ namespace {
 #define WORD R"([^\r\n\p{L}\p{N}]?\p{L}+)"
 #define SIGNS R"( ?[^\s\p{L}\p{N}]+[\r\n]*)"
 #define SPACES R"(\s*[\r\n]+|\s+(?!\S)|\s+)"
-#define LOWER_WORD \
-  R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
-#define UPPER_WORD \
-  R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
+#define LOWER_WORD R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
+#define UPPER_WORD R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
 
 constexpr std::string_view kGpt2 =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kDigit = R"(\p{N})";
 constexpr std::string_view kThreeDigits = R"([0-9][0-9][0-9])";
 constexpr std::string_view kUpToThreeDigits = R"(\p{N}{1,3})";
-constexpr std::string_view kLlama3 =
-    CONTRACTION "|" WORD R"(|\p{N}{1,3}|)" SIGNS "|" SPACES;
+constexpr std::string_view kLlama3 = CONTRACTION "|" WORD R"(|\p{N}{1,3}|)" SIGNS "|" SPACES;
 constexpr std::string_view kQwen2 = CONTRACTION "|" WORD R"(|\p{N}|)" SIGNS "|" SPACES;
-constexpr std::string_view kQwen35 = CONTRACTION
-    R"(|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|)" SPACES;
-constexpr std::string_view kGpt4o = LOWER_WORD CONTRACTION "?|" UPPER_WORD CONTRACTION
-    R"(?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|)" SPACES;
+constexpr std::string_view kQwen35 =
+    CONTRACTION R"(|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|)" SPACES;
+constexpr std::string_view kGpt4o = LOWER_WORD CONTRACTION
+    "?|" UPPER_WORD CONTRACTION R"(?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|)" SPACES;
 constexpr std::string_view kTekken =
     LOWER_WORD "|" UPPER_WORD R"(|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|)" SPACES;
 constexpr std::string_view kDeepSeekIdeographs = "[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+";
@@ -70,11 +67,20 @@ constexpr auto kFamilies = std::to_array<Family>({
     {"bloom", {}, {kBloom}},
 });
 
-// The expressions of all steps that cut, one after another.
-std::vector<std::string_view> patterns_of(const TextPipeline& pipeline) {
-  std::vector<std::string_view> patterns;
+// The expressions of all steps that cut, one after another. Some hold line breaks themselves,
+// others their escapes.
+std::vector<std::string> patterns_of(const TextPipeline& pipeline) {
+  std::vector<std::string> patterns;
   for (const WordStep& step : pipeline.words) {
-    if (step.kind == WordStep::Kind::kSplit) patterns.push_back(step.pattern.text);
+    if (step.kind != WordStep::Kind::kSplit) continue;
+    std::string& pattern = patterns.emplace_back();
+    for (const char c : step.pattern.text) {
+      if (c == '\r' || c == '\n') {
+        pattern += c == '\r' ? "\\r" : "\\n";
+      } else {
+        pattern += c;
+      }
+    }
   }
   return patterns;
 }
@@ -82,16 +88,16 @@ std::vector<std::string_view> patterns_of(const TextPipeline& pipeline) {
 const Family* find_family(const TextPipeline& pipeline) {
   const auto patterns = patterns_of(pipeline);
   for (const Family& family : kFamilies) {
-    const auto end = std::ranges::find(family.patterns, std::string_view());
-    if (std::ranges::equal(patterns, std::ranges::subrange(family.patterns.begin(), end)) &&
+    const auto end = std::find(family.patterns.begin(), family.patterns.end(), std::string_view());
+    if (std::equal(patterns.begin(), patterns.end(), family.patterns.begin(), end) &&
         family.ignores_merges.value_or(pipeline.ignores_merges) == pipeline.ignores_merges)
       return &family;
   }
   return nullptr;
 }
 
-bool holds(const std::vector<std::string_view>& patterns, std::string_view text) {
-  return std::ranges::any_of(patterns, [&](std::string_view pattern) {
+bool holds(const std::vector<std::string>& patterns, std::string_view text) {
+  return std::ranges::any_of(patterns, [&](const std::string& pattern) {
     return pattern.find(text) != std::string_view::npos;
   });
 }
@@ -103,11 +109,26 @@ PreTokenizerName name_pre_tokenizer(TokenizerKind kind, const TextPipeline& pipe
   if (const Family* family = find_family(pipeline)) return {std::string(family->name), true};
   const auto patterns = patterns_of(pipeline);
   const bool is_gpt2 = holds(patterns, kGpt2);
-  if (holds(patterns, kThreeDigits) && is_gpt2) return {"falcon", patterns.size() == 4};
+  if (holds(patterns, kThreeDigits) && is_gpt2) return {"falcon"};
   if (holds(patterns, R"([\p{Lu}\p{Lt})")) return {holds(patterns, "{1,3}") ? "gpt-4o" : "tekken"};
   if (holds(patterns, "{1,3}")) return {pipeline.ignores_merges ? "llama-bpe" : "dbrx"};
   if (holds(patterns, "(?!\\S)") && !is_gpt2) return {"qwen2"};
   return {holds(patterns, kDigit) && patterns.size() > 1 ? "smollm" : "gpt-2"};
+}
+
+std::vector<std::string_view> find_pre_tokenizer(std::string_view name) {
+  const auto family = std::ranges::find(kFamilies, name, &Family::name);
+  std::vector<std::string_view> patterns;
+  if (family == kFamilies.end()) return patterns;
+  for (const std::string_view pattern : family->patterns) {
+    if (!pattern.empty()) patterns.push_back(pattern);
+  }
+  return patterns;
+}
+
+bool ignores_merges(std::string_view name) {
+  const auto family = std::ranges::find(kFamilies, name, &Family::name);
+  return family != kFamilies.end() && family->ignores_merges == true;
 }
 
 }  // namespace tessera::huggingface

@@ -19,7 +19,8 @@ std::vector<float> llama3_factors(const ConfigReader& rope, const RopeShape& sha
   const double factor = positive(rope, "factor", {});
   const double low = positive(rope, "low_freq_factor", {});
   const double high = positive(rope, "high_freq_factor", {});
-  const double original = positive(rope, "original_max_position_embeddings", shape.original_context);
+  const double original =
+      positive(rope, "original_max_position_embeddings", shape.original_context);
   if (!(high > low)) fail("key 'high_freq_factor': {} is not above low_freq_factor {}", high, low);
   std::vector<float> factors;
   for (uint32_t i = 0; i < shape.dimensions / 2; ++i) {
@@ -46,7 +47,8 @@ void add_kind(RopeScaling& scaling, const char* kind) {
 }
 
 void add_original_context(RopeScaling& scaling, double context) {
-  if (context > UINT32_MAX) fail("key 'original_max_position_embeddings': {} is too large", context);
+  if (context > UINT32_MAX)
+    fail("key 'original_max_position_embeddings': {} is too large", context);
   scaling.facts.emplace_back("rope.scaling.original_context_length",
                              GgufValue{static_cast<uint32_t>(context)});
 }
@@ -82,9 +84,10 @@ RopeScaling read_yarn(const ConfigReader& rope, const RopeShape& shape) {
 }
 
 RopeScaling read_longrope(const ConfigReader& rope, const RopeShape& shape) {
-  const double original = positive(rope, "original_max_position_embeddings", shape.original_context);
-  const double factor =
-      shape.original_context ? shape.context / original : positive(rope, "factor", shape.context / original);
+  const double original =
+      positive(rope, "original_max_position_embeddings", shape.original_context);
+  const double factor = shape.original_context ? shape.context / original
+                                               : positive(rope, "factor", shape.context / original);
   const double usual = factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(original));
   RopeScaling scaling;
   for (const auto& [key, factors] : {std::pair("long_factor", &scaling.long_factors),
@@ -102,8 +105,7 @@ RopeScaling read_longrope(const ConfigReader& rope, const RopeShape& shape) {
 }  // namespace
 
 RopeScaling read_rope_scaling(const ConfigReader& rope, const RopeShape& shape) {
-  const std::string kind =
-      rope.text("rope_type").value_or(rope.text("type").value_or("default"));
+  const std::string kind = rope.text("rope_type").value_or(rope.text("type").value_or("default"));
   RopeScaling scaling;
   if (kind == "default") return scaling;
   if (kind == "yarn") return read_yarn(rope, shape);
@@ -114,8 +116,10 @@ RopeScaling read_rope_scaling(const ConfigReader& rope, const RopeShape& shape) 
     add_kind(scaling, "linear");
     add(scaling, "rope.scaling.factor", positive(rope, "factor", {}));
   } else {
-    fail("key 'rope_type': RoPE scaling '{}' is not supported (supported: linear, llama3, yarn, longrope)",
-         printable(kind));
+    fail(
+        "key 'rope_type': RoPE scaling '{}' is not supported (supported: linear, llama3, yarn, "
+        "longrope)",
+        printable(kind));
   }
   return scaling;
 }

@@ -16,7 +16,7 @@ namespace tessera::huggingface {
 struct RopeScaling {
   std::vector<std::pair<std::string_view, GgufValue>> facts;  // "rope.scaling.type", ...
   // What each rotary frequency is divided by; empty: by nothing.
-  std::vector<float> factors;                     // Llama 3
+  std::vector<float> factors;                      // Llama 3
   std::vector<float> long_factors, short_factors;  // LongRoPE
 };
 

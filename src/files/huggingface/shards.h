@@ -12,7 +12,7 @@ inline constexpr std::string_view kIndexName = "model.safetensors.index.json";
 
 struct Shards {
   std::vector<std::filesystem::path> paths;  // in the order of the index
-  std::vector<std::string> names;            // tensors that the index says are there; empty: no index
+  std::vector<std::string> names;  // tensors that the index says are there; empty: no index
 };
 
 // Of model.safetensors.index.json, else model.safetensors, else the one safetensors file there is.

@@ -15,16 +15,14 @@
 #include "base/printable.h"
 #include "files/huggingface/config_reader.h"
 #include "files/huggingface/json_file.h"
-#include "files/huggingface/tokenizer_json.h"
 
 namespace tessera::huggingface {
 namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 7> kRoles = {"bos_token", "eos_token", "unk_token",
-                                                    "pad_token", "sep_token", "cls_token",
-                                                    "mask_token"};
+constexpr std::array<std::string_view, 7> kRoles = {
+    "bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"};
 constexpr size_t kMostEnds = 64;
 
 struct Named {
@@ -70,14 +68,14 @@ void in_file(const std::filesystem::path& path, Read&& read) {
 
 class Reader {
  public:
-  Reader(const std::filesystem::path& folder, VocabularyBuilder& vocabulary, TokenizerData& data)
+  Reader(const std::filesystem::path& folder, TokenizerFile& file)
       : folder_(folder),
-        vocabulary_(vocabulary),
-        data_(data),
+        file_(file),
+        vocabulary_(file.vocabulary),
         tokenizer_config_(find_json(folder / "tokenizer_config.json")),
         map_(find_json(folder / "special_tokens_map.json")) {}
 
-  void read(const Surroundings& around) {
+  void read() {
     in_file(folder_ / "tokenizer_config.json", [&] { read_tokenizer_config(); });
     in_file(folder_ / "special_tokens_map.json", [&] { read_map(); });
     for (const auto& [role, named] : roles_) vocabulary_.add_role(named.flags, named.text);
@@ -87,7 +85,7 @@ class Reader {
     in_file(folder_ / "config.json", [&] { read_model_config(config ? &*config : nullptr); });
     in_file(folder_ / "generation_config.json",
             [&] { read_generation_config(generation ? &*generation : nullptr); });
-    in_file(folder_ / "tokenizer.json", [&] { take_surroundings(around); });
+    in_file(folder_ / "tokenizer.json", [&] { take_surroundings(file_.around); });
     set_roles();
   }
 
@@ -171,23 +169,23 @@ class Reader {
     return named == roles_.end() ? std::nullopt : vocabulary_.find(named->second.text);
   }
 
-  // tokenizer_config.json's add_bos_token and add_eos_token win over the post-processor, whose tokens
-  // are the beginning and the end if nobody else says so.
+  // tokenizer_config.json's add_bos_token and add_eos_token win over the post-processor, whose
+  // tokens are the beginning and the end if nobody else says so.
   void take_surroundings(const Surroundings& around) {
     if (const auto id = id_of("bos_token")) bos_ = id;
     eos_ = id_of("eos_token");
-    take_side(around.before, add_bos_, bos_, "before", "bos_token");
-    take_side(around.after, add_eos_, eos_, "behind", "eos_token");
+    take_side(around.before, around.yields, add_bos_, bos_, "before", "bos_token");
+    take_side(around.after, around.yields, add_eos_, eos_, "behind", "eos_token");
   }
 
-  void take_side(const std::vector<int64_t>& tokens, std::optional<bool>& adds,
+  void take_side(const std::vector<int64_t>& tokens, bool yields, std::optional<bool>& adds,
                  std::optional<int64_t>& role, std::string_view where, std::string_view name) {
     if (adds) {
       adds = *adds && role;
       return;
     }
     adds = !tokens.empty();
-    if (tokens.empty()) return;
+    if (tokens.empty() || (yields && role)) return;
     if (tokens.size() > 1)
       fail("the post-processor puts {} tokens {} a text, at most one is supported", tokens.size(),
            where);
@@ -200,12 +198,14 @@ class Reader {
   }
 
   void set_roles() {
-    VocabularyData& to = data_.vocabulary;
+    VocabularyData& to = file_.data.vocabulary;
+    const auto& unknown = file_.data.pipeline->unknown_id;
     if (!eos_ && !ends_.empty()) eos_ = ends_.front();
+    if (!eos_ && file_.default_eos >= 0) eos_ = file_.default_eos;
+    if (!bos_ && !seen_.contains("bos_token") && file_.default_bos >= 0) bos_ = file_.default_bos;
     to.bos_token_id = bos_ && vocabulary_.text_of(*bos_) != nullptr ? *bos_ : -1;
     to.eos_token_id = eos_.value_or(-1);
-    to.unknown_token_id =
-        data_.pipeline->unknown_id ? data_.pipeline->unknown_id : id_of("unk_token");
+    to.unknown_token_id = unknown ? unknown : id_of("unk_token");
     if (!to.unknown_token_id) to.unknown_token_id = -1;
     if (const auto id = id_of("pad_token")) pad_ = id;
     if (pad_ && vocabulary_.text_of(*pad_) != nullptr) to.padding_token_id = pad_;
@@ -218,8 +218,8 @@ class Reader {
   }
 
   const std::filesystem::path& folder_;
+  TokenizerFile& file_;
   VocabularyBuilder& vocabulary_;
-  TokenizerData& data_;
   std::optional<json> tokenizer_config_, map_;
   std::set<std::string, std::less<>> seen_;  // the roles that some file spoke of
   std::map<std::string, Named, std::less<>> roles_;
@@ -231,9 +231,8 @@ class Reader {
 
 }  // namespace
 
-void read_special_tokens(const std::filesystem::path& folder, const Surroundings& around,
-                         VocabularyBuilder& vocabulary, TokenizerData& data) {
-  Reader(folder, vocabulary, data).read(around);
+void read_special_tokens(const std::filesystem::path& folder, TokenizerFile& file) {
+  Reader(folder, file).read();
 }
 
 }  // namespace tessera::huggingface

@@ -1,18 +1,14 @@
-// What the other files of a folder say of its tokens: tokenizer_config.json, special_tokens_map.json,
-// added_tokens.json, generation_config.json, config.json.
+// What the other files of a folder say of its tokens: tokenizer_config.json,
+// special_tokens_map.json, added_tokens.json, generation_config.json, config.json.
 #pragma once
 
 #include <filesystem>
 
-#include "checkpoint/tokenizer_data.h"
-#include "files/huggingface/tokenizer_steps.h"
-#include "files/huggingface/vocabulary_builder.h"
+#include "files/huggingface/tokenizer_json.h"
 
 namespace tessera::huggingface {
 
-// Adds tokens to `vocabulary`, sets who begins and ends texts in `data.vocabulary`. `around`: what the
-// tokenizer itself puts there.
-void read_special_tokens(const std::filesystem::path& folder, const Surroundings& around,
-                         VocabularyBuilder& vocabulary, TokenizerData& data);
+// Adds tokens to the vocabulary, sets who begins and ends texts.
+void read_special_tokens(const std::filesystem::path& folder, TokenizerFile& file);
 
 }  // namespace tessera::huggingface

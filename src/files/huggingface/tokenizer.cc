@@ -2,29 +2,49 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "files/huggingface/config_reader.h"
 #include "files/huggingface/json_file.h"
+#include "files/huggingface/sentencepiece_model.h"
+#include "files/huggingface/sentencepiece_tokenizer.h"
 #include "files/huggingface/special_tokens.h"
 #include "files/huggingface/tokenizer_json.h"
 
 namespace tessera::huggingface {
 namespace {
 
-TokenizerFile read_file(const std::filesystem::path& folder) {
-  const std::filesystem::path path = folder / "tokenizer.json";
-  const auto json = find_json(path);
-  if (!json) fail("'{}' has no tokenizer.json", printable(folder.string(), 400));
+namespace fs = std::filesystem;
+
+constexpr size_t kMostModelBytes = size_t{64} << 20;
+
+template <typename Read>
+TokenizerFile in_file(const fs::path& path, Read&& read) {
   try {
-    return read_tokenizer_json(*json);
+    return read();
   } catch (const Error& error) {
     fail("'{}': {}", printable(path.string(), 400), error.what());
   }
 }
 
+TokenizerFile read_file(const fs::path& folder) {
+  const fs::path json_path = folder / "tokenizer.json", model_path = folder / "tokenizer.model";
+  if (const auto json = find_json(json_path))
+    return in_file(json_path, [&] { return read_tokenizer_json(*json); });
+  std::error_code ignored;
+  if (!fs::exists(model_path, ignored))
+    fail("'{}' has neither a tokenizer.json nor a tokenizer.model",
+         printable(folder.string(), 400));
+  const std::string bytes = read_text(model_path, kMostModelBytes);
+  const auto config = find_json(folder / "tokenizer_config.json");
+  const bool is_legacy = !config || ConfigReader(*config).boolean("legacy").value_or(true);
+  return in_file(model_path,
+                 [&] { return make_tokenizer(parse_sentencepiece_model(bytes), is_legacy); });
+}
+
 }  // namespace
 
-TokenizerData read_tokenizer(const std::filesystem::path& folder) {
+TokenizerData read_tokenizer(const fs::path& folder) {
   TokenizerFile file = read_file(folder);
-  read_special_tokens(folder, file.around, file.vocabulary, file.data);
+  read_special_tokens(folder, file);
   file.vocabulary.finish(file.data, file.has_scores);
   return std::move(file.data);
 }

@@ -40,7 +40,8 @@ int64_t read_id(const json& id, std::string_view text) {
 bool is_byte_token(std::string_view text) {
   constexpr std::string_view kHex = "0123456789ABCDEF";
   return text.size() == 6 && text.starts_with("<0x") && text.ends_with('>') &&
-         kHex.find(text[3]) != std::string_view::npos && kHex.find(text[4]) != std::string_view::npos;
+         kHex.find(text[3]) != std::string_view::npos &&
+         kHex.find(text[4]) != std::string_view::npos;
 }
 
 // Pairs of texts, or texts with a space between; those may be what merges.txt begins with.
@@ -173,10 +174,9 @@ TokenizerFile read_tokenizer_json(const json& json) {
   const Decoding decoding = read_decoder(decoder);
   pipeline.strips_first_space = decoding.strips_first_space;
   const bool writes_letters =
-      std::ranges::any_of(pipeline.words,
-                          [](const WordStep& step) {
-                            return step.kind == WordStep::Kind::kToAlphabet;
-                          }) ||
+      std::ranges::any_of(
+          pipeline.words,
+          [](const WordStep& step) { return step.kind == WordStep::Kind::kToAlphabet; }) ||
       std::ranges::any_of(pipeline.normalizer, [](const NormalizerStep& step) {
         return step.kind == NormalizerStep::Kind::kToAlphabet;
       });

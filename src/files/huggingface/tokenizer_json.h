@@ -13,6 +13,7 @@ struct TokenizerFile {
   TokenizerData data;  // without what `vocabulary` holds
   VocabularyBuilder vocabulary;
   Surroundings around;
+  int64_t default_bos = -1, default_eos = -1;  // if no other file names one
   bool has_scores = false;
 };
 

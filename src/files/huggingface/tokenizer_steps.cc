@@ -23,8 +23,8 @@ constexpr std::string_view kSpaceMark = "\u2581";
 constexpr size_t kMostSteps = 64;
 constexpr size_t kMostContentBytes = 256;
 
-// Digits, white space and punctuation as Rust and its crates have them. Their punctuation is that of
-// Unicode 8 (and ASCII's).
+// Digits, white space and punctuation as Rust and its crates have them. Their punctuation is that
+// of Unicode 8 (and ASCII's).
 constexpr const char* kDigit = R"(\p{N})";
 constexpr const char* kWhiteSpace = R"(\s)";
 constexpr const char* kWordsAndSigns =
@@ -102,8 +102,7 @@ TextPattern pattern(const json& component) {
 }
 
 SplitBehaviour behaviour(const json& component, std::string_view standard) {
-  const std::string name =
-      ConfigReader(component).text("behavior").value_or(std::string(standard));
+  const std::string name = ConfigReader(component).text("behavior").value_or(std::string(standard));
   if (name == "Removed") return SplitBehaviour::kRemoved;
   if (name == "Isolated") return SplitBehaviour::kIsolated;
   if (name == "MergedWithPrevious") return SplitBehaviour::kWithPrevious;
@@ -163,8 +162,8 @@ void add_normalizer(const json& component, std::vector<NormalizerStep>& steps) {
     add_replace(steps, {kMark, true}, "");
   } else if (type == "Nmt") {
     add_replace(steps, {R"([\x01-\x08\x0B\x0E-\x1F\x7F\u008F\u009F])", true}, "");
-    add_replace(steps,
-                {R"([\t\n\f\r\u1680\u200B-\u200F\u2028\u2029\u2581\uFEFF\uFFFD])", true}, " ");
+    add_replace(steps, {R"([\t\n\f\r\u1680\u200B-\u200F\u2028\u2029\u2581\uFEFF\uFFFD])", true},
+                " ");
   } else if (type == "Prepend") {
     add(steps, Normal::kPrepend, content(component, "prepend"));
   } else if (type == "Replace") {
@@ -202,12 +201,11 @@ void add_pre_tokenizer(const json& component, std::vector<WordStep>& steps) {
       steps.push_back(split({kGpt2Pattern, true}, SplitBehaviour::kIsolated));
     steps.push_back({Words::kToAlphabet});
   } else if (type == "Split") {
-    steps.push_back(
-        split(pattern(component), behaviour(component, ""), flag(component, "invert")));
+    steps.push_back(split(pattern(component), behaviour(component, ""), flag(component, "invert")));
   } else if (type == "Digits") {
     const bool each = flag(component, "individual_digits");
-    steps.push_back(split({kDigit, true},
-                          each ? SplitBehaviour::kIsolated : SplitBehaviour::kContiguous));
+    steps.push_back(
+        split({kDigit, true}, each ? SplitBehaviour::kIsolated : SplitBehaviour::kContiguous));
   } else if (type == "Punctuation") {
     steps.push_back(split({kPunctuation, true}, behaviour(component, "Isolated")));
   } else if (type == "Whitespace") {
@@ -248,7 +246,8 @@ void add_decoder(const json& component, Decoding& decoding) {
            printable(to));
   } else if (type == "Strip") {
     const ConfigReader strip(component);
-    const int64_t start = strip.integer("start").value_or(0), stop = strip.integer("stop").value_or(0);
+    const int64_t start = strip.integer("start").value_or(0),
+                  stop = strip.integer("stop").value_or(0);
     if (text(component, "content") != " " || start > 1 || stop != 0)
       fail("a decoder that strips more than one space from the beginning is not supported");
     if (start == 1) decoding.strips_first_space = true;
@@ -260,8 +259,8 @@ void add_decoder(const json& component, Decoding& decoding) {
 // "cls": ["<s>", 0].
 int64_t token_of_pair(const json& component, std::string_view key) {
   const json* pair = ConfigReader(component).find(key);
-  if (pair == nullptr || !pair->is_array() || pair->size() != 2 || !(*pair)[1].is_number_unsigned() ||
-      (*pair)[1].get<uint64_t>() > UINT32_MAX)
+  if (pair == nullptr || !pair->is_array() || pair->size() != 2 ||
+      !(*pair)[1].is_number_unsigned() || (*pair)[1].get<uint64_t>() > UINT32_MAX)
     fail("'{}': expected a token and its id", key);
   return (*pair)[1].get<int64_t>();
 }

@@ -23,6 +23,7 @@ Decoding read_decoder(const nlohmann::json& component);
 // The tokens that a post-processor puts around a text.
 struct Surroundings {
   std::vector<int64_t> before, after;
+  bool yields = false;  // to those that other files name
 };
 Surroundings read_post_processor(const nlohmann::json& component);
 

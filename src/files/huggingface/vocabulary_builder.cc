@@ -37,8 +37,8 @@ void VocabularyBuilder::add_token(AddedToken token, std::string text) {
   if (text.empty()) return;
   if (const auto known = find(text)) {
     if (token.id != *known)
-      fail("the added token '{}' has the id {}, and {} in the vocabulary", printable(text), token.id,
-           *known);
+      fail("the added token '{}' has the id {}, and {} in the vocabulary", printable(text),
+           token.id, *known);
   } else {
     Entry& entry = make_room(token.id);
     if (entry.type != TokenType::kUnused)

@@ -20,8 +20,9 @@ class VocabularyBuilder {
   // How many entries the model's own vocabulary will have: bounds the ids.
   void expect(size_t entries) { expected_ = entries; }
 
-  // A token that texts are searched for; its id is set here: that of the model's entry of this text,
-  // or `id` if that is free. One that is there already has new flags. Error if it has another id.
+  // A token that texts are searched for; its id is set here: that of the model's entry of this
+  // text, or `id` if that is free. One that is there already has new flags. Error if it has another
+  // id.
   void add_token(AddedToken token, std::string text);
   // A token that plays a role ("<s>"): it steers. Nothing happens if no entry reads so.
   void add_role(const AddedToken& flags, const std::string& text);

@@ -101,8 +101,7 @@ ChatRequest parse_chat_request(std::string_view body, const SamplingOptions& sam
   return request;
 }
 
-CompletionRequest parse_completion_request(std::string_view body,
-                                           const SamplingOptions& sampling) {
+CompletionRequest parse_completion_request(std::string_view body, const SamplingOptions& sampling) {
   const Json json = parse_object(body);
   const Fields fields(json);
   kCompletionFields.check(fields);

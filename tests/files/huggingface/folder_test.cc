@@ -87,8 +87,9 @@ TEST_F(FolderTest, OtherModalitiesAreLeftOut) {
   for (const char* file : {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"})
     ASSERT_TRUE(fs::exists(folder_ / file));
   const size_t before = open_checkpoint(folder_.path())->tensors().size();
-  folder_.write("vision.safetensors", test::safetensors_of({test::float_tensor(
-                                          "model.vision_tower.a.weight", {1, 2}, {1, 2})}));
+  folder_.write(
+      "vision.safetensors",
+      test::safetensors_of({test::float_tensor("model.vision_tower.a.weight", {1, 2}, {1, 2})}));
   change("model.safetensors.index.json", [](json& index) {
     index["weight_map"]["model.vision_tower.a.weight"] = "vision.safetensors";
   });
@@ -109,9 +110,11 @@ TEST_F(FolderTest, ConfigurationsThatCannotBe) {
       {{{"rope_parameters", {{"rope_type", "made_up"}}}}, "made_up"},
       {{{"rope_parameters", {{"rope_type", "yarn"}, {"factor", -2}}}}, "factor"},
       {{{"rope_parameters", {{"rope_type", "llama3"}}}}, "factor"},
-      {{{"rope_parameters", {{"rope_type", "longrope"},
-                              {"original_max_position_embeddings", 16},
-                              {"long_factor", {1, "x"}}}}}, "long_factor"},
+      {{{"rope_parameters",
+         {{"rope_type", "longrope"},
+          {"original_max_position_embeddings", 16},
+          {"long_factor", {1, "x"}}}}},
+       "long_factor"},
       {{{"rope_parameters", 5}}, "rope_parameters"},
       {{{"partial_rotary_factor", 0}, {"rope_parameters", nullptr}}, "partial_rotary_factor"},
       {{{"layer_types", {"linear_attention", "full_attention"}}, {"sliding_window", 8}},
@@ -131,7 +134,8 @@ TEST_F(FolderTest, FilesThatAreNoJson) {
        {std::string(), std::string("{"), std::string("[]"), std::string("{\"a\": 1, \"a\": 2}"),
         std::string("\xff\xfe"), "{\"a\": " + deep, std::string("{\"a\": 1e999}")}) {
     folder_.write("config.json", text);
-    EXPECT_THAT(error(), AllOf(HasSubstr("config.json"), Not(HasSubstr("\n")))) << text.substr(0, 40);
+    EXPECT_THAT(error(), AllOf(HasSubstr("config.json"), Not(HasSubstr("\n"))))
+        << text.substr(0, 40);
   }
 }
 
@@ -140,7 +144,8 @@ TEST_F(FolderTest, IndicesThatReachOutside) {
                            "model.bin", ".hidden.safetensors", "..\\a.safetensors"}) {
     change("model.safetensors.index.json",
            [&](json& index) { index["weight_map"]["model.norm.weight"] = name; });
-    EXPECT_THAT(error(), HasSubstr("expected the name of a safetensors file of the folder")) << name;
+    EXPECT_THAT(error(), HasSubstr("expected the name of a safetensors file of the folder"))
+        << name;
   }
   change("model.safetensors.index.json",
          [&](json& index) { index["weight_map"]["model.norm.weight"] = "gone.safetensors"; });
@@ -176,7 +181,8 @@ TEST_F(FolderTest, OutputsThatAreTied) {
 
 TEST_F(FolderTest, PicklesAreRefusedByName) {
   for (const auto& entry : fs::directory_iterator(folder_.path())) {
-    if (entry.path().extension() == ".safetensors" || entry.path().filename().string().ends_with("index.json"))
+    if (entry.path().extension() == ".safetensors" ||
+        entry.path().filename().string().ends_with("index.json"))
       fs::remove(entry.path());
   }
   EXPECT_THAT(error(), HasSubstr("holds no safetensors"));

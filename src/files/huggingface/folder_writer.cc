@@ -1,0 +1,239 @@
+#include "files/huggingface/folder_writer.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/atomic_file.h"
+#include "base/checked.h"
+#include "base/error.h"
+#include "base/printable.h"
+#include "files/gguf/tensor_names.h"
+#include "files/huggingface/folder.h"
+#include "files/huggingface/json_file.h"
+#include "files/huggingface/row_sources.h"
+#include "files/huggingface/shards.h"
+#include "files/huggingface/tensor_names.h"
+#include "files/huggingface/write_config.h"
+#include "files/huggingface/write_tokenizer.h"
+
+namespace tessera::huggingface {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+constexpr uint64_t kShardBytes = 5'000'000'000;  // as transformers cuts them
+
+void write_text(const fs::path& path, std::string_view text) {
+  AtomicFile file(path);
+  file.write(text);
+  file.commit();
+}
+
+void write_json(const fs::path& path, const ordered_json& json) {
+  write_text(path, json.dump(2) + "\n");
+}
+
+bool is_norm_of(const Family& family, TensorRole role) {
+  using enum TensorRole;
+  constexpr TensorRole kNorms[] = {
+      kOutputNorm,        kAttentionNorm,   kQueryNorm,          kKeyNorm,
+      kPostAttentionNorm, kFeedForwardNorm, kPostFeedForwardNorm};
+  return family.norms_add_one && std::ranges::find(kNorms, role) != std::end(kNorms);
+}
+
+// Of a file: a stranger's word must not reach other folders.
+bool is_plain(std::string_view name) {
+  return !name.empty() && name.size() <= 100 && std::ranges::all_of(name, [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '-' || c == '_';
+  });
+}
+
+std::string_view dtype_of(const Format& format) {
+  if (&format == &kF32) return "F32";
+  if (&format == &kF16) return "F16";
+  if (&format == &kBF16) return "BF16";
+  fail("a Hugging Face folder is written in F32, F16 or BF16, not in {}", format.name);
+}
+
+}  // namespace
+
+// What stands in files of JSON and text.
+struct FolderWriter::Parts {
+  ordered_json config, generation, tokenizer, tokenizer_config;
+  ChatTemplates templates;
+  const HuggingFaceFolder* copied = nullptr;  // whose tokenizer and templates are taken as they are
+};
+
+FolderWriter::FolderWriter(const Checkpoint& model)
+    : model_(model),
+      family_(&find_family_of(model.facts().require_string("general.architecture"))),
+      parts_(std::make_unique<Parts>()) {
+  parts_->config = write_config(model, *family_);
+  heads_ = static_cast<uint64_t>(model.facts().require_int("attention.head_count"));
+  kv_heads_ = static_cast<uint64_t>(
+      model.facts().get_int("attention.head_count_kv").value_or(static_cast<int64_t>(heads_)));
+  parts_->copied = dynamic_cast<const HuggingFaceFolder*>(&model);
+  if (parts_->copied != nullptr) return;
+
+  const TokenizerData tokenizer = model.read_tokenizer();
+  parts_->tokenizer = write_tokenizer_json(tokenizer);
+  parts_->tokenizer_config = write_tokenizer_config(tokenizer);
+  parts_->templates = model.read_chat_templates();
+  for (const auto& [name, text] : parts_->templates.named) {
+    if (!is_plain(name)) fail("a chat template named '{}' cannot be a file", printable(name));
+  }
+  const auto ends = end_tokens(tokenizer.vocabulary);
+  if (!ends.empty()) parts_->config["eos_token_id"] = ends.front();
+  if (tokenizer.vocabulary.bos_token_id.value_or(-1) >= 0)
+    parts_->config["bos_token_id"] = *tokenizer.vocabulary.bos_token_id;
+  parts_->generation["eos_token_id"] = ends;
+  for (const auto& [key, fact] :
+       {std::pair("temperature", "temp"), std::pair("top_p", "top_p"), std::pair("min_p", "min_p"),
+        std::pair("top_k", "top_k"), std::pair("repetition_penalty", "penalty_repeat")}) {
+    const auto value = model.facts().get_float("general.sampling." + std::string(fact));
+    if (value) parts_->generation[key] = *value;
+  }
+}
+
+FolderWriter::~FolderWriter() = default;
+
+uint64_t FolderWriter::Tensor::bytes() const {
+  uint64_t size = format->row_bytes(shape[0]);
+  for (size_t axis = 1; axis < shape.size(); ++axis)
+    size = checked_mul(size, shape[axis], "tensor size");
+  return size;
+}
+
+void FolderWriter::declare(std::string name, const Format& format, std::vector<uint64_t> shape) {
+  const TensorPlace place = gguf::tensor_place(name);
+  using enum TensorRole;
+  const bool is_factor = place.role == kRopeFactors || place.role == kRopeFactorsLong ||
+                         place.role == kRopeFactorsShort;
+  std::string own = is_factor ? "" : tensor_name(*family_, place);
+  if (own.empty() && !is_factor)
+    fail("tensor '{}' has no place in a folder of {} models", printable(name), family_->model_type);
+  if (!is_factor) dtype_of(format);
+  tensors_.push_back({std::move(own), place, &format, std::move(shape)});
+}
+
+// From GGUF's definition of the family to transformers'.
+std::vector<std::byte> FolderWriter::adapt(const Tensor& tensor,
+                                           std::vector<std::byte> bytes) const {
+  using enum TensorRole;
+  if (is_norm_of(*family_, tensor.place.role)) {
+    std::vector<float> values(tensor.shape[0]);
+    tensor.format->decode(bytes.data(), values);
+    for (float& value : values) value -= 1;
+    tensor.format->encode(values, bytes.data(), {});
+    return bytes;
+  }
+  const TensorRole role = tensor.place.role;
+  const bool of_query = role == kQuery || role == kQueryBias,
+             of_key = role == kKey || role == kKeyBias;
+  if (!family_->interleaved_rope || !(of_query || of_key)) return bytes;
+  const bool is_vector = tensor.shape.size() == 1;
+  const uint64_t rows = tensor.shape[is_vector ? 0 : 1], heads = of_query ? heads_ : kv_heads_;
+  const uint64_t row_bytes = bytes.size() / rows;
+  if (rows % heads != 0 || rows / heads % 2 != 0)
+    fail("'{}': {} rows are not {} heads of an even length", tensor.name, rows, heads);
+  std::vector<std::byte> halves(bytes.size());
+  for (uint64_t row = 0; row < rows; ++row) {
+    std::memcpy(halves.data() + row_in_halves(row, rows / heads) * row_bytes,
+                bytes.data() + row * row_bytes, row_bytes);
+  }
+  return halves;
+}
+
+void FolderWriter::write_shard(const fs::path& path, size_t first, size_t end,
+                               const Fill& fill) const {
+  ordered_json header = {{"__metadata__", {{"format", "pt"}}}};
+  uint64_t offset = 0;
+  for (size_t i = first; i < end; ++i) {
+    const Tensor& tensor = tensors_[i];
+    if (tensor.name.empty()) continue;
+    const std::vector<uint64_t> shape(tensor.shape.rbegin(), tensor.shape.rend());
+    const uint64_t bytes = tensor.bytes();
+    header[tensor.name] = {{"dtype", dtype_of(*tensor.format)},
+                           {"shape", shape},
+                           {"data_offsets", {offset, offset + bytes}}};
+    offset += bytes;
+  }
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  const uint64_t size = text.size();
+  AtomicFile file(path);
+  file.write(std::as_bytes(std::span(&size, 1)));
+  file.write(text);
+  for (size_t i = first; i < end; ++i) {
+    if (tensors_[i].name.empty()) continue;
+    std::vector<std::byte> bytes = fill(i);
+    if (bytes.size() != tensors_[i].bytes()) {
+      fail("tensor '{}': {} bytes to write, but {} were declared", tensors_[i].name, bytes.size(),
+           tensors_[i].bytes());
+    }
+    file.write(adapt(tensors_[i], std::move(bytes)));
+  }
+  file.commit();
+}
+
+void FolderWriter::write(const fs::path& path, const Fill& fill) {
+  std::vector<size_t> begins = {0};
+  uint64_t in_shard = 0, total = 0;
+  for (size_t i = 0; i < tensors_.size(); ++i) {
+    const uint64_t bytes = tensors_[i].name.empty() ? 0 : tensors_[i].bytes();
+    if (in_shard > 0 && in_shard + bytes > kShardBytes) {
+      begins.push_back(i);
+      in_shard = 0;
+    }
+    in_shard += bytes;
+    total += bytes;
+  }
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) fail("cannot create '{}': {}", printable(path.string(), 400), error.message());
+  ordered_json index = {{"metadata", {{"total_size", total}}}};
+  const size_t count = begins.size();
+  begins.push_back(tensors_.size());
+  for (size_t shard = 0; shard < count; ++shard) {
+    const std::string name =
+        count == 1 ? "model.safetensors"
+                   : fmt::format("model-{:05}-of-{:05}.safetensors", shard + 1, count);
+    write_shard(path / name, begins[shard], begins[shard + 1], fill);
+    for (size_t i = begins[shard]; i < begins[shard + 1]; ++i) {
+      if (!tensors_[i].name.empty()) index["weight_map"][tensors_[i].name] = name;
+    }
+  }
+  if (count > 1) write_json(path / kIndexName, index);
+
+  if (parts_->copied != nullptr) {
+    for (const auto& entry : fs::directory_iterator(parts_->copied->folder())) {
+      const std::string name = entry.path().filename().string();
+      const bool is_ours =
+          name == "config.json" || name == kIndexName || name == "hf_quant_config.json";
+      if (is_folder_file(name) && !is_ours) write_text(path / name, read_text(entry.path()));
+    }
+  } else {
+    write_json(path / "tokenizer.json", parts_->tokenizer);
+    write_json(path / "tokenizer_config.json", parts_->tokenizer_config);
+    write_json(path / "generation_config.json", parts_->generation);
+    if (parts_->templates.standard)
+      write_text(path / "chat_template.jinja", *parts_->templates.standard);
+    for (const auto& [name, text] : parts_->templates.named) {
+      fs::create_directories(path / "additional_chat_templates", error);
+      write_text(path / "additional_chat_templates" / (name + ".jinja"), text);
+    }
+  }
+  const auto matrix =
+      std::ranges::find_if(tensors_, [](const Tensor& t) { return t.shape.size() > 1; });
+  const std::string_view dtype = matrix == tensors_.end() ? "F32" : dtype_of(*matrix->format);
+  parts_->config["torch_dtype"] = dtype == "BF16"  ? "bfloat16"
+                                  : dtype == "F16" ? "float16"
+                                                   : "float32";
+  write_json(path / "config.json", parts_->config);
+}
+
+}  // namespace tessera::huggingface

@@ -1,0 +1,51 @@
+// Writes a model as a Hugging Face folder: config.json, safetensors, tokenizer.json and chat
+// template.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "files/huggingface/families.h"
+
+namespace tessera::huggingface {
+
+// Tensors are declared and given as GGUF defines them (files/gguf/tensor_names.h), in F32, F16 or
+// BF16; the folder has them as transformers does: Llama's query and key rows in halves, Gemma's
+// norms without their 1, factors of rotary embeddings in config.json.
+class FolderWriter final : public CheckpointWriter {
+ public:
+  // Says what `model` says, which must outlive it. Error for a family or a tokenizer that no folder
+  // is written for, and for layers of different shapes, which config.json has no words for.
+  explicit FolderWriter(const Checkpoint& model);
+  ~FolderWriter() override;
+
+  void set_fact(std::string_view, uint32_t) override {}  // they are GGUF's
+  void declare(std::string name, const Format& format, std::vector<uint64_t> shape) override;
+  // Creates the folder `path`; config.json comes last: who finds it finds all.
+  void write(const std::filesystem::path& path, const Fill& fill) override;
+
+ private:
+  struct Tensor {
+    std::string name;  // the folder's; "": it becomes a part of config.json
+    TensorPlace place;
+    const Format* format;
+    std::vector<uint64_t> shape;
+
+    uint64_t bytes() const;
+  };
+  struct Parts;  // JSON
+  void write_shard(const std::filesystem::path& path, size_t first, size_t end,
+                   const Fill& fill) const;
+  std::vector<std::byte> adapt(const Tensor& tensor, std::vector<std::byte> bytes) const;
+
+  const Checkpoint& model_;
+  const Family* family_;
+  uint64_t heads_ = 0, kv_heads_ = 0;
+  std::unique_ptr<Parts> parts_;
+  std::vector<Tensor> tensors_;
+};
+
+}  // namespace tessera::huggingface

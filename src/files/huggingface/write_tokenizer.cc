@@ -1,0 +1,228 @@
+#include "files/huggingface/write_tokenizer.h"
+
+#include <algorithm>
+#include <string_view>
+#include <tuple>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "base/printable.h"
+#include "base/utf8.h"
+#include "files/huggingface/pre_tokenizer_names.h"
+
+namespace tessera::huggingface {
+namespace {
+
+using nlohmann::ordered_json;
+
+TokenType type_of(const VocabularyData& vocabulary, size_t id) {
+  return vocabulary.types ? vocabulary.types->at(id) : TokenType::kNormal;
+}
+
+bool is_added(TokenType type) {
+  return type == TokenType::kControl || type == TokenType::kUserDefined;
+}
+
+ordered_json added_tokens(const VocabularyData& vocabulary) {
+  ordered_json tokens = ordered_json::array();
+  for (size_t id = 0; id < vocabulary.texts.size(); ++id) {
+    const TokenType type = type_of(vocabulary, id);
+    if (!is_added(type)) continue;
+    tokens.push_back({{"id", id},
+                      {"content", vocabulary.texts[id]},
+                      {"single_word", false},
+                      {"lstrip", false},
+                      {"rstrip", false},
+                      {"normalized", false},
+                      {"special", type == TokenType::kControl}});
+  }
+  return tokens;
+}
+
+// All of them, added ones too: those have ids among the others'.
+ordered_json entries(const VocabularyData& vocabulary) {
+  ordered_json result = ordered_json::object();
+  // Not by its own emplace(), which compares each new name with all before it.
+  ordered_json::object_t::Container& object = result.get_ref<ordered_json::object_t&>();
+  object.reserve(vocabulary.texts.size());
+  for (size_t id = 0; id < vocabulary.texts.size(); ++id) {
+    const std::string& text = vocabulary.texts[id];
+    if (!is_valid_utf8(text)) fail("token {} is no UTF-8, which tokenizer.json has to be", id);
+    object.emplace_back(text, id);
+  }
+  return result;
+}
+
+// What SentencePiece's scores mean: of two neighbours that form an entry, those of the best score
+// are joined first. For one entry, shorter ids first, as transformers' converter has it.
+std::vector<std::string> merges_of_scores(const VocabularyData& vocabulary) {
+  if (!vocabulary.scores) fail("a SentencePiece tokenizer without scores has no merges");
+  std::unordered_map<std::string_view, size_t> ids;
+  for (size_t id = 0; id < vocabulary.texts.size(); ++id) ids.emplace(vocabulary.texts[id], id);
+  using Merge = std::tuple<double, size_t, size_t, size_t>;  // -score, piece, left, right
+  std::vector<Merge> merges;
+  for (size_t id = 0; id < vocabulary.texts.size(); ++id) {
+    const std::string_view text = vocabulary.texts[id];
+    if (type_of(vocabulary, id) != TokenType::kNormal || text.size() > 512) continue;
+    for (size_t cut = 1; cut < text.size(); ++cut) {
+      if ((static_cast<uint8_t>(text[cut]) & 0xc0) == 0x80) continue;  // within a character
+      const auto left = ids.find(text.substr(0, cut)), right = ids.find(text.substr(cut));
+      if (left == ids.end() || right == ids.end()) continue;
+      merges.emplace_back(-vocabulary.scores->at(id), id, left->second, right->second);
+    }
+  }
+  std::ranges::sort(merges);
+  std::vector<std::string> lines;
+  for (const auto& [score, id, left, right] : merges)
+    lines.push_back(vocabulary.texts[left] + " " + vocabulary.texts[right]);
+  return lines;
+}
+
+ordered_json pairs(const std::vector<std::string>& merges) {
+  ordered_json list = ordered_json::array();
+  for (const std::string& merge : merges) {
+    const size_t space = merge.find(' ', 1);
+    if (space == std::string::npos) fail("the merge '{}' is no pair", printable(merge));
+    list.push_back({merge.substr(0, space), merge.substr(space + 1)});
+  }
+  return list;
+}
+
+ordered_json replace(std::string_view from, std::string_view to) {
+  return {{"type", "Replace"}, {"pattern", {{"String", from}}}, {"content", to}};
+}
+
+bool adds_bos(const TokenizerData& data) {
+  const VocabularyData& vocabulary = data.vocabulary;
+  const bool usual = data.kind == TokenizerKind::kSentencePiece ||
+                     vocabulary.pre_tokenizer == "llama-bpe" ||
+                     vocabulary.pre_tokenizer == "tekken";
+  return vocabulary.add_bos_token.value_or(usual) && vocabulary.bos_token_id.value_or(-1) >= 0;
+}
+
+ordered_json post_processor(const TokenizerData& data) {
+  const VocabularyData& vocabulary = data.vocabulary;
+  if (vocabulary.add_eos_token == true) fail("a tokenizer that ends each text is not written yet");
+  if (!adds_bos(data)) return nullptr;
+  const auto id = static_cast<size_t>(*vocabulary.bos_token_id);
+  const std::string& bos = vocabulary.texts.at(id);
+  const auto special = [&] {
+    return ordered_json{{"SpecialToken", {{"id", bos}, {"type_id", 0}}}};
+  };
+  const auto text = [](const char* name, int type) {
+    return ordered_json{{"Sequence", {{"id", name}, {"type_id", type}}}};
+  };
+  return {{"type", "TemplateProcessing"},
+          {"single", ordered_json::array({special(), text("A", 0)})},
+          {"pair", ordered_json::array({special(), text("A", 0), special(), text("B", 1)})},
+          {"special_tokens", {{bos, {{"id", bos}, {"ids", {id}}, {"tokens", {bos}}}}}}};
+}
+
+ordered_json byte_level(bool add_prefix_space) {
+  return {{"type", "ByteLevel"},
+          {"add_prefix_space", add_prefix_space},
+          {"trim_offsets", true},
+          {"use_regex", false}};
+}
+
+void describe_byte_pairs(const TokenizerData& data, ordered_json& json) {
+  const std::string& name = data.vocabulary.pre_tokenizer;
+  const auto patterns = find_pre_tokenizer(name);
+  if (patterns.empty()) {
+    fail("the pre-tokenizer '{}' is none that tokenizer.json can be written for", printable(name));
+  }
+  if (!data.merges) fail("a byte-level tokenizer without merges");
+  ordered_json steps = ordered_json::array();
+  for (const std::string_view pattern : patterns) {
+    steps.push_back({{"type", "Split"},
+                     {"pattern", {{"Regex", pattern}}},
+                     {"behavior", "Isolated"},
+                     {"invert", false}});
+  }
+  steps.push_back(byte_level(false));
+  json["normalizer"] = nullptr;
+  json["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", steps}};
+  json["decoder"] = byte_level(false);
+  json["model"] = {{"type", "BPE"},
+                   {"dropout", nullptr},
+                   {"unk_token", nullptr},
+                   {"fuse_unk", false},
+                   {"byte_fallback", false},
+                   {"ignore_merges", ignores_merges(name)},
+                   {"vocab", entries(data.vocabulary)},
+                   {"merges", pairs(*data.merges)}};
+}
+
+void describe_sentencepiece(const TokenizerData& data, ordered_json& json) {
+  constexpr const char* kSpace = "\u2581";
+  const VocabularyData& vocabulary = data.vocabulary;
+  const bool prefix = data.add_space_prefix.value_or(true);
+  ordered_json normalizers = ordered_json::array();
+  if (prefix) normalizers.push_back({{"type", "Prepend"}, {"prepend", kSpace}});
+  normalizers.push_back(replace(" ", kSpace));
+  ordered_json decoders =
+      ordered_json::array({replace(kSpace, " "), {{"type", "ByteFallback"}}, {{"type", "Fuse"}}});
+  if (prefix) decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  const int64_t unknown = vocabulary.unknown_token_id.value_or(0);
+  json["normalizer"] = {{"type", "Sequence"}, {"normalizers", normalizers}};
+  json["pre_tokenizer"] = nullptr;
+  json["decoder"] = {{"type", "Sequence"}, {"decoders", decoders}};
+  ordered_json model = {{"type", "BPE"}, {"dropout", nullptr}};
+  model["unk_token"] = unknown < 0
+                           ? ordered_json()
+                           : ordered_json(vocabulary.texts.at(static_cast<size_t>(unknown)));
+  model["fuse_unk"] = true;
+  model["byte_fallback"] = true;
+  model["vocab"] = entries(vocabulary);
+  model["merges"] = pairs(merges_of_scores(vocabulary));
+  json["model"] = model;
+}
+
+}  // namespace
+
+ordered_json write_tokenizer_json(const TokenizerData& data) {
+  if (data.pipeline) fail("a tokenizer.json is not written from one that was read");
+  ordered_json json = {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}};
+  json["added_tokens"] = added_tokens(data.vocabulary);
+  switch (data.kind) {
+    case TokenizerKind::kBytePair:
+      describe_byte_pairs(data, json);
+      break;
+    case TokenizerKind::kSentencePiece:
+      describe_sentencepiece(data, json);
+      break;
+    case TokenizerKind::kUnigram:
+      fail("a Unigram tokenizer cannot be written as tokenizer.json yet");
+  }
+  json["post_processor"] = post_processor(data);
+  return json;
+}
+
+ordered_json write_tokenizer_config(const TokenizerData& data) {
+  const VocabularyData& vocabulary = data.vocabulary;
+  ordered_json json = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                       {"clean_up_tokenization_spaces", false},
+                       {"add_bos_token", adds_bos(data)}};
+  for (const auto& [key, id] : {std::pair("bos_token", vocabulary.bos_token_id),
+                                std::pair("eos_token", vocabulary.eos_token_id),
+                                std::pair("unk_token", vocabulary.unknown_token_id),
+                                std::pair("pad_token", vocabulary.padding_token_id)}) {
+    if (id && *id >= 0 && static_cast<size_t>(*id) < vocabulary.texts.size())
+      json[key] = vocabulary.texts[static_cast<size_t>(*id)];
+  }
+  return json;
+}
+
+std::vector<int64_t> end_tokens(const VocabularyData& vocabulary) {
+  std::vector<int64_t> ends;
+  const auto add = [&](int64_t id) {
+    if (id >= 0 && std::ranges::find(ends, id) == ends.end()) ends.push_back(id);
+  };
+  add(vocabulary.eos_token_id.value_or(-1));
+  add(vocabulary.eot_token_id.value_or(-1));
+  add(vocabulary.eom_token_id.value_or(-1));
+  for (const int64_t id : vocabulary.end_token_ids) add(id);
+  return ends;
+}
+
+}  // namespace tessera::huggingface

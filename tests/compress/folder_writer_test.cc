@@ -1,0 +1,106 @@
+// From GGUF to a Hugging Face folder and back: the same tensors, facts and tokens.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "compress/quantize.h"
+#include "files/open.h"
+#include "paths.h"
+#include "support/error_of.h"
+#include "support/temp_folder.h"
+#include "support/tiny_model.h"
+
+namespace tessera {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+std::vector<float> values_of(const StoredTensor& tensor) {
+  std::vector<float> values(tensor.elements());
+  tensor.decode(0, tensor.rows(), values);
+  return values;
+}
+
+class FolderWriterTest : public testing::TestWithParam<TinyModelSpec> {
+ protected:
+  fs::path to_folder(const fs::path& source, const std::string& format) const {
+    const fs::path out = folder_ / "out/";
+    quantize_file(source, {.format = format, .threads = 2}, out);
+    return out;
+  }
+  test::TempFolder folder_;
+};
+
+TEST_P(FolderWriterTest, SaysWhatTheFileSays) {
+  const fs::path source = write_tiny_model(GetParam(), folder_.path());
+  const auto gguf = open_checkpoint(source), folder = open_checkpoint(to_folder(source, "F32"));
+  EXPECT_EQ(folder->tensors().size(), gguf->tensors().size());
+  for (const StoredTensor& tensor : gguf->tensors()) {
+    const StoredTensor* same = folder->find(tensor.place);
+    ASSERT_NE(same, nullptr) << tensor.name;
+    EXPECT_EQ(same->shape, tensor.shape) << tensor.name;
+    const auto expected = values_of(tensor), found = values_of(*same);
+    for (size_t i = 0; i < expected.size(); ++i)  // Gemma's norms lose a bit with their 1
+      ASSERT_NEAR(found[i], expected[i], 2e-5f * std::max(1.0f, std::abs(expected[i])))
+          << tensor.name;
+  }
+  for (const char* fact : {"block_count", "embedding_length", "feed_forward_length",
+                           "context_length", "attention.head_count", "attention.head_count_kv"})
+    EXPECT_EQ(folder->facts().get_int(fact), gguf->facts().get_int(fact)) << fact;
+  const auto a = gguf->read_tokenizer(), b = folder->read_tokenizer();
+  EXPECT_EQ(a.vocabulary.texts, b.vocabulary.texts);
+  EXPECT_EQ(a.vocabulary.eos_token_id, b.vocabulary.eos_token_id);
+  EXPECT_EQ(gguf->read_chat_templates().standard, folder->read_chat_templates().standard);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, FolderWriterTest,
+    testing::Values(TinyModelSpec{.architecture = "llama"},
+                    TinyModelSpec{.architecture = "llama", .rope_scaling = "linear", .tied = true},
+                    TinyModelSpec{.architecture = "qwen2", .rope_scaling = "yarn"},
+                    TinyModelSpec{.architecture = "qwen3"}, TinyModelSpec{.architecture = "gemma2"},
+                    TinyModelSpec{.architecture = "gemma3"},
+                    TinyModelSpec{.architecture = "phi3", .rope_scaling = "longrope"}));
+
+// From folder to folder: Llama 3's factors and Gemma 3's two ropes among them.
+TEST_F(FolderWriterTest, FoldersAreWrittenAgain) {
+  for (const char* name :
+       {"llama-scaled", "llama-biased", "mistral", "qwen2", "gemma2", "gemma3", "phi3"}) {
+    const auto source = fs::path(TESSERA_TEST_DATA) / "folders" / name;
+    const auto out = folder_ / (std::string(name) + "/");
+    quantize_file(source, {.format = "BF16", .threads = 2}, out);
+    const auto before = open_checkpoint(source), after = open_checkpoint(out);
+    ASSERT_EQ(after->tensors().size(), before->tensors().size()) << name;
+    for (const StoredTensor& tensor : before->tensors()) {
+      const auto expected = values_of(tensor), found = values_of(after->require(tensor.place));
+      for (size_t i = 0; i < expected.size(); ++i)
+        ASSERT_NEAR(found[i], expected[i], 1e-4f * std::max(1.0f, std::abs(expected[i])))
+            << name << " " << tensor.name;
+    }
+    for (const char* fact :
+         {"rope.freq_base", "rope.freq_base_swa", "attention.scale", "rope.scaling.factor",
+          "rope.scaling.yarn_attn_factor", "rope.scaling.attn_factor", "attn_logit_softcapping"}) {
+      const double expected = before->facts().get_float(fact).value_or(-1);
+      EXPECT_NEAR(after->facts().get_float(fact).value_or(-1), expected, 1e-5 * std::abs(expected))
+          << name << " " << fact;
+    }
+    for (const char* fact : {"attention.sliding_window", "attention.sliding_window_pattern",
+                             "rope.dimension_count", "rope.scaling.original_context_length"})
+      EXPECT_EQ(after->facts().get_int(fact), before->facts().get_int(fact)) << name << " " << fact;
+  }
+}
+
+TEST_F(FolderWriterTest, WhatAFolderCannotSay) {
+  const auto error = [&](const TinyModelSpec& spec, const std::string& format) {
+    return error_of([&] { to_folder(write_tiny_model(spec, folder_.path()), format); });
+  };
+  EXPECT_THAT(error({}, "Q8_0"), HasSubstr("F32, F16 or BF16, not in Q8_0"));
+  EXPECT_THAT(error({.rope_scaling = "llama3"}, "F16"),
+              HasSubstr("none that config.json can describe"));
+  EXPECT_THAT(error({.uneven_layers = true}, "F16"), HasSubstr("differs by layer"));
+}
+
+}  // namespace
+}  // namespace tessera
