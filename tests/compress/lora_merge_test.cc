@@ -30,7 +30,11 @@ class LoraMergeTest : public testing::TestWithParam<const char*> {
   std::filesystem::path quantize(const std::filesystem::path& source, const std::string& format,
                                  std::vector<LoraFile> lora) {
     const auto out = folder_ / ("out" + std::to_string(number_++) + ".gguf");
-    quantize_file(source, {.format = format, .threads = 2, .lora = std::move(lora)}, out);
+    QuantizeOptions options;
+    options.format = format;
+    options.threads = 2;
+    options.lora = std::move(lora);
+    quantize_file(source, options, out);
     return out;
   }
   test::TempFolder folder_;

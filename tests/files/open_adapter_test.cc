@@ -222,7 +222,9 @@ TEST_F(AdapterTest, TensorsThatDoNotFitAreNamed) {
            {{2, 64}, {16, 4, 2}},
            {{1, 2, 64}, {64, 2, 1}}}) {
     EXPECT_THAT(shapes(down, up),
-                AllOf(HasSubstr("adapter_model.safetensors'"), Not(HasSubstr("\n"))))
+                AllOf(testing::AnyOf(HasSubstr("they must be"), HasSubstr("are not 4 heads"),
+                                     HasSubstr("matrices of rank")),
+                      Not(HasSubstr("\n"))))
         << down.size() << " " << up.size();
   }
   EXPECT_THAT(error([](Peft& peft) { peft.tensors[0].dtype = "I32"; }), HasSubstr("format I32"));
