@@ -49,11 +49,18 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
       .add_option("--pre-tokenizer", flags.load.pre_tokenizer,
                   "cut words as this family does, for a model whose own is not known: qwen2, ...")
       ->type_name("NAME");
+  CLI::Option* threshold =
+      command
+          .add_option("--llm-int8-threshold", flags.load.llm_int8_threshold,
+                      "the same with another magnitude than 6")
+          ->check(CLI::PositiveNumber)
+          ->type_name("T");
   command
-      .add_flag("--llm-int8{6}", flags.load.llm_int8_threshold,
-                "cut matrices of more bits to 8; activations of magnitude T (6) and more meet them "
-                "unquantized (LLM.int8())")
-      ->type_name("[=T]");
+      .add_flag_callback(
+          "--llm-int8", [&flags] { flags.load.llm_int8_threshold = 6; },
+          "cut matrices of more bits to 8; activations of magnitude 6 and more meet them unquantized "
+          "(LLM.int8())")
+      ->excludes(threshold);
   command.add_option("--kv", flags.load.kv_format, "format of the KV cache: f16 or q8_0")
       ->check(CLI::IsMember({"f16", "q8_0"}))
       ->capture_default_str();

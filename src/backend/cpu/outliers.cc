@@ -5,7 +5,6 @@
 #include <hwy/foreach_target.h>
 //
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "backend/cpu/expand.h"
@@ -15,62 +14,89 @@
 HWY_BEFORE_NAMESPACE();
 namespace tessera::cpu::HWY_NAMESPACE {
 
-// The code of row `r` in a column, the one at `byte` (0 .. 3) of quad vector `quad` of a block: see
-// the planes in layout.h.
-int code_at(CodeKind kind, const uint8_t* block, int quad, int byte, int r) {
-  const auto plane = [&](int vector) { return block[vector * kQuadBytes + 4 * r + byte]; };
-  const auto low2 = [&](int first) { return (plane(first + quad % 2) >> (quad / 2 * 2)) & 3; };
-  const auto low4 = [&] { return (plane(quad % 4) >> (quad / 4 * 4)) & 15; };
+// Quad `quad` of a block, or the part of it at byte `part`: load_quad (expand.h) of a number that is known
+// at run time only.
+HWY_INLINE CodeVector load_any_quad(CodeKind kind, const uint8_t* block, int quad, size_t part) {
+  const CodeTag d;
+  const auto bits = [&](int vector, int shift, uint32_t mask) HWY_ATTR {
+    const auto* plane = reinterpret_cast<const uint32_t*>(block + vector * kQuadBytes + part);
+    return hn::And(hn::ShiftRightSame(hn::Load(d, plane), shift), hn::Set(d, mask));
+  };
+  const auto low2 = [&](int first) HWY_ATTR {
+    return bits(first + quad % 2, quad / 2 * 2, 0x03030303u);
+  };
+  const auto low4 = [&]() HWY_ATTR { return bits(quad % 4, quad / 4 * 4, 0x0f0f0f0fu); };
   switch (kind) {
     case CodeKind::k2:
       return low2(0);
     case CodeKind::k3:
-      return low2(0) | (((plane(2) >> quad) & 1) << 2);
+      return hn::Or(low2(0), hn::ShiftLeft<2>(bits(2, quad, 0x01010101u)));
     case CodeKind::k4:
       return low4();
     case CodeKind::k5:
-      return low4() | (((plane(4) >> quad) & 1) << 4);
+      return hn::Or(low4(), hn::ShiftLeft<4>(bits(4, quad, 0x01010101u)));
     case CodeKind::k6:
-      return low4() | (low2(4) << 4);
+      return hn::Or(low4(), hn::ShiftLeft<4>(low2(4)));
     case CodeKind::k8:
       break;
   }
-  return plane(quad);
+  return bits(quad, 0, 0xffffffffu);
 }
 
-// What a code stands for before its scale.
-float level_of(const Layout& layout, int code) {
-  switch (layout.lookup) {
-    case Lookup::kNone:
-      break;
-    case Lookup::kTable:
-      return static_cast<float>(layout.table[code] - layout.zero_point);
-    case Lookup::kWide:
-      return static_cast<float>(256 * (layout.table[code] - kLevelZero) + layout.low_table[code]);
-  }
-  return static_cast<float>(code - (has_min(layout.scales) ? 0 : layout.zero_point));
+// Byte `byte` of every lane, as a float.
+HWY_INLINE FloatVector byte_of(CodeVector codes, int byte) {
+  const CodeTag d;
+  const auto one = hn::And(hn::ShiftRightSame(codes, 8 * byte), hn::Set(d, 0xffu));
+  return hn::ConvertTo(FloatTag(), hn::BitCast(IntTag(), one));
 }
 
-// The weights of a column, decoded.
-void decode_column(const Layout& layout, const std::byte* panel, int columns, int column,
-                   float* weights) {
-  const int first = column / kSuperBlock, in_chunk = column % kSuperBlock;
-  const int blocks = std::min(kChunkBlocks, padded_blocks(columns) - first * kChunkBlocks);
-  const auto* chunk = reinterpret_cast<const uint8_t*>(panel) +
-                      static_cast<size_t>(first) * layout.chunk_bytes(kChunkBlocks);
-  Chunk scales;
-  expand_scales(layout, chunk, blocks, scales);
-  const int scale = in_chunk / layout.scale_columns;
-  const uint8_t* block =
-      chunk + layout.scale_bytes(blocks) +
-      static_cast<size_t>(in_chunk / kBlock * code_vectors(layout.codes)) * kQuadBytes;
-  const int quad = in_chunk % kBlock / 4, byte = in_chunk % 4;
-  for (int r = 0; r < kPanelRows; ++r) {
-    const float level = level_of(layout, code_at(layout.codes, block, quad, byte, r));
-    weights[r] = scales.scales[scale][r] * level;
-    if (has_min(layout.scales)) weights[r] += scales.mins[scale][r];
-  }
+// What the codes of a column stand for before their scales.
+HWY_INLINE FloatVector levels_of(const Layout& layout, CodeVector codes, int byte) {
+  const FloatTag df;
+  const int zero = layout.lookup == Lookup::kNone && has_min(layout.scales) ? 0 : layout.zero_point;
+  if (layout.lookup == Lookup::kNone)
+    return hn::Sub(byte_of(codes, byte), hn::Set(df, static_cast<float>(zero)));
+  const FloatVector high = byte_of(look_up(layout.table.data(), codes), byte);
+  if (layout.lookup == Lookup::kTable)
+    return hn::Sub(high, hn::Set(df, static_cast<float>(zero)));
+  const FloatVector low = byte_of(look_up(layout.low_table.data(), codes), byte);
+  return hn::Add(hn::Mul(hn::Sub(high, hn::Set(df, kLevelZero)), hn::Set(df, 256.0f)), low);
 }
+
+// Decodes columns of a panel in ascending order.
+class ColumnDecoder {
+ public:
+  ColumnDecoder(const Layout& layout, const std::byte* panel, int columns)
+      : layout_(layout), panel_(reinterpret_cast<const uint8_t*>(panel)), columns_(columns) {}
+
+  void decode(int column, float* weights) {
+    const int number = column / kSuperBlock, in_chunk = column % kSuperBlock;
+    const int blocks = std::min(kChunkBlocks, padded_blocks(columns_) - number * kChunkBlocks);
+    const uint8_t* chunk =
+        panel_ + static_cast<size_t>(number) * layout_.chunk_bytes(kChunkBlocks);
+    if (number != number_) expand_scales(layout_, chunk, blocks, chunk_);
+    number_ = number;
+    const uint8_t* block =
+        chunk + layout_.scale_bytes(blocks) +
+        static_cast<size_t>(in_chunk / kBlock * code_vectors(layout_.codes)) * kQuadBytes;
+    const FloatTag df;
+    const int scale = in_chunk / layout_.scale_columns;
+    for (size_t r = 0; r < kPanelRows; r += kLanes) {
+      const auto codes = load_any_quad(layout_.codes, block, in_chunk % kBlock / 4, 4 * r);
+      FloatVector w = hn::Mul(hn::Load(df, chunk_.scales[scale] + r),
+                              levels_of(layout_, codes, in_chunk % 4));
+      if (has_min(layout_.scales)) w = hn::Add(w, hn::Load(df, chunk_.mins[scale] + r));
+      hn::Store(w, df, weights + r);
+    }
+  }
+
+ private:
+  const Layout& layout_;
+  const uint8_t* panel_;
+  const int columns_;
+  int number_ = -1;  // of the chunk whose scales are expanded
+  Chunk chunk_;
+};
 
 void add_outliers(const Layout& layout, const std::byte* panel, int columns,
                   const std::vector<RowOutliers>& rows, int first_row, int end_row,
@@ -82,11 +108,13 @@ void add_outliers(const Layout& layout, const std::byte* panel, int columns,
   }
   std::ranges::sort(wanted);
   wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+  if (wanted.empty()) return;
+  ColumnDecoder decoder(layout, panel, columns);
   alignas(64) float weights[kPanelRows];
   std::vector<size_t> next(static_cast<size_t>(end_row - first_row));  // of each row's outliers
   const FloatTag df;
   for (const int32_t column : wanted) {
-    decode_column(layout, panel, columns, column, weights);
+    decoder.decode(column, weights);
     for (int row = first_row; row < end_row; ++row) {
       const RowOutliers& outliers = rows[static_cast<size_t>(row)];
       size_t& at = next[static_cast<size_t>(row - first_row)];
