@@ -49,16 +49,16 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
       .add_option("--pre-tokenizer", flags.load.pre_tokenizer,
                   "cut words as this family does, for a model whose own is not known: qwen2, ...")
       ->type_name("NAME");
-  CLI::Option* threshold =
-      command
-          .add_option("--llm-int8-threshold", flags.load.llm_int8_threshold,
-                      "the same with another magnitude than 6")
-          ->check(CLI::PositiveNumber)
-          ->type_name("T");
+  CLI::Option* threshold = command
+                               .add_option("--llm-int8-threshold", flags.load.llm_int8_threshold,
+                                           "the same with another magnitude than 6")
+                               ->check(CLI::PositiveNumber)
+                               ->type_name("T");
   command
       .add_flag_callback(
           "--llm-int8", [&flags] { flags.load.llm_int8_threshold = 6; },
-          "cut matrices of more bits to 8; activations of magnitude 6 and more meet them unquantized "
+          "cut matrices of more bits to 8; activations of magnitude 6 and more meet them "
+          "unquantized "
           "(LLM.int8())")
       ->excludes(threshold);
   command.add_option("--kv", flags.load.kv_format, "format of the KV cache: f16 or q8_0")

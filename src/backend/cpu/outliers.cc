@@ -14,17 +14,16 @@
 HWY_BEFORE_NAMESPACE();
 namespace tessera::cpu::HWY_NAMESPACE {
 
-// Quad `quad` of a block, or the part of it at byte `part`: load_quad (expand.h) of a number that is known
-// at run time only.
+// Quad `quad` of a block, or the part of it at byte `part`: load_quad (expand.h) of a number that
+// is known at run time only.
 HWY_INLINE CodeVector load_any_quad(CodeKind kind, const uint8_t* block, int quad, size_t part) {
   const CodeTag d;
   const auto bits = [&](int vector, int shift, uint32_t mask) HWY_ATTR {
     const auto* plane = reinterpret_cast<const uint32_t*>(block + vector * kQuadBytes + part);
     return hn::And(hn::ShiftRightSame(hn::Load(d, plane), shift), hn::Set(d, mask));
   };
-  const auto low2 = [&](int first) HWY_ATTR {
-    return bits(first + quad % 2, quad / 2 * 2, 0x03030303u);
-  };
+  const auto low2 = [&](int first)
+                        HWY_ATTR { return bits(first + quad % 2, quad / 2 * 2, 0x03030303u); };
   const auto low4 = [&]() HWY_ATTR { return bits(quad % 4, quad / 4 * 4, 0x0f0f0f0fu); };
   switch (kind) {
     case CodeKind::k2:
@@ -57,8 +56,7 @@ HWY_INLINE FloatVector levels_of(const Layout& layout, CodeVector codes, int byt
   if (layout.lookup == Lookup::kNone)
     return hn::Sub(byte_of(codes, byte), hn::Set(df, static_cast<float>(zero)));
   const FloatVector high = byte_of(look_up(layout.table.data(), codes), byte);
-  if (layout.lookup == Lookup::kTable)
-    return hn::Sub(high, hn::Set(df, static_cast<float>(zero)));
+  if (layout.lookup == Lookup::kTable) return hn::Sub(high, hn::Set(df, static_cast<float>(zero)));
   const FloatVector low = byte_of(look_up(layout.low_table.data(), codes), byte);
   return hn::Add(hn::Mul(hn::Sub(high, hn::Set(df, kLevelZero)), hn::Set(df, 256.0f)), low);
 }
@@ -72,8 +70,7 @@ class ColumnDecoder {
   void decode(int column, float* weights) {
     const int number = column / kSuperBlock, in_chunk = column % kSuperBlock;
     const int blocks = std::min(kChunkBlocks, padded_blocks(columns_) - number * kChunkBlocks);
-    const uint8_t* chunk =
-        panel_ + static_cast<size_t>(number) * layout_.chunk_bytes(kChunkBlocks);
+    const uint8_t* chunk = panel_ + static_cast<size_t>(number) * layout_.chunk_bytes(kChunkBlocks);
     if (number != number_) expand_scales(layout_, chunk, blocks, chunk_);
     number_ = number;
     const uint8_t* block =
@@ -83,8 +80,8 @@ class ColumnDecoder {
     const int scale = in_chunk / layout_.scale_columns;
     for (size_t r = 0; r < kPanelRows; r += kLanes) {
       const auto codes = load_any_quad(layout_.codes, block, in_chunk % kBlock / 4, 4 * r);
-      FloatVector w = hn::Mul(hn::Load(df, chunk_.scales[scale] + r),
-                              levels_of(layout_, codes, in_chunk % 4));
+      FloatVector w =
+          hn::Mul(hn::Load(df, chunk_.scales[scale] + r), levels_of(layout_, codes, in_chunk % 4));
       if (has_min(layout_.scales)) w = hn::Add(w, hn::Load(df, chunk_.mins[scale] + r));
       hn::Store(w, df, weights + r);
     }
