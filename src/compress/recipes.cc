@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "checkpoint/norm_roles.h"
 
 namespace tessera {
 namespace {
@@ -44,21 +45,6 @@ Group group_of(TensorRole role) {
       return Group::kDown;
     default:
       return Group::kOther;
-  }
-}
-
-bool is_norm(TensorRole role) {
-  switch (role) {
-    case TensorRole::kOutputNorm:
-    case TensorRole::kAttentionNorm:
-    case TensorRole::kQueryNorm:
-    case TensorRole::kKeyNorm:
-    case TensorRole::kPostAttentionNorm:
-    case TensorRole::kFeedForwardNorm:
-    case TensorRole::kPostFeedForwardNorm:
-      return true;
-    default:
-      return false;
   }
 }
 

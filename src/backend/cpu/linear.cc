@@ -18,8 +18,9 @@ struct Input {
   HostTensor x;
   bool dots;  // some segment meets them quantized
   QuantizedRows quantized;
-  HostTensor rest = {};                    // x without its outliers, if they are taken apart
-  std::vector<RowOutliers> outliers = {};  // of each row
+  HostTensor rest = {};  // x without its outliers, if they are taken apart
+  // Of each tile, as they are found; then of each range of rows that pieces take, sorted.
+  std::vector<std::vector<Outlier>> found = {}, outliers = {};
 };
 
 struct Product {
@@ -28,6 +29,7 @@ struct Product {
   std::span<const float> bias;
   const Activation* gated;                 // nullptr: out has all rows of the matrix
   std::vector<Input> inputs = {};          // as they are given, then one for each order
+  int range_rows = 1;                      // of activations that a piece takes at most
   std::vector<const int32_t*> terms = {};  // of each segment
   AddedProducts added = {};
 };
@@ -100,7 +102,7 @@ void prepare(ThreadPool& pool, Scratch& scratch, Product& product) {
     if (!input.dots) continue;
     if (apart) {
       input.rest = {arena.take<float>(floats), x.rows, x.columns, x.columns};
-      input.outliers.resize(static_cast<size_t>(x.rows));
+      input.found.resize(static_cast<size_t>(shape.tiles()));
     }
     input.quantized = shape;
     input.quantized.codes = arena.take<int8_t>(values);
@@ -123,8 +125,8 @@ void prepare(ThreadPool& pool, Scratch& scratch, Product& product) {
       }
       if (!input.dots) continue;
       for (int row = first; apart && row < end; ++row) {
-        take_outliers(input.x.row(row), x.columns, matrix.outlier_threshold, input.rest.row(row),
-                      input.outliers[static_cast<size_t>(row)]);
+        take_outliers(input.x.row(row), x.columns, matrix.outlier_threshold, row,
+                      input.rest.row(row), input.found[static_cast<size_t>(tile)]);
       }
       quantize_tile(apart ? input.rest : input.x, tile, input.quantized);
     }
@@ -132,6 +134,20 @@ void prepare(ThreadPool& pool, Scratch& scratch, Product& product) {
       make_terms(*kind.layout, product.inputs[kind.input].quantized, tile, kind.data);
     }
   });
+}
+
+// Once for all panels: each decodes a column of weights once, for all rows of its range.
+void sort_outliers(Product& product) {
+  for (Input& input : product.inputs) {
+    if (input.found.empty()) continue;
+    const auto range_rows = static_cast<size_t>(product.range_rows);
+    input.outliers.resize((static_cast<size_t>(product.x.rows) + range_rows - 1) / range_rows);
+    for (const auto& tile : input.found) {
+      for (const Outlier& outlier : tile)
+        input.outliers[static_cast<size_t>(outlier.row) / range_rows].push_back(outlier);
+    }
+    for (auto& range : input.outliers) std::sort(range.begin(), range.end());
+  }
 }
 
 // --- what one piece of work does
@@ -160,8 +176,9 @@ void multiply(const Product& product, size_t s, int panel, RowRange rows, Sums& 
     multiply_panel(*segment.layout, segment.panel(panel), input.quantized, product.terms[s],
                    rows.begin / kTileRows, (rows.end + kTileRows - 1) / kTileRows, sums);
     if (!input.outliers.empty()) {
-      add_outliers(*segment.layout, segment.panel(panel), product.x.columns, input.outliers,
-                   rows.begin, rows.end, sums);
+      const auto& outliers = input.outliers[static_cast<size_t>(rows.begin / product.range_rows)];
+      add_outliers(*segment.layout, segment.panel(panel), product.x.columns, outliers, rows.begin,
+                   sums);
     }
   } else {
     multiply_float_panel(segment.floats, segment.panel(panel), input.x, rows.begin, rows.end, sums);
@@ -269,6 +286,8 @@ void run(ThreadPool& pool, LinearScratch& scratch, Product& product,
   prepare(pool, scratch.activations, product);
   product.added.finish();
   const int rows = rows_of_piece(product.x.rows, product.x.columns, quantized ? 2 : sizeof(float));
+  product.range_rows = rows;
+  sort_outliers(product);
   const Work work(product, rows);
   cut(work.units(), pool.threads(), least_panels(product.matrix, rows), scratch.piece_ends);
   const auto& ends = scratch.piece_ends;

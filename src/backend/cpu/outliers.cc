@@ -96,32 +96,19 @@ class ColumnDecoder {
 };
 
 void add_outliers(const Layout& layout, const std::byte* panel, int columns,
-                  const std::vector<RowOutliers>& rows, int first_row, int end_row,
-                  float (*sums)[kPanelRows]) {
-  // Rows have most of their outliers in the same columns: each is decoded once.
-  std::vector<int32_t> wanted;
-  for (int row = first_row; row < end_row; ++row) {
-    for (const Outlier& outlier : rows[static_cast<size_t>(row)]) wanted.push_back(outlier.column);
-  }
-  std::ranges::sort(wanted);
-  wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
-  if (wanted.empty()) return;
+                  std::span<const Outlier> outliers, int first_row, float (*sums)[kPanelRows]) {
   ColumnDecoder decoder(layout, panel, columns);
   alignas(64) float weights[kPanelRows];
-  std::vector<size_t> next(static_cast<size_t>(end_row - first_row));  // of each row's outliers
+  int decoded = -1;
   const FloatTag df;
-  for (const int32_t column : wanted) {
-    decoder.decode(column, weights);
-    for (int row = first_row; row < end_row; ++row) {
-      const RowOutliers& outliers = rows[static_cast<size_t>(row)];
-      size_t& at = next[static_cast<size_t>(row - first_row)];
-      if (at == outliers.size() || outliers[at].column != column) continue;
-      const auto value = hn::Set(df, outliers[at++].value);
-      float* sum = sums[row - first_row];
-      for (size_t r = 0; r < kPanelRows; r += kLanes) {
-        hn::StoreU(hn::Add(hn::LoadU(df, sum + r), hn::Mul(value, hn::Load(df, weights + r))), df,
-                   sum + r);
-      }
+  for (const Outlier& outlier : outliers) {
+    if (outlier.column != decoded) decoder.decode(outlier.column, weights);
+    decoded = outlier.column;
+    const auto value = hn::Set(df, outlier.value);
+    float* sum = sums[outlier.row - first_row];
+    for (size_t r = 0; r < kPanelRows; r += kLanes) {
+      hn::StoreU(hn::Add(hn::LoadU(df, sum + r), hn::Mul(value, hn::Load(df, weights + r))), df,
+                 sum + r);
     }
   }
 }
@@ -134,20 +121,18 @@ namespace tessera::cpu {
 
 HWY_EXPORT(add_outliers);
 
-void take_outliers(const float* from, int columns, float threshold, float* to,
-                   RowOutliers& outliers) {
-  outliers.clear();
+void take_outliers(const float* from, int columns, float threshold, int row, float* to,
+                   std::vector<Outlier>& outliers) {
   for (int c = 0; c < columns; ++c) {
     const bool large = std::fabs(from[c]) >= threshold && std::isfinite(from[c]);
     to[c] = large ? 0.0f : from[c];
-    if (large) outliers.push_back({c, from[c]});
+    if (large) outliers.push_back({c, row, from[c]});
   }
 }
 
 void add_outliers(const Layout& layout, const std::byte* panel, int columns,
-                  const std::vector<RowOutliers>& rows, int first_row, int end_row,
-                  float (*sums)[kPanelRows]) {
-  HWY_DYNAMIC_DISPATCH(add_outliers)(layout, panel, columns, rows, first_row, end_row, sums);
+                  std::span<const Outlier> outliers, int first_row, float (*sums)[kPanelRows]) {
+  HWY_DYNAMIC_DISPATCH(add_outliers)(layout, panel, columns, outliers, first_row, sums);
 }
 
 }  // namespace tessera::cpu

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "backend/cpu/layout.h"
@@ -17,20 +18,23 @@
 namespace tessera::cpu {
 
 struct Outlier {
-  int32_t column;
+  int32_t column, row;
   float value;
+
+  // By columns, as panels decode them: rows have most of their outliers in the same ones.
+  bool operator<(const Outlier& other) const {
+    return column != other.column ? column < other.column : row < other.row;
+  }
 };
-using RowOutliers = std::vector<Outlier>;  // columns ascending
 
-// Copies a row without its elements of magnitude `threshold` and more, which become zeros there and
-// the row's outliers. NaN stays.
-void take_outliers(const float* from, int columns, float threshold, float* to,
-                   RowOutliers& outliers);
+// Copies row number `row` without its elements of magnitude `threshold` and more, which become
+// zeros there and are added to the outliers. Infinities and NaN stay.
+void take_outliers(const float* from, int columns, float threshold, int row, float* to,
+                   std::vector<Outlier>& outliers);
 
-// sums[i] += what the outliers of row first_row + i give: ascending, one rounding for each product
-// and one for each sum.
+// sums[row - first_row] += what each of the outliers gives, which are sorted: so those of a row
+// come by ascending columns, with one rounding for each product and one for each sum.
 void add_outliers(const Layout& layout, const std::byte* panel, int columns,
-                  const std::vector<RowOutliers>& rows, int first_row, int end_row,
-                  float (*sums)[kPanelRows]);
+                  std::span<const Outlier> outliers, int first_row, float (*sums)[kPanelRows]);
 
 }  // namespace tessera::cpu

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/printable.h"
+#include "checkpoint/norm_roles.h"
 #include "files/gguf/tensor_names.h"
 #include "files/gguf/tokenizer.h"
 #include "files/gguf/writer.h"
@@ -63,14 +64,6 @@ void check_names(const fs::path& folder, const Shards& shards, const RawTensors&
       fail("'{}': the index names tensor '{}', which no file holds", shown(folder),
            printable(name));
   }
-}
-
-bool is_norm(TensorRole role) {
-  using enum TensorRole;
-  constexpr TensorRole kNorms[] = {
-      kOutputNorm,        kAttentionNorm,   kQueryNorm,          kKeyNorm,
-      kPostAttentionNorm, kFeedForwardNorm, kPostFeedForwardNorm};
-  return std::ranges::find(kNorms, role) != std::end(kNorms);
 }
 
 // Makes of a folder's tensors those of GGUF's definition of the same family.

@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/printable.h"
+#include "checkpoint/norm_roles.h"
 #include "files/gguf/tensor_names.h"
 #include "files/huggingface/folder.h"
 #include "files/huggingface/json_file.h"
@@ -35,14 +36,6 @@ void write_text(const fs::path& path, std::string_view text) {
 
 void write_json(const fs::path& path, const ordered_json& json) {
   write_text(path, json.dump(2) + "\n");
-}
-
-bool is_norm_of(const Family& family, TensorRole role) {
-  using enum TensorRole;
-  constexpr TensorRole kNorms[] = {
-      kOutputNorm,        kAttentionNorm,   kQueryNorm,          kKeyNorm,
-      kPostAttentionNorm, kFeedForwardNorm, kPostFeedForwardNorm};
-  return family.norms_add_one && std::ranges::find(kNorms, role) != std::end(kNorms);
 }
 
 // Of a file: a stranger's word must not reach other folders.
@@ -124,7 +117,7 @@ void FolderWriter::declare(std::string name, const Format& format, std::vector<u
 std::vector<std::byte> FolderWriter::adapt(const Tensor& tensor,
                                            std::vector<std::byte> bytes) const {
   using enum TensorRole;
-  if (is_norm_of(*family_, tensor.place.role)) {
+  if (family_->norms_add_one && is_norm(tensor.place.role)) {
     std::vector<float> values(tensor.shape[0]);
     tensor.format->decode(bytes.data(), values);
     for (float& value : values) value -= 1;
