@@ -6,6 +6,8 @@ target_include_directories(tessera_options INTERFACE ${PROJECT_SOURCE_DIR}/src $
 target_compile_options(tessera_options INTERFACE -Wall -Wextra -Wnon-virtual-dtor -ffp-contract=off)
 # GCC's -Wshadow also speaks up about scoped enumerators that share a global's name.
 target_compile_options(tessera_options INTERFACE $<IF:$<CXX_COMPILER_ID:GNU>,-Wshadow=local,-Wshadow>)
+# GCC collects garbage from 128 MB on, which most files reach on their way: a sixth of its time, for 100 MB.
+target_compile_options(tessera_options INTERFACE $<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-heapsize=524288>)
 if(TESSERA_WERROR)
   target_compile_options(tessera_options INTERFACE -Werror)
 endif()

@@ -262,7 +262,7 @@ void DecodersTest::compare(Model& model, const std::vector<Draft>& drafts, int c
 
 TEST_P(DecodersTest, GiveThePlainTextInEveryCompany) {
   // Plain loops take their time (test_backend.h).
-  const int cases = std::getenv("TESSERA_TEST_BACKEND") == nullptr ? 5000 : 200;
+  const int cases = std::getenv("TESSERA_TEST_BACKEND") == nullptr ? 5000 : 100;
   load_adapters();
   compare(model_, {{&other_}, {&alike_}, {&alike_}, {&bytes_, &bridge_}}, cases);
 }
