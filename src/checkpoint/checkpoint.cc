@@ -35,9 +35,7 @@ void Checkpoint::release(std::span<const std::byte> part) const {
 }
 
 void Checkpoint::release(const StoredTensor& tensor) const {
-  release(tensor.bytes);
-  if (tensor.source == nullptr) return;
-  for (const auto part : tensor.source->stored()) release(part);
+  for (const auto part : tensor.stored()) release(part);
 }
 
 const MappedFile& Checkpoint::add_file(std::filesystem::path path) {

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,7 +12,6 @@
 
 #include "base/mapped_file.h"
 #include "checkpoint/chat_templates.h"
-#include "checkpoint/checkpoint_writer.h"
 #include "checkpoint/facts.h"
 #include "checkpoint/stored_tensor.h"
 #include "checkpoint/tokenizer_data.h"
@@ -42,11 +40,6 @@ class Checkpoint {
   // Lets the pages of `part` of a file go from resident memory; they stay readable.
   void release(std::span<const std::byte> part) const;
   void release(const StoredTensor& tensor) const;
-
-  // What a file that make_writer() writes calls the tensor.
-  virtual std::string written_name(const StoredTensor& tensor) const { return tensor.name; }
-  // Writes a checkpoint that says what this one says, with other tensors.
-  virtual std::unique_ptr<CheckpointWriter> make_writer() const = 0;
 
  protected:
   Checkpoint() = default;

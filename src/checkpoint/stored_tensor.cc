@@ -12,10 +12,15 @@ uint64_t StoredTensor::elements() const {
   return columns() * rows();
 }
 
+std::vector<std::span<const std::byte>> StoredTensor::stored() const {
+  if (source != nullptr) return source->stored();
+  if (bytes.empty()) return {};
+  return {bytes};
+}
+
 uint64_t StoredTensor::stored_bytes() const {
-  if (source == nullptr) return bytes.size();
   uint64_t sum = 0;
-  for (const auto part : source->stored()) sum += part.size();
+  for (const auto part : stored()) sum += part.size();
   return sum;
 }
 

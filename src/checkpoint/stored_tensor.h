@@ -30,9 +30,11 @@ struct StoredTensor {
   std::shared_ptr<const std::vector<uint32_t>> order;
 
   uint64_t columns() const { return shape.empty() ? 1 : shape[0]; }
-  uint64_t rows() const;          // product of the other axes
-  uint64_t elements() const;      // columns() * rows()
-  uint64_t stored_bytes() const;  // in the files
+  uint64_t rows() const;      // product of the other axes
+  uint64_t elements() const;  // columns() * rows()
+  // What it is read from, inside the files: `bytes`, or those of its source.
+  std::vector<std::span<const std::byte>> stored() const;
+  uint64_t stored_bytes() const;  // of all of that
 
   // Rows [first, first + count) in the tensor's format: where they lie, or put together in
   // `buffer`.

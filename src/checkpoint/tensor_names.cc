@@ -2,29 +2,26 @@
 
 #include <algorithm>
 #include <charconv>
-#include <optional>
+#include <utility>
 
 namespace tessera {
-namespace {
-
-// The number that stands in `text` where `pattern` has its "*"; kNoLayer if both are equal and
-// there is none. nullopt if they do not fit.
-std::optional<int> match(std::string_view pattern, std::string_view text) {
-  const size_t star = pattern.find('*');
-  if (star == std::string_view::npos)
-    return pattern == text ? std::optional(kNoLayer) : std::nullopt;
-  const std::string_view before = pattern.substr(0, star), after = pattern.substr(star + 1);
-  if (!text.starts_with(before) || !text.ends_with(after)) return std::nullopt;
-  if (text.size() <= before.size() + after.size()) return std::nullopt;
-  const char* first = text.data() + before.size();
-  const char* last = text.data() + text.size() - after.size();
-  int number = 0;
-  const auto [stop, error] = std::from_chars(first, last, number);
-  if (error != std::errc() || stop != last || number < 0) return std::nullopt;
-  return number;
+std::optional<std::vector<int>> match_stars(std::string_view pattern, std::string_view text) {
+  std::vector<int> numbers;
+  for (;;) {
+    const size_t star = std::min(pattern.find('*'), pattern.size());
+    if (!text.starts_with(pattern.substr(0, star))) return std::nullopt;
+    text.remove_prefix(star);
+    pattern.remove_prefix(star);
+    if (pattern.empty()) break;
+    int number = -1;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || number < 0) return std::nullopt;
+    numbers.push_back(number);
+    text.remove_prefix(static_cast<size_t>(end - text.data()));
+    pattern.remove_prefix(1);
+  }
+  return text.empty() ? std::optional(std::move(numbers)) : std::nullopt;
 }
-
-}  // namespace
 
 std::string TensorNames::name_of(TensorPlace place) const {
   const auto row = std::ranges::find(rows_, place.role, &Row::role);
@@ -38,7 +35,8 @@ std::string TensorNames::name_of(TensorPlace place) const {
 
 TensorPlace TensorNames::place_of(std::string_view name) const {
   for (const Row& row : rows_) {
-    if (const auto layer = match(row.name, name)) return {row.role, *layer};
+    if (const auto numbers = match_stars(row.name, name))
+      return {row.role, numbers->empty() ? kNoLayer : numbers->front()};
   }
   return {};
 }

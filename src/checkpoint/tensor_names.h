@@ -2,9 +2,11 @@
 #pragma once
 
 #include <compare>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "checkpoint/tensor_role.h"
 
@@ -19,6 +21,10 @@ struct TensorPlace {
 
   auto operator<=>(const TensorPlace&) const = default;
 };
+
+// The numbers that stand in `text` where `pattern` has its stars; none of them is negative. nullopt
+// if the two do not fit.
+std::optional<std::vector<int>> match_stars(std::string_view pattern, std::string_view text);
 
 class TensorNames {
  public:

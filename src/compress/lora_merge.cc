@@ -43,10 +43,7 @@ class MergedRows final : public RowSource {
     }
     kF32.encode(values, out, {});
   }
-  std::vector<std::span<const std::byte>> stored() const override {
-    if (base_.source == nullptr) return {base_.bytes};
-    return base_.source->stored();
-  }
+  std::vector<std::span<const std::byte>> stored() const override { return base_.stored(); }
 
  private:
   struct Addend {

@@ -251,7 +251,7 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   writer->set_fact("general.file_type", recipe.file_type);
   for (size_t i = 0; i < plan.size(); ++i) {
     const StoredTensor& tensor = model.tensors()[i];
-    writer->declare(model.written_name(tensor), *plan[i].format, tensor.shape);
+    writer->declare(written_name(model, tensor), *plan[i].format, tensor.shape);
   }
   ThreadPool pool(options.threads);
 

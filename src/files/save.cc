@@ -1,8 +1,45 @@
 #include "files/save.h"
 
+#include <utility>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/printable.h"
+#include "files/gguf/facts.h"
+#include "files/gguf/layout.h"
+#include "files/gguf/reader.h"
+#include "files/gguf/tensor_names.h"
+#include "files/gguf/tokenizer.h"
+#include "files/gguf/writer.h"
+#include "files/huggingface/folder.h"
 #include "files/huggingface/folder_writer.h"
 
 namespace tessera {
+namespace {
+
+bool is_gguf(const Checkpoint& model) {
+  return dynamic_cast<const GgufFile*>(&model) != nullptr;
+}
+
+// All that a GGUF file says beside its tensors.
+GgufMetadata gguf_metadata(const Checkpoint& model) {
+  const auto* facts = dynamic_cast<const GgufFacts*>(&model.facts());
+  if (facts == nullptr)
+    fail("'{}' cannot be written as GGUF", printable(model.paths().at(0).string(), 400));
+  GgufMetadata metadata = facts->metadata();
+  // They described the files this metadata was read from.
+  for (const auto key : {gguf::kSplitNoKey, gguf::kSplitCountKey, gguf::kSplitTensorsKey})
+    metadata.erase(key);
+  if (dynamic_cast<const HuggingFaceFolder*>(&model) == nullptr) return metadata;
+  // A folder keeps its tokenizer in files of its own.
+  const StoredTensor* embedding = model.find({TensorRole::kTokenEmbedding});
+  const auto lost = gguf::write_tokenizer(model.read_tokenizer(), model.read_chat_templates(),
+                                          metadata, embedding == nullptr ? 0 : embedding->rows());
+  for (const std::string& line : lost) spdlog::warn("{}", line);
+  return metadata;
+}
+
+}  // namespace
 
 bool is_folder_name(const std::filesystem::path& path) {
   std::error_code ignored;
@@ -12,7 +49,17 @@ bool is_folder_name(const std::filesystem::path& path) {
 std::unique_ptr<CheckpointWriter> make_writer(const Checkpoint& model,
                                               const std::filesystem::path& path) {
   if (is_folder_name(path)) return std::make_unique<huggingface::FolderWriter>(model);
-  return model.make_writer();
+  return std::make_unique<GgufWriter>(gguf_metadata(model));
+}
+
+std::string written_name(const Checkpoint& model, const StoredTensor& tensor) {
+  if (is_gguf(model)) return tensor.name;
+  const std::string name = gguf::tensor_name(tensor.place);
+  if (name.empty()) {
+    fail("tensor '{}' has no place in {} models", printable(tensor.name),
+         model.facts().require_string("general.architecture"));
+  }
+  return name;
 }
 
 }  // namespace tessera

@@ -1,18 +1,25 @@
-// Writing a checkpoint of the kind that a path asks for.
+// Writing a model anew, with other tensors, as the kind of checkpoint that a path asks for.
 #pragma once
 
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/checkpoint_writer.h"
 
 namespace tessera {
 
 // Is a Hugging Face folder meant? One that is there, or a name that ends in "/".
 bool is_folder_name(const std::filesystem::path& path);
 
-// A folder, where that is meant; else a GGUF file. `model` must outlive it.
+// Of a folder, where that is meant; else of a GGUF file. It says what `model` says, which must
+// outlive it; the caller declares the tensors, by their written names.
 std::unique_ptr<CheckpointWriter> make_writer(const Checkpoint& model,
                                               const std::filesystem::path& path);
+
+// What the writer is to call this tensor of `model`: GGUF's name (a folder's writer finds its own).
+// Error if a model of this family has no place for it.
+std::string written_name(const Checkpoint& model, const StoredTensor& tensor);
 
 }  // namespace tessera

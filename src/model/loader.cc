@@ -42,10 +42,7 @@ class RecodedRows final : public RowSource {
       format_.encode(from, out + row * row_bytes_, {});
     }
   }
-  std::vector<std::span<const std::byte>> stored() const override {
-    if (tensor_.source == nullptr) return {tensor_.bytes};
-    return tensor_.source->stored();
-  }
+  std::vector<std::span<const std::byte>> stored() const override { return tensor_.stored(); }
 
  private:
   const StoredTensor& tensor_;

@@ -34,5 +34,16 @@ TEST(TensorNames, WhatIsInNoRowIsUnknown) {
   }
 }
 
+TEST(MatchStars, GivesTheNumbers) {
+  using Numbers = std::vector<int>;
+  EXPECT_EQ(match_stars("*.*.weight", "3.12.weight"), (Numbers{3, 12}));
+  EXPECT_EQ(match_stars("blocks.*.layers.*", "blocks.0.layers.7"), (Numbers{0, 7}));
+  EXPECT_EQ(match_stars("token_map", "token_map"), Numbers());
+  for (const char* name : {"", "3.weight", "3.12.weights", "3..weight", "3.-1.weight", "a.1.weight",
+                           "3.99999999999.weight", "3.12.13.weight"}) {
+    EXPECT_FALSE(match_stars("*.*.weight", name)) << name;
+  }
+}
+
 }  // namespace
 }  // namespace tessera

@@ -72,7 +72,6 @@ class ForeignCheckpoint final : public Checkpoint {
   ForeignFacts& mutable_facts() { return facts_; }
   TokenizerData read_tokenizer() const override { fail("this checkpoint holds no tokenizer"); }
   ChatTemplates read_chat_templates() const override { return {}; }
-  std::unique_ptr<CheckpointWriter> make_writer() const override { return nullptr; }
 
  private:
   ForeignCheckpoint(const GgufFile& source, const Change& change) : facts_(source.metadata()) {

@@ -13,6 +13,7 @@
 #include "files/gguf/writer.h"
 #include "files/huggingface/families.h"
 #include "files/huggingface/tensor_names.h"
+#include "files/save.h"
 #include "support/safetensors.h"
 
 namespace tessera {
@@ -165,9 +166,9 @@ std::filesystem::path write_tiny_gguf_lora(const TinyLora& lora, const Checkpoin
 std::filesystem::path write_merged_model(const Checkpoint& model,
                                          std::span<const std::pair<TinyLora, float>> adapters,
                                          const std::filesystem::path& path) {
-  const auto writer = model.make_writer();
+  const auto writer = make_writer(model, path);
   for (const StoredTensor& tensor : model.tensors())
-    writer->declare(model.written_name(tensor), kF32, tensor.shape);
+    writer->declare(written_name(model, tensor), kF32, tensor.shape);
   writer->write(path, [&](size_t i) {
     const StoredTensor& tensor = model.tensors()[i];
     const uint64_t columns = tensor.columns();

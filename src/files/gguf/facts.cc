@@ -12,29 +12,33 @@ GgufFacts::GgufFacts(GgufMetadata metadata) : metadata_(std::move(metadata)) {
   prefix_ = (name == nullptr ? std::string() : *name) + ".";
 }
 
-std::string GgufFacts::key_of(std::string_view name) const {
+std::string GgufFacts::prefixed(std::string_view name) const {
   if (name.starts_with("general.")) return std::string(name);
   return prefix_ + std::string(name);
 }
 
+std::string GgufFacts::key_of(std::string_view name) const {
+  return prefixed(name);
+}
+
 std::optional<int64_t> GgufFacts::get_int(std::string_view name) const {
-  return metadata_.get_int(key_of(name));
+  return metadata_.get_int(prefixed(name));
 }
 
 std::optional<double> GgufFacts::get_float(std::string_view name) const {
-  return metadata_.get_float(key_of(name));
+  return metadata_.get_float(prefixed(name));
 }
 
 std::optional<std::string> GgufFacts::get_string(std::string_view name) const {
-  return metadata_.get_string(key_of(name));
+  return metadata_.get_string(prefixed(name));
 }
 
 std::optional<std::vector<int64_t>> GgufFacts::get_ints(std::string_view name) const {
-  return metadata_.get_ints(key_of(name));
+  return metadata_.get_ints(prefixed(name));
 }
 
 bool GgufFacts::is_list(std::string_view name) const {
-  return metadata_.is_array(key_of(name));
+  return metadata_.is_array(prefixed(name));
 }
 
 }  // namespace tessera

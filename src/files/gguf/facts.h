@@ -12,7 +12,7 @@
 
 namespace tessera {
 
-class GgufFacts final : public Facts {
+class GgufFacts : public Facts {
  public:
   explicit GgufFacts(GgufMetadata metadata);
 
@@ -27,6 +27,9 @@ class GgufFacts final : public Facts {
   bool is_list(std::string_view name) const override;
 
  private:
+  // The metadata's key of `name`, however messages spell it.
+  std::string prefixed(std::string_view name) const;
+
   GgufMetadata metadata_;
   std::string prefix_;  // "llama."
 };

@@ -10,7 +10,6 @@
 #include "files/gguf/split.h"
 #include "files/gguf/tensor_names.h"
 #include "files/gguf/tokenizer.h"
-#include "files/gguf/writer.h"
 
 namespace tessera {
 namespace {
@@ -108,14 +107,6 @@ TokenizerData GgufFile::read_tokenizer() const {
 
 ChatTemplates GgufFile::read_chat_templates() const {
   return gguf::read_chat_templates(metadata());
-}
-
-std::unique_ptr<CheckpointWriter> GgufFile::make_writer() const {
-  GgufMetadata copy = metadata();
-  // They described the files this metadata was read from.
-  for (const auto key : {gguf::kSplitNoKey, gguf::kSplitCountKey, gguf::kSplitTensorsKey})
-    copy.erase(key);
-  return std::make_unique<GgufWriter>(std::move(copy));
 }
 
 std::string GgufFile::tensor_name(TensorPlace place) const {

@@ -27,7 +27,6 @@ class GgufFile final : public Checkpoint {
   const Facts& facts() const override { return *facts_; }
   TokenizerData read_tokenizer() const override;
   ChatTemplates read_chat_templates() const override;
-  std::unique_ptr<CheckpointWriter> make_writer() const override;  // of one GGUF file
 
   const GgufMetadata& metadata() const { return facts_->metadata(); }
   const StoredTensor* find_tensor(std::string_view name) const;     // nullptr if absent

@@ -10,42 +10,24 @@
 #include <utility>
 #include <vector>
 
-#include "checkpoint/facts.h"
 #include "files/gguf/facts.h"
 #include "files/gguf/metadata.h"
 #include "files/huggingface/families.h"
 
 namespace tessera::huggingface {
 
-class FolderFacts final : public Facts {
+class FolderFacts final : public GgufFacts {
  public:
   // `keys`: how config.json spells a fact, where it is not the same.
   FolderFacts(GgufMetadata metadata, std::map<std::string, std::string, std::less<>> keys)
-      : facts_(std::move(metadata)), keys_(std::move(keys)) {}
-
-  // As a GGUF file has them.
-  const GgufMetadata& metadata() const { return facts_.metadata(); }
+      : GgufFacts(std::move(metadata)), keys_(std::move(keys)) {}
 
   std::string key_of(std::string_view name) const override {
     const auto key = keys_.find(name);
     return key == keys_.end() ? std::string(name) : key->second;
   }
-  std::optional<int64_t> get_int(std::string_view name) const override {
-    return facts_.get_int(name);
-  }
-  std::optional<double> get_float(std::string_view name) const override {
-    return facts_.get_float(name);
-  }
-  std::optional<std::string> get_string(std::string_view name) const override {
-    return facts_.get_string(name);
-  }
-  std::optional<std::vector<int64_t>> get_ints(std::string_view name) const override {
-    return facts_.get_ints(name);
-  }
-  bool is_list(std::string_view name) const override { return facts_.is_list(name); }
 
  private:
-  GgufFacts facts_;
   std::map<std::string, std::string, std::less<>> keys_;
 };
 

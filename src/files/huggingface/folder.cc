@@ -9,13 +9,11 @@
 #include "base/log.h"
 #include "base/printable.h"
 #include "checkpoint/norm_roles.h"
-#include "files/gguf/tensor_names.h"
-#include "files/gguf/tokenizer.h"
-#include "files/gguf/writer.h"
 #include "files/huggingface/config_reader.h"
 #include "files/huggingface/json_file.h"
 #include "files/huggingface/layouts/layouts.h"
 #include "files/huggingface/layouts/raw_tensors.h"
+#include "files/huggingface/rotary_pairs.h"
 #include "files/huggingface/row_sources.h"
 #include "files/huggingface/shards.h"
 #include "files/huggingface/tensor_names.h"
@@ -72,29 +70,18 @@ class Adaptation {
   explicit Adaptation(const ModelConfig& config) : config_(config) {}
 
   StoredTensor operator()(StoredTensor tensor, TensorRole role) const {
-    const int64_t heads = rotated_heads(role);
-    const uint64_t rows = tensor.shape.size() == 1 ? tensor.columns() : tensor.rows();
-    uint64_t head_dim = 0;
-    if (heads > 0) {
-      head_dim = rows / static_cast<uint64_t>(heads);
-      if (rows % static_cast<uint64_t>(heads) != 0 || head_dim % 2 != 0) {
-        fail("tensor '{}': {} rows are not {} heads of an even length", printable(tensor.name),
-             rows, heads);
-      }
-    }
-    if (tensor.shape.size() == 1) return adapt_vector(tensor, role, head_dim);
-    return heads > 0 ? pair_rows(tensor, head_dim) : tensor;
+    const bool is_vector = tensor.shape.size() == 1;
+    const uint64_t rows = is_vector ? tensor.columns() : tensor.rows();
+    // Where config.json does not say how many heads there are, loading tells that it is missing.
+    const uint64_t head_dim =
+        config_.heads == 0 ? 0
+                           : paired_head_dim(*config_.family, role,
+                                             {config_.heads, config_.kv_heads}, rows, tensor.name);
+    if (is_vector) return adapt_vector(tensor, role, head_dim);
+    return head_dim > 0 ? pair_rows(tensor, head_dim) : tensor;
   }
 
  private:
-  // Of a tensor whose rows are to be put in pairs; else 0.
-  int64_t rotated_heads(TensorRole role) const {
-    if (!config_.family->interleaved_rope) return 0;
-    if (role == TensorRole::kQuery || role == TensorRole::kQueryBias) return config_.heads;
-    if (role == TensorRole::kKey || role == TensorRole::kKeyBias) return config_.kv_heads;
-    return 0;
-  }
-
   StoredTensor adapt_vector(const StoredTensor& tensor, TensorRole role, uint64_t head_dim) const {
     if (!tensor.format->supported() || tensor.elements() > kMostElements)
       return tensor;  // see loading
@@ -182,22 +169,6 @@ TokenizerData HuggingFaceFolder::read_tokenizer() const {
 
 ChatTemplates HuggingFaceFolder::read_chat_templates() const {
   return huggingface::read_chat_templates(folder_);
-}
-
-std::string HuggingFaceFolder::written_name(const StoredTensor& tensor) const {
-  const std::string name = gguf::tensor_name(tensor.place);
-  if (name.empty())
-    fail("tensor '{}' has no place in {} models", printable(tensor.name), family_->model_type);
-  return name;
-}
-
-std::unique_ptr<CheckpointWriter> HuggingFaceFolder::make_writer() const {
-  GgufMetadata copy = metadata();
-  const StoredTensor* embedding = find({TensorRole::kTokenEmbedding});
-  const auto lost = gguf::write_tokenizer(read_tokenizer(), read_chat_templates(), copy,
-                                          embedding == nullptr ? 0 : embedding->rows());
-  for (const std::string& line : lost) spdlog::warn("{}", line);
-  return std::make_unique<GgufWriter>(std::move(copy));
 }
 
 std::string HuggingFaceFolder::tensor_name(TensorPlace place) const {

@@ -23,8 +23,6 @@ class HuggingFaceFolder final : public Checkpoint {
   const Facts& facts() const override { return *facts_; }
   TokenizerData read_tokenizer() const override;
   ChatTemplates read_chat_templates() const override;
-  std::string written_name(const StoredTensor& tensor) const override;
-  std::unique_ptr<CheckpointWriter> make_writer() const override;  // of one GGUF file
 
   const std::filesystem::path& folder() const { return folder_; }
   const GgufMetadata& metadata() const { return facts_->metadata(); }

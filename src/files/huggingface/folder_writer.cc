@@ -14,7 +14,6 @@
 #include "files/gguf/tensor_names.h"
 #include "files/huggingface/folder.h"
 #include "files/huggingface/json_file.h"
-#include "files/huggingface/row_sources.h"
 #include "files/huggingface/shards.h"
 #include "files/huggingface/tensor_names.h"
 #include "files/huggingface/write_config.h"
@@ -66,9 +65,7 @@ FolderWriter::FolderWriter(const Checkpoint& model)
       family_(&find_family_of(model.facts().require_string("general.architecture"))),
       parts_(std::make_unique<Parts>()) {
   parts_->config = write_config(model, *family_);
-  heads_ = static_cast<uint64_t>(model.facts().require_int("attention.head_count"));
-  kv_heads_ = static_cast<uint64_t>(
-      model.facts().get_int("attention.head_count_kv").value_or(static_cast<int64_t>(heads_)));
+  heads_ = head_counts(model.facts(), 0);
   parts_->copied = dynamic_cast<const HuggingFaceFolder*>(&model);
   if (parts_->copied != nullptr) return;
 
@@ -116,7 +113,6 @@ void FolderWriter::declare(std::string name, const Format& format, std::vector<u
 // From GGUF's definition of the family to transformers'.
 std::vector<std::byte> FolderWriter::adapt(const Tensor& tensor,
                                            std::vector<std::byte> bytes) const {
-  using enum TensorRole;
   if (family_->norms_add_one && is_norm(tensor.place.role)) {
     std::vector<float> values(tensor.shape[0]);
     tensor.format->decode(bytes.data(), values);
@@ -124,18 +120,13 @@ std::vector<std::byte> FolderWriter::adapt(const Tensor& tensor,
     tensor.format->encode(values, bytes.data(), {});
     return bytes;
   }
-  const TensorRole role = tensor.place.role;
-  const bool of_query = role == kQuery || role == kQueryBias,
-             of_key = role == kKey || role == kKeyBias;
-  if (!family_->interleaved_rope || !(of_query || of_key)) return bytes;
-  const bool is_vector = tensor.shape.size() == 1;
-  const uint64_t rows = tensor.shape[is_vector ? 0 : 1], heads = of_query ? heads_ : kv_heads_;
+  const uint64_t rows = tensor.shape[tensor.shape.size() == 1 ? 0 : 1];
+  const uint64_t head_dim = paired_head_dim(*family_, tensor.place.role, heads_, rows, tensor.name);
+  if (head_dim == 0) return bytes;
   const uint64_t row_bytes = bytes.size() / rows;
-  if (rows % heads != 0 || rows / heads % 2 != 0)
-    fail("'{}': {} rows are not {} heads of an even length", tensor.name, rows, heads);
   std::vector<std::byte> halves(bytes.size());
   for (uint64_t row = 0; row < rows; ++row) {
-    std::memcpy(halves.data() + row_in_halves(row, rows / heads) * row_bytes,
+    std::memcpy(halves.data() + row_in_halves(row, head_dim) * row_bytes,
                 bytes.data() + row * row_bytes, row_bytes);
   }
   return halves;

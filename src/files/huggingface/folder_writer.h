@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/checkpoint_writer.h"
 #include "files/huggingface/families.h"
+#include "files/huggingface/rotary_pairs.h"
 
 namespace tessera::huggingface {
 
@@ -43,7 +45,7 @@ class FolderWriter final : public CheckpointWriter {
 
   const Checkpoint& model_;
   const Family* family_;
-  uint64_t heads_ = 0, kv_heads_ = 0;
+  HeadCounts heads_;  // of every layer
   std::unique_ptr<Parts> parts_;
   std::vector<Tensor> tensors_;
 };

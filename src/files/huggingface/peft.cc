@@ -13,6 +13,7 @@
 #include "files/huggingface/families.h"
 #include "files/huggingface/json_file.h"
 #include "files/huggingface/peft_config.h"
+#include "files/huggingface/rotary_pairs.h"
 #include "files/huggingface/row_sources.h"
 #include "files/huggingface/tensor_names.h"
 #include "files/safetensors/parse.h"
@@ -120,36 +121,12 @@ std::map<std::string, Pair> pair_up(const std::vector<StoredTensor>& tensors, co
   return pairs;
 }
 
-// Of a matrix whose rows go in pairs, in this layer; 0 if they do not.
-int64_t rotated_heads(const Family& family, const Checkpoint& model, TensorPlace place) {
-  const bool is_key = place.role == TensorRole::kKey;
-  if (!family.interleaved_rope || (place.role != TensorRole::kQuery && !is_key)) return 0;
-  std::string_view fact = "attention.head_count";
-  if (is_key) {
-    constexpr std::string_view kKeys = "attention.head_count_kv";
-    if (model.facts().is_list(kKeys) || model.facts().get_int(kKeys)) fact = kKeys;
-  }
-  int64_t heads = 0;
-  if (model.facts().is_list(fact)) {
-    const auto list = model.facts().get_ints(fact).value_or(std::vector<int64_t>());
-    if (static_cast<size_t>(place.layer) < list.size())
-      heads = list[static_cast<size_t>(place.layer)];
-  } else {
-    heads = model.facts().require_int(fact);
-  }
-  if (heads < 1) fail("key '{}' says {} heads", model.facts().key_of(fact), heads);
-  return heads;
-}
-
-StoredTensor adapt_up(const StoredTensor& up, int64_t heads) {
-  if (heads == 0) return up;
-  const auto count = static_cast<uint64_t>(heads);
-  const uint64_t head_dim = up.rows() / count;
-  if (up.rows() % count != 0 || head_dim == 0 || head_dim % 2 != 0) {
-    fail("tensor '{}': {} rows are not {} heads of an even length", printable(up.name), up.rows(),
-         heads);
-  }
-  return pair_rows(up, head_dim);
+// The rows of B where the model has those of the matrix.
+StoredTensor adapt_up(const StoredTensor& up, const Family& family, const Checkpoint& model,
+                      TensorPlace place) {
+  if (!rows_go_in_pairs(family, place.role)) return up;
+  const HeadCounts heads = head_counts(model.facts(), place.layer);
+  return pair_rows(up, paired_head_dim(family, place.role, heads, up.rows(), up.name));
 }
 
 }  // namespace
@@ -197,7 +174,7 @@ StoredAdapter open_peft(const fs::path& path, const Checkpoint& model) {
       StoredLowRank& one = adapter.matrices.emplace_back();
       one.scale = config.scale_of(module, pair.down->rows());
       one.down = *pair.down;
-      one.up = adapt_up(*pair.up, rotated_heads(family, model, place));
+      one.up = adapt_up(*pair.up, family, model, place);
       one.down.place = one.up.place = place;
     }
   } catch (const Error& error) {

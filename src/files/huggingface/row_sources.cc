@@ -5,6 +5,8 @@
 #include <memory>
 #include <utility>
 
+#include "files/huggingface/rotary_pairs.h"
+
 namespace tessera::huggingface {
 namespace {
 
@@ -44,10 +46,7 @@ class PairedRows final : public RowSource {
       }
     }
   }
-  std::vector<std::span<const std::byte>> stored() const override {
-    if (from_.source == nullptr) return {from_.bytes};
-    return from_.source->stored();
-  }
+  std::vector<std::span<const std::byte>> stored() const override { return from_.stored(); }
 
  private:
   const StoredTensor from_;
@@ -61,13 +60,7 @@ StoredTensor make_vector(const StoredTensor& from, std::vector<float> values) {
   vector.format = &kF32;
   vector.shape = {values.size()};
   vector.bytes = {};
-  std::vector<std::span<const std::byte>> stored;
-  if (from.source != nullptr) {
-    stored = from.source->stored();
-  } else if (!from.bytes.empty()) {
-    stored.push_back(from.bytes);
-  }
-  vector.source = std::make_shared<const HeldRows>(std::move(values), std::move(stored));
+  vector.source = std::make_shared<const HeldRows>(std::move(values), from.stored());
   return vector;
 }
 

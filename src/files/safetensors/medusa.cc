@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -10,8 +9,8 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "checkpoint/tensor_names.h"
 #include "files/gguf/tensor_names.h"
-#include "files/gguf/writer.h"
 #include "files/safetensors/parse.h"
 
 namespace tessera {
@@ -35,24 +34,6 @@ constexpr auto kPatterns = std::to_array<Pattern>({
     {"token_map", TensorRole::kTokenMap},
 });
 
-// The numbers that stand in `text` where `pattern` has its stars.
-std::optional<std::vector<int>> match(std::string_view pattern, std::string_view text) {
-  std::vector<int> numbers;
-  while (!pattern.empty()) {
-    if (pattern.front() != '*') {
-      if (text.empty() || text.front() != pattern.front()) return std::nullopt;
-      pattern.remove_prefix(1), text.remove_prefix(1);
-      continue;
-    }
-    int number = -1;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || number < 0 || number > kMostNumber) return std::nullopt;
-    numbers.push_back(number);
-    pattern.remove_prefix(1), text.remove_prefix(static_cast<size_t>(end - text.data()));
-  }
-  return text.empty() ? std::optional(numbers) : std::nullopt;
-}
-
 struct Place {
   TensorRole role;
   int head, layer;
@@ -61,8 +42,8 @@ struct Place {
 std::optional<Place> find_place(std::string_view name) {
   if (name.starts_with(kPrefix)) name.remove_prefix(kPrefix.size());
   for (const Pattern& pattern : kPatterns) {
-    const auto numbers = match(pattern.name, name);
-    if (!numbers) continue;
+    const auto numbers = match_stars(pattern.name, name);
+    if (!numbers || std::ranges::any_of(*numbers, [](int n) { return n > kMostNumber; })) continue;
     return Place{pattern.role, numbers->empty() ? kNoLayer : numbers->at(0),
                  numbers->size() < 2 ? kNoLayer : numbers->at(1)};
   }
@@ -116,14 +97,6 @@ MedusaFile MedusaFile::open(const std::filesystem::path& path) {
 
 TokenizerData MedusaFile::read_tokenizer() const {
   fail("'{}' holds Medusa heads, not a model", printable(paths().at(0).string(), 400));
-}
-
-std::unique_ptr<CheckpointWriter> MedusaFile::make_writer() const {
-  return std::make_unique<GgufWriter>(facts_->metadata());
-}
-
-std::string MedusaFile::written_name(const StoredTensor& tensor) const {
-  return gguf::tensor_name(tensor.place);
 }
 
 // For messages; GGUF's, whatever the layout.

@@ -24,8 +24,6 @@ class MedusaFile final : public Checkpoint {
   const Facts& facts() const override { return *facts_; }  // of the architecture "medusa"
   TokenizerData read_tokenizer() const override;           // Error: there is none
   ChatTemplates read_chat_templates() const override { return {}; }
-  std::string written_name(const StoredTensor& tensor) const override;
-  std::unique_ptr<CheckpointWriter> make_writer() const override;  // of a GGUF file
 
  private:
   MedusaFile() = default;

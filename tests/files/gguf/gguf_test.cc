@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "files/save.h"
 #include "support/error_of.h"
 #include "support/malformed_gguf.h"
 #include "support/split_gguf.h"
@@ -325,7 +326,7 @@ TEST_F(GgufSplit, TensorInTwoMembersIsRefused) {
 
 TEST_F(GgufSplit, SplitRewrittenAsOneFileForgetsTheSplit) {
   const GgufFile file = GgufFile::open(member(1));
-  const auto writer = file.make_writer();
+  const auto writer = make_writer(file, folder_ / "one.gguf");
   for (const auto& tensor : file.tensors())
     writer->declare(tensor.name, *tensor.format, tensor.shape);
   writer->write(folder_ / "one.gguf", sample_.fill());

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "files/open.h"
+#include "files/save.h"
 #include "paths.h"
 #include "support/error_of.h"
 #include "support/safetensors.h"
@@ -67,7 +68,7 @@ TEST_F(FolderTest, FactsHaveGgufsNamesAndErrorsHaveThoseOfTheFolder) {
   EXPECT_EQ(model->facts().key_of("block_count"), "num_hidden_layers");
   EXPECT_NE(model->find({TensorRole::kQuery, 1}), nullptr);
   EXPECT_EQ(model->require({TensorRole::kQuery, 1}).name, "model.layers.1.self_attn.q_proj.weight");
-  EXPECT_EQ(model->written_name(model->require({TensorRole::kQuery, 1})), "blk.1.attn_q.weight");
+  EXPECT_EQ(written_name(*model, model->require({TensorRole::kQuery, 1})), "blk.1.attn_q.weight");
 }
 
 TEST_F(FolderTest, SamplingOfGenerationConfig) {

@@ -239,7 +239,7 @@ StoredTensor Module::read_bytes() const {
   matrix.bits = 8;
   matrix.zero_point = 128;
   matrix.codes = codes_of(weight, 0x80);
-  matrix.stored = stored_of(weight);
+  matrix.stored = weight.stored();
   set_group_scales(matrix, scales, scheme.group);
   if (const StoredTensor* zeros = find(".weight_zero_point")) {
     expect_dtype(*zeros, "I8");

@@ -74,7 +74,7 @@ QuantizedMatrix fp8_matrix(const StoredTensor& weight) {
   matrix.shape = weight.shape;
   matrix.kind = weight.format->name == "F8_E5M2" ? GroupedCodes::kE5M2 : GroupedCodes::kE4M3;
   matrix.codes = codes_of(weight, 0);
-  matrix.stored = stored_of(weight);
+  matrix.stored = weight.stored();
   return matrix;
 }
 

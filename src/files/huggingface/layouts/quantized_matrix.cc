@@ -173,11 +173,6 @@ CodesPtr codes_of(const StoredTensor& tensor, uint8_t flip) {
   return byte_codes(tensor.bytes, tensor.columns(), flip);
 }
 
-std::vector<Bytes> stored_of(const StoredTensor& tensor) {
-  if (tensor.source != nullptr) return tensor.source->stored();
-  return {tensor.bytes};
-}
-
 StoredTensor put_together(QuantizedMatrix matrix) {
   StoredTensor tensor;
   tensor.name = matrix.name;

@@ -34,9 +34,8 @@ struct QuantizedMatrix {
   std::vector<Bytes> stored;  // in the files, all that this is made of
 };
 
-// A code for each byte of a tensor, xor-ed with `flip`; and what of the files it is made of.
+// A code for each byte of a tensor, xor-ed with `flip`.
 CodesPtr codes_of(const StoredTensor& tensor, uint8_t flip);
-std::vector<Bytes> stored_of(const StoredTensor& tensor);
 
 // Rows of a grouped format if one fits, else of decoded values.
 StoredTensor put_together(QuantizedMatrix matrix);
