@@ -58,8 +58,9 @@ void perplexity(Flags& flags) {
 void kl(Flags& flags) {
   const std::string text = read_text(flags.file);
   const Session session = Session::load(flags.model.model, flags.model.load);
-  LoadOptions plain = flags.model.load;  // adapters are the model's
+  LoadOptions plain = flags.model.load;  // adapters and LLM.int8() are the model's
   plain.lora.clear();
+  plain.llm_int8_threshold = 0;
   const Session reference = Session::load(flags.reference, plain);
   prepare(flags);
   const Divergence d =

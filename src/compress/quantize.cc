@@ -118,8 +118,10 @@ class Recoder {
 
 void refuse_overwriting_source(const Checkpoint& model, const std::filesystem::path& out) {
   for (const auto& path : model.paths()) {
-    std::error_code ignored;  // `out` need not exist
-    if (std::filesystem::equivalent(path, out, ignored)) {
+    std::error_code ignored;                                       // `out` need not exist
+    const bool is_in_folder = path.extension() == ".safetensors";  // which is what is overwritten
+    if (std::filesystem::equivalent(path, out, ignored) ||
+        (is_in_folder && std::filesystem::equivalent(path.parent_path(), out, ignored))) {
       fail("the output '{}' is the source itself; name another file", printable(out.string(), 400));
     }
   }
@@ -262,7 +264,7 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
     std::vector<std::byte> bytes;
     if (merge.changes(tensor)) {
       bytes = Recoder(merge.merged(tensor), *plan[i].format).run(pool, summary.tensors[i]);
-    } else if (plan[i].format == tensor.format) {
+    } else if (plan[i].format == tensor.format && tensor.order == nullptr) {
       const auto rows = tensor.read(0, tensor.rows(), bytes);
       if (bytes.empty()) bytes.assign(rows.begin(), rows.end());
     } else {

@@ -31,6 +31,8 @@ GgufMetadata gguf_metadata(const Checkpoint& model) {
   for (const auto key : {gguf::kSplitNoKey, gguf::kSplitCountKey, gguf::kSplitTensorsKey})
     metadata.erase(key);
   if (dynamic_cast<const HuggingFaceFolder*>(&model) == nullptr) return metadata;
+  // What the folder's int8 was made for, other formats were not: --llm-int8 asks for it.
+  metadata.erase("general.llm_int8_threshold");
   // A folder keeps its tokenizer in files of its own.
   const StoredTensor* embedding = model.find({TensorRole::kTokenEmbedding});
   const auto lost = gguf::write_tokenizer(model.read_tokenizer(), model.read_chat_templates(),

@@ -1,10 +1,10 @@
 // IQ1_S and IQ1_M: 256 elements, of which 8 are one of 2048 points of -1, 0, 1 each, moved by an
 // eighth.  x = d * (2 * scale + 1) * (point +- 1/8)
 //
-//   IQ1_S, 50 bytes, 8 groups of 32: f16 d; 32 bytes: the low 8 bits of points; 8 words of 16 bits,
-//   one
-//     a group: 3 high bits for each of its 4 points from the lowest bits up, 3 bits of scale, and
-//     the sign of the eighth.
+//   IQ1_S, 50 bytes, 8 groups of 32: f16 d; 32 bytes: the low 8 bits of points; a word of 16 bits
+//   for
+//     each group: 3 high bits for each of its 4 points from the lowest bits up, 3 bits of scale,
+//     and the sign of the eighth.
 //   IQ1_M, 56 bytes, 16 groups of 16: 32 bytes: the low 8 bits of points; 16 bytes, a half for each
 //     point, low half first: 3 high bits and the sign of its eighth; 4 words of 16 bits: 3 bits of
 //     scale for each of 4 groups, and, at the top, 4 bits of d, an f16, the lowest first.

@@ -1,16 +1,14 @@
 // IQ2_XXS, IQ2_XS and IQ2_S: 256 elements, of which 8 are one of 256 to 1024 points of magnitudes
 // 8, 25 and 43, and signs.  x = d * (2 * scale + 1) / 8 * point; scales have 4 bits
 //
-//   IQ2_XXS, 66 bytes, 8 groups of 32: f16 d; for each group 4 bytes of points, then 32 bits: 7
-//   signs for
-//     each point from the lowest bits up, the eighth makes their number even; 4 bits of scale.
-//   IQ2_XS, 74 bytes, 16 groups of 16: f16 d; 32 words of 16 bits: 9 bits of a point, 7 signs; 8
-//   bytes:
-//     scales, two to a byte.
+//   IQ2_XXS, 66 bytes, 8 groups of 32: f16 d; for each group 4 bytes of points, then 32 bits:
+//     7 signs for each point from the lowest bits up, the eighth makes their number even; 4 bits of
+//     scale.
+//   IQ2_XS, 74 bytes, 16 groups of 16: f16 d; 32 words of 16 bits: 9 bits of a point, 7 signs;
+//     8 bytes: scales, two to a byte.
 //   IQ2_S, 82 bytes, 16 groups of 16: f16 d; 32 bytes: the low 8 bits of points; 32 bytes: their
-//   signs; 8
-//     bytes: two high bits for each of 4 points, from the lowest up; 8 bytes: scales, two to a
-//     byte.
+//     signs; 8 bytes: two high bits for each of 4 points, from the lowest up; 8 bytes: scales, two
+//     to a byte.
 #include "formats/bit_fields.h"
 #include "formats/format.h"
 #include "formats/iq_grids.h"

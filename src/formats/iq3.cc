@@ -5,9 +5,8 @@
 //   two
 //     points from the lowest bits up, the eighth makes their number even; 4 bits of scale.
 //     x = d * (2 * scale + 1) / 4 * point
-//   IQ3_S, 110 bytes: f16 d; 64 bytes: the low 8 bits of points; 8 bytes: their high bits; 32 bytes
-//   of
-//     signs; 4 bytes: scales, two to a byte.  x = d * (2 * scale + 1) * point
+//   IQ3_S, 110 bytes: f16 d; 64 bytes: the low 8 bits of points; 8 bytes: their high bits;
+//     32 bytes of signs; 4 bytes: scales, two to a byte.  x = d * (2 * scale + 1) * point
 #include "formats/bit_fields.h"
 #include "formats/format.h"
 #include "formats/iq_grids.h"

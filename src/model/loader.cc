@@ -24,8 +24,11 @@ const StoredTensor& Loader::take(TensorPlace place, int64_t columns, int64_t row
 
 namespace {
 
+// Of an element as its file has it: in a grouped block (formats/grouped.h) a code takes a whole
+// byte.
 double bits(const Format& format) {
-  return 8.0 * format.block_bytes / format.block_elements;
+  const double bits = 8.0 * format.block_bytes / format.block_elements;
+  return format.quantized != nullptr && bits >= 8 ? bits - 8 + format.quantized->code_bits : bits;
 }
 
 // The rows of a tensor in another format. Each is encoded by itself.

@@ -30,6 +30,9 @@ class FolderWriterTest : public testing::TestWithParam<TinyModelSpec> {
     quantize_file(source, {.format = format, .threads = 2}, out);
     return out;
   }
+  static nlohmann::json config_of(const fs::path& folder) {
+    return nlohmann::json::parse(test::read_bytes(folder / "config.json"));
+  }
   test::TempFolder folder_;
 };
 
@@ -90,6 +93,72 @@ TEST_F(FolderWriterTest, FoldersAreWrittenAgain) {
                              "rope.dimension_count", "rope.scaling.original_context_length"})
       EXPECT_EQ(after->facts().get_int(fact), before->facts().get_int(fact)) << name << " " << fact;
   }
+}
+
+// A Mistral of windows is none that transformers would read as Llama.
+TEST_F(FolderWriterTest, WindowsMakeAnotherFamily) {
+  const fs::path source = folder_ / "mistral";
+  fs::copy(fs::path(TESSERA_TEST_DATA) / "folders" / "mistral", source,
+           fs::copy_options::recursive);
+  folder_.write("mistral/tokenizer.json",
+                R"({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false},
+                    "decoder": {"type": "ByteLevel"},
+                    "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}})");
+  const fs::path gguf = folder_ / "mistral.gguf", out = folder_ / "out/";
+  quantize_file(source, {.format = "F16", .threads = 2}, gguf);
+  quantize_file(gguf, {.format = "F16", .threads = 2}, out);
+  EXPECT_EQ(config_of(out)["model_type"], "mistral");
+  EXPECT_EQ(open_checkpoint(out)->facts().get_int("attention.sliding_window"),
+            open_checkpoint(source)->facts().get_int("attention.sliding_window"));
+}
+
+// What llama.cpp's files leave to the family: Gemma divides by its heads' length.
+TEST_F(FolderWriterTest, GemmasScaleIsWritten) {
+  const fs::path source = write_tiny_model({.architecture = "gemma3"}, folder_.path());
+  const auto model = open_checkpoint(source);
+  if (model->facts().get_float("attention.scale")) GTEST_SKIP() << "it says so itself";
+  const auto config = config_of(to_folder(source, "F16"));
+  EXPECT_EQ(config["query_pre_attn_scalar"], config["head_dim"]);
+}
+
+TEST_F(FolderWriterTest, NothingOfAnotherModelStays) {
+  const fs::path source = write_tiny_model({.architecture = "llama"}, folder_.path());
+  const fs::path out = folder_ / "out";
+  fs::copy(fs::path(TESSERA_TEST_DATA) / "folders" / "llama", out, fs::copy_options::recursive);
+  folder_.write("out/hf_quant_config.json", "{}");
+  ASSERT_TRUE(fs::exists(out / "model.safetensors.index.json"));
+  quantize_file(source, {.format = "F16", .overwrite = true, .threads = 2}, out);
+  EXPECT_FALSE(fs::exists(out / "model.safetensors.index.json"));
+  EXPECT_FALSE(fs::exists(out / "hf_quant_config.json"));
+  EXPECT_EQ(open_checkpoint(out)->tensors().size(), open_checkpoint(source)->tensors().size());
+}
+
+TEST_F(FolderWriterTest, ASourceIsNotOverwritten) {
+  const fs::path source = folder_ / "source";
+  fs::copy(fs::path(TESSERA_TEST_DATA) / "folders" / "llama", source, fs::copy_options::recursive);
+  for (const char* end : {"", "/", "/."}) {
+    EXPECT_THAT(error_of([&] {
+                  quantize_file(source, {.format = "F16", .overwrite = true, .threads = 2},
+                                source.string() + end);
+                }),
+                HasSubstr("is the source itself"))
+        << end;
+  }
+}
+
+// The end tokens that only config.json says, and templates in a folder of their own.
+TEST_F(FolderWriterTest, FoldersKeepWhatTheySay) {
+  const fs::path source = folder_ / "source", out = folder_ / "out/";
+  fs::copy(fs::path(TESSERA_TEST_DATA) / "folders" / "llama", source, fs::copy_options::recursive);
+  fs::remove(source / "generation_config.json");
+  auto config = config_of(source);
+  config["eos_token_id"] = {2, 7, 9};
+  folder_.write("source/config.json", config.dump());
+  fs::create_directory(source / "additional_chat_templates");
+  folder_.write("source/additional_chat_templates/tool_use.jinja", "{{ 1 }}");
+  quantize_file(source, {.format = "F16", .threads = 2}, out);
+  EXPECT_EQ(config_of(out)["eos_token_id"], config["eos_token_id"]);
+  EXPECT_TRUE(fs::exists(out / "additional_chat_templates" / "tool_use.jinja"));
 }
 
 TEST_F(FolderWriterTest, WhatAFolderCannotSay) {

@@ -121,6 +121,7 @@ class ConfigTranslation {
   }
 
   void read_windows() {
+    if (!into_.family->windows) return;
     const auto window = from_.integer("sliding_window");
     const int64_t layers = from_.integer("num_hidden_layers").value_or(0);
     const auto period = window ? window_period(layers) : std::nullopt;
@@ -177,7 +178,8 @@ class ConfigTranslation {
   ModelConfig& into_;
 };
 
-// The configuration of the text model: `config` itself, or the part of it that says so.
+}  // namespace
+
 json text_part(const json& config) {
   const json* text = ConfigReader(config).object("text_config");
   if (text == nullptr) return config;
@@ -188,10 +190,8 @@ json text_part(const json& config) {
   return part;
 }
 
-}  // namespace
-
 ModelConfig read_config(const json& config, std::string_view name) {
-  json text = text_part(config);
+  json text = config;
   const auto type = ConfigReader(text).text("model_type");
   if (!type) fail("key 'model_type' is missing (expected a text)");
   ModelConfig result;
@@ -218,11 +218,18 @@ void read_generation_config(const json& config, GgufMetadata& metadata) {
   };
   set("temp", "temperature", 0, 100);
   set("top_p", "top_p", 0, 1);
+  const bool only_first = from.number("top_p") == 0.0;  // the smallest set of all
+  if (only_first) metadata.set("general.sampling.top_p", {1.0f});
   set("min_p", "min_p", 0, 1);
   set("penalty_repeat", "repetition_penalty", 0.01, 100);
-  if (const auto top_k = from.integer("top_k"))
+  if (const auto top_k = from.number("top_k")) {
+    if (*top_k < -1 || std::trunc(*top_k) != *top_k)
+      fail("key 'top_k': expected a whole number from -1 on, found {}", *top_k);
+    // vLLM's word for off is -1.
     metadata.set("general.sampling.top_k",
-                 {static_cast<int32_t>(std::min<int64_t>(*top_k, 1 << 30))});
+                 {static_cast<int32_t>(std::clamp(*top_k, 0.0, 1073741824.0))});
+  }
+  if (only_first) metadata.set("general.sampling.top_k", {int32_t{1}});
 }
 
 }  // namespace tessera::huggingface

@@ -41,9 +41,12 @@ struct ModelConfig {
   std::vector<float> rope_factors, rope_factors_long, rope_factors_short;
 };
 
-// `config`: of config.json; of models that see or hear, the part of the text model is taken.
-// `name`: of the model, for people. Error for a family that is not known, and for whatever would
-// change the answers and is not understood.
+// The configuration of the text model: `config` itself or, of models that see or hear, the part of
+// it that says so.
+nlohmann::json text_part(const nlohmann::json& config);
+
+// `config`: text_part of config.json. `name`: of the model, for people. Error for a family that is
+// not known, and for whatever would change the answers and is not understood.
 ModelConfig read_config(const nlohmann::json& config, std::string_view name);
 
 // The sampling that generation_config.json asks for, as the facts "general.sampling.*":

@@ -15,6 +15,7 @@ constexpr std::array kFamilies = {
            .architecture = "llama",
            .class_name = "LlamaForCausalLM",
            .interleaved_rope = true,
+           .windows = false,
            .defaults = R"({"rms_norm_eps": 1e-6, "max_position_embeddings": 2048,
                            "rope_theta": 10000.0, "hidden_act": "silu"})"},
     Family{.model_type = "mistral",
@@ -44,6 +45,7 @@ constexpr std::array kFamilies = {
            .activation = "gelu_pytorch_tanh",
            .norms_add_one = true,
            .post_norms = true,
+           .head_dim_scale_layers = 45,
            .defaults = R"({"rms_norm_eps": 1e-6, "max_position_embeddings": 8192,
                            "rope_theta": 10000.0, "hidden_activation": "gelu_pytorch_tanh",
                            "head_dim": 256, "query_pre_attn_scalar": 256,
@@ -55,6 +57,7 @@ constexpr std::array kFamilies = {
            .activation = "gelu_pytorch_tanh",
            .norms_add_one = true,
            .post_norms = true,
+           .head_dim_scale_layers = 61,
            .defaults = R"({"rms_norm_eps": 1e-6, "max_position_embeddings": 131072,
                            "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0,
                            "hidden_activation": "gelu_pytorch_tanh",
@@ -88,9 +91,9 @@ const Family& family_of_architecture(std::string_view architecture) {
   fail("what Hugging Face calls the tensors of '{}' models is not known", printable(architecture));
 }
 
-const Family& find_family_of(std::string_view architecture) {
+const Family& find_family_of(std::string_view architecture, bool windows) {
   for (const Family& family : kFamilies) {
-    if (family.architecture == architecture) return family;
+    if (family.architecture == architecture && (family.windows || !windows)) return family;
   }
   fail("models of the architecture '{}' cannot be written as a Hugging Face folder",
        printable(architecture));

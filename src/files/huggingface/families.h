@@ -20,7 +20,11 @@ struct Family {
   // post_attention_layernorm and post_feedforward_layernorm stand behind their blocks,
   // pre_feedforward_layernorm before; else post_attention_layernorm is before the feed-forward.
   bool post_norms = false;
-  bool fused = false;  // qkv_proj, gate_up_proj
+  bool fused = false;   // qkv_proj, gate_up_proj
+  bool windows = true;  // is there a sliding_window? Of others, transformers does not read it
+  // Families of a query_pre_attn_scalar, where a GGUF file says nothing: models of more layers than
+  // that divide by sqrt(embedding / heads), smaller ones by that of a head's length (Gemma's 27B).
+  int head_dim_scale_layers = 0;
 
   // JSON: what config.json means where it is silent, of what folders are known to leave out.
   std::string_view defaults = "{}";
@@ -28,8 +32,9 @@ struct Family {
 
 // Error naming the known ones.
 const Family& find_family(std::string_view model_type);
-// The first of them, which a folder is written as. Error if there is none.
-const Family& find_family_of(std::string_view architecture);
+// The first of them that can have windows if they are needed, which a folder is written as. Error
+// if there is none.
+const Family& find_family_of(std::string_view architecture, bool windows);
 // The first family whose models have that architecture (the fact "general.architecture"); those
 // that share one call their tensors alike. Error if none has.
 const Family& family_of_architecture(std::string_view architecture);

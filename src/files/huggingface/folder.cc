@@ -106,7 +106,8 @@ class Adaptation {
 HuggingFaceFolder HuggingFaceFolder::open(const fs::path& folder) {
   HuggingFaceFolder model(folder);
   const fs::path config_path = folder / "config.json";
-  const nlohmann::json config = read_json(config_path);
+  const nlohmann::json whole = read_json(config_path);
+  const nlohmann::json config = in_file(config_path, [&] { return text_part(whole); });
   ModelConfig said = in_file(config_path, [&] { return read_config(config, name_of(folder)); });
   const fs::path generation_path = folder / "generation_config.json";
   if (const auto generation = find_json(generation_path))

@@ -12,6 +12,7 @@
 #include "base/printable.h"
 #include "checkpoint/norm_roles.h"
 #include "files/gguf/tensor_names.h"
+#include "files/huggingface/facts.h"
 #include "files/huggingface/folder.h"
 #include "files/huggingface/json_file.h"
 #include "files/huggingface/shards.h"
@@ -25,6 +26,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
+constexpr const char* kTemplatesFolder = "additional_chat_templates";
 constexpr uint64_t kShardBytes = 5'000'000'000;  // as transformers cuts them
 
 void write_text(const fs::path& path, std::string_view text) {
@@ -62,24 +64,31 @@ struct FolderWriter::Parts {
 
 FolderWriter::FolderWriter(const Checkpoint& model)
     : model_(model),
-      family_(&find_family_of(model.facts().require_string("general.architecture"))),
+      family_(&find_family_of(model.facts().require_string("general.architecture"),
+                              model.facts().get_int("attention.sliding_window").value_or(0) > 0)),
       parts_(std::make_unique<Parts>()) {
   parts_->config = write_config(model, *family_);
   heads_ = head_counts(model.facts(), 0);
   parts_->copied = dynamic_cast<const HuggingFaceFolder*>(&model);
-  if (parts_->copied != nullptr) return;
+  if (parts_->copied != nullptr) {
+    const nlohmann::json config = read_json(parts_->copied->folder() / "config.json");
+    for (const nlohmann::json& from : {config, text_part(config)})
+      for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"})
+        if (from.contains(key)) parts_->config[key] = from[key];
+    return;
+  }
 
   const TokenizerData tokenizer = model.read_tokenizer();
+  const auto ends = end_tokens(tokenizer.vocabulary);
+  if (!ends.empty()) parts_->config["eos_token_id"] = ends.front();
+  if (tokenizer.vocabulary.bos_token_id.value_or(-1) >= 0)
+    parts_->config["bos_token_id"] = *tokenizer.vocabulary.bos_token_id;
   parts_->tokenizer = write_tokenizer_json(tokenizer);
   parts_->tokenizer_config = write_tokenizer_config(tokenizer);
   parts_->templates = model.read_chat_templates();
   for (const auto& [name, text] : parts_->templates.named) {
     if (!is_plain(name)) fail("a chat template named '{}' cannot be a file", printable(name));
   }
-  const auto ends = end_tokens(tokenizer.vocabulary);
-  if (!ends.empty()) parts_->config["eos_token_id"] = ends.front();
-  if (tokenizer.vocabulary.bos_token_id.value_or(-1) >= 0)
-    parts_->config["bos_token_id"] = *tokenizer.vocabulary.bos_token_id;
   parts_->generation["eos_token_id"] = ends;
   for (const auto& [key, fact] :
        {std::pair("temperature", "temp"), std::pair("top_p", "top_p"), std::pair("min_p", "min_p"),
@@ -179,6 +188,10 @@ void FolderWriter::write(const fs::path& path, const Fill& fill) {
   std::error_code error;
   fs::create_directories(path, error);
   if (error) fail("cannot create '{}': {}", printable(path.string(), 400), error.message());
+  // Of a model that was there: a reader would take these for the new one's.
+  for (const std::string_view name : {std::string_view("config.json"), std::string_view(kIndexName),
+                                      std::string_view("hf_quant_config.json")})
+    fs::remove(path / name, error);
   ordered_json index = {{"metadata", {{"total_size", total}}}};
   const size_t count = begins.size();
   begins.push_back(tensors_.size());
@@ -194,11 +207,16 @@ void FolderWriter::write(const fs::path& path, const Fill& fill) {
   if (count > 1) write_json(path / kIndexName, index);
 
   if (parts_->copied != nullptr) {
-    for (const auto& entry : fs::directory_iterator(parts_->copied->folder())) {
-      const std::string name = entry.path().filename().string();
-      const bool is_ours =
-          name == "config.json" || name == kIndexName || name == "hf_quant_config.json";
-      if (is_folder_file(name) && !is_ours) write_text(path / name, read_text(entry.path()));
+    const fs::path& from = parts_->copied->folder();
+    for (const fs::path& below : {from, from / kTemplatesFolder}) {
+      for (const auto& entry : fs::directory_iterator(below, error)) {
+        const fs::path name = entry.path().lexically_relative(from);
+        const bool is_ours =
+            name == "config.json" || name == kIndexName || name == "hf_quant_config.json";
+        if (is_ours || !is_folder_file(name.generic_string())) continue;
+        fs::create_directories((path / name).parent_path(), error);
+        write_text(path / name, read_text(entry.path()));
+      }
     }
   } else {
     write_json(path / "tokenizer.json", parts_->tokenizer);
@@ -207,8 +225,8 @@ void FolderWriter::write(const fs::path& path, const Fill& fill) {
     if (parts_->templates.standard)
       write_text(path / "chat_template.jinja", *parts_->templates.standard);
     for (const auto& [name, text] : parts_->templates.named) {
-      fs::create_directories(path / "additional_chat_templates", error);
-      write_text(path / "additional_chat_templates" / (name + ".jinja"), text);
+      fs::create_directories(path / kTemplatesFolder, error);
+      write_text(path / kTemplatesFolder / (name + ".jinja"), text);
     }
   }
   const auto matrix =

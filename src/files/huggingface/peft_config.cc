@@ -81,9 +81,8 @@ std::vector<PeftConfig::Pattern> PeftConfig::read_patterns(const nlohmann::json&
   std::vector<Pattern> patterns;
   const nlohmann::json* object = ConfigReader(config).object(key);
   if (object == nullptr) return patterns;
-  constexpr size_t kMostPatterns = 4096;
-  if (object->size() > kMostPatterns)
-    fail("key '{}' has {} entries, expected at most {}", key, object->size(), kMostPatterns);
+  if (object->size() > kMostNamePatterns)
+    fail("key '{}' has {} entries, expected at most {}", key, object->size(), kMostNamePatterns);
   for (const auto& [name, value] : object->items()) {
     if (!value.is_number() || !(value.get<double>() > 0))
       fail("key '{}' has {} for '{}', expected a number above 0", key, shown(value),

@@ -105,6 +105,9 @@ RopeScaling read_longrope(const ConfigReader& rope, const RopeShape& shape) {
 }  // namespace
 
 RopeScaling read_rope_scaling(const ConfigReader& rope, const RopeShape& shape) {
+  constexpr uint32_t kMostDimensions = 1 << 16;
+  if (shape.dimensions > kMostDimensions)
+    fail("heads of {} values are rotated, expected at most {}", shape.dimensions, kMostDimensions);
   const std::string kind = rope.text("rope_type").value_or(rope.text("type").value_or("default"));
   RopeScaling scaling;
   if (kind == "default") return scaling;

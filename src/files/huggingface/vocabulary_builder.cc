@@ -14,10 +14,9 @@ constexpr size_t kMostHoles = 65536;
 }  // namespace
 
 VocabularyBuilder::Entry& VocabularyBuilder::make_room(int64_t id) {
-  const size_t most = 2 * std::max(expected_, entries_.size()) + kMostHoles;
-  if (id < 0 || static_cast<uint64_t>(id) >= most)
-    fail("the id {} is far beyond the {} entries of the vocabulary", id,
-         std::max(expected_, entries_.size()));
+  const size_t known = std::max(expected_, by_text_.size());  // holes make no room for more holes
+  if (id < 0 || static_cast<uint64_t>(id) >= 2 * known + kMostHoles)
+    fail("the id {} is far beyond the {} entries of the vocabulary", id, known);
   const auto place = static_cast<size_t>(id);
   if (place >= entries_.size()) entries_.resize(place + 1);
   return entries_[place];

@@ -13,7 +13,8 @@ using nlohmann::ordered_json;
 
 class Description {
  public:
-  explicit Description(const Checkpoint& model) : model_(model), facts_(model.facts()) {}
+  Description(const Checkpoint& model, const Family& family)
+      : model_(model), facts_(model.facts()), family_(family) {}
 
   ordered_json json;
 
@@ -26,8 +27,13 @@ class Description {
                     .value_or(*integer("embedding_length") / std::max<int64_t>(1, heads));
     copy("head_dim", head_dim_);
     copy("rms_norm_eps", number("attention.layer_norm_rms_epsilon").value_or(1e-5));
-    if (const auto scale = number("attention.scale"))
+    if (const auto scale = number("attention.scale")) {
       copy("query_pre_attn_scalar", 1 / (*scale * *scale));
+    } else if (family_.head_dim_scale_layers > 0) {
+      const bool of_heads = *integer("block_count") <= family_.head_dim_scale_layers;
+      copy("query_pre_attn_scalar",
+           of_heads ? head_dim_ : *integer("embedding_length") / std::max<int64_t>(1, heads));
+    }
     for (const char* cap : {"attn_logit_softcapping", "final_logit_softcapping"}) {
       if (const auto value = number(cap)) copy(cap, *value);
     }
@@ -41,7 +47,10 @@ class Description {
     copy("sliding_window", *window);
     copy("sliding_window_pattern", period);
     ordered_json types = ordered_json::array();
-    for (int64_t i = 1; i <= *integer("block_count"); ++i)
+    const auto layers = integer("block_count");
+    if (!layers || *layers < 0 || static_cast<uint64_t>(*layers) > model_.tensors().size())
+      fail("key '{}': no number of layers", facts_.key_of("block_count"));
+    for (int64_t i = 1; i <= *layers; ++i)
       types.push_back(period > 1 && i % period == 0 ? "full_attention" : "sliding_attention");
     json["layer_types"] = types;
   }
@@ -167,6 +176,7 @@ class Description {
 
   const Checkpoint& model_;
   const Facts& facts_;
+  const Family& family_;
   int64_t head_dim_ = 0;
   double base_ = 10000;
   uint32_t dimensions_ = 0;
@@ -175,7 +185,7 @@ class Description {
 }  // namespace
 
 ordered_json write_config(const Checkpoint& model, const Family& family) {
-  Description description(model);
+  Description description(model, family);
   description.json = {{"architectures", {family.class_name}},
                       {"model_type", family.model_type},
                       {family.post_norms ? "hidden_activation" : "hidden_act", family.activation}};

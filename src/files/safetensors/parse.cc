@@ -80,7 +80,11 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   }
   bool string(string_t& text) override {
     if (level_ == Level::kMetadata) {  // for people, mostly
-      if (metadata_ != nullptr) (*metadata_)[name_] = text;
+      if (++metadata_entries_ > kMaxTensors) {
+        error_ = fmt::format("__metadata__ has more than {} entries", kMaxTensors);
+        return false;
+      }
+      if (metadata_ != nullptr && !metadata_->emplace(name_, text).second) return say_twice(name_);
       return true;
     }
     if (level_ != Level::kFields || field_ != "dtype") return refuse("a text");
@@ -145,6 +149,7 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   Level level_ = Level::kFile;
   std::string name_, field_;
   bool is_metadata_ = false;
+  size_t metadata_entries_ = 0;
   std::unordered_set<std::string> names_, seen_;
   std::string error_;
 };

@@ -15,8 +15,7 @@ double shortest(float value) {
 }
 
 // What a request that leaves these open gets; the page shows them.
-Json default_settings() {
-  const SamplingOptions options;
+Json default_settings(const SamplingOptions& options) {
   return {{"temperature", shortest(options.temperature)},
           {"top_k", options.top_k},
           {"top_p", shortest(options.top_p)},
@@ -26,9 +25,12 @@ Json default_settings() {
 }  // namespace
 
 Json Service::model_json() const {
-  return {{"id", options_.model_name},     {"object", "model"},
-          {"created", started_},           {"owned_by", "tessera"},
-          {"max_model_len", most_tokens_}, {"default_generation_settings", default_settings()}};
+  return {{"id", options_.model_name},
+          {"object", "model"},
+          {"created", started_},
+          {"owned_by", "tessera"},
+          {"max_model_len", most_tokens_},
+          {"default_generation_settings", default_settings(session_.sampling)}};
 }
 
 // As vLLM has them: models of their own that come of another.

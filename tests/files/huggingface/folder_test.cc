@@ -76,8 +76,26 @@ TEST_F(FolderTest, SamplingOfGenerationConfig) {
   const auto model = open_checkpoint(folder_.path());
   EXPECT_FLOAT_EQ(static_cast<float>(*model->facts().get_float("general.sampling.temp")), 0.7f);
   EXPECT_EQ(model->facts().get_int("general.sampling.top_k"), 20);
+  // As requests may say it: -1 is off, and no share at all is the likeliest token's.
+  write("generation_config.json", {{"top_k", -1}, {"top_p", 1.0}});
+  EXPECT_EQ(open_checkpoint(folder_.path())->facts().get_int("general.sampling.top_k"), 0);
+  write("generation_config.json", {{"top_k", 40}, {"top_p", 0}});
+  EXPECT_EQ(open_checkpoint(folder_.path())->facts().get_int("general.sampling.top_k"), 1);
+  EXPECT_EQ(open_checkpoint(folder_.path())->facts().get_float("general.sampling.top_p"), 1);
+  for (const json& bad : {json(-2), json(0.5), json("40")}) {
+    write("generation_config.json", {{"top_k", bad}});
+    EXPECT_THAT(error(), HasSubstr("'top_k'")) << bad;
+  }
   write("generation_config.json", {{"temperature", -1}});
   EXPECT_THAT(error(), AllOf(HasSubstr("generation_config.json"), HasSubstr("temperature")));
+}
+
+// transformers has no windows in Llama, whatever config.json says, but in Mistral.
+TEST_F(FolderTest, WindowsAreThoseOfTheFamily) {
+  change("config.json", [](json& config) { config["sliding_window"] = 8; });
+  EXPECT_FALSE(open_checkpoint(folder_.path())->facts().get_int("attention.sliding_window"));
+  change("config.json", [](json& config) { config["model_type"] = "mistral"; });
+  EXPECT_EQ(open_checkpoint(folder_.path())->facts().get_int("attention.sliding_window"), 8);
 }
 
 TEST_F(FolderTest, OtherModalitiesAreLeftOut) {
@@ -85,6 +103,15 @@ TEST_F(FolderTest, OtherModalitiesAreLeftOut) {
     json text = config;
     config = {{"model_type", "gemma3"}, {"text_config", text}, {"tie_word_embeddings", false}};
   });
+  // What the text model is stored in may stand on either level.
+  for (const char* level : {"", "/text_config"}) {
+    const json before = read("config.json");
+    change("config.json", [&](json& config) {
+      config[json::json_pointer(level)]["quantization_config"] = {{"quant_method", "made_up"}};
+    });
+    EXPECT_THAT(error(), HasSubstr("made_up")) << level;
+    write("config.json", before);
+  }
   for (const char* file : {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"})
     ASSERT_TRUE(fs::exists(folder_ / file));
   const size_t before = open_checkpoint(folder_.path())->tensors().size();
@@ -118,11 +145,22 @@ TEST_F(FolderTest, ConfigurationsThatCannotBe) {
        "long_factor"},
       {{{"rope_parameters", 5}}, "rope_parameters"},
       {{{"partial_rotary_factor", 0}, {"rope_parameters", nullptr}}, "partial_rotary_factor"},
-      {{{"layer_types", {"linear_attention", "full_attention"}}, {"sliding_window", 8}},
+      {{{"model_type", "mistral"},
+        {"layer_types", {"linear_attention", "full_attention"}},
+        {"sliding_window", 8}},
        "linear_attention"},
-      {{{"layer_types", {"full_attention"}}, {"sliding_window", 8}}, "1 types for 2 layers"},
+      {{{"model_type", "mistral"}, {"layer_types", {"full_attention"}}, {"sliding_window", 8}},
+       "1 types for 2 layers"},
       {{{"quantization_config", {{"quant_method", "made_up"}}}}, "made_up"},
       {{{"text_config", "x"}}, "text_config"},
+      {{{"head_dim", 4294967294},
+        {"rope_parameters",
+         {{"rope_type", "llama3"},
+          {"factor", 8},
+          {"low_freq_factor", 1},
+          {"high_freq_factor", 4},
+          {"original_max_position_embeddings", 16}}}},
+       "4294967294 values are rotated"},
   };
   for (const auto& [members, expected] : cases)
     EXPECT_THAT(error_with(members), HasSubstr(expected)) << members;

@@ -151,6 +151,22 @@ TEST(HuggingFaceTokenizer, FillsHoles) {
               ElementsAre("a", "b", "[PAD2]_", "ab", "[PAD4]", "abb", "[PAD2]"));
 }
 
+// However they double: each hole would make room for the next.
+TEST(HuggingFaceTokenizer, HolesDoNotAddUp) {
+  json tokenizer = small_tokenizer();
+  json& vocabulary = tokenizer["model"]["vocab"];
+  for (int64_t id = 65535, i = 0; i < 14; ++i, id = 2 * id + 65537)
+    vocabulary["x" + std::to_string(i)] = id;
+  EXPECT_THAT(Folder().put("tokenizer.json", tokenizer).error(), HasSubstr("is far beyond"));
+  Folder folder;
+  folder.put("tokenizer.json", small_tokenizer());
+  json added = json::object();
+  for (int64_t id = 65535, i = 0; i < 12; ++i, id = 2 * id + 65537)
+    added[std::to_string(id)] = {{"content", "y" + std::to_string(i)}, {"special", false}};
+  folder.put("tokenizer_config.json", {{"added_tokens_decoder", added}});
+  EXPECT_THAT(folder.error(), HasSubstr("is far beyond"));
+}
+
 // Each a change of the small tokenizer, and what is said of it.
 struct Mistake {
   std::string pointer;

@@ -155,6 +155,11 @@ TEST(Safetensors, AHostileHeaderCostsNoMoreThanItsBytes) {
              R"(":{"dtype":"F32","shape":[0],"data_offsets":[0,0]})";
   EXPECT_THAT(error_of([&] { parse_text(safetensors_of(names + "}")); }),
               HasSubstr("more than 100000 tensors"));
+  std::string words = R"({"__metadata__":{)";
+  for (size_t i = 0; i <= kMaxTensors; ++i)
+    words += (i > 0 ? ",\"" : "\"") + std::to_string(i) + R"(":"")";
+  EXPECT_THAT(error_of([&] { parse_text(safetensors_of(words + "}}")); }),
+              HasSubstr("more than 100000 entries"));
 }
 
 TEST(Safetensors, AnyFlippedBitGivesAValidFileOrAnError) {

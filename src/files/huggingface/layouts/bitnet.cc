@@ -1,8 +1,7 @@
 // BitNet b1.58 (Ma et al. 2024) as transformers packs it: for each module X
 //
-//   X.weight        U8 [out / 4, in]: field i (2 bits, lowest first) of row r is row r + i * out /
-//   4
-//                   of the matrix; code 0, 1, 2 for -1, 0, 1
+//   X.weight        U8 [out / 4, in]: field i (2 bits, lowest first) of row r is the matrix's row
+//                   r + i * out / 4; code 0, 1, 2 for -1, 0, 1
 //   X.weight_scale  one number, which divides under the class BitLinear, and multiplies under
 //                   AutoBitLinear (linear_class of the configuration): the two disagree
 //

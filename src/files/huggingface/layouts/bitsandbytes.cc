@@ -1,9 +1,7 @@
 // bitsandbytes: LLM.int8() (Dettmers et al. 2022) and the 4-bit types of QLoRA (2023).
 //
 //   8 bits  X.weight I8 [out, in], X.SCB F32 [out]: w = q * SCB / 127; X.weight_format U8: 0, rows
-//   4 bits  X.weight, N / 2 bytes, whatever their dtype: the matrix row by row, first element in
-//   the
-//           high nibble
+//   4 bits  X.weight, N / 2 bytes, whatever their dtype: the matrix row by row, first element high
 //           X.weight.quant_map F32 [16]: what the codes stand for
 //           X.weight.absmax F32 [N / 64], a scale for each block of elements, which may span rows
 //           X.weight.quant_state.bitsandbytes__nf4 (or __fp4): bytes of JSON: shape, block sizes

@@ -60,6 +60,7 @@ void read_block(const Settings& weights, Scheme& scheme) {
 
 std::vector<Scheme> schemes_of(const Settings& config) {
   std::vector<Scheme> schemes;
+  size_t patterns = 0;
   const auto groups = config.object("config_groups");
   if (!groups) return schemes;
   for (const auto& [name, settings] : groups->objects()) {
@@ -73,6 +74,7 @@ std::vector<Scheme> schemes_of(const Settings& config) {
     if (group > 0) scheme.group = static_cast<uint64_t>(group);
     read_block(*weights, scheme);
     for (const std::string& target : settings.texts("targets")) {
+      if (++patterns > kMostNamePatterns) config.refuse("config_groups", "4096 targets at most");
       scheme.targets.push_back({target, std::nullopt});
       if (target.starts_with("re:")) scheme.targets.back().pattern.emplace(target.substr(3));
     }

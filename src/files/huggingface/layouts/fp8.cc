@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "base/error.h"
 #include "base/printable.h"
@@ -25,27 +26,29 @@ struct Block {
   uint64_t rows = 128, columns = 128;
 };
 
-Block block_of(const Settings& config) {
+// nullopt if the configuration does not say.
+std::optional<Block> block_of(const Settings& config) {
   const nlohmann::json* value = config.find("weight_block_size");
-  if (value == nullptr) return {};
+  if (value == nullptr) return std::nullopt;
   const auto is_size = [](const nlohmann::json& n) {
     return n.is_number_integer() && n.get<int64_t>() > 0;
   };
   if (!value->is_array() || value->size() != 2 || !std::ranges::all_of(*value, is_size))
     config.refuse("weight_block_size", "[rows, columns]");
-  return {value->at(0).get<uint64_t>(), value->at(1).get<uint64_t>()};
+  return Block{value->at(0).get<uint64_t>(), value->at(1).get<uint64_t>()};
 }
 
-// As the configuration says or, where a matrix has blocks of its own, as many as its grid divides
-// it into.
-void set_blocks(QuantizedMatrix& matrix, const StoredTensor& scales, Block block) {
+// As the configuration says (a larger grid is padded then) or, where it says nothing, 128 x 128, or
+// as many as the grid divides the matrix into.
+void set_blocks(QuantizedMatrix& matrix, const StoredTensor& scales, std::optional<Block> said) {
   if (matrix.shape.size() != 2)
     fail("tensor '{}' has {} axes, expected 2", printable(matrix.name), matrix.shape.size());
   const uint64_t columns = matrix.shape[0], rows = matrix.shape[1];
   const uint64_t across = scales.columns(), down = scales.rows();
+  Block block = said.value_or(Block());
   const bool fits =
       across == ceil_div(columns, block.columns) && down == ceil_div(rows, block.rows);
-  if (!fits && columns % across == 0 && rows % down == 0)
+  if (!said && !fits && columns % across == 0 && rows % down == 0)
     block = {.rows = rows / down, .columns = columns / across};
   if (scales.elements() == 1) return set_row_scales(matrix, scales);
   set_block_scales(matrix, scales, block.rows, block.columns);

@@ -49,6 +49,7 @@ std::vector<Override> overrides_of(const Settings& config, const Scheme& standar
   if (!dynamic) return overrides;
   for (const auto& [key, settings] : dynamic->objects()) {
     if (key.starts_with("-:")) continue;
+    if (overrides.size() == kMostNamePatterns) config.refuse("dynamic", "4096 patterns at most");
     const std::string pattern = key.starts_with("+:") ? key.substr(2) : key;
     overrides.push_back({NamePattern(pattern), scheme_of(settings, standard)});
   }

@@ -108,7 +108,8 @@ class ByteNumbers final : public Grid {
   ByteNumbers(Bytes bytes, uint8_t flip, uint64_t columns, uint64_t across)
       : bytes_(bytes), flip_(flip), columns_(columns), across_(across) {}
   float at(uint64_t row, uint64_t column) const override {
-    return static_cast<float>(load<uint8_t>(bytes_, row * across_ + column / columns_) ^ flip_);
+    const uint8_t byte = load<uint8_t>(bytes_, row * across_ + column / columns_);
+    return static_cast<float>((byte ^ flip_) & (2 * flip_ - 1));
   }
   bool is_byte() const override { return true; }
 

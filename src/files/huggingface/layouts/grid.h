@@ -47,7 +47,8 @@ GridPtr flat_grid(const FlatGrid& grid);
 std::vector<float> floats_of(const Format& format, Bytes bytes);
 bool is_float_dtype(const Format& format);  // float_grid takes it
 
-// Bytes, each xor-ed with `flip`, as rows of `across`, one for each `columns` columns.
+// Signed bytes, to which `flip`, a power of two that they lie below, is added; as rows of `across`,
+// one for each `columns` columns.
 GridPtr byte_grid(Bytes bytes, uint8_t flip, uint64_t columns, uint64_t across);
 
 // For (row, column) the number at bit row * row_bits + column / columns * column_bits of a stream,

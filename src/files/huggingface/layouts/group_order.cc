@@ -41,7 +41,7 @@ Order sorted_inputs(const std::vector<uint32_t>& groups, uint64_t group) {
 }  // namespace
 
 void set_groups(QuantizedMatrix& matrix, const StoredTensor& g_idx, uint64_t count) {
-  const uint64_t group = matrix.group;
+  const uint64_t group = matrix.group == 0 ? matrix.shape[0] : matrix.group;
   std::vector<uint32_t> groups = read(g_idx, matrix.shape[0], count);
   const Order order = sorted_inputs(groups, group);
   if (order != nullptr) {

@@ -3,8 +3,7 @@
 //   X.W_q      the matrix, reshaped to [-1, group] (axis 1) or [group, -1] (axis 0) and packed: its
 //              rows are cut into as many parts as a word has fields, part 0 in the highest
 //   X.scale, X.zero   [rows, 1] (axis 1) or [1, columns] (axis 0) of that
-//   X.shape    I64 [2]; X.axis an integer; X.packing U8: text, one of kPackings; and more of that
-//   kind
+//   X.shape    I64 [2]; X.axis an integer; X.packing U8: text, one of kPackings; and more such
 //
 // w = (q - zero) * scale. Whether rows share a scale (axis 1) or columns, both lie element after
 // element as the matrix does, so only the index of an element counts.

@@ -2,11 +2,15 @@
 // time, whatever they are.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
 
 namespace tessera::huggingface {
+
+// As many as a configuration may have: each is tried with each module.
+inline constexpr size_t kMostNamePatterns = 4096;
 
 class NamePattern {
  public:

@@ -283,6 +283,61 @@ TEST(Layouts, CompressedTensorsOfOtherShapesAreRefused) {
                                 zeros("m.weight_global_scale", "F32", {1})}),
               HasSubstr("'m.weight_scale' has the dtype U8, expected F8_E4M3"));
   EXPECT_THAT(compressed(four, {scales}), HasSubstr("'m.weight' is missing"));
+  // One scale, and yet an order of groups: the only one.
+  EXPECT_EQ(compressed(four, {packed, shape, zeros("m.weight_scale", "F16", {1}),
+                              zeros("m.weight_g_idx", "I32", {64})}),
+            "(no error)");
+  std::string many = "\"re:x\"";
+  for (size_t i = 0; i < kMostNamePatterns; ++i) many += ", \"re:x\"";
+  EXPECT_THAT(error(R"({"quant_method": "compressed-tensors", "config_groups": {"group_0":
+                        {"targets": [)" +
+                        many + R"(], "weights": {"num_bits": 4}}}})",
+                    {packed, shape, scales}),
+              HasSubstr("4096 targets at most"));
+}
+
+std::vector<float> values_of(const std::string& config, const std::vector<NamedTensor>& tensors) {
+  const std::string file = test::safetensors_of(tensors);
+  RawTensors raw;
+  for (StoredTensor& tensor : safetensors::parse(std::as_bytes(std::span(file)), "test"))
+    raw.add(std::move(tensor));
+  apply_layouts(nlohmann::json::parse(R"({"quantization_config": )" + config + "}"), nullptr, raw);
+  const StoredTensor& tensor = raw.require(raw.names().at(0));
+  std::vector<float> values(tensor.elements());
+  tensor.decode(0, tensor.rows(), values);
+  return values;
+}
+
+// Before they were packed, zero points were signed bytes beside packed codes.
+TEST(Layouts, CompressedTensorsWithZeroPointsInBytes) {
+  const std::string config = R"({"quant_method": "compressed-tensors", "config_groups": {"group_0":
+      {"targets": ["Linear"], "weights": {"num_bits": 4, "group_size": 32}}}})";
+  const std::vector<uint16_t> ones(8, 0x3c00);
+  const std::vector<int8_t> points = {-8, -7, -1, 0, 1, 2, 6, 7};
+  const std::vector<float> values =
+      values_of(config, {{"m.weight_packed", "I32", {4, 8}, std::string(size_t{4} * 8 * 4, '\x99')},
+                         integers("m.weight_shape", {4, 64}),
+                         {"m.weight_scale", "F16", {4, 2}, bytes_of(ones)},
+                         {"m.weight_zero_point", "I8", {4, 2}, bytes_of(points)}});
+  ASSERT_EQ(values.size(), 256u);
+  for (size_t i = 0; i < values.size(); ++i)
+    EXPECT_EQ(values[i], 1.0f - points[i / 32]) << i;  // code 9 is 1
+}
+
+// A grid that is larger than the blocks need is padded, where the configuration says how large they
+// are.
+TEST(Layouts, Fp8GridsThatArePadded) {
+  std::vector<float> scales(2 * 12);
+  for (size_t i = 0; i < scales.size(); ++i) scales[i] = static_cast<float>(i + 1);
+  const std::vector<float> values = values_of(
+      R"({"quant_method": "fp8", "weight_block_size": [128, 128]})",
+      {{"m.weight", "F8_E4M3", {256, 1152}, std::string(size_t{256} * 1152, '\x38')},  // ones
+       {"m.weight_scale_inv", "F32", {2, 12}, bytes_of(scales)}});
+  EXPECT_EQ(values[0], 1.0f);
+  EXPECT_EQ(values[127], 1.0f);
+  EXPECT_EQ(values[128], 2.0f);
+  EXPECT_EQ(values[1151], 9.0f);
+  EXPECT_EQ(values[size_t{128} * 1152], 13.0f);
 }
 
 TEST(Layouts, SparseMatricesWithTheWrongBitsAreRefused) {
