@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -135,6 +136,39 @@ TEST_P(LoraTest, GgufAdaptersAreThoseOfPeft) {
   const AdapterMix peft = {{0, 1.0f}}, gguf = {{1, 1.0f}};
   EXPECT_TRUE(
       std::ranges::equal(run(*runner, tokens_, &peft), run(*runner, tokens_, &gguf), same_bits));
+}
+
+// Beside quantized weights, F32 becomes F16; factors of any size keep all of its bits, for a power
+// of two goes into the scale.
+TEST_P(LoraTest, FactorsInF32AreKeptInF16BesideQuantizedWeights) {
+  const auto path = model(kQ4_0);
+  const auto checkpoint = open_checkpoint(path);
+  const TinyLora lora{.rank = 8, .alpha = 16};
+  StoredAdapter tiny =
+      open_adapter(write_tiny_peft(lora, *checkpoint, folder_ / "f32"), *checkpoint);
+  const auto runner = load(path, {lora});
+  std::deque<std::vector<std::byte>> kept;
+  for (StoredLowRank& one : tiny.matrices) {
+    for (StoredTensor* factor : {&one.down, &one.up}) {
+      std::vector<float> values(factor->elements());
+      factor->decode(0, factor->rows(), values);
+      for (float& value : values) value *= 0x1p-30f;  // which F16 has not
+      auto& bytes = kept.emplace_back(values.size() * sizeof(float));
+      kF32.encode(values, bytes.data(), {});
+      factor->bytes = bytes;
+    }
+    one.scale *= 0x1p60f;
+  }
+  runner->model().add_adapter(tiny);
+  auto f16 = lora;
+  f16.format = &kF16;
+  runner->model().add_adapter(
+      open_adapter(write_tiny_peft(f16, *checkpoint, folder_ / "f16"), *checkpoint));
+
+  const AdapterMix from_f32 = {{0, 1.0f}}, from_tiny = {{1, 1.0f}}, from_f16 = {{2, 1.0f}};
+  const std::vector<LogitRow> logits = run(*runner, tokens_, &from_f32);
+  EXPECT_TRUE(std::ranges::equal(logits, run(*runner, tokens_, &from_tiny), same_bits));
+  EXPECT_LE(distance(logits, run(*runner, tokens_, &from_f16)), 1e-3);
 }
 
 // E1 and E2: eight texts with an adapter each, one with two and one with none step together, in
