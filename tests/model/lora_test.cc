@@ -156,6 +156,7 @@ TEST_P(LoraTest, FactorsInF32AreKeptInF16BesideQuantizedWeights) {
       auto& bytes = kept.emplace_back(values.size() * sizeof(float));
       kF32.encode(values, bytes.data(), {});
       factor->bytes = bytes;
+      factor->source = nullptr;
     }
     one.scale *= 0x1p60f;
   }
@@ -168,7 +169,8 @@ TEST_P(LoraTest, FactorsInF32AreKeptInF16BesideQuantizedWeights) {
   const AdapterMix from_f32 = {{0, 1.0f}}, from_tiny = {{1, 1.0f}}, from_f16 = {{2, 1.0f}};
   const std::vector<LogitRow> logits = run(*runner, tokens_, &from_f32);
   EXPECT_TRUE(std::ranges::equal(logits, run(*runner, tokens_, &from_tiny), same_bits));
-  EXPECT_LE(distance(logits, run(*runner, tokens_, &from_f16)), 1e-3);
+  // What lies below F16's range differs, and makes other codes of some activations.
+  EXPECT_LE(distance(logits, run(*runner, tokens_, &from_f16)), 0.03);
 }
 
 // E1 and E2: eight texts with an adapter each, one with two and one with none step together, in
