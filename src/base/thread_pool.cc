@@ -12,13 +12,9 @@
 #include <thread>
 #include <vector>
 
-#include "base/simd/target.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #include "base/available_cpus.h"
+#include "base/relax.h"
+#include "base/simd/target.h"
 #include "base/timer.h"
 
 namespace tessera {
@@ -28,14 +24,6 @@ constexpr size_t kCacheLine = 64;
 // Longer than the gaps between the operations of a forward pass, too short to be seen in a load
 // meter.
 constexpr std::chrono::microseconds kSpin{50};
-
-void relax() {
-#if defined(__x86_64__)
-  _mm_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
 
 // Waits until done() for a short while; true if it came to be. A thread without a core of its own
 // yields, so that it never burns the time slice of the thread it waits for.

@@ -26,9 +26,10 @@ class ThreadPool {
 
   int threads() const;
 
-  // Calls body(index, thread) once for each index in [0, count), on any thread in any order, and
-  // returns when all are done. Costs a few microseconds; idle threads spin briefly, then sleep.
-  // An exception from body is rethrown here. One caller at a time; not reentrant.
+  // Calls body(index, thread) once for each index in [0, count), on any thread, and returns when
+  // all are done. Threads take indices in ascending order: what a body waits for may be work of a
+  // lower one that cannot fail. Costs a few microseconds; idle threads spin briefly, then sleep. An
+  // exception from body is rethrown here. One caller at a time; not reentrant.
   void parallel_for(int count, FunctionRef<void(int index, int thread)> body);
 
   // Turns the clocks of sections on or off: for those who look for lost time. Off, and free, by

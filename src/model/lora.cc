@@ -1,6 +1,7 @@
 #include "model/lora.h"
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
 #include <map>
 
@@ -11,27 +12,55 @@
 namespace tessera {
 namespace {
 
-// The one format that all of them go into value by value.
-const Format& common_format(std::span<const StoredTensor* const> tensors) {
+// How A and B of some parts are kept: as they are stored if that is one format of 16 bits, else in
+// F32. Beside weights that meet activations of 8 bits, F16 is far more than enough, and half of
+// what a step has to read.
+const Format& format_of(std::span<const StoredTensor* const> tensors, const Matrix& adapted) {
   const Format* first = tensors.front()->format;
   const bool alike =
       std::ranges::all_of(tensors, [&](const StoredTensor* t) { return t->format == first; });
-  return alike && (first == &kF16 || first == &kBF16) ? *first : kF32;
+  if (alike && (first == &kF16 || first == &kBF16)) return *first;
+  return adapted.dot_rows == adapted.rows ? kF16 : kF32;
 }
 
-// Rows of a tensor in a float format that holds their values.
+// The power of two that brings a factor's largest value to the top of F16's range, so that values
+// 2^28 times smaller keep all of the bits that F16 has.
+int exponent_for_f16(const StoredTensor& tensor) {
+  std::vector<float> values(tensor.elements());
+  tensor.decode(0, tensor.rows(), values);
+  float largest = 0;
+  for (const float value : values) largest = std::max(largest, std::fabs(value));
+  return largest > 0 && std::isfinite(largest) ? 14 - std::ilogb(largest) : 0;
+}
+
+// How one adapter's factors are kept: times 2^down and 2^up, which its scale takes off again.
+struct Kept {
+  int down = 0, up = 0;  // exponents
+  float scale;
+};
+
+Kept keep(const StoredLowRank& one, const Format& format) {
+  Kept kept{.scale = one.scale};
+  if (&format != &kF16 || (one.down.format == &kF16 && one.up.format == &kF16)) return kept;
+  kept.down = exponent_for_f16(one.down), kept.up = exponent_for_f16(one.up);
+  kept.scale = std::ldexp(one.scale, -(kept.down + kept.up));
+  return kept;
+}
+
+// Rows of a tensor, times 2^exponent, in a float format.
 class Rows {
  public:
-  Rows(const StoredTensor& tensor, const Format& format, int first, int count) {
+  Rows(const StoredTensor& tensor, const Format& format, int exponent, int first, int count) {
     const auto begin = static_cast<uint64_t>(first), rows = static_cast<uint64_t>(count);
-    if (tensor.format == &format) {
+    if (tensor.format == &format && exponent == 0) {
       const auto read = tensor.read(begin, rows, bytes_);
       if (bytes_.empty()) bytes_.assign(read.begin(), read.end());
     } else {
       std::vector<float> values(rows * tensor.columns());
       tensor.decode(begin, rows, values);
-      bytes_.resize(values.size() * sizeof(float));
-      kF32.encode(values, bytes_.data(), {});
+      for (float& value : values) value = std::ldexp(value, exponent);
+      bytes_.resize(format.row_bytes(values.size()));
+      format.encode(values, bytes_.data(), {});
     }
     part_ = {.format = &format, .bytes = bytes_, .rows = count};
   }
@@ -64,20 +93,23 @@ void LoraAdapter::matrix(std::string_view, std::initializer_list<StoredRows> par
   if (adapted.empty()) return;
   TESSERA_ASSERT(into != nullptr && into->rows == rows && into->columns == columns);
 
-  const Format& format = common_format(tensors);
+  const Format& format = format_of(tensors, *into);
   std::deque<Rows> held;  // until all is loaded
   std::vector<Backend::LowRankDown> downs;
   std::vector<Backend::LowRankUp> ups;
-  std::map<const StoredLowRank*, int> numbers;  // of the A's that several parts share
+  std::map<const StoredLowRank*, std::pair<int, Kept>> known;  // an A that several parts share
   for (size_t i = 0; i < adapted.size(); ++i) {
     const auto& [part, one] = adapted[i];
-    const auto [number, is_new] = numbers.emplace(one, static_cast<int>(downs.size()));
-    if (is_new) {
+    if (!known.contains(one)) {
+      const Kept kept = keep(*one, format);
       const int rank = static_cast<int>(one->down.rows());
-      downs.push_back({held.emplace_back(one->down, format, 0, rank).part(), one->scale});
+      known.emplace(one, std::pair(static_cast<int>(downs.size()), kept));
+      downs.push_back(
+          {held.emplace_back(one->down, format, kept.down, 0, rank).part(), kept.scale});
     }
-    const auto& up = held.emplace_back(one->up, format, part.first, part.count).part();
-    ups.push_back({.weights = up, .first_row = first_rows[i], .down = number->second});
+    const auto& [number, kept] = known.at(one);
+    const auto& up = held.emplace_back(one->up, format, kept.up, part.first, part.count).part();
+    ups.push_back({.weights = up, .first_row = first_rows[i], .down = number});
   }
   auto& low_rank = low_ranks_[into.get()];
   low_rank = backend_.load_low_rank(downs, ups, rows, columns);

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -136,6 +137,41 @@ TEST_P(LoraTest, GgufAdaptersAreThoseOfPeft) {
   const AdapterMix peft = {{0, 1.0f}}, gguf = {{1, 1.0f}};
   EXPECT_TRUE(
       std::ranges::equal(run(*runner, tokens_, &peft), run(*runner, tokens_, &gguf), same_bits));
+}
+
+// Beside quantized weights, F32 becomes F16; factors of any size keep all of its bits, for a power
+// of two goes into the scale.
+TEST_P(LoraTest, FactorsInF32AreKeptInF16BesideQuantizedWeights) {
+  const auto path = model(kQ4_0);
+  const auto checkpoint = open_checkpoint(path);
+  const TinyLora lora{.rank = 8, .alpha = 16};
+  StoredAdapter tiny =
+      open_adapter(write_tiny_peft(lora, *checkpoint, folder_ / "f32"), *checkpoint);
+  const auto runner = load(path, {lora});
+  std::deque<std::vector<std::byte>> kept;
+  for (StoredLowRank& one : tiny.matrices) {
+    for (StoredTensor* factor : {&one.down, &one.up}) {
+      std::vector<float> values(factor->elements());
+      factor->decode(0, factor->rows(), values);
+      for (float& value : values) value *= 0x1p-30f;  // which F16 has not
+      auto& bytes = kept.emplace_back(values.size() * sizeof(float));
+      kF32.encode(values, bytes.data(), {});
+      factor->bytes = bytes;
+      factor->source = nullptr;
+    }
+    one.scale *= 0x1p60f;
+  }
+  runner->model().add_adapter(tiny);
+  auto f16 = lora;
+  f16.format = &kF16;
+  runner->model().add_adapter(
+      open_adapter(write_tiny_peft(f16, *checkpoint, folder_ / "f16"), *checkpoint));
+
+  const AdapterMix from_f32 = {{0, 1.0f}}, from_tiny = {{1, 1.0f}}, from_f16 = {{2, 1.0f}};
+  const std::vector<LogitRow> logits = run(*runner, tokens_, &from_f32);
+  EXPECT_TRUE(std::ranges::equal(logits, run(*runner, tokens_, &from_tiny), same_bits));
+  // What lies below F16's range differs, and makes other codes of some activations.
+  EXPECT_LE(distance(logits, run(*runner, tokens_, &from_f16)), 0.03);
 }
 
 // E1 and E2: eight texts with an adapter each, one with two and one with none step together, in

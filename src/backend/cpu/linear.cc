@@ -27,11 +27,11 @@ struct Product {
   const CpuMatrix& matrix;
   HostTensor x, out;
   std::span<const float> bias;
-  const Activation* gated;                 // nullptr: out has all rows of the matrix
+  const Activation* gated;  // nullptr: out has all rows of the matrix
+  AddedProducts added;
   std::vector<Input> inputs = {};          // as they are given, then one for each order
   int range_rows = 1;                      // of activations that a piece takes at most
   std::vector<const int32_t*> terms = {};  // of each segment
-  AddedProducts added = {};
 };
 
 bool same_terms(const Layout& a, const Layout& b) {
@@ -51,8 +51,7 @@ void gather_columns(std::span<const uint32_t> order, const float* from, float* t
   for (size_t c = 0; c < order.size(); ++c) to[c] = from[order[c]];
 }
 
-// Makes the inputs, the terms of every segment that wants them, and what adapters need: in one call
-// of the threads.
+// Makes the inputs and the terms of every segment that wants them.
 void prepare(ThreadPool& pool, Scratch& scratch, Product& product) {
   const CpuMatrix& matrix = product.matrix;
   const HostTensor& x = product.x;
@@ -70,10 +69,7 @@ void prepare(ThreadPool& pool, Scratch& scratch, Product& product) {
       kinds.push_back({segment.input, &*segment.layout, nullptr});
     }
   }
-  const int units = product.added.units();
-  if (kinds.empty() && matrix.orders.empty()) {
-    return pool.parallel_for(units, [&](int unit, int) { product.added.run(unit); });
-  }
+  if (kinds.empty() && matrix.orders.empty()) return;
 
   QuantizedRows shape;
   shape.rows = x.rows;
@@ -114,9 +110,7 @@ void prepare(ThreadPool& pool, Scratch& scratch, Product& product) {
     product.terms.push_back(segment.layout ? find_kind(segment)->data : nullptr);
   }
 
-  pool.parallel_for(units + shape.tiles(), [&](int index, int) {
-    if (index < units) return product.added.run(index);
-    const int tile = index - units;
+  pool.parallel_for(shape.tiles(), [&](int tile, int) {
     for (size_t i = 0; i < product.inputs.size(); ++i) {
       Input& input = product.inputs[i];
       const int first = tile * kTileRows, end = std::min(x.rows, first + kTileRows);
@@ -275,24 +269,24 @@ int least_panels(const CpuMatrix& matrix, int rows) {
   return static_cast<int>(std::clamp<size_t>(kWorthBytes / std::max<size_t>(1, bytes), 1, 64));
 }
 
-void run(ThreadPool& pool, LinearScratch& scratch, Product& product,
-         std::span<const LowRankRows> added) {
+void run(ThreadPool& pool, LinearScratch& scratch, Product& product) {
   if (product.x.rows == 0 || product.matrix.rows == 0) return;
   const auto& segments = product.matrix.segments;
   const bool quantized = std::any_of(segments.begin(), segments.end(), [](const Segment& segment) {
     return segment.layout.has_value();
   });
-  product.added = AddedProducts(scratch.added, added, product.x);
   prepare(pool, scratch.activations, product);
-  product.added.finish();
   const int rows = rows_of_piece(product.x.rows, product.x.columns, quantized ? 2 : sizeof(float));
   product.range_rows = rows;
   sort_outliers(product);
   const Work work(product, rows);
   cut(work.units(), pool.threads(), least_panels(product.matrix, rows), scratch.piece_ends);
   const auto& ends = scratch.piece_ends;
-  pool.parallel_for(static_cast<int>(ends.size()), [&](int piece, int) {
-    const auto p = static_cast<size_t>(piece);
+  // Indices are claimed in their order: all of A x has been begun when W x is.
+  const int first = product.added.pieces();
+  pool.parallel_for(first + static_cast<int>(ends.size()), [&](int index, int) {
+    if (index < first) return product.added.run(index);
+    const auto p = static_cast<size_t>(index - first);
     work.run(p == 0 ? 0 : ends[p - 1], ends[p]);
   });
 }
@@ -301,8 +295,9 @@ void run(ThreadPool& pool, LinearScratch& scratch, Product& product,
 
 void linear(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, HostTensor x,
             std::span<const float> bias, HostTensor out, std::span<const LowRankRows> added) {
-  Product product{dynamic_cast<const CpuMatrix&>(weights), x, out, bias, nullptr};
-  run(pool, scratch, product, added);
+  Product product{dynamic_cast<const CpuMatrix&>(weights),  x, out, bias, nullptr,
+                  {scratch.added, pool.threads(), added, x}};
+  run(pool, scratch, product);
 }
 
 void linear_gated(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, HostTensor x,
@@ -311,8 +306,8 @@ void linear_gated(ThreadPool& pool, LinearScratch& scratch, const Matrix& weight
   if (matrix.segments.size() != 2 || matrix.segments[0].rows != matrix.segments[1].rows) {
     fail("a gated product needs a matrix of two parts alike, gate and up");
   }
-  Product product{matrix, x, out, {}, &activation};
-  run(pool, scratch, product, added);
+  Product product{matrix, x, out, {}, &activation, {scratch.added, pool.threads(), added, x}};
+  run(pool, scratch, product);
 }
 
 }  // namespace tessera::cpu

@@ -1,6 +1,7 @@
 // Order of operations. A x: each rank has kSums partial sums, to which columns go in turn, in each
-// piece of kPieceColumns columns; pieces are added in ascending order. B: ranks in ascending order,
-// then the sum is added to that of the matrix. So neither threads nor other rows make a difference.
+// part of kPartColumns columns; parts are added in ascending order. B: ranks go to
+// kUpSums partial sums in turn, whose sum is added to that of the matrix. So neither threads nor
+// other rows make a difference.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/low_rank.cc"
 #include "base/simd/simd_targets.h"
@@ -9,11 +10,13 @@
 //
 #include <algorithm>
 #include <cstring>
+#include <thread>
 
 #include "backend/cpu/lanes.h"
 #include "backend/cpu/low_rank.h"
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/relax.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tessera::cpu::HWY_NAMESPACE {
@@ -40,10 +43,11 @@ constexpr size_t bytes_of(FloatKind kind) {
 constexpr int kSums = 4;  // cover the latency of the multiply-add
 constexpr int kMostRows = kLanes >= 16 ? 6 : 2;
 
-// out[r][0 .. 15] = one panel of A times kRows rows of x, over `columns` columns.
+// out[r][0 .. 15] = one panel of A times kRows rows of x, over `columns` columns. Fetches ahead
+// what lies before `end`.
 template <FloatKind kKind, int kRows>
-HWY_NOINLINE void down_rows(const std::byte* panel, const float* x, size_t x_stride, int columns,
-                            float* out, size_t out_stride) {
+HWY_NOINLINE void down_rows(const std::byte* panel, const std::byte* end, const float* x,
+                            size_t x_stride, int columns, float* out, size_t out_stride) {
   constexpr size_t kColumnBytes = kRankLanes * bytes_of(kKind);
   const FloatTag df;
   for (size_t part = 0; part < kRankLanes; part += kLanes) {
@@ -51,7 +55,7 @@ HWY_NOINLINE void down_rows(const std::byte* panel, const float* x, size_t x_str
     unroll<kSums>([&](auto s) TESSERA_INLINE_LAMBDA {
       TESSERA_UNROLL for (int r = 0; r < kRows; ++r) sum[s][r] = hn::Zero(df);
     });
-    const std::byte* p = panel + part * bytes_of(kKind);
+    const std::byte *p = panel + part * bytes_of(kKind), *last = end - 1;
     const auto add_column = [&](auto s, int c) TESSERA_INLINE_LAMBDA {
       const FloatVector w = load_values<kKind>(p + static_cast<size_t>(c) * kColumnBytes);
       TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
@@ -60,8 +64,9 @@ HWY_NOINLINE void down_rows(const std::byte* panel, const float* x, size_t x_str
     };
     int c = 0;
     for (; c + kSums <= columns; c += kSums) {
+      const std::byte* ahead = p + static_cast<size_t>(c) * kColumnBytes;
       for (size_t line = 0; part == 0 && line < kSums * kColumnBytes; line += 64)
-        fetch_ahead(p + static_cast<size_t>(c) * kColumnBytes + line);
+        fetch_ahead(std::min(ahead + line, last));
       unroll<kSums>([&](auto s) TESSERA_INLINE_LAMBDA { add_column(s, c + s); });
     }
     unroll<kSums>([&](auto s) TESSERA_INLINE_LAMBDA {
@@ -75,21 +80,22 @@ HWY_NOINLINE void down_rows(const std::byte* panel, const float* x, size_t x_str
 }
 
 template <FloatKind kKind>
-void down_panel(const std::byte* panel, const float* x, size_t x_stride, int rows, int columns,
-                float* out, size_t out_stride) {
+void down_panel(const std::byte* panel, const std::byte* end, const float* x, size_t x_stride,
+                int rows, int columns, float* out, size_t out_stride) {
   int row = 0;
   const auto run = [&](auto count) {
     for (; rows - row >= count; row += count) {
-      down_rows<kKind, count>(panel, x + row * x_stride, x_stride, columns, out + row * out_stride,
-                              out_stride);
+      down_rows<kKind, count>(panel, end, x + row * x_stride, x_stride, columns,
+                              out + row * out_stride, out_stride);
     }
   };
   run(std::integral_constant<int, kMostRows>());
   run(std::integral_constant<int, 1>());
 }
 
+constexpr int kUpSums = 2;
 // That registers hold, of B's sums.
-constexpr int kMostUpRows = kLanes >= 16 ? 8 : 2;
+constexpr int kMostUpRows = kLanes >= 16 ? 4 : 1;
 
 // sums[r][0 .. 31] += one panel of B times row r of `down`, of `ranks` values.
 template <FloatKind kKind, int kRows>
@@ -98,23 +104,28 @@ HWY_NOINLINE void up_rows(const std::byte* panel, const float* down, size_t down
   constexpr int kParts = kPanelRows / static_cast<int>(kLanes);
   constexpr size_t kRankBytes = kPanelRows * bytes_of(kKind);
   const FloatTag df;
-  FloatVector sum[kParts][kRows];
-  unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
-    TESSERA_UNROLL for (int r = 0; r < kRows; ++r) sum[p][r] = hn::Zero(df);
+  FloatVector sum[kUpSums][kParts][kRows];
+  unroll<kUpSums * kParts>([&](auto i) TESSERA_INLINE_LAMBDA {
+    TESSERA_UNROLL for (int r = 0; r < kRows; ++r) sum[i / kParts][i % kParts][r] = hn::Zero(df);
   });
-  for (int k = 0; k < ranks; ++k) {
+  const auto add_rank = [&](auto s, int k) TESSERA_INLINE_LAMBDA {
     const std::byte* values = panel + static_cast<size_t>(k) * kRankBytes;
     unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
       const FloatVector w = load_values<kKind>(values + p * kLanes * bytes_of(kKind));
       TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
-        sum[p][r] = hn::MulAdd(w, hn::Set(df, down[r * down_stride + k]), sum[p][r]);
+        sum[s][p][r] = hn::MulAdd(w, hn::Set(df, down[r * down_stride + k]), sum[s][p][r]);
       }
     });
-  }
+  };
+  int k = 0;
+  for (; k + kUpSums <= ranks; k += kUpSums)
+    unroll<kUpSums>([&](auto s) TESSERA_INLINE_LAMBDA { add_rank(s, k + s); });
+  if (k < ranks) add_rank(std::integral_constant<int, 0>(), k);
   unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
     TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
       float* to = sums[r] + p * kLanes;
-      hn::StoreU(hn::Add(hn::LoadU(df, to), sum[p][r]), df, to);
+      const auto both = hn::Add(sum[0][p][r], sum[1][p][r]);
+      hn::StoreU(hn::Add(hn::LoadU(df, to), both), df, to);
     }
   });
 }
@@ -132,14 +143,14 @@ void up_panel(const std::byte* panel, const float* down, size_t down_stride, int
   run(std::integral_constant<int, 1>());
 }
 
-void low_rank_down(FloatKind kind, const std::byte* panel, const float* x, size_t x_stride,
-                   int rows, int columns, float* out, size_t out_stride) {
+void low_rank_down(FloatKind kind, const std::byte* panel, const std::byte* end, const float* x,
+                   size_t x_stride, int rows, int columns, float* out, size_t out_stride) {
   if (kind == FloatKind::kF32) {
-    down_panel<FloatKind::kF32>(panel, x, x_stride, rows, columns, out, out_stride);
+    down_panel<FloatKind::kF32>(panel, end, x, x_stride, rows, columns, out, out_stride);
   } else if (kind == FloatKind::kF16) {
-    down_panel<FloatKind::kF16>(panel, x, x_stride, rows, columns, out, out_stride);
+    down_panel<FloatKind::kF16>(panel, end, x, x_stride, rows, columns, out, out_stride);
   } else {
-    down_panel<FloatKind::kBF16>(panel, x, x_stride, rows, columns, out, out_stride);
+    down_panel<FloatKind::kBF16>(panel, end, x, x_stride, rows, columns, out, out_stride);
   }
 }
 
@@ -165,7 +176,7 @@ HWY_EXPORT(low_rank_up);
 
 namespace {
 
-constexpr int kPieceColumns = 512;  // of A x: a thread's work, and a partial sum
+constexpr int kPartColumns = 256;  // of A x that make a partial sum
 
 FloatKind kind_of(const Format& format) {
   if (&format == &kF32) return FloatKind::kF32;
@@ -223,12 +234,11 @@ std::unique_ptr<LowRank> load_low_rank(WeightArena& arena,
     check(part, format, columns);
     first_ranks.push_back(result->ranks);
     result->ranks += part.rows;
-    result->scales.insert(result->scales.end(), static_cast<size_t>(part.rows), scale);
     result->values += static_cast<size_t>(part.rows) * columns;
   }
   result->ranks = rounded_up(result->ranks, kRankLanes);
-  result->scales.resize(static_cast<size_t>(result->ranks));
-  size_t bytes = static_cast<size_t>(result->ranks) * columns * value_bytes;
+  const size_t down_offset = static_cast<size_t>(result->ranks) * sizeof(float);
+  size_t bytes = down_offset + static_cast<size_t>(result->ranks) * columns * value_bytes;
   std::vector<size_t> offsets;
   for (const Backend::LowRankUp& up : ups) {
     const int ranks = downs[static_cast<size_t>(up.down)].weights.rows;
@@ -247,9 +257,15 @@ std::unique_ptr<LowRank> load_low_rank(WeightArena& arena,
   }
   result->bytes = bytes;
   result->data = arena.take(bytes);
-  result->down = result->data.get();
-  for (size_t i = 0; i < downs.size(); ++i)
-    repack(downs[i].weights, columns, first_ranks[i], kRankLanes, value_bytes, result->data.get());
+  auto* scales = reinterpret_cast<float*>(result->data.get());
+  std::byte* down = result->data.get() + down_offset;
+  result->scales = scales;
+  result->down = down;
+  for (size_t i = 0; i < downs.size(); ++i) {
+    const auto& [part, scale] = downs[i];
+    std::fill_n(scales + first_ranks[i], part.rows, scale);
+    repack(part, columns, first_ranks[i], kRankLanes, value_bytes, down);
+  }
   for (size_t i = 0; i < ups.size(); ++i) {
     std::byte* panels = result->data.get() + offsets[i];
     repack(ups[i].weights, result->ups[i].ranks, 0, kPanelRows, value_bytes, panels);
@@ -258,13 +274,14 @@ std::unique_ptr<LowRank> load_low_rank(WeightArena& arena,
   return result;
 }
 
-AddedProducts::AddedProducts(Scratch& scratch, std::span<const LowRankRows> added, HostTensor x)
+AddedProducts::AddedProducts(Scratch& scratch, int threads, std::span<const LowRankRows> added,
+                             HostTensor x)
     : x_(x) {
-  if (added.empty()) return;
-  pieces_ = (x.columns + kPieceColumns - 1) / kPieceColumns;
+  if (added.empty() || x.rows == 0) return;
+  parts_ = (x.columns + kPartColumns - 1) / kPartColumns;
   const auto size_of = [&](const Entry& entry) {
     return entry.rows.size() * static_cast<size_t>(entry.weights->ranks) *
-           static_cast<size_t>(pieces_);
+           static_cast<size_t>(parts_);
   };
   size_t floats = 0;
   for (const LowRankRows& one : added) {
@@ -283,34 +300,77 @@ AddedProducts::AddedProducts(Scratch& scratch, std::span<const LowRankRows> adde
         if (entry.rows[end] != entry.rows[end - 1] + 1) break;
       }
       for (int panel = 0; panel < entry.weights->ranks / kRankLanes; ++panel) {
-        for (int piece = 0; piece < pieces_; ++piece)
-          units_.push_back({e, first, end - first, panel, piece});
+        for (int part = 0; part < parts_; ++part)
+          units_.push_back({e, first, end - first, panel, part});
       }
+    }
+  }
+  // Few rows are a matter of reading: long stretches, and a small A by the one thread that is here,
+  // while the others come and begin with W x. Many rows are a matter of arithmetic.
+  constexpr int kWorthUnits = 4;
+  const int share = (static_cast<int>(units_.size()) + threads - 1) / threads;
+  units_of_piece_ = static_cast<size_t>(std::max(1, std::max(share, kWorthUnits) / x.rows));
+  unfinished_.store(pieces(), std::memory_order_relaxed);
+}
+
+int AddedProducts::pieces() const {
+  return static_cast<int>((units_.size() + units_of_piece_ - 1) / units_of_piece_);
+}
+
+// Where the unit's part of A is.
+std::span<const std::byte> AddedProducts::part_of(const Unit& unit) const {
+  const CpuLowRank& weights = *entries_[unit.entry].weights;
+  const size_t column_bytes = kRankLanes * bytes_of(weights.kind);
+  const int first = unit.part * kPartColumns;
+  const auto at = static_cast<size_t>(unit.panel) * x_.columns + first;
+  return {weights.down + at * column_bytes,
+          static_cast<size_t>(std::min(kPartColumns, x_.columns - first)) * column_bytes};
+}
+
+void AddedProducts::run(int piece) noexcept {
+  const size_t first = static_cast<size_t>(piece) * units_of_piece_;
+  const size_t end = std::min(units_.size(), first + units_of_piece_);
+  const Unit& last = units_[end - 1];
+  for (size_t u = first; u < end; ++u) {
+    const bool together = units_[u].entry == last.entry && units_[u].first == last.first;
+    const auto part = part_of(together ? last : units_[u]);
+    run(units_[u], part.data() + part.size());
+  }
+  if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  finish();
+  ready_.store(true, std::memory_order_release);
+}
+
+// For a microsecond or so; longer only for a thread that has lost its core.
+void AddedProducts::wait() const {
+  constexpr int kSpins = 1000;
+  for (int i = 0; !ready_.load(std::memory_order_acquire); ++i) {
+    if (i < kSpins) {
+      relax();
+    } else {
+      std::this_thread::yield();
     }
   }
 }
 
-void AddedProducts::run(int index) const {
-  const Unit& unit = units_[static_cast<size_t>(index)];
+void AddedProducts::run(const Unit& unit, const std::byte* end) const {
   const Entry& entry = entries_[unit.entry];
   const CpuLowRank& weights = *entry.weights;
-  const int first_column = unit.piece * kPieceColumns;
-  const int columns = std::min(kPieceColumns, x_.columns - first_column);
-  const auto at = static_cast<size_t>(unit.panel) * x_.columns + first_column;
-  float* out = entry.down + (unit.piece * entry.rows.size() + unit.first) * weights.ranks +
+  const int first_column = unit.part * kPartColumns;
+  const int columns = std::min(kPartColumns, x_.columns - first_column);
+  float* out = entry.down + (unit.part * entry.rows.size() + unit.first) * weights.ranks +
                unit.panel * kRankLanes;
   HWY_DYNAMIC_DISPATCH(low_rank_down)
-  (weights.kind, weights.down + at * kRankLanes * bytes_of(weights.kind),
-   x_.row(entry.rows[unit.first]) + first_column, static_cast<size_t>(x_.stride), unit.count,
-   columns, out, static_cast<size_t>(weights.ranks));
+  (weights.kind, part_of(unit).data(), end, x_.row(entry.rows[unit.first]) + first_column,
+   static_cast<size_t>(x_.stride), unit.count, columns, out, static_cast<size_t>(weights.ranks));
 }
 
 void AddedProducts::finish() {
   for (const Entry& entry : entries_) {
     const auto ranks = static_cast<size_t>(entry.weights->ranks);
     const size_t size = entry.rows.size() * ranks;
-    for (int piece = 1; piece < pieces_; ++piece) {
-      for (size_t i = 0; i < size; ++i) entry.down[i] += entry.down[piece * size + i];
+    for (int part = 1; part < parts_; ++part) {
+      for (size_t i = 0; i < size; ++i) entry.down[i] += entry.down[part * size + i];
     }
     for (size_t r = 0; r < entry.rows.size(); ++r) {
       const float scale = entry.scales[r];
@@ -339,8 +399,10 @@ void AddedProducts::fetch(int first_row) const {
     const std::byte* panel = find_panel(weights, first_row, up);
     if (panel == nullptr) continue;
     const size_t bytes = static_cast<size_t>(up->ranks) * kPanelRows * bytes_of(weights.kind);
-    for (size_t line = 0; line < std::min(bytes, kMostBytes); line += 64)
+    for (size_t line = 0; line < std::min(bytes, kMostBytes); line += 64) {
+      __builtin_prefetch(panel + line + 2 * bytes, 0, 2);  // of a panel to come
       __builtin_prefetch(panel + line);
+    }
   }
 }
 
@@ -354,6 +416,7 @@ void AddedProducts::add(int first_row, int begin, int end, float (*sums)[kPanelR
     const auto size = static_cast<int>(entry.rows.size());
     int row = static_cast<int>(std::ranges::lower_bound(entry.rows, begin) - entry.rows.begin());
     while (row < size && entry.rows[row] < end) {
+      wait();
       int next = row + 1;  // behind those that lie together
       while (next < size && entry.rows[next] < end && entry.rows[next] == entry.rows[next - 1] + 1)
         ++next;

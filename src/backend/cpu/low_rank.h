@@ -7,6 +7,7 @@
 //   B  panels of kPanelRows rows, those of each part as the matrix has them: [rank][row]
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <span>
 #include <vector>
@@ -31,7 +32,7 @@ class CpuLowRank final : public LowRank {
   };
   FloatKind kind = FloatKind::kF32;  // of all values
   int ranks = 0;                     // of all A's, a multiple of kRankLanes
-  std::vector<float> scales;         // of each rank
+  const float* scales = nullptr;     // of each rank; A follows
   const std::byte* down = nullptr;
   std::vector<Up> ups;
   std::shared_ptr<std::byte> data;
@@ -43,23 +44,22 @@ std::unique_ptr<LowRank> load_low_rank(WeightArena& arena,
                                        std::span<const Backend::LowRankUp> ups, int rows,
                                        int columns);
 
-// What is to be added to one product.
+// What is to be added to one product. A x is made beside W x: who wants it waits only for what
+// others have begun, and the threads are called no more often than without an adapter.
 class AddedProducts {
  public:
-  AddedProducts() = default;
   // For the rows of x. All must outlive it.
-  AddedProducts(Scratch& scratch, std::span<const LowRankRows> added, HostTensor x);
+  AddedProducts(Scratch& scratch, int threads, std::span<const LowRankRows> added, HostTensor x);
 
-  // Units of work that make A x, for any threads in any order; finish() when all have run.
-  int units() const { return static_cast<int>(units_.size()); }
-  void run(int unit) const;
-  void finish();
+  // Pieces of work that make A x. Before a thread calls add(), it or another must have begun each.
+  int pieces() const;
+  void run(int piece) noexcept;
 
   // Fetches what add() will read of this panel into the cache, while the matrix is multiplied.
   void fetch(int first_row) const;
 
   // sums[row - begin][i] += B (A x) for row `first_row` + i of the matrix, the first of a panel,
-  // and the rows [begin, end) of activations.
+  // and the rows [begin, end) of activations. Waits for the pieces.
   void add(int first_row, int begin, int end, float (*sums)[kPanelRows]) const;
 
  private:
@@ -67,23 +67,31 @@ class AddedProducts {
     const CpuLowRank* weights;
     std::span<const int32_t> rows;
     std::span<const float> scales;
-    // [pieces of the columns][rows][ranks]: A x, and in the end the first is scale * A x.
+    // [parts of the columns][rows][ranks]: A x, and in the end the first is scale * A x.
     float* down;
   };
-  // A run of rows that lie together, in one panel of A and one piece of the columns.
+  // A run of rows that lie together, in one panel of A and one part of the columns.
   struct Unit {
     size_t entry;
     int first, count;  // of the entry's rows
-    int panel, piece;
+    int panel, part;
   };
+  std::span<const std::byte> part_of(const Unit& unit) const;
+  void run(const Unit& unit, const std::byte* end) const;
+  // All pieces have run: what they made becomes scale * A x.
+  void finish();
+  void wait() const;
   // B's panel that holds this row of the matrix; nullptr: none.
   static const std::byte* find_panel(const CpuLowRank& weights, int first_row,
                                      const CpuLowRank::Up*& up);
 
   HostTensor x_;
-  int pieces_ = 0;
+  int parts_ = 0;  // of the columns
   std::vector<Entry> entries_;
   std::vector<Unit> units_;
+  size_t units_of_piece_ = 1;
+  std::atomic<int> unfinished_{0};  // pieces
+  std::atomic<bool> ready_{false};  // A x is there
 };
 
 }  // namespace tessera::cpu
