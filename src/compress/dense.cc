@@ -79,9 +79,9 @@ void add_tile(ConstBlock a, ConstBlock b, size_t depth, size_t rows, size_t colu
         for (size_t r = 0; r < std::min(kStripRows, rows - i); ++r) {
           float* to = c.data + (i + r) * c.stride + j;
           const float* from = strip + r * kStripColumns;
-          size_t count = std::min(kStripColumns, columns - j);
-          if (lower) count = std::min(count, i + r + 1 > j ? i + r + 1 - j : 0);
-          for (size_t s = 0; s < count; ++s) to[s] += from[s];
+          size_t width = std::min(kStripColumns, columns - j);
+          if (lower) width = std::min(width, i + r + 1 > j ? i + r + 1 - j : 0);
+          for (size_t s = 0; s < width; ++s) to[s] += from[s];
         }
       }
     }
