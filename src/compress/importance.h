@@ -15,7 +15,7 @@ namespace tessera {
 struct ImportanceOptions {
   int chunks = 0, length = 512;  // of the text; 0: all that it fills
   int threads = 0;
-  std::string dataset;  // what the text is called in the file
+  std::string dataset = {};  // what the text is called in the file
   std::function<void(double done, double total)> progress = {};
 };
 

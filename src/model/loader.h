@@ -50,7 +50,7 @@ class Loader final : public TensorVisitor {
 
   const Checkpoint& checkpoint_;
   Backend& backend_;
-  const Progress& on_progress_;
+  const Progress on_progress_;
   const ModelShortcuts shortcuts_;
   const Instead instead_;
   int layer_ = kNoLayer;
