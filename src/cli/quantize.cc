@@ -11,7 +11,7 @@ namespace tessera::cli {
 namespace {
 
 struct Flags {
-  std::string source, out;
+  std::string source, out, calibration_file;
   QuantizeOptions options;
   bool table = false;
   JsonFlags json;
@@ -25,6 +25,8 @@ void quantize(Flags& flags) {
       bar.set_total(total);
       bar.update(done);
     };
+    if (!flags.calibration_file.empty())
+      flags.options.calibration = read_text(flags.calibration_file);
     summary = quantize_file(resolve_model(flags.source), flags.options, flags.out);
   }
   if (!flags.json.wanted) return print(flags.table ? describe(summary) : describe_totals(summary));
@@ -68,6 +70,19 @@ void add_quantize(CLI::App& app) {
   add_lora_flag(*command, flags->options.lora,
                 "merge a LoRA adapter first, a PEFT folder or its safetensors, or a GGUF file; may "
                 "be given again");
+  command
+      ->add_option("--method", flags->options.method,
+                   "how codes are chosen: rtn (round to nearest), gptq")
+      ->capture_default_str();
+  command->add_option("--imatrix", flags->options.imatrix,
+                      "an importance matrix, of tessera imatrix or llama-imatrix, for rtn");
+  command->add_option("--calibrate", flags->calibration_file,
+                      "a text file: what the model makes of it says which errors matter");
+  command
+      ->add_option("--calibrate-chunks", flags->options.calibration_chunks,
+                   "chunks of 512 tokens to take of it; 0: all")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
   command->add_flag("--pure", flags->options.pure,
                     "one format wherever it fits, instead of the recipe's mixture");
   command->add_option("-t,--threads", flags->options.threads, "threads; 0: one for each core")

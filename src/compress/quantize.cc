@@ -15,106 +15,23 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/printable.h"
-#include "base/thread_pool.h"
 #include "checkpoint/checkpoint.h"
+#include "compress/importance.h"
+#include "compress/layer_quantizer.h"
 #include "compress/lora_merge.h"
+#include "compress/methods/method.h"
 #include "compress/recipes.h"
+#include "compress/recoder.h"
+#include "devices/device.h"
 #include "files/open.h"
 #include "files/save.h"
-#include "formats/same_grid.h"
+#include "text/tokenizer.h"
 
 namespace tessera {
 namespace {
 
-constexpr uint64_t kChunkElements = 1 << 16;  // a thread's work between two looks at the counter
 constexpr uint32_t kQuantizationVersion =
     2;  // GGML_QNT_VERSION: the block formats as they are today
-
-// Over a part of a tensor: sums of squares, and what became of rows that kept their codes.
-struct PartErrors {
-  double error = 0, source = 0;
-  uint64_t kept_rows = 0;
-  float rounding = 0;
-};
-
-// Decodes and encodes the rows of one tensor.
-class Recoder {
- public:
-  Recoder(const StoredTensor& source, const Format& target)
-      : source_(source), target_(target), target_row_(target.row_bytes(source.columns())) {}
-
-  std::vector<std::byte> run(ThreadPool& pool, QuantizedTensor& summary) const {
-    const uint64_t rows = source_.rows();
-    const uint64_t rows_in_chunk = std::max<uint64_t>(1, kChunkElements / source_.columns());
-    const uint64_t chunks = (rows + rows_in_chunk - 1) / rows_in_chunk;
-    std::vector<std::byte> out(rows * target_row_);
-    std::vector<PartErrors> errors(chunks);
-    pool.parallel_for(static_cast<int>(chunks), [&](int chunk, int) {
-      const uint64_t first = static_cast<uint64_t>(chunk) * rows_in_chunk;
-      errors[chunk] = recode_rows(first, std::min(rows, first + rows_in_chunk), out);
-    });
-    PartErrors sum;  // in the order of the rows, so that any number of threads gives the same
-    for (const PartErrors& part : errors) {
-      sum.error += part.error;
-      sum.source += part.source;
-      sum.kept_rows += part.kept_rows;
-      sum.rounding = std::max(sum.rounding, part.rounding);
-    }
-    summary.relative_error = sum.source > 0 ? std::sqrt(sum.error / sum.source) : 0;
-    summary.kept_rows = sum.kept_rows;
-    summary.rounding = sum.rounding;
-    return out;
-  }
-
- private:
-  PartErrors recode_rows(uint64_t first, uint64_t last, std::span<std::byte> out) const {
-    const uint64_t columns = source_.columns();
-    std::vector<float> decoded((last - first) * columns), recoded(columns);
-    source_.decode(first, last - first, decoded);
-    std::vector<std::byte> buffer;
-    std::span<const std::byte> stored;
-    if (may_keep_codes_) stored = source_.read(first, last - first, buffer);
-    PartErrors sum;
-    for (uint64_t row = first; row < last; ++row) {
-      const auto values = std::span(decoded).subspan((row - first) * columns, columns);
-      for (const float value : values) {
-        if (!std::isfinite(value)) {
-          fail("tensor '{}' holds {} in row {}: it cannot be quantized", printable(source_.name),
-               value, row);
-        }
-      }
-      std::byte* encoded = out.data() + row * target_row_;
-      const auto rounding = copy_row(stored, row - first, encoded);
-      if (rounding) {
-        ++sum.kept_rows;
-        sum.rounding = std::max(sum.rounding, *rounding);
-      } else {
-        target_.encode(values, encoded, {});
-      }
-      target_.decode(encoded, recoded);
-      for (size_t i = 0; i < values.size(); ++i) {
-        const double difference = static_cast<double>(recoded[i]) - static_cast<double>(values[i]);
-        sum.error += difference * difference;
-        sum.source += static_cast<double>(values[i]) * static_cast<double>(values[i]);
-      }
-    }
-    return sum;
-  }
-
-  // See copy_codes(); columns in an order of their own share no scales with their neighbours.
-  std::optional<float> copy_row(std::span<const std::byte> stored, uint64_t row,
-                                std::byte* out) const {
-    if (!may_keep_codes_) return std::nullopt;
-    const uint64_t row_bytes = source_.format->row_bytes(source_.columns());
-    return copy_codes(*source_.format, stored.data() + row * row_bytes, source_.columns(), target_,
-                      out);
-  }
-
-  const StoredTensor& source_;
-  const Format& target_;
-  const bool may_keep_codes_ = source_.order == nullptr && may_share_grid(*source_.format, target_);
-  uint64_t target_row_;
-};
 
 void refuse_overwriting_source(const Checkpoint& model, const std::filesystem::path& out) {
   for (const auto& path : model.paths()) {
@@ -161,6 +78,12 @@ void warn_of_second_quantization(const Checkpoint& model, const LoraMerge& merge
       "the source is quantized already ({}), and what it lost stays lost; begin with F16, BF16 or "
       "F32 if you can",
       fmt::join(formats, ", "));
+}
+
+CalibrationText read_text(const Checkpoint& model, const QuantizeOptions& options) {
+  const auto tokenizer = Tokenizer::make(model.read_tokenizer());
+  return cut_text(*tokenizer, options.calibration, options.calibration_length,
+                  options.calibration_chunks);
 }
 
 double bits_per_weight(uint64_t bytes, uint64_t elements) {
@@ -238,6 +161,13 @@ std::string describe_fallbacks(const QuantizeSummary& summary) {
 QuantizeSummary quantize_file(const std::filesystem::path& source, const QuantizeOptions& options,
                               const std::filesystem::path& out) {
   const Recipe& recipe = require_recipe(options.format);
+  const Method& method = require_method(options.method);
+  const bool is_calibrated = !options.calibration.empty();
+  if (method.needs_hessian && !is_calibrated)
+    fail("the method {} needs a text to calibrate with (--calibrate)", method.name);
+  if (!options.imatrix.empty() && is_calibrated)
+    fail("an importance matrix and a text to calibrate with say the same: give one of them");
+  const Imatrix imatrix = options.imatrix.empty() ? Imatrix{} : read_imatrix(options.imatrix);
   const std::shared_ptr<const Checkpoint> checkpoint = open_checkpoint(source);
   const Checkpoint& model = *checkpoint;
   refuse_overwriting_source(model, out);
@@ -255,24 +185,40 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
     const StoredTensor& tensor = model.tensors()[i];
     writer->declare(written_name(model, tensor), *plan[i].format, tensor.shape);
   }
-  ThreadPool pool(options.threads);
+  const Device device = open_cpu(options.threads);
+  std::optional<LayerQuantizer> layers;
+  if (is_calibrated) {
+    layers.emplace(checkpoint, device, read_text(model, options), method, plan, merge);
+  }
 
   QuantizeSummary summary = planned_summary(model, plan);
   uint64_t done = 0;
+  const auto say = [&](double more) {
+    if (options.progress)
+      options.progress(done + static_cast<uint64_t>(more), summary.bytes_before);
+  };
+  const auto nearest = [&](const StoredTensor& tensor, size_t i) {
+    const Format& format = *plan[i].format;
+    const auto encoder =
+        round_to_nearest(format, importance_of(imatrix, model, model.tensors()[i]));
+    return recode(tensor, format, *encoder, *device.pool, summary.tensors[i]);
+  };
   writer->write(out, [&](size_t i) {
     const StoredTensor& tensor = model.tensors()[i];
     std::vector<std::byte> bytes;
-    if (merge.changes(tensor)) {
-      bytes = Recoder(merge.merged(tensor), *plan[i].format).run(pool, summary.tensors[i]);
+    if (layers && layers->covers(i)) {
+      bytes = layers->take(i, summary.tensors, say);
+    } else if (merge.changes(tensor)) {
+      bytes = nearest(merge.merged(tensor), i);
     } else if (plan[i].format == tensor.format && tensor.order == nullptr) {
       const auto rows = tensor.read(0, tensor.rows(), bytes);
       if (bytes.empty()) bytes.assign(rows.begin(), rows.end());
     } else {
-      bytes = Recoder(tensor, *plan[i].format).run(pool, summary.tensors[i]);
+      bytes = nearest(tensor, i);
     }
     model.release(tensor);
     done += tensor.stored_bytes();
-    if (options.progress) options.progress(done, summary.bytes_before);
+    say(0);
     return bytes;
   });
   return summary;

@@ -1,4 +1,5 @@
-// Round-to-nearest quantization: every matrix of a checkpoint is decoded and encoded again.
+// Quantization: every matrix of a checkpoint is decoded and encoded again, by rounding to nearest
+// or by a method that looks at what the matrix multiplies (methods/).
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,13 @@ struct QuantizeOptions {
   bool overwrite = false;           // a file that is there already
   int threads = 0;                  // 0: as many as the machine has
   std::vector<LoraFile> lora = {};  // adapters to merge: W + scale * B A, before it is encoded
+  std::string method = "rtn";       // methods/method.h
+  // An importance matrix (files/imatrix.h) for rounding to nearest; "": none.
+  std::string imatrix = {};
+  // A text whose activations say what matters; "": none, for methods that can do without.
+  std::string calibration = {};
+  int calibration_chunks = 64;   // of the text, at most; 0: all of it
+  int calibration_length = 512;  // tokens of each
   // Called between tensors with the source bytes that are done, and all of them.
   std::function<void(uint64_t done, uint64_t total)> progress = {};
 };
@@ -44,11 +52,12 @@ struct QuantizeSummary {
 };
 
 // Re-encodes `source` (any member of a split model will do) and writes one file, which appears
-// under `out` only when it is complete. Holds one tensor in memory at a time. The result does not
-// depend on the number of threads. Warns if what is encoded was quantized before: errors add up.
-// Errors: unknown format name; a tensor to be re-encoded whose format cannot be decoded, or that
-// holds NaN or infinity; `out` being one of the source files, or there already; anything that
-// reading or writing can meet.
+// under `out` only when it is complete. Holds one tensor in memory at a time; with a calibration
+// text, a layer and the activations of the text. The result does not depend on the number of
+// threads. Warns if what is encoded was quantized before: errors add up.
+// Errors: unknown format or method; a text too short; a tensor to be re-encoded whose format cannot
+// be decoded, or that holds NaN or infinity; `out` being one of the source files, or there already;
+// anything that reading or writing can meet.
 QuantizeSummary quantize_file(const std::filesystem::path& source, const QuantizeOptions& options,
                               const std::filesystem::path& out);
 

@@ -24,21 +24,24 @@ constexpr SuperBlockSearch kSearchXS{{-15, 12, 13}, 1, 2};
 
 constexpr int kHighScales = 2, kLowScales = 4, kCodes = 8;
 
-void encode_codes(const float* x, float scale, uint8_t* codes) {
-  const Coder coder(kLevels, scale, 0);
-  for (int i = 0; i < 16; ++i)
-    codes[i] = static_cast<uint8_t>(coder(x[i]) | (coder(x[i + 16]) << 4));
+void join_nl(const BlockParts& parts, uint8_t* block) {
+  store_u16(block, parts.d);
+  join_nibbles(parts.codes, block + 2);
+}
+
+void join_xs(const BlockParts& parts, uint8_t* block) {
+  store_u16(block, parts.d);
+  for (int g = 0; g < 8; ++g) {
+    const int stored = parts.scales[g] + 32;
+    block[kHighScales + g / 4] |= static_cast<uint8_t>((stored >> 4) << (g % 4 * 2));
+    block[kLowScales + g / 2] |= static_cast<uint8_t>((stored & 15) << (g % 2 * 4));
+    join_nibbles(parts.codes + 32 * g, block + kCodes + 16 * g);
+  }
 }
 
 void encode_block_xs(const BlockInput<256>& in, uint8_t* block) {
   const SymmetricScales<8> found = search_symmetric<8, 32>(kLevels, kScaleRange, in, kSearchXS);
-  store_f16(block, found.d);
-  for (int g = 0; g < 8; ++g) {
-    const int stored = found.scale[g] + 32;
-    block[kHighScales + g / 4] |= static_cast<uint8_t>((stored >> 4) << (g % 4 * 2));
-    block[kLowScales + g / 2] |= static_cast<uint8_t>((stored & 15) << (g % 2 * 4));
-    encode_codes(in.x + 32 * g, found.group_scale(g), block + kCodes + 16 * g);
-  }
+  join_xs(symmetric_parts<8, 32>(kLevels, in, found), block);
 }
 
 void split_nl(const uint8_t* block, BlockParts& parts) {
@@ -60,8 +63,10 @@ void encode_iq4_nl(std::span<const float> src, std::byte* dst, std::span<const f
   encode_blocks<32, 18>(
       "IQ4_NL", 113 * kF16Max, src, dst, importance, [](const BlockInput<32>& in, uint8_t* block) {
         const float d = search_scale_f16<32>(kLevels, in.x, in.weight, kCandidatesNL);
-        store_f16(block, d);
-        encode_codes(in.x, d, block + 2);
+        BlockParts parts;
+        parts.d = f32_to_f16(d);
+        Coder(kLevels, d, 0).encode(in.x, 32, parts.codes);
+        join_nl(parts, block);
       });
 }
 
@@ -73,13 +78,15 @@ constexpr QuantizedBlock kBlockNL = {.code_bits = 4,
                                      .levels = kTable.data(),
                                      .group = 32,
                                      .scaling = BlockScaling::kF16,
-                                     .split = split_nl};
+                                     .split = split_nl,
+                                     .join = join_nl};
 constexpr QuantizedBlock kBlockXS = {.code_bits = 4,
                                      .levels = kTable.data(),
                                      .group = 32,
                                      .scaling = BlockScaling::kTwoLevel,
                                      .scale_bits = 6,
-                                     .split = split_xs};
+                                     .split = split_xs,
+                                     .join = join_xs};
 
 }  // namespace
 

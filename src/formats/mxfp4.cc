@@ -56,17 +56,21 @@ void split(const uint8_t* block, BlockParts& parts) {
   split_nibbles(block + 1, parts.codes);
 }
 
+void join(const BlockParts& parts, uint8_t* block) {
+  block[0] = static_cast<uint8_t>(parts.d);
+  join_nibbles(parts.codes, block + 1);
+}
+
 void encode_mxfp4(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
   encode_blocks<32, 17>("MXFP4", 0x1.8p127f, src, dst, importance,
                         [](const BlockInput<32>& in, uint8_t* block) {
                           const int e = best_exponent(in);
                           const Coder coder(kLevels, scale_of(e), 0);
-                          block[0] = static_cast<uint8_t>(e);
-                          for (int i = 0; i < 16; ++i) {
-                            const uint8_t low = sign_magnitude(coder(in.x[i]));
-                            const uint8_t high = sign_magnitude(coder(in.x[i + 16]));
-                            block[1 + i] = static_cast<uint8_t>(low | (high << 4));
-                          }
+                          BlockParts parts;
+                          parts.d = static_cast<uint16_t>(e);
+                          for (int i = 0; i < 32; ++i)
+                            parts.codes[i] = sign_magnitude(coder(in.x[i]));
+                          join(parts, block);
                         });
 }
 
@@ -74,7 +78,8 @@ constexpr QuantizedBlock kBlock = {.code_bits = 4,
                                    .levels = kTable.data(),
                                    .group = 32,
                                    .scaling = BlockScaling::kE8M0,
-                                   .split = split};
+                                   .split = split,
+                                   .join = join};
 
 }  // namespace
 

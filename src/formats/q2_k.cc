@@ -18,24 +18,18 @@ constexpr int kScales = 0, kCodes = 16, kD = 80, kDMin = 82;
 constexpr IntegerLevels kLevels{0, 3};
 constexpr SuperBlockSearch kSearch{{-0.2f, 0.7f, 7}, 1, 4};
 
-int code_byte(int i) {
-  return kCodes + i / 128 * 32 + i % 32;
-}
-int code_shift(int i) {
-  return i % 128 / 32 * 2;
+void join(const BlockParts& parts, uint8_t* block) {
+  store_u16(block + kD, parts.d);
+  store_u16(block + kDMin, parts.m);
+  for (int g = 0; g < 16; ++g) {
+    block[kScales + g] = static_cast<uint8_t>(parts.scales[g] | (parts.mins[g] << 4));
+  }
+  join_crumbs(parts.codes, block + kCodes);
 }
 
 void encode_block(const BlockInput<256>& in, uint8_t* block) {
   const AffineScales<16> found = search_affine_scales<16, 16>(kLevels, 15, in, kSearch);
-  store_f16(block + kD, found.d);
-  store_f16(block + kDMin, found.dmin);
-  for (int g = 0; g < 16; ++g) {
-    block[kScales + g] = static_cast<uint8_t>(found.scale[g] | (found.min[g] << 4));
-    const Coder coder(kLevels, found.group_scale(g), found.group_offset(g));
-    for (int i = 16 * g; i < 16 * g + 16; ++i) {
-      block[code_byte(i)] |= static_cast<uint8_t>(coder(in.x[i]) << code_shift(i));
-    }
-  }
+  join(affine_parts<16, 16>(kLevels, in, found), block);
 }
 
 void split(const uint8_t* block, BlockParts& parts) {
@@ -57,7 +51,8 @@ constexpr QuantizedBlock kBlock = {.code_bits = 2,
                                    .scaling = BlockScaling::kTwoLevel,
                                    .has_min = true,
                                    .scale_bits = 4,
-                                   .split = split};
+                                   .split = split,
+                                   .join = join};
 
 }  // namespace
 

@@ -19,13 +19,6 @@ constexpr IntegerLevels kLevels{-4, 3};
 constexpr IntegerLevels kScaleRange{-32, 31};
 constexpr SuperBlockSearch kSearch{{-1.2f, 1.2f, 17}, 1, 3};
 
-int low_byte(int i) {
-  return kLowBits + i / 128 * 32 + i % 32;
-}
-int low_shift(int i) {
-  return i % 128 / 32 * 2;
-}
-
 int load_scale(const uint8_t* block, int g) {
   const int low = (block[kScales + g % 8] >> (g < 8 ? 0 : 4)) & 15;
   const int high = (block[kScales + 8 + g % 4] >> (g / 4 * 2)) & 3;
@@ -38,18 +31,16 @@ void store_scale(uint8_t* block, int g, int scale) {
   block[kScales + 8 + g % 4] |= static_cast<uint8_t>((stored >> 4) << (g / 4 * 2));
 }
 
+void join(const BlockParts& parts, uint8_t* block) {
+  store_u16(block + kD, parts.d);
+  for (int g = 0; g < 16; ++g) store_scale(block, g, parts.scales[g]);
+  join_crumbs(parts.codes, block + kLowBits);
+  join_bit_plane(parts.codes, 2, block + kHighBits);
+}
+
 void encode_block(const BlockInput<256>& in, uint8_t* block) {
   const SymmetricScales<16> found = search_symmetric<16, 16>(kLevels, kScaleRange, in, kSearch);
-  store_f16(block + kD, found.d);
-  for (int g = 0; g < 16; ++g) {
-    store_scale(block, g, found.scale[g]);
-    const Coder coder(kLevels, found.group_scale(g), 0);
-    for (int i = 16 * g; i < 16 * g + 16; ++i) {
-      const uint8_t code = coder(in.x[i]);
-      block[low_byte(i)] |= static_cast<uint8_t>((code & 3) << low_shift(i));
-      block[kHighBits + i % 32] |= static_cast<uint8_t>((code >> 2) << (i / 32));
-    }
-  }
+  join(symmetric_parts<16, 16>(kLevels, in, found), block);
 }
 
 void split(const uint8_t* block, BlockParts& parts) {
@@ -68,7 +59,8 @@ constexpr QuantizedBlock kBlock = {.code_bits = 3,
                                    .group = 16,
                                    .scaling = BlockScaling::kTwoLevel,
                                    .scale_bits = 6,
-                                   .split = split};
+                                   .split = split,
+                                   .join = join};
 
 }  // namespace
 

@@ -31,15 +31,30 @@ void split_q4_1(const uint8_t* block, BlockParts& parts) {
   split_nibbles(block + 4, parts.codes);
 }
 
+void join_q4_0(const BlockParts& parts, uint8_t* block) {
+  store_u16(block, parts.d);
+  join_nibbles(parts.codes, block + 2);
+}
+
+void join_q4_1(const BlockParts& parts, uint8_t* block) {
+  store_u16(block, parts.d);
+  store_u16(block + 2, parts.m);
+  join_nibbles(parts.codes, block + 4);
+}
+
+// With the scale settled.
+void store_q4_0(const float* x, float d, uint8_t* block) {
+  BlockParts parts;
+  parts.d = f32_to_f16(d);
+  Coder(kSigned, d, 0).encode(x, 32, parts.codes);
+  join_q4_0(parts, block);
+}
+
 void encode_q4_0(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
   encode_blocks<32, 18>(
       "Q4_0", 8 * kF16Max, src, dst, importance, [](const BlockInput<32>& in, uint8_t* block) {
         const float d = search_scale_f16<32>(kSigned, in.x, in.weight, kCandidates4_0);
-        const Coder coder(kSigned, d, 0);
-        store_f16(block, d);
-        for (int i = 0; i < 16; ++i) {
-          block[2 + i] = static_cast<uint8_t>(coder(in.x[i]) | (coder(in.x[i + 16]) << 4));
-        }
+        store_q4_0(in.x, d, block);
       });
 }
 
@@ -47,12 +62,11 @@ void encode_q4_1(std::span<const float> src, std::byte* dst, std::span<const flo
   encode_blocks<32, 20>(
       "Q4_1", kF16Max, src, dst, importance, [](const BlockInput<32>& in, uint8_t* block) {
         const AffineF16 fit = search_affine_f16<32>(kUnsigned, in.x, in.weight, kCandidates4_1);
-        const Coder coder(kUnsigned, fit.scale, fit.offset);
-        store_f16(block, fit.scale);
-        store_f16(block + 2, fit.offset);
-        for (int i = 0; i < 16; ++i) {
-          block[4 + i] = static_cast<uint8_t>(coder(in.x[i]) | (coder(in.x[i + 16]) << 4));
-        }
+        BlockParts parts;
+        parts.d = f32_to_f16(fit.scale);
+        parts.m = f32_to_f16(fit.offset);
+        Coder(kUnsigned, fit.scale, fit.offset).encode(in.x, 32, parts.codes);
+        join_q4_1(parts, block);
       });
 }
 
@@ -60,12 +74,14 @@ constexpr QuantizedBlock kBlock4_0 = {.code_bits = 4,
                                       .zero_point = 8,
                                       .group = 32,
                                       .scaling = BlockScaling::kF16,
-                                      .split = split_q4_0};
+                                      .split = split_q4_0,
+                                      .join = join_q4_0};
 constexpr QuantizedBlock kBlock4_1 = {.code_bits = 4,
                                       .group = 32,
                                       .scaling = BlockScaling::kF16,
                                       .has_min = true,
-                                      .split = split_q4_1};
+                                      .split = split_q4_1,
+                                      .join = join_q4_1};
 
 }  // namespace
 
@@ -77,11 +93,7 @@ void encode_q4_0_by_largest(std::span<const float> src, std::byte* dst, std::spa
           if (std::abs(in.x[i]) > std::abs(largest)) largest = in.x[i];
         }
         const float d = round_scale_f16(largest / -8);  // code 0 is the one of the most magnitude
-        const Coder coder(kSigned, d, 0);
-        store_f16(block, d);
-        for (int i = 0; i < 16; ++i) {
-          block[2 + i] = static_cast<uint8_t>(coder(in.x[i]) | (coder(in.x[i + 16]) << 4));
-        }
+        store_q4_0(in.x, d, block);
       });
 }
 

@@ -52,23 +52,23 @@ int code_shift(int i) {
 }
 
 template <int kBits>
+void join(const BlockParts& parts, uint8_t* block) {
+  store_u16(block + kD, parts.d);
+  store_u16(block + kDMin, parts.m);
+  for (int g = 0; g < 8; ++g) store_scale(block + kScales, g, parts.scales[g], parts.mins[g]);
+  uint8_t* codes = block + kAfterScales + (kBits == 5 ? 32 : 0);
+  for (int i = 0; i < 256; ++i) {
+    codes[code_byte(i)] |= static_cast<uint8_t>((parts.codes[i] & 15) << code_shift(i));
+  }
+  if (kBits == 5) join_bit_plane(parts.codes, 4, block + kAfterScales);
+}
+
+template <int kBits>
 void encode_block(const BlockInput<256>& in, uint8_t* block) {
   constexpr IntegerLevels kLevels{0, (1 << kBits) - 1};
   const AffineScales<8> found =
       search_affine_scales<8, 32>(kLevels, kMaxInteger, in, kBits == 4 ? kSearch4 : kSearch5);
-  store_f16(block + kD, found.d);
-  store_f16(block + kDMin, found.dmin);
-  uint8_t* fifth_bits = block + kAfterScales;
-  uint8_t* codes = fifth_bits + (kBits == 5 ? 32 : 0);
-  for (int g = 0; g < 8; ++g) {
-    store_scale(block + kScales, g, found.scale[g], found.min[g]);
-    const Coder coder(kLevels, found.group_scale(g), found.group_offset(g));
-    for (int i = 32 * g; i < 32 * g + 32; ++i) {
-      const uint8_t code = coder(in.x[i]);
-      codes[code_byte(i)] |= static_cast<uint8_t>((code & 15) << code_shift(i));
-      if (kBits == 5) fifth_bits[i % 32] |= static_cast<uint8_t>((code >> 4) << (i / 32));
-    }
-  }
+  join<kBits>(affine_parts<8, 32>(kLevels, in, found), block);
 }
 
 template <int kBits>
@@ -101,7 +101,8 @@ constexpr QuantizedBlock kBlock = {.code_bits = kBits,
                                    .scaling = BlockScaling::kTwoLevel,
                                    .has_min = true,
                                    .scale_bits = 6,
-                                   .split = split<kBits>};
+                                   .split = split<kBits>,
+                                   .join = join<kBits>};
 
 }  // namespace
 

@@ -41,13 +41,29 @@ void split_q5_1(const uint8_t* block, BlockParts& parts) {
   split_codes(block + 4, parts.codes);
 }
 
+void join_codes(const uint8_t* codes, uint8_t* bits) {
+  for (int i = 0; i < 32; ++i) store_code(bits, i, codes[i]);
+}
+
+void join_q5_0(const BlockParts& parts, uint8_t* block) {
+  store_u16(block, parts.d);
+  join_codes(parts.codes, block + 2);
+}
+
+void join_q5_1(const BlockParts& parts, uint8_t* block) {
+  store_u16(block, parts.d);
+  store_u16(block + 2, parts.m);
+  join_codes(parts.codes, block + 4);
+}
+
 void encode_q5_0(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
   encode_blocks<32, 22>(
       "Q5_0", 16 * kF16Max, src, dst, importance, [](const BlockInput<32>& in, uint8_t* block) {
         const float d = search_scale_f16<32>(kSigned, in.x, in.weight, kCandidates5_0);
-        const Coder coder(kSigned, d, 0);
-        store_f16(block, d);
-        for (int i = 0; i < 32; ++i) store_code(block + 2, i, coder(in.x[i]));
+        BlockParts parts;
+        parts.d = f32_to_f16(d);
+        Coder(kSigned, d, 0).encode(in.x, 32, parts.codes);
+        join_q5_0(parts, block);
       });
 }
 
@@ -55,10 +71,11 @@ void encode_q5_1(std::span<const float> src, std::byte* dst, std::span<const flo
   encode_blocks<32, 24>(
       "Q5_1", kF16Max, src, dst, importance, [](const BlockInput<32>& in, uint8_t* block) {
         const AffineF16 fit = search_affine_f16<32>(kUnsigned, in.x, in.weight, kCandidates5_1);
-        const Coder coder(kUnsigned, fit.scale, fit.offset);
-        store_f16(block, fit.scale);
-        store_f16(block + 2, fit.offset);
-        for (int i = 0; i < 32; ++i) store_code(block + 4, i, coder(in.x[i]));
+        BlockParts parts;
+        parts.d = f32_to_f16(fit.scale);
+        parts.m = f32_to_f16(fit.offset);
+        Coder(kUnsigned, fit.scale, fit.offset).encode(in.x, 32, parts.codes);
+        join_q5_1(parts, block);
       });
 }
 
@@ -66,12 +83,14 @@ constexpr QuantizedBlock kBlock5_0 = {.code_bits = 5,
                                       .zero_point = 16,
                                       .group = 32,
                                       .scaling = BlockScaling::kF16,
-                                      .split = split_q5_0};
+                                      .split = split_q5_0,
+                                      .join = join_q5_0};
 constexpr QuantizedBlock kBlock5_1 = {.code_bits = 5,
                                       .group = 32,
                                       .scaling = BlockScaling::kF16,
                                       .has_min = true,
-                                      .split = split_q5_1};
+                                      .split = split_q5_1,
+                                      .join = join_q5_1};
 
 }  // namespace
 

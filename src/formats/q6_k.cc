@@ -34,18 +34,19 @@ int high_shift(int i) {
   return i % 128 / 32 * 2;
 }
 
+void join(const BlockParts& parts, uint8_t* block) {
+  store_u16(block + kD, parts.d);
+  std::memcpy(block + kScales, parts.scales, 16);
+  for (int i = 0; i < 256; ++i) {
+    const uint8_t code = parts.codes[i];
+    block[low_byte(i)] |= static_cast<uint8_t>((code & 15) << low_shift(i));
+    block[high_byte(i)] |= static_cast<uint8_t>((code >> 4) << high_shift(i));
+  }
+}
+
 void encode_block(const BlockInput<256>& in, uint8_t* block) {
   const SymmetricScales<16> found = search_symmetric<16, 16>(kLevels, kScaleRange, in, kSearch);
-  store_f16(block + kD, found.d);
-  for (int g = 0; g < 16; ++g) {
-    block[kScales + g] = static_cast<uint8_t>(found.scale[g]);
-    const Coder coder(kLevels, found.group_scale(g), 0);
-    for (int i = 16 * g; i < 16 * g + 16; ++i) {
-      const uint8_t code = coder(in.x[i]);
-      block[low_byte(i)] |= static_cast<uint8_t>((code & 15) << low_shift(i));
-      block[high_byte(i)] |= static_cast<uint8_t>((code >> 4) << high_shift(i));
-    }
-  }
+  join(symmetric_parts<16, 16>(kLevels, in, found), block);
 }
 
 void split(const uint8_t* block, BlockParts& parts) {
@@ -76,7 +77,8 @@ constexpr QuantizedBlock kBlock = {.code_bits = 6,
                                    .group = 16,
                                    .scaling = BlockScaling::kTwoLevel,
                                    .scale_bits = 8,
-                                   .split = split};
+                                   .split = split,
+                                   .join = join};
 
 }  // namespace
 

@@ -7,9 +7,23 @@
 namespace tessera {
 namespace {
 
-struct GroupScale {
-  float scale, min;
-};
+void decode_group(const QuantizedBlock& block, GroupScale by, int zero, const uint8_t* codes,
+                  float* x) {
+  const int mask = (1 << block.code_bits) - 1;
+  const float scale = block.unit * by.scale;
+  for (int i = 0; i < block.group; ++i) {
+    const int code = codes[i] & mask;
+    if (block.values != nullptr) {
+      x[i] = scale * block.values[code];
+    } else {
+      x[i] = scale * static_cast<float>(block.levels != nullptr ? block.levels[code] : code - zero);
+    }
+  }
+  if (!block.has_min) return;  // adding zero would lose the sign of a zero
+  for (int i = 0; i < block.group; ++i) x[i] += by.min;
+}
+
+}  // namespace
 
 GroupScale group_scale(const QuantizedBlock& block, const BlockParts& parts, int group) {
   switch (block.scaling) {
@@ -30,24 +44,6 @@ GroupScale group_scale(const QuantizedBlock& block, const BlockParts& parts, int
   return {times(parts.d, parts.scales[group]),
           block.has_min ? -times(parts.m, parts.mins[group]) : 0.0f};
 }
-
-void decode_group(const QuantizedBlock& block, GroupScale by, int zero, const uint8_t* codes,
-                  float* x) {
-  const int mask = (1 << block.code_bits) - 1;
-  const float scale = block.unit * by.scale;
-  for (int i = 0; i < block.group; ++i) {
-    const int code = codes[i] & mask;
-    if (block.values != nullptr) {
-      x[i] = scale * block.values[code];
-    } else {
-      x[i] = scale * static_cast<float>(block.levels != nullptr ? block.levels[code] : code - zero);
-    }
-  }
-  if (!block.has_min) return;  // adding zero would lose the sign of a zero
-  for (int i = 0; i < block.group; ++i) x[i] += by.min;
-}
-
-}  // namespace
 
 float ue4m3_to_f32(uint8_t bits) {
   const int exponent = (bits >> 3) & 15, mantissa = bits & 7;

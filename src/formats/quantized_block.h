@@ -54,7 +54,20 @@ struct QuantizedBlock {
   float unit = 1.0f;
 
   void (*split)(const uint8_t* block, BlockParts& parts) = nullptr;
+  // The inverse, for those who choose codes by themselves (GPTQ): writes all of a block that is
+  // zeros. Its codes are `lowest_code` to `highest_code` (0: all there are), its scales such as the
+  // format's encoder gives. nullptr: nobody does so with this format.
+  void (*join)(const BlockParts& parts, uint8_t* block) = nullptr;
+  int lowest_code = 0, highest_code = 0;
+
+  int last_code() const { return highest_code > 0 ? highest_code : (1 << code_bits) - 1; }
 };
+
+// What a group of a block scales and adds: x = scale * (level of the code) + min.
+struct GroupScale {
+  float scale, min;
+};
+GroupScale group_scale(const QuantizedBlock& block, const BlockParts& parts, int group);
 
 // A float of 4 exponent and 3 mantissa bits: an E4M3 without its sign. 127 is 480: formats that
 // call it something else never hand it out.

@@ -19,63 +19,10 @@ struct Group {
   std::span<const uint8_t> codes;
 };
 
-// A block of a target: what it holds beside codes, and how they are packed. Codes are within
-// [lowest, highest].
-struct Target {
-  const Format* format;
-  int lowest, highest;
-  void (*pack)(float step, float min, const uint8_t* codes, uint8_t* block);
-};
+constexpr const Format* kTargets[] = {&kQ4_0, &kQ4_1, &kQ8_0, &kMXFP4, &kTQ2_0};
 
-void pack_nibbles(const uint8_t* codes, uint8_t* bytes) {
-  for (int i = 0; i < 16; ++i) bytes[i] = static_cast<uint8_t>(codes[i] | (codes[i + 16] << 4));
-}
-
-// The layouts are described in the formats' own files.
-void pack_q4_0(float step, float, const uint8_t* codes, uint8_t* block) {
-  store_f16(block, step);
-  pack_nibbles(codes, block + 2);
-}
-
-void pack_q4_1(float step, float min, const uint8_t* codes, uint8_t* block) {
-  store_f16(block, step);
-  store_f16(block + 2, min);
-  pack_nibbles(codes, block + 4);
-}
-
-void pack_q8_0(float step, float, const uint8_t* codes, uint8_t* block) {
-  store_f16(block, step);
-  for (int i = 0; i < 32; ++i) block[2 + i] = codes[i] ^ 0x80;
-}
-
-void pack_mxfp4(float step, float, const uint8_t* codes, uint8_t* block) {
-  int exponent;
-  std::frexp(step, &exponent);  // step = 2^(exponent - 1), and levels count halves
-  block[0] = static_cast<uint8_t>(exponent - 1 + 127);
-  pack_nibbles(codes, block + 1);
-}
-
-void pack_tq2_0(float step, float, const uint8_t* codes, uint8_t* block) {
-  for (int half = 0; half < 2; ++half) {
-    for (int i = 0; i < 32; ++i) {
-      int byte = 0;
-      for (int j = 0; j < 4; ++j) byte |= codes[128 * half + 32 * j + i] << (2 * j);
-      block[32 * half + i] = static_cast<uint8_t>(byte);
-    }
-  }
-  store_f16(block + 64, step);
-}
-
-// Code 0 of Q8_0, -128, is one that no encoder writes: see q8_0.cc.
-constexpr Target kTargets[] = {{&kQ4_0, 0, 15, pack_q4_0},
-                               {&kQ4_1, 0, 15, pack_q4_1},
-                               {&kQ8_0, 1, 255, pack_q8_0},
-                               {&kMXFP4, 0, 15, pack_mxfp4},
-                               {&kTQ2_0, 0, 2, pack_tq2_0}};
-
-const Target* find_target(const Format& format) {
-  const auto* found = std::ranges::find(kTargets, &format, &Target::format);
-  return found == std::end(kTargets) ? nullptr : found;
+bool is_target(const Format& format) {
+  return std::ranges::find(kTargets, &format) != std::end(kTargets);
 }
 
 // Do the floats of a source's codebook go by the codes of MXFP4?
@@ -102,18 +49,18 @@ float rounding_of(float value) {
 
 // One block of the target from codes of one group; the rounding, as copy_codes has it.
 std::optional<float> write_block(const Group& group, const QuantizedBlock& from,
-                                 const Target& target, uint8_t* out) {
-  const QuantizedBlock& to = *target.format->quantized;
+                                 const Format& target, uint8_t* out) {
+  const QuantizedBlock& to = *target.quantized;
   const float shift = to.has_min ? 0 : static_cast<float>(to.zero_point) - group.zero;
   const float min = from.has_min ? group.min : -group.step * group.zero;
   if (!to.has_min && from.has_min && group.min != 0) return std::nullopt;
   const bool floats = to.levels != nullptr;
-  uint8_t codes[kMostBlockElements];
+  BlockParts parts;
   for (size_t i = 0; i < group.codes.size(); ++i) {
     const float code = static_cast<float>(group.codes[i]) + (floats ? 0 : shift);
-    if (!(code >= static_cast<float>(target.lowest) && code <= static_cast<float>(target.highest)))
+    if (!(code >= static_cast<float>(to.lowest_code) && code <= static_cast<float>(to.last_code())))
       return std::nullopt;
-    codes[i] = static_cast<uint8_t>(code);
+    parts.codes[i] = static_cast<uint8_t>(code);
   }
   float rounding = 0;
   if (to.scaling == BlockScaling::kE8M0) {
@@ -121,22 +68,26 @@ std::optional<float> write_block(const Group& group, const QuantizedBlock& from,
     if (!(group.step > 0) || std::frexp(group.step, &exponent) != 0.5f || exponent < -126 ||
         exponent > 127)
       return std::nullopt;
+    // step = 2^(exponent - 1), and levels count halves
+    parts.d = static_cast<uint16_t>(exponent - 1 + 127);
   } else if (group.step != 0) {
     // A step's error counts for each code away from zero.
-    const float most = static_cast<float>(target.highest - target.lowest);
+    const float most = static_cast<float>(to.last_code() - to.lowest_code);
     rounding = rounding_of(group.step) / std::fabs(group.step) * most;
     if (to.has_min) rounding += rounding_of(min) / std::fabs(group.step);
   }
   if (!(rounding <= kMostRounding)) return std::nullopt;
-  target.pack(group.step, min, codes, out);
+  if (to.scaling != BlockScaling::kE8M0) parts.d = f32_to_f16(group.step);
+  parts.m = f32_to_f16(min);
+  std::fill_n(out, target.block_bytes, uint8_t{0});
+  to.join(parts, out);
   return rounding;
 }
 
 }  // namespace
 
 bool may_share_grid(const Format& from, const Format& to) {
-  const Target* target = find_target(to);
-  if (target == nullptr || from.quantized == nullptr || &from == &to) return false;
+  if (!is_target(to) || from.quantized == nullptr || &from == &to) return false;
   const QuantizedBlock &a = *from.quantized, &b = *to.quantized;
   if (a.scaling != BlockScaling::kF16 && a.scaling != BlockScaling::kF32) return false;
   if (a.group % b.group != 0 || a.unit != 1.0f) return false;
@@ -147,7 +98,6 @@ bool may_share_grid(const Format& from, const Format& to) {
 std::optional<float> copy_codes(const Format& from, const std::byte* src, uint64_t columns,
                                 const Format& to, std::byte* dst) {
   if (!may_share_grid(from, to)) return std::nullopt;
-  const Target& target = *find_target(to);
   const auto* in = reinterpret_cast<const uint8_t*>(src);
   auto* out = reinterpret_cast<uint8_t*>(dst);
   float rounding = 0;
@@ -158,7 +108,7 @@ std::optional<float> copy_codes(const Format& from, const std::byte* src, uint64
     Group group = group_of(*from.quantized, parts);
     for (uint32_t part = 0; part < from.block_elements; part += to.block_elements) {
       group.codes = {parts.codes + part, to.block_elements};
-      const auto rounded = write_block(group, *from.quantized, target, out);
+      const auto rounded = write_block(group, *from.quantized, to, out);
       if (!rounded) return std::nullopt;
       rounding = std::max(rounding, *rounded);
       out += to.block_bytes;

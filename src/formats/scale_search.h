@@ -215,6 +215,9 @@ class Coder {
   uint8_t operator()(float x) const {
     return levels_.code(scale_ == 0 ? 0.0f : (x - offset_) / scale_);
   }
+  void encode(const float* x, int count, uint8_t* codes) const {
+    for (int i = 0; i < count; ++i) codes[i] = (*this)(x[i]);
+  }
 
  private:
   const Levels& levels_;

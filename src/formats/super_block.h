@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "formats/block_codec.h"
+#include "formats/quantized_block.h"
 #include "formats/scale_search.h"
 
 namespace tessera {
@@ -88,6 +89,19 @@ SymmetricScales<kGroups> search_symmetric(const Levels& levels, const IntegerLev
     if (curvature > 0) d = round_scale_f16(d + gradient / curvature);
   }
   return best;
+}
+
+// The block that these make, with the nearest level of each element.
+template <int kGroups, int N, typename Levels>
+BlockParts symmetric_parts(const Levels& levels, const BlockInput<kGroups * N>& in,
+                           const SymmetricScales<kGroups>& found) {
+  BlockParts parts;
+  parts.d = f32_to_f16(found.d);
+  for (int g = 0; g < kGroups; ++g) {
+    parts.scales[g] = static_cast<int8_t>(found.scale[g]);
+    Coder(levels, found.group_scale(g), 0).encode(in.x + g * N, N, parts.codes + g * N);
+  }
+  return parts;
 }
 
 // x ~ d * scale[group] * q - dmin * min[group]
@@ -189,6 +203,22 @@ AffineScales<kGroups> search_affine_scales(const IntegerLevels& levels, int max_
     sums.improve(d, dmin);
   }
   return best;
+}
+
+// The block that these make, with the nearest level of each element.
+template <int kGroups, int N>
+BlockParts affine_parts(const IntegerLevels& levels, const BlockInput<kGroups * N>& in,
+                        const AffineScales<kGroups>& found) {
+  BlockParts parts;
+  parts.d = f32_to_f16(found.d);
+  parts.m = f32_to_f16(found.dmin);
+  for (int g = 0; g < kGroups; ++g) {
+    parts.scales[g] = static_cast<int8_t>(found.scale[g]);
+    parts.mins[g] = static_cast<int8_t>(found.min[g]);
+    Coder(levels, found.group_scale(g), found.group_offset(g))
+        .encode(in.x + g * N, N, parts.codes + g * N);
+  }
+  return parts;
 }
 
 }  // namespace tessera

@@ -50,33 +50,38 @@ void split_tq2_0(const uint8_t* block, BlockParts& parts) {
   split_crumbs(block, parts.codes);
 }
 
-float find_codes(const BlockInput<256>& in, uint8_t (&codes)[256]) {
-  const float d = search_scale_f16<256>(kLevels, in.x, in.weight, kCandidates);
-  const Coder coder(kLevels, d, 0);
-  for (int i = 0; i < 256; ++i) codes[i] = coder(in.x[i]);
-  return d;
-}
-
-void encode_block_tq1_0(const BlockInput<256>& in, uint8_t* block) {
-  uint8_t codes[256];
-  store_f16(block + kD1, find_codes(in, codes));
+void join_tq1_0(const BlockParts& parts, uint8_t* block) {
+  store_u16(block + kD1, parts.d);
   for (const Digits& run : kDigits) {
     for (int i = 0; i < run.count; ++i) {
       int number = 0;
       for (int n = 0; n < 5; ++n) {
-        number = 3 * number + (n < run.digits ? codes[run.element + n * run.count + i] : 0);
+        number = 3 * number + (n < run.digits ? parts.codes[run.element + n * run.count + i] : 0);
       }
       block[run.byte + i] = static_cast<uint8_t>((number * 256 + 242) / 243);  // rounded up
     }
   }
 }
 
+void join_tq2_0(const BlockParts& parts, uint8_t* block) {
+  store_u16(block + kD2, parts.d);
+  join_crumbs(parts.codes, block);
+}
+
+BlockParts find_parts(const BlockInput<256>& in) {
+  const float d = search_scale_f16<256>(kLevels, in.x, in.weight, kCandidates);
+  BlockParts parts;
+  parts.d = f32_to_f16(d);
+  Coder(kLevels, d, 0).encode(in.x, 256, parts.codes);
+  return parts;
+}
+
+void encode_block_tq1_0(const BlockInput<256>& in, uint8_t* block) {
+  join_tq1_0(find_parts(in), block);
+}
+
 void encode_block_tq2_0(const BlockInput<256>& in, uint8_t* block) {
-  uint8_t codes[256];
-  store_f16(block + kD2, find_codes(in, codes));
-  for (int i = 0; i < 256; ++i) {
-    block[i / 128 * 32 + i % 32] |= static_cast<uint8_t>(codes[i] << (i % 128 / 32 * 2));
-  }
+  join_tq2_0(find_parts(in), block);
 }
 
 void encode_tq1_0(std::span<const float> src, std::byte* dst, std::span<const float> importance) {
@@ -91,12 +96,16 @@ constexpr QuantizedBlock kBlock1 = {.code_bits = 2,
                                     .zero_point = 1,
                                     .group = 256,
                                     .scaling = BlockScaling::kF16,
-                                    .split = split_tq1_0};
+                                    .split = split_tq1_0,
+                                    .join = join_tq1_0,
+                                    .highest_code = 2};
 constexpr QuantizedBlock kBlock2 = {.code_bits = 2,
                                     .zero_point = 1,
                                     .group = 256,
                                     .scaling = BlockScaling::kF16,
-                                    .split = split_tq2_0};
+                                    .split = split_tq2_0,
+                                    .join = join_tq2_0,
+                                    .highest_code = 2};
 
 }  // namespace
 

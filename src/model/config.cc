@@ -192,4 +192,12 @@ Config read_config(const Checkpoint& checkpoint, int context) {
   return config;
 }
 
+KvShape kv_shape(const Config& config, KvFormat format) {
+  KvShape shape{.layers = {}, .blocks = 0, .format = format};
+  for (const LayerConfig& layer : config.layers) {
+    shape.layers.push_back({.heads = layer.kv_heads, .head_dim = layer.head_dim});
+  }
+  return shape;
+}
+
 }  // namespace tessera

@@ -39,4 +39,7 @@ struct Config {
 // Throws Error if something is missing, absurd, or not supported.
 Config read_config(const Checkpoint& checkpoint, int context = 0);
 
+// What a store keeps of each token of such a model; no blocks yet.
+KvShape kv_shape(const Config& config, KvFormat format);
+
 }  // namespace tessera

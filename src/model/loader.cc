@@ -8,7 +8,9 @@
 namespace tessera {
 
 const StoredTensor& Loader::take(TensorPlace place, int64_t columns, int64_t rows) {
-  const StoredTensor& tensor = checkpoint_.require(place);
+  const StoredTensor& stored = checkpoint_.require(place);
+  const StoredTensor* other = instead_ ? instead_(stored) : nullptr;
+  const StoredTensor& tensor = other == nullptr ? stored : *other;
   if (static_cast<int64_t>(tensor.columns()) != columns ||
       static_cast<int64_t>(tensor.rows()) != rows) {
     fail("tensor '{}' is {} x {}, expected {} x {}", tensor.name, tensor.columns(), tensor.rows(),
@@ -17,7 +19,7 @@ const StoredTensor& Loader::take(TensorPlace place, int64_t columns, int64_t row
   if (!tensor.format->supported()) {
     fail("tensor '{}' has format {}, which is not supported yet", tensor.name, tensor.format->name);
   }
-  taken_.insert(&tensor);
+  taken_.insert(&stored);
   if (on_progress_) on_progress_(taken_.size(), checkpoint_.tensors().size());
   return tensor;
 }

@@ -18,14 +18,17 @@ namespace tessera {
 class Loader final : public TensorVisitor {
  public:
   using Progress = std::function<void(size_t done, size_t total)>;  // in tensors; may be empty
+  // What is loaded in place of a tensor of the checkpoint, of the same shape; nullptr: itself.
+  using Instead = std::function<const StoredTensor*(const StoredTensor& tensor)>;
 
   // All must outlive it.
   Loader(const Checkpoint& checkpoint, Backend& backend, const Progress& on_progress,
-         const ModelShortcuts& shortcuts = {})
+         const ModelShortcuts& shortcuts = {}, const Instead& instead = {})
       : checkpoint_(checkpoint),
         backend_(backend),
         on_progress_(on_progress),
-        shortcuts_(shortcuts) {}
+        shortcuts_(shortcuts),
+        instead_(instead) {}
 
   void enter(int layer) override { layer_ = layer; }
   void matrix(std::string_view label, std::initializer_list<StoredRows> parts, int columns,
@@ -47,8 +50,9 @@ class Loader final : public TensorVisitor {
 
   const Checkpoint& checkpoint_;
   Backend& backend_;
-  const Progress& on_progress_;
+  const Progress on_progress_;
   const ModelShortcuts shortcuts_;
+  const Instead instead_;
   int layer_ = kNoLayer;
   std::unordered_set<const StoredTensor*> taken_;
   size_t matrix_bytes_ = 0;

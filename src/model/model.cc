@@ -3,8 +3,6 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "model/layers/attention.h"
-#include "model/layers/feed_forward.h"
 #include "model/loader.h"
 
 namespace tessera {
@@ -18,10 +16,7 @@ Model::Model(std::shared_ptr<const Checkpoint> checkpoint, std::shared_ptr<Backe
       shortcuts_(shortcuts),
       config_(read_config(*checkpoint_, limits.context)) {
   const int layers = static_cast<int>(config_.layers.size());
-  for (int i = 0; i < layers; ++i) {
-    layers_.push_back({std::make_unique<Attention>(config_, i, workspace_),
-                       std::make_unique<FeedForward>(config_, i, workspace_)});
-  }
+  for (int i = 0; i < layers; ++i) layers_.emplace_back(config_, i, workspace_);
   for (const Rope& rope : config_.ropes) ropes_.push_back(backend_->load_rope(rope));
   load(on_progress);
   residual_ = backend_->allocate(limits_.rows, config_.embedding);
@@ -33,7 +28,9 @@ Model::Model(std::shared_ptr<const Checkpoint> checkpoint, std::shared_ptr<Backe
 
 void Model::load(const std::function<void(size_t, size_t)>& on_progress) {
   Loader loader(*checkpoint_, *backend_, on_progress, shortcuts_);
-  embeddings_ = &loader.take({TensorRole::kTokenEmbedding}, config_.embedding, config_.vocabulary);
+  embeddings_.emplace(
+      loader.take({TensorRole::kTokenEmbedding}, config_.embedding, config_.vocabulary),
+      config_.embedding_scale);
   for_each_tensor(loader);
   for (const TensorRole rope_factors :
        {TensorRole::kRopeFactors, TensorRole::kRopeFactorsLong, TensorRole::kRopeFactorsShort}) {
@@ -44,11 +41,7 @@ void Model::load(const std::function<void(size_t, size_t)>& on_progress) {
 }
 
 void Model::for_each_tensor(TensorVisitor& visit) {
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    visit.enter(static_cast<int>(i));
-    layers_[i].attention->for_each_tensor(visit);
-    layers_[i].feed_forward->for_each_tensor(visit);
-  }
+  for (Layer& layer : layers_) layer.for_each_tensor(visit);
   visit.enter(kNoLayer);
   visit.vector({TensorRole::kOutputNorm, config_.embedding}, output_norm_);
   const bool tied = checkpoint_->find({TensorRole::kOutput}) == nullptr;
@@ -67,21 +60,13 @@ int Model::add_adapter(const StoredAdapter& stored) {
 }
 
 std::unique_ptr<KvStore> Model::make_kv(int blocks, KvFormat format) const {
-  KvShape shape = kv_shape(format);
+  KvShape shape = kv_shape(config_, format);
   shape.blocks = blocks;
   return backend_->allocate_kv(shape);
 }
 
 size_t Model::kv_block_bytes(KvFormat format) const {
-  return backend_->kv_block_bytes(kv_shape(format));
-}
-
-KvShape Model::kv_shape(KvFormat format) const {
-  KvShape shape{.layers = {}, .blocks = 0, .format = format};
-  for (const LayerConfig& layer : config_.layers) {
-    shape.layers.push_back({.heads = layer.kv_heads, .head_dim = layer.head_dim});
-  }
-  return shape;
+  return backend_->kv_block_bytes(kv_shape(config_, format));
 }
 
 Tensor Model::forward(const Batch& batch, KvStore& kv, std::span<const Tap> taps) {
@@ -92,13 +77,7 @@ Tensor Model::forward(const Batch& batch, KvStore& kv, std::span<const Tap> taps
   const StepAdapters adapters(adapters_, batch.adapters);
   const Step step(*backend_, workspace_, ropes_, *rows, kv, adapters, taps);
   const Tensor x = embed(batch);
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    const int layer = static_cast<int>(i);
-    step.show(layer, TapPoint::kLayerInput, x);
-    layers_[i].attention->forward(step, x);
-    layers_[i].feed_forward->forward(step, x);
-    step.show(layer, TapPoint::kLayerOutput, x);
-  }
+  for (const Layer& layer : layers_) layer.forward(step, x);
   const Tensor logits = logits_of(x, batch);
   backend_->submit();
   return logits;
@@ -128,16 +107,8 @@ Tensor Model::hidden_states(int first, int count) {
 }
 
 Tensor Model::embed(const Batch& batch) {
-  const StoredTensor& table = *embeddings_;
   embedded_.resize(static_cast<size_t>(batch.rows()) * config_.embedding);
-  for (int r = 0; r < batch.rows(); ++r) {
-    const std::span<float> row(embedded_.data() + static_cast<size_t>(r) * config_.embedding,
-                               config_.embedding);
-    table.decode(static_cast<uint64_t>(batch.tokens[r]), 1, row);
-    if (config_.embedding_scale != 1.0f) {
-      for (float& value : row) value *= config_.embedding_scale;
-    }
-  }
+  embeddings_->read(batch.tokens, embedded_);
   const Tensor x = residual_.top(batch.rows());
   backend_->upload(embedded_, x);
   return x;

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "backend/backend.h"
@@ -10,7 +11,8 @@
 #include "checkpoint/checkpoint.h"
 #include "model/batch.h"
 #include "model/config.h"
-#include "model/layers/part.h"
+#include "model/embedding_table.h"
+#include "model/layers/layer.h"
 #include "model/lora.h"
 #include "model/shortcuts.h"
 #include "model/taps.h"
@@ -67,13 +69,7 @@ class Model {
   void for_each_tensor(TensorVisitor& visit);
 
  private:
-  // What mixes positions, then what works on each alone.
-  struct Layer {
-    std::unique_ptr<Part> attention, feed_forward;
-  };
-
   void load(const std::function<void(size_t done, size_t total)>& on_progress);
-  KvShape kv_shape(KvFormat format) const;  // without blocks
   Tensor embed(const Batch& batch);
   Tensor logits_of(Tensor x, const Batch& batch);
 
@@ -83,9 +79,8 @@ class Model {
   Shortcuts shortcuts_;
   Config config_;
 
-  // A step reads one row a token of the embeddings, so they are decoded from there as needed.
-  const StoredTensor* embeddings_ = nullptr;  // [vocabulary, embedding]
-  RopeTables ropes_;                          // of config_.ropes
+  std::optional<EmbeddingTable> embeddings_;
+  RopeTables ropes_;  // of config_.ropes
   std::vector<Layer> layers_;
   std::unique_ptr<Vector> output_norm_;  // [embedding]
   std::unique_ptr<Matrix> output_;  // [logits, embedding]; repacked from the embeddings if tied

@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "backend/backend.h"
+#include "checkpoint/tensor_role.h"
 
 namespace tessera {
 
@@ -19,6 +21,9 @@ enum class TapPoint {
   kGateUpInput,  // normalized, into gate and up           [rows, embedding]
   kDownInput,    // gated, into down                       [rows, feed_forward]
 };
+
+// Where what a matrix of a layer multiplies can be tapped; nothing for other tensors.
+std::optional<TapPoint> input_of(TensorRole role);
 
 struct Tap {
   int layer = 0;

@@ -80,8 +80,9 @@ TEST_F(ShortcutsTest, WhatHasAsFewBitsIsNotCut) {
     const auto expected = hidden({});
     ASSERT_FALSE(expected.empty());
     EXPECT_EQ(hidden({.format = int8_groups}), expected) << name;
-    if (name == std::string_view("nf4"))  // AWQ's has a zero point more than Q4_0
+    if (name == std::string_view("nf4")) {  // AWQ's has a zero point more than Q4_0
       EXPECT_EQ(hidden({.format = draft_format}), expected) << name;
+    }
   }
 }
 

@@ -1,0 +1,224 @@
+#include "compress/block_fit.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/half.h"
+#include "formats/f16_field.h"
+
+namespace tessera {
+namespace {
+
+constexpr int kRounds = 4;
+
+// y += a x
+void add_scaled(float a, const float* x, std::span<float> y) {
+  if (a == 0) return;
+  for (size_t i = 0; i < y.size(); ++i) y[i] += a * x[i];
+}
+
+double dot(std::span<const float> a, std::span<const float> b) {
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i)
+    sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  return sum;
+}
+
+}  // namespace
+
+BlockFit::BlockFit(const Format& format)
+    : format_(format), block_(*format.quantized), size_(format.block_elements) {
+  if (block_.join == nullptr || format.encode == nullptr)
+    fail("{} has no blocks that codes can be chosen for", format.name);
+  for (auto* vector : {&scale_, &min_, &values_, &gradient_, &work_, &by_scale_, &by_min_}) {
+    vector->resize(size_);
+  }
+}
+
+void BlockFit::read_scales() {
+  const auto group = static_cast<size_t>(block_.group);
+  for (size_t first = 0; first < size_; first += group) {
+    const GroupScale by = group_scale(block_, parts_, static_cast<int>(first / group));
+    std::fill_n(scale_.begin() + static_cast<ptrdiff_t>(first), group, block_.unit * by.scale);
+    std::fill_n(min_.begin() + static_cast<ptrdiff_t>(first), group, by.min);
+  }
+}
+
+float BlockFit::value(size_t k, int code) const {
+  const float level = block_.levels != nullptr   ? block_.levels[code]
+                      : block_.values != nullptr ? block_.values[code]
+                                                 : static_cast<float>(code - block_.zero_point);
+  return scale_[k] * level + min_[k];
+}
+
+int BlockFit::nearest(size_t k, float v) const {
+  const int lowest = block_.lowest_code, last = block_.last_code();
+  if (block_.levels == nullptr && block_.values == nullptr) {
+    if (scale_[k] == 0) return std::clamp(block_.zero_point, lowest, last);
+    const float code = (v - min_[k]) / scale_[k] + static_cast<float>(block_.zero_point);
+    const float within = std::clamp(code, static_cast<float>(lowest), static_cast<float>(last));
+    return static_cast<int>(std::lrintf(within));
+  }
+  int best = lowest;
+  float best_distance = INFINITY;
+  for (int code = lowest; code <= last; ++code) {
+    const float distance = std::fabs(value(k, code) - v);
+    if (distance < best_distance) {
+      best_distance = distance;
+      best = code;
+    }
+  }
+  return best;
+}
+
+void BlockFit::set_codes() {
+  for (size_t k = 0; k < size_; ++k) values_[k] = value(k, parts_.codes[k]);
+}
+
+double BlockFit::error() {
+  std::ranges::fill(gradient_, 0.0f);
+  for (size_t k = 0; k < size_; ++k) {
+    work_[k] = target_[k] - values_[k];
+    add_scaled(work_[k], metric_->s + k * size_, gradient_);
+  }
+  return dot(work_, gradient_);
+}
+
+void BlockFit::round_with_feedback() {
+  std::ranges::copy(target_, work_.begin());
+  for (size_t k = 0; k < size_; ++k) {
+    const int code = nearest(k, work_[k]);
+    parts_.codes[k] = static_cast<uint8_t>(code);
+    values_[k] = value(k, code);
+    add_scaled(target_[k] - values_[k], metric_->u + k * metric_->stride + k + 1,
+               std::span(work_).subspan(k + 1));
+  }
+}
+
+// The block's scale (and min) as floats, all else as it is.
+void BlockFit::solve_floats() {
+  const bool two_level = block_.scaling == BlockScaling::kTwoLevel;
+  if (!two_level && block_.scaling != BlockScaling::kF16) return;
+  const float d = f16_to_f32(parts_.d), m = block_.has_min ? f16_to_f32(parts_.m) : 0.0f;
+  if (d == 0 || (block_.has_min && two_level && m == 0)) return;
+  for (size_t k = 0; k < size_; ++k) {
+    by_scale_[k] = (values_[k] - min_[k]) / d;
+    by_min_[k] = !block_.has_min ? 0.0f : two_level ? min_[k] / m : 1.0f;
+  }
+  // gradient_ = S (target - values), so these are the steps from where we are.
+  double aa = 0, ab = 0, bb = 0;
+  std::ranges::fill(work_, 0.0f);
+  for (size_t k = 0; k < size_; ++k) add_scaled(by_scale_[k], metric_->s + k * size_, work_);
+  aa = dot(by_scale_, work_);
+  ab = dot(by_min_, work_);
+  if (block_.has_min) {
+    std::ranges::fill(work_, 0.0f);
+    for (size_t k = 0; k < size_; ++k) add_scaled(by_min_[k], metric_->s + k * size_, work_);
+    bb = dot(by_min_, work_);
+  }
+  const double ga = dot(by_scale_, gradient_), gb = dot(by_min_, gradient_);
+  const double determinant = aa * bb - ab * ab;
+  double step_d = aa > 0 ? ga / aa : 0, step_m = 0;
+  if (block_.has_min && determinant > 1e-6 * aa * bb) {
+    step_d = (ga * bb - gb * ab) / determinant;
+    step_m = (gb * aa - ga * ab) / determinant;
+  }
+  const float new_d = round_scale_f16(d + static_cast<float>(step_d));
+  const float new_m = two_level ? round_scale_f16(m + static_cast<float>(step_m))
+                                : round_offset_f16(m + static_cast<float>(step_m));
+  // The encoders' signs stay: kernels may count on them.
+  if (new_d * d <= 0 || (two_level && block_.has_min && new_m * m <= 0)) return;
+  const double by_d = static_cast<double>(new_d) - d, by_m = static_cast<double>(new_m) - m;
+  const double change =
+      -2 * (by_d * ga + by_m * gb) + by_d * by_d * aa + 2 * by_d * by_m * ab + by_m * by_m * bb;
+  if (!(change < 0)) return;
+  parts_.d = f32_to_f16(new_d);
+  if (block_.has_min) parts_.m = f32_to_f16(new_m);
+  read_scales();
+  set_codes();
+  error();
+}
+
+// Integer scales and mins, one step up or down.
+void BlockFit::step_scales() {
+  if (block_.scaling != BlockScaling::kTwoLevel) return;
+  const auto group = static_cast<size_t>(block_.group);
+  const int most =
+                block_.has_min ? (1 << block_.scale_bits) - 1 : (1 << (block_.scale_bits - 1)) - 1,
+            least = block_.has_min ? 0 : -most - 1;
+  const float d = f16_to_f32(parts_.d), m = f16_to_f32(parts_.m);
+  for (size_t first = 0; first < size_; first += group) {
+    const auto g = first / group;
+    for (int8_t* integers : {parts_.scales, parts_.mins}) {
+      if (integers == parts_.mins && !block_.has_min) continue;
+      // What one step adds to the values.
+      const auto step = std::span(work_).first(group);
+      for (size_t i = 0; i < group; ++i) {
+        const size_t k = first + i;
+        const int code = parts_.codes[k];
+        const float level = block_.levels != nullptr ? block_.levels[code]
+                                                     : static_cast<float>(code - block_.zero_point);
+        step[i] = integers == parts_.mins ? -m : d * level;
+      }
+      double linear = 0, square = 0;
+      for (size_t i = 0; i < group; ++i) {
+        const float* row = metric_->s + (first + i) * size_ + first;
+        linear += static_cast<double>(step[i]) * static_cast<double>(gradient_[first + i]);
+        square += static_cast<double>(step[i]) * dot(step, {row, group});
+      }
+      const int sign = linear > 0 ? 1 : -1, next = integers[g] + sign;
+      if (next < least || next > most || !(square - 2 * std::fabs(linear) < 0)) continue;
+      integers[g] = static_cast<int8_t>(next);
+      for (size_t i = 0; i < group; ++i) {
+        const float by = static_cast<float>(sign) * step[i];
+        add_scaled(-by, metric_->s + (first + i) * size_, gradient_);
+      }
+    }
+  }
+  read_scales();
+  set_codes();
+}
+
+void BlockFit::step_codes() {
+  for (size_t k = 0; k < size_; ++k) {
+    const float* row = metric_->s + k * size_;
+    const int code = nearest(k, values_[k] + gradient_[k] / row[k]);
+    if (code == parts_.codes[k]) continue;
+    const float v = value(k, code), by = v - values_[k];
+    if (!(by * (by * row[k] - 2 * gradient_[k]) < 0)) continue;
+    parts_.codes[k] = static_cast<uint8_t>(code);
+    values_[k] = v;
+    add_scaled(-by, row, gradient_);
+  }
+}
+
+void BlockFit::fit(std::span<const float> target, const BlockMetric& metric, std::byte* out,
+                   std::span<float> values) {
+  target_ = target;
+  metric_ = &metric;
+  auto* bytes = reinterpret_cast<uint8_t*>(out);
+  format_.encode(target, out, metric.importance);
+  block_.split(bytes, parts_);
+  read_scales();
+  round_with_feedback();
+  double now = error();
+  BlockParts best = parts_;
+  double best_error = now;
+  for (int round = 0; round < kRounds; ++round) {
+    solve_floats();
+    step_scales();
+    step_codes();
+    now = error();
+    if (!(now < best_error)) break;
+    const bool settled = now > 0.999 * best_error;
+    best_error = now;
+    best = parts_;
+    if (settled) break;
+  }
+  std::fill_n(bytes, format_.block_bytes, uint8_t{0});
+  block_.join(best, bytes);
+  format_.decode(out, values);
+}
+
+}  // namespace tessera

@@ -1,0 +1,59 @@
+// One block of a format, chosen to be near its target by a metric that knows how errors of its
+// elements add up or make good for each other: (target - x)^T S (target - x).
+//
+// Scales are first those that the format's own encoder finds, with the diagonal of S as importance.
+// Then elements are rounded one by one, each making good what it can of the errors before it (the
+// column feedback of GPTQ, Frantar et al. 2022). What follows goes down until nothing changes: the
+// floats of the block by least squares under S, its integer scales by single steps, its codes one
+// at a time (coordinate descent).
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "formats/format.h"
+
+namespace tessera {
+
+// S = U D U^T, U upper triangular with a diagonal of ones.
+struct BlockMetric {
+  const float* s;  // [elements, elements]
+  const float* u;  // rows `stride` apart
+  size_t stride;
+  std::span<const float> importance;  // the diagonal of S
+};
+
+class BlockFit {
+ public:
+  // Error for a format whose blocks cannot be put together from codes.
+  explicit BlockFit(const Format& format);
+
+  // Writes the block; `values` is what it decodes to. All spans have the block's elements.
+  void fit(std::span<const float> target, const BlockMetric& metric, std::byte* out,
+           std::span<float> values);
+
+ private:
+  // What element k of a block decodes to is scale_[k] * level + min_[k].
+  void read_scales();
+  float value(size_t k, int code) const;
+  int nearest(size_t k, float v) const;
+  void set_codes();  // values_ from parts_
+  double error();    // of values_; leaves gradient_ = S (target - values)
+
+  void round_with_feedback();
+  void solve_floats();
+  void step_scales();
+  void step_codes();
+
+  const Format& format_;
+  const QuantizedBlock& block_;
+  size_t size_;
+  BlockParts parts_;
+  std::vector<float> scale_, min_, values_, gradient_, work_;
+  std::vector<float> by_scale_, by_min_;  // derivatives of values_ by the block's floats
+  std::span<const float> target_;
+  const BlockMetric* metric_ = nullptr;
+};
+
+}  // namespace tessera

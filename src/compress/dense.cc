@@ -1,0 +1,184 @@
+// The product: tiles of c, each summed over panels of kDepth, from copies of a and b that lie as
+// the innermost loop reads them (Goto & van de Geijn 2008).
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "compress/dense.cc"
+#include "base/simd/simd_targets.h"
+//
+#include <hwy/foreach_target.h>
+
+#include "base/simd/simd.h"
+//
+#include "compress/dense.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+HWY_BEFORE_NAMESPACE();
+namespace tessera::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using DF = hn::ScalableTag<float>;
+constexpr size_t kLanes = hn::MaxLanes(DF());
+constexpr size_t kStripRows = 6, kStripColumns = 2 * kLanes;  // of c, in registers
+constexpr size_t kDepth = 256;
+
+// Strips of `width` columns of `from`, one after the other, each [depth, width]; zeros at the end.
+void pack(ConstBlock from, size_t depth, size_t columns, size_t width, float* out) {
+  for (size_t first = 0; first < columns; first += width) {
+    const size_t count = std::min(width, columns - first);
+    for (size_t k = 0; k < depth; ++k, out += width) {
+      const float* row = from.data + k * from.stride + first;
+      std::copy_n(row, count, out);
+      std::fill(out + count, out + width, 0.0f);
+    }
+  }
+}
+
+// c, [kStripRows, kStripColumns], = alpha * a^T b.
+void multiply_strips(const float* a, const float* b, size_t depth, float alpha, float* c) {
+  const DF df;
+  hn::Vec<DF> sums[kStripRows][2];
+  for (auto& row : sums) row[0] = row[1] = hn::Zero(df);
+  for (size_t k = 0; k < depth; ++k, a += kStripRows, b += kStripColumns) {
+    const auto b0 = hn::Load(df, b), b1 = hn::Load(df, b + kLanes);
+    for (size_t i = 0; i < kStripRows; ++i) {
+      const auto ai = hn::Set(df, a[i]);
+      sums[i][0] = hn::MulAdd(ai, b0, sums[i][0]);
+      sums[i][1] = hn::MulAdd(ai, b1, sums[i][1]);
+    }
+  }
+  const auto by = hn::Set(df, alpha);
+  for (size_t i = 0; i < kStripRows; ++i) {
+    hn::Store(hn::Mul(by, sums[i][0]), df, c + i * kStripColumns);
+    hn::Store(hn::Mul(by, sums[i][1]), df, c + i * kStripColumns + kLanes);
+  }
+}
+
+// `lower`: the tile lies on the diagonal, of which nothing above is touched.
+void add_tile(ConstBlock a, ConstBlock b, size_t depth, size_t rows, size_t columns, float alpha,
+              Block c, bool lower) {
+  const auto padded = [](size_t n, size_t unit) { return (n + unit - 1) / unit * unit; };
+  thread_local std::vector<float> memory;
+  const size_t a_size = padded(kDepth * padded(rows, kStripRows), 16);
+  const size_t b_size = kDepth * padded(columns, kStripColumns);
+  memory.resize(a_size + b_size + 16);
+  float* packed_a = memory.data();
+  packed_a += (64 - reinterpret_cast<uintptr_t>(packed_a) % 64) % 64 / sizeof(float);
+  float* packed_b = packed_a + a_size;
+  HWY_ALIGN float strip[kStripRows * kStripColumns];
+  for (size_t k = 0; k < depth; k += kDepth) {
+    const size_t count = std::min(kDepth, depth - k);
+    pack({a.data + k * a.stride, a.stride}, count, rows, kStripRows, packed_a);
+    pack({b.data + k * b.stride, b.stride}, count, columns, kStripColumns, packed_b);
+    for (size_t j = 0; j < columns; j += kStripColumns) {
+      for (size_t i = 0; i < rows; i += kStripRows) {
+        if (lower && i + kStripRows <= j) continue;
+        multiply_strips(packed_a + i * count, packed_b + j * count, count, alpha, strip);
+        for (size_t r = 0; r < std::min(kStripRows, rows - i); ++r) {
+          float* to = c.data + (i + r) * c.stride + j;
+          const float* from = strip + r * kStripColumns;
+          size_t width = std::min(kStripColumns, columns - j);
+          if (lower) width = std::min(width, i + r + 1 > j ? i + r + 1 - j : 0);
+          for (size_t s = 0; s < width; ++s) to[s] += from[s];
+        }
+      }
+    }
+  }
+}
+
+}  // namespace tessera::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tessera {
+namespace {
+
+HWY_EXPORT(add_tile);
+
+constexpr size_t kTile = 192;
+
+// Rows of U that are factorized at once.
+constexpr size_t kPanel = 64;
+
+// G[c, 0 .. end) of the rows c = first .. end - 1 of the factor G (H = G^T G, G lower triangular)
+// where rows from `end` on are done and taken off. False if a pivot is not positive.
+bool factorize_panel(ThreadPool& pool, Block h, size_t first, size_t end) {
+  std::vector<float> inverse(end - first);
+  for (size_t c = end; c-- > first;) {
+    float* row = h.data + c * h.stride;
+    const float pivot = row[c];
+    if (!(pivot > 0) || !std::isfinite(pivot)) return false;
+    row[c] = std::sqrt(pivot);
+    inverse[c - first] = 1 / row[c];
+    for (size_t j = first; j < c; ++j) row[j] *= inverse[c - first];
+    for (size_t i = first; i < c; ++i) {
+      float* other = h.data + i * h.stride;
+      for (size_t j = first; j <= i; ++j) other[j] -= row[i] * row[j];
+    }
+  }
+  constexpr size_t kColumns = 512;
+  pool.parallel_for(static_cast<int>((first + kColumns - 1) / kColumns), [&](int part, int) {
+    const size_t from = static_cast<size_t>(part) * kColumns, to = std::min(first, from + kColumns);
+    for (size_t c = end; c-- > first;) {
+      float* row = h.data + c * h.stride;
+      for (size_t later = c + 1; later < end; ++later) {
+        const float* other = h.data + later * h.stride;
+        const float factor = other[c];
+        for (size_t j = from; j < to; ++j) row[j] -= factor * other[j];
+      }
+      for (size_t j = from; j < to; ++j) row[j] *= inverse[c - first];
+    }
+  });
+  return true;
+}
+
+}  // namespace
+
+void add_product(ThreadPool* pool, ConstBlock a, ConstBlock b, size_t depth, size_t rows,
+                 size_t columns, float alpha, Block c, bool lower) {
+  const size_t tile_rows = (rows + kTile - 1) / kTile, tile_columns = (columns + kTile - 1) / kTile;
+  const auto run = [&](int index, int) {
+    const size_t i = static_cast<size_t>(index) / tile_columns * kTile;
+    const size_t j = static_cast<size_t>(index) % tile_columns * kTile;
+    if (lower && j > i) return;
+    HWY_DYNAMIC_DISPATCH(add_tile)
+    ({a.data + i, a.stride}, {b.data + j, b.stride}, depth, std::min(kTile, rows - i),
+     std::min(kTile, columns - j), alpha, {c.data + i * c.stride + j, c.stride}, lower && i == j);
+  };
+  const int tiles = static_cast<int>(tile_rows * tile_columns);
+  if (pool != nullptr) return pool->parallel_for(tiles, run);
+  for (int tile = 0; tile < tiles; ++tile) run(tile, 0);
+}
+
+// By panels from the last row up: G's rows, then their part of H is taken off what is left.
+bool factorize(ThreadPool& pool, std::vector<float>& matrix, float damping, UduFactors& factors) {
+  const auto n = static_cast<size_t>(std::sqrt(static_cast<double>(matrix.size())) + 0.5);
+  for (size_t k = 0; k < n; ++k) matrix[k * n + k] += damping;
+  const Block h{matrix.data(), n};
+  for (size_t end = n; end > 0;) {
+    const size_t first = (end - 1) / kPanel * kPanel;
+    if (!factorize_panel(pool, h, first, end)) return false;
+    const ConstBlock panel{matrix.data() + first * n, n};
+    add_product(&pool, panel, panel, end - first, first, first, -1, h, true);
+    end = first;
+  }
+  factors.d.resize(n);
+  for (size_t k = 0; k < n; ++k) factors.d[k] = matrix[k * n + k] * matrix[k * n + k];
+  // U[j, c] = G[c, j] / G[c, c].
+  constexpr size_t kRows = 64;
+  pool.parallel_for(static_cast<int>((n + kRows - 1) / kRows), [&](int part, int) {
+    const size_t begin = static_cast<size_t>(part) * kRows;
+    for (size_t c = begin; c < std::min(n, begin + kRows); ++c) {
+      const float inverse = 1 / matrix[c * n + c];
+      for (size_t j = 0; j < c; ++j) matrix[j * n + c] = matrix[c * n + j] * inverse;
+    }
+  });
+  for (size_t k = 0; k < n; ++k) matrix[k * n + k] = 1;
+  factors.u = std::move(matrix);
+  return true;
+}
+
+}  // namespace tessera
+#endif

@@ -1,0 +1,46 @@
+// Dense linear algebra in f32, as much as methods need: one product, and a factorization.
+//
+// Every element is summed in an order that its position alone decides, so that results do not
+// depend on the number of threads.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "base/thread_pool.h"
+
+namespace tessera {
+
+// Rows of floats, `stride` apart.
+struct ConstBlock {
+  const float* data;
+  size_t stride;
+};
+struct Block {
+  float* data;
+  size_t stride;
+};
+
+// c += alpha * a^T b, with a [depth, rows], b [depth, columns], c [rows, columns]. `lower`: only of
+// the elements of c on the diagonal and below it. With a pool its threads share the work.
+void add_product(ThreadPool* pool, ConstBlock a, ConstBlock b, size_t depth, size_t rows,
+                 size_t columns, float alpha, Block c, bool lower = false);
+
+// H = U D U^T of a symmetric n x n matrix, with U upper triangular, its diagonal 1, and D diagonal.
+//
+// The diagonal of D is what is left of H's once all later variables are chosen as best they can be:
+// D[k] = 1 / (H restricted to k, k + 1, ...)^-1 [k, k], the conditional importance of variable k.
+struct UduFactors {
+  std::vector<float> u;  // [n, n]; what lies below the diagonal means nothing
+  std::vector<float> d;  // [n], all > 0
+
+  size_t size() const { return d.size(); }
+};
+
+// `matrix`, [n, n], has H on the diagonal and below it, plus `damping` on the diagonal; its memory
+// becomes U. False if H is not positive definite as far as floats can tell: then what lies on the
+// diagonal and below is lost, what lies above is as it was.
+bool factorize(ThreadPool& pool, std::vector<float>& matrix, float damping, UduFactors& factors);
+
+}  // namespace tessera

@@ -1,0 +1,50 @@
+#include "compress/importance.h"
+
+#include "base/error.h"
+#include "base/printable.h"
+#include "compress/calibration.h"
+#include "files/open.h"
+
+namespace tessera {
+
+Imatrix collect_importance(const std::filesystem::path& source, std::string_view text,
+                           const ImportanceOptions& options) {
+  const std::shared_ptr<const Checkpoint> checkpoint = open_checkpoint(source);
+  const auto tokenizer = Tokenizer::make(checkpoint->read_tokenizer());
+  CalibrationText cut = cut_text(*tokenizer, text, options.length, options.chunks);
+  Imatrix imatrix;
+  imatrix.datasets = {options.dataset};
+  imatrix.chunks = static_cast<uint32_t>(cut.chunks());
+  imatrix.chunk_tokens = static_cast<uint32_t>(cut.length);
+  Calibration calibration(checkpoint, open_cpu(options.threads), std::move(cut));
+  for (int layer = 0; layer < calibration.layers(); ++layer) {
+    const auto say = [&](double share) {
+      if (options.progress) options.progress(layer + share, calibration.layers());
+    };
+    const auto moments =
+        calibration.observe(layer, InputMoments::Kind::kDiagonal, {}, say, Calibration::kAdvance);
+    for (const StoredTensor& tensor : checkpoint->tensors()) {
+      const auto point = input_of(tensor.place.role);
+      if (tensor.place.layer != layer || !point) continue;
+      const InputMoments& inputs = moments.at(*point);
+      imatrix.entries[checkpoint->written_name(tensor)] = {
+          .sums = {inputs.squares().begin(), inputs.squares().end()},
+          .counts = {static_cast<float>(inputs.rows())}};
+    }
+  }
+  return imatrix;
+}
+
+std::vector<float> importance_of(const Imatrix& imatrix, const Checkpoint& model,
+                                 const StoredTensor& tensor) {
+  const auto found = imatrix.entries.find(model.written_name(tensor));
+  if (found == imatrix.entries.end() || found->second.matrices() != 1) return {};
+  const Imatrix::Entry& entry = found->second;
+  if (entry.columns() != tensor.columns()) {
+    fail("the importance matrix has {} columns of '{}', the model {}", entry.columns(),
+         printable(tensor.name), tensor.columns());
+  }
+  return entry.means();
+}
+
+}  // namespace tessera

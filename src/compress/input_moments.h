@@ -1,0 +1,44 @@
+// What a text's activations say of a matrix that multiplies them.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/host_tensor.h"
+#include "base/thread_pool.h"
+#include "compress/dense.h"
+
+namespace tessera {
+
+// Sums over the rows x that a matrix multiplies: of x x^T, the Hessian (halved) of the squared
+// error of its products by each of its rows, or of its diagonal alone.
+class InputMoments {
+ public:
+  enum class Kind { kDiagonal, kHessian };
+
+  InputMoments(int columns, Kind kind);
+
+  void add(HostRows x, ThreadPool& pool);
+
+  int columns() const { return static_cast<int>(squares_.size()); }
+  uint64_t rows() const { return rows_; }
+  Kind kind() const { return kind_; }
+  // Sum of x[c]^2: what an error of the weights of column c costs.
+  std::span<const double> squares() const { return squares_; }
+  // The same as a mean, in floats.
+  std::vector<float> importance() const;
+
+  // Factorizes H + damping, which begins at 1 % of the mean of H's diagonal and grows until floats
+  // can tell that the sum is positive definite. The Hessian is used up. Error if it is not finite,
+  // or nothing at all.
+  UduFactors factorize(ThreadPool& pool);
+
+ private:
+  Kind kind_;
+  uint64_t rows_ = 0;
+  std::vector<double> squares_;
+  std::vector<float> hessian_;  // [columns, columns], on the diagonal and below
+};
+
+}  // namespace tessera

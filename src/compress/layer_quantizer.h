@@ -1,0 +1,48 @@
+// Quantizes a model's matrices layer by layer with a method that looks at their inputs.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "compress/calibration.h"
+#include "compress/lora_merge.h"
+#include "compress/methods/method.h"
+#include "compress/quantize.h"
+#include "compress/recipes.h"
+
+namespace tessera {
+
+class LayerQuantizer {
+ public:
+  // Bytes of the checkpoint's that are done with; may be empty.
+  using Progress = std::function<void(double bytes)>;
+
+  // All must outlive it.
+  LayerQuantizer(std::shared_ptr<const Checkpoint> checkpoint, const Device& device,
+                 CalibrationText text, const Method& method, std::span<const PlannedFormat> plan,
+                 const LoraMerge& merge);
+
+  // Is this tensor, by its number in the checkpoint, one whose inputs are observed?
+  bool covers(size_t tensor) const;
+  // Its bytes in the planned format; each tensor once. Quantizes layers up to its own, if that was
+  // not done before.
+  std::vector<std::byte> take(size_t tensor, std::span<QuantizedTensor> summaries,
+                              const Progress& progress);
+
+ private:
+  void quantize_next(std::span<QuantizedTensor> summaries, const Progress& progress);
+
+  std::shared_ptr<const Checkpoint> checkpoint_;
+  Device device_;
+  Calibration calibration_;
+  const Method& method_;
+  std::span<const PlannedFormat> plan_;
+  const LoraMerge& merge_;
+  int next_ = 0;
+  std::map<size_t, std::vector<std::byte>> done_;  // tensors that nobody has taken yet
+};
+
+}  // namespace tessera

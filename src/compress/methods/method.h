@@ -1,0 +1,51 @@
+// A method of compression: how the codes of a matrix are chosen. One file each in this folder; all
+// of them encode to any format that says what its blocks are made of.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "base/thread_pool.h"
+#include "compress/input_moments.h"
+#include "formats/format.h"
+
+namespace tessera {
+
+// Encodes rows of one matrix. Threads may call it at once.
+class RowEncoder {
+ public:
+  virtual ~RowEncoder() = default;
+  // `rows` are `count` rows of finite values; `out` has room for as many in the format.
+  virtual void encode(std::span<const float> rows, size_t count, std::byte* out) const = 0;
+  // Rows that are best encoded in one call.
+  virtual size_t panel() const { return 1; }
+};
+
+// What a method has made of the inputs that several matrices share (queries, keys and values, say).
+class PreparedInputs {
+ public:
+  virtual ~PreparedInputs() = default;
+  // For matrices in that format. Must not outlive this. Error if the method does not know it.
+  virtual std::unique_ptr<RowEncoder> encoder(const Format& format, ThreadPool& pool) = 0;
+};
+
+struct Method {
+  std::string_view name;
+  bool needs_hessian;
+  // May use up the Hessian.
+  std::unique_ptr<PreparedInputs> (*prepare)(InputMoments& inputs, ThreadPool& pool);
+};
+
+// Round to nearest; scales by the least squared error, weighed by the inputs' importance if any is
+// given (of each column, as Format::encode has it).
+std::unique_ptr<RowEncoder> round_to_nearest(const Format& format,
+                                             std::span<const float> importance = {});
+
+extern const Method kRtn, kGptq;
+std::span<const Method* const> all_methods();
+// Error that lists the known ones.
+const Method& require_method(std::string_view name);
+
+}  // namespace tessera

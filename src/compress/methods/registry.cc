@@ -1,0 +1,26 @@
+// The list of all methods.
+#include <algorithm>
+#include <string>
+
+#include "base/error.h"
+#include "base/printable.h"
+#include "compress/methods/method.h"
+
+namespace tessera {
+
+std::span<const Method* const> all_methods() {
+  static constexpr const Method* kMethods[] = {&kRtn, &kGptq};
+  return kMethods;
+}
+
+const Method& require_method(std::string_view name) {
+  std::string known;
+  for (const Method* method : all_methods()) {
+    if (method->name == name) return *method;
+    if (!known.empty()) known += ", ";
+    known += method->name;
+  }
+  fail("unknown method '{}'; known are {}", printable(name), known);
+}
+
+}  // namespace tessera

@@ -1,0 +1,122 @@
+#include "compress/recoder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "base/error.h"
+#include "base/printable.h"
+#include "formats/same_grid.h"
+
+namespace tessera {
+namespace {
+
+constexpr uint64_t kChunkElements = 1 << 16;  // a thread's work between two looks at the counter
+
+// Over a part of a tensor: sums of squares, and what became of rows that kept their codes.
+struct PartErrors {
+  double error = 0, source = 0;
+  uint64_t kept_rows = 0;
+  float rounding = 0;
+};
+
+class Recoder {
+ public:
+  Recoder(const StoredTensor& source, const Format& target, const RowEncoder& encoder)
+      : source_(source),
+        target_(target),
+        encoder_(encoder),
+        target_row_(target.row_bytes(source.columns())) {}
+
+  std::vector<std::byte> run(ThreadPool& pool, QuantizedTensor& summary) const {
+    const uint64_t rows = source_.rows();
+    const uint64_t rows_in_chunk = std::max<uint64_t>(
+        {1, kChunkElements / source_.columns(), static_cast<uint64_t>(encoder_.panel())});
+    const uint64_t chunks = (rows + rows_in_chunk - 1) / rows_in_chunk;
+    std::vector<std::byte> out(rows * target_row_);
+    std::vector<PartErrors> errors(chunks);
+    pool.parallel_for(static_cast<int>(chunks), [&](int chunk, int) {
+      const uint64_t first = static_cast<uint64_t>(chunk) * rows_in_chunk;
+      errors[chunk] = recode_rows(first, std::min(rows, first + rows_in_chunk), out);
+    });
+    PartErrors sum;  // in the order of the rows, so that any number of threads gives the same
+    for (const PartErrors& part : errors) {
+      sum.error += part.error;
+      sum.source += part.source;
+      sum.kept_rows += part.kept_rows;
+      sum.rounding = std::max(sum.rounding, part.rounding);
+    }
+    summary.relative_error = sum.source > 0 ? std::sqrt(sum.error / sum.source) : 0;
+    summary.kept_rows = sum.kept_rows;
+    summary.rounding = sum.rounding;
+    return out;
+  }
+
+ private:
+  PartErrors recode_rows(uint64_t first, uint64_t last, std::span<std::byte> out) const {
+    const uint64_t columns = source_.columns();
+    std::vector<float> values((last - first) * columns);
+    source_.decode(first, last - first, values);
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (std::isfinite(values[i])) continue;
+      fail("tensor '{}' holds {} in row {}: it cannot be quantized", printable(source_.name),
+           values[i], first + i / columns);
+    }
+    PartErrors sum;
+    const auto encoded = out.subspan(first * target_row_, (last - first) * target_row_);
+    const std::vector<bool> kept = copy_rows(first, last, encoded.data(), sum);
+    for (uint64_t row = 0; row < last - first;) {  // runs of rows that were not
+      uint64_t end = row;
+      while (end < last - first && !kept[end]) ++end;
+      if (end > row) {
+        encoder_.encode(std::span(values).subspan(row * columns, (end - row) * columns), end - row,
+                        encoded.data() + row * target_row_);
+      }
+      row = end + 1;
+    }
+    std::vector<float> recoded(values.size());
+    target_.decode(encoded.data(), recoded);
+    for (size_t i = 0; i < values.size(); ++i) {
+      const double difference = static_cast<double>(recoded[i]) - static_cast<double>(values[i]);
+      sum.error += difference * difference;
+      sum.source += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+    }
+    return sum;
+  }
+
+  // See copy_codes(); columns in an order of their own share no scales with their neighbours.
+  std::vector<bool> copy_rows(uint64_t first, uint64_t last, std::byte* out,
+                              PartErrors& sum) const {
+    std::vector<bool> kept(last - first);
+    const uint64_t columns = source_.columns();
+    if (source_.order != nullptr || !may_share_grid(*source_.format, target_)) return kept;
+    std::vector<std::byte> buffer;
+    const auto stored = source_.read(first, last - first, buffer);
+    const uint64_t row_bytes = source_.format->row_bytes(columns);
+    for (uint64_t row = 0; row < last - first; ++row) {
+      const std::byte* from = stored.data() + row * row_bytes;
+      const auto rounding =
+          copy_codes(*source_.format, from, columns, target_, out + row * target_row_);
+      if (!rounding) continue;
+      kept[row] = true;
+      ++sum.kept_rows;
+      sum.rounding = std::max(sum.rounding, *rounding);
+    }
+    return kept;
+  }
+
+  const StoredTensor& source_;
+  const Format& target_;
+  const RowEncoder& encoder_;
+  uint64_t target_row_;
+};
+
+}  // namespace
+
+std::vector<std::byte> recode(const StoredTensor& source, const Format& target,
+                              const RowEncoder& encoder, ThreadPool& pool,
+                              QuantizedTensor& summary) {
+  return Recoder(source, target, encoder).run(pool, summary);
+}
+
+}  // namespace tessera

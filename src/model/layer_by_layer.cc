@@ -1,0 +1,63 @@
+#include "model/layer_by_layer.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/assert.h"
+#include "base/error.h"
+#include "model/batch.h"
+
+namespace tessera {
+
+LayerByLayer::LayerByLayer(std::shared_ptr<const Checkpoint> checkpoint,
+                           std::shared_ptr<Backend> backend, int rows)
+    : checkpoint_(std::move(checkpoint)),
+      backend_(std::move(backend)),
+      config_(read_config(*checkpoint_)),
+      block_table_(blocks_for(rows)) {
+  if (rows > config_.context)
+    fail("a text of {} tokens does not fit the model's context of {}", rows, config_.context);
+  Loader loader(*checkpoint_, *backend_, {});
+  embeddings_.emplace(
+      loader.take({TensorRole::kTokenEmbedding}, config_.embedding, config_.vocabulary),
+      config_.embedding_scale);
+  for (int i = 0; i < layers(); ++i) Layer(config_, i, workspace_);  // each reserves what it needs
+  workspace_.allocate(*backend_, rows);
+  for (const Rope& rope : config_.ropes) ropes_.push_back(backend_->load_rope(rope));
+  residual_ = backend_->allocate(rows, config_.embedding);
+  std::iota(block_table_.begin(), block_table_.end(), 0);
+  KvShape shape = kv_shape(config_, KvFormat::kF16);
+  shape.blocks = blocks_for(rows);
+  kv_ = backend_->allocate_kv(shape);
+}
+
+void LayerByLayer::embed(std::span<const Token> tokens, std::span<float> x) const {
+  embeddings_->read(tokens, x);
+}
+
+void LayerByLayer::load(int layer, const Loader::Instead& instead) {
+  layer_.reset();  // two need not be in memory at once
+  layer_.emplace(config_, layer, workspace_);
+  Loader loader(*checkpoint_, *backend_, {}, {}, instead);
+  layer_->for_each_tensor(loader);
+}
+
+void LayerByLayer::forward(std::span<float> x, std::span<const Tap> taps) {
+  const auto rows = x.size() / static_cast<size_t>(config_.embedding);
+  TESSERA_ASSERT(layer_ && static_cast<int>(rows) <= residual_.rows);
+  Batch batch;  // its tokens are in x already
+  batch.add_chain(std::vector<Token>(rows), 0, block_table_);
+  const auto prepared = backend_->prepare(
+      {.positions = batch.positions, .slots = batch.slots, .contexts = batch.contexts});
+  const StepAdapters adapters({}, {});
+  const Step step(*backend_, workspace_, ropes_, *prepared, *kv_, adapters, taps);
+  const Tensor residual = residual_.top(static_cast<int>(rows));
+  backend_->upload(x, residual);
+  layer_->forward(step, residual);
+  const HostRows out = backend_->download(residual);
+  for (int r = 0; r < out.rows; ++r) {
+    std::ranges::copy(out.row(r), x.begin() + static_cast<ptrdiff_t>(r) * config_.embedding);
+  }
+}
+
+}  // namespace tessera

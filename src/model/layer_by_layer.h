@@ -1,0 +1,50 @@
+// A model of which one layer is in memory at a time: for work that takes a whole text through one
+// layer before it turns to the next (calibration), and may change the layer on the way.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "model/config.h"
+#include "model/embedding_table.h"
+#include "model/layers/layer.h"
+#include "model/loader.h"
+
+namespace tessera {
+
+class LayerByLayer {
+ public:
+  // `rows`: of the longest text. Throws Error if the checkpoint holds no model, or the model's
+  // context holds fewer.
+  LayerByLayer(std::shared_ptr<const Checkpoint> checkpoint, std::shared_ptr<Backend> backend,
+               int rows);
+  LayerByLayer(const LayerByLayer&) = delete;  // its parts refer to it
+  LayerByLayer& operator=(const LayerByLayer&) = delete;
+
+  const Config& config() const { return config_; }
+  int layers() const { return static_cast<int>(config_.layers.size()); }
+
+  // What the first layer reads of such a text: [tokens, embedding].
+  void embed(std::span<const Token> tokens, std::span<float> x) const;
+  // Replaces the layer that was loaded. Tensors that `instead` knows are loaded as it says.
+  void load(int layer, const Loader::Instead& instead = {});
+  // Takes a text, from its first position on, through the loaded layer. x: [rows, embedding], what
+  // the layer before made of it, becomes what this one makes of it. `taps` are of this layer.
+  void forward(std::span<float> x, std::span<const Tap> taps = {});
+
+ private:
+  std::shared_ptr<const Checkpoint> checkpoint_;
+  std::shared_ptr<Backend> backend_;
+  Config config_;
+  std::optional<EmbeddingTable> embeddings_;
+  Workspace workspace_;
+  std::optional<Layer> layer_;  // the one that is loaded
+  RopeTables ropes_;
+  std::unique_ptr<KvStore> kv_;
+  std::vector<int32_t> block_table_;
+  Tensor residual_;  // [rows, embedding]
+};
+
+}  // namespace tessera

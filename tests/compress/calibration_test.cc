@@ -1,0 +1,184 @@
+// Calibration: layer by layer is what the whole model does, and what it leaves does not depend on
+// threads.
+#include "compress/calibration.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "compress/importance.h"
+#include "compress/quantize.h"
+#include "files/open.h"
+#include "model/reader.h"
+#include "support/error_of.h"
+#include "support/temp_folder.h"
+#include "support/tiny_model.h"
+
+namespace tessera {
+namespace {
+
+using testing::HasSubstr;
+
+std::string some_text(int words) {
+  std::string text;
+  for (int i = 0; i < words; ++i) text += "word " + std::to_string(i * i % 97) + ", ";
+  return text;
+}
+
+class CalibrationTest : public testing::TestWithParam<const char*> {
+ protected:
+  std::filesystem::path tiny(const Format& format, int embedding = 64) const {
+    TinyModelSpec spec{.architecture = GetParam(), .format = &format, .embedding = embedding};
+    return write_tiny_model(spec, folder_.path());
+  }
+  std::filesystem::path quantize(const std::filesystem::path& source, QuantizeOptions options) {
+    const auto out = folder_ / ("out" + std::to_string(number_++) + ".gguf");
+    options.calibration_length = 64;
+    quantize_file(source, options, out);
+    return out;
+  }
+  test::TempFolder folder_;
+  int number_ = 0;
+};
+
+TEST_P(CalibrationTest, LayerByLayerIsWhatTheModelDoes) {
+  const auto checkpoint = open_checkpoint(tiny(kF16));
+  const Device device = open_cpu(2);
+  const auto tokenizer = Tokenizer::make(checkpoint->read_tokenizer());
+  const CalibrationText text = cut_text(*tokenizer, some_text(60), 64, 3);
+  ASSERT_EQ(text.chunks(), 3);
+
+  Model model(checkpoint, device.backend, {.rows = 64});
+  const int layers = static_cast<int>(model.config().layers.size());
+  std::vector<std::map<TapPoint, std::vector<double>>> squares(layers);
+  std::vector<Tap> taps;
+  for (int layer = 0; layer < layers; ++layer) {
+    for (const TapPoint point : {TapPoint::kQkvInput, TapPoint::kOutputInput,
+                                 TapPoint::kGateUpInput, TapPoint::kDownInput}) {
+      taps.push_back(
+          {.layer = layer, .point = point, .rows = {}, .read = [&, layer, point](Tensor x) {
+             const HostRows rows = device.backend->download(x);
+             auto& sums = squares[layer][point];
+             sums.resize(static_cast<size_t>(rows.columns));
+             for (int r = 0; r < rows.rows; ++r) {
+               for (int c = 0; c < rows.columns; ++c) {
+                 const auto value = static_cast<double>(rows.row(r)[c]);
+                 sums[c] += value * value;
+               }
+             }
+           }});
+    }
+  }
+  for (int chunk = 0; chunk < text.chunks(); ++chunk) {
+    FlatContext context(model, 64, KvFormat::kF16);
+    Batch batch;
+    batch.add_chain(std::span(text.tokens).subspan(static_cast<size_t>(chunk) * 64, 64), 0,
+                    context.block_table);
+    model.forward(batch, *context.kv, taps);
+  }
+
+  Calibration calibration(checkpoint, device, text);
+  for (int layer = 0; layer < layers; ++layer) {
+    const auto moments = calibration.observe(layer, InputMoments::Kind::kHessian, {});
+    ASSERT_EQ(moments.size(), 4U);
+    for (const auto& [point, inputs] : moments) {
+      EXPECT_EQ(inputs.rows(), 192U);
+      EXPECT_TRUE(std::ranges::equal(inputs.squares(), squares[layer][point])) << layer;
+    }
+    calibration.advance(layer, {});
+  }
+}
+
+TEST_P(CalibrationTest, ThreadsDoNotMatter) {
+  const auto source = tiny(kF16, 256);
+  for (const char* method : {"rtn", "gptq"}) {
+    for (const char* format : {"Q3_K_M", "Q4_0"}) {
+      std::vector<std::string> files;
+      for (const int threads : {1, 3}) {
+        files.push_back(test::read_bytes(quantize(source, {.format = format,
+                                                           .threads = threads,
+                                                           .method = method,
+                                                           .calibration = some_text(60)})));
+      }
+      EXPECT_EQ(files[0], files[1]) << method << " " << format;
+    }
+  }
+}
+
+// Squared distance of the logits of a text.
+double distance(const std::filesystem::path& a, const std::filesystem::path& b,
+                std::span<const Token> tokens) {
+  const auto logits = [&](const std::filesystem::path& path) {
+    Model model(open_checkpoint(path), open_cpu(2).backend, {.rows = 64});
+    Reader reader(model, static_cast<int>(tokens.size()), KvFormat::kF16);
+    std::vector<float> all;
+    reader.read(tokens, Reader::Logits::kAll, [&](HostRows rows, int) {
+      for (int r = 0; r < rows.rows; ++r)
+        all.insert(all.end(), rows.row(r).begin(), rows.row(r).end());
+    });
+    return all;
+  };
+  const auto x = logits(a), y = logits(b);
+  double sum = 0;
+  for (size_t i = 0; i < x.size(); ++i)
+    sum += std::pow(static_cast<double>(x[i]) - static_cast<double>(y[i]), 2);
+  return sum;
+}
+
+TEST_P(CalibrationTest, GptqIsNearerThanRoundingToNearest) {
+  const auto source = tiny(kF16, 256);
+  const auto tokenizer = Tokenizer::make(open_checkpoint(source)->read_tokenizer());
+  const std::string text = some_text(200);
+  const CalibrationText cut = cut_text(*tokenizer, text, 64, 1);
+  for (const char* format : {"Q4_0", "Q2_K"}) {
+    const auto nearest = quantize(source, {.format = format});
+    const auto gptq = quantize(source, {.format = format, .method = "gptq", .calibration = text});
+    EXPECT_LT(distance(gptq, source, cut.tokens), 0.8 * distance(nearest, source, cut.tokens))
+        << format;
+  }
+}
+
+TEST_P(CalibrationTest, ImportanceGoesThroughAFile) {
+  const auto source = tiny(kF16, 256);
+  Imatrix found = collect_importance(source, some_text(60), {.chunks = 3, .length = 64});
+  const auto checkpoint = open_checkpoint(source);
+  size_t matrices = 0;
+  for (const StoredTensor& tensor : checkpoint->tensors()) {
+    if (!input_of(tensor.place.role)) continue;
+    ++matrices;
+    EXPECT_EQ(importance_of(found, *checkpoint, tensor).size(), tensor.columns()) << tensor.name;
+  }
+  EXPECT_EQ(found.entries.size(), matrices);
+
+  const auto file = folder_ / "found.gguf";
+  write_imatrix(found, file);
+  const auto by_file = quantize(source, {.format = "Q4_K_S", .imatrix = file.string()});
+  const auto plain = quantize(source, {.format = "Q4_K_S"});
+  EXPECT_NE(test::read_bytes(by_file), test::read_bytes(plain));
+
+  found.entries.begin()->second.sums.resize(8);
+  write_imatrix(found, file);
+  EXPECT_THAT(error_of([&] { quantize(source, {.format = "Q4_K_S", .imatrix = file.string()}); }),
+              HasSubstr("has 8 columns of"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Architectures, CalibrationTest,
+                         testing::Values("llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3"),
+                         [](const auto& instance) { return std::string(instance.param); });
+
+TEST_P(CalibrationTest, BadInputIsOneLine) {
+  const auto source = tiny(kF16);
+  const auto error = [&](QuantizeOptions options) {
+    return error_of([&] { quantize(source, options); });
+  };
+  EXPECT_THAT(error({.method = "gptq"}), HasSubstr("needs a text to calibrate with"));
+  EXPECT_THAT(error({.method = "gptq", .calibration = "short"}), HasSubstr("one chunk needs 64"));
+  EXPECT_THAT(error({.method = "best", .calibration = "short"}),
+              HasSubstr("unknown method 'best'"));
+  EXPECT_THAT(error({.imatrix = "x.gguf", .calibration = "short"}), HasSubstr("give one of them"));
+  EXPECT_THAT(error({.imatrix = (folder_ / "none").string()}), HasSubstr("none"));
+}
+
+}  // namespace
+}  // namespace tessera

@@ -1,0 +1,89 @@
+#include "compress/dense.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "support/random_floats.h"
+
+namespace tessera {
+namespace {
+
+TEST(Dense, ProductsAddUpWhateverTheShape) {
+  ThreadPool pool(3);
+  for (const auto& [depth, rows, columns] :
+       {std::array<size_t, 3>{1, 1, 1}, {7, 5, 33}, {300, 200, 401}, {512, 193, 64}}) {
+    const Floats a = random_floats(depth * rows, 1), b = random_floats(depth * columns, 2);
+    Floats alone(rows * columns, 1.0f), shared = alone;
+    add_product(nullptr, {a.data(), rows}, {b.data(), columns}, depth, rows, columns, -2,
+                {alone.data(), columns});
+    add_product(&pool, {a.data(), rows}, {b.data(), columns}, depth, rows, columns, -2,
+                {shared.data(), columns});
+    EXPECT_EQ(alone, shared);
+    for (size_t i = 0; i < rows; ++i) {
+      for (size_t j = 0; j < columns; ++j) {
+        double sum = 0;
+        for (size_t k = 0; k < depth; ++k) {
+          sum += static_cast<double>(a[k * rows + i]) * static_cast<double>(b[k * columns + j]);
+        }
+        ASSERT_NEAR(alone[i * columns + j], 1 - 2 * sum, 1e-4 * std::sqrt(depth));
+      }
+    }
+  }
+}
+
+TEST(Dense, TheLowerTriangleLeavesTheUpperAlone) {
+  ThreadPool pool(2);
+  const size_t n = 450, depth = 40;
+  const Floats a = random_floats(depth * n, 1);
+  Floats all(n * n, 3.0f), lower = all;
+  add_product(&pool, {a.data(), n}, {a.data(), n}, depth, n, n, 1, {all.data(), n});
+  add_product(&pool, {a.data(), n}, {a.data(), n}, depth, n, n, 1, {lower.data(), n}, true);
+  for (size_t i = 0; i < n; ++i) {
+    for (size_t j = 0; j < n; ++j) {
+      ASSERT_EQ(lower[i * n + j], j <= i ? all[i * n + j] : 3.0f) << i << " " << j;
+    }
+  }
+}
+
+Floats moments(size_t n, size_t depth, ThreadPool& pool) {
+  const Floats x = random_floats(depth * n, 7);
+  Floats h(n * n);
+  add_product(&pool, {x.data(), n}, {x.data(), n}, depth, n, n, 1, {h.data(), n}, true);
+  return h;
+}
+
+TEST(Dense, FactorsMultiplyToTheMatrix) {
+  ThreadPool one(1), three(3);
+  const size_t n = 230;
+  const Floats h = moments(n, 400, one);
+  Floats matrix = h, again = h;
+  UduFactors factors, others;
+  ASSERT_TRUE(factorize(one, matrix, 5, factors));
+  ASSERT_TRUE(factorize(three, again, 5, others));
+  EXPECT_EQ(factors.d, others.d);
+  EXPECT_EQ(factors.u, others.u);
+  for (size_t i = 0; i < n; ++i) {
+    for (size_t j = 0; j <= i; ++j) {
+      double sum = 0;  // U[i, k] is zero for k < i
+      for (size_t k = i; k < n; ++k) {
+        sum += static_cast<double>(factors.u[i * n + k]) * static_cast<double>(factors.d[k]) *
+               static_cast<double>(factors.u[j * n + k]);
+      }
+      ASSERT_NEAR(sum, h[i * n + j] + (i == j ? 5 : 0), 2e-3);
+    }
+  }
+}
+
+TEST(Dense, ASingularMatrixIsTold) {
+  ThreadPool pool(2);
+  Floats zeros(100 * 100);
+  UduFactors factors;
+  EXPECT_FALSE(factorize(pool, zeros, 0, factors));
+  Floats few = moments(100, 20, pool);  // of rank 20
+  few[0] = -1;
+  EXPECT_FALSE(factorize(pool, few, 0.5f, factors));
+}
+
+}  // namespace
+}  // namespace tessera

@@ -1,0 +1,215 @@
+// GPTQ against a plain reimplementation in double, on every format of blocks.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "compress/methods/method.h"
+#include "support/error_of.h"
+#include "support/random_floats.h"
+
+namespace tessera {
+namespace {
+
+using testing::HasSubstr;
+using Doubles = std::vector<double>;
+
+constexpr size_t kColumns = 512, kRows = 70, kSamples = 900;
+
+// Activations that have much in common, and a few large columns, as those of language models.
+Floats activations() {
+  const size_t shared = 40;
+  const Floats mix = random_floats(shared * kColumns, 3),
+               own = random_floats(kSamples * kColumns, 4),
+               common = random_floats(kSamples * shared, 5);
+  Floats x(kSamples * kColumns);
+  for (size_t s = 0; s < kSamples; ++s) {
+    for (size_t c = 0; c < kColumns; ++c) {
+      double sum = 0.5 * static_cast<double>(own[s * kColumns + c]);
+      for (size_t k = 0; k < shared; ++k) {
+        sum += static_cast<double>(common[s * shared + k]) *
+               static_cast<double>(mix[k * kColumns + c]) / 6;
+      }
+      x[s * kColumns + c] = static_cast<float>(sum * (c % 50 == 7 ? 8 : 1));
+    }
+  }
+  return x;
+}
+
+class Gptq : public testing::TestWithParam<const Format*> {
+ protected:
+  InputMoments observe(ThreadPool& pool) const {
+    InputMoments moments(kColumns, InputMoments::Kind::kHessian);
+    moments.add(HostRows(x_.data(), kSamples, kColumns, kColumns), pool);
+    return moments;
+  }
+  Floats decoded(const Format& format, const std::vector<std::byte>& bytes) const {
+    Floats values(weights_.size());
+    format.decode(bytes.data(), values);
+    return values;
+  }
+  std::vector<std::byte> encode(const Method& method, const Format& format, int threads) const {
+    ThreadPool pool(threads);
+    InputMoments moments = observe(pool);
+    const auto inputs = method.prepare(moments, pool);
+    const auto encoder = inputs->encoder(format, pool);
+    std::vector<std::byte> bytes(format.row_bytes(kColumns) * kRows);
+    encoder->encode(weights_, kRows, bytes.data());
+    return bytes;
+  }
+  // The squared error of the products with the activations.
+  double error(const Floats& values) const {
+    double sum = 0;
+    for (size_t r = 0; r < kRows; ++r) {
+      for (size_t s = 0; s < kSamples; ++s) {
+        double y = 0;
+        for (size_t c = 0; c < kColumns; ++c) {
+          y += (static_cast<double>(weights_[r * kColumns + c]) -
+                static_cast<double>(values[r * kColumns + c])) *
+               static_cast<double>(x_[s * kColumns + c]);
+        }
+        sum += y * y;
+      }
+    }
+    return sum;
+  }
+  // As in the paper: the inverse of H + 1 %, its upper Cholesky factor, column by column; the
+  // scales of a block are those that the format's encoder finds for its columns as they have
+  // become.
+  Floats plain_gptq(const Format& format) const;
+
+  const Floats x_ = activations(), weights_ = random_floats(kRows * kColumns, 6, 0.02f);
+};
+
+Doubles upper_factor_of_inverse(Doubles h, size_t n) {
+  double trace = 0;
+  for (size_t k = 0; k < n; ++k) trace += h[k * n + k];
+  Doubles inverse(n * n);
+  for (size_t k = 0; k < n; ++k) {
+    h[k * n + k] += 0.01 * trace / static_cast<double>(n);
+    inverse[k * n + k] = 1;
+  }
+  for (size_t k = 0; k < n; ++k) {  // Gauss and Jordan
+    const double pivot = 1 / h[k * n + k];
+    for (size_t j = 0; j < n; ++j) h[k * n + j] *= pivot, inverse[k * n + j] *= pivot;
+    for (size_t i = 0; i < n; ++i) {
+      const double factor = h[i * n + k];
+      if (i == k || factor == 0) continue;
+      for (size_t j = 0; j < n; ++j) {
+        h[i * n + j] -= factor * h[k * n + j];
+        inverse[i * n + j] -= factor * inverse[k * n + j];
+      }
+    }
+  }
+  Doubles upper(n * n);  // inverse = upper^T upper
+  for (size_t k = 0; k < n; ++k) {
+    for (size_t j = k; j < n; ++j) {
+      double sum = inverse[k * n + j];
+      for (size_t i = 0; i < k; ++i) sum -= upper[i * n + k] * upper[i * n + j];
+      upper[k * n + j] = j == k ? std::sqrt(sum) : sum / upper[k * n + k];
+    }
+  }
+  return upper;
+}
+
+Floats Gptq::plain_gptq(const Format& format) const {
+  const size_t n = kColumns, size = format.block_elements;
+  Doubles h(n * n);
+  for (size_t s = 0; s < kSamples; ++s) {
+    for (size_t i = 0; i < n; ++i) {
+      const double xi = static_cast<double>(x_[s * n + i]);
+      for (size_t j = 0; j < n; ++j) h[i * n + j] += xi * static_cast<double>(x_[s * n + j]);
+    }
+  }
+  const Doubles upper = upper_factor_of_inverse(h, n);
+  const QuantizedBlock& block = *format.quantized;
+  Floats out(weights_.size());
+  for (size_t r = 0; r < kRows; ++r) {
+    Doubles w(weights_.begin() + static_cast<ptrdiff_t>(r * n),
+              weights_.begin() + static_cast<ptrdiff_t>((r + 1) * n));
+    for (size_t first = 0; first < n; first += size) {
+      const Floats now(w.begin() + static_cast<ptrdiff_t>(first),
+                       w.begin() + static_cast<ptrdiff_t>(first + size));
+      std::vector<std::byte> bytes(format.block_bytes);
+      format.encode(now, bytes.data(), {});
+      BlockParts parts;
+      block.split(reinterpret_cast<const uint8_t*>(bytes.data()), parts);
+      for (size_t k = 0; k < size; ++k) {
+        const GroupScale by =
+            group_scale(block, parts, static_cast<int>(k / static_cast<size_t>(block.group)));
+        double best = INFINITY, value = 0;
+        for (int code = block.lowest_code; code <= block.last_code(); ++code) {
+          const double level =
+              block.levels != nullptr ? block.levels[code] : code - block.zero_point;
+          const double v = static_cast<double>(by.scale) * level + static_cast<double>(by.min);
+          if (std::abs(v - w[first + k]) < best) best = std::abs(v - w[first + k]), value = v;
+        }
+        out[r * n + first + k] = static_cast<float>(value);
+        const double error = (w[first + k] - value) / upper[(first + k) * n + first + k];
+        for (size_t j = first + k; j < n; ++j) w[j] -= error * upper[(first + k) * n + j];
+      }
+    }
+  }
+  return out;
+}
+
+TEST_P(Gptq, LosesNoMoreThanAPlainReimplementation) {
+  const Format& format = *GetParam();
+  const double nearest = error(decoded(format, encode(kRtn, format, 2)));
+  const double plain = error(plain_gptq(format));
+  const double here = error(decoded(format, encode(kGptq, format, 2)));
+  EXPECT_LE(here, plain) << "rounding to nearest: " << nearest;
+  EXPECT_LT(here, 0.6 * nearest);
+  RecordProperty("ratio_to_plain", std::to_string(here / plain));
+  RecordProperty("ratio_to_nearest", std::to_string(here / nearest));
+}
+
+TEST_P(Gptq, ThreadsDoNotMatter) {
+  const Format& format = *GetParam();
+  EXPECT_EQ(encode(kGptq, format, 1), encode(kGptq, format, 3));
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, Gptq,
+                         testing::Values(&kQ4_0, &kQ4_1, &kQ5_0, &kQ5_1, &kQ8_0, &kQ2_K, &kQ3_K,
+                                         &kQ4_K, &kQ5_K, &kQ6_K, &kIQ4_NL, &kIQ4_XS, &kMXFP4,
+                                         &kTQ2_0),
+                         [](const auto& instance) { return std::string(instance.param->name); });
+
+using GptqErrors = Gptq;
+
+TEST_F(GptqErrors, AreOneLine) {
+  ThreadPool pool(2);
+  InputMoments nothing(kColumns, InputMoments::Kind::kHessian);
+  EXPECT_THAT(error_of([&] { kGptq.prepare(nothing, pool); }),
+              HasSubstr("all activations are zero"));
+  const Floats bad(kColumns, std::nanf(""));
+  nothing.add(HostRows(bad.data(), 1, kColumns, kColumns), pool);
+  EXPECT_THAT(error_of([&] { kGptq.prepare(nothing, pool); }), HasSubstr("not finite"));
+  InputMoments moments = observe(pool);
+  const auto inputs = kGptq.prepare(moments, pool);
+  EXPECT_THAT(error_of([&] { inputs->encoder(kIQ2_XS, pool); }),
+              HasSubstr("gptq cannot encode to IQ2_XS"));
+  EXPECT_THAT(error_of([&] { require_method("magic"); }), HasSubstr("known are rtn, gptq"));
+}
+
+// One text that leaves most directions unseen, and a column that is always zero.
+TEST_F(GptqErrors, ASingularHessianIsDamped) {
+  ThreadPool pool(2);
+  Floats few(3 * kColumns);
+  for (size_t i = 0; i < few.size(); ++i) few[i] = i % kColumns == 100 ? 0 : x_[i];
+  InputMoments moments(kColumns, InputMoments::Kind::kHessian);
+  moments.add(HostRows(few.data(), 3, kColumns, kColumns), pool);
+  const auto inputs = kGptq.prepare(moments, pool);
+  std::vector<std::byte> bytes(kQ4_K.row_bytes(kColumns) * kRows);
+  inputs->encoder(kQ4_K, pool)->encode(weights_, kRows, bytes.data());
+  double error = 0, size = 0;
+  const Floats values = decoded(kQ4_K, bytes);
+  for (size_t i = 0; i < values.size(); ++i) {
+    error += std::pow(static_cast<double>(values[i]) - static_cast<double>(weights_[i]), 2);
+    size += std::pow(static_cast<double>(weights_[i]), 2);
+  }
+  EXPECT_LT(std::sqrt(error / size), 0.2);
+}
+
+}  // namespace
+}  // namespace tessera
