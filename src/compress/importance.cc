@@ -4,6 +4,7 @@
 #include "base/printable.h"
 #include "compress/calibration.h"
 #include "files/open.h"
+#include "files/save.h"
 
 namespace tessera {
 
@@ -27,7 +28,7 @@ Imatrix collect_importance(const std::filesystem::path& source, std::string_view
       const auto point = input_of(tensor.place.role);
       if (tensor.place.layer != layer || !point) continue;
       const InputMoments& inputs = moments.at(*point);
-      imatrix.entries[checkpoint->written_name(tensor)] = {
+      imatrix.entries[written_name(*checkpoint, tensor)] = {
           .sums = {inputs.squares().begin(), inputs.squares().end()},
           .counts = {static_cast<float>(inputs.rows())}};
     }
@@ -37,7 +38,7 @@ Imatrix collect_importance(const std::filesystem::path& source, std::string_view
 
 std::vector<float> importance_of(const Imatrix& imatrix, const Checkpoint& model,
                                  const StoredTensor& tensor) {
-  const auto found = imatrix.entries.find(model.written_name(tensor));
+  const auto found = imatrix.entries.find(written_name(model, tensor));
   if (found == imatrix.entries.end() || found->second.matrices() != 1) return {};
   const Imatrix::Entry& entry = found->second;
   if (entry.columns() != tensor.columns()) {
