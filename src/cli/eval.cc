@@ -69,6 +69,8 @@ void kl(Flags& flags) {
   if (flags.json.wanted) {
     return print_json({{"mean_kl", d.mean_kl},
                        {"standard_error", d.standard_error},
+                       {"median_kl", d.median_kl},
+                       {"p999_kl", d.high_kl},
                        {"max_kl", d.max_kl},
                        {"same_top", d.same_top},
                        {"perplexity", d.model.value},
@@ -78,13 +80,14 @@ void kl(Flags& flags) {
                       flags.json);
   }
   print(
-      fmt::format("KL divergence   {:.6f} +- {:.6f} nats a token (largest {:.4f})\n"
+      fmt::format("KL divergence   {:.6f} +- {:.6f} nats a token\n"
+                  "                median {:.6f}, 99.9 % {:.4f}, largest {:.4f}\n"
                   "same top token  {:.2f} %\n"
                   "perplexity      {:.4f}, reference {:.4f} (ratio {:.4f})\n"
                   "{} chunks of {}, {} tokens scored\n",
-                  d.mean_kl, d.standard_error, d.max_kl, 100 * d.same_top, d.model.value,
-                  d.reference.value, d.model.value / d.reference.value, d.model.chunks,
-                  flags.score.context, d.model.scored_tokens));
+                  d.mean_kl, d.standard_error, d.median_kl, d.high_kl, d.max_kl, 100 * d.same_top,
+                  d.model.value, d.reference.value, d.model.value / d.reference.value,
+                  d.model.chunks, flags.score.context, d.model.scored_tokens));
 }
 
 }  // namespace
@@ -105,8 +108,8 @@ void add_eval(CLI::App& app) {
   add_model_flags(*command, kl_flags->model);
   command->add_option("REFERENCE", kl_flags->reference, "the model to compare with")->required();
   add_score_flags(*command, *kl_flags,
-                  "  mean_kl, standard_error, max_kl, same_top, perplexity, reference_perplexity,\n"
-                  "  chunks, tokens\n");
+                  "  mean_kl, standard_error, median_kl, p999_kl, max_kl, same_top, perplexity,\n"
+                  "  reference_perplexity, chunks, tokens\n");
   command->callback([kl_flags] { kl(*kl_flags); });
 }
 

@@ -5,18 +5,13 @@
 
 #include "base/error.h"
 #include "base/half.h"
+#include "compress/dense.h"
 #include "formats/f16_field.h"
 
 namespace tessera {
 namespace {
 
-constexpr int kRounds = 4;
-
-// y += a x
-void add_scaled(float a, const float* x, std::span<float> y) {
-  if (a == 0) return;
-  for (size_t i = 0; i < y.size(); ++i) y[i] += a * x[i];
-}
+constexpr int kRounds = 3;
 
 double dot(std::span<const float> a, std::span<const float> b) {
   double sum = 0;
@@ -77,11 +72,8 @@ void BlockFit::set_codes() {
 }
 
 double BlockFit::error() {
-  std::ranges::fill(gradient_, 0.0f);
-  for (size_t k = 0; k < size_; ++k) {
-    work_[k] = target_[k] - values_[k];
-    add_scaled(work_[k], metric_->s + k * size_, gradient_);
-  }
+  for (size_t k = 0; k < size_; ++k) work_[k] = target_[k] - values_[k];
+  multiply_symmetric(metric_->s, work_, gradient_);
   return dot(work_, gradient_);
 }
 
@@ -108,13 +100,11 @@ void BlockFit::solve_floats() {
   }
   // gradient_ = S (target - values), so these are the steps from where we are.
   double aa = 0, ab = 0, bb = 0;
-  std::ranges::fill(work_, 0.0f);
-  for (size_t k = 0; k < size_; ++k) add_scaled(by_scale_[k], metric_->s + k * size_, work_);
+  multiply_symmetric(metric_->s, by_scale_, work_);
   aa = dot(by_scale_, work_);
   ab = dot(by_min_, work_);
   if (block_.has_min) {
-    std::ranges::fill(work_, 0.0f);
-    for (size_t k = 0; k < size_; ++k) add_scaled(by_min_[k], metric_->s + k * size_, work_);
+    multiply_symmetric(metric_->s, by_min_, work_);
     bb = dot(by_min_, work_);
   }
   const double ga = dot(by_scale_, gradient_), gb = dot(by_min_, gradient_);

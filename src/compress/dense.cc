@@ -88,6 +88,35 @@ void add_tile(ConstBlock a, ConstBlock b, size_t depth, size_t rows, size_t colu
   }
 }
 
+void add_scaled_kernel(float a, const float* x, size_t size, float* y) {
+  const DF df;
+  const auto by = hn::Set(df, a);
+  size_t i = 0;
+  for (; i + kLanes <= size; i += kLanes)
+    hn::StoreU(hn::MulAdd(by, hn::LoadU(df, x + i), hn::LoadU(df, y + i)), df, y + i);
+  for (; i < size; ++i) y[i] = std::fma(a, x[i], y[i]);
+}
+
+void multiply_symmetric_kernel(const float* s, const float* x, size_t size, float* y) {
+  const DF df;
+  constexpr size_t kVectors = 8;  // of y, in registers
+  size_t j = 0;
+  for (; j + kVectors * kLanes <= size; j += kVectors * kLanes) {
+    hn::Vec<DF> sums[kVectors];
+    for (auto& sum : sums) sum = hn::Zero(df);
+    for (size_t k = 0; k < size; ++k) {
+      const auto by = hn::Set(df, x[k]);
+      const float* row = s + k * size + j;
+      for (size_t v = 0; v < kVectors; ++v)
+        sums[v] = hn::MulAdd(by, hn::LoadU(df, row + v * kLanes), sums[v]);
+    }
+    for (size_t v = 0; v < kVectors; ++v) hn::StoreU(sums[v], df, y + j + v * kLanes);
+  }
+  std::fill(y + j, y + size, 0.0f);
+  for (size_t k = 0; j < size && k < size; ++k)
+    add_scaled_kernel(x[k], s + k * size + j, size - j, y + j);
+}
+
 }  // namespace tessera::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -96,6 +125,8 @@ namespace tessera {
 namespace {
 
 HWY_EXPORT(add_tile);
+HWY_EXPORT(add_scaled_kernel);
+HWY_EXPORT(multiply_symmetric_kernel);
 
 constexpr size_t kTile = 192;
 
@@ -150,6 +181,14 @@ void add_product(ThreadPool* pool, ConstBlock a, ConstBlock b, size_t depth, siz
   const int tiles = static_cast<int>(tile_rows * tile_columns);
   if (pool != nullptr) return pool->parallel_for(tiles, run);
   for (int tile = 0; tile < tiles; ++tile) run(tile, 0);
+}
+
+void add_scaled(float a, const float* x, std::span<float> y) {
+  HWY_DYNAMIC_DISPATCH(add_scaled_kernel)(a, x, y.size(), y.data());
+}
+
+void multiply_symmetric(const float* s, std::span<const float> x, std::span<float> y) {
+  HWY_DYNAMIC_DISPATCH(multiply_symmetric_kernel)(s, x.data(), y.size(), y.data());
 }
 
 // By panels from the last row up: G's rows, then their part of H is taken off what is left.

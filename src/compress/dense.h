@@ -27,6 +27,11 @@ struct Block {
 void add_product(ThreadPool* pool, ConstBlock a, ConstBlock b, size_t depth, size_t rows,
                  size_t columns, float alpha, Block c, bool lower = false);
 
+// y += a x
+void add_scaled(float a, const float* x, std::span<float> y);
+// y = S x, S symmetric [y.size(), y.size()].
+void multiply_symmetric(const float* s, std::span<const float> x, std::span<float> y);
+
 // H = U D U^T of a symmetric n x n matrix, with U upper triangular, its diagonal 1, and D diagonal.
 //
 // The diagonal of D is what is left of H's once all later variables are chosen as best they can be:

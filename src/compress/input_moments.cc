@@ -11,8 +11,14 @@
 namespace tessera {
 namespace {
 
-constexpr float kDamping = 0.01f;      // of the mean of the diagonal (Frantar et al. 2022, GPTQ)
 constexpr float kMostDamping = 10.0f;  // beyond it, rounding to nearest is what is left
+
+// A Hessian of few rows finds correlations that are none. Measured on Qwen2.5-Coder 1.5B: the error
+// on text that was not calibrated on is least near a damping of 1 for 1.3 rows a column, 0.6 for
+// 2.7, 0.3 for 5.3, and is flat around there.
+float damping_for(double rows, double columns) {
+  return static_cast<float>(std::clamp(1.6 * columns / std::max(rows, 1.0), 0.01, 1.0));
+}
 
 }  // namespace
 
@@ -43,7 +49,7 @@ std::vector<float> InputMoments::importance() const {
   return means;
 }
 
-UduFactors InputMoments::factorize(ThreadPool& pool) {
+UduFactors InputMoments::factorize(float damping, ThreadPool& pool) {
   TESSERA_ASSERT(!hessian_.empty());
   const size_t n = squares_.size();
   const double mean =
@@ -57,10 +63,11 @@ UduFactors InputMoments::factorize(ThreadPool& pool) {
     for (size_t c = 0; c < r; ++c) hessian_[c * n + r] = hessian_[r * n + c];
   }
   UduFactors factors;
-  for (float damping = kDamping; damping <= kMostDamping; damping *= 2) {
-    if (tessera::factorize(pool, hessian_, damping * static_cast<float>(mean), factors)) {
-      if (damping > kDamping)
-        spdlog::warn("a nearly singular Hessian: damped by {:.0f} %", 100 * damping);
+  const float least =
+      damping > 0 ? damping : damping_for(static_cast<double>(rows_), static_cast<double>(n));
+  for (float now = least; now <= kMostDamping; now *= 2) {
+    if (tessera::factorize(pool, hessian_, now * static_cast<float>(mean), factors)) {
+      if (now > least) spdlog::warn("a nearly singular Hessian: damped by {:.0f} %", 100 * now);
       return factors;
     }
     for (size_t r = 0; r < n; ++r) {

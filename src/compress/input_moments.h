@@ -29,10 +29,11 @@ class InputMoments {
   // The same as a mean, in floats.
   std::vector<float> importance() const;
 
-  // Factorizes H + damping, which begins at 1 % of the mean of H's diagonal and grows until floats
-  // can tell that the sum is positive definite. The Hessian is used up. Error if it is not finite,
-  // or nothing at all.
-  UduFactors factorize(ThreadPool& pool);
+  // Factorizes H + damping, a share of the mean of H's diagonal, which grows until floats can tell
+  // that the sum is positive definite. 0: as much as makes good for the rows being few, so that
+  // what a method makes good on them it does on others, too. The Hessian is used up. Error if it is
+  // not finite, or nothing at all.
+  UduFactors factorize(float damping, ThreadPool& pool);
 
  private:
   Kind kind_;

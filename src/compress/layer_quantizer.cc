@@ -72,7 +72,7 @@ void LayerQuantizer::quantize_next(std::span<QuantizedTensor> summaries, const P
     const TapPoint point = *input_of(tensor.place.role);
     try {
       auto& inputs = prepared[point];
-      if (inputs == nullptr) inputs = method_.prepare(moments.at(point), *device_.pool);
+      if (inputs == nullptr) inputs = method_.prepare(moments.at(point), {}, *device_.pool);
       const auto encoder = inputs->encoder(*plan_[i].format, *device_.pool);
       done_[i] = recode(merged == nullptr ? tensor : *merged, *plan_[i].format, *encoder,
                         *device_.pool, summaries[i]);

@@ -82,6 +82,15 @@ void for_each_scored(std::span<Reader> readers, const Tokenizer& tokenizer, cons
   }
 }
 
+// The value that a share of all values lies below; reorders them. 0 if there are none.
+double quantile(std::span<double> values, double share) {
+  if (values.empty()) return 0;
+  const auto at =
+      values.begin() + static_cast<ptrdiff_t>(share * static_cast<double>(values.size() - 1));
+  std::ranges::nth_element(values, at);
+  return *at;
+}
+
 double log_sum_exp(std::span<const float> logits) {
   const double peak = *std::ranges::max_element(logits);
   double sum = 0;
@@ -125,7 +134,7 @@ Divergence measure_divergence(Model& model, Model& reference, const Tokenizer& t
   Reader readers[] = {{model, options.context, options.kv_format},
                       {reference, options.context, options.kv_format}};
   Mean loss, reference_loss, divergence, same_top;
-  double max_kl = 0;
+  std::vector<double> all_kl;
   for_each_scored(readers, tokenizer, split_text, options,
                   [&](std::span<const HostRows> logits, int r, Token next) {
                     const auto q = logits[0].row(r), p = logits[1].row(r);
@@ -136,7 +145,7 @@ Divergence measure_divergence(Model& model, Model& reference, const Tokenizer& t
                       kl += std::exp(log_p) * (log_p - (q[v] - log_zq));
                     }
                     divergence.add(kl);
-                    max_kl = std::max(max_kl, kl);
+                    all_kl.push_back(kl);
                     same_top.add(std::ranges::max_element(p) - p.begin() ==
                                          std::ranges::max_element(q) - q.begin()
                                      ? 1
@@ -146,7 +155,9 @@ Divergence measure_divergence(Model& model, Model& reference, const Tokenizer& t
                   });
   return {.mean_kl = divergence.value(),
           .standard_error = divergence.standard_error(),
-          .max_kl = max_kl,
+          .median_kl = quantile(all_kl, 0.5),
+          .high_kl = quantile(all_kl, 0.999),
+          .max_kl = quantile(all_kl, 1),
           .same_top = same_top.value(),
           .model = finish(loss, split_text.chunks),
           .reference = finish(reference_loss, split_text.chunks)};

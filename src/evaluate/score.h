@@ -29,6 +29,7 @@ struct Perplexity {
 
 struct Divergence {
   double mean_kl = 0, standard_error = 0;  // KL(reference || model), nats a token
+  double median_kl = 0, high_kl = 0;       // high: below it lie 99.9 % of the positions
   double max_kl = 0;
   double same_top = 0;  // share of positions where both models' most likely token is the same
   Perplexity model, reference;

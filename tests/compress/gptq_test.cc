@@ -51,7 +51,7 @@ class Gptq : public testing::TestWithParam<const Format*> {
   std::vector<std::byte> encode(const Method& method, const Format& format, int threads) const {
     ThreadPool pool(threads);
     InputMoments moments = observe(pool);
-    const auto inputs = method.prepare(moments, pool);
+    const auto inputs = method.prepare(moments, {.damping = 0.01f}, pool);
     const auto encoder = inputs->encoder(format, pool);
     std::vector<std::byte> bytes(format.row_bytes(kColumns) * kRows);
     encoder->encode(weights_, kRows, bytes.data());
@@ -180,13 +180,13 @@ using GptqErrors = Gptq;
 TEST_F(GptqErrors, AreOneLine) {
   ThreadPool pool(2);
   InputMoments nothing(kColumns, InputMoments::Kind::kHessian);
-  EXPECT_THAT(error_of([&] { kGptq.prepare(nothing, pool); }),
+  EXPECT_THAT(error_of([&] { kGptq.prepare(nothing, {}, pool); }),
               HasSubstr("all activations are zero"));
   const Floats bad(kColumns, std::nanf(""));
   nothing.add(HostRows(bad.data(), 1, kColumns, kColumns), pool);
-  EXPECT_THAT(error_of([&] { kGptq.prepare(nothing, pool); }), HasSubstr("not finite"));
+  EXPECT_THAT(error_of([&] { kGptq.prepare(nothing, {}, pool); }), HasSubstr("not finite"));
   InputMoments moments = observe(pool);
-  const auto inputs = kGptq.prepare(moments, pool);
+  const auto inputs = kGptq.prepare(moments, {.damping = 1e-9f}, pool);
   EXPECT_THAT(error_of([&] { inputs->encoder(kIQ2_XS, pool); }),
               HasSubstr("gptq cannot encode to IQ2_XS"));
   EXPECT_THAT(error_of([&] { require_method("magic"); }), HasSubstr("known are rtn, gptq"));
@@ -199,7 +199,7 @@ TEST_F(GptqErrors, ASingularHessianIsDamped) {
   for (size_t i = 0; i < few.size(); ++i) few[i] = i % kColumns == 100 ? 0 : x_[i];
   InputMoments moments(kColumns, InputMoments::Kind::kHessian);
   moments.add(HostRows(few.data(), 3, kColumns, kColumns), pool);
-  const auto inputs = kGptq.prepare(moments, pool);
+  const auto inputs = kGptq.prepare(moments, {.damping = 1e-9f}, pool);
   std::vector<std::byte> bytes(kQ4_K.row_bytes(kColumns) * kRows);
   inputs->encoder(kQ4_K, pool)->encode(weights_, kRows, bytes.data());
   double error = 0, size = 0;

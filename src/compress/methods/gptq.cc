@@ -79,9 +79,7 @@ class GptqRows final : public RowEncoder {
   // shift U_b = feedback.
   static void make_good(const float* u, size_t stride, std::span<float> shift) {
     for (size_t k = 0; k < shift.size(); ++k) {
-      const float by = shift[k];
-      const float* row = u + k * stride;
-      for (size_t j = k + 1; j < shift.size(); ++j) shift[j] -= by * row[j];
+      add_scaled(-shift[k], u + k * stride + k + 1, shift.subspan(k + 1));
     }
   }
 
@@ -107,8 +105,9 @@ class GptqInputs final : public PreparedInputs {
   std::map<uint32_t, Metrics> metrics_;  // by the size of a block
 };
 
-std::unique_ptr<PreparedInputs> prepare(InputMoments& inputs, ThreadPool& pool) {
-  return std::make_unique<GptqInputs>(inputs.factorize(pool));
+std::unique_ptr<PreparedInputs> prepare(InputMoments& inputs, const MethodOptions& options,
+                                        ThreadPool& pool) {
+  return std::make_unique<GptqInputs>(inputs.factorize(options.damping, pool));
 }
 
 }  // namespace

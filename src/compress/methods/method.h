@@ -31,11 +31,16 @@ class PreparedInputs {
   virtual std::unique_ptr<RowEncoder> encoder(const Format& format, ThreadPool& pool) = 0;
 };
 
+struct MethodOptions {
+  float damping = 0;  // of a Hessian, as a share of its mean diagonal; 0: by the rows it is from
+};
+
 struct Method {
   std::string_view name;
   bool needs_hessian;
   // May use up the Hessian.
-  std::unique_ptr<PreparedInputs> (*prepare)(InputMoments& inputs, ThreadPool& pool);
+  std::unique_ptr<PreparedInputs> (*prepare)(InputMoments& inputs, const MethodOptions& options,
+                                             ThreadPool& pool);
 };
 
 // Round to nearest; scales by the least squared error, weighed by the inputs' importance if any is

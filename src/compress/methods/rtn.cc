@@ -32,7 +32,7 @@ class RtnInputs final : public PreparedInputs {
   std::vector<float> importance_;
 };
 
-std::unique_ptr<PreparedInputs> prepare(InputMoments& inputs, ThreadPool&) {
+std::unique_ptr<PreparedInputs> prepare(InputMoments& inputs, const MethodOptions&, ThreadPool&) {
   return std::make_unique<RtnInputs>(inputs.importance());
 }
 
