@@ -64,9 +64,10 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
   command.add_option("--kv", flags.load.kv_format, "format of the KV cache: f16 or q8_0")
       ->check(CLI::IsMember({"f16", "q8_0"}))
       ->capture_default_str();
-  add_lora_flag(command, flags.load.lora,
-                "a LoRA adapter: a PEFT folder or its safetensors, or a GGUF file; may be given "
-                "again; scale 0: only for requests that ask for it");
+  add_lora_flag(
+      command, flags.load.lora,
+      "a LoRA adapter: a PEFT folder or its safetensors, a GGUF file, or hf:OWNER/REPO; may "
+      "be given again; scale 0: only for requests that ask for it");
 }
 
 namespace {

@@ -192,6 +192,10 @@ const Format& mixed_format(const Recipe& recipe, const ModelFacts& model,
   if (recipe.mix == Mix::kMXFP4_MOE)
     return tensor.shape.size() > 2 && tensor.shape[2] > 1 ? kMXFP4 : kQ8_0;
   switch (group) {
+    case Group::kEmbedding:
+      return recipe.mix == Mix::kTernary && tensor.place.role == TensorRole::kTokenEmbedding
+                 ? kQ4_K
+                 : *recipe.base;
     case Group::kValue:
       return value_format(recipe, model, ordinal);
     case Group::kKey:
@@ -211,6 +215,9 @@ const Format& fitting_format(const Format& wanted, uint64_t columns) {
   if (columns % wanted.block_elements == 0) return wanted;
   const Format* smaller = &kF16;
   if (&wanted == &kQ2_K || &wanted == &kQ3_K || &wanted == &kIQ4_XS) smaller = &kIQ4_NL;
+  if (&wanted == &kTQ1_0 || &wanted == &kTQ2_0 || &wanted == &kQ2_0) smaller = &kQ4_0;
+  if (&wanted == &kNVFP4) smaller = &kMXFP4;
+  if (&wanted == &kQ1_0) smaller = &kQ2_0;
   if (&wanted == &kQ4_K) smaller = &kQ5_0;
   if (&wanted == &kQ5_K) smaller = &kQ5_1;
   if (&wanted == &kQ6_K) smaller = &kQ8_0;
@@ -220,29 +227,22 @@ const Format& fitting_format(const Format& wanted, uint64_t columns) {
 }  // namespace
 
 std::span<const Recipe> all_recipes() {
-  // File types: enum llama_ftype in llama.cpp's include/llama.h.
+  // File types: enum llama_ftype in llama.cpp's include/llama.h. It counts MXFP4 and NVFP4, though
+  // its own llama-quantize makes neither of whole models.
   static const auto kRecipes = std::to_array<Recipe>({
-      {"F32", &kF32, 0, Mix::kPlain},
-      {"F16", &kF16, 1, Mix::kPlain},
-      {"BF16", &kBF16, 32, Mix::kPlain},
-      {"Q4_0", &kQ4_0, 2, Mix::kPlain},
-      {"Q4_1", &kQ4_1, 3, Mix::kPlain},
-      {"Q5_0", &kQ5_0, 8, Mix::kPlain},
-      {"Q5_1", &kQ5_1, 9, Mix::kPlain},
-      {"Q8_0", &kQ8_0, 7, Mix::kPlain},
-      {"Q2_K", &kQ2_K, 10, Mix::kQ2_K},
-      {"Q3_K_S", &kQ3_K, 11, Mix::kQ3_K_S},
-      {"Q3_K_M", &kQ3_K, 12, Mix::kQ3_K_M},
-      {"Q3_K_L", &kQ3_K, 13, Mix::kQ3_K_L},
-      {"Q4_K_S", &kQ4_K, 14, Mix::kQ4_K_S},
-      {"Q4_K_M", &kQ4_K, 15, Mix::kQ4_K_M},
-      {"Q5_K_S", &kQ5_K, 16, Mix::kQ5_K_S},
-      {"Q5_K_M", &kQ5_K, 17, Mix::kQ5_K_M},
-      {"Q6_K", &kQ6_K, 18, Mix::kPlain},
-      {"IQ4_NL", &kIQ4_NL, 25, Mix::kIQ4},
-      {"IQ4_XS", &kIQ4_XS, 30, Mix::kIQ4},
-      {"MXFP4", &kMXFP4, 38, Mix::kPlain},
-      {"MXFP4_MOE", &kMXFP4, 38, Mix::kMXFP4_MOE},
+      {"F32", &kF32, 0, Mix::kPlain},        {"F16", &kF16, 1, Mix::kPlain},
+      {"BF16", &kBF16, 32, Mix::kPlain},     {"Q4_0", &kQ4_0, 2, Mix::kPlain},
+      {"Q4_1", &kQ4_1, 3, Mix::kPlain},      {"Q5_0", &kQ5_0, 8, Mix::kPlain},
+      {"Q5_1", &kQ5_1, 9, Mix::kPlain},      {"Q8_0", &kQ8_0, 7, Mix::kPlain},
+      {"Q2_K", &kQ2_K, 10, Mix::kQ2_K},      {"Q3_K_S", &kQ3_K, 11, Mix::kQ3_K_S},
+      {"Q3_K_M", &kQ3_K, 12, Mix::kQ3_K_M},  {"Q3_K_L", &kQ3_K, 13, Mix::kQ3_K_L},
+      {"Q4_K_S", &kQ4_K, 14, Mix::kQ4_K_S},  {"Q4_K_M", &kQ4_K, 15, Mix::kQ4_K_M},
+      {"Q5_K_S", &kQ5_K, 16, Mix::kQ5_K_S},  {"Q5_K_M", &kQ5_K, 17, Mix::kQ5_K_M},
+      {"Q6_K", &kQ6_K, 18, Mix::kPlain},     {"IQ4_NL", &kIQ4_NL, 25, Mix::kIQ4},
+      {"IQ4_XS", &kIQ4_XS, 30, Mix::kIQ4},   {"Q1_0", &kQ1_0, 40, Mix::kPlain},
+      {"Q2_0", &kQ2_0, 41, Mix::kTernary},   {"TQ1_0", &kTQ1_0, 36, Mix::kTernary},
+      {"TQ2_0", &kTQ2_0, 37, Mix::kTernary}, {"NVFP4", &kNVFP4, 39, Mix::kPlain},
+      {"MXFP4", &kMXFP4, 38, Mix::kPlain},   {"MXFP4_MOE", &kMXFP4, 38, Mix::kMXFP4_MOE},
   });
   return kRecipes;
 }

@@ -27,6 +27,7 @@ struct Recipe {
     kQ5_K_S,
     kQ5_K_M,
     kIQ4,        // IQ4_NL, IQ4_XS
+    kTernary,    // TQ1_0, TQ2_0, Q2_0: an embedding that is no output has 4 bits
     kMXFP4_MOE,  // experts in MXFP4, all else in Q8_0
   };
   std::string_view name;

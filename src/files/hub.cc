@@ -23,7 +23,11 @@ bool is_weights(const std::string& name) {
   return name.ends_with(".safetensors") && name.find('/') == std::string::npos;
 }
 
+constexpr const char *kAdapterConfig = "adapter_config.json",
+                     *kAdapter = "adapter_model.safetensors";
+
 bool is_wanted(const std::string& name) {
+  if (name == kAdapterConfig) return true;
   return name.ends_with(".gguf") || is_weights(name) || huggingface::is_folder_file(name);
 }
 
@@ -110,6 +114,13 @@ fs::path pull_folder(const Repository& repository) {
   return repository.path_of(config).parent_path();
 }
 
+// A LoRA adapter: two files, its configuration last.
+fs::path pull_adapter(const Repository& repository) {
+  repository.fetch(kAdapter);
+  repository.fetch(kAdapterConfig);
+  return repository.path_of(kAdapterConfig).parent_path();
+}
+
 }  // namespace
 
 fs::path pull_from_hub(std::string_view text, HubReference reference, const PullOptions& options) {
@@ -125,6 +136,9 @@ fs::path pull_from_hub(std::string_view text, HubReference reference, const Pull
     const bool is_folder = has_weights && listing.contains("config.json");
     if (is_folder && find_ggufs(names).empty() && reference.quantization.empty())
       return pull_folder(repository);
+    const bool is_adapter = listing.contains(kAdapter) && listing.contains(kAdapterConfig);
+    if (is_adapter && find_ggufs(names).empty() && reference.quantization.empty())
+      return pull_adapter(repository);
     reference.file = choose_gguf(names, text, reference.quantization);
   }
 

@@ -12,7 +12,8 @@
 #include "base/utf8.h"
 #include "files/gguf/layout.h"
 #include "files/gguf/reader.h"
-#include "files/huggingface/folder.h"
+#include "files/huggingface/peft.h"
+#include "files/huggingface/peft_file.h"
 #include "files/open.h"
 
 namespace tessera {
@@ -137,15 +138,27 @@ class TextPage {
 // A checkpoint, and what is known of it as a file of its kind.
 struct Inspected {
   std::shared_ptr<const Checkpoint> checkpoint;
-  const GgufFile* gguf;          // nullptr: something else
-  const GgufMetadata* metadata;  // a folder's: what config.json says, as GGUF would; may be nullptr
+  const GgufFile* gguf;                    // nullptr: something else
+  const GgufMetadata* metadata = nullptr;  // a folder's: what config.json says, as GGUF would
 
   explicit Inspected(const std::filesystem::path& path)
-      : checkpoint(open_checkpoint(path)),
-        gguf(dynamic_cast<const GgufFile*>(checkpoint.get())),
-        metadata(gguf == nullptr ? nullptr : &gguf->metadata()) {
-    if (const auto* folder = dynamic_cast<const HuggingFaceFolder*>(checkpoint.get()))
-      metadata = &folder->metadata();
+      : checkpoint(open(path)), gguf(dynamic_cast<const GgufFile*>(checkpoint.get())) {
+    if (const auto* facts = dynamic_cast<const GgufFacts*>(&checkpoint->facts()))
+      metadata = &facts->metadata();
+  }
+
+  static std::shared_ptr<const Checkpoint> open(const std::filesystem::path& path) {
+    if (huggingface::is_peft(path))
+      return std::make_shared<const huggingface::PeftFile>(huggingface::PeftFile::open(path));
+    return open_checkpoint(path);
+  }
+  // In a line, what kind of file it is.
+  std::string kind() const {
+    if (gguf != nullptr)
+      return fmt::format("GGUF version {}, alignment {}", gguf->version(), gguf->alignment());
+    if (dynamic_cast<const huggingface::PeftFile*>(checkpoint.get()) != nullptr)
+      return "a LoRA adapter in safetensors; metadata is that of adapter_config.json";
+    return "safetensors; metadata as GGUF would say the same";
   }
   // nullopt: its rows are put together from several places, or held in memory.
   std::optional<uint64_t> offset_of(const StoredTensor& tensor) const {
@@ -180,11 +193,7 @@ std::string describe_file(const std::filesystem::path& path) {
   TextPage page;
   for (const auto& member : file.checkpoint->paths())
     page.line("{}", printable(member.string(), 4096));
-  if (file.gguf != nullptr) {
-    page.line("GGUF version {}, alignment {}", file.gguf->version(), file.gguf->alignment());
-  } else {
-    page.line("safetensors; metadata as GGUF would say the same");
-  }
+  page.line("{}", file.kind());
 
   const GgufMetadata none;
   const auto& entries = (file.metadata == nullptr ? none : *file.metadata).entries();

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "files/gguf/split.h"
 #include "files/huggingface/folder.h"
+#include "files/huggingface/peft.h"
 #include "files/known_models.h"
 #include "files/url.h"
 
@@ -62,9 +63,9 @@ FoundModel find_on_hub(std::string_view text, HubReference reference, const fs::
     }
     std::ranges::sort(names);
     if (find_ggufs(names, reference.quantization).empty()) {
-      // Its config.json is fetched last of all.
-      const bool is_here = reference.quantization.empty() && is_huggingface_folder(folder);
-      return {folder, is_here};
+      // Its configuration is fetched last of all.
+      const bool is_here = is_huggingface_folder(folder) || huggingface::is_peft_folder(folder);
+      return {folder, is_here && reference.quantization.empty()};
     }
     reference.file = choose_gguf(names, text, reference.quantization);
   }
@@ -125,8 +126,12 @@ bool is_url(std::string_view reference) {
   return reference.starts_with("https://") || reference.starts_with("http://");
 }
 
+bool is_hub_reference(std::string_view reference) {
+  return reference.starts_with(kHubPrefix);
+}
+
 std::optional<HubReference> parse_hub_reference(std::string_view reference) {
-  if (!reference.starts_with(kHubPrefix)) return std::nullopt;
+  if (!is_hub_reference(reference)) return std::nullopt;
   const std::string_view rest = reference.substr(kHubPrefix.size());
   const size_t first = rest.find('/');
   const auto malformed = [&] {

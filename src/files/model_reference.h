@@ -4,6 +4,7 @@
 //   smollm2:135m                     a name of known_models.tsv
 //   hf:OWNER/REPO[/FILE]             a GGUF file of the hub
 //   hf:OWNER/REPO:QUANTIZATION       the one whose name says so: "Q4_K_M"
+//   hf:OWNER/REPO                    or a repository that is a folder: a model's, an adapter's
 //   https://HOST/PATH/FILE.gguf
 //
 // All but a path are fetched by `tessera pull` (files/pull.h).
@@ -39,6 +40,7 @@ std::optional<FoundModel> find_model(std::string_view reference,
 [[noreturn]] void fail_unknown_model(std::string_view reference, bool is_path_possible);
 
 bool is_url(std::string_view reference);
+bool is_hub_reference(std::string_view reference);  // does it begin with "hf:"?
 
 // "hf:OWNER/REPO[:QUANTIZATION|/FILE]", taken apart. FILE may lie in a folder of the repository.
 struct HubReference {

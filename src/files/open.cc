@@ -9,6 +9,7 @@
 #include "base/printable.h"
 #include "files/gguf/reader.h"
 #include "files/huggingface/folder.h"
+#include "files/huggingface/peft.h"
 #include "files/huggingface/shards.h"
 #include "files/model_reference.h"
 #include "files/safetensors/medusa.h"
@@ -42,6 +43,10 @@ std::shared_ptr<const Checkpoint> open_folder(const fs::path& folder) {
 }  // namespace
 
 std::shared_ptr<const Checkpoint> open_checkpoint(const fs::path& path) {
+  if (huggingface::is_peft(path)) {
+    fail("'{}' is a LoRA adapter: give it with --lora to the model that it is for",
+         printable(path.string(), 400));
+  }
   if (std::error_code ignored; fs::is_directory(path, ignored)) return open_folder(path);
   constexpr auto kPickles =
       std::to_array<std::string_view>({".pt", ".pth", ".bin", ".ckpt", ".pkl"});

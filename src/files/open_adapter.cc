@@ -4,12 +4,25 @@
 #include "base/printable.h"
 #include "files/gguf/lora.h"
 #include "files/huggingface/peft.h"
+#include "files/model_reference.h"
 
 namespace tessera {
 
 namespace fs = std::filesystem;
 
-StoredAdapter open_adapter(const fs::path& path, const Checkpoint& model) {
+namespace {
+
+fs::path find_file(const fs::path& reference) {
+  const std::string text = reference.string();
+  std::error_code ignored;
+  const bool is_path = fs::exists(reference, ignored) || !(is_url(text) || is_hub_reference(text));
+  return is_path ? reference : resolve_model(text);
+}
+
+}  // namespace
+
+StoredAdapter open_adapter(const fs::path& reference, const Checkpoint& model) {
+  const fs::path path = find_file(reference);
   const std::string shown = printable(path.string(), 400);
   std::error_code ignored;
   if (!fs::exists(path, ignored)) fail("'{}' is missing", shown);
@@ -31,13 +44,13 @@ StoredAdapter open_adapter(const fs::path& path, const Checkpoint& model) {
       const fs::path file = is_folder ? path / "adapter_model.safetensors" : path;
       fail("'{}': {}", printable(file.string(), 400), error.what());
     }
-    adapter.name = adapter_name(path);
+    adapter.name = adapter_name(reference);
     return adapter;
   }
   try {
     StoredAdapter adapter = gguf::open_lora(path, model);
     check_fits(adapter, model);
-    adapter.name = adapter_name(path);
+    adapter.name = adapter_name(reference);
     return adapter;
   } catch (const Error& error) {
     if (std::string_view(error.what()).starts_with("'" + shown)) throw;

@@ -63,9 +63,8 @@ const Format& require_format(std::string_view name);
 
 // The formats that come with Tessera, each defined in a file of its own or with its kin.
 extern const Format kF32, kF16, kBF16, kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ2_K, kQ3_K, kQ4_K,
-    kQ5_K, kQ6_K, kIQ4_NL, kIQ4_XS, kMXFP4, kTQ1_0, kTQ2_0;
+    kQ5_K, kQ6_K, kIQ4_NL, kIQ4_XS, kMXFP4, kNVFP4, kTQ1_0, kTQ2_0, kQ1_0, kQ2_0;
 // Read only: nothing is encoded to them.
-extern const Format kQ1_0, kQ2_0, kNVFP4, kIQ1_S, kIQ1_M, kIQ2_XXS, kIQ2_XS, kIQ2_S, kIQ3_XXS,
-    kIQ3_S;
+extern const Format kIQ1_S, kIQ1_M, kIQ2_XXS, kIQ2_XS, kIQ2_S, kIQ3_XXS, kIQ3_S;
 
 }  // namespace tessera

@@ -2,30 +2,22 @@
 // Source: OCP Microscaling Formats (MX) specification 1.0; nibble order as in ggml (element i in
 // the low half of byte i, element i + 16 in the high half).
 //
-// The codes are 0, 0.5, 1, 1.5, 2, 3, 4, 6 and a sign. We count them in halves, so the scale in
-// the formula is half of the specification's: x = 2^(e - 128) * level[q].
+// Levels are counted in halves (e2m1.h), so the scale in the formula is half of the
+// specification's: x = 2^(e - 128) * level[q].
 // The specification makes e = 255 a NaN. ggml decodes it as 2^127, and so do we; we never write it.
 #include <cmath>
 
 #include "formats/bit_fields.h"
 #include "formats/block_codec.h"
+#include "formats/e2m1.h"
 #include "formats/format.h"
 #include "formats/scale_search.h"
 
 namespace tessera {
 namespace {
 
-constexpr std::array<int8_t, 16> kTable{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
-constexpr std::array<int8_t, 15> kAscending{-12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12};
-constexpr Codebook<15> kLevels(kAscending);
-
 float scale_of(int e) {
   return std::ldexp(1.0f, e - 128);
-}
-
-// From the index in kAscending to the code of E2M1: sign bit and magnitude.
-uint8_t sign_magnitude(uint8_t index) {
-  return static_cast<uint8_t>(index >= 7 ? index - 7 : 8 + (7 - index));
 }
 
 // Scales are powers of two, so there are only a few to try: those that put the largest element
@@ -41,7 +33,7 @@ int best_exponent(const BlockInput<32>& in) {
   int best = 0;
   float best_error = INFINITY;
   for (int shift = -5; shift <= -2; ++shift) {  // the scale is 2^(exponent + shift)
-    const float error = moments<32>(kLevels, x, in.weight, std::ldexp(1.0f, shift), 0).rr;
+    const float error = moments<32>(kE2M1Levels, x, in.weight, std::ldexp(1.0f, shift), 0).rr;
     const int e = std::clamp(exponent + shift + 128, 0, 254);
     if (error < best_error) {
       best_error = error;
@@ -65,17 +57,17 @@ void encode_mxfp4(std::span<const float> src, std::byte* dst, std::span<const fl
   encode_blocks<32, 17>("MXFP4", 0x1.8p127f, src, dst, importance,
                         [](const BlockInput<32>& in, uint8_t* block) {
                           const int e = best_exponent(in);
-                          const Coder coder(kLevels, scale_of(e), 0);
+                          const Coder coder(kE2M1Levels, scale_of(e), 0);
                           BlockParts parts;
                           parts.d = static_cast<uint16_t>(e);
                           for (int i = 0; i < 32; ++i)
-                            parts.codes[i] = sign_magnitude(coder(in.x[i]));
+                            parts.codes[i] = e2m1_code(coder(in.x[i]));
                           join(parts, block);
                         });
 }
 
 constexpr QuantizedBlock kBlock = {.code_bits = 4,
-                                   .levels = kTable.data(),
+                                   .levels = kE2M1Halves.data(),
                                    .group = 32,
                                    .scaling = BlockScaling::kE8M0,
                                    .split = split,

@@ -18,7 +18,7 @@ constexpr Format known_by_size(std::string_view name, uint32_t elements, uint32_
 constexpr Format kUnsupported[] = {
     known_by_size("Q8_1", 32, 36), known_by_size("Q8_K", 256, 292), known_by_size("I8", 1, 1),
     known_by_size("I16", 1, 2),    known_by_size("I32", 1, 4),      known_by_size("I64", 1, 8),
-    known_by_size("F64", 1, 8),
+    known_by_size("F64", 1, 8),    known_by_size("I2_S", 128, 32),  // and a scale behind them
 };
 
 std::vector<const Format*>& formats() {

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "backend/cpu/elementwise.h"
 #include "backend/cpu/linear.h"
 #include "backend/linear_support.h"
 #include "base/error.h"

@@ -73,7 +73,9 @@ TEST_F(Quantize, EveryRecipeWritesWhatItPlannedAndDecodesNearTheSource) {
       }
       EXPECT_NEAR(said.relative_error, std::sqrt(error / norm), 1e-9)
           << recipe.name << " " << said.name;
-      EXPECT_LT(said.relative_error, 0.5) << recipe.name << " " << said.name;
+      // Of one magnitude and a sign, uniform weights keep half.
+      const double most = said.to == &kQ1_0 ? 0.55 : 0.5;
+      EXPECT_LT(said.relative_error, most) << recipe.name << " " << said.name;
     }
   }
 }

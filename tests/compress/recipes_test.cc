@@ -118,7 +118,8 @@ TEST_F(Recipes, ColumnsThatDoNotFitGetARelatedFormat) {
   narrow.columns = 96;
   const std::map<std::string, std::string> expected = {
       {"Q2_K", "IQ4_NL"}, {"Q3_K_S", "IQ4_NL"}, {"IQ4_XS", "IQ4_NL"}, {"Q4_K_S", "Q5_0"},
-      {"Q5_K_S", "Q5_1"}, {"Q6_K", "Q8_0"},     {"Q4_0", "Q4_0"},
+      {"Q5_K_S", "Q5_1"}, {"Q6_K", "Q8_0"},     {"Q4_0", "Q4_0"},     {"TQ1_0", "Q4_0"},
+      {"TQ2_0", "Q4_0"},  {"Q2_0", "Q4_0"},     {"NVFP4", "MXFP4"},
   };
   for (const auto& [recipe, format] : expected) {
     EXPECT_EQ(plan(narrow, recipe.c_str()).at("blk.5.attn_q.weight"), format) << recipe;
@@ -127,6 +128,16 @@ TEST_F(Recipes, ColumnsThatDoNotFitGetARelatedFormat) {
   narrow.columns = 33;
   EXPECT_EQ(plan(narrow, "Q4_K_M").at("blk.5.attn_q.weight"), "F16");
   EXPECT_EQ(plan(narrow, "Q8_0").at("output.weight"), "F16");
+}
+
+TEST_F(Recipes, TernaryModelsKeepTheEmbeddingAtFourBits) {
+  for (const char* name : {"TQ1_0", "TQ2_0", "Q2_0"}) {
+    const auto formats = plan({}, name);
+    EXPECT_EQ(formats.at("token_embd.weight"), "Q4_K") << name;
+    EXPECT_EQ(formats.at("output.weight"), "Q6_K") << name;
+    EXPECT_EQ(layers(formats, "ffn_down", name).size(), 16U) << name;
+  }
+  EXPECT_EQ(plan({}, "Q1_0").at("token_embd.weight"), "Q1_0");
 }
 
 TEST_F(Recipes, PureMeansOneFormat) {

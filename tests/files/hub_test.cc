@@ -137,6 +137,23 @@ TEST_F(HubTest, PullsAFolder) {
   EXPECT_FALSE(find_model("hf:acme/tiny", cache_)->is_here);
 }
 
+TEST_F(HubTest, PullsAnAdapter) {
+  listing_ = json::array({entry("adapter_config.json"), entry("adapter_model.safetensors"),
+                          entry("tokenizer.json"), entry("training_args.bin")});
+  start();
+  EXPECT_EQ(pull_tiny(), target("adapter_config.json").parent_path());
+  std::vector<std::string> found;
+  for (const auto& file : fs::directory_iterator(target().parent_path()))
+    found.push_back(file.path().filename().string());
+  EXPECT_THAT(found,
+              testing::UnorderedElementsAre("adapter_config.json", "adapter_model.safetensors"));
+  EXPECT_EQ(file_requests().back().path, "/acme/tiny/resolve/main/adapter_config.json");
+  const auto place = find_model("hf:acme/tiny", cache_);
+  ASSERT_TRUE(place && place->is_here);
+  fs::remove(target("adapter_config.json"));
+  EXPECT_FALSE(find_model("hf:acme/tiny", cache_)->is_here);
+}
+
 TEST_F(HubTest, AFolderWhoseIndexReachesOutsideIsRefused) {
   const std::string index = R"({"weight_map": {"a": "../../../evil.safetensors"}})";
   hub_.get("/acme/tiny/resolve/main/model.safetensors.index.json",

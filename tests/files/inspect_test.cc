@@ -3,9 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <nlohmann/json.hpp>
+
 #include "base/printable.h"
 #include "base/utf8.h"
 #include "files/gguf/writer.h"
+#include "files/open.h"
+#include "support/error_of.h"
+#include "support/safetensors.h"
 #include "support/temp_folder.h"
 
 namespace tessera {
@@ -103,6 +109,31 @@ TEST_F(Inspect, JsonHoldsTheSame) {
   EXPECT_EQ(json["totals"]["parameters"], 202);
   EXPECT_EQ(json["totals"]["bytes"], 244);
   EXPECT_EQ(json["totals"]["formats"]["Q8_0"]["tensors"], 1);
+}
+
+TEST_F(Inspect, AnAdapterIsShownWithoutItsModel) {
+  const auto folder = folder_ / "adapter";
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "adapter_config.json")
+      << R"({"peft_type": "LORA", "r": 2, "lora_alpha": 0.5, "use_dora": true, "revision": null,
+             "target_modules": ["q_proj", "v\u001b"]})";
+  const std::string name = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
+  std::ofstream(folder / "adapter_model.safetensors", std::ios::binary)
+      << test::safetensors_of({test::float_tensor(name, {2, 4}, std::vector<float>(8))});
+  for (const auto& path : {folder, folder / "adapter_model.safetensors"}) {
+    const std::string text = describe_file(path);
+    EXPECT_THAT(text, HasSubstr("a LoRA adapter in safetensors"));
+    EXPECT_THAT(text, HasSubstr("peft_type (string) = \"LORA\""));
+    EXPECT_THAT(text, HasSubstr("r (int64) = 2\n"));
+    EXPECT_THAT(text, HasSubstr("lora_alpha (float64) = 0.5"));
+    EXPECT_THAT(text, HasSubstr("use_dora (bool) = true"));
+    EXPECT_THAT(text, HasSubstr(R"(target_modules (string) = "["q_proj",)"));
+    EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+    EXPECT_THAT(text, HasSubstr(name));
+    EXPECT_THAT(text, HasSubstr("4 x 2"));
+    EXPECT_EQ(describe_file_json(path)["totals"]["parameters"], 8);
+    EXPECT_THAT(error_of([&] { open_checkpoint(path); }), HasSubstr("give it with --lora"));
+  }
 }
 
 TEST_F(Inspect, FileWithoutTensorsHasTotalsOfZero) {

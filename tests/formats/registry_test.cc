@@ -85,7 +85,7 @@ TEST(Registry, RowBytesThatOverflowAreAnError) {
 }
 
 TEST(Registry, UnsupportedFormatsAreKnownByNameAndSizeOnly) {
-  for (const char* name : {"Q8_1", "Q8_K", "F64", "I8", "I16", "I32", "I64"}) {
+  for (const char* name : {"Q8_1", "Q8_K", "F64", "I8", "I16", "I32", "I64", "I2_S"}) {
     const Format* format = find_format(name);
     ASSERT_NE(format, nullptr) << name;
     EXPECT_FALSE(format->supported()) << name;
@@ -94,8 +94,7 @@ TEST(Registry, UnsupportedFormatsAreKnownByNameAndSizeOnly) {
 }
 
 TEST(Registry, FormatsThatAreOnlyReadHaveNoEncoder) {
-  for (const char* name : {"Q1_0", "Q2_0", "NVFP4", "IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S",
-                           "IQ3_XXS", "IQ3_S"}) {
+  for (const char* name : {"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S"}) {
     EXPECT_EQ(require_format(name).encode, nullptr) << name;
   }
 }

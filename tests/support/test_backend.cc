@@ -8,10 +8,13 @@
 
 namespace tessera {
 
-std::shared_ptr<Backend> make_test_backend(int threads) {
+bool on_reference_backend() {
   const char* name = std::getenv("TESSERA_TEST_BACKEND");
-  if (name != nullptr && std::string_view(name) == "reference") return make_reference_backend();
-  return open_cpu(threads).backend;
+  return name != nullptr && std::string_view(name) == "reference";
+}
+
+std::shared_ptr<Backend> make_test_backend(int threads) {
+  return on_reference_backend() ? make_reference_backend() : open_cpu(threads).backend;
 }
 
 }  // namespace tessera

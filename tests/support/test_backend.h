@@ -11,4 +11,7 @@ namespace tessera {
 // reference backend (support/reference_backend.h).
 std::shared_ptr<Backend> make_test_backend(int threads);
 
+// Is it that one, which computes everything in f32?
+bool on_reference_backend();
+
 }  // namespace tessera

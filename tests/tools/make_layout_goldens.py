@@ -290,7 +290,7 @@ CASES["ct_int8_tensor"] = lambda: ct_int("ct_int8_tensor", False, "tensor")
 def ct_float(name, strategy, layout="float-quantized", **more):
     w = weights(16, 96, dtype=torch.bfloat16)
     largest = {"tensor": lambda: w.abs().amax().reshape(1), "channel": lambda: w.abs().amax(1, keepdim=True),
-               "block": lambda: w.abs().reshape(2, 8, 3, 32).amax((1, 3))}[strategy]()
+               "block": lambda: w.abs().reshape(w.shape[0] // 8, 8, w.shape[1] // 32, 32).amax((1, 3))}[strategy]()
     arguments = {"num_bits": 8, "type": "float", "symmetric": True, "strategy": strategy, **more}
     ct(name, layout, arguments, w, weight_scale=(largest.float() / 448).to(torch.bfloat16))
 
@@ -305,7 +305,7 @@ CASES["ct_float8_block"] = lambda: ct_float("ct_float8_block", "block", block_st
 def ct_nvfp4():
     w = weights(16, 64, dtype=torch.bfloat16)
     largest = w.float().abs().amax()
-    scale = w.float().abs().reshape(16, 4, 16).amax(-1) / 6
+    scale = w.float().abs().reshape(len(w), -1, 16).amax(-1) / 6
     whole = 448 * 6 / largest
     arguments = {"num_bits": 4, "type": "float", "symmetric": True, "strategy": "tensor_group", "group_size": 16}
     ct("ct_nvfp4", "nvfp4-pack-quantized", arguments, w, weight_scale=scale * whole,
@@ -315,7 +315,7 @@ def ct_nvfp4():
 @case
 def ct_mxfp4():
     w = weights(16, 64, dtype=torch.bfloat16)
-    scale = 2.0 ** torch.ceil(torch.log2(w.float().abs().reshape(16, 2, 32).amax(-1) / 6))
+    scale = 2.0 ** torch.ceil(torch.log2(w.float().abs().reshape(len(w), -1, 32).amax(-1) / 6))
     arguments = {"num_bits": 4, "type": "float", "symmetric": True, "strategy": "group", "group_size": 32}
     ct("ct_mxfp4", "mxfp4-pack-quantized", arguments, w, weight_scale=scale.to(torch.bfloat16))
 
@@ -421,8 +421,8 @@ def fp8(name, block):
         quantization_config = Config()
 
     # Rows and columns beyond a whole number of blocks, as DeepSeek has them: quantized padded, then cut.
-    rows, columns = (24, 80) if block else (16, 64)
-    w = weights(rows, columns, dtype=torch.bfloat16)
+    w = weights(*((24, 80) if block else (16, 64)), dtype=torch.bfloat16)
+    rows, columns = w.shape
     pad = (0, -columns % block[1], 0, -rows % block[0]) if block else (0, 0)
     packed = Fp8Quantize(Quantizer())._quantize_one("m.weight", torch.nn.functional.pad(w, pad))
     values = Fp8Dequantize(Quantizer())._dequantize_one(packed["m.weight"], packed["m.weight_scale_inv"])
@@ -471,10 +471,10 @@ def modelopt_nvfp4():
     w = weights(16, 64, dtype=torch.bfloat16)
     quantized, scale, scale_2 = NVFP4QTensor.quantize(w, 16, try_tensorrt=False)
     values = quantized.dequantize(scale=scale, double_scale=scale_2, block_sizes={-1: 16}, dtype=torch.float32)
-    packed = {"m.weight": quantized._quantized_data, "m.weight_scale": scale.reshape(16, 4),
+    packed = {"m.weight": quantized._quantized_data, "m.weight_scale": scale.reshape(len(w), -1),
               "m.weight_scale_2": scale_2.float().reshape(()), "m.input_scale": torch.tensor(0.5)}
     config = {"quant_method": "modelopt", "quant_algo": "NVFP4", "kv_cache_scheme": None, "ignore": ["lm_head"]}
-    write("modelopt_nvfp4", packed, {"quantization_config": config}, values.reshape(16, 64))
+    write("modelopt_nvfp4", packed, {"quantization_config": config}, values.reshape(w.shape))
 
 
 # --- torchao: quantized and taken apart for safetensors by itself. Only Int4Tensor's own packing is MSLK's,
@@ -514,14 +514,15 @@ def torchao_intx4():
 def torchao_int4():
     from torchao.quantization import Int4Tensor
 
-    w = weights(16, 64).reshape(-1, 32)
+    rows, columns = (w := weights(16, 64)).shape
+    w = w.reshape(-1, 32)
     low, high = w.amin(1, keepdim=True), w.amax(1, keepdim=True)
     scale = (high - low) / 15
     zero = low + scale * 8
-    q = ((w - low) / scale).round().clamp(0, 15).sub(8).to(torch.int8).reshape(16, 64)
+    q = ((w - low) / scale).round().clamp(0, 15).sub(8).to(torch.int8).reshape(rows, columns)
     packed = (q[:, ::2] & 15) | (q[:, 1::2] << 4)
-    scale, zero = (t.reshape(16, 2).T.contiguous().bfloat16() for t in (scale, zero))
-    tensor = Int4Tensor(packed, scale, zero, [1, 32], torch.Size([16, 64]))
+    scale, zero = (t.reshape(rows, -1).T.contiguous().bfloat16() for t in (scale, zero))
+    tensor = Int4Tensor(packed, scale, zero, [1, 32], torch.Size([rows, columns]))
     values = q.float() * scale.float().T.repeat_interleave(32, 1) + zero.float().T.repeat_interleave(32, 1)
     torchao_case("torchao_int4", tensor, values)
 

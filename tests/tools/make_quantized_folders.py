@@ -3,11 +3,12 @@
 
     tests/tools/make_layout_goldens.py says how to make the environment
     /tmp/layouts/bin/python tests/tools/make_quantized_folders.py SOURCE OUT [--group 64] [--answer] [KIND...]
-    /tmp/layouts/bin/python tests/tools/make_quantized_folders.py --goldens tests/data/quantized [KIND...]
+    /tmp/layouts/bin/python tests/tools/make_quantized_folders.py --goldens tests/data/quantized [--old FOLDER] [KIND...]
 
 SOURCE is a folder in bfloat16; OUT/KIND becomes the same model in each layout. With --answer, OUT/KIND/answer.json holds
 what transformers answers, in float32, with the weights that the package reads out of them: so is a tiny model kept as a
-golden.
+golden. What no package writes without a GPU is packed by the rules of its reader (see make_layout_goldens.py): the
+rows of FBGEMM's FP8, torchao's Int4Tensor.
 """
 import argparse
 import json
@@ -32,6 +33,39 @@ KINDS = {
     "compressed": lambda rows, columns, group: layouts.ct_pack("", 4, group, rows=rows, columns=columns),
     "fp8": lambda rows, columns, group: layouts.ct_float("", "channel"),
 }
+# These are made as goldens only: a kind for each way in which a layout's parts are read.
+MORE = {
+    "gptq-2bit": lambda rows, columns, group: layouts.gptq("", 2, rows, columns, group, False, version="gptq_v2"),
+    "gptq-3bit": lambda rows, columns, group: layouts.gptq("", 3, rows, columns, group),
+    "gptq-8bit": lambda rows, columns, group: layouts.gptq("", 8, rows, columns, group),
+    "gptq-v2": lambda rows, columns, group: layouts.gptq("", 4, rows, columns, group, False, version="gptq_v2"),
+    "awq-gemv": lambda rows, columns, group: layouts.awq("", "gemv", columns, group),
+    "fp4": lambda rows, columns, group: layouts.bnb4("", "fp4", False, rows, columns),
+    "hqq-2bit": lambda rows, columns, group: layouts.hqq("", 2, 1, rows, columns, group),
+    "hqq-3bit": lambda rows, columns, group: layouts.hqq("", 3, 1, rows, columns, group),
+    "hqq-8bit": lambda rows, columns, group: layouts.hqq("", 8, 1, rows, columns, group),
+    "hqq-axis0": lambda rows, columns, group: layouts.hqq("", 4, 0, rows, columns, group, torch.float32),
+    "compressed-asymmetric": lambda rows, columns, group: layouts.ct_pack("", 4, group, False, rows=rows, columns=columns),
+    "compressed-int8": lambda *_: layouts.ct_int("", True, "channel"),
+    "compressed-fp8-tensor": lambda *_: layouts.ct_float("", "tensor"),
+    "compressed-fp8-block": lambda *_: layouts.ct_float("", "block", block_structure=[8, 32]),
+    "compressed-nvfp4": lambda *_: layouts.ct_nvfp4(),
+    "compressed-mxfp4": lambda *_: layouts.ct_mxfp4(),
+    "fp8-tensor": lambda *_: layouts.fp8("", None),
+    "fp8-rows": lambda *_: layouts.fp8_rows(),
+    "fp8-block": lambda *_: layouts.fp8("", [16, 32]),
+    "modelopt-nvfp4": lambda *_: layouts.modelopt_nvfp4(),
+    "torchao-int4": lambda *_: layouts.torchao_int4(),
+    "torchao-int8": lambda *_: layouts.torchao_int8(),
+    "bitnet": lambda *_: layouts.bitnet("", "bitlinear"),
+    "bitnet-auto": lambda *_: layouts.bitnet("", "autobitlinear"),
+}
+# Those of compressed-tensors 0.11, which alone writes them.
+OLD = {
+    "sparse24": lambda *_: layouts.old_ct_sparse("", "sparse-24-bitmask", False),
+    "sparse24-fp8": lambda *_: layouts.old_ct_sparse("", "sparse-24-bitmask", True),
+}
+ALL = KINDS | MORE | OLD
 
 
 class Writer:
@@ -42,7 +76,7 @@ class Writer:
         layouts.write = self.keep
 
     def keep(self, name, tensors, config, values, metadata=None):
-        self.tensors, self.config, self.values = tensors, config, values
+        self.tensors, self.config, self.values, self.metadata = tensors, config, values, metadata or {}
 
     def quantize(self, make, matrix, group):
         self.matrix = matrix.float()
@@ -51,7 +85,7 @@ class Writer:
 
 
 def quantize(model, kind, group, out, source):
-    writer, tensors = Writer(), {}
+    writer, tensors, metadata = Writer(), {}, {"format": "pt"}
     linear = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear) and name != "lm_head"}
     for name, tensor in model.state_dict().items():
         module = name.removesuffix(".weight")
@@ -59,8 +93,13 @@ def quantize(model, kind, group, out, source):
             if name != "lm_head.weight" or not model.config.tie_word_embeddings:
                 tensors[name] = tensor.bfloat16()
             continue
-        for part, value in writer.quantize(KINDS[kind], tensor, group).items():
+        for part, value in writer.quantize(ALL[kind], tensor, group).items():
             tensors[module + part.removeprefix("m")] = value
+        for key, value in writer.metadata.items():  # torchao's: by tensor, and a list of all of them
+            if key.startswith("m."):
+                metadata[module + key[1:]] = value
+        if "tensor_names" in writer.metadata:
+            metadata["tensor_names"] = json.dumps([*json.loads(metadata.get("tensor_names", "[]")), name])
         model.get_parameter(name).data = writer.values.float()
     out.mkdir(parents=True, exist_ok=True)
     if source:
@@ -72,7 +111,7 @@ def quantize(model, kind, group, out, source):
         config = json.loads(model.config.to_json_string())
     (out / "config.json").write_text(json.dumps(config | writer.config, indent=1) + "\n")
     save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, out / "model.safetensors",
-              metadata={"format": "pt"})
+              metadata=metadata)
 
 
 def answer(model, out):
@@ -102,10 +141,13 @@ def main():
     parser.add_argument("--goldens", type=pathlib.Path, metavar="OUT")
     parser.add_argument("--group", type=int, default=64)
     parser.add_argument("--answer", action="store_true")
+    parser.add_argument("--old", help="folder of compressed-tensors 0.11: the goldens that it writes")
     parser.add_argument("places", nargs="*", help="SOURCE OUT [KIND...]")
     options = parser.parse_args()
+    if options.old:
+        sys.path.insert(0, options.old)
     if options.goldens:
-        for kind in options.places or KINDS:
+        for kind in options.places or (OLD if options.old else KINDS | MORE):
             model = tiny_model()
             quantize(model, kind, 32 if kind != "hqq" else 64, options.goldens / kind, None)
             answer(model, options.goldens / kind)

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "base/utf8.h"
+#include "files/gguf/compound_tensors.h"
 #include "files/gguf/layout.h"
 #include "files/gguf/types.h"
 
@@ -201,6 +202,7 @@ uint64_t tensor_bytes(const Cursor& cursor, const Format& format, std::span<cons
     overflow |= __builtin_mul_overflow(size, axis, &size);
     overflow |= __builtin_mul_overflow(elements, axis, &elements);
   }
+  overflow |= __builtin_add_overflow(size, tail_bytes(format), &size);
   // Elements are counted in signed 64-bit numbers elsewhere, so the sign bit stays free.
   if (overflow || elements > INT64_MAX || size > INT64_MAX) {
     cursor.fail_here("its size overflows: {} in {}", fmt::join(shape, " x "), format.name);

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "base/utf8.h"
+#include "files/gguf/compound_tensors.h"
 #include "files/gguf/layout.h"
 #include "files/gguf/types.h"
 
@@ -114,7 +115,7 @@ uint64_t GgufWriter::Declared::bytes() const {
   for (size_t axis = 1; axis < shape.size(); ++axis) {
     size = checked_mul(size, shape[axis], "tensor size");
   }
-  return size;
+  return checked_add(size, gguf::tail_bytes(*format), "tensor size");
 }
 
 std::string GgufWriter::header(uint64_t alignment) const {

@@ -12,7 +12,6 @@
 #include "base/printable.h"
 #include "files/huggingface/families.h"
 #include "files/huggingface/json_file.h"
-#include "files/huggingface/peft_config.h"
 #include "files/huggingface/rotary_pairs.h"
 #include "files/huggingface/row_sources.h"
 #include "files/huggingface/tensor_names.h"
@@ -136,49 +135,67 @@ bool is_peft_folder(const fs::path& path) {
   return fs::is_directory(path, ignored) && fs::exists(path / kConfigName, ignored);
 }
 
-StoredAdapter open_peft(const fs::path& path, const Checkpoint& model) {
+bool is_peft(const fs::path& path) {
+  std::error_code ignored;
+  if (path.filename() == kTensorsName)
+    return is_peft_folder(path.has_parent_path() ? path.parent_path() : ".");
+  return is_peft_folder(path) && !fs::exists(path / "config.json", ignored);
+}
+
+PeftFiles find_peft_files(const fs::path& path) {
   std::error_code ignored;
   const bool is_folder = fs::is_directory(path, ignored);
   const fs::path folder = is_folder ? path : path.has_parent_path() ? path.parent_path() : ".";
-  const fs::path file = is_folder ? path / kTensorsName : path;
-  const fs::path config_path = folder / kConfigName;
-  if (!fs::exists(config_path, ignored))
-    fail("'{}' is missing: it says how a PEFT adapter is scaled", shown(config_path));
-  if (!fs::exists(file, ignored) && fs::exists(folder / "adapter_model.bin", ignored)) {
+  PeftFiles files{folder / kConfigName, is_folder ? path / kTensorsName : path};
+  if (!fs::exists(files.config, ignored))
+    fail("'{}' is missing: it says how a PEFT adapter is scaled", shown(files.config));
+  if (!fs::exists(files.tensors, ignored) && fs::exists(folder / "adapter_model.bin", ignored)) {
     fail(
         "'{}' keeps its adapter in a PyTorch pickle, which may run any code and is never opened; "
         "expected {}",
         shown(folder), kTensorsName);
   }
-  if (!fs::exists(file, ignored)) fail("'{}' is missing", shown(file));
-  const nlohmann::json json = read_json(config_path);
+  if (!fs::exists(files.tensors, ignored)) fail("'{}' is missing", shown(files.tensors));
+  return files;
+}
+
+std::vector<StoredLowRank> read_peft(const PeftConfig& config,
+                                     const std::vector<StoredTensor>& tensors,
+                                     const Checkpoint& model) {
+  const Family& family =
+      family_of_architecture(model.facts().require_string("general.architecture"));
+  std::vector<StoredLowRank> matrices;
+  for (const auto& [module, pair] : pair_up(tensors, family, model)) {
+    const TensorPlace place = tensor_place(family, module + ".weight");
+    if (place.role == TensorRole::kUnknown)
+      fail("module '{}' has no place in {} models", printable(module), family.model_type);
+    StoredLowRank& one = matrices.emplace_back();
+    one.scale = config.scale_of(module, pair.down->rows());
+    one.down = *pair.down;
+    one.up = adapt_up(*pair.up, family, model, place);
+    one.down.place = one.up.place = place;
+  }
+  return matrices;
+}
+
+StoredAdapter open_peft(const fs::path& path, const Checkpoint& model) {
+  const PeftFiles files = find_peft_files(path);
+  const nlohmann::json json = read_json(files.config);
   const auto config = [&] {
     try {
       return PeftConfig(json);
     } catch (const Error& error) {
-      fail("'{}': {}", shown(config_path), error.what());
+      fail("'{}': {}", shown(files.config), error.what());
     }
   }();
-
-  const Family& family =
-      family_of_architecture(model.facts().require_string("general.architecture"));
-  const auto mapped = std::make_shared<const MappedFile>(file);
-  const std::vector<StoredTensor> tensors = safetensors::parse(mapped->bytes(), file.string());
+  const auto mapped = std::make_shared<const MappedFile>(files.tensors);
+  const auto tensors = safetensors::parse(mapped->bytes(), files.tensors.string());
   StoredAdapter adapter;
   adapter.file = mapped;
   try {
-    for (const auto& [module, pair] : pair_up(tensors, family, model)) {
-      const TensorPlace place = tensor_place(family, module + ".weight");
-      if (place.role == TensorRole::kUnknown)
-        fail("module '{}' has no place in {} models", printable(module), family.model_type);
-      StoredLowRank& one = adapter.matrices.emplace_back();
-      one.scale = config.scale_of(module, pair.down->rows());
-      one.down = *pair.down;
-      one.up = adapt_up(*pair.up, family, model, place);
-      one.down.place = one.up.place = place;
-    }
+    adapter.matrices = read_peft(config, tensors, model);
   } catch (const Error& error) {
-    fail("'{}': {}", shown(file), error.what());
+    fail("'{}': {}", shown(files.tensors), error.what());
   }
   return adapter;
 }

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
 #include "checkpoint/stored_adapter.h"
+#include "files/huggingface/peft_config.h"
 
 namespace tessera::huggingface {
 
@@ -15,7 +17,20 @@ namespace tessera::huggingface {
 // Whether it fits the model is check_fits()'s to say.
 StoredAdapter open_peft(const std::filesystem::path& path, const Checkpoint& model);
 
+// The same of what the files say.
+std::vector<StoredLowRank> read_peft(const PeftConfig& config,
+                                     const std::vector<StoredTensor>& tensors,
+                                     const Checkpoint& model);
+
+struct PeftFiles {
+  std::filesystem::path config, tensors;
+};
+// Error if one of them is missing.
+PeftFiles find_peft_files(const std::filesystem::path& path);
+
 // Is there an adapter_config.json in this folder?
 bool is_peft_folder(const std::filesystem::path& path);
+// Such a folder that is no model's, or its adapter_model.safetensors?
+bool is_peft(const std::filesystem::path& path);
 
 }  // namespace tessera::huggingface

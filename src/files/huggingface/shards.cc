@@ -99,8 +99,9 @@ std::vector<std::string> shard_names(const fs::path& index) {
 bool is_folder_file(std::string_view name) {
   constexpr auto kNames = std::to_array<std::string_view>(
       {"config.json", "generation_config.json", "hf_quant_config.json", kIndexName,
-       "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
-       "added_tokens.json", "chat_template.jinja", "chat_template.json"});
+       "tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "tokenizer_config.json",
+       "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
+       "chat_template.json"});
   return std::ranges::find(kNames, name) != kNames.end() ||
          (name.starts_with("additional_chat_templates/") && name.ends_with(".jinja"));
 }

@@ -8,6 +8,7 @@
 #include "files/huggingface/sentencepiece_tokenizer.h"
 #include "files/huggingface/special_tokens.h"
 #include "files/huggingface/tokenizer_json.h"
+#include "files/huggingface/vocabulary_files.h"
 
 namespace tessera::huggingface {
 namespace {
@@ -30,9 +31,12 @@ TokenizerFile read_file(const fs::path& folder) {
   if (const auto json = find_json(json_path))
     return in_file(json_path, [&] { return read_tokenizer_json(*json); });
   std::error_code ignored;
-  if (!fs::exists(model_path, ignored))
-    fail("'{}' has neither a tokenizer.json nor a tokenizer.model",
+  if (!fs::exists(model_path, ignored)) {
+    if (const auto json = find_vocabulary_files(folder))
+      return in_file(folder / "vocab.json", [&] { return read_tokenizer_json(*json); });
+    fail("'{}' has neither a tokenizer.json nor a tokenizer.model nor a vocab.json",
          printable(folder.string(), 400));
+  }
   const std::string bytes = read_text(model_path, kMostModelBytes);
   const auto config = find_json(folder / "tokenizer_config.json");
   const bool is_legacy = !config || ConfigReader(*config).boolean("legacy").value_or(true);

@@ -8,10 +8,11 @@
 
 namespace tessera::huggingface {
 
-// From tokenizer.json, or else tokenizer.model (SentencePiece); which tokens begin and end texts
-// from tokenizer_config.json, special_tokens_map.json, generation_config.json and config.json.
-// Error if there is none of the first two, or if one asks for something that would change the ids
-// and that is not known here: nothing is passed over in silence.
+// From tokenizer.json, or else tokenizer.model (SentencePiece), or vocab.json and merges.txt; which
+// tokens begin and end texts from tokenizer_config.json, special_tokens_map.json,
+// generation_config.json and config.json. Error if there is none of the first three, or if one asks
+// for something that would change the ids and that is not known here: nothing is passed over in
+// silence.
 TokenizerData read_tokenizer(const std::filesystem::path& folder);
 
 // chat_template.jinja, chat_template.json, additional_chat_templates/NAME.jinja and what

@@ -146,12 +146,8 @@ TEST(Gguf, FileWithMetadataOnlyOpens) {
 
 TEST(Gguf, FormatThatCannotBeDecodedStillOpens) {
   const test::TempFolder folder;
-  const Format* format = nullptr;
-  for (const Format* known : all_formats()) {
-    const Format& each = *known;
-    if (!each.supported()) format = &each;
-  }
-  if (format == nullptr) GTEST_SKIP() << "every known format is supported";
+  const Format* format = find_format("Q8_K");
+  ASSERT_FALSE(format->supported());
   GgufWriter writer{GgufMetadata{}};
   writer.declare("w", *format, {format->block_elements});
   writer.write(folder / "m.gguf",
