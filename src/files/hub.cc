@@ -107,7 +107,10 @@ fs::path pull_folder(const Repository& repository) {
     repository.fetch(name);
   }
   const std::string config = "config.json";
+  // An older form of the same tokenizer.
+  const bool is_superseded = repository.listing.contains("tokenizer.json");
   for (const auto& [name, file] : repository.listing) {
+    if (is_superseded && (name == "vocab.json" || name == "merges.txt")) continue;
     if (name != config && huggingface::is_folder_file(name)) repository.fetch(name);
   }
   repository.fetch(config);

@@ -110,6 +110,7 @@ TEST_F(HubTest, PullsAFolder) {
                           entry("model-2.safetensors"),
                           entry("consolidated.safetensors"),
                           entry("tokenizer.json"),
+                          entry("vocab.json"),
                           entry("README.md"),
                           entry(".gitattributes"),
                           entry("original/a.safetensors"),

@@ -12,6 +12,7 @@
 #include "base/utf8.h"
 #include "files/gguf/tokenizer.h"
 #include "files/huggingface/tokenizer.h"
+#include "files/huggingface/write_tokenizer.h"
 #include "paths.h"
 #include "support/temp_folder.h"
 #include "text/tokenizer.h"
@@ -130,6 +131,29 @@ TEST_P(HuggingFaceTokenizer, IsTheSameInGgufForPlainTexts) {
     if (!is_plain(text)) continue;
     EXPECT_EQ(numbers(first->encode(text)), numbers(second->encode(text))) << json(text);
     EXPECT_EQ(first->decode(first->encode(text)), second->decode(second->encode(text)));
+  }
+}
+
+// What GGUF says of a Unigram tokenizer, as a folder's. Hugging Face's own ways differ where
+// characters form clusters, and where a text spells a byte token or has no words.
+TEST(WrittenTokenizer, IsThatOfGgufsUnigram) {
+  for (const char* name : {"t5", "unigram_bytes"}) {
+    const test::TempFolder source, folder;
+    source.write("tokenizer.json", whole_tokenizer(name).dump());
+    GgufMetadata metadata;
+    gguf::write_tokenizer(huggingface::read_tokenizer(source.path()), {}, metadata);
+    const TokenizerData data = gguf::read_tokenizer(metadata);
+    folder.write("tokenizer.json", huggingface::write_tokenizer_json(data).dump());
+    folder.write("tokenizer_config.json", huggingface::write_tokenizer_config(data).dump());
+    const auto first = Tokenizer::make(data),
+               second = Tokenizer::make(huggingface::read_tokenizer(folder.path()));
+    for (const std::string& text : read_texts()) {
+      const bool is_ascii = std::ranges::all_of(text, [](char c) { return c > 0; });
+      const bool has_words = text.find_first_not_of(' ') != std::string::npos;
+      if (!is_ascii || !has_words || text.find("<0x") != std::string::npos) continue;
+      EXPECT_EQ(numbers(first->encode(text)), numbers(second->encode(text)))
+          << name << " " << json(text);
+    }
   }
 }
 

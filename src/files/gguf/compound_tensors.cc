@@ -1,6 +1,7 @@
 #include "files/gguf/compound_tensors.h"
 
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -19,6 +20,11 @@ namespace {
 constexpr std::string_view kI2S = "I2_S";
 constexpr uint64_t kTernaryBlock = 128, kTernaryBytes = 32, kTernaryTail = 32;
 constexpr GroupedKind kTernary = {.bits = 2, .f32_scales = true, .zero_point = 1, .group = 128};
+
+void check_finite(float scale, const StoredTensor& tensor) {
+  if (!std::isfinite(scale))
+    fail("tensor '{}': its scale is {}, expected a number", printable(tensor.name), scale);
+}
 
 // A tensor of GGUF whose rows are written in another format, block by block.
 class CompoundRows : public RowSource {
@@ -41,6 +47,7 @@ class TernaryRows final : public CompoundRows {
  public:
   explicit TernaryRows(const StoredTensor& tensor) : CompoundRows(tensor) {
     std::memcpy(&scale_, bytes_.data() + bytes_.size() - kTernaryTail, sizeof(scale_));
+    check_finite(scale_, tensor);
   }
 
   void read(uint64_t first, uint64_t count, std::byte* out) const override {
@@ -71,6 +78,7 @@ class ScaledRows final : public CompoundRows {
   ScaledRows(const StoredTensor& tensor, const StoredTensor& factors, uint64_t rows_each)
       : CompoundRows(tensor), factors_(factors.elements()), rows_each_(rows_each) {
     factors.format->decode(factors.bytes.data(), factors_);
+    for (const float factor : factors_) check_finite(factor, factors);
     stored_.push_back(factors.bytes);
   }
 

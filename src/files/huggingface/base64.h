@@ -9,5 +9,6 @@ namespace tessera::huggingface {
 
 // nullopt if `text` is none.
 std::optional<std::string> decode_base64(std::string_view text);
+std::string encode_base64(std::string_view bytes);
 
 }  // namespace tessera::huggingface

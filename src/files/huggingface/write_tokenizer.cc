@@ -4,10 +4,12 @@
 #include <string_view>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 
 #include "base/error.h"
 #include "base/printable.h"
 #include "base/utf8.h"
+#include "files/huggingface/base64.h"
 #include "files/huggingface/pre_tokenizer_names.h"
 
 namespace tessera::huggingface {
@@ -88,8 +90,17 @@ ordered_json pairs(const std::vector<std::string>& merges) {
   return list;
 }
 
-ordered_json replace(std::string_view from, std::string_view to) {
-  return {{"type", "Replace"}, {"pattern", {{"String", from}}}, {"content", to}};
+constexpr std::string_view kOuterSpaces = R"(\A +| +\z)";
+
+ordered_json replace(std::string_view from, std::string_view to, const char* kind = "String") {
+  return {{"type", "Replace"}, {"pattern", {{kind, from}}}, {"content", to}};
+}
+
+// What each kind does where the file does not say.
+bool adds_eos(const TokenizerData& data) {
+  const VocabularyData& vocabulary = data.vocabulary;
+  const bool usual = data.kind == TokenizerKind::kUnigram;
+  return vocabulary.add_eos_token.value_or(usual) && vocabulary.eos_token_id.value_or(-1) >= 0;
 }
 
 bool adds_bos(const TokenizerData& data) {
@@ -102,20 +113,26 @@ bool adds_bos(const TokenizerData& data) {
 
 ordered_json post_processor(const TokenizerData& data) {
   const VocabularyData& vocabulary = data.vocabulary;
-  if (vocabulary.add_eos_token == true) fail("a tokenizer that ends each text is not written yet");
-  if (!adds_bos(data)) return nullptr;
-  const auto id = static_cast<size_t>(*vocabulary.bos_token_id);
-  const std::string& bos = vocabulary.texts.at(id);
-  const auto special = [&] {
-    return ordered_json{{"SpecialToken", {{"id", bos}, {"type_id", 0}}}};
+  ordered_json tokens = ordered_json::object();
+  const auto special = [&](int64_t id) {
+    const std::string& text = vocabulary.texts.at(static_cast<size_t>(id));
+    tokens[text] = {{"id", text}, {"ids", {id}}, {"tokens", {text}}};
+    return ordered_json{{"SpecialToken", {{"id", text}, {"type_id", 0}}}};
   };
-  const auto text = [](const char* name, int type) {
-    return ordered_json{{"Sequence", {{"id", name}, {"type_id", type}}}};
-  };
+  ordered_json single = ordered_json::array(), pair = ordered_json::array();
+  for (const auto& [name, type] : {std::pair("A", 0), std::pair("B", 1)}) {
+    ordered_json parts = ordered_json::array();
+    if (adds_bos(data)) parts.push_back(special(*vocabulary.bos_token_id));
+    parts.push_back({{"Sequence", {{"id", name}, {"type_id", type}}}});
+    if (adds_eos(data)) parts.push_back(special(*vocabulary.eos_token_id));
+    if (type == 0) single = parts;
+    for (const ordered_json& part : parts) pair.push_back(part);
+  }
+  if (tokens.empty()) return nullptr;
   return {{"type", "TemplateProcessing"},
-          {"single", ordered_json::array({special(), text("A", 0)})},
-          {"pair", ordered_json::array({special(), text("A", 0), special(), text("B", 1)})},
-          {"special_tokens", {{bos, {{"id", bos}, {"ids", {id}}, {"tokens", {bos}}}}}}};
+          {"single", single},
+          {"pair", pair},
+          {"special_tokens", tokens}};
 }
 
 ordered_json byte_level(bool add_prefix_space) {
@@ -153,20 +170,24 @@ void describe_byte_pairs(const TokenizerData& data, ordered_json& json) {
                    {"merges", pairs(*data.merges)}};
 }
 
-void describe_sentencepiece(const TokenizerData& data, ordered_json& json) {
-  constexpr const char* kSpace = "\u2581";
-  const VocabularyData& vocabulary = data.vocabulary;
-  const bool prefix = data.add_space_prefix.value_or(true);
-  ordered_json normalizers = ordered_json::array();
+constexpr const char* kSpace = "\u2581";
+
+// Spaces are marked, and one goes before the text if `prefix`; decoding takes both back.
+void describe_spaces(bool prefix, ordered_json normalizers, ordered_json& json) {
   if (prefix) normalizers.push_back({{"type", "Prepend"}, {"prepend", kSpace}});
   normalizers.push_back(replace(" ", kSpace));
   ordered_json decoders =
       ordered_json::array({replace(kSpace, " "), {{"type", "ByteFallback"}}, {{"type", "Fuse"}}});
   if (prefix) decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
-  const int64_t unknown = vocabulary.unknown_token_id.value_or(0);
   json["normalizer"] = {{"type", "Sequence"}, {"normalizers", normalizers}};
   json["pre_tokenizer"] = nullptr;
   json["decoder"] = {{"type", "Sequence"}, {"decoders", decoders}};
+}
+
+void describe_sentencepiece(const TokenizerData& data, ordered_json& json) {
+  const VocabularyData& vocabulary = data.vocabulary;
+  describe_spaces(data.add_space_prefix.value_or(true), ordered_json::array(), json);
+  const int64_t unknown = vocabulary.unknown_token_id.value_or(0);
   ordered_json model = {{"type", "BPE"}, {"dropout", nullptr}};
   model["unk_token"] = unknown < 0
                            ? ordered_json()
@@ -176,6 +197,43 @@ void describe_sentencepiece(const TokenizerData& data, ordered_json& json) {
   model["vocab"] = entries(vocabulary);
   model["merges"] = pairs(merges_of_scores(vocabulary));
   json["model"] = model;
+}
+
+// Words are not cut, as SentencePiece does not cut them. Three quirks are Hugging Face's: its
+// charsmap looks at clusters of characters, a text that spells a byte token ("<0x41>") is that, and
+// a text of spaces alone gets one more.
+void describe_unigram(const TokenizerData& data, ordered_json& json) {
+  const VocabularyData& vocabulary = data.vocabulary;
+  if (!vocabulary.scores) fail("a Unigram tokenizer without scores");
+  ordered_json normalizers = ordered_json::array();
+  if (!data.precompiled_charsmap.empty()) {
+    normalizers.push_back({{"type", "Precompiled"},
+                           {"precompiled_charsmap", encode_base64(data.precompiled_charsmap)}});
+  }
+  if (data.remove_extra_whitespaces.value_or(false)) {
+    normalizers.push_back(replace(kOuterSpaces, "", "Regex"));
+    normalizers.push_back(replace(" {2,}", " ", "Regex"));
+  }
+  describe_spaces(data.add_space_prefix.value_or(false), std::move(normalizers), json);
+  // An unknown character costs more than the least likely entry, of which control tokens are none.
+  double lowest = 0;
+  for (size_t id = 0; id < vocabulary.texts.size(); ++id) {
+    if (type_of(vocabulary, id) == TokenType::kNormal)
+      lowest = std::min(lowest, vocabulary.scores->at(id));
+  }
+  bool has_bytes = false;
+  ordered_json list = ordered_json::array();
+  for (size_t id = 0; id < vocabulary.texts.size(); ++id) {
+    const std::string& text = vocabulary.texts[id];
+    if (!is_valid_utf8(text)) fail("token {} is no UTF-8, which tokenizer.json has to be", id);
+    has_bytes |= type_of(vocabulary, id) == TokenType::kByte;
+    list.push_back({text, std::max(vocabulary.scores->at(id), lowest)});
+  }
+  const int64_t unknown = vocabulary.unknown_token_id.value_or(2);  // as T5 has it
+  json["model"] = {{"type", "Unigram"},
+                   {"unk_id", unknown < 0 ? ordered_json() : ordered_json(unknown)},
+                   {"vocab", list},
+                   {"byte_fallback", has_bytes}};
 }
 
 }  // namespace
@@ -192,7 +250,8 @@ ordered_json write_tokenizer_json(const TokenizerData& data) {
       describe_sentencepiece(data, json);
       break;
     case TokenizerKind::kUnigram:
-      fail("a Unigram tokenizer cannot be written as tokenizer.json yet");
+      describe_unigram(data, json);
+      break;
   }
   json["post_processor"] = post_processor(data);
   return json;
@@ -202,7 +261,8 @@ ordered_json write_tokenizer_config(const TokenizerData& data) {
   const VocabularyData& vocabulary = data.vocabulary;
   ordered_json json = {{"tokenizer_class", "PreTrainedTokenizerFast"},
                        {"clean_up_tokenization_spaces", false},
-                       {"add_bos_token", adds_bos(data)}};
+                       {"add_bos_token", adds_bos(data)},
+                       {"add_eos_token", adds_eos(data)}};
   for (const auto& [key, id] : {std::pair("bos_token", vocabulary.bos_token_id),
                                 std::pair("eos_token", vocabulary.eos_token_id),
                                 std::pair("unk_token", vocabulary.unknown_token_id),

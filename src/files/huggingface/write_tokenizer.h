@@ -7,8 +7,8 @@
 
 namespace tessera::huggingface {
 
-// Byte-level BPE whose pre-tokenizer is known by name, and SentencePiece's BPE, whose merges follow
-// from the scores. Error for others.
+// Byte-level BPE whose pre-tokenizer is known by name, SentencePiece's BPE, whose merges follow
+// from the scores, and its Unigram. Error for others.
 nlohmann::ordered_json write_tokenizer_json(const TokenizerData& data);
 nlohmann::ordered_json write_tokenizer_config(const TokenizerData& data);
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "base/error.h"
@@ -151,6 +152,20 @@ TEST_F(CompoundTensors, FactorsOfOtherShapesAndTypesAreRefused) {
   };
   EXPECT_THAT(with(kF32, 2), HasSubstr("'x.scale' holds 2 numbers, expected 1"));
   EXPECT_THAT(with(kF16, 1), HasSubstr("'x.scale' has format F16, expected F32"));
+}
+
+TEST_F(CompoundTensors, ScalesThatAreNoNumbersAreRefused) {
+  const Golden golden("nvfp4.safetensors");
+  for (const float scale : {std::nanf(""), INFINITY}) {
+    std::vector<std::byte> factor(4), ternary(32 + 32);
+    std::memcpy(factor.data(), &scale, sizeof(scale));
+    std::memcpy(&ternary[32], &scale, sizeof(scale));
+    EXPECT_THAT(error({{"x.weight", &kNVFP4, {128, 4}, golden.bytes("bytes")},
+                       {"x.scale", &kF32, {1}, factor}}),
+                HasSubstr("'x.scale': its scale is"));
+    EXPECT_THAT(error({{"x.weight", i2_s_, {128}, ternary}}),
+                HasSubstr("'x.weight': its scale is"));
+  }
 }
 
 TEST_F(CompoundTensors, WhatStandsBesideOtherFormatsIsLeftToTheArchitecture) {
