@@ -138,6 +138,10 @@ Tensor Model::embed(const Batch& batch) {
       for (float& value : row) value *= config_.embedding_scale;
     }
   }
+  // A row brings its neighbours in the file along: what nobody asks for must not stay.
+  constexpr int kRowsKept = 512;
+  rows_read_ += batch.rows();
+  if (rows_read_ >= kRowsKept) checkpoint_->release(table), rows_read_ = 0;
   const Tensor x = residual_.top(batch.rows());
   backend_->upload(embedded_, x);
   return x;

@@ -98,6 +98,7 @@ class Model {
   Tensor residual_;         // of limits_.rows rows
   Tensor wanted_, logits_;  // of limits_.wanted_rows rows
   std::vector<float> embedded_;
+  int rows_read_ = 0;  // of embeddings, since their pages were last released
 };
 
 }  // namespace tessera
