@@ -184,9 +184,10 @@ class Backend {
     std::span<const std::byte> bytes;  // none with a source
     int rows;
     // Told of each stretch of `bytes` once it has been read, so that its pages can go: a large
-    // matrix and its file need not be resident together. May be empty.
+    // matrix and its file need not be resident together. With a source, told of no bytes as often
+    // as it has read some megabytes. May be empty.
     std::function<void(std::span<const std::byte>)> on_read = {};
-    // Gives the rows from number `first_row` on instead, a panel at a time; not told of on_read.
+    // Gives the rows from number `first_row` on instead, a panel at a time.
     const RowSource* source = nullptr;
     uint64_t first_row = 0;
     // Column c of the rows meets input order[c]; empty: c itself. Read before load_matrix returns.

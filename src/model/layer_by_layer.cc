@@ -19,7 +19,7 @@ LayerByLayer::LayerByLayer(std::shared_ptr<const Checkpoint> checkpoint,
     fail("a text of {} tokens does not fit the model's context of {}", rows, config_.context);
   Loader loader(*checkpoint_, *backend_, {});
   embeddings_.emplace(
-      loader.take({TensorRole::kTokenEmbedding}, config_.embedding, config_.vocabulary),
+      *checkpoint_, loader.take({TensorRole::kTokenEmbedding}, config_.embedding, config_.vocabulary),
       config_.embedding_scale);
   for (int i = 0; i < layers(); ++i) Layer(config_, i, workspace_);  // each reserves what it needs
   workspace_.allocate(*backend_, rows);
@@ -31,7 +31,7 @@ LayerByLayer::LayerByLayer(std::shared_ptr<const Checkpoint> checkpoint,
   kv_ = backend_->allocate_kv(shape);
 }
 
-void LayerByLayer::embed(std::span<const Token> tokens, std::span<float> x) const {
+void LayerByLayer::embed(std::span<const Token> tokens, std::span<float> x) {
   embeddings_->read(tokens, x);
 }
 

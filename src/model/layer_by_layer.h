@@ -27,7 +27,7 @@ class LayerByLayer {
   int layers() const { return static_cast<int>(config_.layers.size()); }
 
   // What the first layer reads of such a text: [tokens, embedding].
-  void embed(std::span<const Token> tokens, std::span<float> x) const;
+  void embed(std::span<const Token> tokens, std::span<float> x);
   // Replaces the layer that was loaded. Tensors that `instead` knows are loaded as it says.
   void load(int layer, const Loader::Instead& instead = {});
   // Takes a text, from its first position on, through the loaded layer. x: [rows, embedding], what

@@ -68,7 +68,6 @@ void Loader::matrix(std::string_view label, std::initializer_list<StoredRows> pa
                     std::unique_ptr<Matrix>& into) {
   std::vector<Backend::WeightPart> weights;
   std::deque<RecodedRows> recoded;
-  std::vector<const StoredTensor*> sourced;  // whose bytes the backend does not see
   for (const StoredRows& part : parts) {
     const StoredTensor& tensor = take({part.role, layer_}, columns, part.rows);
     const auto first = static_cast<uint64_t>(part.first), count = static_cast<uint64_t>(part.count);
@@ -81,18 +80,18 @@ void Loader::matrix(std::string_view label, std::initializer_list<StoredRows> pa
     } else {
       const RowSource* source =
           other == nullptr ? tensor.source.get() : &recoded.emplace_back(tensor, *other);
+      const auto on_read = [this, &tensor](auto) { checkpoint_.release(tensor); };
       weights.push_back({.format = other == nullptr ? tensor.format : other,
                          .bytes = {},
                          .rows = part.count,
+                         .on_read = on_read,
                          .source = source,
                          .first_row = first});
-      sourced.push_back(&tensor);
     }
     // What is decoded for another format has its columns in order.
     if (tensor.order != nullptr && other == nullptr) weights.back().order = *tensor.order;
   }
   into = backend_.load_matrix(weights, columns);
-  for (const StoredTensor* tensor : sourced) checkpoint_.release(*tensor);
   into->name = label;
   into->outlier_threshold = shortcuts_.outlier_threshold;
   matrix_bytes_ += into->bytes;

@@ -11,7 +11,7 @@ namespace tessera::cpu {
 
 inline constexpr int kTileRows = 4;
 
-// See quantized.cc.
+// See dot_kernels-inl.h.
 inline constexpr float kMagic = 0x1.8p23f;
 inline constexpr int32_t kMagicBits = 0x4b400000;
 

@@ -7,7 +7,7 @@
 namespace tessera::cpu {
 namespace {
 
-// The kernels that there are (quantized.cc), those for narrow codes first.
+// The kernels that there are (dot_kernels.h), those for narrow codes first.
 struct KernelKind {
   int bits;  // of a code, at most
   CodeKind codes;

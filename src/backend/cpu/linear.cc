@@ -1,4 +1,4 @@
-// How a product is shared among threads. The arithmetic is in quantized.cc and float_panel.cc;
+// How a product is shared among threads. The arithmetic is in dot_kernels-inl.h and float_panel.cc;
 // nothing here may change a bit of it.
 #include "backend/cpu/linear.h"
 

@@ -103,10 +103,10 @@ void repack(ThreadPool& pool, const Backend::WeightPart& part, const Segment& se
   for (int first = 0; first < segment.panels(); first += stretch) {
     const int count = std::min(stretch, segment.panels() - first);
     pool.parallel_for(count, [&](int p, int) { repack_one(first + p); });
-    const uint64_t begin = first * file_panel_bytes;
+    if (!part.on_read) continue;
+    const uint64_t begin = std::min<uint64_t>(part.bytes.size(), first * file_panel_bytes);
     const uint64_t end = std::min<uint64_t>(part.bytes.size(), begin + count * file_panel_bytes);
-    if (part.on_read && part.source == nullptr)
-      part.on_read(part.bytes.subspan(begin, end - begin));
+    part.on_read(part.bytes.subspan(begin, end - begin));
   }
 }
 
