@@ -71,8 +71,14 @@ void add_quantize(CLI::App& app) {
                 "merge a LoRA adapter first, a PEFT folder or its safetensors, or a GGUF file; may "
                 "be given again");
   command
-      ->add_option("--method", flags->options.method,
-                   "how codes are chosen: rtn (round to nearest), gptq")
+      ->add_option(
+          "--method", flags->options.method,
+          "how codes are chosen: rtn (round to nearest), gptq; or, to prune, magnitude, wanda, "
+          "sparsegpt")
+      ->capture_default_str();
+  command
+      ->add_option("--sparsity", flags->options.sparsity,
+                   "of methods that prune: a share, or 2:4 for two zeros in four columns")
       ->capture_default_str();
   command->add_option("--imatrix", flags->options.imatrix,
                       "an importance matrix, of tessera imatrix or llama-imatrix, for rtn");

@@ -187,6 +187,11 @@ void add_scaled(float a, const float* x, std::span<float> y) {
   HWY_DYNAMIC_DISPATCH(add_scaled_kernel)(a, x, y.size(), y.data());
 }
 
+void solve_unit_upper(ConstBlock u, std::span<float> b) {
+  for (size_t k = 0; k < b.size(); ++k)
+    add_scaled(-b[k], u.data + k * u.stride + k + 1, b.subspan(k + 1));
+}
+
 void multiply_symmetric(const float* s, std::span<const float> x, std::span<float> y) {
   HWY_DYNAMIC_DISPATCH(multiply_symmetric_kernel)(s, x.data(), y.size(), y.data());
 }

@@ -16,19 +16,22 @@ constexpr double kObserving = 0.5, kEncoding = 0.3;
 
 LayerQuantizer::LayerQuantizer(std::shared_ptr<const Checkpoint> checkpoint, const Device& device,
                                CalibrationText text, const Method& method,
-                               std::span<const PlannedFormat> plan, const LoraMerge& merge)
+                               const MethodOptions& options, std::span<const PlannedFormat> plan,
+                               const LoraMerge& merge)
     : checkpoint_(std::move(checkpoint)),
       device_(device),
       calibration_(checkpoint_, device, std::move(text)),
       method_(method),
+      options_(options),
       plan_(plan),
       merge_(merge) {}
 
 bool LayerQuantizer::covers(size_t tensor) const {
   const StoredTensor& stored = checkpoint_->tensors()[tensor];
-  return stored.place.layer >= 0 && stored.place.layer < calibration_.layers() &&
-         input_of(stored.place.role).has_value() &&
-         (plan_[tensor].format != stored.format || merge_.changes(stored));
+  const Format& format = *plan_[tensor].format;
+  if (stored.place.layer < 0 || stored.place.layer >= calibration_.layers()) return false;
+  if (!input_of(stored.place.role) || format.encode == nullptr) return false;
+  return &format != stored.format || merge_.changes(stored) || method_.prunes;
 }
 
 std::vector<std::byte> LayerQuantizer::take(size_t tensor, std::span<QuantizedTensor> summaries,
@@ -72,7 +75,7 @@ void LayerQuantizer::quantize_next(std::span<QuantizedTensor> summaries, const P
     const TapPoint point = *input_of(tensor.place.role);
     try {
       auto& inputs = prepared[point];
-      if (inputs == nullptr) inputs = method_.prepare(moments.at(point), {}, *device_.pool);
+      if (inputs == nullptr) inputs = method_.prepare(moments.at(point), options_, *device_.pool);
       const auto encoder = inputs->encoder(*plan_[i].format, *device_.pool);
       done_[i] = recode(merged == nullptr ? tensor : *merged, *plan_[i].format, *encoder,
                         *device_.pool, summaries[i]);

@@ -22,8 +22,8 @@ class LayerQuantizer {
 
   // All must outlive it.
   LayerQuantizer(std::shared_ptr<const Checkpoint> checkpoint, const Device& device,
-                 CalibrationText text, const Method& method, std::span<const PlannedFormat> plan,
-                 const LoraMerge& merge);
+                 CalibrationText text, const Method& method, const MethodOptions& options,
+                 std::span<const PlannedFormat> plan, const LoraMerge& merge);
 
   // Is this tensor, by its number in the checkpoint, one whose inputs are observed?
   bool covers(size_t tensor) const;
@@ -39,6 +39,7 @@ class LayerQuantizer {
   Device device_;
   Calibration calibration_;
   const Method& method_;
+  MethodOptions options_;
   std::span<const PlannedFormat> plan_;
   const LoraMerge& merge_;
   int next_ = 0;

@@ -163,7 +163,8 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   const Recipe& recipe = require_recipe(options.format);
   const Method& method = require_method(options.method);
   const bool is_calibrated = !options.calibration.empty();
-  if (method.needs_hessian && !is_calibrated)
+  const MethodOptions method_options{.sparsity = parse_sparsity(options.sparsity)};
+  if ((method.needs_hessian || method.prunes) && !is_calibrated)
     fail("the method {} needs a text to calibrate with (--calibrate)", method.name);
   if (!options.imatrix.empty() && is_calibrated)
     fail("an importance matrix and a text to calibrate with say the same: give one of them");
@@ -188,7 +189,8 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   const Device device = open_cpu(options.threads);
   std::optional<LayerQuantizer> layers;
   if (is_calibrated) {
-    layers.emplace(checkpoint, device, read_text(model, options), method, plan, merge);
+    layers.emplace(checkpoint, device, read_text(model, options), method, method_options, plan,
+                   merge);
   }
 
   QuantizeSummary summary = planned_summary(model, plan);

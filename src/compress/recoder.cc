@@ -89,7 +89,8 @@ class Recoder {
                               PartErrors& sum) const {
     std::vector<bool> kept(last - first);
     const uint64_t columns = source_.columns();
-    if (source_.order != nullptr || !may_share_grid(*source_.format, target_)) return kept;
+    if (encoder_.changes_values() || source_.order != nullptr) return kept;
+    if (!may_share_grid(*source_.format, target_)) return kept;
     std::vector<std::byte> buffer;
     const auto stored = source_.read(first, last - first, buffer);
     const uint64_t row_bytes = source_.format->row_bytes(columns);

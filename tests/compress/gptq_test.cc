@@ -5,37 +5,13 @@
 #include <cmath>
 
 #include "compress/methods/method.h"
+#include "compress/plain_gptq.h"
 #include "support/error_of.h"
-#include "support/random_floats.h"
 
 namespace tessera {
 namespace {
 
 using testing::HasSubstr;
-using Doubles = std::vector<double>;
-
-constexpr size_t kColumns = 512, kRows = 70, kSamples = 900;
-
-// Activations that have much in common, and a few large columns, as those of language models.
-Floats activations() {
-  const size_t shared = 40;
-  const Floats mix = random_floats(shared * kColumns, 3),
-               own = random_floats(kSamples * kColumns, 4),
-               common = random_floats(kSamples * shared, 5);
-  Floats x(kSamples * kColumns);
-  for (size_t s = 0; s < kSamples; ++s) {
-    for (size_t c = 0; c < kColumns; ++c) {
-      double sum = 0.5 * static_cast<double>(own[s * kColumns + c]);
-      for (size_t k = 0; k < shared; ++k) {
-        sum += static_cast<double>(common[s * shared + k]) *
-               static_cast<double>(mix[k * kColumns + c]) / 6;
-      }
-      x[s * kColumns + c] = static_cast<float>(sum * (c % 50 == 7 ? 8 : 1));
-    }
-  }
-  return x;
-}
-
 class Gptq : public testing::TestWithParam<const Format*> {
  protected:
   InputMoments observe(ThreadPool& pool) const {
@@ -57,71 +33,19 @@ class Gptq : public testing::TestWithParam<const Format*> {
     encoder->encode(weights_, kRows, bytes.data());
     return bytes;
   }
-  // The squared error of the products with the activations.
-  double error(const Floats& values) const {
-    double sum = 0;
-    for (size_t r = 0; r < kRows; ++r) {
-      for (size_t s = 0; s < kSamples; ++s) {
-        double y = 0;
-        for (size_t c = 0; c < kColumns; ++c) {
-          y += (static_cast<double>(weights_[r * kColumns + c]) -
-                static_cast<double>(values[r * kColumns + c])) *
-               static_cast<double>(x_[s * kColumns + c]);
-        }
-        sum += y * y;
-      }
-    }
-    return sum;
-  }
+  double error(const Floats& values) const { return product_error(weights_, values, hessian_); }
   // As in the paper: the inverse of H + 1 %, its upper Cholesky factor, column by column; the
   // scales of a block are those that the format's encoder finds for its columns as they have
   // become.
   Floats plain_gptq(const Format& format) const;
 
-  const Floats x_ = activations(), weights_ = random_floats(kRows * kColumns, 6, 0.02f);
+  const Floats &x_ = example().x, &weights_ = example().weights;
+  const Doubles& hessian_ = example().hessian;
 };
-
-Doubles upper_factor_of_inverse(Doubles h, size_t n) {
-  double trace = 0;
-  for (size_t k = 0; k < n; ++k) trace += h[k * n + k];
-  Doubles inverse(n * n);
-  for (size_t k = 0; k < n; ++k) {
-    h[k * n + k] += 0.01 * trace / static_cast<double>(n);
-    inverse[k * n + k] = 1;
-  }
-  for (size_t k = 0; k < n; ++k) {  // Gauss and Jordan
-    const double pivot = 1 / h[k * n + k];
-    for (size_t j = 0; j < n; ++j) h[k * n + j] *= pivot, inverse[k * n + j] *= pivot;
-    for (size_t i = 0; i < n; ++i) {
-      const double factor = h[i * n + k];
-      if (i == k || factor == 0) continue;
-      for (size_t j = 0; j < n; ++j) {
-        h[i * n + j] -= factor * h[k * n + j];
-        inverse[i * n + j] -= factor * inverse[k * n + j];
-      }
-    }
-  }
-  Doubles upper(n * n);  // inverse = upper^T upper
-  for (size_t k = 0; k < n; ++k) {
-    for (size_t j = k; j < n; ++j) {
-      double sum = inverse[k * n + j];
-      for (size_t i = 0; i < k; ++i) sum -= upper[i * n + k] * upper[i * n + j];
-      upper[k * n + j] = j == k ? std::sqrt(sum) : sum / upper[k * n + k];
-    }
-  }
-  return upper;
-}
 
 Floats Gptq::plain_gptq(const Format& format) const {
   const size_t n = kColumns, size = format.block_elements;
-  Doubles h(n * n);
-  for (size_t s = 0; s < kSamples; ++s) {
-    for (size_t i = 0; i < n; ++i) {
-      const double xi = static_cast<double>(x_[s * n + i]);
-      for (size_t j = 0; j < n; ++j) h[i * n + j] += xi * static_cast<double>(x_[s * n + j]);
-    }
-  }
-  const Doubles upper = upper_factor_of_inverse(h, n);
+  const Doubles& upper = example().upper;
   const QuantizedBlock& block = *format.quantized;
   Floats out(weights_.size());
   for (size_t r = 0; r < kRows; ++r) {

@@ -65,7 +65,8 @@ class GptqRows final : public RowEncoder {
       for (size_t r = 0; r < count; ++r) {
         const auto weights = rows.subspan(r * n + first, size);
         for (size_t k = 0; k < size; ++k) target[k] = feedback[k * count + r];
-        make_good(u, n, target);
+        // From what each column is to make good alone to what all of the block do together.
+        solve_unit_upper({u, n}, target);
         for (size_t k = 0; k < size; ++k) target[k] += weights[k];
         fit.fit(target, metric, out + r * row_bytes + first / size * format_.block_bytes, values);
         for (size_t k = 0; k < size; ++k) errors[(first + k) * count + r] = weights[k] - values[k];
@@ -75,14 +76,6 @@ class GptqRows final : public RowEncoder {
   size_t panel() const override { return 64; }
 
  private:
-  // From what each column is to make good alone to what all of the block do together:
-  // shift U_b = feedback.
-  static void make_good(const float* u, size_t stride, std::span<float> shift) {
-    for (size_t k = 0; k < shift.size(); ++k) {
-      add_scaled(-shift[k], u + k * stride + k + 1, shift.subspan(k + 1));
-    }
-  }
-
   const UduFactors& factors_;
   const Metrics& metrics_;
   const Format& format_;

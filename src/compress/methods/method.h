@@ -9,6 +9,7 @@
 
 #include "base/thread_pool.h"
 #include "compress/input_moments.h"
+#include "compress/sparsity.h"
 #include "formats/format.h"
 
 namespace tessera {
@@ -19,6 +20,8 @@ class RowEncoder {
   virtual ~RowEncoder() = default;
   // `rows` are `count` rows of finite values; `out` has room for as many in the format.
   virtual void encode(std::span<const float> rows, size_t count, std::byte* out) const = 0;
+  // Are the rows to be something else than what is nearest to them?
+  virtual bool changes_values() const { return false; }
   // Rows that are best encoded in one call.
   virtual size_t panel() const { return 1; }
 };
@@ -32,15 +35,17 @@ class PreparedInputs {
 };
 
 struct MethodOptions {
+  Sparsity sparsity = {};  // of methods that prune
   float damping = 0;  // of a Hessian, as a share of its mean diagonal; 0: by the rows it is from
 };
 
 struct Method {
   std::string_view name;
-  bool needs_hessian;
+  bool needs_hessian = false;
+  bool prunes = false;  // leaves zeros behind: also where the format stays
   // May use up the Hessian.
   std::unique_ptr<PreparedInputs> (*prepare)(InputMoments& inputs, const MethodOptions& options,
-                                             ThreadPool& pool);
+                                             ThreadPool& pool) = nullptr;
 };
 
 // Round to nearest; scales by the least squared error, weighed by the inputs' importance if any is
@@ -48,7 +53,7 @@ struct Method {
 std::unique_ptr<RowEncoder> round_to_nearest(const Format& format,
                                              std::span<const float> importance = {});
 
-extern const Method kRtn, kGptq;
+extern const Method kRtn, kGptq, kMagnitude, kWanda, kSparseGpt;
 std::span<const Method* const> all_methods();
 // Error that lists the known ones.
 const Method& require_method(std::string_view name);

@@ -9,7 +9,7 @@
 namespace tessera {
 
 std::span<const Method* const> all_methods() {
-  static constexpr const Method* kMethods[] = {&kRtn, &kGptq};
+  static constexpr const Method* kMethods[] = {&kRtn, &kGptq, &kMagnitude, &kWanda, &kSparseGpt};
   return kMethods;
 }
 

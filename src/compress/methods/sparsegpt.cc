@@ -1,0 +1,103 @@
+// SparseGPT (Frantar & Alistarh 2023): pruning that has the weights that stay make good for those
+// that go, column after column, as GPTQ does for rounding (gptq.cc has the formulas). A weight goes
+// by w^2 D[k], what its absence costs once all later ones have made good: within 128 columns, or in
+// each group of N:M. What is left is rounded to nearest.
+#include <algorithm>
+#include <utility>
+
+#include "compress/methods/method.h"
+
+namespace tessera {
+namespace {
+
+constexpr size_t kBlock = 128;
+
+class SparseGptRows final : public RowEncoder {
+ public:
+  SparseGptRows(const UduFactors& factors, std::unique_ptr<RowEncoder> rest, Sparsity sparsity)
+      : factors_(factors), rest_(std::move(rest)), sparsity_(sparsity) {}
+
+  void encode(std::span<const float> rows, size_t count, std::byte* out) const override {
+    const size_t n = factors_.size();
+    std::vector<float> errors(n * count), pruned(rows.size()), feedback(kBlock * count);
+    std::vector<float> wanted(kBlock);  // what the columns of a row's block should be
+    for (size_t first = 0; first < n; first += kBlock) {
+      const size_t size = std::min(kBlock, n - first);
+      std::ranges::fill(feedback, 0.0f);
+      add_product(nullptr, {factors_.u.data() + first, n}, {errors.data(), count}, first, size,
+                  count, 1, {feedback.data(), count});
+      for (size_t r = 0; r < count; ++r) {
+        for (size_t k = 0; k < size; ++k)
+          wanted[k] = rows[r * n + first + k] + feedback[k * count + r];
+        const size_t at = r * n + first;
+        prune(rows.subspan(at, size), first, std::span(wanted).first(size),
+              std::span(pruned).subspan(at, size));
+        for (size_t k = 0; k < size; ++k)
+          errors[(first + k) * count + r] = rows[at + k] - pruned[at + k];
+      }
+    }
+    rest_->encode(pruned, count, out);
+  }
+  bool changes_values() const override { return true; }
+  size_t panel() const override { return 64; }
+
+ private:
+  void prune(std::span<const float> weights, size_t first, std::span<float> wanted,
+             std::span<float> pruned) const {
+    const size_t n = factors_.size(), size = weights.size();
+    const size_t group = sparsity_.group > 0 ? static_cast<size_t>(sparsity_.group) : size;
+    std::vector<float> shift, scores;
+    std::vector<bool> zero;
+    for (size_t begin = 0; begin < size; begin += group) {
+      const size_t end = std::min(size, begin + group);
+      const float* u = factors_.u.data() + (first + begin) * n + first + begin;
+      shift.clear();
+      for (size_t k = begin; k < end; ++k) shift.push_back(wanted[k] - weights[k]);
+      solve_unit_upper({u, n}, shift);
+      scores.clear();
+      for (size_t k = begin; k < end; ++k) {
+        const float now = weights[k] + shift[k - begin];
+        scores.push_back(now * now * factors_.d[first + k]);
+      }
+      sparsity_.choose(scores, zero);
+      for (size_t k = begin; k < end; ++k, u += n + 1) {
+        pruned[k] = zero[k - begin] ? 0.0f : wanted[k];
+        add_scaled(weights[k] - pruned[k], u + 1, wanted.subspan(k + 1));
+      }
+    }
+  }
+
+  const UduFactors& factors_;
+  std::unique_ptr<RowEncoder> rest_;
+  Sparsity sparsity_;
+};
+
+class SparseGptInputs final : public PreparedInputs {
+ public:
+  SparseGptInputs(std::vector<float> importance, UduFactors factors, Sparsity sparsity)
+      : importance_(std::move(importance)), factors_(std::move(factors)), sparsity_(sparsity) {}
+
+  std::unique_ptr<RowEncoder> encoder(const Format& format, ThreadPool&) override {
+    return std::make_unique<SparseGptRows>(factors_, round_to_nearest(format, importance_),
+                                           sparsity_);
+  }
+
+ private:
+  std::vector<float> importance_;
+  UduFactors factors_;
+  Sparsity sparsity_;
+};
+
+std::unique_ptr<PreparedInputs> prepare(InputMoments& inputs, const MethodOptions& options,
+                                        ThreadPool& pool) {
+  auto importance = inputs.importance();
+  return std::make_unique<SparseGptInputs>(
+      std::move(importance), inputs.factorize(options.damping, pool), options.sparsity);
+}
+
+}  // namespace
+
+constinit const Method kSparseGpt = {
+    .name = "sparsegpt", .needs_hessian = true, .prunes = true, .prepare = prepare};
+
+}  // namespace tessera

@@ -1,0 +1,22 @@
+// How many weights become zero, and which: those of the lowest scores, in groups of neighbours.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace tessera {
+
+struct Sparsity {
+  double share = 0;  // of all weights of a group of whatever length
+  int group = 0;     // N:M: share * group zeros in each group of so many columns; 0: any group
+
+  // Marks those that become zero: of each group, if there are such, else of all.
+  void choose(std::span<const float> scores, std::vector<bool>& zero) const;
+};
+
+// "50%", "0.5" or "2:4": two zeros in four. Error for anything else, or outside [0, 1).
+Sparsity parse_sparsity(std::string_view text);
+
+}  // namespace tessera

@@ -1,0 +1,96 @@
+// Pruning: how many zeros and where, and that SparseGPT makes good what it takes away.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "compress/methods/method.h"
+#include "compress/plain_gptq.h"
+#include "support/error_of.h"
+
+namespace tessera {
+namespace {
+
+using testing::HasSubstr;
+
+class Prune : public testing::Test {
+ protected:
+  Floats run(const Method& method, const Sparsity& sparsity, int threads = 2) const {
+    ThreadPool pool(threads);
+    InputMoments moments(kColumns, InputMoments::Kind::kHessian);
+    moments.add(HostRows(x_.data(), kSamples, kColumns, kColumns), pool);
+    const auto inputs = method.prepare(moments, {.sparsity = sparsity, .damping = 0.01f}, pool);
+    const auto encoder = inputs->encoder(kF32, pool);
+    Floats out(weights_.size());
+    encoder->encode(weights_, kRows, reinterpret_cast<std::byte*>(out.data()));
+    return out;
+  }
+  double error(const Floats& values) const { return product_error(weights_, values, hessian_); }
+
+  const Floats &x_ = example().x, &weights_ = example().weights;
+  const Doubles& hessian_ = example().hessian;
+};
+
+// As in the paper: the inverse of H + 1 %, its upper Cholesky factor; in each 128 columns the
+// lowest half by w^2 / factor^2 goes.
+Floats plain_sparsegpt(const Floats& weights) {
+  const size_t n = kColumns, block = 128;
+  const Doubles& upper = example().upper;
+  Floats out(weights.size());
+  for (size_t r = 0; r < kRows; ++r) {
+    Doubles w(weights.begin() + static_cast<ptrdiff_t>(r * n),
+              weights.begin() + static_cast<ptrdiff_t>((r + 1) * n));
+    for (size_t first = 0; first < n; first += block) {
+      std::vector<std::pair<double, size_t>> scores;
+      for (size_t k = first; k < first + block; ++k)
+        scores.emplace_back(std::pow(w[k] / upper[k * n + k], 2), k);
+      std::ranges::sort(scores);
+      std::vector<bool> zero(n);
+      for (size_t i = 0; i < block / 2; ++i) zero[scores[i].second] = true;
+      for (size_t k = first; k < first + block; ++k) {
+        const double value = zero[k] ? 0 : w[k], error = (w[k] - value) / upper[k * n + k];
+        out[r * n + k] = static_cast<float>(value);
+        for (size_t j = k; j < n; ++j) w[j] -= error * upper[k * n + j];
+      }
+    }
+  }
+  return out;
+}
+
+TEST_F(Prune, TakesTheShareItIsAskedFor) {
+  for (const Method* method : {&kMagnitude, &kWanda, &kSparseGpt}) {
+    const Floats half = run(*method, parse_sparsity("50%"));
+    EXPECT_EQ(std::ranges::count(half, 0.0f), half.size() / 2) << method->name;
+    const Floats groups = run(*method, parse_sparsity("2:4"));
+    for (size_t i = 0; i < groups.size(); i += 4)
+      ASSERT_EQ(std::count(groups.begin() + i, groups.begin() + i + 4, 0.0f), 2) << method->name;
+    EXPECT_EQ(run(*method, parse_sparsity("0.3"), 1), run(*method, parse_sparsity("30%"), 3));
+  }
+}
+
+TEST_F(Prune, WhatIsLeftMakesGoodForWhatGoes) {
+  for (const char* sparsity : {"50%", "2:4"}) {
+    const double magnitude = error(run(kMagnitude, parse_sparsity(sparsity))),
+                 wanda = error(run(kWanda, parse_sparsity(sparsity))),
+                 sparsegpt = error(run(kSparseGpt, parse_sparsity(sparsity)));
+    EXPECT_LT(wanda, 0.9 * magnitude) << sparsity;
+    EXPECT_LT(sparsegpt, 0.6 * wanda) << sparsity;
+  }
+}
+
+TEST_F(Prune, SparseGptLosesNoMoreThanAPlainReimplementation) {
+  const double here = error(run(kSparseGpt, parse_sparsity("50%")));
+  EXPECT_LE(here, 1.001 * error(plain_sparsegpt(weights_)));  // it rounds to floats
+}
+
+TEST(Sparsity, IsReadStrictly) {
+  EXPECT_EQ(parse_sparsity("2:4").group, 4);
+  EXPECT_DOUBLE_EQ(parse_sparsity("25%").share, 0.25);
+  for (const char* bad :
+       {"", "half", "100%", "-1", "1", "4:4", "5:4", "1:", ":4", "1:1e9", "nan", "0.5x"})
+    EXPECT_THAT(error_of([&] { parse_sparsity(bad); }), HasSubstr("sparsity is")) << bad;
+}
+
+}  // namespace
+}  // namespace tessera
