@@ -60,8 +60,7 @@ void encode_mxfp4(std::span<const float> src, std::byte* dst, std::span<const fl
                           const Coder coder(kE2M1Levels, scale_of(e), 0);
                           BlockParts parts;
                           parts.d = static_cast<uint16_t>(e);
-                          for (int i = 0; i < 32; ++i)
-                            parts.codes[i] = e2m1_code(coder(in.x[i]));
+                          for (int i = 0; i < 32; ++i) parts.codes[i] = e2m1_code(coder(in.x[i]));
                           join(parts, block);
                         });
 }

@@ -19,7 +19,8 @@ LayerByLayer::LayerByLayer(std::shared_ptr<const Checkpoint> checkpoint,
     fail("a text of {} tokens does not fit the model's context of {}", rows, config_.context);
   Loader loader(*checkpoint_, *backend_, {});
   embeddings_.emplace(
-      *checkpoint_, loader.take({TensorRole::kTokenEmbedding}, config_.embedding, config_.vocabulary),
+      *checkpoint_,
+      loader.take({TensorRole::kTokenEmbedding}, config_.embedding, config_.vocabulary),
       config_.embedding_scale);
   for (int i = 0; i < layers(); ++i) Layer(config_, i, workspace_);  // each reserves what it needs
   workspace_.allocate(*backend_, rows);

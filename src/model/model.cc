@@ -29,7 +29,8 @@ Model::Model(std::shared_ptr<const Checkpoint> checkpoint, std::shared_ptr<Backe
 void Model::load(const std::function<void(size_t, size_t)>& on_progress) {
   Loader loader(*checkpoint_, *backend_, on_progress, shortcuts_);
   embeddings_.emplace(
-      *checkpoint_, loader.take({TensorRole::kTokenEmbedding}, config_.embedding, config_.vocabulary),
+      *checkpoint_,
+      loader.take({TensorRole::kTokenEmbedding}, config_.embedding, config_.vocabulary),
       config_.embedding_scale);
   for_each_tensor(loader);
   for (const TensorRole rope_factors :
