@@ -52,6 +52,7 @@ void LayerQuantizer::quantize_next(std::span<QuantizedTensor> summaries, const P
     if (tensors[i].place.layer != layer || !covers(i)) continue;
     matrices.push_back(i);
     bytes += static_cast<double>(tensors[i].stored_bytes());
+    require_finite(tensors[i], *device_.pool);  // or the text's rows would not be, either
     if (merge_.changes(tensors[i])) sources.emplace(&tensors[i], merge_.merged(tensors[i]));
   }
   const auto find_in = [](const auto& map, const StoredTensor& tensor) -> const StoredTensor* {
@@ -80,7 +81,7 @@ void LayerQuantizer::quantize_next(std::span<QuantizedTensor> summaries, const P
       done_[i] = recode(merged == nullptr ? tensor : *merged, *plan_[i].format, *encoder,
                         *device_.pool, summaries[i]);
     } catch (const Error& error) {
-      fail("'{}': {}", printable(tensor.name), error.what());
+      fail("tensor '{}': {}", printable(tensor.name), error.what());
     }
     checkpoint_->release(tensor);
     StoredTensor result = tensor;

@@ -20,6 +20,16 @@ struct PartErrors {
   float rounding = 0;
 };
 
+// `values` are rows from `first` on.
+void require_finite_rows(const StoredTensor& tensor, uint64_t first,
+                         std::span<const float> values) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (std::isfinite(values[i])) continue;
+    fail("tensor '{}' holds {} in row {}: it cannot be quantized", printable(tensor.name),
+         values[i], first + i / tensor.columns());
+  }
+}
+
 class Recoder {
  public:
   Recoder(const StoredTensor& source, const Format& target, const RowEncoder& encoder)
@@ -57,11 +67,7 @@ class Recoder {
     const uint64_t columns = source_.columns();
     std::vector<float> values((last - first) * columns);
     source_.decode(first, last - first, values);
-    for (size_t i = 0; i < values.size(); ++i) {
-      if (std::isfinite(values[i])) continue;
-      fail("tensor '{}' holds {} in row {}: it cannot be quantized", printable(source_.name),
-           values[i], first + i / columns);
-    }
+    require_finite_rows(source_, first, values);
     PartErrors sum;
     const auto encoded = out.subspan(first * target_row_, (last - first) * target_row_);
     const std::vector<bool> kept = copy_rows(first, last, encoded.data(), sum);
@@ -118,6 +124,19 @@ std::vector<std::byte> recode(const StoredTensor& source, const Format& target,
                               const RowEncoder& encoder, ThreadPool& pool,
                               QuantizedTensor& summary) {
   return Recoder(source, target, encoder).run(pool, summary);
+}
+
+void require_finite(const StoredTensor& tensor, ThreadPool& pool) {
+  const uint64_t rows = tensor.rows();
+  const uint64_t rows_in_chunk = std::max<uint64_t>(1, kChunkElements / tensor.columns());
+  pool.parallel_for(static_cast<int>((rows + rows_in_chunk - 1) / rows_in_chunk),
+                    [&](int chunk, int) {
+                      const uint64_t first = static_cast<uint64_t>(chunk) * rows_in_chunk;
+                      const uint64_t count = std::min(rows_in_chunk, rows - first);
+                      std::vector<float> values(count * tensor.columns());
+                      tensor.decode(first, count, values);
+                      require_finite_rows(tensor, first, values);
+                    });
 }
 
 }  // namespace tessera

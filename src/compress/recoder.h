@@ -18,4 +18,7 @@ std::vector<std::byte> recode(const StoredTensor& source, const Format& target,
                               const RowEncoder& encoder, ThreadPool& pool,
                               QuantizedTensor& summary);
 
+// Error for a value that is not finite.
+void require_finite(const StoredTensor& tensor, ThreadPool& pool);
+
 }  // namespace tessera

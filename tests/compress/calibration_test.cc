@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 
 #include "compress/importance.h"
 #include "compress/quantize.h"
@@ -166,6 +167,21 @@ TEST_P(CalibrationTest, ImportanceGoesThroughAFile) {
 INSTANTIATE_TEST_SUITE_P(Architectures, CalibrationTest,
                          testing::Values("llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3"),
                          [](const auto& instance) { return std::string(instance.param); });
+
+TEST_P(CalibrationTest, AWeightThatIsNoNumberIsNamed) {
+  const auto source = tiny(kF32);
+  const auto checkpoint = open_checkpoint(source);
+  const StoredTensor& down = checkpoint->require({TensorRole::kDown, 1});
+  std::string bytes = test::read_bytes(source);
+  const float nan = std::nanf("");
+  std::memcpy(bytes.data() + checkpoint->offset_of(down) + 40, &nan, sizeof(nan));
+  const auto bad = folder_.write("bad.gguf", bytes);
+  for (const char* method : {"rtn", "gptq", "wanda", "sparsegpt"}) {
+    const std::string error = error_of(
+        [&] { quantize(bad, {.format = "Q8_0", .method = method, .calibration = some_text(60)}); });
+    EXPECT_THAT(error, HasSubstr("'" + down.name + "' holds nan in row 0")) << method;
+  }
+}
 
 TEST_P(CalibrationTest, BadInputIsOneLine) {
   const auto source = tiny(kF16);
