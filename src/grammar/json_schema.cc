@@ -17,9 +17,9 @@
 namespace tessera::grammar {
 namespace {
 
-constexpr int kMaxNesting = 64;
+constexpr int kMaxSchemaNesting = 64;
 constexpr size_t kMaxPrefixItems = 256;
-constexpr size_t kMaxRules = 20'000;
+constexpr size_t kMaxSchemaRules = 20'000;
 
 // RFC 3339, months with the days that they have every year.
 constexpr const char* kDate =
@@ -60,7 +60,7 @@ class Translator final : public SchemaScope {
  private:
   // --- rules ----------------------------------------------------------------------------------
   uint32_t new_rule(std::string name, Expr body = {}) {
-    if (syntax_.rules.size() == kMaxRules) fail("json_schema: too large");
+    if (syntax_.rules.size() == kMaxSchemaRules) fail("json_schema: too large");
     syntax_.rules.push_back({std::move(name), std::move(body)});
     return static_cast<uint32_t>(syntax_.rules.size() - 1);
   }
@@ -121,8 +121,8 @@ class Translator final : public SchemaScope {
       ~Level() { --level; }
       int& level;
     } const level(nesting_);
-    if (nesting_ > kMaxNesting)
-      fail("json_schema: {}: nested more than {} deep", where, kMaxNesting);
+    if (nesting_ > kMaxSchemaNesting)
+      fail("json_schema: {}: nested more than {} deep", where, kMaxSchemaNesting);
     refuse_unsupported(schema, where);
 
     if (schema.contains("$ref") && count_assertions(schema) == 1) {

@@ -11,7 +11,7 @@ namespace tessera::grammar {
 namespace {
 
 constexpr size_t kMaxPattern = 4096;
-constexpr int kMaxNesting = 64;
+constexpr int kMaxPatternNesting = 64;
 constexpr int kMaxRepetition = 10'000;
 
 const CharSet kDigits = {{'0', '9'}};
@@ -57,7 +57,7 @@ class Parser {
   static Expr anything() { return repeat(json_character(), 0, kUnbounded); }
 
   Expr alternatives(int depth) {
-    if (depth > kMaxNesting) error("too many groups in groups");
+    if (depth > kMaxPatternNesting) error("too many groups in groups");
     std::vector<Expr> parts;
     do {
       parts.push_back(terms(depth));

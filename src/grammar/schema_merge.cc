@@ -11,7 +11,7 @@ namespace tessera::grammar {
 namespace {
 
 constexpr size_t kMaxSchema = 256 << 10;
-constexpr int kMaxNesting = 128;
+constexpr int kMaxMergeNesting = 128;
 constexpr int kMaxReferences = 64;  // one leading to the next
 constexpr int kMaxJoins = 1000;
 constexpr size_t kMaxComparisons = 10'000'000;  // of the entries of two lists or objects
@@ -73,7 +73,7 @@ Json parse_schema(std::string_view text) {
     fail("json_schema: {} bytes are too many, at most {} expected", text.size(), kMaxSchema);
   try {
     return Json::parse(text, [](int depth, Json::parse_event_t, Json&) {
-      if (depth > kMaxNesting) fail("json_schema: nested more than {} deep", kMaxNesting);
+      if (depth > kMaxMergeNesting) fail("json_schema: nested more than {} deep", kMaxMergeNesting);
       return true;
     });
   } catch (const Json::exception& error) {

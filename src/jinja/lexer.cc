@@ -27,7 +27,7 @@ std::string normalize(std::string_view source) {
   return replace_invalid_bytes(text);
 }
 
-bool is_ascii_digit(char c) {
+bool is_decimal_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
@@ -203,7 +203,7 @@ class Lexer {
     size_t next = position_;
     if (unicode::is_identifier_start(unicode::decode(source_, next))) {
       lex_name();
-    } else if (is_ascii_digit(c)) {
+    } else if (is_decimal_digit(c)) {
       lex_number();
     } else if (c == '\'' || c == '"') {
       lex_string();
@@ -248,7 +248,7 @@ class Lexer {
     bool is_float = false;
     if (radix == 10) {
       const size_t whole = end;
-      if (end + 1 < source_.size() && source_[end] == '.' && is_ascii_digit(source_[end + 1])) {
+      if (end + 1 < source_.size() && source_[end] == '.' && is_decimal_digit(source_[end + 1])) {
         end = skip_digits(end + 1, digits);
       }
       end = skip_exponent(end);
@@ -265,7 +265,7 @@ class Lexer {
     if (i >= source_.size() || (source_[i] | 0x20) != 'e') return i;
     size_t digits = i + 1;
     if (digits < source_.size() && (source_[digits] == '+' || source_[digits] == '-')) ++digits;
-    if (digits >= source_.size() || !is_ascii_digit(source_[digits])) return i;
+    if (digits >= source_.size() || !is_decimal_digit(source_[digits])) return i;
     return skip_digits(digits, "0123456789");
   }
 

@@ -13,7 +13,7 @@ namespace {
 // no word begins, at any character, so far from its end.
 constexpr size_t kLongTail = 256, kLongestTail = 1024, kLeftOfWord = 64;
 
-bool is_space(char c) {
+bool is_blank(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
 }
 bool is_word(char c) {
@@ -40,8 +40,8 @@ size_t unfinished(std::string_view text) {
 size_t last_word(std::string_view text) {
   for (size_t at = text.size(); at-- > 1;) {
     const bool word =
-        text[at] == ' ' && !is_space(text[at - 1]) && at + 1 < text.size() && is_word(text[at + 1]);
-    if (word || (text[at - 1] == '\n' && !is_space(text[at]))) return at;
+        text[at] == ' ' && !is_blank(text[at - 1]) && at + 1 < text.size() && is_word(text[at + 1]);
+    if (word || (text[at - 1] == '\n' && !is_blank(text[at]))) return at;
   }
   return 0;
 }

@@ -14,7 +14,7 @@ namespace {
 
 // In logits, from each on.
 constexpr std::array<float, DraftedText::kMargins> kLeastMargins = {0, 0.5F, 1, 2, 4, 8};
-constexpr std::array<float, 3 * DraftedText::kMargins> kChances = {
+constexpr std::array<float, 3 * DraftedText::kMargins> kDraftChances = {
     0.5F, 0.6F,  0.7F, 0.82F, 0.93F, 0.98F,  // the drafted token
     0.3F, 0.25F, 0.2F, 0.1F,  0.04F, 0.01F,  // the second
     0.4F, 0.5F,  0.6F, 0.7F,  0.75F, 0.8F};
@@ -46,7 +46,7 @@ DraftedText::~DraftedText() {
 }
 
 std::span<const float> DraftedText::chances() const {
-  return kChances;
+  return kDraftChances;
 }
 
 GuessSource::Place DraftedText::after(Place place, Token token) const {

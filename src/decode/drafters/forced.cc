@@ -18,11 +18,11 @@ constexpr auto kTime = std::chrono::microseconds(200);
 
 // What comes behind the last forced token may be of one token with it.
 constexpr int kInside = 0, kLast = 1;
-constexpr std::array<float, 2> kChances = {0.9F, 0.7F};
+constexpr std::array<float, 2> kForcedChances = {0.9F, 0.7F};
 
 class Forced final : public GuessSource {
  public:
-  std::span<const float> chances() const override { return kChances; }
+  std::span<const float> chances() const override { return kForcedChances; }
   Place here() const override { return {here_}; }
   Place after(Place place, Token token) const override {
     const auto at = static_cast<size_t>(place.at);

@@ -12,8 +12,8 @@
 namespace tessera {
 namespace {
 
-struct Window final : DraftState {
-  explicit Window(int size) : size(size) {}
+struct JacobiWindow final : DraftState {
+  explicit JacobiWindow(int size) : size(size) {}
   int size;
   std::vector<Token> guesses;
   std::minstd_rand random;  // the same for all
@@ -22,12 +22,12 @@ struct Window final : DraftState {
 class Jacobi final : public Drafter {
  public:
   std::unique_ptr<DraftState> start(const DraftStart& sequence) override {
-    return std::make_unique<Window>(static_cast<int>(sequence.values.find("window")->second));
+    return std::make_unique<JacobiWindow>(static_cast<int>(sequence.values.find("window")->second));
   }
 
   void propose(std::span<DraftRequest> requests, const StepPlan&) override {
     for (DraftRequest& request : requests) {
-      auto& window = static_cast<Window&>(*request.state);
+      auto& window = static_cast<JacobiWindow&>(*request.state);
       while (std::ssize(window.guesses) < window.size)
         window.guesses.push_back(request.tokens[window.random() % request.tokens.size()]);
       for (int i = 0; i < std::min(request.room, window.size); ++i)
@@ -40,7 +40,7 @@ class Jacobi final : public Drafter {
   void observe(std::span<const Observation> observations, StepRows& rows) override {
     for (const Observation& seen : observations) {
       if (seen.tree == nullptr) continue;
-      auto& window = static_cast<Window&>(*seen.state);
+      auto& window = static_cast<JacobiWindow&>(*seen.state);
       window.guesses.clear();
       for (int node = static_cast<int>(seen.committed); node < seen.tree->size(); ++node)
         window.guesses.push_back(rows.likeliest(seen.first_logits + node));

@@ -39,8 +39,8 @@ class LatestPrediction {
 // front, right after a difference: the text goes on behind what was replaced, or where it was.
 constexpr int kReplaced = 0, kInserted = 1;
 constexpr std::array kRuns = {1, 2, 3, 5, 9, 17};
-constexpr std::array<float, 2 + kRuns.size()> kChances = {0.3F,  0.2F, 0.6F,  0.7F,
-                                                          0.85F, 0.9F, 0.95F, 0.97F};
+constexpr std::array<float, 2 + kRuns.size()> kPredictionChances = {0.3F,  0.2F, 0.6F,  0.7F,
+                                                                    0.85F, 0.9F, 0.95F, 0.97F};
 
 int bucket_of(int run) {
   return static_cast<int>(std::ranges::upper_bound(kRuns, run) - kRuns.begin()) + 1;
@@ -52,7 +52,7 @@ class Expected final : public GuessSource {
   explicit Expected(std::shared_ptr<const Prediction> prediction)
       : prediction_(std::move(prediction)) {}
 
-  std::span<const float> chances() const override { return kChances; }
+  std::span<const float> chances() const override { return kPredictionChances; }
   Place here() const override { return {here_.at, here_.run}; }
   Place after(Place place, Token token) const override {
     const ExpectedPlace next = follow(prediction_->text, {place.at, place.length}, token);

@@ -21,7 +21,7 @@ constexpr size_t kMostGuesses = 8;
 // A guess is as good as its rank, and as its logit was far from the likeliest one's; the likeliest
 // one's, from the second's.
 constexpr std::array kMargins = {0.0F, 0.5F, 1.0F, 2.0F, 4.0F};
-constexpr std::array<float, kMostGuesses * kMargins.size()> kChances = {
+constexpr std::array<float, kMostGuesses * kMargins.size()> kRecycleChances = {
     0.20F, 0.22F, 0.25F, 0.35F, 0.55F,  // the likeliest, by its margin
     0.15F, 0.12F, 0.10F, 0.07F, 0.03F,  // the others, by how much they fall behind
     0.10F, 0.08F, 0.07F, 0.05F, 0.02F, 0.07F, 0.06F, 0.05F, 0.03F, 0.01F,
@@ -78,7 +78,7 @@ class Recycling final : public GuessSource {
  public:
   explicit Recycling(std::shared_ptr<Successors> successors) : successors_(std::move(successors)) {}
 
-  std::span<const float> chances() const override { return kChances; }
+  std::span<const float> chances() const override { return kRecycleChances; }
   Place here() const override { return {last_}; }
   Place after(Place, Token token) const override { return {token}; }
   void guess(Place place, std::vector<Guess>& to) const override {

@@ -11,7 +11,7 @@ namespace {
 // again.
 constexpr std::array kMatchLengths = {1, 2, 3, 4, 5, 7, 10, 16, 32};
 enum Kind { kOnce, kAlways, kLatest, kBeforeThat, kOther, kKinds };
-constexpr std::array<float, kKinds * kMatchLengths.size()> kChances = {
+constexpr std::array<float, kKinds * kMatchLengths.size()> kMatchChances = {
     0.12F, 0.25F, 0.40F, 0.50F, 0.60F, 0.70F, 0.75F, 0.80F, 0.90F,   // occurred once
     0.30F, 0.45F, 0.60F, 0.70F, 0.75F, 0.80F, 0.85F, 0.90F, 0.95F,   // always went on like this
     0.20F, 0.25F, 0.35F, 0.40F, 0.45F, 0.50F, 0.60F, 0.65F, 0.70F,   // did so last
@@ -27,7 +27,7 @@ int bucket_of(int length, Kind kind) {
 }  // namespace
 
 std::span<const float> TextSource::chances() const {
-  return kChances;
+  return kMatchChances;
 }
 
 GuessSource::Place TextSource::after(Place place, Token token) const {

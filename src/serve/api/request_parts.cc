@@ -89,11 +89,11 @@ Message parse_message(const Fields& fields) {
 }  // namespace
 
 std::string parse_cache_salt(const Fields& fields) {
-  constexpr size_t kMostBytes = 256;
+  constexpr size_t kMostSaltBytes = 256;
   std::string salt = fields.text("cache_salt");
-  if (salt.size() > kMostBytes) {
+  if (salt.size() > kMostSaltBytes) {
     bad_request("cache_salt", "'cache_salt' has {} bytes, expected at most {}", salt.size(),
-                kMostBytes);
+                kMostSaltBytes);
   }
   return salt;
 }
