@@ -16,12 +16,12 @@
 namespace tessera {
 namespace {
 
-constexpr size_t kMostGuesses = 8;
+constexpr size_t kMostRecycled = 8;
 
 // A guess is as good as its rank, and as its logit was far from the likeliest one's; the likeliest
 // one's, from the second's.
-constexpr std::array kMargins = {0.0F, 0.5F, 1.0F, 2.0F, 4.0F};
-constexpr std::array<float, kMostGuesses * kMargins.size()> kRecycleChances = {
+constexpr std::array kRecycleMargins = {0.0F, 0.5F, 1.0F, 2.0F, 4.0F};
+constexpr std::array<float, kMostRecycled * kRecycleMargins.size()> kRecycleChances = {
     0.20F, 0.22F, 0.25F, 0.35F, 0.55F,  // the likeliest, by its margin
     0.15F, 0.12F, 0.10F, 0.07F, 0.03F,  // the others, by how much they fall behind
     0.10F, 0.08F, 0.07F, 0.05F, 0.02F, 0.07F, 0.06F, 0.05F, 0.03F, 0.01F,
@@ -29,9 +29,9 @@ constexpr std::array<float, kMostGuesses * kMargins.size()> kRecycleChances = {
     0.03F, 0.03F, 0.03F, 0.02F, 0.01F, 0.03F, 0.03F, 0.02F, 0.02F, 0.01F};
 
 int bucket_of(size_t rank, float margin) {
-  const auto above = std::ranges::upper_bound(kMargins, margin);
-  const auto step = std::max<std::ptrdiff_t>(0, above - kMargins.begin() - 1);
-  return static_cast<int>(rank * kMargins.size()) + static_cast<int>(step);
+  const auto above = std::ranges::upper_bound(kRecycleMargins, margin);
+  const auto step = std::max<std::ptrdiff_t>(0, above - kRecycleMargins.begin() - 1);
+  return static_cast<int>(rank * kRecycleMargins.size()) + static_cast<int>(step);
 }
 
 // What was likely after each token, the latest time that the model was asked.
@@ -41,7 +41,7 @@ class Successors {
     find_block_maxima(logits, maxima_);
     // The eight largest are no smaller than the eighth of the blocks' largest.
     constexpr float kNone = -std::numeric_limits<float>::infinity();
-    std::array<float, kMostGuesses> largest;  // descending
+    std::array<float, kMostRecycled> largest;  // descending
     largest.fill(kNone);
     for (const float maximum : maxima_) {
       if (!(maximum > largest.back())) continue;
@@ -53,7 +53,7 @@ class Successors {
     visit_at_least(logits, maxima_, largest.back(),
                    [&](float logit, Token t) { likely_.emplace_back(logit, t); });
     std::ranges::stable_sort(likely_, std::greater(), &std::pair<float, Token>::first);
-    likely_.resize(std::min(likely_.size(), kMostGuesses));
+    likely_.resize(std::min(likely_.size(), kMostRecycled));
     std::vector<Guess>& guesses = of_[token];
     guesses.clear();
     for (size_t rank = 0; rank < likely_.size(); ++rank) {
