@@ -76,17 +76,17 @@ void add_quantize(CLI::App& app) {
           "how codes are chosen: rtn (round to nearest), gptq; or, to prune, magnitude, wanda, "
           "sparsegpt")
       ->capture_default_str();
-  command
-      ->add_option("--sparsity", flags->options.sparsity,
-                   "of methods that prune: a share, or 2:4 for two zeros in four columns")
-      ->capture_default_str();
+  command->add_option("--sparsity", flags->options.sparsity,
+                      "of methods that prune: a share (50%), or 2:4 for two zeros in four columns");
   command->add_option("--imatrix", flags->options.imatrix,
                       "an importance matrix, of tessera imatrix or llama-imatrix, for rtn");
-  command->add_option("--calibrate", flags->calibration_file,
-                      "a text file: what the model makes of it says which errors matter");
+  CLI::Option* calibrate =
+      command->add_option("--calibrate", flags->calibration_file,
+                          "a text file: what the model makes of it says which errors matter");
   command
       ->add_option("--calibrate-chunks", flags->options.calibration_chunks,
                    "chunks of 512 tokens to take of it; 0: all")
+      ->needs(calibrate)
       ->check(CLI::Range(0, 1 << 20))
       ->capture_default_str();
   command->add_flag("--pure", flags->options.pure,

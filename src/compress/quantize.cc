@@ -50,7 +50,7 @@ void check_formats(const Checkpoint& model, const LoraMerge& merge,
   for (size_t i = 0; i < plan.size(); ++i) {
     const StoredTensor& tensor = model.tensors()[i];
     const Format* target = plan[i].format;
-    if (target == tensor.format && !merge.changes(tensor)) continue;
+    if (target == tensor.format && tensor.order == nullptr && !merge.changes(tensor)) continue;
     if (!tensor.format->supported()) {
       fail("tensor '{}' is in {}, which cannot be decoded yet", printable(tensor.name),
            tensor.format->name);
@@ -78,6 +78,18 @@ void warn_of_second_quantization(const Checkpoint& model, const LoraMerge& merge
       "the source is quantized already ({}), and what it lost stays lost; begin with F16, BF16 or "
       "F32 if you can",
       fmt::join(formats, ", "));
+}
+
+// One of another model would be ignored, matrix by matrix.
+void check_imatrix(const QuantizeOptions& options, const Imatrix& imatrix,
+                   const Checkpoint& model) {
+  const auto is_known = [&](const StoredTensor& tensor) {
+    return imatrix.entries.contains(written_name(model, tensor));
+  };
+  if (!options.imatrix.empty() && std::ranges::none_of(model.tensors(), is_known)) {
+    fail("'{}' knows none of the model's matrices: it is another model's",
+         printable(options.imatrix, 400));
+  }
 }
 
 CalibrationText read_text(const Checkpoint& model, const QuantizeOptions& options) {
@@ -163,7 +175,10 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   const Recipe& recipe = require_recipe(options.format);
   const Method& method = require_method(options.method);
   const bool is_calibrated = !options.calibration.empty();
-  const MethodOptions method_options{.sparsity = parse_sparsity(options.sparsity)};
+  if (!options.sparsity.empty() && !method.prunes)
+    fail("a sparsity is for methods that prune, which {} does not", method.name);
+  const MethodOptions method_options{
+      .sparsity = parse_sparsity(options.sparsity.empty() ? "50%" : options.sparsity)};
   if ((method.needs_hessian || method.prunes) && !is_calibrated)
     fail("the method {} needs a text to calibrate with (--calibrate)", method.name);
   if (!options.imatrix.empty() && is_calibrated)
@@ -177,6 +192,7 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   const std::vector<PlannedFormat> plan = plan_formats(model, recipe, options.pure);
   const LoraMerge merge(options.lora, model);
   check_formats(model, merge, plan);
+  check_imatrix(options, imatrix, model);
   warn_of_second_quantization(model, merge, plan);
 
   const std::unique_ptr<CheckpointWriter> writer = make_writer(model, out);

@@ -20,7 +20,7 @@ struct QuantizeOptions {
   int threads = 0;                  // 0: as many as the machine has
   std::vector<LoraFile> lora = {};  // adapters to merge: W + scale * B A, before it is encoded
   std::string method = "rtn";       // methods/method.h
-  std::string sparsity = "50%";     // of methods that prune: see parse_sparsity()
+  std::string sparsity = {};        // of methods that prune: see parse_sparsity(); empty: 50%
   // An importance matrix (files/imatrix.h) for rounding to nearest; "": none.
   std::string imatrix = {};
   // A text whose activations say what matters; "": none, for methods that can do without.

@@ -162,6 +162,12 @@ TEST_P(CalibrationTest, ImportanceGoesThroughAFile) {
   write_imatrix(found, file);
   EXPECT_THAT(error_of([&] { quantize(source, {.format = "Q4_K_S", .imatrix = file.string()}); }),
               HasSubstr("has 8 columns of"));
+
+  const auto entry = found.entries.begin()->second;
+  found.entries = {{"blk.0.of_another.weight", entry}};
+  write_imatrix(found, file);
+  EXPECT_THAT(error_of([&] { quantize(source, {.format = "Q4_K_S", .imatrix = file.string()}); }),
+              HasSubstr("knows none of the model's matrices"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Architectures, CalibrationTest,
@@ -194,6 +200,7 @@ TEST_P(CalibrationTest, BadInputIsOneLine) {
               HasSubstr("unknown method 'best'"));
   EXPECT_THAT(error({.imatrix = "x.gguf", .calibration = "short"}), HasSubstr("give one of them"));
   EXPECT_THAT(error({.imatrix = (folder_ / "none").string()}), HasSubstr("none"));
+  EXPECT_THAT(error({.sparsity = "2:4"}), HasSubstr("which rtn does not"));
 }
 
 }  // namespace
