@@ -322,20 +322,27 @@ TEST(Server, ProbesAreAnsweredWhenAllPlacesAreTaken) {
   EXPECT_EQ(fixture.client().Get("/v1/models")->status, 503);
 }
 
+// Two places are held by streams, so that places stay scarce when the first of the two others has gone.
 TEST(Server, IdleConnectionsGoWherePlacesAreScarce) {
   ServerSpec spec;
-  spec.server.http.connections = 2;
+  spec.server.http.connections = 4;
+  spec.server.http.idle_time = spec.server.http.header_time = std::chrono::hours(1);
   spec.server.http.scarce_time = std::chrono::seconds(1);
   const Fixture fixture(spec);
   const std::string get = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
-  RawClient first(fixture.port()), second(fixture.port());
-  for (const RawClient* client : {&first, &second}) {
-    client->send(get);
-    EXPECT_THAT(client->receive(), HasSubstr(" 200 "));
+  RawClient idle(fixture.port()), half(fixture.port());
+  idle.send(get);
+  EXPECT_THAT(idle.receive(), HasSubstr(" 200 "));
+  half.send(get + "GET /hea");
+  EXPECT_THAT(half.receive(), HasSubstr(" 200 "));
+  std::list<RawClient> streams;
+  for (int i = 0; i < 2; ++i) {
+    streams.emplace_back(fixture.port());
+    streams.back().send(http(kLong));
+    EXPECT_THAT(streams.back().receive(), HasSubstr(" 200 "));
   }
-  first.send("GET /hea");
-  EXPECT_THAT(first.receive_all(), HasSubstr(" 408 "));
-  second.receive_all();
+  EXPECT_THAT(half.receive_all(), HasSubstr(" 408 "));
+  EXPECT_EQ(idle.receive_all(), "");
   EXPECT_EQ(fixture.client().Get("/v1/models")->status, 200);
 }
 
