@@ -1,26 +1,32 @@
 # What most files include takes as long to compile as what they say themselves: it is read once.
 #
-# tessera_precompiled(NAME HEADER...): the common headers and these, for the targets that ask for NAME with
-# tessera_reads(TARGET NAME). A file still includes what it uses: the build with Clang, whose preset turns this
-# off, would miss it.
+# tessera_precompiled(NAME [HEADERS HEADER...] [LIBRARIES LIBRARY...] [OPTIONS OPTION...]): the common headers and
+# these, for the targets that ask for NAME with tessera_reads(TARGET NAME), link the same libraries and optimize as
+# much: GCC 12 crashes where they optimize more. A file still includes what it uses: the build with Clang, whose preset
+# turns this off, would miss it.
 function(tessera_precompiled name)
   if(NOT PROJECT_IS_TOP_LEVEL)
     return()  # a project around this one has settings of its own
   endif()
+  cmake_parse_arguments(PARSE_ARGV 1 more "" "" "HEADERS;LIBRARIES;OPTIONS")
   find_package(fmt REQUIRED)
   set(source ${CMAKE_CURRENT_BINARY_DIR}/${name}.cc)
   file(GENERATE OUTPUT ${source} CONTENT "")
   add_library(headers_${name} OBJECT ${source})
-  target_link_libraries(headers_${name} PRIVATE tessera_options fmt::fmt)
+  target_link_libraries(headers_${name} PRIVATE tessera_options fmt::fmt ${more_LIBRARIES})
+  target_compile_options(headers_${name} PRIVATE ${more_OPTIONS})
   set(headers
       algorithm array chrono cmath cstdint cstring filesystem fstream functional map memory mutex optional random span
-      sstream string string_view unordered_map utility vector fmt/format.h nlohmann/json.hpp ${ARGN})
+      sstream string string_view unordered_map utility vector fmt/format.h nlohmann/json.hpp
+      ${more_HEADERS})
   list(TRANSFORM headers REPLACE "(.+)" "<\\1>")
   target_precompile_headers(headers_${name} PRIVATE ${headers})
 endfunction()
 
+# Nothing for a target that reads others already.
 function(tessera_reads target name)
-  if(TARGET headers_${name})
+  get_target_property(others ${target} PRECOMPILE_HEADERS_REUSE_FROM)
+  if(TARGET headers_${name} AND NOT others)
     target_precompile_headers(${target} REUSE_FROM headers_${name})
   endif()
 endfunction()

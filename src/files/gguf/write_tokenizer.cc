@@ -223,7 +223,7 @@ class Writer {
     if (of_bytes && std::ranges::any_of(pipeline.words, [](const WordStep& step) {
           return step.kind == Words::kPrependSpace;
         }))
-      lost_.push_back("no space is put before the first word");
+      lost_.emplace_back("no space is put before the first word");
     const auto has_flags = [](const AddedToken& token) {
       return token.single_word || token.strips_left || token.strips_right;
     };
@@ -241,7 +241,7 @@ class Writer {
               step.pattern.text != " ");
     };
     if (std::ranges::any_of(pipeline.words, cuts))
-      lost_.push_back("texts are not cut into words first");
+      lost_.emplace_back("texts are not cut into words first");
   }
 
   const TokenizerData& data_;

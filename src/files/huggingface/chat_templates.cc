@@ -54,17 +54,6 @@ void read_value(const json& config, Templates& templates) {
   }
 }
 
-template <typename Read>
-void in_file(const fs::path& path, Read&& read) {
-  const auto json = find_json(path);
-  if (!json) return;
-  try {
-    read(*json);
-  } catch (const Error& error) {
-    fail("'{}': {}", printable(path.string(), 400), error.what());
-  }
-}
-
 // additional_chat_templates/NAME.jinja
 void read_folder(const fs::path& folder, Templates& templates) {
   std::error_code error;
@@ -82,12 +71,13 @@ void read_folder(const fs::path& folder, Templates& templates) {
 ChatTemplates read_chat_templates(const fs::path& folder) {
   // The files that transformers writes now take the place of all that it wrote before.
   Templates found;
-  in_file(folder / "tokenizer_config.json", [&](const json& json) { read_value(json, found); });
-  in_file(folder / "chat_template.json", [&](const json& json) {
+  for (const char* name : {"tokenizer_config.json", "chat_template.json"}) {
+    const auto json = find_json(folder / name);
+    if (!json) continue;
     Templates newer;
-    read_value(json, newer);
+    in_file(folder / name, [&] { read_value(*json, newer); });
     if (!newer.empty()) found = std::move(newer);
-  });
+  }
   Templates files;
   std::error_code ignored;
   if (fs::exists(folder / "chat_template.jinja", ignored))

@@ -26,20 +26,6 @@ namespace {
 using namespace huggingface;
 namespace fs = std::filesystem;
 
-std::string shown(const fs::path& path) {
-  return printable(path.string(), 400);
-}
-
-// What `read` throws, with the file's name before it.
-template <typename Read>
-auto in_file(const fs::path& path, const Read& read) {
-  try {
-    return read();
-  } catch (const Error& error) {
-    fail("'{}': {}", shown(path), error.what());
-  }
-}
-
 std::string name_of(const fs::path& folder) {
   std::error_code ignored;
   const fs::path absolute = fs::weakly_canonical(folder, ignored);

@@ -13,10 +13,6 @@ namespace {
 
 using nlohmann::json;
 
-std::string shown(const std::filesystem::path& path) {
-  return printable(path.string(), 400);
-}
-
 // Builds the values itself, so that it stops in time; nothing is looked up twice.
 class Builder final : public nlohmann::json_sax<json> {
  public:

@@ -7,6 +7,9 @@
 #include <optional>
 #include <string>
 
+#include "base/error.h"
+#include "base/printable.h"
+
 namespace tessera::huggingface {
 
 inline constexpr size_t kMaxJsonBytes = size_t{256} << 20;
@@ -24,5 +27,20 @@ nlohmann::json read_json(const std::filesystem::path& path, size_t max_bytes = k
 // The same of a file that need not be there.
 std::optional<nlohmann::json> find_json(const std::filesystem::path& path,
                                         size_t max_bytes = kMaxJsonBytes);
+
+// A path in a message.
+inline std::string shown(const std::filesystem::path& path) {
+  return printable(path.string(), 400);
+}
+
+// What `read` returns. What it throws names the file.
+template <typename Read>
+auto in_file(const std::filesystem::path& path, const Read& read) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    fail("'{}': {}", shown(path), error.what());
+  }
+}
 
 }  // namespace tessera::huggingface

@@ -25,10 +25,6 @@ namespace fs = std::filesystem;
 constexpr const char* kConfigName = "adapter_config.json";
 constexpr const char* kTensorsName = "adapter_model.safetensors";
 
-std::string shown(const fs::path& path) {
-  return printable(path.string(), 400);
-}
-
 struct Pair {
   const StoredTensor *down = nullptr, *up = nullptr;
 };

@@ -45,13 +45,13 @@ constexpr std::string_view kBloom = " ?[^(\\s|[.,!?\u2026\u3002\uFF0C\u3001\u096
 #undef LOWER_WORD
 #undef UPPER_WORD
 
-struct Family {
+struct PatternFamily {
   std::string_view name;
   std::optional<bool> ignores_merges;  // absent: either way
   std::array<std::string_view, 5> patterns;
 };
 // Those of fewer patterns end in "".
-constexpr auto kFamilies = std::to_array<Family>({
+constexpr auto kFamilies = std::to_array<PatternFamily>({
     {"gpt-2", {}, {kGpt2}},
     {"smollm", {}, {kDigit, kGpt2}},
     {"llama-bpe", true, {kLlama3}},
@@ -85,9 +85,9 @@ std::vector<std::string> patterns_of(const TextPipeline& pipeline) {
   return patterns;
 }
 
-const Family* find_family(const TextPipeline& pipeline) {
+const PatternFamily* find_family(const TextPipeline& pipeline) {
   const auto patterns = patterns_of(pipeline);
-  for (const Family& family : kFamilies) {
+  for (const PatternFamily& family : kFamilies) {
     const auto end = std::find(family.patterns.begin(), family.patterns.end(), std::string_view());
     if (std::equal(patterns.begin(), patterns.end(), family.patterns.begin(), end) &&
         family.ignores_merges.value_or(pipeline.ignores_merges) == pipeline.ignores_merges)
@@ -106,7 +106,7 @@ bool holds(const std::vector<std::string>& patterns, std::string_view text) {
 
 PreTokenizerName name_pre_tokenizer(TokenizerKind kind, const TextPipeline& pipeline) {
   if (kind != TokenizerKind::kBytePair) return {"default", true};
-  if (const Family* family = find_family(pipeline)) return {std::string(family->name), true};
+  if (const PatternFamily* family = find_family(pipeline)) return {std::string(family->name), true};
   const auto patterns = patterns_of(pipeline);
   const bool is_gpt2 = holds(patterns, kGpt2);
   if (holds(patterns, kThreeDigits) && is_gpt2) return {"falcon"};
@@ -117,7 +117,7 @@ PreTokenizerName name_pre_tokenizer(TokenizerKind kind, const TextPipeline& pipe
 }
 
 std::vector<std::string_view> find_pre_tokenizer(std::string_view name) {
-  const auto family = std::ranges::find(kFamilies, name, &Family::name);
+  const auto family = std::ranges::find(kFamilies, name, &PatternFamily::name);
   std::vector<std::string_view> patterns;
   if (family == kFamilies.end()) return patterns;
   for (const std::string_view pattern : family->patterns) {
@@ -127,7 +127,7 @@ std::vector<std::string_view> find_pre_tokenizer(std::string_view name) {
 }
 
 bool ignores_merges(std::string_view name) {
-  const auto family = std::ranges::find(kFamilies, name, &Family::name);
+  const auto family = std::ranges::find(kFamilies, name, &PatternFamily::name);
   return family != kFamilies.end() && family->ignores_merges == true;
 }
 

@@ -15,10 +15,6 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMaxShards = 10'000;
 
-std::string shown(const fs::path& path) {
-  return printable(path.string(), 400);
-}
-
 // A plain file name in the folder itself: an index is as untrusted as a file.
 bool is_plain(const std::string& name) {
   return !name.empty() && name.size() <= 255 && name.front() != '.' &&

@@ -57,15 +57,6 @@ std::vector<int64_t> read_ids(const json* config, std::string_view key) {
   return ids;
 }
 
-template <typename Read>
-void in_file(const std::filesystem::path& path, Read&& read) {
-  try {
-    read();
-  } catch (const Error& error) {
-    fail("'{}': {}", printable(path.string(), 400), error.what());
-  }
-}
-
 class Reader {
  public:
   Reader(const std::filesystem::path& folder, TokenizerFile& file)

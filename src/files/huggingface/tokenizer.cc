@@ -17,15 +17,6 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMostModelBytes = size_t{64} << 20;
 
-template <typename Read>
-TokenizerFile in_file(const fs::path& path, Read&& read) {
-  try {
-    return read();
-  } catch (const Error& error) {
-    fail("'{}': {}", printable(path.string(), 400), error.what());
-  }
-}
-
 TokenizerFile read_file(const fs::path& folder) {
   const fs::path json_path = folder / "tokenizer.json", model_path = folder / "tokenizer.model";
   if (const auto json = find_json(json_path))

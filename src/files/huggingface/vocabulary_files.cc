@@ -22,10 +22,6 @@ using nlohmann::json;
 
 constexpr size_t kMostBytes = size_t{64} << 20;
 
-std::string shown(const fs::path& path) {
-  return printable(path.string(), 400);
-}
-
 // A pair in each line; the first line may name the version of the format. A merge of "#" begins
 // like a comment, and is none.
 json read_merges(const fs::path& path) {

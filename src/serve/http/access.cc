@@ -21,7 +21,7 @@ std::array<unsigned char, 32> digest(std::string_view text) {
   return out;
 }
 
-std::string_view without_blanks(std::string_view text) {
+std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kBlanks = " \t\r";
   const size_t first = text.find_first_not_of(kBlanks);
   if (first == std::string_view::npos) return {};
@@ -77,12 +77,12 @@ ApiKeys ApiKeys::read(const std::filesystem::path& file) {
       fail("the API keys in '{}' are UTF-16, expected UTF-8", file.string());
     }
     if (is_first && key.starts_with(kByteOrderMark)) key.remove_prefix(kByteOrderMark.size());
-    key = without_blanks(key);
+    key = trimmed(key);
     if (key.empty() || key.front() == '#') continue;
     const size_t blank = key.find_last_of(" \t");
     const bool may_prioritize =
         blank != std::string_view::npos && key.substr(blank + 1) == kPriority;
-    if (may_prioritize) key = without_blanks(key.substr(0, blank));
+    if (may_prioritize) key = trimmed(key.substr(0, blank));
     keys.keys_.push_back({digest(key), may_prioritize});
   }
   if (keys.empty()) fail("there is no API key in '{}', expected one a line", file.string());

@@ -8,7 +8,8 @@
 namespace tessera::serve {
 namespace {
 
-constexpr std::chrono::milliseconds kGlance{100};  // how late it may be seen that a client is gone
+constexpr std::chrono::milliseconds kGoneGlance{
+    100};  // how late it may be seen that a client is gone
 
 }  // namespace
 
@@ -19,7 +20,7 @@ Gate::Pass Gate::enter(const std::string& client, const std::function<bool()>& i
   const auto guest = waiting_.insert(waiting_.end(), client);
   bool gone = false;
   while (!is_next(guest) && !gone) {
-    changed_.wait_for(lock, kGlance);
+    changed_.wait_for(lock, kGoneGlance);
     lock.unlock();
     gone = is_gone();
     lock.lock();

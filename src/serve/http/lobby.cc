@@ -15,9 +15,9 @@
 namespace tessera::serve {
 namespace {
 
-constexpr std::chrono::milliseconds kGlance{200};  // how late a deadline may be seen
-constexpr std::chrono::seconds kLinger{2};         // for a client to read why it is turned away
-constexpr std::chrono::milliseconds kBreath{10};   // while all files are open elsewhere
+constexpr std::chrono::milliseconds kLobbyGlance{200};  // how late a deadline may be seen
+constexpr std::chrono::seconds kLinger{2};        // for a client to read why it is turned away
+constexpr std::chrono::milliseconds kBreath{10};  // while all files are open elsewhere
 constexpr int kAcceptedAtOnce = 64;
 
 }  // namespace
@@ -47,7 +47,7 @@ void Lobby::round() {
   for (const Waiting& guest : guests_) {
     polled_.push_back({.fd = guest.socket.get(), .events = POLLIN, .revents = 0});
   }
-  const int time = guests_.empty() ? -1 : static_cast<int>(kGlance.count());
+  const int time = guests_.empty() ? -1 : static_cast<int>(kLobbyGlance.count());
   if (::poll(polled_.data(), polled_.size(), time) < 0) return;
   size_t index = 1;
   for (auto guest = guests_.begin(); guest != guests_.end(); ++index) {

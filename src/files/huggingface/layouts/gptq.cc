@@ -22,12 +22,12 @@
 namespace tessera::huggingface {
 namespace {
 
-struct Scheme {
+struct GptqScheme {
   int bits;
   uint64_t group;  // 0: a whole row
 };
 
-Scheme scheme_of(const Settings& settings, const Scheme& standard) {
+GptqScheme scheme_of(const Settings& settings, const GptqScheme& standard) {
   const int64_t bits = settings.integer("bits", standard.bits);
   if (bits != 2 && bits != 3 && bits != 4 && bits != 8) settings.refuse("bits", "2, 3, 4 or 8");
   int64_t group = settings.integer("group_size", static_cast<int64_t>(standard.group));
@@ -40,10 +40,10 @@ Scheme scheme_of(const Settings& settings, const Scheme& standard) {
 // module as it was, so it has no qweight.
 struct Override {
   NamePattern pattern;
-  Scheme scheme;
+  GptqScheme scheme;
 };
 
-std::vector<Override> overrides_of(const Settings& config, const Scheme& standard) {
+std::vector<Override> overrides_of(const Settings& config, const GptqScheme& standard) {
   std::vector<Override> overrides;
   const auto dynamic = config.object("dynamic");
   if (!dynamic) return overrides;
@@ -63,7 +63,7 @@ struct Parts {
 };
 
 // Do the shapes agree with the scheme?
-bool fits(const Parts& parts, const Scheme& scheme) {
+bool fits(const Parts& parts, const GptqScheme& scheme) {
   const auto bits = static_cast<uint64_t>(scheme.bits);
   const uint64_t unit = scheme.bits == 3 ? 32 : 32 / bits;
   if (parts.columns % unit != 0 ||
@@ -90,9 +90,9 @@ Parts parts_of(const RawTensors& tensors, const std::string& module) {
 }
 
 StoredTensor read(const RawTensors& tensors, const std::string& module,
-                  std::span<const Scheme> schemes, bool is_v1) {
+                  std::span<const GptqScheme> schemes, bool is_v1) {
   Parts parts = parts_of(tensors, module);
-  const auto scheme = std::ranges::find_if(schemes, [&](const Scheme& candidate) {
+  const auto scheme = std::ranges::find_if(schemes, [&](const GptqScheme& candidate) {
     if (parts.groups == nullptr) {  // as many inputs as there are codes
       parts.columns = parts.weight.shape[1] * 32 / static_cast<uint64_t>(candidate.bits);
     }
@@ -139,10 +139,10 @@ void apply_gptq(const Settings& config, RawTensors& tensors) {
   if (format != "gptq" && format != "gptq_v2")
     config.refuse(config.find("checkpoint_format") ? "checkpoint_format" : "format",
                   "gptq or gptq_v2");
-  const Scheme standard = scheme_of(config, {.bits = 4, .group = 128});
+  const GptqScheme standard = scheme_of(config, {.bits = 4, .group = 128});
   const std::vector<Override> overrides = overrides_of(config, standard);
   for (const std::string& module : tensors.modules(".qweight")) {
-    std::vector<Scheme> schemes;
+    std::vector<GptqScheme> schemes;
     for (const Override& candidate : overrides)
       if (candidate.pattern.matches(module)) schemes.push_back(candidate.scheme);
     schemes.push_back(standard);
