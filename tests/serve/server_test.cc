@@ -371,6 +371,12 @@ TEST(Server, AClientThatGoesAwayFreesItsBlocks) {
     ASSERT_TRUE(streaming.send(http(kLong)) && waiting.send(http(whole)));
     while (streaming.receive().find("data: ") == std::string::npos) {
     }
+    const auto unfinished = [&] {
+      const Json view = fixture.engine();
+      return view["running"].size() + view["waiting"].size();
+    };
+    for (int i = 0; i < 3000 && unfinished() < 2; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   EXPECT_TRUE(fixture.becomes_idle());
   EXPECT_THAT(fixture.client().Get("/metrics")->body,
