@@ -3,7 +3,8 @@
 # tessera_precompiled(NAME [HEADERS HEADER...] [LIBRARIES LIBRARY...] [OPTIONS OPTION...]): the common headers and
 # these, for the targets that ask for NAME with tessera_reads(TARGET NAME), link the same libraries and optimize as
 # much: GCC 12 crashes where they optimize more. A file still includes what it uses: the build with Clang, whose preset
-# turns this off, would miss it.
+# turns this off, would miss it. Not for the library: the test that has it in another project finds all of its objects
+# in the compiler's cache, which tells builds with precompiled headers apart.
 function(tessera_precompiled name)
   if(NOT PROJECT_IS_TOP_LEVEL)
     return()  # a project around this one has settings of its own
@@ -23,10 +24,8 @@ function(tessera_precompiled name)
   target_precompile_headers(headers_${name} PRIVATE ${headers})
 endfunction()
 
-# Nothing for a target that reads others already.
 function(tessera_reads target name)
-  get_target_property(others ${target} PRECOMPILE_HEADERS_REUSE_FROM)
-  if(TARGET headers_${name} AND NOT others)
+  if(TARGET headers_${name})
     target_precompile_headers(${target} REUSE_FROM headers_${name})
   endif()
 endfunction()
