@@ -2,9 +2,9 @@
 #
 # tessera_precompiled(NAME [HEADERS HEADER...] [LIBRARIES LIBRARY...] [OPTIONS OPTION...]): the common headers and
 # these, for the targets that ask for NAME with tessera_reads(TARGET NAME), link the same libraries and optimize as
-# much: GCC 12 crashes where they optimize more. A file still includes what it uses: the build with Clang, whose preset
-# turns this off, would miss it. Not for the library: the test that has it in another project finds all of its objects
-# in the compiler's cache, which tells builds with precompiled headers apart.
+# much: GCC 12 crashes where they optimize more. A file still includes what it uses: .ci/full builds without this.
+# Not for the library: the test that has it in another project finds all of its objects in the compiler's cache,
+# which tells builds with precompiled headers apart.
 function(tessera_precompiled name)
   if(NOT PROJECT_IS_TOP_LEVEL)
     return()  # a project around this one has settings of its own
