@@ -3,8 +3,9 @@
 # tessera_precompiled(NAME [HEADERS HEADER...] [LIBRARIES LIBRARY...] [OPTIONS OPTION...]): the common headers and
 # these, for the targets that ask for NAME with tessera_reads(TARGET NAME), link the same libraries and optimize as
 # much: GCC 12 crashes where they optimize more. A file still includes what it uses: .ci/full builds without this.
-# Not for the library: the test that has it in another project finds all of its objects in the compiler's cache,
-# which tells builds with precompiled headers apart.
+set(TESSERA_PRECOMPILED "" CACHE PATH
+    "The build folder whose precompiled headers are read; for a project around Tessera, which makes none")
+
 function(tessera_precompiled name)
   if(NOT PROJECT_IS_TOP_LEVEL)
     return()  # a project around this one has settings of its own
@@ -13,7 +14,7 @@ function(tessera_precompiled name)
   find_package(fmt REQUIRED)
   set(source ${CMAKE_CURRENT_BINARY_DIR}/${name}.cc)
   file(GENERATE OUTPUT ${source} CONTENT "")
-  add_library(headers_${name} OBJECT ${source})
+  add_library(headers_${name} OBJECT EXCLUDE_FROM_ALL ${source})
   target_link_libraries(headers_${name} PRIVATE tessera_options fmt::fmt ${more_LIBRARIES})
   target_compile_options(headers_${name} PRIVATE ${more_OPTIONS})
   set(headers
@@ -28,4 +29,22 @@ function(tessera_reads target name)
   if(TARGET headers_${name})
     target_precompile_headers(${target} REUSE_FROM headers_${name})
   endif()
+endfunction()
+
+# The same for a room of the library. tests/embedding builds it within another project and finds every object in the
+# compiler's cache, if it is compiled by the same words: so they are ours, not CMake's, and name the same folder.
+function(tessera_library_reads target name)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL GNU OR CMAKE_DISABLE_PRECOMPILE_HEADERS)
+    return()
+  endif()
+  if(TARGET headers_${name})
+    add_dependencies(${target} headers_${name})
+    set(build ${PROJECT_BINARY_DIR})
+  elseif(TESSERA_PRECOMPILED)
+    set(build ${TESSERA_PRECOMPILED})
+  else()
+    return()
+  endif()
+  target_compile_options(
+    ${target} PRIVATE -Winvalid-pch "SHELL:-include ${build}/src/CMakeFiles/headers_${name}.dir/cmake_pch.hxx")
 endfunction()
