@@ -18,10 +18,12 @@
 #include "files/huggingface/peft.h"
 #include "files/huggingface/tensor_names.h"
 #include "files/safetensors/dtypes.h"
+#include "fuzz/input.h"
 
 namespace {
 
 using namespace tessera;
+using fuzz::Input;
 
 constexpr uint64_t kWidth = 32, kHidden = 64;
 constexpr size_t kMostElements = 1 << 14;
@@ -96,17 +98,6 @@ constexpr std::string_view kNames[] = {"lora_A",
                                        ".bias",
                                        ".base_layer"};
 
-struct Input {
-  const uint8_t* data;
-  size_t size;
-
-  uint8_t byte() {
-    if (size == 0) return 0;
-    --size;
-    return *data++;
-  }
-};
-
 void change(Input& input, std::vector<Part>& parts) {
   for (size_t changes = input.byte() % 6; changes > 0 && !parts.empty(); --changes) {
     const size_t index = input.byte() % parts.size();
@@ -156,14 +147,11 @@ std::vector<StoredTensor> tensors_of(const std::vector<Part>& parts,
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const Model model;
   static const std::vector<std::byte> zeros(kMostElements * sizeof(int64_t));
-  const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const std::string_view line = text.substr(0, text.find('\n'));
-  nlohmann::json config = nlohmann::json::parse(line, nullptr, false);
+  Input input{data, size};
+  nlohmann::json config = nlohmann::json::parse(input.line(), nullptr, false);
   const nlohmann::json usual = {{"peft_type", "LORA"}, {"r", 4}, {"lora_alpha", 8}};
   if (!config.is_object()) config = usual;
   for (const auto& [key, value] : usual.items()) config.emplace(key, value);
-  const size_t used = std::min(line.size() + 1, size);
-  Input input{data + used, size - used};
   std::vector<Part> parts = usual_parts();
   change(input, parts);
   try {
@@ -178,9 +166,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       }
     }
   } catch (const Error& error) {
-    for (const char c : std::string_view(error.what())) {
-      if (static_cast<unsigned char>(c) < 0x20) std::abort();
-    }
+    tessera::fuzz::require_one_line(error);
   }
   return 0;
 }

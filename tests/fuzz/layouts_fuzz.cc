@@ -18,10 +18,12 @@
 #include "base/error.h"
 #include "files/huggingface/layouts/layouts.h"
 #include "files/safetensors/dtypes.h"
+#include "fuzz/input.h"
 
 namespace {
 
 using tessera::StoredTensor;
+using tessera::fuzz::Input;
 using tessera::huggingface::RawTensors;
 
 // What a tensor's bytes are: the input's, numbers that are less than three, or given.
@@ -157,25 +159,6 @@ constexpr std::string_view kDtypes[] = {"I32", "F16",  "F32",     "U8",      "I8
                                         "I64", "BF16", "F8_E4M3", "F8_E5M2", "F4"};
 constexpr size_t kMostElements = 1 << 16;
 
-struct Input {
-  const uint8_t* data;
-  size_t size;
-
-  uint8_t byte() {
-    if (size == 0) return 0;
-    --size;
-    return *data++;
-  }
-  std::string line() {
-    const std::string_view rest(reinterpret_cast<const char*>(data), size);
-    const std::string text(rest.substr(0, rest.find('\n')));
-    const size_t used = std::min(text.size() + 1, size);
-    data += used;
-    size -= used;
-    return text;
-  }
-};
-
 void change(Input& input, std::vector<Part>& parts) {
   for (size_t changes = input.byte() % 4; changes > 0 && !parts.empty(); --changes) {
     const size_t index = input.byte() % parts.size();
@@ -288,9 +271,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     tessera::huggingface::apply_layouts(config, nullptr, tensors);
     for (const StoredTensor& tensor : tensors.take_all()) read(tensor);
   } catch (const tessera::Error& error) {
-    for (const char c : std::string_view(error.what())) {
-      if (static_cast<unsigned char>(c) < 0x20) std::abort();
-    }
+    tessera::fuzz::require_one_line(error);
   }
   return 0;
 }

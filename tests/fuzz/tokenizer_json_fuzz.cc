@@ -14,6 +14,7 @@
 #include "files/huggingface/sentencepiece_model.h"
 #include "files/huggingface/sentencepiece_tokenizer.h"
 #include "files/huggingface/tokenizer_json.h"
+#include "fuzz/input.h"
 #include "text/stream_decoder.h"
 #include "text/tokenizer.h"
 
@@ -62,9 +63,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
           text);
     }
   } catch (const Error& error) {
-    for (const char c : std::string_view(error.what())) {
-      if (static_cast<unsigned char>(c) < 0x20) std::abort();
-    }
+    tessera::fuzz::require_one_line(error);
   }
   return 0;
 }
