@@ -78,7 +78,9 @@ TEST_F(CompareTest, AnotherVocabularyIsNamed) {
 }
 
 ComparedModel made_up(const std::string& name, uint64_t bytes, double kl) {
-  return {.name = name, .bytes = bytes, .bits_per_weight = 4, .divergence = {.mean_kl = kl}};
+  ComparedModel model{.name = name, .bytes = bytes, .bits_per_weight = 4, .divergence = {}};
+  model.divergence.mean_kl = kl;
+  return model;
 }
 
 TEST(ParetoFront, HoldsWhatNoOtherBeatsInBoth) {
