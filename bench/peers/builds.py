@@ -47,7 +47,7 @@ SOURCES = {source.name: source for source in [
     Source("llama.cpp", "llama-cpp-python", "0.3.36", "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e",
            "vendor/llama.cpp",
            ("-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_APP=OFF", "-DLLAMA_OPENSSL=OFF", "-DLLAMA_USE_PREBUILT_UI=OFF"),
-           ("llama-bench", "llama-server", "llama-cli", "llama-perplexity", "llama-quantize"), repairs=(AMX,)),
+           ("llama-bench", "llama-server", "llama-cli", "llama-perplexity", "llama-quantize", "llama-imatrix"), repairs=(AMX,)),
     Source("ik_llama.cpp", "ik-llama-cpp-python", "0.1.5", "33c67eb99e4dcab5e611050433243815709b8b3067753f9ce18375013cf002ad",
            "vendor/ik_llama.cpp", ("-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_SERVER=OFF"), ("llama",), "ik_llama_cpp"),
 ]}

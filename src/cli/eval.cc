@@ -4,6 +4,7 @@
 #include "backend/kv_format.h"
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/eval_compare.h"
 #include "engine/session.h"
 #include "evaluate/score.h"
 
@@ -111,6 +112,8 @@ void add_eval(CLI::App& app) {
                   "  mean_kl, standard_error, median_kl, p999_kl, max_kl, same_top, perplexity,\n"
                   "  reference_perplexity, chunks, tokens\n");
   command->callback([kl_flags] { kl(*kl_flags); });
+
+  add_eval_compare(*eval);
 }
 
 }  // namespace tessera::cli

@@ -13,20 +13,14 @@ namespace {
 
 constexpr int kRounds = 3;
 
-double dot(std::span<const float> a, std::span<const float> b) {
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); ++i)
-    sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
-  return sum;
-}
-
 }  // namespace
 
 BlockFit::BlockFit(const Format& format)
     : format_(format), block_(*format.quantized), size_(format.block_elements) {
   if (block_.join == nullptr || format.encode == nullptr)
     fail("{} has no blocks that codes can be chosen for", format.name);
-  for (auto* vector : {&scale_, &min_, &values_, &gradient_, &work_, &by_scale_, &by_min_}) {
+  for (auto* vector : {&scale_, &min_, &values_, &gradient_, &work_, &by_scale_, &by_min_,
+                       &s_by_scale_, &s_by_min_}) {
     vector->resize(size_);
   }
 }
@@ -100,12 +94,12 @@ void BlockFit::solve_floats() {
   }
   // gradient_ = S (target - values), so these are the steps from where we are.
   double aa = 0, ab = 0, bb = 0;
-  multiply_symmetric(metric_->s, by_scale_, work_);
-  aa = dot(by_scale_, work_);
-  ab = dot(by_min_, work_);
+  multiply_symmetric(metric_->s, by_scale_, s_by_scale_);
+  aa = dot(by_scale_, s_by_scale_);
   if (block_.has_min) {
-    multiply_symmetric(metric_->s, by_min_, work_);
-    bb = dot(by_min_, work_);
+    multiply_symmetric(metric_->s, by_min_, s_by_min_);
+    ab = dot(by_min_, s_by_scale_);
+    bb = dot(by_min_, s_by_min_);
   }
   const double ga = dot(by_scale_, gradient_), gb = dot(by_min_, gradient_);
   const double determinant = aa * bb - ab * ab;
@@ -124,10 +118,13 @@ void BlockFit::solve_floats() {
       -2 * (by_d * ga + by_m * gb) + by_d * by_d * aa + 2 * by_d * by_m * ab + by_m * by_m * bb;
   if (!(change < 0)) return;
   parts_.d = f32_to_f16(new_d);
-  if (block_.has_min) parts_.m = f32_to_f16(new_m);
+  add_scaled(static_cast<float>(-by_d), s_by_scale_.data(), gradient_);
+  if (block_.has_min) {
+    parts_.m = f32_to_f16(new_m);
+    add_scaled(static_cast<float>(-by_m), s_by_min_.data(), gradient_);
+  }
   read_scales();
   set_codes();
-  error();
 }
 
 // Integer scales and mins, one step up or down.
@@ -151,12 +148,8 @@ void BlockFit::step_scales() {
                                                      : static_cast<float>(code - block_.zero_point);
         step[i] = integers == parts_.mins ? -m : d * level;
       }
-      double linear = 0, square = 0;
-      for (size_t i = 0; i < group; ++i) {
-        const float* row = metric_->s + (first + i) * size_ + first;
-        linear += static_cast<double>(step[i]) * static_cast<double>(gradient_[first + i]);
-        square += static_cast<double>(step[i]) * dot(step, {row, group});
-      }
+      const float linear = dot(step, std::span(gradient_).subspan(first, group));
+      const float square = quadratic({metric_->s + first * size_ + first, size_}, step);
       const int sign = linear > 0 ? 1 : -1, next = integers[g] + sign;
       if (next < least || next > most || !(square - 2 * std::fabs(linear) < 0)) continue;
       integers[g] = static_cast<int8_t>(next);

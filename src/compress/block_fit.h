@@ -51,7 +51,8 @@ class BlockFit {
   size_t size_;
   BlockParts parts_;
   std::vector<float> scale_, min_, values_, gradient_, work_;
-  std::vector<float> by_scale_, by_min_;  // derivatives of values_ by the block's floats
+  // Derivatives of values_ by the block's floats, and their products with S.
+  std::vector<float> by_scale_, by_min_, s_by_scale_, s_by_min_;
   std::span<const float> target_;
   const BlockMetric* metric_ = nullptr;
 };

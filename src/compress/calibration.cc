@@ -1,10 +1,42 @@
 #include "compress/calibration.h"
 
 #include <algorithm>
+#include <optional>
+#include <vector>
 
 #include "base/error.h"
 
 namespace tessera {
+namespace {
+
+// Neighbours attend much alike: the averages of every fourth are enough.
+constexpr int kQueryStep = 4;
+
+// Puts together what a tap of kValueInput shows a part at a time: a row for each head and token.
+class ValueInputs {
+ public:
+  explicit ValueInputs(int columns) : columns_(columns) {}
+
+  // The inputs, once they are whole.
+  std::optional<HostRows> add(HostRows part, int head_dim) {
+    const int heads = part.columns / head_dim, count = std::min(head_dim, columns_ - done_);
+    rows_.resize(static_cast<size_t>(part.rows) * static_cast<size_t>(heads * columns_));
+    float* to = rows_.data() + done_;
+    for (int r = 0; r < part.rows; ++r) {
+      for (int head = 0; head < heads; ++head, to += columns_)
+        std::copy_n(part.row(r).data() + head * head_dim, count, to);
+    }
+    done_ = (done_ + count) % columns_;
+    if (done_ > 0) return std::nullopt;
+    return HostRows(rows_.data(), part.rows * heads, columns_, columns_);
+  }
+
+ private:
+  int columns_, done_ = 0;
+  std::vector<float> rows_;
+};
+
+}  // namespace
 
 CalibrationText cut_text(const Tokenizer& tokenizer, std::string_view text, int length,
                          int chunks) {
@@ -54,6 +86,18 @@ Calibration::Moments Calibration::observe(int layer, InputMoments::Kind kind,
                         found = moments.emplace(point, InputMoments(x.columns, kind)).first;
                       found->second.add(device_.backend->download(x), *device_.pool);
                     }});
+  }
+  const LayerConfig& shape = model_.config().layers[static_cast<size_t>(layer)];
+  ValueInputs values(model_.config().embedding);
+  if (kind == InputMoments::Kind::kHessian) {
+    std::vector<int32_t> queries;
+    for (int r = kQueryStep - 1; r < text_.length; r += kQueryStep) queries.push_back(r);
+    taps.push_back(
+        {.layer = layer, .point = kValueInput, .rows = queries, .read = [&](Tensor part) {
+           const auto x = values.add(device_.backend->download(part), shape.head_dim);
+           if (!x) return;
+           moments.try_emplace(kValueInput, x->columns, kind).first->second.add(*x, *device_.pool);
+         }});
   }
   model_.load(layer, instead);
   std::vector<float> copy;

@@ -97,6 +97,36 @@ void add_scaled_kernel(float a, const float* x, size_t size, float* y) {
   for (; i < size; ++i) y[i] = std::fma(a, x[i], y[i]);
 }
 
+float dot_kernel(const float* x, const float* y, size_t size) {
+  const DF df;
+  auto sums = hn::Zero(df);
+  size_t i = 0;
+  for (; i + kLanes <= size; i += kLanes)
+    sums = hn::MulAdd(hn::LoadU(df, x + i), hn::LoadU(df, y + i), sums);
+  float sum = hn::GetLane(hn::SumOfLanes(df, sums));
+  for (; i < size; ++i) sum = std::fma(x[i], y[i], sum);
+  return sum;
+}
+
+float quadratic_kernel(const float* s, size_t stride, const float* x, size_t size) {
+  const DF df;
+  auto sums = hn::Zero(df);
+  size_t j = 0;
+  for (; j + kLanes <= size; j += kLanes) {
+    auto product = hn::Zero(df);
+    for (size_t k = 0; k < size; ++k)
+      product = hn::MulAdd(hn::Set(df, x[k]), hn::LoadU(df, s + k * stride + j), product);
+    sums = hn::MulAdd(product, hn::LoadU(df, x + j), sums);
+  }
+  float sum = hn::GetLane(hn::SumOfLanes(df, sums));
+  for (; j < size; ++j) {
+    float product = 0;
+    for (size_t k = 0; k < size; ++k) product = std::fma(x[k], s[k * stride + j], product);
+    sum = std::fma(product, x[j], sum);
+  }
+  return sum;
+}
+
 void multiply_symmetric_kernel(const float* s, const float* x, size_t size, float* y) {
   const DF df;
   constexpr size_t kVectors = 8;  // of y, in registers
@@ -126,6 +156,8 @@ namespace {
 
 HWY_EXPORT(add_tile);
 HWY_EXPORT(add_scaled_kernel);
+HWY_EXPORT(dot_kernel);
+HWY_EXPORT(quadratic_kernel);
 HWY_EXPORT(multiply_symmetric_kernel);
 
 constexpr size_t kTile = 192;
@@ -185,6 +217,14 @@ void add_product(ThreadPool* pool, ConstBlock a, ConstBlock b, size_t depth, siz
 
 void add_scaled(float a, const float* x, std::span<float> y) {
   HWY_DYNAMIC_DISPATCH(add_scaled_kernel)(a, x, y.size(), y.data());
+}
+
+float dot(std::span<const float> x, std::span<const float> y) {
+  return HWY_DYNAMIC_DISPATCH(dot_kernel)(x.data(), y.data(), x.size());
+}
+
+float quadratic(ConstBlock s, std::span<const float> x) {
+  return HWY_DYNAMIC_DISPATCH(quadratic_kernel)(s.data, s.stride, x.data(), x.size());
 }
 
 void solve_unit_upper(ConstBlock u, std::span<float> b) {

@@ -29,6 +29,10 @@ void add_product(ThreadPool* pool, ConstBlock a, ConstBlock b, size_t depth, siz
 
 // y += a x
 void add_scaled(float a, const float* x, std::span<float> y);
+// Sum of x[i] y[i].
+float dot(std::span<const float> x, std::span<const float> y);
+// x^T S x, S symmetric.
+float quadratic(ConstBlock s, std::span<const float> x);
 // x U = b, U upper triangular with a diagonal of ones; b becomes x.
 void solve_unit_upper(ConstBlock u, std::span<float> b);
 // y = S x, S symmetric [y.size(), y.size()].

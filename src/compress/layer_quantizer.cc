@@ -73,7 +73,10 @@ void LayerQuantizer::quantize_next(std::span<QuantizedTensor> summaries, const P
   for (const size_t i : matrices) {
     const StoredTensor& tensor = tensors[i];
     const StoredTensor* merged = find_in(sources, tensor);
-    const TapPoint point = *input_of(tensor.place.role);
+    TapPoint point = *input_of(tensor.place.role);
+    // Few tokens get most of the attention: errors of their values are everybody's.
+    if (tensor.place.role == TensorRole::kValue && moments.contains(TapPoint::kValueInput))
+      point = TapPoint::kValueInput;
     try {
       auto& inputs = prepared[point];
       if (inputs == nullptr) inputs = method_.prepare(moments.at(point), options_, *device_.pool);

@@ -228,24 +228,12 @@ class Picture {
     return bottom_ - kPlotHeight * (std::log10(rate) - low_y_) / (high_y_ - low_y_);
   }
 
-  // 1, 2 and 5 times each power of ten within 10^low .. 10^high.
-  static std::vector<double> ticks(double low, double high) {
-    std::vector<double> ticks;
-    for (double decade = std::floor(low); decade <= high; ++decade) {
-      for (const double digit : {1, 2, 5}) {
-        const double tick = digit * std::pow(10, decade);
-        if (std::log10(tick) >= low && std::log10(tick) <= high) ticks.push_back(tick);
-      }
-    }
-    return ticks;
-  }
-
   void grid() {
-    for (const double tick : ticks(low_x_, high_x_)) {
+    for (const double tick : log_ticks(low_x_, high_x_)) {
       svg_.line({{at_x(tick), top_}, {at_x(tick), bottom_}}, "grid");
       svg_.text({at_x(tick), bottom_ + 18}, fmt::format("{:g}", tick), "soft", Anchor::kMiddle);
     }
-    for (const double tick : ticks(low_y_, high_y_)) {
+    for (const double tick : log_ticks(low_y_, high_y_)) {
       svg_.line({{kLeft, at_y(tick)}, {kRight, at_y(tick)}}, "grid");
       svg_.text({kLeft - 8, at_y(tick) + 4}, fmt::format("{:g} GMAC/s", tick / 1e9), "soft",
                 Anchor::kEnd);

@@ -1,8 +1,21 @@
 #include "evaluate/svg.h"
 
+#include <cmath>
+
 #include "base/printable.h"
 
 namespace tessera {
+
+std::vector<double> log_ticks(double low, double high) {
+  std::vector<double> ticks;
+  for (double decade = std::floor(low); decade <= high; ++decade) {
+    for (const double digit : {1, 2, 5}) {
+      const double tick = digit * std::pow(10, decade);
+      if (std::log10(tick) >= low && std::log10(tick) <= high) ticks.push_back(tick);
+    }
+  }
+  return ticks;
+}
 
 std::string Svg::escape(std::string_view text) {
   std::string escaped;

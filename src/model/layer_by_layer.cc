@@ -23,6 +23,7 @@ LayerByLayer::LayerByLayer(std::shared_ptr<const Checkpoint> checkpoint,
       loader.take({TensorRole::kTokenEmbedding}, config_.embedding, config_.vocabulary),
       config_.embedding_scale);
   for (int i = 0; i < layers(); ++i) Layer(config_, i, workspace_);  // each reserves what it needs
+  workspace_.reserve(Workspace::kTapped, workspace_.widest());
   workspace_.allocate(*backend_, rows);
   for (const Rope& rope : config_.ropes) ropes_.push_back(backend_->load_rope(rope));
   residual_ = backend_->allocate(rows, config_.embedding);

@@ -12,7 +12,7 @@
 
 namespace tessera {
 
-// A place in the pass. The last four are what the layer's matrices multiply.
+// A place in the pass. The last five are what the layer's matrices multiply.
 enum class TapPoint {
   kLayerInput,   // the residual stream before the layer   [rows, embedding]
   kLayerOutput,  // and after it                           [rows, embedding]
@@ -20,6 +20,10 @@ enum class TapPoint {
   kOutputInput,  // into attention's output matrix         [rows, heads * head_dim]
   kGateUpInput,  // normalized, into gate and up           [rows, embedding]
   kDownInput,    // gated, into down                       [rows, feed_forward]
+  // What the values' matrix multiplies, as far as it matters to anybody: the inputs of kQkvInput,
+  // averaged by each head's attention, which could as well average first. Shown head_dim columns of
+  // them at a time, from the first on, the last filled up with zeros   [rows, heads * head_dim]
+  kValueInput,
 };
 
 // Where what a matrix of a layer multiplies can be tapped; nothing for other tensors.
@@ -29,8 +33,8 @@ struct Tap {
   int layer = 0;
   TapPoint point = TapPoint::kLayerOutput;
   std::vector<int32_t> rows = {};  // of the batch, in any order; empty: all
-  // Called once a pass. The tensor holds the chosen rows until it returns; Backend::download shows
-  // them.
+  // Called once a pass (kValueInput: several times). The tensor holds the chosen rows until it
+  // returns; Backend::download shows them.
   std::function<void(Tensor activations)> read;
 };
 

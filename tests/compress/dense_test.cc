@@ -46,6 +46,25 @@ TEST(Dense, TheLowerTriangleLeavesTheUpperAlone) {
   }
 }
 
+TEST(Dense, DotsAndQuadraticForms) {
+  for (const size_t n : {1, 5, 16, 32, 77, 256}) {
+    const size_t stride = n + 3;
+    const Floats x = random_floats(n, 1), y = random_floats(n, 2);
+    Floats s = random_floats(n * stride, 3);
+    double products = 0, form = 0;
+    for (size_t i = 0; i < n; ++i) {
+      products += static_cast<double>(x[i]) * static_cast<double>(y[i]);
+      for (size_t j = 0; j < n; ++j) {
+        s[j * stride + i] = s[i * stride + j];
+        form += static_cast<double>(x[i]) * static_cast<double>(x[j]) *
+                static_cast<double>(s[std::min(i, j) * stride + std::max(i, j)]);
+      }
+    }
+    EXPECT_NEAR(dot(x, y), products, 1e-5 * std::sqrt(n)) << n;
+    EXPECT_NEAR(quadratic({s.data(), stride}, x), form, 1e-5 * static_cast<double>(n)) << n;
+  }
+}
+
 Floats moments(size_t n, size_t depth, ThreadPool& pool) {
   const Floats x = random_floats(depth * n, 7);
   Floats h(n * n);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "files/open.h"
 #include "support/model_runner.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
@@ -82,6 +83,38 @@ TEST_F(TapsTest, MatrixInputsAreNormalized) {
       double squares = 0;
       for (const float value : row) squares += value * value;
       EXPECT_NEAR(squares / static_cast<double>(row.size()), 1, 0.5);
+    }
+  }
+}
+
+// The values' matrix may as well multiply what attention has averaged.
+TEST_F(TapsTest, ValueInputsAreWhatEachHeadAverages) {
+  const Config& config = runner_.model().config();
+  const int head_dim = config.layers[1].head_dim, heads = config.layers[1].heads,
+            groups = heads / config.layers[1].kv_heads, width = config.embedding;
+  const std::vector<int32_t> chosen = {3, 39};
+  std::vector<Rows> parts;
+  const Tap tap{.layer = 1, .point = TapPoint::kValueInput, .rows = chosen, .read = [&](Tensor x) {
+                  parts.push_back(rows_of(x));
+                }};
+  run(std::span(&tap, 1));
+  ASSERT_EQ(parts.size(), static_cast<size_t>((width + head_dim - 1) / head_dim));
+  const Rows attended = read(1, TapPoint::kOutputInput, chosen);
+
+  const auto checkpoint = open_checkpoint(write_tiny_model({.layers = 3}, folder_.path()));
+  const StoredTensor& value = checkpoint->require({TensorRole::kValue, 1});
+  std::vector<float> weights(value.elements());
+  value.decode(0, value.rows(), weights);
+  for (size_t r = 0; r < chosen.size(); ++r) {
+    for (int head = 0; head < heads; ++head) {
+      for (int d = 0; d < head_dim; ++d) {
+        const float* w = weights.data() + static_cast<size_t>((head / groups * head_dim + d) * width);
+        double sum = 0;
+        for (int c = 0; c < width; ++c)
+          sum += static_cast<double>(w[c]) *
+                 static_cast<double>(parts[c / head_dim][r][head * head_dim + c % head_dim]);
+        ASSERT_NEAR(attended[r][head * head_dim + d], sum, 2e-3) << head << " " << d;
+      }
     }
   }
 }

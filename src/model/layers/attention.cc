@@ -1,5 +1,7 @@
 #include "model/layers/attention.h"
 
+#include <algorithm>
+
 namespace tessera {
 
 Attention::Attention(const Config& config, int layer, Workspace& workspace)
@@ -7,6 +9,7 @@ Attention::Attention(const Config& config, int layer, Workspace& workspace)
   workspace.reserve(Workspace::kHidden, config.embedding);
   workspace.reserve(Workspace::kQkv, shape().q_columns() + 2 * shape().kv_columns());
   workspace.reserve(Workspace::kAttended, shape().q_columns());
+  workspace.reserve(Workspace::kGated, shape().kv_columns());  // show_value_inputs()
 }
 
 void Attention::for_each_tensor(TensorVisitor& visit) {
@@ -32,6 +35,53 @@ void Attention::for_each_tensor(TensorVisitor& visit) {
   if (family.post_norms) visit.vector({kPostAttentionNorm, embedding}, post_norm_);
 }
 
+AttentionParameters Attention::parameters() const {
+  return {.layer = layer_,
+          .heads = shape().heads,
+          .scale = shape().attention_scale,
+          .soft_cap = config_.attention_soft_cap,
+          .window = shape().window};
+}
+
+// Attends as the layer does, to inputs in the place of values: the same head_dim columns of them in
+// every KV head.
+void Attention::show_value_inputs(const Step& step, const Tap& tap, Tensor h, Tensor q,
+                                  Tensor k) const {
+  Backend& b = step.backend;
+  const int head_dim = shape().head_dim;
+  const RowMetadata& all = step.rows.host;
+  std::vector<int32_t> chosen = tap.rows;
+  if (chosen.empty()) {
+    for (int r = 0; r < h.rows; ++r) chosen.push_back(r);
+  }
+  std::vector<int32_t> positions, slots;
+  std::vector<RowContext> contexts;
+  for (const int32_t r : chosen) {
+    positions.push_back(all.positions[r]);
+    slots.push_back(all.slots[r]);
+    contexts.push_back(all.contexts[r]);
+  }
+  const auto rows = b.prepare({.positions = positions, .slots = slots, .contexts = contexts});
+  const int count = static_cast<int>(chosen.size());
+  const Tensor queries = step.take(Workspace::kTapped, q.columns).top(count),
+               attended = step.take(Workspace::kAttended, q.columns).top(count),
+               values = step.take(Workspace::kGated, k.columns);
+  b.gather_rows(q, chosen, queries);
+  for (int first = 0; first < h.columns; first += head_dim) {
+    const Tensor part = h.slice(first, std::min(head_dim, h.columns - first));
+    b.on_host(std::span(&part, 1), values, [&](std::span<const HostRows> inputs, HostTensor out) {
+      for (int r = 0; r < out.rows; ++r) {
+        std::fill_n(out.row(r), out.columns, 0.0f);
+        for (int c = 0; c < out.columns; c += head_dim)
+          std::ranges::copy(inputs[0].row(r), out.row(r) + c);
+      }
+    });
+    b.write_kv(step.kv, layer_, step.rows, k, values);
+    b.attend(step.kv, parameters(), queries, *rows, attended);
+    tap.read(attended);
+  }
+}
+
 void Attention::forward(const Step& step, Tensor x) const {
   Backend& b = step.backend;
   const LayerConfig& layer = shape();
@@ -51,14 +101,12 @@ void Attention::forward(const Step& step, Tensor x) const {
   const RopeTable& rope = step.rope(layer.rope);
   b.rope(rope, layer.head_dim, step.rows, q);
   b.rope(rope, layer.head_dim, step.rows, k);
+  for (const Tap& tap : step.taps()) {
+    if (tap.layer == layer_ && tap.point == TapPoint::kValueInput)
+      show_value_inputs(step, tap, h, q, k);
+  }
   b.write_kv(step.kv, layer_, step.rows, k, v);
-  b.attend(step.kv,
-           {.layer = layer_,
-            .heads = layer.heads,
-            .scale = layer.attention_scale,
-            .soft_cap = config_.attention_soft_cap,
-            .window = layer.window},
-           q, step.rows, attended);
+  b.attend(step.kv, parameters(), q, step.rows, attended);
   step.show(layer_, TapPoint::kOutputInput, attended);
   step.linear(*output_, attended, output_bias_.get(), h);
   if (post_norm_ != nullptr) b.rms_norm(h, *post_norm_, config_.norm_epsilon, h);

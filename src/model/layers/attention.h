@@ -21,6 +21,8 @@ class Attention final : public Part {
 
  private:
   const LayerConfig& shape() const { return config_.layers[layer_]; }
+  AttentionParameters parameters() const;
+  void show_value_inputs(const Step& step, const Tap& tap, Tensor h, Tensor q, Tensor k) const;
 
   const Config& config_;
   int layer_;

@@ -61,6 +61,8 @@ class Step {
   void show(int layer, TapPoint point, Tensor x) const {
     if (!taps_.empty()) show_to_taps(layer, point, x);
   }
+  // For what is computed only if somebody taps it.
+  std::span<const Tap> taps() const { return taps_; }
 
   Backend& backend;
   PreparedRows& rows;
