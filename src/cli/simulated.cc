@@ -36,8 +36,7 @@ Session load_rounded(const ModelFlags& model, const RoundingFlags& flags) {
   SimulatedRounding::Options options;
   if (!flags.weights.empty()) options.weights = parse_rounding(flags.weights);
   if (!flags.activations.empty()) options.activations = parse_rounding(flags.activations);
-  const bool is_static =
-      options.activations && options.activations->per == Rounding::Per::kTensor;
+  const bool is_static = options.activations && options.activations->per == Rounding::Per::kTensor;
   if (is_static && flags.calibration_file.empty())
     fail("activations with one scale for a tensor need a text to take it from (--calibrate)");
   if (!is_static && !flags.calibration_file.empty())

@@ -30,7 +30,8 @@ LayerQuantizer::LayerQuantizer(std::shared_ptr<const Checkpoint> checkpoint, con
 }
 
 bool LayerQuantizer::can_encode(size_t tensor) const {
-  return plan_[tensor].format->encode != nullptr && checkpoint_->tensors()[tensor].format->supported();
+  return plan_[tensor].format->encode != nullptr &&
+         checkpoint_->tensors()[tensor].format->supported();
 }
 
 // Those of whose tensors all can be written anew.
@@ -106,11 +107,12 @@ void LayerQuantizer::quantize_next(std::span<QuantizedTensor> summaries, const P
       [&](double share) { say(kObserving * share); });
 
   if (method_.scaling != nullptr) {
-    scale_layer(*method_.scaling, *checkpoint_, folds_[static_cast<size_t>(layer)], layer,
-                [&](const StoredTensor& tensor) -> const Format& {
-                  return *plan_[static_cast<size_t>(&tensor - tensors.data())].format;
-                },
-                moments, sources, *device_.pool);
+    scale_layer(
+        *method_.scaling, *checkpoint_, folds_[static_cast<size_t>(layer)], layer,
+        [&](const StoredTensor& tensor) -> const Format& {
+          return *plan_[static_cast<size_t>(&tensor - tensors.data())].format;
+        },
+        moments, sources, *device_.pool);
   }
 
   std::map<TapPoint, std::unique_ptr<PreparedInputs>> prepared;

@@ -77,9 +77,10 @@ std::optional<Rounding> parse(std::string_view text) {
 
 Rounding parse_rounding(std::string_view text) {
   if (const auto rounding = parse(text)) return *rounding;
-  fail("'{}' is no way to round: expected int2 to int8, absmax or zeropoint, and tensor, row or "
-       "group and its columns, as in int8-absmax-row or int4-zeropoint-group128",
-       printable(text));
+  fail(
+      "'{}' is no way to round: expected int2 to int8, absmax or zeropoint, and tensor, row or "
+      "group and its columns, as in int8-absmax-row or int4-zeropoint-group128",
+      printable(text));
 }
 
 }  // namespace tessera

@@ -1,7 +1,7 @@
-// What a model would lose if its matrices multiplied integers (W8A8 and its kin), simulated: weights
-// and activations are rounded to what the integers can stand for, and multiplied as floats. The
-// products are those of the integers but for the roundings of float sums; for measuring, not for
-// speed.
+// What a model would lose if its matrices multiplied integers (W8A8 and its kin), simulated:
+// weights and activations are rounded to what the integers can stand for, and multiplied as floats.
+// The products are those of the integers but for the roundings of float sums; for measuring, not
+// for speed.
 //
 // Activations with a scale for each row have it from the row itself (dynamic); with one for the
 // tensor, from what was observed of a text before (static).

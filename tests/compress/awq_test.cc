@@ -53,8 +53,8 @@ Floats Awq::plain_awq() const {
   for (int i = 0; i < 20; ++i) {
     const double ratio = i / 20.0;
     for (size_t c = 0; c < n; ++c) {
-      scales[c] = std::max(
-          std::pow(x_mean[c], ratio) / (std::pow(w_mean[c], 1 - ratio) + 1e-4), 1e-4);
+      scales[c] =
+          std::max(std::pow(x_mean[c], ratio) / (std::pow(w_mean[c], 1 - ratio) + 1e-4), 1e-4);
     }
     const auto [low, high] = std::ranges::minmax(scales);
     for (double& scale : scales) scale /= std::sqrt(low * high);
@@ -121,21 +121,25 @@ Floats Awq::our_awq() const {
             .source = std::vector<int>(kColumns),
             .sources = kColumns};
   std::iota(fold.source.begin(), fold.source.end(), 0);
-  const ScaledChannels channels{.fold = fold, .matrices = {{&tensor, &format()}}, .inputs = moments};
+  const ScaledChannels channels{
+      .fold = fold, .matrices = {{&tensor, &format()}}, .inputs = moments};
   std::vector<float> scales = kAwq.choose(channels, pool);
   if (scales.empty()) scales.assign(kColumns, 1.0f);
   moments.divide(scales);
   Floats rows(weights_.size());
   scaled(tensor, {}, scales).decode(0, kRows, rows);
   std::vector<std::byte> bytes(format().row_bytes(kColumns) * kRows);
-  kAwq.method->prepare(moments, {}, pool)->encoder(format(), pool)->encode(rows, kRows, bytes.data());
+  kAwq.method->prepare(moments, {}, pool)
+      ->encoder(format(), pool)
+      ->encode(rows, kRows, bytes.data());
   format().decode(bytes.data(), rows);
   for (size_t k = 0; k < rows.size(); ++k) rows[k] /= scales[k % kColumns];
   return rows;
 }
 
 TEST_P(Awq, LosesNoMoreThanAPlainReimplementation) {
-  const double nearest = error(rounded(weights_)), plain = error(plain_awq()), here = error(our_awq());
+  const double nearest = error(rounded(weights_)), plain = error(plain_awq()),
+               here = error(our_awq());
   EXPECT_LE(here, plain) << "rounding to nearest: " << nearest;
   EXPECT_LT(here, 0.9 * nearest);
   RecordProperty("ratio_to_plain", std::to_string(here / plain));

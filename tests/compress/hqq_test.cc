@@ -35,7 +35,8 @@ class Hqq : public testing::TestWithParam<const Format*> {
     return decoded(bytes);
   }
   // As in the authors' code: scales from minimum and maximum, then only the zero point moves; both
-  // are kept as f16. Of k-quants, the groups alone: as if each had an f16 scale and zero of its own.
+  // are kept as f16. Of k-quants, the groups alone: as if each had an f16 scale and zero of its
+  // own.
   Floats plain() const;
 
   const Floats& weights_ = example().weights;
@@ -61,8 +62,8 @@ Floats Hqq::plain() const {
       double error = 0, sum = 0;
       for (const double x : w) {
         const double q = code(x, scale, zero), e = x - (q - zero) / scale;
-        const double shrunk = std::copysign(
-            std::max(0.0, std::abs(e) - std::pow(std::abs(e), 0.7 - 1) / beta), e);
+        const double shrunk =
+            std::copysign(std::max(0.0, std::abs(e) - std::pow(std::abs(e), 0.7 - 1) / beta), e);
         error += std::abs(e);
         sum += q - (x - shrunk) * scale;
       }
@@ -100,7 +101,8 @@ TEST_P(Hqq, MovesZerosWhereThatHelps) {
   const auto lp = [&](const Floats& values, size_t first) {
     double sum = 0;
     for (size_t i = first; i < first + format().block_elements; ++i)
-      sum += std::pow(std::abs(static_cast<double>(values[i]) - static_cast<double>(weights_[i])), 0.7);
+      sum += std::pow(std::abs(static_cast<double>(values[i]) - static_cast<double>(weights_[i])),
+                      0.7);
     return sum;
   };
   size_t better = 0;
@@ -118,10 +120,13 @@ TEST(HqqErrors, AreOneLine) {
   test::TempFolder folder;
   const auto source = write_tiny_model({}, folder.path());
   const auto out = folder / "out.gguf";
-  EXPECT_THAT(error_of([&] { quantize_file(source, {.format = "Q4_0", .pure = true, .method = "hqq"}, out); }),
+  EXPECT_THAT(error_of([&] {
+                quantize_file(source, {.format = "Q4_0", .pure = true, .method = "hqq"}, out);
+              }),
               HasSubstr("the method hqq cannot encode to Q4_0"));
   EXPECT_THAT(error_of([&] {
-                quantize_file(source, {.format = "Q4_1", .method = "hqq", .calibration = "a text"}, out);
+                quantize_file(source, {.format = "Q4_1", .method = "hqq", .calibration = "a text"},
+                              out);
               }),
               HasSubstr("the method hqq looks neither at a text nor at an importance matrix"));
   EXPECT_FALSE(std::filesystem::exists(out));

@@ -44,12 +44,13 @@ class Scalings : public testing::TestWithParam<Family> {
   std::filesystem::path quantize(const std::string& format, const std::string& method,
                                  const std::string& name = "out.gguf", int threads = 2) {
     const auto out = folder_ / name;
-    quantize_file(source_, {.format = format,
-                            .overwrite = true,
-                            .threads = threads,
-                            .method = method,
-                            .calibration = some_text(60),
-                            .calibration_length = 64},
+    quantize_file(source_,
+                  {.format = format,
+                   .overwrite = true,
+                   .threads = threads,
+                   .method = method,
+                   .calibration = some_text(60),
+                   .calibration_length = 64},
                   out);
     return out;
   }
@@ -75,7 +76,8 @@ TEST_P(Scalings, AreExact) {
 
 // Or the test above would hold for nothing: each of the four places moves scales.
 TEST_P(Scalings, Move) {
-  const auto before = open_checkpoint(source_), after = open_checkpoint(quantize("F32", "smoothquant"));
+  const auto before = open_checkpoint(source_),
+             after = open_checkpoint(quantize("F32", "smoothquant"));
   using enum TensorRole;
   const bool fused = before->find({kQueryKeyValue, 0}) != nullptr;
   for (const TensorRole role : {kAttentionNorm, fused ? kQueryKeyValue : kValue, kAttentionOutput,

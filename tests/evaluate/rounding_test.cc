@@ -56,8 +56,9 @@ TEST(Rounding, IsWithinHalfAStep) {
 }
 
 TEST(Rounding, WhatIsNoneIsOneLine) {
-  for (const char* bad : {"", "int8", "int9-absmax-row", "int1-absmax-row", "int8-absmax-group",
-                          "int8-absmax-group0", "int8-max-row", "int8-absmax-rows", "fp8-absmax-row"}) {
+  for (const char* bad :
+       {"", "int8", "int9-absmax-row", "int1-absmax-row", "int8-absmax-group", "int8-absmax-group0",
+        "int8-max-row", "int8-absmax-rows", "fp8-absmax-row"}) {
     EXPECT_THAT(error_of([&] { parse_rounding(bad); }), HasSubstr("is no way to round")) << bad;
   }
 }
@@ -133,8 +134,9 @@ TEST_F(SimulatedRoundingTest, RowsAreAlone) {
     for (const int threads : {1, 3}) {
       const auto loaded = load("int8-absmax-row", activations, threads);
       if (std::string_view(activations).ends_with("tensor")) {
-        EXPECT_THAT(error_of([&] { loaded.backend->calibrate(*loaded.model, *tokenizer, "short", 1); }),
-                    HasSubstr("one chunk needs 256"));
+        EXPECT_THAT(
+            error_of([&] { loaded.backend->calibrate(*loaded.model, *tokenizer, "short", 1); }),
+            HasSubstr("one chunk needs 256"));
         loaded.backend->calibrate(*loaded.model, *tokenizer, text, 2);
       }
       results.push_back(logits(*loaded.model, threads == 1 ? 0 : 7));

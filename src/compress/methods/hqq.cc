@@ -60,7 +60,8 @@ double best_zero(std::span<const float> weights, Grid grid) {
 double lp_error(std::span<const float> weights, std::span<const float> values) {
   double sum = 0;
   for (size_t i = 0; i < weights.size(); ++i)
-    sum += std::pow(std::fabs(static_cast<double>(weights[i]) - static_cast<double>(values[i])), kP);
+    sum +=
+        std::pow(std::fabs(static_cast<double>(weights[i]) - static_cast<double>(values[i])), kP);
   return sum;
 }
 
@@ -130,8 +131,7 @@ class HqqRows final : public RowEncoder {
       parts.m = f32_to_f16(round_offset_f16(static_cast<float>(min)));
     } else if (const double unit = static_cast<double>(f16_to_f32(parts.m)); unit != 0) {
       const double most = (1 << block_.scale_bits) - 1;
-      parts.mins[group] =
-          static_cast<int8_t>(std::clamp(std::nearbyint(-min / unit), 0.0, most));
+      parts.mins[group] = static_cast<int8_t>(std::clamp(std::nearbyint(-min / unit), 0.0, most));
     }
   }
 

@@ -10,7 +10,7 @@ namespace tessera {
 
 std::span<const Method* const> all_methods() {
   static constexpr const Method* kMethods[] = {&kRtn,       &kGptq,  &kHqq,      &kClip,
-                                            &kMagnitude, &kWanda, &kSparseGpt};
+                                               &kMagnitude, &kWanda, &kSparseGpt};
   return kMethods;
 }
 

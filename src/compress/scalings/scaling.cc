@@ -44,8 +44,7 @@ std::vector<float> gather(const Fold& fold, std::span<const float> channels, Com
 }  // namespace
 
 std::vector<float> ScaledChannels::mean_magnitudes() const {
-  const auto sharing =
-      static_cast<float>(fold.source.size()) / static_cast<float>(fold.sources);
+  const auto sharing = static_cast<float>(fold.source.size()) / static_cast<float>(fold.sources);
   return gather(fold, inputs.mean_magnitudes(),
                 [&](float sum, float x) { return sum + x / sharing; });
 }
