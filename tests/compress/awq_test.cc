@@ -110,11 +110,11 @@ Floats Awq::our_awq() const {
   ThreadPool pool(2);
   InputMoments moments(kColumns, InputMoments::Kind::kHessian);
   moments.add(HostRows(x_.data(), kSamples, kColumns, kColumns), pool);
-  StoredTensor tensor{.name = "weights",
-                      .place = {TensorRole::kDown, 0},
-                      .format = &kF32,
-                      .shape = {kColumns, kRows},
-                      .bytes = std::as_bytes(std::span(weights_))};
+  StoredTensor tensor;
+  tensor.name = "weights";
+  tensor.format = &kF32;
+  tensor.shape = {kColumns, kRows};
+  tensor.bytes = std::as_bytes(std::span(weights_));
   Fold fold{.inputs = TapPoint::kDownInput,
             .matrices = {TensorRole::kDown},
             .divided = {},
