@@ -125,8 +125,8 @@ TEST(ScaledMoments, AreThoseOfTheScaledInputs) {
   there.add(HostRows(divided.data(), rows, n, n), pool);
   const auto near = [](auto a, auto b) {
     for (size_t i = 0; i < a.size(); ++i) {
-      const auto x = static_cast<double>(a[i]), y = static_cast<double>(b[i]);
-      EXPECT_NEAR(x, y, 1e-4 * (1 + std::abs(y))) << i;
+      const auto here = static_cast<double>(a[i]), other = static_cast<double>(b[i]);
+      EXPECT_NEAR(here, other, 1e-4 * (1 + std::abs(other))) << i;
     }
   };
   near(moved.importance(), there.importance());

@@ -57,11 +57,13 @@ double best_zero(std::span<const float> weights, Grid grid) {
   return best;
 }
 
-double lp_error(std::span<const float> weights, std::span<const float> values) {
+// Sum of |x - its nearest|^p.
+double lp_error(std::span<const float> weights, const Grid& grid) {
   double sum = 0;
-  for (size_t i = 0; i < weights.size(); ++i)
-    sum +=
-        std::pow(std::fabs(static_cast<double>(weights[i]) - static_cast<double>(values[i])), kP);
+  for (const float weight : weights) {
+    const auto w = static_cast<double>(weight);
+    sum += std::pow(std::fabs(w - grid.nearest(w)), kP);
+  }
   return sum;
 }
 
@@ -89,13 +91,8 @@ class HqqRows final : public RowEncoder {
       const auto group = static_cast<size_t>(block_.group);
       move_zero(weights.subspan(static_cast<size_t>(g) * group, group), g, parts);
     }
-    std::vector<std::byte> moved(format_.block_bytes);
-    block_.join(parts, reinterpret_cast<uint8_t*>(moved.data()));
-    // Zeros are rounded, too: what was there may have been better.
-    std::vector<float> before(weights.size()), after(weights.size());
-    format_.decode(out, before);
-    format_.decode(moved.data(), after);
-    if (lp_error(weights, after) < lp_error(weights, before)) std::ranges::copy(moved, out);
+    std::fill_n(out, format_.block_bytes, std::byte{0});
+    block_.join(parts, reinterpret_cast<uint8_t*>(out));
   }
 
   double zero_of(int group, const BlockParts& parts) const {
@@ -110,9 +107,15 @@ class HqqRows final : public RowEncoder {
   void move_zero(std::span<const float> weights, int group, BlockParts& parts) const {
     const double scale = scale_of(group_scale(block_, parts, group));
     if (scale == 0) return;  // all of the group is its minimum
-    Grid grid{scale, zero_of(group, parts), static_cast<double>(block_.last_code())};
-    set_zero(best_zero(weights, grid), scale, group, parts);
+    const Grid before{scale, zero_of(group, parts), static_cast<double>(block_.last_code())};
+    const BlockParts old = parts;
+    set_zero(best_zero(weights, before), scale, group, parts);
+    Grid grid = before;
     grid.zero = zero_of(group, parts);
+    if (!(lp_error(weights, grid) < lp_error(weights, before))) {  // zeros are rounded, too
+      parts = old;
+      return;
+    }
     uint8_t* codes = parts.codes + group * block_.group;
     for (const float w : weights)
       *codes++ = static_cast<uint8_t>(grid.code(static_cast<double>(w)));
