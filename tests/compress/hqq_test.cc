@@ -111,7 +111,8 @@ TEST_P(Hqq, MovesZerosWhereThatHelps) {
     better += lp(after, first) < lp(before, first);
   }
   // Q4_K's minimums come in steps wider than what is left to move behind the encoder's search.
-  if (&format() != &kQ4_K) EXPECT_GT(better, 0U);
+  if (&format() == &kQ4_K) return;
+  EXPECT_GT(better, 0U);
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, Hqq, testing::Values(&kQ4_1, &kQ5_1, &kQ2_K, &kQ4_K, &kQ5_K),

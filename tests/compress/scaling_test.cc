@@ -102,12 +102,14 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(ScaledFiles, DoNotDependOnThreads) {
   test::TempFolder folder;
   const auto source = write_tiny_model({.architecture = "phi3", .layers = 1}, folder.path());
-  for (const char* method : {"awq", "smoothquant+gptq"}) {
+  const std::pair<const char*, const char*> runs[] = {
+      {"awq", "Q4_0"}, {"awq+hqq", "Q4_1"}, {"smoothquant+gptq", "Q4_0"}};
+  for (const auto& [method, format] : runs) {
     std::vector<std::string> files;
     for (const int threads : {1, 3}) {
       const auto out = folder / "out.gguf";
       quantize_file(source,
-                    {.format = "Q4_0",
+                    {.format = format,
                      .overwrite = true,
                      .threads = threads,
                      .method = method,
