@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/eval_compare.h"
+#include "cli/simulated.h"
 #include "engine/session.h"
 #include "evaluate/score.h"
 
@@ -14,6 +15,7 @@ namespace {
 struct Flags {
   ModelFlags model;
   std::string reference, file;
+  RoundingFlags rounding;
   ScoreOptions score;
   JsonFlags json;
 };
@@ -23,6 +25,7 @@ void add_score_flags(CLI::App& command, Flags& flags, const std::string& fields)
   command.add_option("--chunks", flags.score.chunks, "chunks to read; 0: the whole text")
       ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str();
+  add_rounding_flags(command, flags.rounding);
   add_json_flags(command, flags.json, "print one JSON object", fields);
 }
 
@@ -47,7 +50,7 @@ nlohmann::ordered_json to_json(const Perplexity& p) {
 
 void perplexity(Flags& flags) {
   const std::string text = read_text(flags.file);
-  const Session session = Session::load(flags.model.model, flags.model.load);
+  const Session session = load_rounded(flags.model, flags.rounding);
   prepare(flags);
   const Perplexity p = measure_perplexity(*session.model, *session.tokenizer, text, flags.score);
   flags.score.on_progress = nullptr;
@@ -58,8 +61,8 @@ void perplexity(Flags& flags) {
 
 void kl(Flags& flags) {
   const std::string text = read_text(flags.file);
-  const Session session = Session::load(flags.model.model, flags.model.load);
-  LoadOptions plain = flags.model.load;  // adapters and LLM.int8() are the model's
+  const Session session = load_rounded(flags.model, flags.rounding);
+  LoadOptions plain = flags.model.load;  // adapters, LLM.int8() and rounding are the model's
   plain.lora.clear();
   plain.llm_int8_threshold = 0;
   const Session reference = Session::load(flags.reference, plain);

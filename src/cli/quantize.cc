@@ -73,8 +73,9 @@ void add_quantize(CLI::App& app) {
   command
       ->add_option(
           "--method", flags->options.method,
-          "how codes are chosen: rtn (round to nearest), gptq; or, to prune, magnitude, wanda, "
-          "sparsegpt")
+          "how codes are chosen: rtn (round to nearest), gptq, hqq, clip; or, to prune, magnitude, "
+          "wanda, sparsegpt; awq and smoothquant move scales before, alone or in front of one: "
+          "awq+gptq")
       ->capture_default_str();
   command->add_option("--sparsity", flags->options.sparsity,
                       "of methods that prune: a share (50%), or 2:4 for two zeros in four columns");

@@ -38,6 +38,7 @@ class Calibration {
               CalibrationText text);
 
   int layers() const { return model_.layers(); }
+  const Config& config() const { return model_.config(); }
   // What the layer's matrices multiply, with the layer as it is stored, or as `instead` says. The
   // text stays before the layer, unless it is to advance.
   enum Then { kStay, kAdvance };

@@ -22,19 +22,27 @@ float damping_for(double rows, double columns) {
 
 }  // namespace
 
-InputMoments::InputMoments(int columns, Kind kind) : kind_(kind), squares_(columns) {
+InputMoments::InputMoments(int columns, Kind kind)
+    : kind_(kind), squares_(columns), magnitudes_(columns), largest_(columns) {
   if (kind == Kind::kHessian) hessian_.resize(static_cast<size_t>(columns) * columns);
 }
 
 void InputMoments::add(HostRows x, ThreadPool& pool) {
   TESSERA_ASSERT(x.columns == columns());
   rows_ += static_cast<uint64_t>(x.rows);
-  for (int r = 0; r < x.rows; ++r) {
-    const auto row = x.row(r);
-    for (size_t c = 0; c < row.size(); ++c) {
-      squares_[c] += static_cast<double>(row[c]) * static_cast<double>(row[c]);
+  constexpr int kColumns = 64;  // of a thread at a time
+  pool.parallel_for((x.columns + kColumns - 1) / kColumns, [&](int part, int) {
+    const int first = part * kColumns, end = std::min(x.columns, first + kColumns);
+    for (int r = 0; r < x.rows; ++r) {
+      const auto row = x.row(r);
+      for (int c = first; c < end; ++c) {
+        const auto value = static_cast<double>(row[c]);
+        squares_[c] += value * value;
+        magnitudes_[c] += std::fabs(value);
+        largest_[c] = std::max(largest_[c], std::fabs(row[c]));
+      }
     }
-  }
+  });
   if (kind_ == Kind::kDiagonal) return;
   const ConstBlock block{x.data, static_cast<size_t>(x.stride)};
   const size_t n = squares_.size();
@@ -47,6 +55,39 @@ std::vector<float> InputMoments::importance() const {
   std::vector<float> means;
   for (const double sum : squares_) means.push_back(static_cast<float>(sum / count));
   return means;
+}
+
+std::vector<float> InputMoments::mean_magnitudes() const {
+  const double count = std::max<double>(1, static_cast<double>(rows_));
+  std::vector<float> means;
+  for (const double sum : magnitudes_) means.push_back(static_cast<float>(sum / count));
+  return means;
+}
+
+std::span<const float> InputMoments::full_hessian() {
+  TESSERA_ASSERT(!hessian_.empty());
+  const size_t n = squares_.size(), tile = 64;  // whose columns stay in the cache
+  for (size_t first = 0; first < n; first += tile) {
+    for (size_t r = first; r < n; ++r) {
+      const size_t end = std::min(r, first + tile);
+      for (size_t c = first; c < end; ++c) hessian_[c * n + r] = hessian_[r * n + c];
+    }
+  }
+  return hessian_;
+}
+
+void InputMoments::divide(std::span<const float> scales) {
+  TESSERA_ASSERT(scales.size() == squares_.size());
+  const size_t n = squares_.size();
+  for (size_t c = 0; c < n; ++c) {
+    const auto scale = static_cast<double>(scales[c]);
+    squares_[c] /= scale * scale;
+    magnitudes_[c] /= scale;
+    largest_[c] /= scales[c];
+  }
+  for (size_t r = 0; !hessian_.empty() && r < n; ++r) {
+    for (size_t c = 0; c <= r; ++c) hessian_[r * n + c] /= scales[r] * scales[c];
+  }
 }
 
 UduFactors InputMoments::factorize(float damping, ThreadPool& pool) {

@@ -28,6 +28,13 @@ class InputMoments {
   std::span<const double> squares() const { return squares_; }
   // The same as a mean, in floats.
   std::vector<float> importance() const;
+  // Mean and largest of |x[c]|.
+  std::vector<float> mean_magnitudes() const;
+  std::span<const float> largest_magnitudes() const { return largest_; }
+  // The Hessian, [columns, columns], all of it.
+  std::span<const float> full_hessian();
+  // What they are of inputs that are divided by so much, column by column.
+  void divide(std::span<const float> scales);
 
   // Factorizes H + damping, a share of the mean of H's diagonal, which grows until floats can tell
   // that the sum is positive definite. 0: as much as makes good for the rows being few, so that
@@ -38,7 +45,8 @@ class InputMoments {
  private:
   Kind kind_;
   uint64_t rows_ = 0;
-  std::vector<double> squares_;
+  std::vector<double> squares_, magnitudes_;
+  std::vector<float> largest_;
   std::vector<float> hessian_;  // [columns, columns], on the diagonal and below
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/printable.h"
 #include "compress/recoder.h"
 
@@ -15,7 +16,7 @@ constexpr double kObserving = 0.5, kEncoding = 0.3;
 }  // namespace
 
 LayerQuantizer::LayerQuantizer(std::shared_ptr<const Checkpoint> checkpoint, const Device& device,
-                               CalibrationText text, const Method& method,
+                               CalibrationText text, const ChosenMethod& method,
                                const MethodOptions& options, std::span<const PlannedFormat> plan,
                                const LoraMerge& merge)
     : checkpoint_(std::move(checkpoint)),
@@ -24,14 +25,50 @@ LayerQuantizer::LayerQuantizer(std::shared_ptr<const Checkpoint> checkpoint, con
       method_(method),
       options_(options),
       plan_(plan),
-      merge_(merge) {}
+      merge_(merge) {
+  if (method_.scaling != nullptr) find_folds();
+}
+
+bool LayerQuantizer::can_encode(size_t tensor) const {
+  return plan_[tensor].format->encode != nullptr &&
+         checkpoint_->tensors()[tensor].format->supported();
+}
+
+// Those of whose tensors all can be written anew.
+void LayerQuantizer::find_folds() {
+  const Checkpoint& model = *checkpoint_;
+  int left_out = 0;
+  for (int layer = 0; layer < calibration_.layers(); ++layer) {
+    auto& folds = folds_.emplace_back();
+    for (Fold& fold : folds_of(model, calibration_.config(), layer)) {
+      std::vector<const StoredTensor*> tensors;
+      for (const TensorRole role : fold.matrices) tensors.push_back(&model.require({role, layer}));
+      for (const auto& divided : fold.divided)
+        tensors.push_back(&model.require({divided.role, layer}));
+      const bool fits = std::ranges::all_of(tensors, [&](const StoredTensor* tensor) {
+        return can_encode(static_cast<size_t>(tensor - model.tensors().data()));
+      });
+      if (!fits) {
+        ++left_out;
+        continue;
+      }
+      scaled_.insert(tensors.begin(), tensors.end());
+      folds.push_back(std::move(fold));
+    }
+  }
+  if (left_out > 0) {
+    spdlog::warn("{}: {} places keep their scales, for what lies there cannot be encoded",
+                 method_.scaling->name, left_out);
+  }
+}
 
 bool LayerQuantizer::covers(size_t tensor) const {
   const StoredTensor& stored = checkpoint_->tensors()[tensor];
   const Format& format = *plan_[tensor].format;
+  if (scaled_.contains(&stored)) return true;
   if (stored.place.layer < 0 || stored.place.layer >= calibration_.layers()) return false;
   if (!input_of(stored.place.role) || format.encode == nullptr) return false;
-  return &format != stored.format || merge_.changes(stored) || method_.prunes;
+  return &format != stored.format || merge_.changes(stored) || method_.method.prunes;
 }
 
 std::vector<std::byte> LayerQuantizer::take(size_t tensor, std::span<QuantizedTensor> summaries,
@@ -45,12 +82,12 @@ std::vector<std::byte> LayerQuantizer::take(size_t tensor, std::span<QuantizedTe
 void LayerQuantizer::quantize_next(std::span<QuantizedTensor> summaries, const Progress& progress) {
   const auto& tensors = checkpoint_->tensors();
   const int layer = next_++;
-  std::map<const StoredTensor*, StoredTensor> sources, results;  // what differs from the checkpoint
-  std::vector<size_t> matrices;
+  ChangedTensors sources, results;
+  std::vector<size_t> changing;
   double bytes = 0, encoded = 0;
   for (size_t i = 0; i < tensors.size(); ++i) {
     if (tensors[i].place.layer != layer || !covers(i)) continue;
-    matrices.push_back(i);
+    changing.push_back(i);
     bytes += static_cast<double>(tensors[i].stored_bytes());
     require_finite(tensors[i], *device_.pool);  // or the text's rows would not be, either
     if (merge_.changes(tensors[i])) sources.emplace(&tensors[i], merge_.merged(tensors[i]));
@@ -64,24 +101,39 @@ void LayerQuantizer::quantize_next(std::span<QuantizedTensor> summaries, const P
   };
 
   using Kind = InputMoments::Kind;
-  const Kind kind = method_.needs_hessian ? Kind::kHessian : Kind::kDiagonal;
+  const Kind kind = method_.needs_hessian() ? Kind::kHessian : Kind::kDiagonal;
   auto moments = calibration_.observe(
       layer, kind, [&](const StoredTensor& tensor) { return find_in(sources, tensor); },
       [&](double share) { say(kObserving * share); });
 
+  if (method_.scaling != nullptr) {
+    scale_layer(
+        *method_.scaling, *checkpoint_, folds_[static_cast<size_t>(layer)], layer,
+        [&](const StoredTensor& tensor) -> const Format& {
+          return *plan_[static_cast<size_t>(&tensor - tensors.data())].format;
+        },
+        moments, sources, *device_.pool);
+  }
+
   std::map<TapPoint, std::unique_ptr<PreparedInputs>> prepared;
-  for (const size_t i : matrices) {
-    const StoredTensor& tensor = tensors[i];
-    const StoredTensor* merged = find_in(sources, tensor);
-    TapPoint point = *input_of(tensor.place.role);
+  const auto encoder_of = [&](const StoredTensor& tensor, const Format& format) {
+    const Method& method = method_.method;
+    auto point = input_of(tensor.place.role);  // none of a norm, a bias
+    if (!point) return round_to_nearest(format);
     // Few tokens get most of the attention: errors of their values are everybody's.
     if (tensor.place.role == TensorRole::kValue && moments.contains(TapPoint::kValueInput))
       point = TapPoint::kValueInput;
+    if (method.prepare == nullptr) return method.without_text(format, {});
+    auto& inputs = prepared[*point];
+    if (inputs == nullptr) inputs = method.prepare(moments.at(*point), options_, *device_.pool);
+    return inputs->encoder(format, *device_.pool);
+  };
+  for (const size_t i : changing) {
+    const StoredTensor& tensor = tensors[i];
+    const StoredTensor* source = find_in(sources, tensor);
     try {
-      auto& inputs = prepared[point];
-      if (inputs == nullptr) inputs = method_.prepare(moments.at(point), options_, *device_.pool);
-      const auto encoder = inputs->encoder(*plan_[i].format, *device_.pool);
-      done_[i] = recode(merged == nullptr ? tensor : *merged, *plan_[i].format, *encoder,
+      const auto encoder = encoder_of(tensor, *plan_[i].format);
+      done_[i] = recode(source == nullptr ? tensor : *source, *plan_[i].format, *encoder,
                         *device_.pool, summaries[i]);
     } catch (const Error& error) {
       fail("tensor '{}': {}", printable(tensor.name), error.what());

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "compress/methods/method.h"
 #include "compress/quantize.h"
 #include "compress/recipes.h"
+#include "compress/scalings/scaling.h"
 
 namespace tessera {
 
@@ -22,7 +24,7 @@ class LayerQuantizer {
 
   // All must outlive it.
   LayerQuantizer(std::shared_ptr<const Checkpoint> checkpoint, const Device& device,
-                 CalibrationText text, const Method& method, const MethodOptions& options,
+                 CalibrationText text, const ChosenMethod& method, const MethodOptions& options,
                  std::span<const PlannedFormat> plan, const LoraMerge& merge);
 
   // Is this tensor, by its number in the checkpoint, one whose inputs are observed?
@@ -34,14 +36,18 @@ class LayerQuantizer {
 
  private:
   void quantize_next(std::span<QuantizedTensor> summaries, const Progress& progress);
+  void find_folds();
+  bool can_encode(size_t tensor) const;
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   Device device_;
   Calibration calibration_;
-  const Method& method_;
+  ChosenMethod method_;
   MethodOptions options_;
   std::span<const PlannedFormat> plan_;
   const LoraMerge& merge_;
+  std::vector<std::vector<Fold>> folds_;  // of each layer, if scales move
+  std::set<const StoredTensor*> scaled_;  // that they change
   int next_ = 0;
   std::map<size_t, std::vector<std::byte>> done_;  // tensors that nobody has taken yet
 };

@@ -22,6 +22,7 @@
 #include "compress/methods/method.h"
 #include "compress/recipes.h"
 #include "compress/recoder.h"
+#include "compress/scalings/scaling.h"
 #include "devices/device.h"
 #include "files/open.h"
 #include "files/save.h"
@@ -61,6 +62,27 @@ void check_formats(const Checkpoint& model, const LoraMerge& merge,
 
 bool is_quantized(const Format& format) {
   return format.block_elements > 1;
+}
+
+// Matrices in formats that the method does not know are rounded to nearest, but not all of them.
+void check_method(const Method& method, const Checkpoint& model,
+                  std::span<const PlannedFormat> plan) {
+  if (method.takes == nullptr) return;
+  std::set<std::string_view> unknown;
+  bool knows_one = false;
+  for (size_t i = 0; i < plan.size(); ++i) {
+    const Format& format = *plan[i].format;
+    if (&format == model.tensors()[i].format) continue;
+    if (method.takes(format)) {
+      knows_one = true;
+    } else {
+      unknown.insert(format.name);
+    }
+  }
+  if (unknown.empty()) return;
+  const std::string list = fmt::format("{}", fmt::join(unknown, ", "));
+  if (!knows_one) fail("the method {} cannot encode to {}", method.name, list);
+  spdlog::warn("the method {} does not know {}: rounded to nearest", method.name, list);
 }
 
 // A format's error is added to that of the one before. Going to floats adds none.
@@ -173,14 +195,17 @@ std::string describe_fallbacks(const QuantizeSummary& summary) {
 QuantizeSummary quantize_file(const std::filesystem::path& source, const QuantizeOptions& options,
                               const std::filesystem::path& out) {
   const Recipe& recipe = require_recipe(options.format);
-  const Method& method = require_method(options.method);
+  const ChosenMethod chosen = choose_method(options.method);
+  const Method& method = chosen.method;
   const bool is_calibrated = !options.calibration.empty();
   if (!options.sparsity.empty() && !method.prunes)
     fail("a sparsity is for methods that prune, which {} does not", method.name);
   const MethodOptions method_options{
       .sparsity = parse_sparsity(options.sparsity.empty() ? "50%" : options.sparsity)};
-  if ((method.needs_hessian || method.prunes) && !is_calibrated)
-    fail("the method {} needs a text to calibrate with (--calibrate)", method.name);
+  if (chosen.needs_text() && !is_calibrated)
+    fail("the method {} needs a text to calibrate with (--calibrate)", options.method);
+  if (!chosen.looks_at_text() && (is_calibrated || !options.imatrix.empty()))
+    fail("the method {} looks neither at a text nor at an importance matrix", options.method);
   if (!options.imatrix.empty() && is_calibrated)
     fail("an importance matrix and a text to calibrate with say the same: give one of them");
   const Imatrix imatrix = options.imatrix.empty() ? Imatrix{} : read_imatrix(options.imatrix);
@@ -193,6 +218,7 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   const LoraMerge merge(options.lora, model);
   check_formats(model, merge, plan);
   check_imatrix(options, imatrix, model);
+  check_method(method, model, plan);
   warn_of_second_quantization(model, merge, plan);
 
   const std::unique_ptr<CheckpointWriter> writer = make_writer(model, out);
@@ -205,7 +231,7 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   const Device device = open_cpu(options.threads);
   std::optional<LayerQuantizer> layers;
   if (is_calibrated) {
-    layers.emplace(checkpoint, device, read_text(model, options), method, method_options, plan,
+    layers.emplace(checkpoint, device, read_text(model, options), chosen, method_options, plan,
                    merge);
   }
 
@@ -217,8 +243,8 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   };
   const auto nearest = [&](const StoredTensor& tensor, size_t i) {
     const Format& format = *plan[i].format;
-    const auto encoder =
-        round_to_nearest(format, importance_of(imatrix, model, model.tensors()[i]));
+    const auto encode = method.without_text != nullptr ? method.without_text : round_to_nearest;
+    const auto encoder = encode(format, importance_of(imatrix, model, model.tensors()[i]));
     return recode(tensor, format, *encoder, *device.pool, summary.tensors[i]);
   };
   writer->write(out, [&](size_t i) {

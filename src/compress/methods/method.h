@@ -43,7 +43,13 @@ struct Method {
   std::string_view name;
   bool needs_hessian = false;
   bool prunes = false;  // leaves zeros behind: also where the format stays
-  // May use up the Hessian.
+  // The formats that it is for; nullptr: all. Others are rounded to nearest.
+  bool (*takes)(const Format& format) = nullptr;
+  // For matrices of whose inputs nothing is known but, perhaps, their importance. nullptr: the
+  // method needs a text.
+  std::unique_ptr<RowEncoder> (*without_text)(const Format& format,
+                                              std::span<const float> importance) = nullptr;
+  // May use up the Hessian. nullptr: the method looks at no text.
   std::unique_ptr<PreparedInputs> (*prepare)(InputMoments& inputs, const MethodOptions& options,
                                              ThreadPool& pool) = nullptr;
 };
@@ -53,7 +59,7 @@ struct Method {
 std::unique_ptr<RowEncoder> round_to_nearest(const Format& format,
                                              std::span<const float> importance = {});
 
-extern const Method kRtn, kGptq, kMagnitude, kWanda, kSparseGpt;
+extern const Method kRtn, kGptq, kHqq, kClip, kMagnitude, kWanda, kSparseGpt;
 std::span<const Method* const> all_methods();
 // Error that lists the known ones.
 const Method& require_method(std::string_view name);

@@ -9,7 +9,8 @@
 namespace tessera {
 
 std::span<const Method* const> all_methods() {
-  static constexpr const Method* kMethods[] = {&kRtn, &kGptq, &kMagnitude, &kWanda, &kSparseGpt};
+  static constexpr const Method* kMethods[] = {&kRtn,       &kGptq,  &kHqq,      &kClip,
+                                               &kMagnitude, &kWanda, &kSparseGpt};
   return kMethods;
 }
 
@@ -20,7 +21,8 @@ const Method& require_method(std::string_view name) {
     if (!known.empty()) known += ", ";
     known += method->name;
   }
-  fail("unknown method '{}'; known are {}", printable(name), known);
+  fail("unknown method '{}'; known are {}, and in front of one awq and smoothquant (awq+gptq)",
+       printable(name), known);
 }
 
 }  // namespace tessera

@@ -44,6 +44,6 @@ std::unique_ptr<RowEncoder> round_to_nearest(const Format& format,
                                    std::vector<float>(importance.begin(), importance.end()));
 }
 
-constinit const Method kRtn = {.name = "rtn", .needs_hessian = false, .prepare = prepare};
+constinit const Method kRtn = {.name = "rtn", .without_text = round_to_nearest, .prepare = prepare};
 
 }  // namespace tessera
