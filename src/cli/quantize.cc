@@ -73,8 +73,9 @@ void add_quantize(CLI::App& app) {
   command
       ->add_option(
           "--method", flags->options.method,
-          "how codes are chosen: rtn (round to nearest), gptq, hqq, clip; or, to prune, magnitude, "
-          "wanda, sparsegpt; awq and smoothquant move scales before, alone or in front of one: "
+          "how codes are chosen: rtn (round to nearest, scales searched), absmax or zeropoint (not "
+          "searched), gptq, hqq, clip; or, to prune, magnitude, wanda, sparsegpt; awq and "
+          "smoothquant move scales before, alone or in front of one: "
           "awq+gptq")
       ->capture_default_str();
   command->add_option("--sparsity", flags->options.sparsity,

@@ -59,7 +59,7 @@ struct Method {
 std::unique_ptr<RowEncoder> round_to_nearest(const Format& format,
                                              std::span<const float> importance = {});
 
-extern const Method kRtn, kGptq, kHqq, kClip, kMagnitude, kWanda, kSparseGpt;
+extern const Method kRtn, kAbsmax, kZeroPoint, kGptq, kHqq, kClip, kMagnitude, kWanda, kSparseGpt;
 std::span<const Method* const> all_methods();
 // Error that lists the known ones.
 const Method& require_method(std::string_view name);

@@ -9,8 +9,8 @@
 namespace tessera {
 
 std::span<const Method* const> all_methods() {
-  static constexpr const Method* kMethods[] = {&kRtn,       &kGptq,  &kHqq,      &kClip,
-                                               &kMagnitude, &kWanda, &kSparseGpt};
+  static constexpr const Method* kMethods[] = {
+      &kRtn, &kGptq, &kHqq, &kClip, &kAbsmax, &kZeroPoint, &kMagnitude, &kWanda, &kSparseGpt};
   return kMethods;
 }
 
