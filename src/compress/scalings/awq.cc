@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kRatios = 20;
 // Rows of a matrix that the search looks at: they share the scales, so some tell for all.
-constexpr uint64_t kSearchedRows = 256;
+constexpr uint64_t kSearchedRows = 128;
 
 struct Sample {
   std::vector<float> values;  // [rows, columns]
