@@ -24,6 +24,9 @@ class CheckpointWriter {
   virtual void set_fact(std::string_view name, uint32_t value) = 0;
   // Error for a name that is taken or too long, a dimension of 0, a row of a fraction of a block.
   virtual void declare(std::string name, const Format& format, std::vector<uint64_t> shape) = 0;
+  // What the file will hold beside the bytes of its tensors, once they are declared; 0 of kinds
+  // that cannot tell.
+  virtual uint64_t bytes_beside_tensors() const { return 0; }
   // Creates the file, which appears under `path` only when all tensors are written. Holds one
   // tensor in memory at a time. Error if `fill` returns another number of bytes than declared.
   virtual void write(const std::filesystem::path& path, const Fill& fill) = 0;

@@ -118,4 +118,10 @@ void Calibration::advance(int layer, const Loader::Instead& instead, const Progr
   }
 }
 
+std::optional<TapPoint> observed_input(TensorRole role, const Calibration::Moments& moments) {
+  if (role == TensorRole::kValue && moments.contains(TapPoint::kValueInput))
+    return TapPoint::kValueInput;
+  return input_of(role);
+}
+
 }  // namespace tessera

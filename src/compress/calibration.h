@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -39,6 +40,10 @@ class Calibration {
 
   int layers() const { return model_.layers(); }
   const Config& config() const { return model_.config(); }
+  // What the layers so far have made of the text, to be kept, or put back: [tokens, embedding].
+  std::span<float> rows() { return rows_; }
+  // For other texts beside it: the layer that is loaded is the one it was asked for last.
+  LayerByLayer& model() { return model_; }
   // What the layer's matrices multiply, with the layer as it is stored, or as `instead` says. The
   // text stays before the layer, unless it is to advance.
   enum Then { kStay, kAdvance };
@@ -55,5 +60,10 @@ class Calibration {
   LayerByLayer model_;
   std::vector<float> rows_;  // [chunks * length, embedding]
 };
+
+// Which of the moments are of what a matrix multiplies; none of other tensors. Of values, if it was
+// observed, what attention makes of their inputs: few tokens get most of it, and errors of their
+// values are everybody's.
+std::optional<TapPoint> observed_input(TensorRole role, const Calibration::Moments& moments);
 
 }  // namespace tessera

@@ -24,8 +24,14 @@ struct ImportanceOptions {
 Imatrix collect_importance(const std::filesystem::path& source, std::string_view text,
                            const ImportanceOptions& options);
 
-// Of each column of a tensor; empty if the matrix says nothing of it, or of several matrices in one
-// tensor (experts). Error if it says it of another number of columns.
+// Of each column of a tensor's matrices: one, or as many as the tensor has experts, which have seen
+// different rows. Nothing if the importance matrix says nothing of the tensor; no columns of an
+// expert that fewer than kFewestRows were sent to, which says too little. Error if it says it of
+// another number of columns.
+inline constexpr float kFewestRows = 8;
+std::vector<std::vector<float>> importances_of(const Imatrix& imatrix, const Checkpoint& model,
+                                               const StoredTensor& tensor);
+// The same of a tensor that is one matrix; empty if it is not.
 std::vector<float> importance_of(const Imatrix& imatrix, const Checkpoint& model,
                                  const StoredTensor& tensor);
 

@@ -53,7 +53,10 @@ void InputMoments::add(HostRows x, ThreadPool& pool) {
 std::vector<float> InputMoments::importance() const {
   const double count = std::max<double>(1, static_cast<double>(rows_));
   std::vector<float> means;
-  for (const double sum : squares_) means.push_back(static_cast<float>(sum / count));
+  for (const double sum : squares_) {
+    means.push_back(static_cast<float>(sum / count));
+    if (!std::isfinite(means.back())) fail("the activations are not finite");
+  }
   return means;
 }
 
@@ -88,6 +91,40 @@ void InputMoments::divide(std::span<const float> scales) {
   for (size_t r = 0; !hessian_.empty() && r < n; ++r) {
     for (size_t c = 0; c <= r; ++c) hessian_[r * n + c] /= scales[r] * scales[c];
   }
+}
+
+double InputMoments::energy(std::span<const float> rows, ThreadPool& pool) const {
+  const size_t n = squares_.size(), count = rows.size() / n;
+  TESSERA_ASSERT(count * n == rows.size());
+  std::vector<double> sums(n);  // of each column, so that threads do not matter
+  if (kind_ == Kind::kDiagonal) {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const auto e = static_cast<double>(rows[i]);
+      sums[i % n] += e * e * squares_[i % n];
+    }
+    return std::accumulate(sums.begin(), sums.end(), 0.0);
+  }
+  std::vector<float> columns(rows.size());  // transposed
+  for (size_t r = 0; r < count; ++r) {
+    for (size_t c = 0; c < n; ++c) columns[c * count + r] = rows[r * n + c];
+  }
+  // With L, what of H is stored, e^T H e = sum over c of e[c] (2 (L^T e)[c] - H[c, c] e[c]).
+  constexpr size_t kPanel = 64;
+  pool.parallel_for(static_cast<int>((n + kPanel - 1) / kPanel), [&](int panel, int) {
+    const size_t first = static_cast<size_t>(panel) * kPanel, width = std::min(kPanel, n - first);
+    std::vector<float> products(width * count);
+    add_product(nullptr, {hessian_.data() + first * n + first, n},
+                {columns.data() + first * count, count}, n - first, width, count, 1,
+                {products.data(), count});
+    for (size_t c = 0; c < width; ++c) {
+      const auto diagonal = static_cast<double>(hessian_[(first + c) * n + first + c]);
+      for (size_t r = 0; r < count; ++r) {
+        const auto e = static_cast<double>(columns[(first + c) * count + r]);
+        sums[first + c] += e * (2 * static_cast<double>(products[c * count + r]) - diagonal * e);
+      }
+    }
+  });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 
 UduFactors InputMoments::factorize(float damping, ThreadPool& pool) {

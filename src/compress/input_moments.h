@@ -26,7 +26,7 @@ class InputMoments {
   Kind kind() const { return kind_; }
   // Sum of x[c]^2: what an error of the weights of column c costs.
   std::span<const double> squares() const { return squares_; }
-  // The same as a mean, in floats.
+  // The same as a mean, in floats. Error if it is not finite.
   std::vector<float> importance() const;
   // Mean and largest of |x[c]|.
   std::vector<float> mean_magnitudes() const;
@@ -35,6 +35,10 @@ class InputMoments {
   std::span<const float> full_hessian();
   // What they are of inputs that are divided by so much, column by column.
   void divide(std::span<const float> scales);
+
+  // Sum over the rows e, [count, columns], of e^T H e: the squares of all their products with the
+  // inputs. Of the diagonal alone, if that is what there is. Before factorize().
+  double energy(std::span<const float> rows, ThreadPool& pool) const;
 
   // Factorizes H + damping, a share of the mean of H's diagonal, which grows until floats can tell
   // that the sum is positive definite. 0: as much as makes good for the rows being few, so that

@@ -18,14 +18,15 @@ constexpr double kObserving = 0.5, kEncoding = 0.3;
 LayerQuantizer::LayerQuantizer(std::shared_ptr<const Checkpoint> checkpoint, const Device& device,
                                CalibrationText text, const ChosenMethod& method,
                                const MethodOptions& options, std::span<const PlannedFormat> plan,
-                               const LoraMerge& merge)
+                               const LoraMerge& merge, WorkFolder* work)
     : checkpoint_(std::move(checkpoint)),
       device_(device),
       calibration_(checkpoint_, device, std::move(text)),
       method_(method),
       options_(options),
       plan_(plan),
-      merge_(merge) {
+      merge_(merge),
+      work_(work) {
   if (method_.scaling != nullptr) find_folds();
 }
 
@@ -73,10 +74,39 @@ bool LayerQuantizer::covers(size_t tensor) const {
 
 std::vector<std::byte> LayerQuantizer::take(size_t tensor, std::span<QuantizedTensor> summaries,
                                             const Progress& progress) {
-  while (!done_.contains(tensor)) quantize_next(summaries, progress);
+  while (!done_.contains(tensor)) finish_next(summaries, progress);
   std::vector<std::byte> bytes = std::move(done_.at(tensor));
   done_.erase(tensor);
   return bytes;
+}
+
+void LayerQuantizer::finish_next(std::span<QuantizedTensor> summaries, const Progress& progress) {
+  const int layer = next_;
+  if (work_ != nullptr && layer < work_->finished()) {
+    ++next_;
+    WorkFolder::LayerResult result = work_->read(layer);
+    for (auto& [tensor, bytes] : result.tensors) {
+      if (tensor >= summaries.size() || bytes.size() != summaries[tensor].bytes_after)
+        fail("the kept work has other tensors; remove its folder");
+      const QuantizedTensor& kept = result.summaries.at(tensor);
+      summaries[tensor].relative_error = kept.relative_error;
+      summaries[tensor].kept_rows = kept.kept_rows;
+      summaries[tensor].rounding = kept.rounding;
+      done_[tensor] = std::move(bytes);
+    }
+    if (next_ == work_->finished() && next_ < calibration_.layers())
+      work_->read_rows(calibration_.rows());
+    return;
+  }
+  quantize_next(summaries, progress);
+  if (work_ == nullptr) return;
+  WorkFolder::LayerResult result;
+  for (size_t i = 0; i < summaries.size(); ++i) {
+    if (checkpoint_->tensors()[i].place.layer != layer || !done_.contains(i)) continue;
+    result.tensors.emplace(i, done_.at(i));
+    result.summaries.emplace(i, summaries[i]);
+  }
+  work_->keep(layer, result, calibration_.rows());
 }
 
 void LayerQuantizer::quantize_next(std::span<QuantizedTensor> summaries, const Progress& progress) {
@@ -118,11 +148,8 @@ void LayerQuantizer::quantize_next(std::span<QuantizedTensor> summaries, const P
   std::map<TapPoint, std::unique_ptr<PreparedInputs>> prepared;
   const auto encoder_of = [&](const StoredTensor& tensor, const Format& format) {
     const Method& method = method_.method;
-    auto point = input_of(tensor.place.role);  // none of a norm, a bias
+    const auto point = observed_input(tensor.place.role, moments);  // none of a norm, a bias
     if (!point) return round_to_nearest(format);
-    // Few tokens get most of the attention: errors of their values are everybody's.
-    if (tensor.place.role == TensorRole::kValue && moments.contains(TapPoint::kValueInput))
-      point = TapPoint::kValueInput;
     if (method.prepare == nullptr) return method.without_text(format, {});
     auto& inputs = prepared[*point];
     if (inputs == nullptr) inputs = method.prepare(moments.at(*point), options_, *device_.pool);

@@ -14,6 +14,7 @@
 #include "compress/quantize.h"
 #include "compress/recipes.h"
 #include "compress/scalings/scaling.h"
+#include "compress/work_folder.h"
 
 namespace tessera {
 
@@ -22,10 +23,11 @@ class LayerQuantizer {
   // Bytes of the checkpoint's that are done with; may be empty.
   using Progress = std::function<void(double bytes)>;
 
-  // All must outlive it.
+  // All must outlive it. Layers that `work` has are taken from there, the others kept there.
   LayerQuantizer(std::shared_ptr<const Checkpoint> checkpoint, const Device& device,
                  CalibrationText text, const ChosenMethod& method, const MethodOptions& options,
-                 std::span<const PlannedFormat> plan, const LoraMerge& merge);
+                 std::span<const PlannedFormat> plan, const LoraMerge& merge,
+                 WorkFolder* work = nullptr);
 
   // Is this tensor, by its number in the checkpoint, one whose inputs are observed?
   bool covers(size_t tensor) const;
@@ -35,6 +37,7 @@ class LayerQuantizer {
                               const Progress& progress);
 
  private:
+  void finish_next(std::span<QuantizedTensor> summaries, const Progress& progress);
   void quantize_next(std::span<QuantizedTensor> summaries, const Progress& progress);
   void find_folds();
   bool can_encode(size_t tensor) const;
@@ -48,6 +51,7 @@ class LayerQuantizer {
   const LoraMerge& merge_;
   std::vector<std::vector<Fold>> folds_;  // of each layer, if scales move
   std::set<const StoredTensor*> scaled_;  // that they change
+  WorkFolder* work_;
   int next_ = 0;
   std::map<size_t, std::vector<std::byte>> done_;  // tensors that nobody has taken yet
 };

@@ -48,12 +48,6 @@ Group group_of(TensorRole role) {
   }
 }
 
-// Matrices worth re-encoding.
-bool is_reencoded(const StoredTensor& tensor) {
-  return tensor.shape.size() >= 2 && tensor.name.ends_with("weight") &&
-         tensor.place.role != TensorRole::kDelicate && !is_norm(tensor.place.role);
-}
-
 // What the rules ask of the model as a whole.
 struct ModelFacts {
   bool falcon = false;
@@ -210,20 +204,6 @@ const Format& mixed_format(const Recipe& recipe, const ModelFacts& model,
   }
 }
 
-// `wanted`, or what comes nearest to it in blocks that `columns` is a whole number of.
-const Format& fitting_format(const Format& wanted, uint64_t columns) {
-  if (columns % wanted.block_elements == 0) return wanted;
-  const Format* smaller = &kF16;
-  if (&wanted == &kQ2_K || &wanted == &kQ3_K || &wanted == &kIQ4_XS) smaller = &kIQ4_NL;
-  if (&wanted == &kTQ1_0 || &wanted == &kTQ2_0 || &wanted == &kQ2_0) smaller = &kQ4_0;
-  if (&wanted == &kNVFP4) smaller = &kMXFP4;
-  if (&wanted == &kQ1_0) smaller = &kQ2_0;
-  if (&wanted == &kQ4_K) smaller = &kQ5_0;
-  if (&wanted == &kQ5_K) smaller = &kQ5_1;
-  if (&wanted == &kQ6_K) smaller = &kQ8_0;
-  return columns % smaller->block_elements == 0 ? *smaller : kF16;
-}
-
 }  // namespace
 
 std::span<const Recipe> all_recipes() {
@@ -264,6 +244,24 @@ const Recipe& require_recipe(std::string_view name) {
   fail("unknown format '{}'; known are {}", printable(name), known);
 }
 
+bool is_reencoded(const StoredTensor& tensor) {
+  return tensor.shape.size() >= 2 && tensor.name.ends_with("weight") &&
+         tensor.place.role != TensorRole::kDelicate && !is_norm(tensor.place.role);
+}
+
+const Format& format_that_fits(const Format& wanted, uint64_t columns) {
+  if (columns % wanted.block_elements == 0) return wanted;
+  const Format* smaller = &kF16;
+  if (&wanted == &kQ2_K || &wanted == &kQ3_K || &wanted == &kIQ4_XS) smaller = &kIQ4_NL;
+  if (&wanted == &kTQ1_0 || &wanted == &kTQ2_0 || &wanted == &kQ2_0) smaller = &kQ4_0;
+  if (&wanted == &kNVFP4) smaller = &kMXFP4;
+  if (&wanted == &kQ1_0) smaller = &kQ2_0;
+  if (&wanted == &kQ4_K) smaller = &kQ5_0;
+  if (&wanted == &kQ5_K) smaller = &kQ5_1;
+  if (&wanted == &kQ6_K) smaller = &kQ8_0;
+  return columns % smaller->block_elements == 0 ? *smaller : kF16;
+}
+
 std::vector<PlannedFormat> plan_formats(const Checkpoint& model, const Recipe& recipe, bool pure) {
   const ModelFacts facts(model);
   const auto& tensors = model.tensors();
@@ -286,7 +284,7 @@ std::vector<PlannedFormat> plan_formats(const Checkpoint& model, const Recipe& r
     const int64_t ordinal = seen[static_cast<size_t>(group_of(tensor.place.role))]++;
     const Format& wanted =
         pure || !blocks ? *recipe.base : mixed_format(recipe, facts, tensor, ordinal);
-    plan[i] = {&fitting_format(wanted, tensor.columns()), &wanted};
+    plan[i] = {&format_that_fits(wanted, tensor.columns()), &wanted};
   }
   return plan;
 }

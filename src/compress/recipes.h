@@ -48,6 +48,12 @@ struct PlannedFormat {
   const Format* wanted = nullptr;
 };
 
+// Is it a matrix worth re-encoding?
+bool is_reencoded(const StoredTensor& tensor);
+
+// `wanted`, or what comes nearest to it in blocks that `columns` is a whole number of.
+const Format& format_that_fits(const Format& wanted, uint64_t columns);
+
 // The format each of model.tensors() is to have. Tensors that are not the weight of a matrix
 // (norms, biases, routers, small convolutions, ...) keep their format; only "F32" converts them
 // too. A matrix whose columns are no whole number of blocks gets a related format with smaller

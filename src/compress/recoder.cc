@@ -32,22 +32,26 @@ void require_finite_rows(const StoredTensor& tensor, uint64_t first,
 
 class Recoder {
  public:
-  Recoder(const StoredTensor& source, const Format& target, const RowEncoder& encoder)
+  // Each of the encoders has as many rows.
+  Recoder(const StoredTensor& source, const Format& target, std::vector<const RowEncoder*> encoders)
       : source_(source),
         target_(target),
-        encoder_(encoder),
+        encoders_(std::move(encoders)),
         target_row_(target.row_bytes(source.columns())) {}
 
   std::vector<std::byte> run(ThreadPool& pool, QuantizedTensor& summary) const {
-    const uint64_t rows = source_.rows();
+    const uint64_t rows = source_.rows() / encoders_.size();
     const uint64_t rows_in_chunk = std::max<uint64_t>(
-        {1, kChunkElements / source_.columns(), static_cast<uint64_t>(encoder_.panel())});
+        {1, kChunkElements / source_.columns(), static_cast<uint64_t>(encoders_.front()->panel())});
     const uint64_t chunks = (rows + rows_in_chunk - 1) / rows_in_chunk;
-    std::vector<std::byte> out(rows * target_row_);
-    std::vector<PartErrors> errors(chunks);
-    pool.parallel_for(static_cast<int>(chunks), [&](int chunk, int) {
-      const uint64_t first = static_cast<uint64_t>(chunk) * rows_in_chunk;
-      errors[chunk] = recode_rows(first, std::min(rows, first + rows_in_chunk), out);
+    std::vector<std::byte> out(source_.rows() * target_row_);
+    std::vector<PartErrors> errors(chunks * encoders_.size());
+    pool.parallel_for(static_cast<int>(errors.size()), [&](int part, int) {
+      const uint64_t matrix = static_cast<uint64_t>(part) / chunks;
+      const uint64_t first = static_cast<uint64_t>(part) % chunks * rows_in_chunk;
+      const uint64_t last = std::min(rows, first + rows_in_chunk);
+      errors[part] =
+          recode_rows(*encoders_[matrix], matrix * rows + first, matrix * rows + last, out);
     });
     PartErrors sum;  // in the order of the rows, so that any number of threads gives the same
     for (const PartErrors& part : errors) {
@@ -63,20 +67,21 @@ class Recoder {
   }
 
  private:
-  PartErrors recode_rows(uint64_t first, uint64_t last, std::span<std::byte> out) const {
+  PartErrors recode_rows(const RowEncoder& encoder, uint64_t first, uint64_t last,
+                         std::span<std::byte> out) const {
     const uint64_t columns = source_.columns();
     std::vector<float> values((last - first) * columns);
     source_.decode(first, last - first, values);
     require_finite_rows(source_, first, values);
     PartErrors sum;
     const auto encoded = out.subspan(first * target_row_, (last - first) * target_row_);
-    const std::vector<bool> kept = copy_rows(first, last, encoded.data(), sum);
+    const std::vector<bool> kept = copy_rows(encoder, first, last, encoded.data(), sum);
     for (uint64_t row = 0; row < last - first;) {  // runs of rows that were not
       uint64_t end = row;
       while (end < last - first && !kept[end]) ++end;
       if (end > row) {
-        encoder_.encode(std::span(values).subspan(row * columns, (end - row) * columns), end - row,
-                        encoded.data() + row * target_row_);
+        encoder.encode(std::span(values).subspan(row * columns, (end - row) * columns), end - row,
+                       encoded.data() + row * target_row_);
       }
       row = end + 1;
     }
@@ -91,11 +96,11 @@ class Recoder {
   }
 
   // See copy_codes(); columns in an order of their own share no scales with their neighbours.
-  std::vector<bool> copy_rows(uint64_t first, uint64_t last, std::byte* out,
-                              PartErrors& sum) const {
+  std::vector<bool> copy_rows(const RowEncoder& encoder, uint64_t first, uint64_t last,
+                              std::byte* out, PartErrors& sum) const {
     std::vector<bool> kept(last - first);
     const uint64_t columns = source_.columns();
-    if (encoder_.changes_values() || source_.order != nullptr) return kept;
+    if (encoder.changes_values() || source_.order != nullptr) return kept;
     if (!may_share_grid(*source_.format, target_)) return kept;
     std::vector<std::byte> buffer;
     const auto stored = source_.read(first, last - first, buffer);
@@ -114,7 +119,7 @@ class Recoder {
 
   const StoredTensor& source_;
   const Format& target_;
-  const RowEncoder& encoder_;
+  std::vector<const RowEncoder*> encoders_;
   uint64_t target_row_;
 };
 
@@ -123,7 +128,15 @@ class Recoder {
 std::vector<std::byte> recode(const StoredTensor& source, const Format& target,
                               const RowEncoder& encoder, ThreadPool& pool,
                               QuantizedTensor& summary) {
-  return Recoder(source, target, encoder).run(pool, summary);
+  return Recoder(source, target, {&encoder}).run(pool, summary);
+}
+
+std::vector<std::byte> recode(const StoredTensor& source, const Format& target,
+                              std::span<const std::unique_ptr<RowEncoder>> encoders,
+                              ThreadPool& pool, QuantizedTensor& summary) {
+  std::vector<const RowEncoder*> each;
+  for (const auto& encoder : encoders) each.push_back(encoder.get());
+  return Recoder(source, target, std::move(each)).run(pool, summary);
 }
 
 void require_finite(const StoredTensor& tensor, ThreadPool& pool) {

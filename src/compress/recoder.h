@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "base/thread_pool.h"
@@ -17,6 +19,12 @@ namespace tessera {
 std::vector<std::byte> recode(const StoredTensor& source, const Format& target,
                               const RowEncoder& encoder, ThreadPool& pool,
                               QuantizedTensor& summary);
+
+// The same of a tensor that is several matrices, one after the other (experts), each of as many
+// rows and with an encoder of its own.
+std::vector<std::byte> recode(const StoredTensor& source, const Format& target,
+                              std::span<const std::unique_ptr<RowEncoder>> encoders,
+                              ThreadPool& pool, QuantizedTensor& summary);
 
 // Error for a value that is not finite.
 void require_finite(const StoredTensor& tensor, ThreadPool& pool);

@@ -190,9 +190,11 @@ void write_dat(const Imatrix& imatrix, const std::filesystem::path& path) {
 
 }  // namespace
 
-std::vector<float> Imatrix::Entry::means() const {
-  std::vector<float> means(sums.begin(), sums.begin() + static_cast<ptrdiff_t>(columns()));
-  for (float& mean : means) mean = counts[0] > 0 ? mean / counts[0] : 1.0f;
+std::vector<float> Imatrix::Entry::means(size_t matrix) const {
+  const auto first = sums.begin() + static_cast<ptrdiff_t>(matrix * columns());
+  std::vector<float> means(first, first + static_cast<ptrdiff_t>(columns()));
+  const float rows = counts[matrix];
+  for (float& mean : means) mean = rows > 0 ? mean / rows : 1.0f;
   return means;
 }
 

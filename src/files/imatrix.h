@@ -19,8 +19,8 @@ struct Imatrix {
 
     size_t matrices() const { return counts.size(); }
     size_t columns() const { return sums.size() / counts.size(); }
-    // Of the first matrix. All 1 where there were no rows.
-    std::vector<float> means() const;
+    // Of one of the matrices. All 1 where there were no rows.
+    std::vector<float> means(size_t matrix = 0) const;
   };
 
   std::map<std::string, Entry> entries;  // by the tensor's name in a GGUF file

@@ -33,8 +33,10 @@ LayerByLayer::LayerByLayer(std::shared_ptr<const Checkpoint> checkpoint,
   kv_ = backend_->allocate_kv(shape);
 }
 
-void LayerByLayer::embed(std::span<const Token> tokens, std::span<float> x) {
-  embeddings_->read(tokens, x);
+void LayerByLayer::embed(std::span<const Token> tokens, std::span<float> x,
+                         const StoredTensor* instead) {
+  if (instead == nullptr) return embeddings_->read(tokens, x);
+  EmbeddingTable(*checkpoint_, *instead, config_.embedding_scale).read(tokens, x);
 }
 
 void LayerByLayer::load(int layer, const Loader::Instead& instead) {
@@ -60,6 +62,31 @@ void LayerByLayer::forward(std::span<float> x, std::span<const Tap> taps) {
   for (int r = 0; r < out.rows; ++r) {
     std::ranges::copy(out.row(r), x.begin() + static_cast<ptrdiff_t>(r) * config_.embedding);
   }
+}
+
+void LayerByLayer::load_output(const Loader::Instead& instead) {
+  output_.reset();
+  Loader loader(*checkpoint_, *backend_, {}, {}, instead);
+  loader.enter(kNoLayer);
+  static_cast<TensorVisitor&>(loader).vector({TensorRole::kOutputNorm, config_.embedding},
+                                             output_norm_);
+  const bool tied = checkpoint_->find({TensorRole::kOutput}) == nullptr;
+  const TensorRole role = tied ? TensorRole::kTokenEmbedding : TensorRole::kOutput;
+  loader.matrix("logits", {{role, config_.vocabulary}}, config_.embedding, output_);
+  if (logits_.rows > 0) return;
+  normalized_ = backend_->allocate(kLogitRows, config_.embedding);
+  logits_ = backend_->allocate(kLogitRows, config_.vocabulary);
+}
+
+HostRows LayerByLayer::logits(std::span<const float> x) {
+  const auto rows = static_cast<int>(x.size() / static_cast<size_t>(config_.embedding));
+  TESSERA_ASSERT(output_ && rows <= kLogitRows);
+  const Tensor hidden = normalized_.top(rows), out = logits_.top(rows);
+  backend_->upload(x, hidden);
+  backend_->rms_norm(hidden, *output_norm_, config_.norm_epsilon, hidden);
+  backend_->linear(*output_, hidden, nullptr, out, {});
+  if (config_.final_soft_cap > 0) backend_->scale_and_cap(1.0f, config_.final_soft_cap, out);
+  return backend_->download(out);
 }
 
 }  // namespace tessera

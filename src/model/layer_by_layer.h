@@ -26,13 +26,22 @@ class LayerByLayer {
   const Config& config() const { return config_; }
   int layers() const { return static_cast<int>(config_.layers.size()); }
 
-  // What the first layer reads of such a text: [tokens, embedding].
-  void embed(std::span<const Token> tokens, std::span<float> x);
+  // What the first layer reads of such a text: [tokens, embedding]. By another table, if one is
+  // given.
+  void embed(std::span<const Token> tokens, std::span<float> x,
+             const StoredTensor* instead = nullptr);
   // Replaces the layer that was loaded. Tensors that `instead` knows are loaded as it says.
   void load(int layer, const Loader::Instead& instead = {});
   // Takes a text, from its first position on, through the loaded layer. x: [rows, embedding], what
   // the layer before made of it, becomes what this one makes of it. `taps` are of this layer.
   void forward(std::span<float> x, std::span<const Tap> taps = {});
+
+  // Loads what follows the last layer, beside the layer that is loaded.
+  void load_output(const Loader::Instead& instead = {});
+  // The logits of at most kLogitRows rows that the last layer made: [rows, vocabulary], valid until
+  // the next call. x: [rows, embedding].
+  static constexpr int kLogitRows = 32;
+  HostRows logits(std::span<const float> x);
 
  private:
   std::shared_ptr<const Checkpoint> checkpoint_;
@@ -45,6 +54,9 @@ class LayerByLayer {
   std::unique_ptr<KvStore> kv_;
   std::vector<int32_t> block_table_;
   Tensor residual_;  // [rows, embedding]
+  std::unique_ptr<Vector> output_norm_;
+  std::unique_ptr<Matrix> output_;  // nullptr: not loaded
+  Tensor normalized_, logits_;      // of kLogitRows rows
 };
 
 }  // namespace tessera

@@ -191,6 +191,28 @@ TEST_P(CalibrationTest, AWeightThatIsNoNumberIsNamed) {
   }
 }
 
+// Weights that are numbers, and products that are none.
+TEST_P(CalibrationTest, ActivationsThatAreNoNumbersAreNamed) {
+  const auto source = tiny(kF32);
+  const auto checkpoint = open_checkpoint(source);
+  const StoredTensor& norm = checkpoint->require({TensorRole::kFeedForwardNorm, 1});
+  std::string bytes = test::read_bytes(source);
+  for (uint64_t c = 0; c < norm.columns(); ++c) {
+    const float large = 3e38f;
+    std::memcpy(bytes.data() + checkpoint->offset_of(norm) + c * sizeof(large), &large,
+                sizeof(large));
+  }
+  const auto bad = folder_.write("bad.gguf", bytes);
+  for (const char* method : {"rtn", "gptq", "wanda", "sparsegpt"}) {
+    const std::string error = error_of(
+        [&] { quantize(bad, {.format = "Q8_0", .method = method, .calibration = some_text(60)}); });
+    EXPECT_THAT(error, HasSubstr("the activations are not finite")) << method;
+  }
+  EXPECT_THAT(
+      error_of([&] { collect_importance(bad, some_text(60), {.chunks = 1, .length = 64}); }),
+      HasSubstr("are not finite"));
+}
+
 TEST_P(CalibrationTest, BadInputIsOneLine) {
   const auto source = tiny(kF16);
   const auto error = [&](QuantizeOptions options) {

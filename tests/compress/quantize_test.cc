@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 
+#include "compress/importance.h"
 #include "compress/recipes.h"
 #include "compress/toy_model.h"
 #include "files/gguf/reader.h"
@@ -257,6 +258,43 @@ TEST_F(Quantize, IntegerTensorsAreCopied) {
   const GgufFile result = GgufFile::open(out_);
   EXPECT_EQ(result.require_tensor("token_map").format->name, "I32");
   EXPECT_EQ(result.require_tensor("token_map").bytes[23], std::byte{7});
+}
+
+// Each expert has seen rows of its own, or none.
+TEST_F(Quantize, ExpertsAreRoundedByWhatEachHasSeen) {
+  shape_.experts = 4;
+  test::ToyModel(shape_, kF16).write(source_);
+  const GgufFile source = GgufFile::open(source_);
+  const std::string name = "blk.1.ffn_up_exps.weight";
+  const StoredTensor& tensor = source.require_tensor(name);
+  const uint64_t n = tensor.columns(), experts = 4, rows = tensor.rows() / experts;
+  Imatrix::Entry entry{.sums = {}, .counts = {100, 0, 50, kFewestRows - 1}};
+  for (uint64_t i = 0; i < n * experts; ++i) entry.sums.push_back(static_cast<float>(1 + i % 7));
+  Imatrix imatrix;
+  imatrix.entries[name] = entry;
+  write_imatrix(imatrix, folder_ / "some.gguf");
+
+  testing::internal::CaptureStdout();  // where spdlog writes unless it is told otherwise
+  quantize_file(source_, {.format = "Q4_0", .imatrix = (folder_ / "some.gguf").string()}, out_);
+  EXPECT_THAT(
+      testing::internal::GetCapturedStdout(),
+      AllOf(HasSubstr("knows 1 of 14 matrices; 'blk.0.attn_q.weight' and 12 more are"),
+            HasSubstr("2 of 4 experts' matrices saw fewer than 8 tokens"), HasSubstr(name)));
+  const GgufFile written = GgufFile::open(out_);
+  const StoredTensor& found = written.require_tensor(name);
+  ASSERT_EQ(found.format, &kQ4_0);
+  const std::vector<float> values = decoded(tensor);
+  for (uint64_t e = 0; e < experts; ++e) {
+    std::vector<float> importance;
+    if (entry.counts[e] >= kFewestRows) importance = entry.means(e);
+    for (uint64_t r = e * rows; r < (e + 1) * rows; ++r) {
+      std::vector<std::byte> expected(kQ4_0.row_bytes(n));
+      kQ4_0.encode(std::span(values).subspan(r * n, n), expected.data(), importance);
+      EXPECT_TRUE(
+          std::ranges::equal(expected, found.bytes.subspan(r * expected.size(), expected.size())))
+          << "row " << r;
+    }
+  }
 }
 
 // What is published in safetensors becomes a GGUF, under its names.

@@ -141,6 +141,14 @@ std::string GgufWriter::header(uint64_t alignment) const {
   return out.bytes();
 }
 
+uint64_t GgufWriter::bytes_beside_tensors() const {
+  const uint64_t alignment = gguf::alignment_of(metadata_);
+  uint64_t bytes = gguf::align_up(header(alignment).size(), alignment);
+  for (const Declared& tensor : tensors_)
+    bytes += gguf::align_up(tensor.bytes(), alignment) - tensor.bytes();
+  return bytes;
+}
+
 void GgufWriter::write(const std::filesystem::path& path, const Fill& fill) {
   const uint64_t alignment = gguf::alignment_of(metadata_);
   AtomicFile file(path);

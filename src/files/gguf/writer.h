@@ -21,6 +21,7 @@ class GgufWriter final : public CheckpointWriter {
   // "general.*" only: what a new file says differently.
   void set_fact(std::string_view name, uint32_t value) override;
   void declare(std::string name, const Format& format, std::vector<uint64_t> shape) override;
+  uint64_t bytes_beside_tensors() const override;
   void write(const std::filesystem::path& path, const Fill& fill) override;
 
  private:

@@ -1,0 +1,32 @@
+// What is asked before the first byte is written, so that nothing is begun that cannot end.
+#pragma once
+
+#include <filesystem>
+#include <span>
+
+#include "checkpoint/checkpoint.h"
+#include "compress/lora_merge.h"
+#include "compress/methods/method.h"
+#include "compress/recipes.h"
+#include "files/imatrix.h"
+
+namespace tessera {
+
+// Error if `out` is one of the model's own files, or, unless it may be overwritten, there already.
+void check_output(const Checkpoint& model, const std::filesystem::path& out, bool overwrite);
+// Error for a format that cannot be decoded or encoded, and is to be.
+void check_formats(const Checkpoint& model, const LoraMerge& merge,
+                   std::span<const PlannedFormat> plan);
+// Warns of matrices in formats that the method does not know, which are rounded to nearest; Error
+// if all are.
+void check_method(const Method& method, const Checkpoint& model,
+                  std::span<const PlannedFormat> plan);
+// Error for an importance matrix of another model, which would be ignored. Warns of matrices that
+// are to be quantized and that it does not know.
+void check_imatrix(const std::filesystem::path& path, const Imatrix& imatrix,
+                   const Checkpoint& model, std::span<const PlannedFormat> plan);
+// A format's error is added to that of the one before.
+void warn_of_second_quantization(const Checkpoint& model, const LoraMerge& merge,
+                                 std::span<const PlannedFormat> plan);
+
+}  // namespace tessera

@@ -1,0 +1,81 @@
+// tessera quantize: sizes, recipes as files, texts that the model writes, disks that are full.
+#include "cli/program.h"
+#include "files/open.h"
+#include "formats/format.h"
+
+namespace tessera {
+namespace {
+
+class QuantizeProgramTest : public test::ProgramTest {
+ protected:
+  std::string path(const char* name) const { return (folder_ / name).string(); }
+  std::string model_ =
+      write_tiny_model({.format = &kF16, .layers = 4, .embedding = 256, .context = 1024},
+                       folder_.path())
+          .string();
+};
+
+TEST_F(QuantizeProgramTest, ARecipeThatWasChosenIsUsedAgain) {
+  const auto chosen = run("quantize " + model_ + " --target-bpw 4.6 --calibrate none -o " +
+                          path("a.gguf") + " --recipe-out " + path("recipe.txt"));
+  EXPECT_EQ(chosen.status, 0) << chosen.err;
+  EXPECT_NE(chosen.out.find("blk.*.attn_q.weight"), std::string::npos) << chosen.out;
+  const std::string recipe = test::read_bytes(folder_ / "recipe.txt");
+  EXPECT_NE(recipe.find("blk.3.ffn_down.weight="), std::string::npos) << recipe;
+  const auto again =
+      run("quantize " + model_ + " --recipe " + path("recipe.txt") + " -o " + path("b.gguf"));
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_EQ(test::read_bytes(folder_ / "a.gguf"), test::read_bytes(folder_ / "b.gguf"));
+
+  const auto named = run("quantize " + model_ + " --tensor-type-file " + path("recipe.txt") +
+                         " --tensor-type 'blk.(0|3).attn_v=q8_0' -o " + path("c.gguf"));
+  EXPECT_EQ(named.status, 0) << named.err;
+  EXPECT_EQ(open_checkpoint(folder_ / "c.gguf")->require({TensorRole::kValue, 3}).format, &kQ8_0);
+}
+
+TEST_F(QuantizeProgramTest, ATextThatIsNeededAndNotGivenIsWritten) {
+  const std::string command = "quantize " + model_ + " --format Q4_0 --method gptq";
+  const auto said = run(command + " --calibrate-chunks 2 -o " + path("a.gguf"));
+  EXPECT_EQ(said.status, 0) << said.err;
+  EXPECT_NE(said.err.find("the model writes 2 of 512 tokens itself"), std::string::npos)
+      << said.err;
+  const auto asked =
+      run(command + " --calibrate self --calibrate-chunks 2 -t 1 -o " + path("b.gguf"));
+  EXPECT_EQ(asked.status, 0);
+  EXPECT_EQ(asked.err, "");
+  EXPECT_EQ(test::read_bytes(folder_ / "a.gguf"), test::read_bytes(folder_ / "b.gguf"));
+}
+
+TEST_F(QuantizeProgramTest, WhatWouldHaveNoEffectIsRefused) {
+  const std::string out = " -o " + path("x.gguf");
+  expect_error(run("quantize " + model_ + " --calibrate-chunks 3" + out), "there is none",
+               "chunks");
+  expect_error(run("quantize " + model_ + " --work " + path("work") + out), "runs with a text",
+               "work");
+  expect_error(run("quantize " + model_ + " --target-size 9pounds" + out), "'9pounds' is no size",
+               "size");
+  expect_error(run("quantize " + model_ + " --target-bpw 4 --calibrate none -o " + path("folder/")),
+               "a target size is for GGUF files", "folder");
+  EXPECT_EQ(run("quantize " + model_ + " --target-bpw 4 --format Q4_0" + out).status, 2);
+  EXPECT_EQ(run("quantize " + model_ + " --target-bpw 4 --target-size 1MB" + out).status, 2);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "x.gguf"));
+}
+
+// Of a full disk the shell's limit on files is as good as any: writing fails on the way.
+TEST_F(QuantizeProgramTest, AFullDiskIsOneLineAndLeavesNothingHalfWritten) {
+  const std::string text = folder_.write("text.txt", std::string(4000, 'a') + " b c").string();
+  const std::string command = "quantize " + model_ + " --format Q4_0 --calibrate " + text +
+                              " --calibrate-chunks 1 --work " + path("work") + " -o " +
+                              path("x.gguf");
+  const auto full = run(command, "ulimit -f 64; trap '' XFSZ; ");
+  expect_error(full, "cannot write", "a full disk");
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "x.gguf"));
+  for (const auto& entry : std::filesystem::directory_iterator(folder_ / "work"))
+    EXPECT_EQ(entry.path().string().find("partial"), std::string::npos) << entry.path();
+  const auto rest = run(command);  // there is room again
+  EXPECT_EQ(rest.status, 0) << rest.err;
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "work"));
+}
+
+}  // namespace
+}  // namespace tessera
