@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/error.h"
@@ -47,6 +48,22 @@ std::vector<float> InputMoments::importance() const {
   std::vector<float> means;
   for (const double sum : squares_) means.push_back(static_cast<float>(sum / count));
   return means;
+}
+
+void InputMoments::reorder(std::span<const size_t> order) {
+  const size_t n = squares_.size();
+  TESSERA_ASSERT(order.size() == n);
+  const std::vector<double> squares = std::exchange(squares_, {});
+  for (const size_t c : order) squares_.push_back(squares[c]);
+  if (hessian_.empty()) return;
+  std::vector<float> hessian(n * n);
+  for (size_t r = 0; r < n; ++r) {
+    for (size_t c = 0; c <= r; ++c) {
+      const auto [low, high] = std::minmax(order[r], order[c]);
+      hessian[r * n + c] = hessian_[high * n + low];
+    }
+  }
+  hessian_ = std::move(hessian);
 }
 
 UduFactors InputMoments::factorize(float damping, ThreadPool& pool) {
