@@ -6,6 +6,7 @@
 // TESSERA_TARGET the instruction set.
 //   linear_bench --benchmark_filter=Q4_K/1536x8960
 //   linear_bench --ratios        # new layouts beside old ones, alternating
+//   linear_bench --sparse        # weights of which two in four are zero beside others
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
@@ -33,13 +34,27 @@ struct Shape {
 
 using Matrices = std::vector<std::unique_ptr<Matrix>>;
 
-Matrices make_matrices(const Format& format, Shape shape) {
+// Two neighbours in four become zero.
+void prune(const Format& format, Shape shape, std::vector<std::byte>& weights) {
+  const auto columns = static_cast<size_t>(shape.columns);
+  const size_t row_bytes = format.row_bytes(columns);
+  std::mt19937 rng(3);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(columns);
+  for (size_t at = 0; at < weights.size(); at += row_bytes) {
+    for (size_t c = 0; c < columns; ++c) values[c] = c % 4 < 2 ? 0.0f : normal(rng);
+    format.encode(values, &weights[at], {});
+  }
+}
+
+Matrices make_matrices(const Format& format, Shape shape, bool is_pruned = false) {
   const size_t bytes =
       format.row_bytes(static_cast<uint64_t>(shape.columns)) * static_cast<size_t>(shape.outputs);
   std::vector<std::byte> weights(bytes);
   std::mt19937 rng(1);
   // 0x3c3c.. is an ordinary number in every float format, and so are scales and codes near it.
   for (std::byte& b : weights) b = static_cast<std::byte>(0x3c + rng() % 2);
+  if (is_pruned) prune(format, shape, weights);
   const Backend::WeightPart part = {&format, weights, shape.outputs};
   WeightArena arena;
   Matrices made;
@@ -111,8 +126,9 @@ double seconds(const Matrices& cycle, std::vector<float>& x, int rows) {
 }
 
 // The median of the ratios of neighbours in time: they had the same machine.
-void print_ratio(const Format& ours, const Format& theirs, Shape shape, int rows) {
-  const Matrices our_cycle = make_matrices(ours, shape), their_cycle = make_matrices(theirs, shape);
+void print_ratio(std::string_view pair, const Matrices& our_cycle, const Matrices& their_cycle,
+                 int rows) {
+  const Shape shape = {our_cycle[0]->rows, our_cycle[0]->columns};
   std::vector<float> x(static_cast<size_t>(rows) * static_cast<size_t>(shape.columns));
   std::mt19937 rng(2);
   std::normal_distribution<float> normal;
@@ -129,22 +145,39 @@ void print_ratio(const Format& ours, const Format& theirs, Shape shape, int rows
     ratios.push_back(a / b);
   }
   std::ranges::sort(ratios);
-  fmt::print("| {} / {} | {}x{} | {} | {:.1f} | {:.1f} | {:.3f} | {:.3f} - {:.3f} |\n", ours.name,
-             theirs.name, shape.outputs, shape.columns, rows, us * 1e6, them * 1e6,
-             ratios[kRounds / 2], ratios[1], ratios[kRounds - 2]);
+  fmt::print("| {} | {}x{} | {} | {:.1f} | {:.1f} | {:.3f} | {:.3f} - {:.3f} |\n", pair,
+             shape.outputs, shape.columns, rows, us * 1e6, them * 1e6, ratios[kRounds / 2],
+             ratios[1], ratios[kRounds - 2]);
+}
+
+void print_head() {
+  fmt::print("| time of / time of | outputs x columns | rows | us | us | median ratio | most |\n");
+  fmt::print("|---|---|---|---|---|---|---|\n");
 }
 
 void print_ratios() {
   const std::pair<const Format*, const Format*> pairs[] = {
       {&grouped4(), &kQ4_1}, {&nf4(), &kIQ4_NL}, {&e4m3(), &kF16}, {&kTQ2_0, &kQ4_0}};
-  fmt::print("| time of / time of | outputs x columns | rows | us | us | median ratio | most |\n");
-  fmt::print("|---|---|---|---|---|---|---|\n");
+  print_head();
   for (const auto& [ours, theirs] : pairs) {
     for (const Shape shape : {Shape{2048, 2048}, Shape{8192, 2048}, Shape{2048, 8192}}) {
       for (const int rows : {1, 512}) {
         if (rows > 1 && shape.columns != shape.outputs) continue;
-        print_ratio(*ours, *theirs, shape, rows);
+        print_ratio(fmt::format("{} / {}", ours->name, theirs->name), make_matrices(*ours, shape),
+                    make_matrices(*theirs, shape), rows);
       }
+    }
+  }
+}
+
+void print_sparse() {
+  print_head();
+  for (const Format* format : {&kQ8_0, &kQ5_0}) {
+    for (const Shape shape : {Shape{2048, 2048}, Shape{8192, 2048}, Shape{2048, 8192}}) {
+      const Matrices sparse = make_matrices(*format, shape, true);
+      const Matrices dense = make_matrices(*format, shape);
+      for (const int rows : {1, 4, 8, 512})
+        print_ratio(fmt::format("{0} 2:4 / {0}", format->name), sparse, dense, rows);
     }
   }
 }
@@ -154,9 +187,10 @@ void print_ratios() {
 
 int main(int argc, char** argv) {
   using namespace tessera;
-  if (argc == 2 && std::string_view(argv[1]) == "--ratios") {
+  const std::string_view flag = argc == 2 ? argv[1] : "";
+  if (flag == "--ratios" || flag == "--sparse") {
     fmt::print(stderr, "{}, {} threads\n", target_name(), cpu::bench_pool().threads());
-    cpu::print_ratios();
+    flag == "--ratios" ? cpu::print_ratios() : cpu::print_sparse();
     return 0;
   }
   const Format* const formats[] = {

@@ -21,6 +21,7 @@ void add_logits(CLI::App& app);
 void add_tokenize(CLI::App& app);
 void add_inspect(CLI::App& app);
 void add_quantize(CLI::App& app);
+void add_prune(CLI::App& app);
 void add_imatrix(CLI::App& app);
 void add_pull(CLI::App& app);
 void add_list(CLI::App& app);

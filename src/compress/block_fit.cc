@@ -42,6 +42,7 @@ float BlockFit::value(size_t k, int code) const {
 }
 
 int BlockFit::nearest(size_t k, float v) const {
+  if (!zeros_.empty() && zeros_[k] != 0) v = 0;
   const int lowest = block_.lowest_code, last = block_.last_code();
   if (block_.levels == nullptr && block_.values == nullptr) {
     if (scale_[k] == 0) return std::clamp(block_.zero_point, lowest, last);
@@ -177,11 +178,14 @@ void BlockFit::step_codes() {
 }
 
 void BlockFit::fit(std::span<const float> target, const BlockMetric& metric, std::byte* out,
-                   std::span<float> values) {
+                   std::span<float> values, std::span<const uint8_t> zeros) {
   target_ = target;
+  zeros_ = zeros;
   metric_ = &metric;
   auto* bytes = reinterpret_cast<uint8_t*>(out);
-  format_.encode(target, out, metric.importance);
+  std::ranges::copy(target, work_.begin());
+  for (size_t k = 0; k < zeros.size(); ++k) work_[k] = zeros[k] != 0 ? 0.0f : target[k];
+  format_.encode(work_, out, metric.importance);
   block_.split(bytes, parts_);
   read_scales();
   round_with_feedback();

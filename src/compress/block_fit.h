@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -29,9 +30,11 @@ class BlockFit {
   // Error for a format whose blocks cannot be put together from codes.
   explicit BlockFit(const Format& format);
 
-  // Writes the block; `values` is what it decodes to. All spans have the block's elements.
+  // Writes the block; `values` is what it decodes to. All spans have the block's elements. `zeros`:
+  // 1 for those that are to be zero whatever their target, of a format that has a code for it;
+  // empty: none.
   void fit(std::span<const float> target, const BlockMetric& metric, std::byte* out,
-           std::span<float> values);
+           std::span<float> values, std::span<const uint8_t> zeros = {});
 
  private:
   // What element k of a block decodes to is scale_[k] * level + min_[k].
@@ -54,6 +57,7 @@ class BlockFit {
   // Derivatives of values_ by the block's floats, and their products with S.
   std::vector<float> by_scale_, by_min_, s_by_scale_, s_by_min_;
   std::span<const float> target_;
+  std::span<const uint8_t> zeros_;
   const BlockMetric* metric_ = nullptr;
 };
 

@@ -1,6 +1,7 @@
 #include "compress/calibration.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <vector>
 
@@ -122,6 +123,28 @@ std::optional<TapPoint> observed_input(TensorRole role, const Calibration::Momen
   if (role == TensorRole::kValue && moments.contains(TapPoint::kValueInput))
     return TapPoint::kValueInput;
   return input_of(role);
+}
+
+double Calibration::influence(int layer, const Progress& progress) {
+  model_.load(layer);
+  const auto width = static_cast<size_t>(model_.config().embedding);
+  std::vector<float> before;
+  double sum = 0;
+  for (int chunk = 0; chunk < text_.chunks(); ++chunk) {
+    const auto rows = rows_of(chunk);
+    before.assign(rows.begin(), rows.end());
+    model_.forward(rows);
+    for (size_t at = 0; at < rows.size(); at += width) {
+      double product = 0, in = 0, out = 0;
+      for (size_t c = at; c < at + width; ++c) {
+        const double x = before[c], y = rows[c];
+        product += x * y, in += x * x, out += y * y;
+      }
+      sum += in > 0 && out > 0 ? 1 - product / std::sqrt(in * out) : 1;
+    }
+    if (progress) progress(static_cast<double>(chunk + 1) / text_.chunks());
+  }
+  return sum / static_cast<double>(text_.tokens.size());
 }
 
 }  // namespace tessera

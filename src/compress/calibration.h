@@ -51,6 +51,9 @@ class Calibration {
                   const Progress& progress = {}, Then then = kStay);
   // Takes the text through the layer.
   void advance(int layer, const Loader::Instead& instead, const Progress& progress = {});
+  // ... as it is stored, and says how much that turns the text's rows: the mean of 1 - the cosine
+  // between what goes in and what comes out (block influence, Men et al. 2024).
+  double influence(int layer, const Progress& progress = {});
 
  private:
   std::span<float> rows_of(int chunk);

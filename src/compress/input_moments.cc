@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/error.h"
@@ -125,6 +126,22 @@ double InputMoments::energy(std::span<const float> rows, ThreadPool& pool) const
     }
   });
   return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+void InputMoments::reorder(std::span<const size_t> order) {
+  const size_t n = squares_.size();
+  TESSERA_ASSERT(order.size() == n);
+  const std::vector<double> squares = std::exchange(squares_, {});
+  for (const size_t c : order) squares_.push_back(squares[c]);
+  if (hessian_.empty()) return;
+  std::vector<float> hessian(n * n);
+  for (size_t r = 0; r < n; ++r) {
+    for (size_t c = 0; c <= r; ++c) {
+      const auto [low, high] = std::minmax(order[r], order[c]);
+      hessian[r * n + c] = hessian_[high * n + low];
+    }
+  }
+  hessian_ = std::move(hessian);
 }
 
 UduFactors InputMoments::factorize(float damping, ThreadPool& pool) {

@@ -40,6 +40,9 @@ class InputMoments {
   // inputs. Of the diagonal alone, if that is what there is. Before factorize().
   double energy(std::span<const float> rows, ThreadPool& pool) const;
 
+  // Column c becomes what column order[c] was; a permutation of them all.
+  void reorder(std::span<const size_t> order);
+
   // Factorizes H + damping, a share of the mean of H's diagonal, which grows until floats can tell
   // that the sum is positive definite. 0: as much as makes good for the rows being few, so that
   // what a method makes good on them it does on others, too. The Hessian is used up. Error if it is

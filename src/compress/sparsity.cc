@@ -23,6 +23,13 @@ void choose_lowest(std::span<const float> scores, double share, size_t first,
   for (ptrdiff_t i = 0; i < count; ++i) zero[first + order[static_cast<size_t>(i)]] = true;
 }
 
+std::optional<double> parse_number(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  return whole && std::isfinite(value) ? std::optional(value) : std::nullopt;
+}
+
 }  // namespace
 
 void Sparsity::choose(std::span<const float> scores, std::vector<bool>& zero) const {
@@ -33,24 +40,36 @@ void Sparsity::choose(std::span<const float> scores, std::vector<bool>& zero) co
   }
 }
 
+void require_zero(const Format& format) {
+  if (format.quantized == nullptr) return;  // floats
+  const QuantizedBlock& block = *format.quantized;
+  const size_t count = size_t{1} << block.code_bits;
+  const bool is_level =
+      block.levels != nullptr   ? std::ranges::count(std::span(block.levels, count), 0) > 0
+      : block.values != nullptr ? std::ranges::count(std::span(block.values, count), 0.0f) > 0
+                                : true;
+  if (is_level && !block.has_min) return;
+  fail("{} has no code for zero, so what is pruned would not stay it; F16, Q8_0 and Q4_0 have one",
+       format.name);
+}
+
+std::optional<double> parse_share(std::string_view text) {
+  const bool percent = text.ends_with('%');
+  const auto value = parse_number(percent ? text.substr(0, text.size() - 1) : text);
+  const double share = value.value_or(-1) / (percent ? 100 : 1);
+  return share >= 0 && share < 1 ? std::optional(share) : std::nullopt;
+}
+
 Sparsity parse_sparsity(std::string_view text) {
-  const auto number = [&](std::string_view part) {
-    double value = -1;
-    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
-    const bool whole = error == std::errc() && end == part.data() + part.size();
-    return whole && std::isfinite(value) ? value : -1;
-  };
-  Sparsity sparsity;
   const size_t colon = text.find(':');
   if (colon != std::string_view::npos) {
-    const double zeros = number(text.substr(0, colon)), of = number(text.substr(colon + 1));
+    const double zeros = parse_number(text.substr(0, colon)).value_or(-1),
+                 of = parse_number(text.substr(colon + 1)).value_or(-1);
     const bool whole = zeros == std::floor(zeros) && of == std::floor(of);
     if (whole && zeros >= 0 && of >= 2 && of <= 64 && zeros < of)
       return {.share = zeros / of, .group = static_cast<int>(of)};
-  } else {
-    sparsity.share =
-        text.ends_with('%') ? number(text.substr(0, text.size() - 1)) / 100 : number(text);
-    if (sparsity.share >= 0 && sparsity.share < 1) return sparsity;
+  } else if (const auto share = parse_share(text)) {
+    return {.share = *share};
   }
   fail("sparsity is '{}', expected a share like 50% or 0.5, or zeros of neighbours like 2:4",
        printable(text));

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
+
+#include "formats/format.h"
 
 namespace tessera {
 
@@ -18,5 +21,12 @@ struct Sparsity {
 
 // "50%", "0.5" or "2:4": two zeros in four. Error for anything else, or outside [0, 1).
 Sparsity parse_sparsity(std::string_view text);
+
+// Error for a format without a code for zero, by a minimum or a codebook: what is pruned would not
+// stay so.
+void require_zero(const Format& format);
+
+// "50%" or "0.5", in [0, 1); nothing for anything else.
+std::optional<double> parse_share(std::string_view text);
 
 }  // namespace tessera

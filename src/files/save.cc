@@ -55,8 +55,11 @@ std::unique_ptr<CheckpointWriter> make_writer(const Checkpoint& model,
 }
 
 std::string written_name(const Checkpoint& model, const StoredTensor& tensor) {
-  if (is_gguf(model)) return tensor.name;
-  const std::string name = gguf::tensor_name(tensor.place);
+  return is_gguf(model) ? tensor.name : written_name(model, tensor, tensor.place.layer);
+}
+
+std::string written_name(const Checkpoint& model, const StoredTensor& tensor, int layer) {
+  const std::string name = gguf::tensor_name({tensor.place.role, layer});
   if (name.empty()) {
     fail("tensor '{}' has no place in {} models", printable(tensor.name),
          model.facts().require_string("general.architecture"));

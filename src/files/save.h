@@ -21,5 +21,7 @@ std::unique_ptr<CheckpointWriter> make_writer(const Checkpoint& model,
 // What the writer is to call this tensor of `model`: GGUF's name (a folder's writer finds its own).
 // Error if a model of this family has no place for it.
 std::string written_name(const Checkpoint& model, const StoredTensor& tensor);
+// ... as a tensor of that layer. Error for one whose role is not known.
+std::string written_name(const Checkpoint& model, const StoredTensor& tensor, int layer);
 
 }  // namespace tessera

@@ -16,14 +16,17 @@ using testing::HasSubstr;
 
 class Prune : public testing::Test {
  protected:
-  Floats run(const Method& method, const Sparsity& sparsity, int threads = 2) const {
+  Floats run(const Method& method, const Sparsity& sparsity, int threads = 2,
+             const Format& format = kF32) const {
     ThreadPool pool(threads);
     InputMoments moments(kColumns, InputMoments::Kind::kHessian);
     moments.add(HostRows(x_.data(), kSamples, kColumns, kColumns), pool);
     const auto inputs = method.prepare(moments, {.sparsity = sparsity, .damping = 0.01f}, pool);
-    const auto encoder = inputs->encoder(kF32, pool);
+    const auto encoder = inputs->encoder(format, pool);
+    std::vector<std::byte> bytes(format.row_bytes(kColumns) * kRows);
+    encoder->encode(weights_, kRows, bytes.data());
     Floats out(weights_.size());
-    encoder->encode(weights_, kRows, reinterpret_cast<std::byte*>(out.data()));
+    format.decode(bytes.data(), out);
     return out;
   }
   double error(const Floats& values) const { return product_error(weights_, values, hessian_); }
@@ -76,6 +79,40 @@ TEST_F(Prune, WhatIsLeftMakesGoodForWhatGoes) {
                  sparsegpt = error(run(kSparseGpt, parse_sparsity(sparsity)));
     EXPECT_LT(wanda, 0.9 * magnitude) << sparsity;
     EXPECT_LT(sparsegpt, 0.6 * wanda) << sparsity;
+  }
+}
+
+// Zeros in the format, where the mask has them; and rounding that makes good for both.
+TEST_F(Prune, QuantizedZerosStay) {
+  for (const Format* format : {&kQ8_0, &kQ4_0, &kQ5_0, &kQ6_K, &kMXFP4}) {
+    for (const Method* method : {&kMagnitude, &kWanda, &kSparseGpt}) {
+      const Floats floats = run(*method, parse_sparsity("2:4")),
+                   out = run(*method, parse_sparsity("2:4"), 2, *format);
+      for (size_t i = 0; i < out.size(); ++i) {
+        if (floats[i] != 0) continue;
+        ASSERT_EQ(out[i], 0) << format->name << " " << method->name;
+      }
+    }
+  }
+}
+
+TEST_F(Prune, SparseGptRoundsAsItPrunes) {
+  for (const Format* format : {&kQ4_0, &kQ3_K}) {
+    const Floats pruned = run(kSparseGpt, parse_sparsity("50%"));
+    std::vector<std::byte> bytes(format->row_bytes(kColumns) * kRows);
+    round_to_nearest(*format)->encode(pruned, kRows, bytes.data());
+    Floats afterwards(pruned.size());
+    format->decode(bytes.data(), afterwards);
+    EXPECT_LT(error(run(kSparseGpt, parse_sparsity("50%"), 2, *format)), 0.9 * error(afterwards))
+        << format->name;
+  }
+}
+
+TEST_F(Prune, RefusesFormatsWithoutAZero) {
+  for (const Format* format : {&kQ4_1, &kQ4_K, &kIQ4_NL, &kIQ4_XS}) {
+    for (const Method* method : {&kMagnitude, &kWanda, &kSparseGpt})
+      EXPECT_THAT(error_of([&] { run(*method, parse_sparsity("50%"), 1, *format); }),
+                  HasSubstr("no code for zero"));
   }
 }
 

@@ -322,7 +322,8 @@ TEST(Server, ProbesAreAnsweredWhenAllPlacesAreTaken) {
   EXPECT_EQ(fixture.client().Get("/v1/models")->status, 503);
 }
 
-// Two places are held by streams, so that places stay scarce when the first of the two others has gone.
+// Two places are held by streams, so that places stay scarce when the first of the two others has
+// gone.
 TEST(Server, IdleConnectionsGoWherePlacesAreScarce) {
   ServerSpec spec;
   spec.server.http.connections = 4;

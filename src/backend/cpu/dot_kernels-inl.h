@@ -41,6 +41,7 @@
 #include "backend/cpu/dot_kernels.h"
 #include "backend/cpu/expand.h"
 #include "backend/cpu/lanes.h"
+#include "backend/cpu/spread.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tessera::cpu::HWY_NAMESPACE {
@@ -52,6 +53,7 @@ struct Kind {
   int max_code;
   int scale_columns;
   bool has_min;
+  bool spread = false;  // codes without their zeros, to be spread by a mask
 
   constexpr int scales() const { return kBlock / scale_columns; }  // of a block
   constexpr int quads() const { return scale_columns / 4; }        // of a scale
@@ -71,12 +73,35 @@ HWY_INLINE FloatVector times_scale(IntVector dot, FloatVector scale, FloatVector
 // from 32 bits.
 constexpr int32_t kLowStart = static_cast<int32_t>(0u - (static_cast<uint32_t>(kMagicBits) << 8));
 
+// Codes in the order that a kernel wants them, where that is the order of memory.
+#if HWY_TARGET == HWY_AVX3_DL
+class CodeStream {
+ public:
+  explicit CodeStream(const Weights& w) : codes_(w.codes, w.zero), masks_(w.masks) {}
+  HWY_INLINE CodeVector next() {
+    uint64_t mask;
+    std::memcpy(&mask, masks_, sizeof(mask));
+    masks_ += sizeof(mask);
+    return CodeVector{codes_.next(mask)};
+  }
+
+ private:
+  SparseCodes codes_;
+  const uint8_t* masks_;
+};
+#else
+struct CodeStream {  // no kernel spreads codes
+  explicit CodeStream(const Weights&) {}
+  CodeVector next() { return hn::Zero(CodeTag()); }
+};
+#endif
+
 // Adds kBlocks blocks, from block `b` on, to the sums of kRows rows and kParts times kLanes
 // outputs, `part` and up. Several parts at once halve the broadcasts of activations, several blocks
 // hide the latency of the dots: chains of 8.
 template <Kind kKind, bool kAlone, int kRows, int kParts, int kBlocks>
-HWY_INLINE void multiply_blocks(const Weights& w, int b, const Activations& x, size_t part,
-                                FloatVector (&sums)[kParts][kRows]) {
+HWY_INLINE void multiply_blocks(const Weights& w, CodeStream& spread, int b, const Activations& x,
+                                size_t part, FloatVector (&sums)[kParts][kRows]) {
   constexpr int kScales = kKind.scales(), kQuads = kKind.quads(), kUnits = kBlocks * kScales;
   constexpr size_t kBlockBytes = code_vectors(kKind.codes) * kQuadBytes;
   const FloatTag df;
@@ -113,8 +138,13 @@ HWY_INLINE void multiply_blocks(const Weights& w, int b, const Activations& x, s
       unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
         const uint8_t* block = weights + kOfBlock * kBlockBytes;
         const size_t at = (part + p * kLanes) * 4;
-        const auto wq = dot_codes<kKind.max_code>(
-            hn::BitCast(di, load_codes<kKind.codes, kKind.lookup, kQuad>(block, at, w.table)));
+        CodeVector loaded;
+        if constexpr (kKind.spread) {
+          loaded = spread.next();
+        } else {
+          loaded = load_codes<kKind.codes, kKind.lookup, kQuad>(block, at, w.table);
+        }
+        const auto wq = dot_codes<kKind.max_code>(hn::BitCast(di, loaded));
         TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
           dots[unit][p][r].template add<quad, kQuads>(wq, broadcast(xq + r * kBlock));
         }
@@ -169,7 +199,8 @@ HWY_NOINLINE void multiply_tile(const Weights& w, const Activations& x,
                                 float (*all_sums)[kPanelRows]) {
   constexpr bool kRoom = kRows == 1 || kLanes >= 16;
   constexpr int kParts = kRoom && kLanes < kPanelRows ? 2 : 1;
-  constexpr int kBlocks = kRoom && !(kKind.wide() && kRows > 1) ? 2 / kKind.scales() : 1;
+  constexpr int kBlocks =
+      kRoom && !(kKind.wide() && kRows > 1) && !kKind.spread ? 2 / kKind.scales() : 1;
   const FloatTag df;
   for (size_t part = 0; part < kPanelRows; part += kParts * kLanes) {
     FloatVector sums[kParts][kRows];
@@ -178,8 +209,9 @@ HWY_NOINLINE void multiply_tile(const Weights& w, const Activations& x,
         sums[p][r] = hn::Load(df, all_sums[r] + part + p * kLanes);
       }
     });
+    CodeStream spread(w);
     for (int b = 0; b < w.blocks; b += kBlocks) {
-      multiply_blocks<kKind, kAlone, kRows, kParts, kBlocks>(w, b, x, part, sums);
+      multiply_blocks<kKind, kAlone, kRows, kParts, kBlocks>(w, spread, b, x, part, sums);
     }
     unroll<kParts>([&](auto p) TESSERA_INLINE_LAMBDA {
       TESSERA_UNROLL for (int r = 0; r < kRows; ++r) {
@@ -196,7 +228,18 @@ constexpr Kind kKindOf = {kCodes, kLookup, dot_class(kMaxCode), kScaleColumns, k
 
 template <Kind kKind>
 AloneKernels alone_kernels() {
-  return {multiply_tile<kKind, true, 1>, multiply_tile<kKind, true, kTileRows>};
+  return {multiply_tile<kKind, true, 1>, multiply_tile<kKind, true, kTileRows>, kKind.spread};
+}
+
+// Of sparse codes: they come in the order of memory where two vectors hold all rows of a panel.
+inline AloneKernels alone_kernels_of_sparse_codes() {
+  constexpr Kind kBytes = kKindOf<CodeKind::k8, 255, 32, false>;
+#if HWY_TARGET == HWY_AVX3_DL
+  constexpr Kind kSpread = {kBytes.codes, kBytes.lookup, kBytes.max_code, 32, false, true};
+  return alone_kernels<kSpread>();
+#else
+  return alone_kernels<kBytes>();
+#endif
 }
 
 }  // namespace tessera::cpu::HWY_NAMESPACE

@@ -1,4 +1,4 @@
-// Kernels of codes of 5 to 8 bits, and of those that are looked up (dot_kernels.h).
+// Kernels of codes of 5 to 8 bits, of those that are looked up, and of sparse ones (dot_kernels.h).
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/dot_kernels_wide.cc"
 #include "base/simd/simd_targets.h"
@@ -23,6 +23,7 @@ AloneKernels choose_alone_kernels_of_wide_codes(const Layout& layout) {
     case Lookup::kNone:
       break;
   }
+  if (layout.is_sparse()) return alone_kernels_of_sparse_codes();
   if (layout.codes == k5) {
     return min ? alone_kernels<kKindOf<k5, 31, 32, true>>()
                : alone_kernels<kKindOf<k5, 31, 32, false>>();

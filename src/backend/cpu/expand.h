@@ -30,6 +30,7 @@ struct Chunk {                                             // 256 columns, expan
   alignas(64) float scales[kSuperBlock / 16][kPanelRows];  // by 16 or by 32 columns
   alignas(64) float mins[kSuperBlock / 16][kPanelRows];
   alignas(64) uint8_t low_codes[kPlaneBytes];  // of wide layouts
+  alignas(64) uint8_t kept[kPlaneBytes];       // of sparse codes, unpacked
 };
 constexpr size_t kLowPlane = offsetof(Chunk, low_codes);  // from a code to its low one
 

@@ -149,7 +149,8 @@ std::optional<Layout> find_layout(const Format& format) {
 }
 
 size_t Layout::code_bytes(int blocks) const {
-  return static_cast<size_t>(blocks * code_vectors(codes)) * kQuadBytes;
+  const size_t masks = is_sparse() ? static_cast<size_t>(blocks) * kMaskBytes : 0;
+  return static_cast<size_t>(kept_blocks(blocks) * code_vectors(codes)) * kQuadBytes + masks;
 }
 
 size_t Layout::scale_bytes(int blocks) const {

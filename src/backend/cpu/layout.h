@@ -31,6 +31,15 @@
 //   5 bits: a 4-bit plane, then the fifth bit, likewise
 //   6 bits: a 4-bit plane, then a 2-bit plane with the two high bits
 //
+// Sparse codes. Where at least half or so of a matrix is zero, pruned to 2:4 say, a chunk stores
+// the codes of the other half alone, one after the other in the order that they would have as
+// bytes, and then a mask: a bit for each of its elements, 0: zero. Kernels find chunks by counting,
+// so all of a matrix have room for as many codes as the fullest one needs, in eighths
+// (Layout::kept). Any pattern will do; those of equally many zeros in any 32 rows x 256 columns
+// waste nothing: N:M, SparseGPT's halves of 128 columns, 4 of 8 blocks.
+//
+//   bits of a weight, pruned to a half: codes / 2 + 1 + scales; Q8_0 5.5 of 8.5, Q5_0 4 of 5.5
+//
 // Scales. Each entry is a row of 32 values, one for each row of the panel: see ScaleKind.
 #pragma once
 
@@ -52,6 +61,8 @@ constexpr int padded_blocks(int columns) {
   return (columns / kBlock + 1) / 2 * 2;
 }
 inline constexpr int kQuadBytes = kPanelRows * 4;
+inline constexpr int kBlockCodes = kPanelRows * kBlock;
+inline constexpr int kMaskBytes = kBlockCodes / 8;  // of a block of sparse codes
 
 enum class CodeKind : uint8_t { k2, k3, k4, k5, k6, k8 };  // bits of a code
 // Vectors of kQuadBytes that a block's codes take.
@@ -116,6 +127,16 @@ struct Layout {
   float unit;  // every stored scale is multiplied with it
   Lookup lookup;
   alignas(16) CodeTable table, low_table;
+  // Of sparse codes: blocks of codes that a chunk of 8 blocks stores; 8: all of them, and no mask.
+  int kept = kChunkBlocks;
+
+  bool is_sparse() const { return kept < kChunkBlocks; }
+  // ... and that one of `blocks` blocks stores.
+  int kept_blocks(int blocks) const { return (blocks * kept + kChunkBlocks - 1) / kChunkBlocks; }
+  // Has a code that stands for zero whatever the scale, and a kernel for it.
+  bool may_be_sparse() const {
+    return lookup == Lookup::kNone && !has_min(scales) && scale_columns == 32;
+  }
 
   // Of a chunk of `blocks` (1 .. 8) blocks.
   size_t code_bytes(int blocks) const;
@@ -131,6 +152,10 @@ struct Layout {
 
 // Nothing if the format is not quantized, or of parts that no kernel of this backend takes.
 std::optional<Layout> find_layout(const Format& format);
+
+// The least Layout::kept that has room for a panel of these rows, of a layout that has a zero code.
+int kept_codes(const Layout& layout, const std::byte* rows_begin, size_t row_bytes, int rows,
+               int columns);
 
 // Repacks `rows` (1 .. 32) rows of `row_bytes` bytes each into one panel. Missing rows become
 // zeros.

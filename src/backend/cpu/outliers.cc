@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "backend/cpu/expand.h"
+#include "backend/cpu/expand_codes.h"
 #include "backend/cpu/lanes.h"
 #include "backend/cpu/outliers.h"
 
@@ -71,15 +71,19 @@ class ColumnDecoder {
     const int number = column / kSuperBlock, in_chunk = column % kSuperBlock;
     const int blocks = std::min(kChunkBlocks, padded_blocks(columns_) - number * kChunkBlocks);
     const uint8_t* chunk = panel_ + static_cast<size_t>(number) * layout_.chunk_bytes(kChunkBlocks);
-    if (number != number_) expand_scales(layout_, chunk, blocks, chunk_);
+    if (number != number_) {
+      expand_scales(layout_, chunk, blocks, chunk_);
+      codes_ = chunk + layout_.scale_bytes(blocks);
+      if (layout_.is_sparse()) codes_ = expand_codes(layout_, codes_, blocks, chunk_);
+    }
     number_ = number;
+    const CodeKind kind = layout_.is_sparse() ? CodeKind::k8 : layout_.codes;
     const uint8_t* block =
-        chunk + layout_.scale_bytes(blocks) +
-        static_cast<size_t>(in_chunk / kBlock * code_vectors(layout_.codes)) * kQuadBytes;
+        codes_ + static_cast<size_t>(in_chunk / kBlock * code_vectors(kind)) * kQuadBytes;
     const FloatTag df;
     const int scale = in_chunk / layout_.scale_columns;
     for (size_t r = 0; r < kPanelRows; r += kLanes) {
-      const auto codes = load_any_quad(layout_.codes, block, in_chunk % kBlock / 4, 4 * r);
+      const auto codes = load_any_quad(kind, block, in_chunk % kBlock / 4, 4 * r);
       FloatVector w =
           hn::Mul(hn::Load(df, chunk_.scales[scale] + r), levels_of(layout_, codes, in_chunk % 4));
       if (has_min(layout_.scales)) w = hn::Add(w, hn::Load(df, chunk_.mins[scale] + r));
@@ -91,7 +95,8 @@ class ColumnDecoder {
   const Layout& layout_;
   const uint8_t* panel_;
   const int columns_;
-  int number_ = -1;  // of the chunk whose scales are expanded
+  int number_ = -1;  // of the chunk whose scales, and sparse codes, are expanded
+  const uint8_t* codes_ = nullptr;
   Chunk chunk_;
 };
 

@@ -9,42 +9,12 @@
 #include <cstring>
 
 #include "backend/cpu/dot_kernels.h"
-#include "backend/cpu/expand.h"
+#include "backend/cpu/expand_codes.h"
 #include "backend/cpu/lanes.h"
 #include "backend/cpu/quantized.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tessera::cpu::HWY_NAMESPACE {
-
-// Returns where the codes lie: in `to`, or where they were if they are bytes already.
-const uint8_t* expand_codes(const Layout& layout, const uint8_t* from, int blocks, uint8_t* to) {
-  switch (layout.codes) {
-    case CodeKind::k2:
-      expand_codes<CodeKind::k2, Lookup::kNone>(from, blocks, layout, to);
-      break;
-    case CodeKind::k3:
-      expand_codes<CodeKind::k3, Lookup::kNone>(from, blocks, layout, to);
-      break;
-    case CodeKind::k4:
-      if (layout.lookup == Lookup::kWide) {
-        expand_codes<CodeKind::k4, Lookup::kWide>(from, blocks, layout, to);
-      } else if (layout.lookup == Lookup::kTable) {
-        expand_codes<CodeKind::k4, Lookup::kTable>(from, blocks, layout, to);
-      } else {
-        expand_codes<CodeKind::k4, Lookup::kNone>(from, blocks, layout, to);
-      }
-      break;
-    case CodeKind::k5:
-      expand_codes<CodeKind::k5, Lookup::kNone>(from, blocks, layout, to);
-      break;
-    case CodeKind::k6:
-      expand_codes<CodeKind::k6, Lookup::kNone>(from, blocks, layout, to);
-      break;
-    case CodeKind::k8:
-      return from;
-  }
-  return to;
-}
 
 // Multiplies 256 columns at a time with every tile while they are in the cache.
 void multiply_panel(const Layout& layout, const std::byte* panel, const QuantizedRows& rows,
@@ -64,17 +34,23 @@ void multiply_panel(const Layout& layout, const std::byte* panel, const Quantize
     const int blocks = std::min(kChunkBlocks, blocks_of_row - first);
     const uint8_t* codes = from + layout.scale_bytes(blocks);
     expand_scales(layout, from, blocks, chunk);
-    const uint8_t* expanded = alone ? nullptr : expand_codes(layout, codes, blocks, chunk.codes);
+    const bool spreads = layout.is_sparse() && alone_kernel.spread;
+    const uint8_t* unpacked = spreads ? unpack_kept(layout, codes, blocks, chunk) : codes;
+    const bool is_expanded = !alone || (layout.is_sparse() && !spreads);
+    const uint8_t* expanded = is_expanded ? expand_codes(layout, codes, blocks, chunk) : nullptr;
+    if (layout.is_sparse() && !spreads) unpacked = expanded;
     const size_t bytes = layout.chunk_bytes(blocks);
     const auto tiles = static_cast<size_t>(end_tile - first_tile);
-    // Each tile fetches its share; the first one of the next chunk will want all of it at once.
+    // Each tile fetches its share; what is unpacked of the next chunk is wanted at once.
     Weights w = {codes,
+                 layout.is_sparse() ? masks_of(layout, codes, blocks) : nullptr,
+                 static_cast<uint8_t>(layout.zero_point),
                  layout.table.data(),
                  layout.low_table.data(),
                  chunk.scales,
                  chunk.mins,
                  blocks,
-                 tiles == 1 ? codes : codes + bytes - kNearAhead,
+                 is_expanded || unpacked != codes ? codes + bytes - kNearAhead : codes,
                  bytes / (tiles * 8 * static_cast<size_t>(blocks))};
     for (int tile = first_tile; tile < end_tile; ++tile) {
       const int tile_rows = tile == end_tile - 1 ? last_rows : kTileRows;
@@ -83,7 +59,7 @@ void multiply_panel(const Layout& layout, const std::byte* panel, const Quantize
       const Activations x = {rows.codes + block * kBlock, rows.scales + block,
                              terms + block * scales_of_block};
       const bool shared = !alone && tile_rows == kTileRows;
-      w.codes = shared ? expanded : codes;
+      w.codes = shared ? expanded : unpacked;
       const MultiplyTile multiply = shared           ? expanded_tile
                                     : tile_rows == 1 ? alone_kernel.one
                                                      : alone_kernel.full;
@@ -94,6 +70,10 @@ void multiply_panel(const Layout& layout, const std::byte* panel, const Quantize
   }
 }
 
+bool expands_fast() {
+  return kSpreadsFast;
+}
+
 }  // namespace tessera::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -101,10 +81,15 @@ HWY_AFTER_NAMESPACE();
 namespace tessera::cpu {
 
 HWY_EXPORT(multiply_panel);
+HWY_EXPORT(expands_fast);
 
 void multiply_panel(const Layout& layout, const std::byte* panel, const QuantizedRows& rows,
                     const int32_t* terms, int first_tile, int end_tile, float (*sums)[kPanelRows]) {
   HWY_DYNAMIC_DISPATCH(multiply_panel)(layout, panel, rows, terms, first_tile, end_tile, sums);
+}
+
+bool expands_fast() {
+  return HWY_DYNAMIC_DISPATCH(expands_fast)();
 }
 
 }  // namespace tessera::cpu

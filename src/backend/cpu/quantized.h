@@ -13,4 +13,8 @@ namespace tessera::cpu {
 void multiply_panel(const Layout& layout, const std::byte* panel, const QuantizedRows& rows,
                     const int32_t* terms, int first_tile, int end_tile, float (*sums)[kPanelRows]);
 
+// Does this machine expand sparse codes in less time than memory would take to deliver what they
+// spare?
+bool expands_fast();
+
 }  // namespace tessera::cpu

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <span>
 
 #include "backend/cpu/layout.h"
 
@@ -147,7 +148,59 @@ uint8_t* pack_scales(ScaleKind kind, const BlockParts* rows, int width, uint8_t*
   return out;
 }
 
+// --- sparse codes
+
+// The codes of a chunk as bytes, in the order of quad vectors.
+struct CodePlane {
+  uint8_t codes[kChunkBlocks][kBlockCodes];
+};
+
+// Writes those that are not `zero`, and the mask that says which they are.
+void pack_sparse(const Layout& layout, const CodePlane& plane, int blocks, uint8_t* out) {
+  const auto zero = static_cast<uint8_t>(layout.zero_point);
+  const int kept_blocks = layout.kept_blocks(blocks);
+  alignas(64) QuadVectors kept[kChunkBlocks];
+  uint8_t* next = &kept[0][0][0];
+  std::memset(next, zero, sizeof(kept));
+  uint8_t* mask = out + static_cast<size_t>(kept_blocks * code_vectors(layout.codes)) * kQuadBytes;
+  const uint8_t* code = &plane.codes[0][0];
+  for (int i = 0; i < blocks * kMaskBytes; ++i) {
+    int bits = 0;
+    for (int bit = 0; bit < 8; ++bit, ++code) {
+      if (*code == zero) continue;
+      bits |= 1 << bit;
+      *next++ = *code;
+    }
+    mask[i] = static_cast<uint8_t>(bits);
+  }
+  for (int b = 0; b < kept_blocks; ++b) out = pack_codes(layout.codes, kept[b], out);
+}
+
 }  // namespace
+
+int kept_codes(const Layout& layout, const std::byte* rows_begin, size_t row_bytes, int rows,
+               int columns) {
+  const Format& format = *layout.format;
+  const int width = static_cast<int>(format.block_elements);
+  BlockParts parts;
+  int most = 0;
+  for (int first = 0; first < columns; first += kSuperBlock) {
+    const int end = std::min(columns, first + kSuperBlock);
+    int count = 0;
+    for (int r = 0; r < rows; ++r) {
+      const auto* row = reinterpret_cast<const uint8_t*>(rows_begin) + r * row_bytes;
+      for (int column = first; column < end; column += width) {
+        format.quantized->split(row + static_cast<size_t>(column / width) * format.block_bytes,
+                                parts);
+        count += width - static_cast<int>(std::count(parts.codes, parts.codes + width,
+                                                     static_cast<uint8_t>(layout.zero_point)));
+      }
+    }
+    const int codes = std::min(kChunkBlocks, padded_blocks(columns) - first / kBlock) * kBlockCodes;
+    most = std::max(most, (count * kChunkBlocks + codes - 1) / codes);
+  }
+  return std::max(1, most);
+}
 
 void repack_panel(const Layout& layout, const std::byte* rows_begin, size_t row_bytes, int rows,
                   int columns, std::byte* panel) {
@@ -157,10 +210,15 @@ void repack_panel(const Layout& layout, const std::byte* rows_begin, size_t row_
   uint8_t *codes = nullptr, *scales = nullptr;
   BlockParts parts[kPanelRows] = {};
   uint8_t row_codes[kPanelRows][kMostBlockElements];
+  CodePlane plane;  // of a chunk of sparse codes
+  for (BlockParts& missing : std::span(parts).subspan(static_cast<size_t>(rows)))
+    std::memset(missing.codes, layout.zero_point, sizeof(missing.codes));
+  int blocks = 0;                            // of the chunk
   const int step = std::max(width, kBlock);  // two blocks of 16 columns share a block of codes
   for (int first = 0; first < columns; first += step) {
     if (first % kSuperBlock == 0) {
-      const int blocks = std::min(kChunkBlocks, padded_blocks(columns) - first / kBlock);
+      blocks = std::min(kChunkBlocks, padded_blocks(columns) - first / kBlock);
+      if (layout.is_sparse()) std::memset(&plane, layout.zero_point, sizeof(plane));
       scales = chunk;
       codes = chunk + layout.scale_bytes(blocks);
       chunk += layout.chunk_bytes(blocks);
@@ -180,8 +238,14 @@ void repack_panel(const Layout& layout, const std::byte* rows_begin, size_t row_
           std::memcpy(&quads[v][4 * r], &row_codes[r][column + 4 * v], 4);
         }
       }
-      codes = pack_codes(layout.codes, quads, codes);
+      if (layout.is_sparse()) {
+        std::memcpy(plane.codes[(first + column) % kSuperBlock / kBlock], quads, sizeof(quads));
+      } else {
+        codes = pack_codes(layout.codes, quads, codes);
+      }
     }
+    const bool is_last = (first + step) % kSuperBlock == 0 || first + step >= columns;
+    if (layout.is_sparse() && is_last) pack_sparse(layout, plane, blocks, codes);
   }
 }
 

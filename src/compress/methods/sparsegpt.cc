@@ -1,11 +1,14 @@
 // SparseGPT (Frantar & Alistarh 2023): pruning that has the weights that stay make good for those
 // that go, column after column, as GPTQ does for rounding (gptq.cc has the formulas). A weight goes
 // by w^2 D[k], what its absence costs once all later ones have made good: within 128 columns, or in
-// each group of N:M. What is left is rounded to nearest.
+// each group of N:M.
+//
+// To a format of blocks both happen at once, as in the paper: GPTQ goes over the row with its zeros
+// fixed, and later columns make good what pruning and rounding did to those before them.
 #include <algorithm>
 #include <utility>
 
-#include "compress/methods/method.h"
+#include "compress/methods/gptq.h"
 
 namespace tessera {
 namespace {
@@ -14,8 +17,13 @@ constexpr size_t kBlock = 128;
 
 class SparseGptRows final : public RowEncoder {
  public:
-  SparseGptRows(const UduFactors& factors, std::unique_ptr<RowEncoder> rest, Sparsity sparsity)
-      : factors_(factors), rest_(std::move(rest)), sparsity_(sparsity) {}
+  // What is left goes to `quantized`, with its zeros, or to `rest`; one of them is nullptr.
+  SparseGptRows(const UduFactors& factors, std::unique_ptr<GptqRows> quantized,
+                std::unique_ptr<RowEncoder> rest, Sparsity sparsity)
+      : factors_(factors),
+        quantized_(std::move(quantized)),
+        rest_(std::move(rest)),
+        sparsity_(sparsity) {}
 
   void encode(std::span<const float> rows, size_t count, std::byte* out) const override {
     const size_t n = factors_.size();
@@ -36,7 +44,10 @@ class SparseGptRows final : public RowEncoder {
           errors[(first + k) * count + r] = rows[at + k] - pruned[at + k];
       }
     }
-    rest_->encode(pruned, count, out);
+    if (quantized_ == nullptr) return rest_->encode(pruned, count, out);
+    std::vector<uint8_t> zeros(pruned.size());
+    std::ranges::transform(pruned, zeros.begin(), [](float w) { return w == 0 ? 1 : 0; });
+    quantized_->encode(rows, count, zeros, out);
   }
   bool changes_values() const override { return true; }
   size_t panel() const override { return 64; }
@@ -68,6 +79,7 @@ class SparseGptRows final : public RowEncoder {
   }
 
   const UduFactors& factors_;
+  std::unique_ptr<GptqRows> quantized_;
   std::unique_ptr<RowEncoder> rest_;
   Sparsity sparsity_;
 };
@@ -75,16 +87,19 @@ class SparseGptRows final : public RowEncoder {
 class SparseGptInputs final : public PreparedInputs {
  public:
   SparseGptInputs(std::vector<float> importance, UduFactors factors, Sparsity sparsity)
-      : importance_(std::move(importance)), factors_(std::move(factors)), sparsity_(sparsity) {}
+      : importance_(std::move(importance)), gptq_(std::move(factors)), sparsity_(sparsity) {}
 
-  std::unique_ptr<RowEncoder> encoder(const Format& format, ThreadPool&) override {
-    return std::make_unique<SparseGptRows>(factors_, round_to_nearest(format, importance_),
-                                           sparsity_);
+  std::unique_ptr<RowEncoder> encoder(const Format& format, ThreadPool& pool) override {
+    require_zero(format);
+    const bool is_fitted = format.quantized != nullptr && format.quantized->join != nullptr;
+    return std::make_unique<SparseGptRows>(
+        gptq_.factors(), is_fitted ? gptq_.rows(format, pool) : nullptr,
+        is_fitted ? nullptr : round_to_nearest(format, importance_), sparsity_);
   }
 
  private:
   std::vector<float> importance_;
-  UduFactors factors_;
+  GptqInputs gptq_;
   Sparsity sparsity_;
 };
 

@@ -42,6 +42,7 @@ class PrunedInputs final : public PreparedInputs {
       : importance_(std::move(importance)), by_inputs_(by_inputs), sparsity_(sparsity) {}
 
   std::unique_ptr<RowEncoder> encoder(const Format& format, ThreadPool&) override {
+    require_zero(format);
     std::vector<float> scale(importance_.size(), 1.0f);
     for (size_t c = 0; by_inputs_ && c < scale.size(); ++c) scale[c] = std::sqrt(importance_[c]);
     return std::make_unique<PrunedRows>(round_to_nearest(format, importance_), std::move(scale),

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <span>
+#include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "base/atomic_file.h"
 #include "base/checked.h"
@@ -93,8 +95,33 @@ void pad(AtomicFile& file, uint64_t alignment) {
 
 GgufWriter::GgufWriter(GgufMetadata metadata) : metadata_(std::move(metadata)) {}
 
+std::string GgufWriter::key_of(std::string_view fact) const {
+  if (fact.starts_with("general.")) return std::string(fact);
+  return metadata_.require_string("general.architecture") + "." + std::string(fact);
+}
+
 void GgufWriter::set_fact(std::string_view name, uint32_t value) {
-  metadata_.set(std::string(name), {value});
+  metadata_.set(key_of(name), {value});
+}
+
+void GgufWriter::keep_layers(std::span<const int> layers) {
+  const auto count = static_cast<size_t>(metadata_.require_int(key_of("block_count")));
+  const std::string prefix = key_of("");
+  std::vector<std::pair<std::string, GgufValue>> lists;
+  for (const auto& [key, value] : metadata_.entries()) {
+    const auto* array = std::get_if<GgufValue::Array>(&value.value);
+    if (array == nullptr || !key.starts_with(prefix)) continue;
+    std::visit(
+        [&, &name = key](const auto& all) {
+          if (all.size() != count) return;
+          std::remove_cvref_t<decltype(all)> kept;
+          for (const int layer : layers) kept.push_back(all.at(static_cast<size_t>(layer)));
+          lists.emplace_back(name, GgufValue{GgufValue::Array(std::move(kept))});
+        },
+        *array);
+  }
+  for (auto& [key, value] : lists) metadata_.set(std::move(key), std::move(value));
+  set_fact("block_count", static_cast<uint32_t>(layers.size()));
 }
 
 void GgufWriter::declare(std::string name, const Format& format, std::vector<uint64_t> shape) {

@@ -18,8 +18,8 @@ class GgufWriter final : public CheckpointWriter {
  public:
   explicit GgufWriter(GgufMetadata metadata);
 
-  // "general.*" only: what a new file says differently.
   void set_fact(std::string_view name, uint32_t value) override;
+  void keep_layers(std::span<const int> layers) override;
   void declare(std::string name, const Format& format, std::vector<uint64_t> shape) override;
   uint64_t bytes_beside_tensors() const override;
   void write(const std::filesystem::path& path, const Fill& fill) override;
@@ -33,6 +33,7 @@ class GgufWriter final : public CheckpointWriter {
     uint64_t bytes() const;
   };
   std::string header(uint64_t alignment) const;
+  std::string key_of(std::string_view fact) const;
 
   GgufMetadata metadata_;
   std::vector<Declared> tensors_;

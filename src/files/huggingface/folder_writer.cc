@@ -107,6 +107,10 @@ uint64_t FolderWriter::Tensor::bytes() const {
   return size;
 }
 
+void FolderWriter::keep_layers(std::span<const int>) {
+  fail("a folder cannot be written with fewer layers; write a GGUF file");
+}
+
 void FolderWriter::declare(std::string name, const Format& format, std::vector<uint64_t> shape) {
   const TensorPlace place = gguf::tensor_place(name);
   using enum TensorRole;

@@ -25,6 +25,7 @@ class FolderWriter final : public CheckpointWriter {
   ~FolderWriter() override;
 
   void set_fact(std::string_view, uint32_t) override {}  // they are GGUF's
+  void keep_layers(std::span<const int>) override;       // Error
   void declare(std::string name, const Format& format, std::vector<uint64_t> shape) override;
   // Creates the folder `path`; config.json comes last: who finds it finds all.
   void write(const std::filesystem::path& path, const Fill& fill) override;

@@ -1,0 +1,54 @@
+// The parts of GPTQ that other methods build on: see gptq.cc.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "compress/methods/method.h"
+
+namespace tessera {
+
+// S of each block of so many columns.
+struct BlockMetrics {
+  std::vector<float> s;           // [columns / size, size, size]
+  std::vector<float> importance;  // [columns]: their diagonals
+};
+
+class GptqRows final : public RowEncoder {
+ public:
+  GptqRows(const UduFactors& factors, const BlockMetrics& metrics, const Format& format)
+      : factors_(factors), metrics_(metrics), format_(format) {}
+
+  void encode(std::span<const float> rows, size_t count, std::byte* out) const override {
+    encode(rows, count, {}, out);
+  }
+  // `zeros`, [rows]: 1 for weights that become zero, which others make good; empty: none.
+  void encode(std::span<const float> rows, size_t count, std::span<const uint8_t> zeros,
+              std::byte* out) const;
+  size_t panel() const override { return 64; }
+
+ private:
+  const UduFactors& factors_;
+  const BlockMetrics& metrics_;
+  const Format& format_;
+};
+
+class GptqInputs final : public PreparedInputs {
+ public:
+  explicit GptqInputs(UduFactors factors) : factors_(std::move(factors)) {}
+
+  const UduFactors& factors() const { return factors_; }
+  std::unique_ptr<RowEncoder> encoder(const Format& format, ThreadPool& pool) override;
+  // Error for a format without blocks that codes can be chosen for.
+  std::unique_ptr<GptqRows> rows(const Format& format, ThreadPool& pool);
+
+ private:
+  UduFactors factors_;
+  std::map<uint32_t, BlockMetrics> metrics_;  // by the size of a block
+};
+
+}  // namespace tessera
