@@ -190,7 +190,9 @@ TEST(OutputCut, IsTheLeastSquaresOfWhatStays) {
   ThreadPool pool(2);
   InputMoments moments(kColumns, InputMoments::Kind::kHessian);
   moments.add(HostRows(x.data(), kSamples, kColumns, kColumns), pool);
-  StoredTensor tensor{.name = "w", .place = {}, .format = &kF32, .shape = {kColumns, kRows}};
+  StoredTensor tensor;
+  tensor.format = &kF32;
+  tensor.shape = {kColumns, kRows};
   tensor.bytes = std::as_bytes(std::span(weights));
   const std::vector<size_t> kept = {0, 2, 3, 6, 7};
   const auto out = OutputCut(tensor, pool).keep(kept, &moments);
