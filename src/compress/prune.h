@@ -14,7 +14,7 @@ namespace tessera {
 struct PruneOptions {
   // Shares that go, in [0, 1): of the layers, of the query heads, of each feed-forward network.
   double layers = 0, heads = 0, neurons = 0;
-  std::string calibration;       // a text that says what matters
+  std::string calibration = {};  // a text that says what matters
   int calibration_chunks = 64;   // of the text, at most; 0: all of it
   int calibration_length = 512;  // tokens of each
   bool repair = true;            // let what stays make good for what goes
