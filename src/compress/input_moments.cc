@@ -52,7 +52,8 @@ void InputMoments::add(HostRows x, ThreadPool& pool) {
 }
 
 std::vector<float> InputMoments::importance() const {
-  const double count = std::max<double>(1, static_cast<double>(rows_));
+  if (rows_ == 0) return std::vector<float>(squares_.size(), 1.0f);
+  const auto count = static_cast<double>(rows_);
   std::vector<float> means;
   for (const double sum : squares_) {
     means.push_back(static_cast<float>(sum / count));

@@ -26,7 +26,7 @@ class InputMoments {
   Kind kind() const { return kind_; }
   // Sum of x[c]^2: what an error of the weights of column c costs.
   std::span<const double> squares() const { return squares_; }
-  // The same as a mean, in floats. Error if it is not finite.
+  // The same as a mean, in floats; 1 of no rows. Error if it is not finite.
   std::vector<float> importance() const;
   // Mean and largest of |x[c]|.
   std::vector<float> mean_magnitudes() const;

@@ -24,6 +24,7 @@
 #include "devices/device.h"
 #include "files/open.h"
 #include "files/save.h"
+#include "model/taps.h"
 #include "text/tokenizer.h"
 
 namespace tessera {
@@ -183,8 +184,18 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   if (text) {
     layers.emplace(checkpoint, device, std::move(*text), chosen, method_options, plan, merge, kept);
   }
+  // Without a text, of a method that needs none.
+  const auto is_pruned = [&](const StoredTensor& tensor) {
+    return method.prunes && input_of(tensor.place.role);
+  };
   const auto nearest = [&](const StoredTensor& tensor, size_t i) {
     const Format& format = *plan[i].format;
+    if (is_pruned(tensor)) {
+      InputMoments unknown(static_cast<int>(tensor.columns()), InputMoments::Kind::kDiagonal);
+      const auto inputs = method.prepare(unknown, method_options, *device.pool);
+      const auto encoder = inputs->encoder(format, *device.pool);
+      return recode(tensor, format, *encoder, *device.pool, summary.tensors[i]);
+    }
     const auto encode = method.without_text != nullptr ? method.without_text : round_to_nearest;
     std::vector<std::unique_ptr<RowEncoder>> encoders;
     for (const auto& importance : importances_of(imatrix, model, model.tensors()[i]))
@@ -199,7 +210,7 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
       bytes = layers->take(i, summary.tensors, [&](double more) { progress.encoding(more); });
     } else if (merge.changes(tensor)) {
       bytes = nearest(merge.merged(tensor), i);
-    } else if (plan[i].format == tensor.format && tensor.order == nullptr) {
+    } else if (plan[i].format == tensor.format && tensor.order == nullptr && !is_pruned(tensor)) {
       const auto rows = tensor.read(0, tensor.rows(), bytes);
       if (bytes.empty()) bytes.assign(rows.begin(), rows.end());
     } else {

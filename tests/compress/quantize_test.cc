@@ -260,6 +260,31 @@ TEST_F(Quantize, IntegerTensorsAreCopied) {
   EXPECT_EQ(result.require_tensor("token_map").bytes[23], std::byte{7});
 }
 
+TEST_F(Quantize, MagnitudesNeedNoText) {
+  for (const char* format : {"F16", "Q8_0"}) {  // where the format stays, too
+    quantize_file(source_,
+                  {.format = format, .overwrite = true, .method = "magnitude", .sparsity = "2:4"},
+                  out_);
+    const GgufFile source = GgufFile::open(source_), written = GgufFile::open(out_);
+    const std::vector<float> before = decoded(source.require_tensor("blk.1.ffn_up.weight")),
+                             after = decoded(written.require_tensor("blk.1.ffn_up.weight"));
+    for (size_t first = 0; first < after.size(); first += 4) {
+      float least = 1, most = 0;  // of what stays, and of what goes
+      for (size_t i = first; i < first + 4; ++i) {
+        float& bound = after[i] == 0 ? most : least;
+        bound = after[i] == 0 ? std::max(bound, std::fabs(before[i]))
+                              : std::min(bound, std::fabs(before[i]));
+      }
+      ASSERT_EQ(std::count(after.begin() + static_cast<ptrdiff_t>(first),
+                           after.begin() + static_cast<ptrdiff_t>(first) + 4, 0.0f),
+                2);
+      ASSERT_LE(most, least);
+    }
+    const auto embedding = decoded(written.require_tensor("token_embd.weight"));
+    EXPECT_LT(std::ranges::count(embedding, 0.0f), embedding.size() / 10);
+  }
+}
+
 // Each expert has seen rows of its own, or none.
 TEST_F(Quantize, ExpertsAreRoundedByWhatEachHasSeen) {
   shape_.experts = 4;

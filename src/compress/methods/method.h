@@ -43,6 +43,8 @@ struct Method {
   std::string_view name;
   bool needs_hessian = false;
   bool prunes = false;  // leaves zeros behind: also where the format stays
+  // It prunes by the weights, so that inputs need not be known: prepare() takes moments of no rows.
+  bool by_weights_alone = false;
   // The formats that it is for; nullptr: all. Others are rounded to nearest.
   bool (*takes)(const Format& format) = nullptr;
   // For matrices of whose inputs nothing is known but, perhaps, their importance. nullptr: the

@@ -69,6 +69,6 @@ std::unique_ptr<PreparedInputs> prepare_magnitude(InputMoments& inputs,
 
 constinit const Method kWanda = {.name = "wanda", .prunes = true, .prepare = prepare_wanda};
 constinit const Method kMagnitude = {
-    .name = "magnitude", .prunes = true, .prepare = prepare_magnitude};
+    .name = "magnitude", .prunes = true, .by_weights_alone = true, .prepare = prepare_magnitude};
 
 }  // namespace tessera
