@@ -11,7 +11,7 @@
 namespace tessera {
 namespace {
 
-constexpr int kRounds = 3;
+constexpr int kRounds = 3, kRefineRounds = 2;
 
 }  // namespace
 
@@ -177,25 +177,35 @@ void BlockFit::step_codes() {
   }
 }
 
+void BlockFit::improve() {
+  solve_floats();
+  step_scales();
+  step_codes();
+}
+
+void BlockFit::write(const BlockParts& parts, std::byte* out, std::span<float> values) const {
+  auto* bytes = reinterpret_cast<uint8_t*>(out);
+  std::fill_n(bytes, format_.block_bytes, uint8_t{0});
+  block_.join(parts, bytes);
+  format_.decode(out, values);
+}
+
 void BlockFit::fit(std::span<const float> target, const BlockMetric& metric, std::byte* out,
                    std::span<float> values, std::span<const uint8_t> zeros) {
   target_ = target;
   zeros_ = zeros;
   metric_ = &metric;
-  auto* bytes = reinterpret_cast<uint8_t*>(out);
   std::ranges::copy(target, work_.begin());
   for (size_t k = 0; k < zeros.size(); ++k) work_[k] = zeros[k] != 0 ? 0.0f : target[k];
   format_.encode(work_, out, metric.importance);
-  block_.split(bytes, parts_);
+  block_.split(reinterpret_cast<const uint8_t*>(out), parts_);
   read_scales();
   round_with_feedback();
   double now = error();
   BlockParts best = parts_;
   double best_error = now;
   for (int round = 0; round < kRounds; ++round) {
-    solve_floats();
-    step_scales();
-    step_codes();
+    improve();
     now = error();
     if (!(now < best_error)) break;
     const bool settled = now > 0.999 * best_error;
@@ -203,9 +213,20 @@ void BlockFit::fit(std::span<const float> target, const BlockMetric& metric, std
     best = parts_;
     if (settled) break;
   }
-  std::fill_n(bytes, format_.block_bytes, uint8_t{0});
-  block_.join(best, bytes);
-  format_.decode(out, values);
+  write(best, out, values);
+}
+
+void BlockFit::refine(std::span<const float> gradient, const float* s, std::byte* block,
+                      std::span<float> values, std::span<const uint8_t> zeros) {
+  const BlockMetric metric{.s = s, .u = nullptr, .stride = 0, .importance = {}};
+  metric_ = &metric;
+  zeros_ = zeros;
+  std::ranges::copy(gradient, gradient_.begin());
+  block_.split(reinterpret_cast<const uint8_t*>(block), parts_);
+  read_scales();
+  set_codes();
+  for (int round = 0; round < kRefineRounds; ++round) improve();
+  write(parts_, block, values);
 }
 
 }  // namespace tessera

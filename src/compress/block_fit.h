@@ -35,6 +35,10 @@ class BlockFit {
   // empty: none.
   void fit(std::span<const float> target, const BlockMetric& metric, std::byte* out,
            std::span<float> values, std::span<const uint8_t> zeros = {});
+  // Goes on from a block as it is, where `gradient` = S (target - x): what S is of other blocks may
+  // stand in it. `values` is what the block decodes to in the end.
+  void refine(std::span<const float> gradient, const float* s, std::byte* block,
+              std::span<float> values, std::span<const uint8_t> zeros = {});
 
  private:
   // What element k of a block decodes to is scale_[k] * level + min_[k].
@@ -44,6 +48,8 @@ class BlockFit {
   void set_codes();  // values_ from parts_
   double error();    // of values_; leaves gradient_ = S (target - values)
 
+  void improve();  // goes down by one round of each; keeps gradient_ up to date
+  void write(const BlockParts& parts, std::byte* out, std::span<float> values) const;
   void round_with_feedback();
   void solve_floats();
   void step_scales();

@@ -239,7 +239,8 @@ void multiply_symmetric(const float* s, std::span<const float> x, std::span<floa
 // By panels from the last row up: G's rows, then their part of H is taken off what is left.
 bool factorize(ThreadPool& pool, std::vector<float>& matrix, float damping, UduFactors& factors) {
   const auto n = static_cast<size_t>(std::sqrt(static_cast<double>(matrix.size())) + 0.5);
-  for (size_t k = 0; k < n; ++k) matrix[k * n + k] += damping;
+  factors.diagonal.resize(n);
+  for (size_t k = 0; k < n; ++k) factors.diagonal[k] = matrix[k * n + k] += damping;
   const Block h{matrix.data(), n};
   for (size_t end = n; end > 0;) {
     const size_t first = (end - 1) / kPanel * kPanel;
@@ -256,7 +257,11 @@ bool factorize(ThreadPool& pool, std::vector<float>& matrix, float damping, UduF
     const size_t begin = static_cast<size_t>(part) * kRows;
     for (size_t c = begin; c < std::min(n, begin + kRows); ++c) {
       const float inverse = 1 / matrix[c * n + c];
-      for (size_t j = 0; j < c; ++j) matrix[j * n + c] = matrix[c * n + j] * inverse;
+      for (size_t j = 0; j < c; ++j) {
+        const float below = matrix[c * n + j];
+        matrix[c * n + j] = matrix[j * n + c];
+        matrix[j * n + c] = below * inverse;
+      }
     }
   });
   for (size_t k = 0; k < n; ++k) matrix[k * n + k] = 1;

@@ -6,6 +6,10 @@
 // from a Cholesky factor of H^-1, without an inverse (LDLQ, Chee et al. 2023). Of a block b, the
 // errors cost e^T S e with S = U_b D_b U_b^T, if all later columns make good what they can; see
 // block_fit.h.
+//
+// That done, later columns are known and may be left alone: sweeps over the blocks let each go on
+// under H itself, given the errors of all others (coordinate descent, QuantEase, Behdin et al.
+// 2023).
 #include "compress/methods/gptq.h"
 
 #include <algorithm>
@@ -17,9 +21,13 @@
 namespace tessera {
 namespace {
 
+constexpr int kSweeps = 2;
+
 BlockMetrics block_metrics(const UduFactors& factors, size_t size, ThreadPool& pool) {
   const size_t n = factors.size();
-  BlockMetrics metrics{.s = std::vector<float>(n * size), .importance = std::vector<float>(n)};
+  BlockMetrics metrics{.s = std::vector<float>(n * size),
+                       .importance = std::vector<float>(n),
+                       .h = std::vector<float>(n * size)};
   pool.parallel_for(static_cast<int>(n / size), [&](int block, int) {
     const size_t first = static_cast<size_t>(block) * size;
     // S = V V^T with V = U sqrt(D); as a product of what is transposed.
@@ -33,6 +41,12 @@ BlockMetrics block_metrics(const UduFactors& factors, size_t size, ThreadPool& p
     float* s = metrics.s.data() + first * size;
     add_product(nullptr, {u.data(), size}, {scaled.data(), size}, size, size, size, 1, {s, size});
     for (size_t k = 0; k < size; ++k) metrics.importance[first + k] = s[k * size + k];
+    float* h = metrics.h.data() + first * size;
+    for (size_t r = 0; r < size; ++r) {
+      h[r * size + r] = factors.diagonal[first + r];
+      for (size_t c = 0; c < r; ++c)
+        h[r * size + c] = h[c * size + r] = factors.u[(first + r) * n + first + c];
+    }
   });
   return metrics;
 }
@@ -71,6 +85,45 @@ void GptqRows::encode(std::span<const float> rows, size_t count, std::span<const
       for (size_t k = 0; k < size; ++k) errors[(first + k) * count + r] = weights[k] - values[k];
     }
   }
+  for (int sweep = 0; sweep < kSweeps; ++sweep) refine(rows, count, zeros, errors, out);
+}
+
+void GptqRows::refine(std::span<const float> rows, size_t count, std::span<const uint8_t> zeros,
+                      std::span<float> errors, std::byte* out) const {
+  const size_t n = factors_.size(), size = format_.block_elements;
+  const size_t row_bytes = format_.row_bytes(n);
+  BlockFit fit(format_);
+  std::vector<float> gradients(size * count), gradient(size), values(size);
+  for (size_t first = 0; first < n; first += size) {
+    gradients_of(first, errors, count, gradients);
+    for (size_t r = 0; r < count; ++r) {
+      for (size_t k = 0; k < size; ++k) gradient[k] = gradients[k * count + r];
+      fit.refine(gradient, metrics_.h.data() + first * size,
+                 out + r * row_bytes + first / size * format_.block_bytes, values,
+                 zeros.empty() ? zeros : zeros.subspan(r * n + first, size));
+      const auto weights = rows.subspan(r * n + first, size);
+      for (size_t k = 0; k < size; ++k) errors[(first + k) * count + r] = weights[k] - values[k];
+    }
+  }
+}
+
+// H lies below the diagonal of U.
+void GptqRows::gradients_of(size_t first, std::span<const float> errors, size_t count,
+                             std::span<float> gradients) const {
+  const size_t n = factors_.size(), size = format_.block_elements, end = first + size;
+  const float* h = factors_.u.data();
+  const Block out{gradients.data(), count};
+  std::vector<float> before(first * size);  // transposed
+  for (size_t k = 0; k < size; ++k) {
+    for (size_t j = 0; j < first; ++j) before[j * size + k] = h[(first + k) * n + j];
+  }
+  std::ranges::fill(gradients, 0.0f);
+  const auto add = [&](ConstBlock part, size_t from, size_t depth) {
+    add_product(nullptr, part, {errors.data() + from * count, count}, depth, size, count, 1, out);
+  };
+  add({before.data(), size}, 0, first);
+  add({metrics_.h.data() + first * size, size}, first, size);
+  if (end < n) add({h + end * n + first, n}, end, n - end);
 }
 
 std::unique_ptr<GptqRows> GptqInputs::rows(const Format& format, ThreadPool& pool) {

@@ -12,10 +12,11 @@
 
 namespace tessera {
 
-// S of each block of so many columns.
+// What errors cost within each block of so many columns.
 struct BlockMetrics {
-  std::vector<float> s;           // [columns / size, size, size]
+  std::vector<float> s;           // later columns make good what they can: [columns / size, size, size]
   std::vector<float> importance;  // [columns]: their diagonals
+  std::vector<float> h;           // all other columns are settled: H itself, as s
 };
 
 class GptqRows final : public RowEncoder {
@@ -32,6 +33,13 @@ class GptqRows final : public RowEncoder {
   size_t panel() const override { return 64; }
 
  private:
+  // A sweep over the blocks. `errors`, [columns, count], are those of `out`, before and after.
+  void refine(std::span<const float> rows, size_t count, std::span<const uint8_t> zeros,
+              std::span<float> errors, std::byte* out) const;
+  // H e for the columns of a block, [size, count].
+  void gradients_of(size_t first, std::span<const float> errors, size_t count,
+                     std::span<float> gradients) const;
+
   const UduFactors& factors_;
   const BlockMetrics& metrics_;
   const Format& format_;
