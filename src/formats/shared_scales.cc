@@ -155,6 +155,17 @@ void SharedScales::write(uint64_t row, std::byte* blocks) const {
   }
 }
 
+void write_shared_scales(const Format& format, std::span<const float> rows, uint64_t columns,
+                         std::byte* out) {
+  if (!shares_scales(format)) return;
+  const uint64_t count = rows.size() / columns, row_bytes = format.row_bytes(columns);
+  SharedScales scales(*kind_of(format), count, columns);
+  for (uint64_t row = 0; row < count; ++row)
+    scales.observe(row, rows.subspan(row * columns, columns));
+  scales.settle();
+  for (uint64_t row = 0; row < count; ++row) scales.write(row, out + row * row_bytes);
+}
+
 ScaleNote scale_note(const GroupedKind& kind, const std::byte* block) {
   ScaleNote note;
   const auto get = [&](size_t at, auto& value) { std::memcpy(&value, block + at, sizeof(value)); };

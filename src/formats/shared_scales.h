@@ -44,6 +44,11 @@ class SharedScales {
   float common_ = 0;                  // kNested: offset, kE4M3: divisor
 };
 
+// All of this for rows that are at hand, blocks of which are to be encoded to `out`; nothing where
+// each group has a scale of its own.
+void write_shared_scales(const Format& format, std::span<const float> rows, uint64_t columns,
+                         std::byte* out);
+
 // What a block says of its scale, for those who write it elsewhere: the code of it, and the two
 // numbers (kE4M3: one) that stand behind the code.
 struct ScaleNote {

@@ -39,14 +39,8 @@ class Gptq : public testing::TestWithParam<const Format*> {
   }
   // Room for the weights; scales that they share are there.
   std::vector<std::byte> before_codes(const Format& format) const {
-    const size_t row_bytes = format.row_bytes(kColumns);
-    std::vector<std::byte> bytes(row_bytes * kRows);
-    if (!shares_scales(format)) return bytes;
-    SharedScales scales(*kind_of(format), kRows, kColumns);
-    for (size_t row = 0; row < kRows; ++row)
-      scales.observe(row, std::span(weights_).subspan(row * kColumns, kColumns));
-    scales.settle();
-    for (size_t row = 0; row < kRows; ++row) scales.write(row, bytes.data() + row * row_bytes);
+    std::vector<std::byte> bytes(format.row_bytes(kColumns) * kRows);
+    write_shared_scales(format, weights_, kColumns, bytes.data());
     return bytes;
   }
   double error(const Floats& values) const { return product_error(weights_, values, hessian_); }

@@ -146,13 +146,9 @@ struct Shared {
     const uint64_t row_bytes = format.row_bytes(kColumns);
     bytes.resize(kRows * row_bytes);
     decoded.resize(values.size());
-    SharedScales scales(kind, kRows, kColumns);
-    for (uint64_t row = 0; row < kRows; ++row) scales.observe(row, row_of(values, row));
-    scales.settle();
-    for (uint64_t row = 0; row < kRows; ++row) {
-      scales.write(row, bytes.data() + row * row_bytes);
+    write_shared_scales(format, values, kColumns, bytes.data());
+    for (uint64_t row = 0; row < kRows; ++row)
       format.encode(row_of(values, row), bytes.data() + row * row_bytes, {});
-    }
     format.decode(bytes.data(), decoded);
   }
   static std::span<const float> row_of(const std::vector<float>& all, uint64_t row) {

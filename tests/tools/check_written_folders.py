@@ -2,7 +2,7 @@
 """Has the official loaders read the quantized folders that `tessera quantize` writes, and compares what they answer.
 
     tests/tools/make_layout_goldens.py says how to make the environment
-    /tmp/layouts/bin/python tests/tools/check_written_folders.py build/release/src/tessera [--work FOLDER] [FORMAT...]
+    /tmp/layouts/bin/python tests/tools/check_written_folders.py [--work FOLDER] build/release/src/tessera [FORMAT...]
 
 Of a tiny Llama that transformers makes, a folder is written in each format, by rounding to nearest. transformers loads
 it, with whatever package it needs for that, and answers in float32. Tessera answers from the same folder, once with all
@@ -100,6 +100,10 @@ def check(program, kind, source, work, tokens):
     for command in ([source, "--format", kind, "-o", f"{folder}/"], [folder, "--format", "F32", "-o", f"{plain}/"]):
         subprocess.run([program, "quantize", "--force", *command], check=True, stdout=subprocess.DEVNULL)
     size = (folder / "model.safetensors").stat().st_size
+    if kind.startswith(("gptq", "awq")):  # else GPTQModel compiles kernels first
+        config = json.loads((folder / "config.json").read_text())
+        config["quantization_config"]["backend"] = kind[:4].strip("-") + "_torch"
+        (folder / "config.json").write_text(json.dumps(config))
     line = f"{kind:20} {size:8}"
     if kind in WEIGHTS_ALONE or kind.startswith("bnb"):
         ours, official = tensors_of(plain), official_weights(kind, folder)
@@ -109,8 +113,8 @@ def check(program, kind, source, work, tokens):
         return line
     dtype = torch.float16 if kind.startswith("bnb") else torch.float32
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map="cpu").eval()
-    if dtype == torch.float32:
-        model = model.float()  # what packages decompress, some to bfloat16
+    if kind in ("NVFP4A16", "MXFP4A16"):
+        torch.nn.Module.float(model)  # what is decompressed is bfloat16
     cache = {} if kind.startswith("bnb") else {"past_key_values": HalfCache(), "use_cache": True}
     with torch.no_grad():
         official = model(torch.tensor([tokens]), **cache).logits[0].float()

@@ -44,15 +44,9 @@ std::vector<std::byte> encoded(const Format& format, std::span<const float> valu
   const uint64_t rows = values.size() / columns;
   const size_t row_bytes = format.row_bytes(columns);
   std::vector<std::byte> bytes(rows * row_bytes);
-  const auto row_of = [&](uint64_t row) { return values.subspan(row * columns, columns); };
-  if (shares_scales(format)) {
-    SharedScales scales(*kind_of(format), rows, columns);
-    for (uint64_t row = 0; row < rows; ++row) scales.observe(row, row_of(row));
-    scales.settle();
-    for (uint64_t row = 0; row < rows; ++row) scales.write(row, bytes.data() + row * row_bytes);
-  }
+  write_shared_scales(format, values, columns, bytes.data());
   for (uint64_t row = 0; row < rows; ++row)
-    format.encode(row_of(row), bytes.data() + row * row_bytes, {});
+    format.encode(values.subspan(row * columns, columns), bytes.data() + row * row_bytes, {});
   return bytes;
 }
 
