@@ -10,9 +10,9 @@ that it holds decoded to F32, and once as it runs it: with activations of 8 bits
 given as the mean KL divergence in nats, and the largest difference of a logit.
 
 Classes that round activations themselves (W8A8, FP8_DYNAMIC, BitNet) would answer something else by design, and
-bitsandbytes on a CPU answers in float16 alone: there the weights are compared, too, which the package reads out of the
-folder, to the last bit of the type it has them in. So are those of W4A16_ASYM: compressed-tensors 0.20 has transformers
-expect zeros that are not packed, unlike those that it writes itself.
+bitsandbytes on a CPU answers in float16 alone, NVFP4 and MXFP4 in bfloat16: there the weights are compared, which the
+package reads out of the folder, to the last bit of the type it has them in. So are those of W4A16_ASYM:
+compressed-tensors 0.20 has transformers expect zeros that are not packed, unlike those that it writes itself.
 """
 import argparse
 import json
@@ -33,7 +33,7 @@ VOCABULARY, TOKENS = 64, 32
 FORMATS = ["gptq-4bit-128g", "gptq-4bit-128g-asym", "gptq-4bit-32g", "gptq-2bit-32g-asym", "gptq-3bit-64g", "gptq-8bit-128g",
            "awq-4bit-128g", "awq-4bit-32g", "W4A16", "W4A16_ASYM", "W8A16", "W8A8", "FP8_DYNAMIC", "NVFP4A16", "MXFP4A16",
            "bnb-nf4", "bnb-nf4-double", "bnb-fp4", "bnb-fp4-double", "bitnet"]
-WEIGHTS_ALONE = {"W8A8", "FP8_DYNAMIC", "bitnet", "W4A16_ASYM"}
+WEIGHTS_ALONE = {"W8A8", "FP8_DYNAMIC", "NVFP4A16", "MXFP4A16", "bitnet", "W4A16_ASYM"}
 
 
 def make_source(folder):
@@ -102,7 +102,7 @@ def check(program, kind, source, work, tokens):
     size = (folder / "model.safetensors").stat().st_size
     if kind.startswith(("gptq", "awq")):  # else GPTQModel compiles kernels first
         config = json.loads((folder / "config.json").read_text())
-        config["quantization_config"]["backend"] = kind[:4].strip("-") + "_torch"
+        config["quantization_config"]["backend"] = "torch_awq" if kind.startswith("awq") else "gptq_torch"
         (folder / "config.json").write_text(json.dumps(config))
     line = f"{kind:20} {size:8}"
     if kind in WEIGHTS_ALONE or kind.startswith("bnb"):
@@ -113,8 +113,6 @@ def check(program, kind, source, work, tokens):
         return line
     dtype = torch.float16 if kind.startswith("bnb") else torch.float32
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, device_map="cpu").eval()
-    if kind in ("NVFP4A16", "MXFP4A16"):
-        torch.nn.Module.float(model)  # what is decompressed is bfloat16
     cache = {} if kind.startswith("bnb") else {"past_key_values": HalfCache(), "use_cache": True}
     with torch.no_grad():
         official = model(torch.tensor([tokens]), **cache).logits[0].float()

@@ -137,6 +137,8 @@ void FolderWriter::declare(std::string name, const Format& format, std::vector<u
   if (quantized_ != nullptr && format.quantized != nullptr) {
     const std::string module = own.substr(0, own.size() - kWeight.size());
     try {
+      if (&format != &quantized_->format_of(shape.at(0)))
+        fail("the format {}, which is not that of {}", format.name, quantized_->name);
       parts = quantized_->writer->parts(shape.at(1), shape.at(0));
     } catch (const Error& error) {
       fail("'{}' has {}", own, error.what());
