@@ -31,6 +31,8 @@ class CheckpointWriter {
   // What the file will hold beside the bytes of its tensors, once they are declared; 0 of kinds
   // that cannot tell.
   virtual uint64_t bytes_beside_tensors() const { return 0; }
+  // What a declared tensor takes there; 0 if it becomes a part of something else.
+  virtual uint64_t stored_bytes(size_t index) const = 0;
   // Creates the file, which appears under `path` only when all tensors are written. Holds one
   // tensor in memory at a time. Error if `fill` returns another number of bytes than declared.
   virtual void write(const std::filesystem::path& path, const Fill& fill) = 0;

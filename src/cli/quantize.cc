@@ -118,14 +118,17 @@ void add_quantize(CLI::App& app) {
   command
       ->add_option("SOURCE", flags->source, "a GGUF file, a Hugging Face folder or a model's name")
       ->required();
-  CLI::Option* format = command
-                            ->add_option("--format", flags->options.format,
-                                         "Q4_K_M, Q8_0, F16, ...; an unknown name lists them all")
-                            ->capture_default_str();
+  CLI::Option* format =
+      command
+          ->add_option("--format", flags->options.format,
+                       "Q4_K_M, Q8_0, F16, ..., or a quantized folder: gptq-4bit-128g, W4A16, "
+                       "bnb-nf4, ...; an unknown name lists them all")
+          ->capture_default_str();
   command
-      ->add_option(
-          "-o,--out", flags->out,
-          "the file to write, or, with a '/' at its end, the Hugging Face folder (F16, BF16, F32)")
+      ->add_option("-o,--out", flags->out,
+                   "the file to write, or, with a '/' at its end, the Hugging Face folder (F16, "
+                   "BF16, F32, or "
+                   "one of its quantized formats)")
       ->required();
   add_lora_flag(*command, flags->options.lora,
                 "merge a LoRA adapter first, a PEFT folder or its safetensors, or a GGUF file; may "

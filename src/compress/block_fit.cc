@@ -7,6 +7,7 @@
 #include "base/half.h"
 #include "compress/dense.h"
 #include "formats/f16_field.h"
+#include "formats/grouped.h"
 
 namespace tessera {
 namespace {
@@ -16,16 +17,22 @@ constexpr int kRounds = 3, kRefineRounds = 2;
 }  // namespace
 
 BlockFit::BlockFit(const Format& format)
-    : format_(format), block_(*format.quantized), size_(format.block_elements) {
+    : format_(format),
+      block_(*format.quantized),
+      size_(format.block_elements),
+      shares_scales_(shares_scales(format)),
+      zero_(block_.zero_point) {
   if (block_.join == nullptr || format.encode == nullptr)
     fail("{} has no blocks that codes can be chosen for", format.name);
   for (auto* vector : {&scale_, &min_, &values_, &gradient_, &work_, &by_scale_, &by_min_,
                        &s_by_scale_, &s_by_min_}) {
     vector->resize(size_);
   }
+  if (block_.values != nullptr) floats_.emplace(block_.values, block_.code_bits);
 }
 
 void BlockFit::read_scales() {
+  if (block_.has_zero) zero_ = parts_.zero;
   const auto group = static_cast<size_t>(block_.group);
   for (size_t first = 0; first < size_; first += group) {
     const GroupScale by = group_scale(block_, parts_, static_cast<int>(first / group));
@@ -37,7 +44,7 @@ void BlockFit::read_scales() {
 float BlockFit::value(size_t k, int code) const {
   const float level = block_.levels != nullptr   ? block_.levels[code]
                       : block_.values != nullptr ? block_.values[code]
-                                                 : static_cast<float>(code - block_.zero_point);
+                                                 : static_cast<float>(code - zero_);
   return scale_[k] * level + min_[k];
 }
 
@@ -45,11 +52,12 @@ int BlockFit::nearest(size_t k, float v) const {
   if (!zeros_.empty() && zeros_[k] != 0) v = 0;
   const int lowest = block_.lowest_code, last = block_.last_code();
   if (block_.levels == nullptr && block_.values == nullptr) {
-    if (scale_[k] == 0) return std::clamp(block_.zero_point, lowest, last);
-    const float code = (v - min_[k]) / scale_[k] + static_cast<float>(block_.zero_point);
+    if (scale_[k] == 0) return std::clamp(zero_, lowest, last);
+    const float code = (v - min_[k]) / scale_[k] + static_cast<float>(zero_);
     const float within = std::clamp(code, static_cast<float>(lowest), static_cast<float>(last));
     return static_cast<int>(std::lrintf(within));
   }
+  if (floats_) return floats_->nearest(scale_[k] == 0 ? 0.0f : v / scale_[k]);
   int best = lowest;
   float best_distance = INFINITY;
   for (int code = lowest; code <= last; ++code) {
@@ -86,8 +94,10 @@ void BlockFit::round_with_feedback() {
 // The block's scale (and min) as floats, all else as it is.
 void BlockFit::solve_floats() {
   const bool two_level = block_.scaling == BlockScaling::kTwoLevel;
-  if (!two_level && block_.scaling != BlockScaling::kF16) return;
-  const float d = f16_to_f32(parts_.d), m = block_.has_min ? f16_to_f32(parts_.m) : 0.0f;
+  const bool f32 = block_.scaling == BlockScaling::kF32 && !block_.has_min;
+  if (shares_scales_ || !(two_level || f32 || block_.scaling == BlockScaling::kF16)) return;
+  const float d = f32 ? parts_.scale : f16_to_f32(parts_.d),
+              m = block_.has_min ? f16_to_f32(parts_.m) : 0.0f;
   if (d == 0 || (block_.has_min && two_level && m == 0)) return;
   for (size_t k = 0; k < size_; ++k) {
     by_scale_[k] = (values_[k] - min_[k]) / d;
@@ -109,7 +119,8 @@ void BlockFit::solve_floats() {
     step_d = (ga * bb - gb * ab) / determinant;
     step_m = (gb * aa - ga * ab) / determinant;
   }
-  const float new_d = round_scale_f16(d + static_cast<float>(step_d));
+  const float stepped = d + static_cast<float>(step_d);
+  const float new_d = f32 ? stepped : round_scale_f16(stepped);
   const float new_m = two_level ? round_scale_f16(m + static_cast<float>(step_m))
                                 : round_offset_f16(m + static_cast<float>(step_m));
   // The encoders' signs stay: kernels may count on them.
@@ -118,7 +129,11 @@ void BlockFit::solve_floats() {
   const double change =
       -2 * (by_d * ga + by_m * gb) + by_d * by_d * aa + 2 * by_d * by_m * ab + by_m * by_m * bb;
   if (!(change < 0)) return;
-  parts_.d = f32_to_f16(new_d);
+  if (f32) {
+    parts_.scale = new_d;
+  } else {
+    parts_.d = f32_to_f16(new_d);
+  }
   add_scaled(static_cast<float>(-by_d), s_by_scale_.data(), gradient_);
   if (block_.has_min) {
     parts_.m = f32_to_f16(new_m);
@@ -145,8 +160,8 @@ void BlockFit::step_scales() {
       for (size_t i = 0; i < group; ++i) {
         const size_t k = first + i;
         const int code = parts_.codes[k];
-        const float level = block_.levels != nullptr ? block_.levels[code]
-                                                     : static_cast<float>(code - block_.zero_point);
+        const float level =
+            block_.levels != nullptr ? block_.levels[code] : static_cast<float>(code - zero_);
         step[i] = integers == parts_.mins ? -m : d * level;
       }
       const float linear = dot(step, std::span(gradient_).subspan(first, group));
@@ -185,7 +200,7 @@ void BlockFit::improve() {
 
 void BlockFit::write(const BlockParts& parts, std::byte* out, std::span<float> values) const {
   auto* bytes = reinterpret_cast<uint8_t*>(out);
-  std::fill_n(bytes, format_.block_bytes, uint8_t{0});
+  if (!shares_scales_) std::fill_n(bytes, format_.block_bytes, uint8_t{0});  // else they stay as settled
   block_.join(parts, bytes);
   format_.decode(out, values);
 }

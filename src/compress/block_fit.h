@@ -5,14 +5,17 @@
 // Then elements are rounded one by one, each making good what it can of the errors before it (the
 // column feedback of GPTQ, Frantar et al. 2022). What follows goes down until nothing changes: the
 // floats of the block by least squares under S, its integer scales by single steps, its codes one
-// at a time (coordinate descent).
+// at a time (coordinate descent). Scales that a row or a matrix shares (formats/shared_scales.h)
+// stay.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "formats/float_codebook.h"
 #include "formats/format.h"
 
 namespace tessera {
@@ -30,9 +33,9 @@ class BlockFit {
   // Error for a format whose blocks cannot be put together from codes.
   explicit BlockFit(const Format& format);
 
-  // Writes the block; `values` is what it decodes to. All spans have the block's elements. `zeros`:
-  // 1 for those that are to be zero whatever their target, of a format that has a code for it;
-  // empty: none.
+  // Writes the block; `values` is what it decodes to. All spans have the block's elements. Shared
+  // scales stand in `out` already. `zeros`: 1 for those that are to be zero whatever their target,
+  // of a format that has a code for it; empty: none.
   void fit(std::span<const float> target, const BlockMetric& metric, std::byte* out,
            std::span<float> values, std::span<const uint8_t> zeros = {});
   // Goes on from a block as it is, where `gradient` = S (target - x): what S is of other blocks may
@@ -58,6 +61,9 @@ class BlockFit {
   const Format& format_;
   const QuantizedBlock& block_;
   size_t size_;
+  bool shares_scales_;
+  std::optional<FloatCodebook> floats_;  // of a codebook of floats
+  int zero_ = 0;                         // the code of zero
   BlockParts parts_;
   std::vector<float> scale_, min_, values_, gradient_, work_;
   // Derivatives of values_ by the block's floats, and their products with S.

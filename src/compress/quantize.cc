@@ -40,12 +40,13 @@ double bits_per_weight(uint64_t bytes, uint64_t elements) {
 }
 
 // Everything but the errors is known before the work begins.
-QuantizeSummary planned_summary(const Checkpoint& model, std::span<const PlannedFormat> plan) {
+QuantizeSummary planned_summary(const Checkpoint& model, const CheckpointWriter& writer,
+                                std::span<const PlannedFormat> plan) {
   QuantizeSummary summary;
   uint64_t elements = 0;
   for (size_t i = 0; i < plan.size(); ++i) {
     const StoredTensor& tensor = model.tensors()[i];
-    const uint64_t bytes_after = plan[i].format->row_bytes(tensor.columns()) * tensor.rows();
+    const uint64_t bytes_after = writer.stored_bytes(i);
     summary.tensors.push_back({tensor.name, tensor.format, plan[i].format, plan[i].wanted,
                                tensor.columns(), tensor.elements(), tensor.stored_bytes(),
                                bytes_after, 0, 0, 0});
@@ -65,6 +66,14 @@ void declare_tensors(const Checkpoint& model, std::span<const PlannedFormat> pla
     const StoredTensor& tensor = model.tensors()[i];
     writer.declare(written_name(model, tensor), *plan[i].format, tensor.shape);
   }
+}
+
+// A quantized folder has one format.
+void check_folder_options(const QuantizeOptions& options, const Recipe& recipe) {
+  if (recipe.folder == nullptr) return;
+  if (options.pure) fail("{} has no mixture that --pure could leave out", recipe.name);
+  if (!options.tensor_formats.empty() || options.target)
+    fail("formats by tensor are for GGUF files, not for {}", recipe.name);
 }
 
 // Of a whole run, in bytes of the source. Measuring counts as much as encoding.
@@ -133,6 +142,7 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
     fail("the method {} needs a text to calibrate with (--calibrate)", options.method);
   if (!chosen.looks_at_text() && !options.target && (is_calibrated || !options.imatrix.empty()))
     fail("the method {} looks neither at a text nor at an importance matrix", options.method);
+  check_folder_options(options, recipe);
   if (!options.imatrix.empty() && is_calibrated)
     fail("an importance matrix and a text to calibrate with say the same: give one of them");
   const Imatrix imatrix = options.imatrix.empty() ? Imatrix{} : read_imatrix(options.imatrix);
@@ -173,13 +183,13 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
 
   check_method(method, model, plan);
 
-  QuantizeSummary summary = planned_summary(model, plan);
-  summary.by_target = static_cast<bool>(options.target);
-  summary.expected_divergence = expected;
-  const std::unique_ptr<CheckpointWriter> writer = make_writer(model, out);
+  const std::unique_ptr<CheckpointWriter> writer = make_writer(model, out, recipe.folder);
   writer->set_fact("general.quantization_version", kQuantizationVersion);
   writer->set_fact("general.file_type", like->file_type);
   declare_tensors(model, plan, *writer);
+  QuantizeSummary summary = planned_summary(model, *writer, plan);
+  summary.by_target = static_cast<bool>(options.target);
+  summary.expected_divergence = expected;
   std::optional<LayerQuantizer> layers;
   if (text) {
     layers.emplace(checkpoint, device, std::move(*text), chosen, method_options, plan, merge, kept);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <map>
+#include <mutex>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -227,7 +229,38 @@ std::span<const Recipe> all_recipes() {
   return kRecipes;
 }
 
+namespace {
+
+// nullptr: no such folder.
+const Recipe* find_folder_recipe(std::string_view name) {
+  const FolderFormat* folder = find_folder_format(name);
+  if (folder == nullptr) return nullptr;
+  static std::mutex mutex;
+  static std::map<const FolderFormat*, Recipe> recipes;
+  const std::lock_guard lock(mutex);
+  return &recipes.try_emplace(folder, Recipe{folder->name, nullptr, 0, Mix::kFolder, folder})
+              .first->second;
+}
+
+PlannedFormat folder_format(const FolderFormat& folder, const Checkpoint& model,
+                            const StoredTensor& tensor) {
+  const Group group = group_of(tensor.place.role);
+  if (group == Group::kEmbedding || group == Group::kOutput) {
+    const Format& plain = folder.plain_format(model);
+    return {&plain, &plain};
+  }
+  try {
+    const Format& format = folder.format_of(tensor.columns());
+    return {&format, &format};
+  } catch (const Error& error) {
+    fail("tensor '{}' has {}", printable(tensor.name), error.what());
+  }
+}
+
+}  // namespace
+
 const Recipe& require_recipe(std::string_view name) {
+  if (const Recipe* folder = find_folder_recipe(name)) return *folder;
   std::string wanted(name);
   for (const auto medium : {"Q3_K", "Q4_K", "Q5_K"}) {
     if (same_name(name, medium)) wanted += "_M";
@@ -241,7 +274,8 @@ const Recipe& require_recipe(std::string_view name) {
   if (const Format* format = find_format(name); format != nullptr && format->supported()) {
     fail("encoding to {} is not supported; known are {}", format->name, known);
   }
-  fail("unknown format '{}'; known are {}", printable(name), known);
+  fail("unknown format '{}'; known are {}; and, of Hugging Face folders, {}", printable(name),
+       known, folder_format_names());
 }
 
 bool is_reencoded(const StoredTensor& tensor) {
@@ -273,7 +307,7 @@ std::vector<PlannedFormat> plan_formats(const Checkpoint& model, const Recipe& r
     return std::pair<int64_t, std::string_view>(tensors[i].place.layer, tensors[i].name);
   });
 
-  const bool blocks = recipe.base->block_elements > 1;
+  const bool blocks = recipe.base != nullptr && recipe.base->block_elements > 1;
   std::array<int64_t, static_cast<size_t>(Group::kOther) + 1> seen{};
   std::vector<PlannedFormat> plan(tensors.size());
   for (const size_t i : order) {
@@ -281,6 +315,10 @@ std::vector<PlannedFormat> plan_formats(const Checkpoint& model, const Recipe& r
     plan[i] = {tensor.format, tensor.format};
     if (recipe.base == &kF32 && tensor.format->supported()) plan[i] = {&kF32, &kF32};
     if (!is_reencoded(tensor)) continue;
+    if (recipe.folder != nullptr) {
+      plan[i] = folder_format(*recipe.folder, model, tensor);
+      continue;
+    }
     const int64_t ordinal = seen[static_cast<size_t>(group_of(tensor.place.role))]++;
     const Format& wanted =
         pure || !blocks ? *recipe.base : mixed_format(recipe, facts, tensor, ordinal);

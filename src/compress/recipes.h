@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
+#include "files/save.h"
 
 namespace tessera {
 
@@ -29,17 +30,20 @@ struct Recipe {
     kIQ4,        // IQ4_NL, IQ4_XS
     kTernary,    // TQ1_0, TQ2_0, Q2_0: an embedding that is no output has 4 bits
     kMXFP4_MOE,  // experts in MXFP4, all else in Q8_0
+    kFolder,     // matrices in layers as `folder` has them, others in floats
   };
   std::string_view name;
   const Format* base;
   uint32_t file_type;  // general.file_type
   Mix mix;
+  const FolderFormat* folder = nullptr;  // a quantized Hugging Face folder; it has no base
 };
 
 std::span<const Recipe> all_recipes();
 
-// By name, without regard to case; "Q3_K", "Q4_K", "Q5_K" stand for their medium mix. Error that
-// lists the known names if there is none.
+// By name, without regard to case; "Q3_K", "Q4_K", "Q5_K" stand for their medium mix, and there is
+// one for each kind of quantized folder ("gptq-4bit-128g", files/save.h). Error that lists the
+// known names if there is none.
 const Recipe& require_recipe(std::string_view name);
 
 struct PlannedFormat {

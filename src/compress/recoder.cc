@@ -6,7 +6,9 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "formats/grouped.h"
 #include "formats/same_grid.h"
+#include "formats/shared_scales.h"
 
 namespace tessera {
 namespace {
@@ -46,6 +48,7 @@ class Recoder {
     const uint64_t chunks = (rows + rows_in_chunk - 1) / rows_in_chunk;
     std::vector<std::byte> out(source_.rows() * target_row_);
     std::vector<PartErrors> errors(chunks * encoders_.size());
+    if (shares_scales(target_)) settle_scales(pool, rows_in_chunk, out);
     pool.parallel_for(static_cast<int>(errors.size()), [&](int part, int) {
       const uint64_t matrix = static_cast<uint64_t>(part) / chunks;
       const uint64_t first = static_cast<uint64_t>(part) % chunks * rows_in_chunk;
@@ -67,6 +70,24 @@ class Recoder {
   }
 
  private:
+  // What all rows are to be looked at for: see shared_scales.h.
+  void settle_scales(ThreadPool& pool, uint64_t rows_in_chunk, std::span<std::byte> out) const {
+    const uint64_t rows = source_.rows(), columns = source_.columns();
+    SharedScales scales(*kind_of(target_), rows, columns);
+    pool.parallel_for(
+        static_cast<int>((rows + rows_in_chunk - 1) / rows_in_chunk), [&](int chunk, int) {
+          const uint64_t first = static_cast<uint64_t>(chunk) * rows_in_chunk;
+          const uint64_t count = std::min(rows_in_chunk, rows - first);
+          std::vector<float> values(count * columns);
+          source_.decode(first, count, values);
+          require_finite_rows(source_, first, values);
+          for (uint64_t row = 0; row < count; ++row)
+            scales.observe(first + row, std::span(values).subspan(row * columns, columns));
+        });
+    scales.settle();
+    for (uint64_t row = 0; row < rows; ++row) scales.write(row, out.data() + row * target_row_);
+  }
+
   PartErrors recode_rows(const RowEncoder& encoder, uint64_t first, uint64_t last,
                          std::span<std::byte> out) const {
     const uint64_t columns = source_.columns();

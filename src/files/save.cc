@@ -49,8 +49,13 @@ bool is_folder_name(const std::filesystem::path& path) {
 }
 
 std::unique_ptr<CheckpointWriter> make_writer(const Checkpoint& model,
-                                              const std::filesystem::path& path) {
-  if (is_folder_name(path)) return std::make_unique<huggingface::FolderWriter>(model);
+                                              const std::filesystem::path& path,
+                                              const FolderFormat* quantized) {
+  if (is_folder_name(path)) return std::make_unique<huggingface::FolderWriter>(model, quantized);
+  if (quantized != nullptr) {
+    fail("{} is a Hugging Face folder: name one to write, with a '/' at its end, not '{}'",
+         quantized->name, printable(path.string(), 400));
+  }
   return std::make_unique<GgufWriter>(gguf_metadata(model));
 }
 

@@ -11,6 +11,8 @@
 #include "base/half.h"
 #include "formats/bit_fields.h"
 #include "formats/float8.h"
+#include "formats/grouped_block.h"
+#include "formats/grouped_encode.h"
 
 namespace tessera {
 namespace {
@@ -43,7 +45,7 @@ constexpr std::array<float, 16> kFP4 = [] {
   std::array<float, 16> values{};
   for (size_t i = 0; i < 8; ++i) {
     values[i] = kTwelfths[i] / 12.0f;
-    values[i + 8] = -kTwelfths[i] / 12.0f;
+    values[i + 8] = 0.0f - kTwelfths[i] / 12.0f;  // no negative zero
   }
   return values;
 }();
@@ -114,6 +116,10 @@ void check(const GroupedKind& kind) {
   if (!integers && (kind.offset != GroupedOffset::kNone || kind.zero_point != 0)) {
     fail("only integer codes have zeros or minimums");
   }
+  if (kind.scope != ScaleScope::kGroup &&
+      (!kind.f32_scales || kind.offset != GroupedOffset::kNone)) {
+    fail("scales that a matrix shares are of 32 bits, without zeros or minimums");
+  }
   if (kind.zero_point < 0 || kind.zero_point > 255 ||
       (kind.zero_point != 0 && kind.offset != GroupedOffset::kNone)) {
     fail("a zero point of {} cannot be held: 0 to 255 without zeros or minimums is expected",
@@ -121,64 +127,9 @@ void check(const GroupedKind& kind) {
   }
 }
 
-// --- a block's bytes
-
-template <int kGroup, bool kF32Scales, GroupedOffset kOffset>
-void split(const uint8_t* block, BlockParts& parts) {
-  constexpr GroupedKind kKind = {.f32_scales = kF32Scales, .offset = kOffset, .group = kGroup};
-  const uint8_t* offset = block + kKind.scale_bytes();
-  if constexpr (kF32Scales) {
-    std::memcpy(&parts.scale, block, sizeof(parts.scale));
-    if constexpr (kOffset == GroupedOffset::kMin) {
-      std::memcpy(&parts.min, offset, sizeof(parts.min));
-    }
-  } else {
-    std::memcpy(&parts.d, block, sizeof(parts.d));
-    if constexpr (kOffset == GroupedOffset::kMin) std::memcpy(&parts.m, offset, sizeof(parts.m));
-  }
-  if constexpr (kOffset == GroupedOffset::kZero) parts.zero = *offset;
-  std::memcpy(parts.codes, offset + kKind.offset_bytes(), kGroup);
-}
-
-using Split = void (*)(const uint8_t*, BlockParts&);
-
-template <int kGroup, bool kF32Scales>
-Split split_by_offset(GroupedOffset offset) {
-  switch (offset) {
-    case GroupedOffset::kNone:
-      break;
-    case GroupedOffset::kZero:
-      return split<kGroup, kF32Scales, GroupedOffset::kZero>;
-    case GroupedOffset::kMin:
-      return split<kGroup, kF32Scales, GroupedOffset::kMin>;
-  }
-  return split<kGroup, kF32Scales, GroupedOffset::kNone>;
-}
-
-template <int kGroup>
-Split split_by_scale(const GroupedKind& kind) {
-  return kind.f32_scales ? split_by_offset<kGroup, true>(kind.offset)
-                         : split_by_offset<kGroup, false>(kind.offset);
-}
-
-Split split_of(const GroupedKind& kind) {
-  switch (kind.group) {
-    case 16:
-      return split_by_scale<16>(kind);
-    case 32:
-      return split_by_scale<32>(kind);
-    case 64:
-      return split_by_scale<64>(kind);
-    case 128:
-      return split_by_scale<128>(kind);
-    default:
-      return split_by_scale<256>(kind);
-  }
-}
-
 // A format, and what it points to.
 struct Entry {
-  explicit Entry(const GroupedKind& kind) : name(name_of(kind)) {
+  explicit Entry(const GroupedKind& of) : kind(of), name(name_of(of)) {
     block.code_bits = bits_of(kind);
     block.zero_point = kind.zero_point;
     block.values = values_of(kind.codes);
@@ -186,19 +137,36 @@ struct Entry {
     block.scaling = kind.f32_scales ? BlockScaling::kF32 : BlockScaling::kF16;
     block.has_min = kind.offset == GroupedOffset::kMin;
     block.has_zero = kind.offset == GroupedOffset::kZero;
+    if (kind.scope == ScaleScope::kRow && kind.codes == GroupedCodes::kInteger)
+      block.lowest_code = 1;                                        // as many below zero as above
+    if (kind.scope == ScaleScope::kMatrix) block.highest_code = 2;  // ternary
     block.split = split_of(kind);
+    block.join = join_of(kind);
     format.name = name;
     format.block_elements = static_cast<uint32_t>(kind.group);
     format.block_bytes = static_cast<uint32_t>(kind.block_bytes());
     format.quantized = &block;
+    format.encode = encoder_of(kind);
   }
   Entry(const Entry&) = delete;
   Entry& operator=(const Entry&) = delete;
 
+  GroupedKind kind;
   std::string name;
   QuantizedBlock block{};
   Format format{};
 };
+
+struct Entries {
+  std::mutex mutex;
+  std::map<GroupedKind, std::unique_ptr<const Entry>> by_kind;
+  std::map<const Format*, const Entry*> by_format;
+};
+
+Entries& entries() {
+  static Entries all;
+  return all;
+}
 
 void write_float(bool f32, float value, std::byte* to) {
   if (f32) {
@@ -213,12 +181,26 @@ void write_float(bool f32, float value, std::byte* to) {
 
 const Format& grouped_format(const GroupedKind& kind) {
   check(kind);
-  static std::mutex mutex;
-  static std::map<GroupedKind, std::unique_ptr<const Entry>> made;
-  const std::lock_guard lock(mutex);
-  std::unique_ptr<const Entry>& entry = made[kind];
-  if (entry == nullptr) entry = std::make_unique<Entry>(kind);
+  Entries& all = entries();
+  const std::lock_guard lock(all.mutex);
+  std::unique_ptr<const Entry>& entry = all.by_kind[kind];
+  if (entry == nullptr) {
+    entry = std::make_unique<Entry>(kind);
+    all.by_format.emplace(&entry->format, entry.get());
+  }
   return entry->format;
+}
+
+const GroupedKind* kind_of(const Format& format) {
+  Entries& all = entries();
+  const std::lock_guard lock(all.mutex);
+  const auto found = all.by_format.find(&format);
+  return found == all.by_format.end() ? nullptr : &found->second->kind;
+}
+
+bool shares_scales(const Format& format) {
+  const GroupedKind* kind = kind_of(format);
+  return kind != nullptr && kind->scope != ScaleScope::kGroup;
 }
 
 int fitting_group(uint64_t columns, uint64_t group) {
@@ -238,7 +220,7 @@ void write_grouped_block(const GroupedKind& kind, float scale, float offset,
   } else if (kind.offset == GroupedOffset::kMin) {
     write_float(kind.f32_scales, offset, block);
   }
-  block += kind.offset_bytes();
+  block += kind.offset_bytes() + kind.note_bytes();
   const auto mask = static_cast<uint8_t>((1 << bits_of(kind)) - 1);
   for (const uint8_t code : codes) *block++ = static_cast<std::byte>(code & mask);
 }

@@ -2,10 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <string>
 
 #include "compress/methods/method.h"
 #include "compress/plain_gptq.h"
+#include "formats/grouped.h"
+#include "formats/shared_scales.h"
 #include "support/error_of.h"
 
 namespace tessera {
@@ -29,8 +33,14 @@ class Gptq : public testing::TestWithParam<const Format*> {
     InputMoments moments = observe(pool);
     const auto inputs = method.prepare(moments, {.damping = 0.01f}, pool);
     const auto encoder = inputs->encoder(format, pool);
-    std::vector<std::byte> bytes(format.row_bytes(kColumns) * kRows);
+    std::vector<std::byte> bytes = before_codes(format);
     encoder->encode(weights_, kRows, bytes.data());
+    return bytes;
+  }
+  // Room for the weights; scales that they share are there.
+  std::vector<std::byte> before_codes(const Format& format) const {
+    std::vector<std::byte> bytes(format.row_bytes(kColumns) * kRows);
+    write_shared_scales(format, weights_, kColumns, bytes.data());
     return bytes;
   }
   double error(const Floats& values) const { return product_error(weights_, values, hessian_); }
@@ -47,6 +57,7 @@ Floats Gptq::plain_gptq(const Format& format) const {
   const size_t n = kColumns, size = format.block_elements;
   const Doubles& upper = example().upper;
   const QuantizedBlock& block = *format.quantized;
+  const std::vector<std::byte> before = before_codes(format);
   Floats out(weights_.size());
   for (size_t r = 0; r < kRows; ++r) {
     Doubles w(weights_.begin() + static_cast<ptrdiff_t>(r * n),
@@ -54,7 +65,9 @@ Floats Gptq::plain_gptq(const Format& format) const {
     for (size_t first = 0; first < n; first += size) {
       const Floats now(w.begin() + static_cast<ptrdiff_t>(first),
                        w.begin() + static_cast<ptrdiff_t>(first + size));
-      std::vector<std::byte> bytes(format.block_bytes);
+      const auto at = before.begin() + static_cast<ptrdiff_t>(r * format.row_bytes(n) +
+                                                              first / size * format.block_bytes);
+      std::vector<std::byte> bytes(at, at + format.block_bytes);
       format.encode(now, bytes.data(), {});
       BlockParts parts;
       block.split(reinterpret_cast<const uint8_t*>(bytes.data()), parts);
@@ -63,8 +76,10 @@ Floats Gptq::plain_gptq(const Format& format) const {
             group_scale(block, parts, static_cast<int>(k / static_cast<size_t>(block.group)));
         double best = INFINITY, value = 0;
         for (int code = block.lowest_code; code <= block.last_code(); ++code) {
-          const double level =
-              block.levels != nullptr ? block.levels[code] : code - block.zero_point;
+          const double level = block.levels != nullptr ? block.levels[code]
+                               : block.values != nullptr
+                                   ? static_cast<double>(block.values[code])
+                                   : code - (block.has_zero ? parts.zero : block.zero_point);
           const double v = static_cast<double>(by.scale) * level + static_cast<double>(by.min);
           if (std::abs(v - w[first + k]) < best) best = std::abs(v - w[first + k]), value = v;
         }
@@ -93,11 +108,45 @@ TEST_P(Gptq, ThreadsDoNotMatter) {
   EXPECT_EQ(encode(kGptq, format, 1), encode(kGptq, format, 3));
 }
 
+std::string name_of(const testing::TestParamInfo<const Format*>& instance) {
+  std::string name(instance.param->name);
+  std::ranges::replace(name, '/', '_');
+  return name;
+}
+
 INSTANTIATE_TEST_SUITE_P(Formats, Gptq,
                          testing::Values(&kQ4_0, &kQ4_1, &kQ5_0, &kQ5_1, &kQ8_0, &kQ2_K, &kQ3_K,
                                          &kQ4_K, &kQ5_K, &kQ6_K, &kIQ4_NL, &kIQ4_XS, &kMXFP4,
                                          &kTQ2_0),
-                         [](const auto& instance) { return std::string(instance.param->name); });
+                         name_of);
+
+// The grids of Hugging Face's folders, as files/huggingface/layouts/folder_formats.cc has them.
+const Format* grid(const GroupedKind& kind) {
+  return &grouped_format(kind);
+}
+constexpr GroupedKind kInt8Rows = {
+    .bits = 8, .f32_scales = true, .zero_point = 128, .group = 256, .scope = ScaleScope::kRow};
+INSTANTIATE_TEST_SUITE_P(
+    Folders, Gptq,
+    testing::Values(grid({.bits = 4, .zero_point = 8, .group = 128}),
+                    grid({.bits = 4, .offset = GroupedOffset::kZero, .group = 128}),
+                    grid({.bits = 2, .offset = GroupedOffset::kZero, .group = 32}),
+                    grid({.bits = 3, .zero_point = 4, .group = 128}),
+                    grid({.bits = 8, .zero_point = 128, .group = 128}), grid(kInt8Rows),
+                    grid({.codes = GroupedCodes::kNF4, .f32_scales = true, .group = 64}),
+                    grid({.codes = GroupedCodes::kFP4,
+                          .f32_scales = true,
+                          .group = 64,
+                          .scope = ScaleScope::kNested}),
+                    grid({.codes = GroupedCodes::kE2M1,
+                          .f32_scales = true,
+                          .group = 16,
+                          .scope = ScaleScope::kE4M3}),
+                    grid({.codes = GroupedCodes::kE4M3,
+                          .f32_scales = true,
+                          .group = 256,
+                          .scope = ScaleScope::kRow})),
+    name_of);
 
 using GptqErrors = Gptq;
 

@@ -15,6 +15,7 @@ For each case NAME it writes
     NAME.json                what config.json says of the layout
     NAME.values.safetensors  "m.weight", or its name without the suffix of the layout's parts: values, in
                              the type in which the package computes them
+    NAME.source.safetensors  of some, "m.weight" before it was quantized: what we write is compared, too
 
 No case needs a GPU. Who writes what is said at each; what no package writes without one is packed by the
 rules of its reader, which is official in every case but Int4Tensor of torchao and AWQ's GEMV.
@@ -56,8 +57,13 @@ def named(tensors, prefix="m."):
     return {prefix + name: tensor.detach().clone().contiguous() for name, tensor in tensors.items() if tensor is not None}
 
 
-def write(name, tensors, config, values, metadata=None):
+SOURCES = {"bnb_nf4", "bnb_nf4_double", "bnb_fp4", "ct_nvfp4"}
+
+
+def write(name, tensors, config, values, metadata=None, source=None):
     OUT.mkdir(parents=True, exist_ok=True)
+    if name in SOURCES:
+        save_file({"m.weight": source.detach().clone().contiguous()}, OUT / f"{name}.source.safetensors")
     save_file(tensors, OUT / f"{name}.safetensors", metadata=metadata or {"format": "pt"})
     (OUT / f"{name}.json").write_text(json.dumps(config, indent=1) + "\n")
     if not isinstance(values, dict):
@@ -174,7 +180,7 @@ def bnb4(name, kind, nested, rows=8, columns=128, block=64, storage=torch.uint8)
     if columns % block:  # 0.50's kernel for CPUs begins a block at each row; its generic code, and CUDA's, do not
         from bitsandbytes.backends.default.ops import _dequantize_4bit_compute
         values = _dequantize_4bit_compute(data.reshape(-1), state.absmax, state.code, block, w.shape, torch.float32)
-    write(name, named(module.state_dict()), {"quantization_config": config}, values)
+    write(name, named(module.state_dict()), {"quantization_config": config}, values, source=w)
 
 
 CASES["bnb_nf4"] = lambda: bnb4("bnb_nf4", "nf4", False)
@@ -241,7 +247,7 @@ def ct(name, layout, arguments, w, **state):
     compressor = BaseCompressor.get_value_from_registry(layout)
     packed = compressor.compress({"weight": w, **state}, scheme)
     values = compressor.decompress(packed, scheme)["weight"]
-    write(name, named(packed), ct_config(arguments, layout), values)
+    write(name, named(packed), ct_config(arguments, layout), values, source=w)
 
 
 def ct_grid(w, bits, group, symmetric, dtype):

@@ -75,7 +75,7 @@ class Writer:
         layouts.weights = lambda *_, dtype=torch.float32, **__: self.matrix.to(dtype).clone()
         layouts.write = self.keep
 
-    def keep(self, name, tensors, config, values, metadata=None):
+    def keep(self, name, tensors, config, values, metadata=None, source=None):
         self.tensors, self.config, self.values, self.metadata = tensors, config, values, metadata or {}
 
     def quantize(self, make, matrix, group):

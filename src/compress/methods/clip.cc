@@ -8,6 +8,7 @@
 #include <map>
 
 #include "compress/methods/method.h"
+#include "formats/grouped.h"
 
 namespace tessera {
 namespace {
@@ -68,7 +69,8 @@ class ClippedInputs final : public PreparedInputs {
       : inputs_(inputs), importance_(inputs.importance()) {}
 
   std::unique_ptr<RowEncoder> encoder(const Format& format, ThreadPool&) override {
-    if (format.quantized == nullptr) return round_to_nearest(format);
+    if (format.quantized == nullptr || shares_scales(format))
+      return round_to_nearest(format, importance_);
     const size_t size = format.block_elements, n = importance_.size();
     const auto [found, is_new] = hessians_.try_emplace(format.block_elements);
     if (is_new) {
@@ -91,8 +93,14 @@ std::unique_ptr<PreparedInputs> prepare(InputMoments& inputs, const MethodOption
   return std::make_unique<ClippedInputs>(inputs);
 }
 
+// Where others share a group's scale, it does not follow what the group is clipped to.
+bool has_own_scales(const Format& format) {
+  return !shares_scales(format);
+}
+
 }  // namespace
 
-constinit const Method kClip = {.name = "clip", .needs_hessian = true, .prepare = prepare};
+constinit const Method kClip = {
+    .name = "clip", .needs_hessian = true, .takes = has_own_scales, .prepare = prepare};
 
 }  // namespace tessera

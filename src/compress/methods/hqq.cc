@@ -124,7 +124,9 @@ class HqqRows final : public RowEncoder {
   // As near as the format can have it.
   void set_zero(double zero, double scale, int group, BlockParts& parts) const {
     if (block_.has_zero) {
-      parts.zero = static_cast<uint8_t>(std::clamp(std::nearbyint(zero), 0.0, 255.0));
+      // One of the codes, and not the first: see grouped_encode.h.
+      const double last = block_.last_code();
+      parts.zero = static_cast<uint8_t>(std::clamp(std::nearbyint(zero), 1.0, last));
       return;
     }
     const double min = (block_.zero_point - zero) * scale;

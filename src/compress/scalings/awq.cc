@@ -11,6 +11,7 @@
 #include <cmath>
 
 #include "compress/scalings/scaling.h"
+#include "formats/shared_scales.h"
 
 namespace tessera {
 namespace {
@@ -78,6 +79,7 @@ double error_with(const Sample& sample, std::span<const float> scales,
     std::vector<float> values(n);
     std::vector<std::byte> bytes(sample.format->row_bytes(n));
     for (size_t c = 0; c < n; ++c) values[c] = row[c] * scales[c];
+    write_shared_scales(*sample.format, values, n, bytes.data());  // about those of all rows
     encoder->encode(values, 1, bytes.data());
     sample.format->decode(bytes.data(), values);
     for (size_t c = 0; c < n; ++c) errors[c * rows + r] = row[c] - values[c] / scales[c];

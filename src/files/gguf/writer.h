@@ -22,6 +22,7 @@ class GgufWriter final : public CheckpointWriter {
   void keep_layers(std::span<const int> layers) override;
   void declare(std::string name, const Format& format, std::vector<uint64_t> shape) override;
   uint64_t bytes_beside_tensors() const override;
+  uint64_t stored_bytes(size_t index) const override { return tensors_[index].bytes(); }
   void write(const std::filesystem::path& path, const Fill& fill) override;
 
  private:

@@ -27,6 +27,7 @@ namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
 constexpr const char* kTemplatesFolder = "additional_chat_templates";
+constexpr std::string_view kWeight = ".weight";
 constexpr uint64_t kShardBytes = 5'000'000'000;  // as transformers cuts them
 
 void write_text(const fs::path& path, std::string_view text) {
@@ -46,6 +47,12 @@ bool is_plain(std::string_view name) {
   });
 }
 
+std::vector<std::byte> encoded(const Format& format, std::span<const float> values) {
+  std::vector<std::byte> bytes(format.row_bytes(values.size()));
+  format.encode(values, bytes.data(), {});
+  return bytes;
+}
+
 std::string_view dtype_of(const Format& format) {
   if (&format == &kF32) return "F32";
   if (&format == &kF16) return "F16";
@@ -62,8 +69,9 @@ struct FolderWriter::Parts {
   const HuggingFaceFolder* copied = nullptr;  // whose tokenizer and templates are taken as they are
 };
 
-FolderWriter::FolderWriter(const Checkpoint& model)
-    : model_(model),
+FolderWriter::FolderWriter(const Checkpoint& model, const FolderFormat* quantized)
+    : quantized_(quantized),
+      plain_(quantized == nullptr ? nullptr : &quantized->plain_format(model)),
       family_(&find_family_of(model.facts().require_string("general.architecture"),
                               model.facts().get_int("attention.sliding_window").value_or(0) > 0)),
       parts_(std::make_unique<Parts>()) {
@@ -111,6 +119,12 @@ void FolderWriter::keep_layers(std::span<const int>) {
   fail("a folder cannot be written with fewer layers; write a GGUF file");
 }
 
+uint64_t FolderWriter::Tensor::stored_bytes() const {
+  uint64_t size = 0;
+  for (const LayoutPart& part : parts) size += part.bytes();
+  return size;
+}
+
 void FolderWriter::declare(std::string name, const Format& format, std::vector<uint64_t> shape) {
   const TensorPlace place = gguf::tensor_place(name);
   using enum TensorRole;
@@ -119,8 +133,26 @@ void FolderWriter::declare(std::string name, const Format& format, std::vector<u
   std::string own = is_factor ? "" : tensor_name(*family_, place);
   if (own.empty() && !is_factor)
     fail("tensor '{}' has no place in a folder of {} models", printable(name), family_->model_type);
-  if (!is_factor) dtype_of(format);
-  tensors_.push_back({std::move(own), place, &format, std::move(shape)});
+  std::vector<LayoutPart> parts;
+  if (quantized_ != nullptr && format.quantized != nullptr) {
+    const std::string module = own.substr(0, own.size() - kWeight.size());
+    try {
+      if (&format != &quantized_->format_of(shape.at(0)))
+        fail("the format {}, which is not that of {}", format.name, quantized_->name);
+      parts = quantized_->writer->parts(shape.at(1), shape.at(0));
+    } catch (const Error& error) {
+      fail("'{}' has {}", own, error.what());
+    }
+    for (LayoutPart& part : parts) part.name = module + part.name;
+  } else if (!is_factor) {
+    parts = {{own, dtype_of(stored_format(format)), {shape.rbegin(), shape.rend()}}};
+  }
+  tensors_.push_back({std::move(own), place, &format, std::move(shape), std::move(parts)});
+}
+
+// Loaders expect one type.
+const Format& FolderWriter::stored_format(const Format& declared) const {
+  return plain_ == nullptr ? declared : *plain_;
 }
 
 // From GGUF's definition of the family to transformers'.
@@ -130,8 +162,12 @@ std::vector<std::byte> FolderWriter::adapt(const Tensor& tensor,
     std::vector<float> values(tensor.shape[0]);
     tensor.format->decode(bytes.data(), values);
     for (float& value : values) value -= 1;
-    tensor.format->encode(values, bytes.data(), {});
-    return bytes;
+    return encoded(stored_format(*tensor.format), values);
+  }
+  if (tensor.format->block_elements == 1 && &stored_format(*tensor.format) != tensor.format) {
+    std::vector<float> values(bytes.size() / tensor.format->block_bytes);
+    tensor.format->decode(bytes.data(), values);
+    bytes = encoded(*plain_, values);
   }
   const uint64_t rows = tensor.shape[tensor.shape.size() == 1 ? 0 : 1];
   const uint64_t head_dim = paired_head_dim(*family_, tensor.place.role, heads_, rows, tensor.name);
@@ -150,14 +186,12 @@ void FolderWriter::write_shard(const fs::path& path, size_t first, size_t end,
   ordered_json header = {{"__metadata__", {{"format", "pt"}}}};
   uint64_t offset = 0;
   for (size_t i = first; i < end; ++i) {
-    const Tensor& tensor = tensors_[i];
-    if (tensor.name.empty()) continue;
-    const std::vector<uint64_t> shape(tensor.shape.rbegin(), tensor.shape.rend());
-    const uint64_t bytes = tensor.bytes();
-    header[tensor.name] = {{"dtype", dtype_of(*tensor.format)},
-                           {"shape", shape},
-                           {"data_offsets", {offset, offset + bytes}}};
-    offset += bytes;
+    for (const LayoutPart& part : tensors_[i].parts) {
+      const uint64_t bytes = part.bytes();
+      header[part.name] = {
+          {"dtype", part.dtype}, {"shape", part.shape}, {"data_offsets", {offset, offset + bytes}}};
+      offset += bytes;
+    }
   }
   std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');
@@ -167,21 +201,37 @@ void FolderWriter::write_shard(const fs::path& path, size_t first, size_t end,
   file.write(text);
   for (size_t i = first; i < end; ++i) {
     if (tensors_[i].name.empty()) continue;
+    const Tensor& tensor = tensors_[i];
     std::vector<std::byte> bytes = fill(i);
-    if (bytes.size() != tensors_[i].bytes()) {
-      fail("tensor '{}': {} bytes to write, but {} were declared", tensors_[i].name, bytes.size(),
-           tensors_[i].bytes());
+    if (bytes.size() != tensor.bytes()) {
+      fail("tensor '{}': {} bytes to write, but {} were declared", tensor.name, bytes.size(),
+           tensor.bytes());
     }
-    file.write(adapt(tensors_[i], std::move(bytes)));
+    bytes = adapt(tensor, std::move(bytes));
+    if (tensor.format->block_elements == 1) {
+      file.write(bytes);
+      continue;
+    }
+    const EncodedMatrix matrix(*tensor.format, tensor.shape[1], tensor.shape[0], bytes);
+    for (const auto& part : quantized_->writer->pack(matrix, torch_dtype())) file.write(part);
   }
   file.commit();
+}
+
+std::string_view FolderWriter::torch_dtype() const {
+  const auto matrix = std::ranges::find_if(tensors_, [](const Tensor& tensor) {
+    return tensor.shape.size() > 1 && tensor.format->block_elements == 1;
+  });
+  const std::string_view dtype =
+      matrix == tensors_.end() ? "F32" : dtype_of(stored_format(*matrix->format));
+  return dtype == "BF16" ? "bfloat16" : dtype == "F16" ? "float16" : "float32";
 }
 
 void FolderWriter::write(const fs::path& path, const Fill& fill) {
   std::vector<size_t> begins = {0};
   uint64_t in_shard = 0, total = 0;
   for (size_t i = 0; i < tensors_.size(); ++i) {
-    const uint64_t bytes = tensors_[i].name.empty() ? 0 : tensors_[i].bytes();
+    const uint64_t bytes = tensors_[i].stored_bytes();
     if (in_shard > 0 && in_shard + bytes > kShardBytes) {
       begins.push_back(i);
       in_shard = 0;
@@ -205,7 +255,7 @@ void FolderWriter::write(const fs::path& path, const Fill& fill) {
                    : fmt::format("model-{:05}-of-{:05}.safetensors", shard + 1, count);
     write_shard(path / name, begins[shard], begins[shard + 1], fill);
     for (size_t i = begins[shard]; i < begins[shard + 1]; ++i) {
-      if (!tensors_[i].name.empty()) index["weight_map"][tensors_[i].name] = name;
+      for (const LayoutPart& part : tensors_[i].parts) index["weight_map"][part.name] = name;
     }
   }
   if (count > 1) write_json(path / kIndexName, index);
@@ -233,12 +283,9 @@ void FolderWriter::write(const fs::path& path, const Fill& fill) {
       write_text(path / kTemplatesFolder / (name + ".jinja"), text);
     }
   }
-  const auto matrix =
-      std::ranges::find_if(tensors_, [](const Tensor& t) { return t.shape.size() > 1; });
-  const std::string_view dtype = matrix == tensors_.end() ? "F32" : dtype_of(*matrix->format);
-  parts_->config["torch_dtype"] = dtype == "BF16"  ? "bfloat16"
-                                  : dtype == "F16" ? "float16"
-                                                   : "float32";
+  parts_->config["torch_dtype"] = torch_dtype();
+  if (quantized_ != nullptr)
+    parts_->config["quantization_config"] = quantized_->writer->config(torch_dtype());
   write_json(path / "config.json", parts_->config);
 }
 

@@ -1,5 +1,5 @@
 // Writes a model as a Hugging Face folder: config.json, safetensors, tokenizer.json and chat
-// template.
+// template; quantized, if wanted, in a layout that others read.
 #pragma once
 
 #include <filesystem>
@@ -10,23 +10,27 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/checkpoint_writer.h"
 #include "files/huggingface/families.h"
+#include "files/huggingface/layouts/folder_formats.h"
 #include "files/huggingface/rotary_pairs.h"
 
 namespace tessera::huggingface {
 
-// Tensors are declared and given as GGUF defines them (files/gguf/tensor_names.h), in F32, F16 or
-// BF16; the folder has them as transformers does: Llama's query and key rows in halves, Gemma's
-// norms without their 1, factors of rotary embeddings in config.json.
+// Tensors are declared and given as GGUF defines them (files/gguf/tensor_names.h), in F32, F16,
+// BF16 or, of a quantized folder, what its layout has for matrices in layers; the folder has them
+// as transformers does: Llama's query and key rows in halves, Gemma's norms without their 1,
+// factors of rotary embeddings in config.json.
 class FolderWriter final : public CheckpointWriter {
  public:
-  // Says what `model` says, which must outlive it. Error for a family or a tokenizer that no folder
-  // is written for, and for layers of different shapes, which config.json has no words for.
-  explicit FolderWriter(const Checkpoint& model);
+  // Says what `model` says, which must outlive it. `quantized`: nullptr, or how. Error for a family
+  // or a tokenizer that no folder is written for, and for layers of different shapes, which
+  // config.json has no words for.
+  explicit FolderWriter(const Checkpoint& model, const FolderFormat* quantized = nullptr);
   ~FolderWriter() override;
 
   void set_fact(std::string_view, uint32_t) override {}  // they are GGUF's
   void keep_layers(std::span<const int>) override;       // Error
   void declare(std::string name, const Format& format, std::vector<uint64_t> shape) override;
+  uint64_t stored_bytes(size_t index) const override { return tensors_[index].stored_bytes(); }
   // Creates the folder `path`; config.json comes last: who finds it finds all.
   void write(const std::filesystem::path& path, const Fill& fill) override;
 
@@ -36,15 +40,20 @@ class FolderWriter final : public CheckpointWriter {
     TensorPlace place;
     const Format* format;
     std::vector<uint64_t> shape;
+    std::vector<LayoutPart> parts;  // in the file: itself, or those of its layout
 
-    uint64_t bytes() const;
+    uint64_t bytes() const;  // as it is given
+    uint64_t stored_bytes() const;
   };
   struct Parts;  // JSON
   void write_shard(const std::filesystem::path& path, size_t first, size_t end,
                    const Fill& fill) const;
   std::vector<std::byte> adapt(const Tensor& tensor, std::vector<std::byte> bytes) const;
+  const Format& stored_format(const Format& declared) const;  // of what is not quantized
+  std::string_view torch_dtype() const;                       // of the model's plain matrices
 
-  const Checkpoint& model_;
+  const FolderFormat* quantized_;
+  const Format* plain_;  // of a quantized folder: what all else is in; nullptr: as it is declared
   const Family* family_;
   HeadCounts heads_;  // of every layer
   std::unique_ptr<Parts> parts_;

@@ -1,0 +1,189 @@
+// compressed-tensors, in the schemes that llm-compressor calls W4A16, W8A8, FP8_DYNAMIC, NVFP4A16,
+// MXFP4A16: see compressed_tensors.cc.
+#include <array>
+
+#include "files/huggingface/layouts/codes.h"
+#include "files/huggingface/layouts/layout_writer.h"
+#include "files/huggingface/layouts/pack_codes.h"
+
+namespace tessera::huggingface {
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json weight_arguments(int bits, const char* type, const char* strategy) {
+  return {{"num_bits", bits},
+          {"type", type},
+          {"symmetric", true},
+          {"strategy", strategy},
+          {"dynamic", false}};
+}
+
+ordered_json one_group(const char* format, const ordered_json& weights,
+                       const ordered_json& activations = nullptr) {
+  const ordered_json group = {{"targets", {"Linear"}},
+                              {"weights", weights},
+                              {"input_activations", activations},
+                              {"output_activations", nullptr}};
+  return {{"quant_method", "compressed-tensors"},
+          {"format", format},
+          {"quantization_status", "compressed"},
+          {"config_groups", {{"group_0", group}}},
+          {"ignore", {"lm_head"}}};
+}
+
+// A scale for each token, when it runs.
+ordered_json dynamic_activations(const char* type) {
+  return {{"num_bits", 8},
+          {"type", type},
+          {"symmetric", true},
+          {"strategy", "token"},
+          {"dynamic", true}};
+}
+
+// Scales of rows.
+PackedBytes first_of_rows(const EncodedMatrix& matrix) {
+  std::vector<float> scales;
+  for (uint64_t row = 0; row < matrix.rows; ++row)
+    scales.push_back(matrix.scales[row * matrix.groups]);
+  return f32_bytes(scales);
+}
+
+PackedBytes code_bytes(const EncodedMatrix& matrix, uint8_t flip = 0) {
+  PackedBytes bytes;
+  bytes.reserve(matrix.codes.size());
+  for (const uint8_t code : matrix.codes) bytes.push_back(static_cast<std::byte>(code ^ flip));
+  return bytes;
+}
+
+class PackedWriter final : public LayoutWriter {
+ public:
+  explicit PackedWriter(const GroupScheme& scheme) : scheme_(scheme) {}
+
+  std::vector<LayoutPart> parts(uint64_t rows, uint64_t columns) const override {
+    const uint64_t groups = scheme_.group == 0 ? 1 : columns / scheme_.group;
+    std::vector<LayoutPart> parts = {
+        {".weight_packed", "I32", {rows, words_of(columns, scheme_.bits, true)}},
+        {".weight_scale", scheme_.group == 0 ? "F32" : "F16", {rows, groups}},
+        {".weight_shape", "I64", {2}}};
+    if (!scheme_.symmetric)
+      parts.push_back({".weight_zero_point", "I32", {words_of(rows, scheme_.bits, true), groups}});
+    return parts;
+  }
+
+  std::vector<PackedBytes> pack(const EncodedMatrix& matrix, std::string_view) const override {
+    const std::array<uint64_t, 2> shape = {matrix.rows, matrix.columns};
+    const auto as_bytes = std::as_bytes(std::span(shape));
+    std::vector<PackedBytes> bytes = {
+        pack_row_words(matrix.codes, matrix.columns, scheme_.bits),
+        scheme_.group == 0 ? first_of_rows(matrix) : f16_bytes(matrix.scales),
+        {as_bytes.begin(), as_bytes.end()}};
+    if (!scheme_.symmetric)
+      bytes.push_back(
+          pack_column_words(transposed(matrix.zeros, matrix.groups), matrix.rows, scheme_.bits));
+    return bytes;
+  }
+
+  ordered_json config(std::string_view) const override {
+    ordered_json arguments =
+        weight_arguments(scheme_.bits, "int", scheme_.group == 0 ? "channel" : "group");
+    arguments["symmetric"] = scheme_.symmetric;
+    if (scheme_.group > 0) arguments["group_size"] = scheme_.group;
+    return one_group("pack-quantized", arguments);
+  }
+
+ private:
+  GroupScheme scheme_;
+};
+
+class W8A8Writer final : public LayoutWriter {
+ public:
+  std::vector<LayoutPart> parts(uint64_t rows, uint64_t columns) const override {
+    return {{".weight", "I8", {rows, columns}}, {".weight_scale", "F32", {rows, 1}}};
+  }
+  std::vector<PackedBytes> pack(const EncodedMatrix& matrix, std::string_view) const override {
+    return {code_bytes(matrix, 0x80), first_of_rows(matrix)};
+  }
+  ordered_json config(std::string_view) const override {
+    return one_group("int-quantized", weight_arguments(8, "int", "channel"),
+                     dynamic_activations("int"));
+  }
+};
+
+class Fp8Writer final : public LayoutWriter {
+ public:
+  std::vector<LayoutPart> parts(uint64_t rows, uint64_t columns) const override {
+    return {{".weight", "F8_E4M3", {rows, columns}}, {".weight_scale", "F32", {rows, 1}}};
+  }
+  std::vector<PackedBytes> pack(const EncodedMatrix& matrix, std::string_view) const override {
+    return {code_bytes(matrix), first_of_rows(matrix)};
+  }
+  ordered_json config(std::string_view) const override {
+    return one_group("float-quantized", weight_arguments(8, "float", "channel"),
+                     dynamic_activations("float"));
+  }
+};
+
+class Nvfp4Writer final : public LayoutWriter {
+ public:
+  std::vector<LayoutPart> parts(uint64_t rows, uint64_t columns) const override {
+    return {{".weight_packed", "U8", {rows, columns / 2}},
+            {".weight_scale", "F8_E4M3", {rows, columns / 16}},
+            {".weight_global_scale", "F32", {1}}};
+  }
+  std::vector<PackedBytes> pack(const EncodedMatrix& matrix, std::string_view) const override {
+    PackedBytes scales;
+    for (const ScaleNote& note : matrix.notes) scales.push_back(std::byte{note.code});
+    return {pack_nibbles(matrix.codes, true), std::move(scales),
+            f32_bytes({&matrix.notes[0].common, 1})};
+  }
+  ordered_json config(std::string_view) const override {
+    ordered_json arguments = weight_arguments(4, "float", "tensor_group");
+    arguments["group_size"] = 16;
+    return one_group("nvfp4-pack-quantized", arguments);
+  }
+};
+
+class Mxfp4Writer final : public LayoutWriter {
+ public:
+  std::vector<LayoutPart> parts(uint64_t rows, uint64_t columns) const override {
+    return {{".weight_packed", "U8", {rows, columns / 2}},
+            {".weight_scale", "U8", {rows, columns / 32}}};
+  }
+  std::vector<PackedBytes> pack(const EncodedMatrix& matrix, std::string_view) const override {
+    PackedBytes exponents;
+    for (const float exponent : matrix.scales)
+      exponents.push_back(std::byte{static_cast<uint8_t>(exponent)});
+    return {pack_nibbles(matrix.codes, true), std::move(exponents)};
+  }
+  ordered_json config(std::string_view) const override {
+    ordered_json arguments = weight_arguments(4, "float", "group");
+    arguments["group_size"] = 32;
+    arguments["scale_dtype"] = "torch.uint8";
+    return one_group("mxfp4-pack-quantized", arguments);
+  }
+};
+
+}  // namespace
+
+LayoutWriterPtr packed_writer(const GroupScheme& scheme) {
+  return std::make_shared<PackedWriter>(scheme);
+}
+
+LayoutWriterPtr w8a8_writer() {
+  return std::make_shared<W8A8Writer>();
+}
+
+LayoutWriterPtr fp8_dynamic_writer() {
+  return std::make_shared<Fp8Writer>();
+}
+
+LayoutWriterPtr nvfp4_writer() {
+  return std::make_shared<Nvfp4Writer>();
+}
+
+LayoutWriterPtr mxfp4_writer() {
+  return std::make_shared<Mxfp4Writer>();
+}
+
+}  // namespace tessera::huggingface
