@@ -7,6 +7,7 @@
 #include <functional>
 #include <random>
 
+#include "compress/calibration.h"
 #include "compress/output_cut.h"
 #include "compress/prune.h"
 #include "files/gguf/reader.h"
@@ -70,9 +71,11 @@ class Structured : public testing::TestWithParam<const char*> {
     ModelRunner runner(model);
     return runner.run_text(random_tokens(40, 300, 5));
   }
-  // Mean square of the differences.
+  // Mean square of the differences on the text that was calibrated with.
   static double distance(const std::filesystem::path& a, const std::filesystem::path& b) {
-    const auto x = logits(a), y = logits(b);
+    const auto tokenizer = Tokenizer::make(open_checkpoint(a)->read_tokenizer());
+    const CalibrationText text = cut_text(*tokenizer, some_text(), 64, 1);
+    const auto x = ModelRunner(a).run_text(text.tokens), y = ModelRunner(b).run_text(text.tokens);
     double sum = 0;
     for (size_t r = 0; r < x.size(); ++r)
       for (size_t c = 0; c < x[r].size(); ++c) sum += std::pow(x[r][c] - y[r][c], 2);
