@@ -200,7 +200,8 @@ void BlockFit::improve() {
 
 void BlockFit::write(const BlockParts& parts, std::byte* out, std::span<float> values) const {
   auto* bytes = reinterpret_cast<uint8_t*>(out);
-  if (!shares_scales_) std::fill_n(bytes, format_.block_bytes, uint8_t{0});  // else they stay as settled
+  if (!shares_scales_)
+    std::fill_n(bytes, format_.block_bytes, uint8_t{0});  // else they stay as settled
   block_.join(parts, bytes);
   format_.decode(out, values);
 }
