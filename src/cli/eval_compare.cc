@@ -67,19 +67,17 @@ std::string to_table(const Comparison& comparison) {
   const auto front = pareto_front(comparison.models);
   const auto row = [&](const ComparedModel& model, bool is_reference, std::string_view mark) {
     const Divergence& d = model.divergence;
-    text += fmt::format("{:<{}} {:>9.2f} {:>6.2f} {:>11.4f}", model.name, width,
-                        static_cast<double>(model.bytes) / 1e6, model.bits_per_weight,
-                        d.model.value);
-    text += is_reference
-                ? fmt::format(" {:>9} {:>9} {:>9} {:>9}", "", "", "", "")
-                : fmt::format(" {:>9.5f} {:>9.5f} {:>9.4f} {:>7.2f} %", d.mean_kl, d.median_kl,
-                              d.high_kl, 100 * d.same_top);
+    text +=
+        fmt::format("{:<{}} {:>9.2f} {:>6.2f} {:>11.4f}", model.name, width,
+                    static_cast<double>(model.bytes) / 1e6, model.bits_per_weight, d.model.value);
+    text += is_reference ? fmt::format(" {:>9} {:>9} {:>9} {:>9}", "", "", "", "")
+                         : fmt::format(" {:>9.5f} {:>9.5f} {:>9.4f} {:>7.2f} %", d.mean_kl,
+                                       d.median_kl, d.high_kl, 100 * d.same_top);
     if (model.tokens_per_second > 0) text += fmt::format(" {:>9.1f}", model.tokens_per_second);
     text += fmt::format("{}\n", mark);
   };
   row(comparison.reference, true, "");
-  for (size_t i = 0; i < front.size(); ++i)
-    row(comparison.models[i], false, front[i] ? "  *" : "");
+  for (size_t i = 0; i < front.size(); ++i) row(comparison.models[i], false, front[i] ? "  *" : "");
   return text + fmt::format("\n{} tokens scored; * is on the Pareto front of size and mean KL\n",
                             comparison.reference.divergence.model.scored_tokens);
 }
@@ -103,8 +101,7 @@ void compare(Flags& flags) {
       bar.update(done);
     };
     return compare_models(
-        names, [&](size_t i) { return Session::load(flags.models[i], load); }, text,
-        flags.compare);
+        names, [&](size_t i) { return Session::load(flags.models[i], load); }, text, flags.compare);
   }();
   if (svg) {
     svg->write(to_svg(comparison, names.front()));
@@ -125,8 +122,7 @@ void add_eval_compare(CLI::App& eval) {
   command->add_option("MODELS", flags->models, "models of the same vocabulary, one or more")
       ->required();
   command->add_option("--text", flags->text, "a text file to score")->required()->type_name("FILE");
-  command
-      ->add_option("--chunks", flags->compare.score.chunks, "chunks to read; 0: the whole text")
+  command->add_option("--chunks", flags->compare.score.chunks, "chunks to read; 0: the whole text")
       ->check(CLI::Range(0, 1 << 24))
       ->capture_default_str();
   command->add_option("-c,--ctx", flags->compare.score.context, "tokens of a chunk")
@@ -143,8 +139,7 @@ void add_eval_compare(CLI::App& eval) {
   command->add_option("-t,--threads", flags->threads, "threads; 0: one for each core")
       ->check(CLI::Range(0, 1024))
       ->capture_default_str();
-  command
-      ->add_option("--svg", flags->svg, "write a picture: mean KL divergence against size")
+  command->add_option("--svg", flags->svg, "write a picture: mean KL divergence against size")
       ->type_name("FILE");
   add_json_flags(*command, flags->json, "print one JSON object",
                  "  reference: {model, bytes, bits_per_weight, perplexity, tokens_per_second}\n"

@@ -43,16 +43,17 @@ void multiply_symmetric(const float* s, std::span<const float> x, std::span<floa
 // The diagonal of D is what is left of H's once all later variables are chosen as best they can be:
 // D[k] = 1 / (H restricted to k, k + 1, ...)^-1 [k, k], the conditional importance of variable k.
 struct UduFactors {
-  std::vector<float> u;  // [n, n]; below the diagonal lies what lay above it in the matrix
-  std::vector<float> d;  // [n], all > 0
+  std::vector<float> u;         // [n, n]; below the diagonal lies what lay above it in the matrix
+  std::vector<float> d;         // [n], all > 0
   std::vector<float> diagonal;  // [n]: of what was factorized, with its damping
 
   size_t size() const { return d.size(); }
 };
 
 // `matrix`, [n, n], has H on the diagonal and below it, plus `damping` on the diagonal; its memory
-// becomes U: with H above the diagonal, too, H stays there below it. False if H is not positive definite as far as floats can tell: then what lies on the
-// diagonal and below is lost, what lies above is as it was.
+// becomes U: with H above the diagonal, too, H stays there below it. False if H is not positive
+// definite as far as floats can tell: then what lies on the diagonal and below is lost, what lies
+// above is as it was.
 bool factorize(ThreadPool& pool, std::vector<float>& matrix, float damping, UduFactors& factors);
 
 }  // namespace tessera

@@ -18,8 +18,7 @@ class KeptLogits {
   int vocabulary() const { return static_cast<int>(vocabulary_); }
   // Chunks whose logits fit into so many bytes; at least one.
   int chunks_in(size_t bytes, const ScoredText& text) const {
-    const size_t chunk =
-        static_cast<size_t>(text.scored_in_chunk()) * vocabulary_ * sizeof(float);
+    const size_t chunk = static_cast<size_t>(text.scored_in_chunk()) * vocabulary_ * sizeof(float);
     return static_cast<int>(std::max<size_t>(1, bytes / chunk));
   }
   void clear() { logits_.clear(); }

@@ -34,9 +34,9 @@ struct Comparison {
   std::vector<ComparedModel> models;
 };
 
-// `names`: the reference's, then those of the models; load(i) loads the i-th of them. One of them is
-// in memory at a time, beside the reference's logits, so that it computes them once.
-// Errors: those of measure_divergence(); a model of another vocabulary.
+// `names`: the reference's, then those of the models; load(i) loads the i-th of them. One of them
+// is in memory at a time, beside the reference's logits, so that it computes them once. Errors:
+// those of measure_divergence(); a model of another vocabulary.
 Comparison compare_models(const std::vector<std::string>& names,
                           const std::function<Session(size_t)>& load, std::string_view text,
                           const CompareOptions& options);

@@ -14,7 +14,8 @@ using Point = Svg::Point;
 using Anchor = Svg::Anchor;
 
 constexpr double kWidth = 1000, kMargin = 30, kTop = 120, kPlotHeight = 420;
-constexpr double kLeft = kMargin + 76, kRight = kWidth - kMargin - 120, kBottom = kTop + kPlotHeight;
+constexpr double kLeft = kMargin + 76, kRight = kWidth - kMargin - 120,
+                 kBottom = kTop + kPlotHeight;
 constexpr double kLeastKl = 1e-7;  // of a model that is the reference: no logarithm shows 0
 
 double megabytes(const ComparedModel& model) {
@@ -37,12 +38,12 @@ class Picture {
 
   std::string draw(const std::string& title) {
     svg_.text({kMargin, 44}, fmt::format("What compression costs: {}", title), "title");
-    svg_.text({kMargin, 68},
-              fmt::format("The reference: {:.1f} MB, perplexity {:.3f}; {} tokens scored",
-                          megabytes(comparison_.reference),
-                          comparison_.reference.divergence.model.value,
-                          comparison_.reference.divergence.model.scored_tokens),
-              "ink");
+    svg_.text(
+        {kMargin, 68},
+        fmt::format("The reference: {:.1f} MB, perplexity {:.3f}; {} tokens scored",
+                    megabytes(comparison_.reference), comparison_.reference.divergence.model.value,
+                    comparison_.reference.divergence.model.scored_tokens),
+        "ink");
     svg_.text({kMargin, 88},
               "Mean KL divergence from the reference, against size; the line joins models that no "
               "other one beats in both.",
@@ -59,7 +60,8 @@ class Picture {
     const auto& models = comparison_.models;
     const auto [small, large] = std::ranges::minmax(models, {}, megabytes);
     const auto [near, far] = std::ranges::minmax(models, {}, shown_kl);
-    const double space = std::max(0.08 * (megabytes(large) - megabytes(small)), 0.02 * megabytes(large));
+    const double space =
+        std::max(0.08 * (megabytes(large) - megabytes(small)), 0.02 * megabytes(large));
     low_x_ = std::max(0.0, megabytes(small) - space), high_x_ = megabytes(large) + space;
     low_y_ = std::log10(shown_kl(near)) - 0.15, high_y_ = std::log10(shown_kl(far)) + 0.15;
   }

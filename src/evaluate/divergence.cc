@@ -46,9 +46,8 @@ void DivergenceSums::add(std::span<const float> p, std::span<const float> q, Tok
   }
   divergence_.add(kl);
   all_.push_back(kl);
-  same_top_.add(std::ranges::max_element(p) - p.begin() == std::ranges::max_element(q) - q.begin()
-                    ? 1
-                    : 0);
+  same_top_.add(
+      std::ranges::max_element(p) - p.begin() == std::ranges::max_element(q) - q.begin() ? 1 : 0);
   loss_.add(log_zq - q[next]);
   reference_loss_.add(log_zp - p[next]);
 }

@@ -36,7 +36,8 @@ circle { stroke: #0d1117; } .pale { opacity: 0.38; }
 }
 )";
 
-// 1, 2 and 5 times each power of ten within 10^low .. 10^high: where an axis of logarithms has marks.
+// 1, 2 and 5 times each power of ten within 10^low .. 10^high: where an axis of logarithms has
+// marks.
 std::vector<double> log_ticks(double low, double high);
 
 class Svg {

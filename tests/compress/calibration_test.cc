@@ -79,19 +79,18 @@ TEST_P(CalibrationTest, LayerByLayerIsWhatTheModelDoes) {
     averaged[layer].resize(static_cast<size_t>(width));
     std::vector<int32_t> queries;
     for (int r = 3; r < 64; r += 4) queries.push_back(r);
-    taps.push_back(
-        {layer, TapPoint::kValueInput, queries, [&, layer, width, head_dim](Tensor x) {
-           const HostRows rows = device.backend->download(x);
-           const int first = parts[layer]++ * head_dim;
-           for (int r = 0; r < rows.rows; ++r) {
-             for (int c = 0; c < rows.columns; ++c) {
-               const int column = first + c % head_dim;
-               if (column >= width) continue;
-               const auto value = static_cast<double>(rows.row(r)[c]);
-               averaged[layer][static_cast<size_t>(column)] += value * value;
-             }
-           }
-         }});
+    taps.push_back({layer, TapPoint::kValueInput, queries, [&, layer, width, head_dim](Tensor x) {
+                      const HostRows rows = device.backend->download(x);
+                      const int first = parts[layer]++ * head_dim;
+                      for (int r = 0; r < rows.rows; ++r) {
+                        for (int c = 0; c < rows.columns; ++c) {
+                          const int column = first + c % head_dim;
+                          if (column >= width) continue;
+                          const auto value = static_cast<double>(rows.row(r)[c]);
+                          averaged[layer][static_cast<size_t>(column)] += value * value;
+                        }
+                      }
+                    }});
   }
   for (int chunk = 0; chunk < text.chunks(); ++chunk) {
     std::ranges::fill(parts, 0);

@@ -65,8 +65,7 @@ TEST_F(CompareTest, FiguresAreThoseOfEachPairAlone) {
       EXPECT_EQ(comparison->reference.divergence.model.value, alone.reference.value);
     }
   }
-  const StoredTensor& embedding =
-      reference.checkpoint->require({TensorRole::kTokenEmbedding});
+  const StoredTensor& embedding = reference.checkpoint->require({TensorRole::kTokenEmbedding});
   EXPECT_GT(all.reference.bytes, embedding.stored_bytes());
   EXPECT_EQ(all.reference.bits_per_weight, 32);
 }
@@ -84,18 +83,18 @@ ComparedModel made_up(const std::string& name, uint64_t bytes, double kl) {
 }
 
 TEST(ParetoFront, HoldsWhatNoOtherBeatsInBoth) {
-  EXPECT_THAT(pareto_front({made_up("small", 10, 0.3), made_up("worse", 11, 0.3),
-                            made_up("near", 20, 0.1), made_up("beaten", 21, 0.2),
-                            made_up("twin", 20, 0.1)}),
-              ElementsAre(true, false, true, false, true));
+  EXPECT_THAT(
+      pareto_front({made_up("small", 10, 0.3), made_up("worse", 11, 0.3), made_up("near", 20, 0.1),
+                    made_up("beaten", 21, 0.2), made_up("twin", 20, 0.1)}),
+      ElementsAre(true, false, true, false, true));
   EXPECT_THAT(pareto_front({}), ElementsAre());
 }
 
 TEST(ComparePicture, ShowsEveryModel) {
-  Comparison comparison{.reference = made_up("f16", 100'000'000, 0),
-                        .models = {made_up("a <b> & \"c\"", 30'000'000, 0.2),
-                                   made_up("nearer", 40'000'000, 0.01),
-                                   made_up("itself", 100'000'000, 0)}};
+  Comparison comparison{
+      .reference = made_up("f16", 100'000'000, 0),
+      .models = {made_up("a <b> & \"c\"", 30'000'000, 0.2), made_up("nearer", 40'000'000, 0.01),
+                 made_up("itself", 100'000'000, 0)}};
   for (int i = 0; i < 2; ++i) {
     const std::string svg = to_svg(comparison, "f16");
     EXPECT_TRUE(test::is_well_formed(svg));

@@ -108,7 +108,8 @@ TEST_F(TapsTest, ValueInputsAreWhatEachHeadAverages) {
   for (size_t r = 0; r < chosen.size(); ++r) {
     for (int head = 0; head < heads; ++head) {
       for (int d = 0; d < head_dim; ++d) {
-        const float* w = weights.data() + static_cast<size_t>((head / groups * head_dim + d) * width);
+        const float* w =
+            weights.data() + static_cast<size_t>((head / groups * head_dim + d) * width);
         double sum = 0;
         for (int c = 0; c < width; ++c)
           sum += static_cast<double>(w[c]) *

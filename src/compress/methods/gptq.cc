@@ -109,7 +109,7 @@ void GptqRows::refine(std::span<const float> rows, size_t count, std::span<const
 
 // H lies below the diagonal of U.
 void GptqRows::gradients_of(size_t first, std::span<const float> errors, size_t count,
-                             std::span<float> gradients) const {
+                            std::span<float> gradients) const {
   const size_t n = factors_.size(), size = format_.block_elements, end = first + size;
   const float* h = factors_.u.data();
   const Block out{gradients.data(), count};

@@ -14,7 +14,7 @@ namespace tessera {
 
 // What errors cost within each block of so many columns.
 struct BlockMetrics {
-  std::vector<float> s;           // later columns make good what they can: [columns / size, size, size]
+  std::vector<float> s;  // later columns make good what they can: [columns / size, size, size]
   std::vector<float> importance;  // [columns]: their diagonals
   std::vector<float> h;           // all other columns are settled: H itself, as s
 };
@@ -38,7 +38,7 @@ class GptqRows final : public RowEncoder {
               std::span<float> errors, std::byte* out) const;
   // H e for the columns of a block, [size, count].
   void gradients_of(size_t first, std::span<const float> errors, size_t count,
-                     std::span<float> gradients) const;
+                    std::span<float> gradients) const;
 
   const UduFactors& factors_;
   const BlockMetrics& metrics_;
