@@ -75,7 +75,10 @@ Floats moments(size_t n, size_t depth, ThreadPool& pool) {
 TEST(Dense, FactorsMultiplyToTheMatrix) {
   ThreadPool one(1), three(3);
   const size_t n = 230;
-  const Floats h = moments(n, 400, one);
+  Floats h = moments(n, 400, one);
+  for (size_t i = 0; i < n; ++i) {
+    for (size_t j = 0; j < i; ++j) h[j * n + i] = h[i * n + j];
+  }
   Floats matrix = h, again = h;
   UduFactors factors, others;
   ASSERT_TRUE(factorize(one, matrix, 5, factors));
@@ -83,6 +86,8 @@ TEST(Dense, FactorsMultiplyToTheMatrix) {
   EXPECT_EQ(factors.d, others.d);
   EXPECT_EQ(factors.u, others.u);
   for (size_t i = 0; i < n; ++i) {
+    ASSERT_EQ(factors.diagonal[i], h[i * n + i] + 5);
+    for (size_t j = 0; j < i; ++j) ASSERT_EQ(factors.u[i * n + j], h[i * n + j]);
     for (size_t j = 0; j <= i; ++j) {
       double sum = 0;  // U[i, k] is zero for k < i
       for (size_t k = i; k < n; ++k) {
