@@ -143,6 +143,9 @@ void add_quantize(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--sparsity", flags->options.sparsity,
                       "of methods that prune: a share (50%), or 2:4 for two zeros in four columns");
+  command->add_option("--sparsity-scope", flags->options.sparsity_scope,
+                      "whose share it is, of magnitude without a text: each row's, each layer's "
+                      "(a matrix is one) or global, all matrices' together");
   command->add_option("--imatrix", flags->options.imatrix,
                       "an importance matrix, of tessera imatrix or llama-imatrix, for rtn");
   command->add_option("--calibrate", flags->calibration_file,

@@ -132,8 +132,13 @@ double InputMoments::energy(std::span<const float> rows, ThreadPool& pool) const
 void InputMoments::reorder(std::span<const size_t> order) {
   const size_t n = squares_.size();
   TESSERA_ASSERT(order.size() == n);
-  const std::vector<double> squares = std::exchange(squares_, {});
-  for (const size_t c : order) squares_.push_back(squares[c]);
+  const auto permute = [&](auto& values) {
+    const auto old = values;
+    for (size_t c = 0; c < n; ++c) values[c] = old[order[c]];
+  };
+  permute(squares_);
+  permute(magnitudes_);
+  permute(largest_);
   if (hessian_.empty()) return;
   std::vector<float> hessian(n * n);
   for (size_t r = 0; r < n; ++r) {

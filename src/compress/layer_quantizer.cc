@@ -150,7 +150,7 @@ void LayerQuantizer::quantize_next(std::span<QuantizedTensor> summaries, const P
     const Method& method = method_.method;
     const auto point = observed_input(tensor.place.role, moments);  // none of a norm, a bias
     if (!point) return round_to_nearest(format);
-    if (method.prepare == nullptr) return method.without_text(format, {});
+    if (method.prepare == nullptr) return method.without_text(format, {}, options_);
     auto& inputs = prepared[*point];
     if (inputs == nullptr) inputs = method.prepare(moments.at(*point), options_, *device_.pool);
     return inputs->encoder(format, *device_.pool);

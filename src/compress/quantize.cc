@@ -12,6 +12,7 @@
 #include "compress/importance.h"
 #include "compress/layer_quantizer.h"
 #include "compress/lora_merge.h"
+#include "compress/magnitudes.h"
 #include "compress/methods/method.h"
 #include "compress/recipes.h"
 #include "compress/recoder.h"
@@ -136,8 +137,14 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   const bool is_calibrated = !options.calibration.empty();
   if (!options.sparsity.empty() && !method.prunes)
     fail("a sparsity is for methods that prune, which {} does not", method.name);
-  const MethodOptions method_options{
+  MethodOptions method_options{
       .sparsity = parse_sparsity(options.sparsity.empty() ? "50%" : options.sparsity)};
+  const SparsityScope scope = options.sparsity_scope.empty()
+                                  ? SparsityScope::kRow
+                                  : parse_sparsity_scope(options.sparsity_scope);
+  if (scope != SparsityScope::kRow &&
+      (options.method != "magnitude" || is_calibrated || method_options.sparsity.group > 0))
+    fail("the scope of a sparsity is for magnitude, without a text and without groups");
   if (chosen.needs_text() && !is_calibrated)
     fail("the method {} needs a text to calibrate with (--calibrate)", options.method);
   if (!chosen.looks_at_text() && !options.target && (is_calibrated || !options.imatrix.empty()))
@@ -194,23 +201,32 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   if (text) {
     layers.emplace(checkpoint, device, std::move(*text), chosen, method_options, plan, merge, kept);
   }
-  // Without a text, of a method that needs none.
-  const auto is_pruned = [&](const StoredTensor& tensor) {
-    return method.prunes && input_of(tensor.place.role);
+  const auto prunes_alone = [&](size_t i) {
+    return method.prunes && !is_calibrated && plan[i].format->encode != nullptr &&
+           input_of(model.tensors()[i].place.role).has_value();
   };
+  const auto source_of = [&](const StoredTensor& tensor) {
+    return merge.changes(tensor) ? merge.merged(tensor) : tensor;
+  };
+  Sparsity& sparsity = method_options.sparsity;
+  if (scope == SparsityScope::kGlobal) {
+    std::vector<StoredTensor> pruned;
+    for (size_t i = 0; i < plan.size(); ++i) {
+      if (prunes_alone(i)) pruned.push_back(source_of(model.tensors()[i]));
+    }
+    sparsity.threshold = magnitude_of_share(pruned, sparsity.share, *device.pool);
+  }
   const auto nearest = [&](const StoredTensor& tensor, size_t i) {
     const Format& format = *plan[i].format;
-    if (is_pruned(tensor)) {
-      InputMoments unknown(static_cast<int>(tensor.columns()), InputMoments::Kind::kDiagonal);
-      const auto inputs = method.prepare(unknown, method_options, *device.pool);
-      const auto encoder = inputs->encoder(format, *device.pool);
-      return recode(tensor, format, *encoder, *device.pool, summary.tensors[i]);
-    }
-    const auto encode = method.without_text != nullptr ? method.without_text : round_to_nearest;
+    if (scope == SparsityScope::kLayer && prunes_alone(i))
+      sparsity.threshold = magnitude_of_share({&tensor, 1}, sparsity.share, *device.pool);
+    const auto encode = [&](std::span<const float> importance) {
+      return encoder_without_text(method, tensor.place, format, importance, method_options);
+    };
     std::vector<std::unique_ptr<RowEncoder>> encoders;
     for (const auto& importance : importances_of(imatrix, model, model.tensors()[i]))
-      encoders.push_back(encode(format, importance));
-    if (encoders.empty()) encoders.push_back(encode(format, {}));
+      encoders.push_back(encode(importance));
+    if (encoders.empty()) encoders.push_back(encode({}));
     return recode(tensor, format, encoders, *device.pool, summary.tensors[i]);
   };
   writer->write(out, [&](size_t i) {
@@ -220,7 +236,7 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
       bytes = layers->take(i, summary.tensors, [&](double more) { progress.encoding(more); });
     } else if (merge.changes(tensor)) {
       bytes = nearest(merge.merged(tensor), i);
-    } else if (plan[i].format == tensor.format && tensor.order == nullptr && !is_pruned(tensor)) {
+    } else if (plan[i].format == tensor.format && tensor.order == nullptr && !prunes_alone(i)) {
       const auto rows = tensor.read(0, tensor.rows(), bytes);
       if (bytes.empty()) bytes.assign(rows.begin(), rows.end());
     } else {

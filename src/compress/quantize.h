@@ -35,6 +35,7 @@ struct QuantizeOptions {
   std::vector<LoraFile> lora = {};  // adapters to merge: W + scale * B A, before it is encoded
   std::string method = "rtn";       // methods/method.h
   std::string sparsity = {};        // of methods that prune: see parse_sparsity(); empty: 50%
+  std::string sparsity_scope = {};  // of magnitude without a text: see parse_sparsity_scope()
   // An importance matrix (files/imatrix.h) for rounding to nearest; "": none.
   std::string imatrix = {};
   // A text whose activations say what matters; "": none, for methods that can do without.

@@ -120,10 +120,9 @@ class ErrorMeter {
     return model_.method.method.prunes || tensor.order != nullptr || model_.merge.changes(tensor);
   }
   std::unique_ptr<RowEncoder> nearest(const StoredTensor& tensor, const Format& format) const {
-    const auto encode = model_.method.method.without_text != nullptr
-                            ? model_.method.method.without_text
-                            : round_to_nearest;
-    return encode(format, importance_of(model_.imatrix, *model_.checkpoint, tensor));
+    return encoder_without_text(model_.method.method, tensor.place, format,
+                                importance_of(model_.imatrix, *model_.checkpoint, tensor),
+                                model_.method_options);
   }
 
   const MeasuredModel& model_;

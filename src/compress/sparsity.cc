@@ -34,6 +34,10 @@ std::optional<double> parse_number(std::string_view text) {
 
 void Sparsity::choose(std::span<const float> scores, std::vector<bool>& zero) const {
   zero.assign(scores.size(), false);
+  if (threshold) {
+    for (size_t i = 0; i < scores.size(); ++i) zero[i] = scores[i] <= *threshold;
+    return;
+  }
   const size_t size = group > 0 ? static_cast<size_t>(group) : scores.size();
   for (size_t first = 0; first < scores.size(); first += size) {
     choose_lowest(scores.subspan(first, std::min(size, scores.size() - first)), share, first, zero);
@@ -58,6 +62,13 @@ std::optional<double> parse_share(std::string_view text) {
   const auto value = parse_number(percent ? text.substr(0, text.size() - 1) : text);
   const double share = value.value_or(-1) / (percent ? 100 : 1);
   return share >= 0 && share < 1 ? std::optional(share) : std::nullopt;
+}
+
+SparsityScope parse_sparsity_scope(std::string_view text) {
+  if (text == "row") return SparsityScope::kRow;
+  if (text == "layer") return SparsityScope::kLayer;
+  if (text == "global") return SparsityScope::kGlobal;
+  fail("unknown scope '{}'; known are row, layer, global", printable(text));
 }
 
 Sparsity parse_sparsity(std::string_view text) {

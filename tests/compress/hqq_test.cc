@@ -31,7 +31,7 @@ class Hqq : public testing::TestWithParam<const Format*> {
   }
   Floats ours() const {
     std::vector<std::byte> bytes(format().row_bytes(weights_.size()));
-    kHqq.without_text(format(), {})->encode(weights_, kRows, bytes.data());
+    kHqq.without_text(format(), {}, {})->encode(weights_, kRows, bytes.data());
     return decoded(bytes);
   }
   // As in the authors' code: scales from minimum and maximum, then only the zero point moves; both

@@ -30,7 +30,7 @@ TEST_P(MinMax, IsTheFormula) {
   Floats weights = random_floats(8 * size, 4, 0.02f);
   std::fill_n(weights.begin(), size, 0.0f);
   std::vector<std::byte> bytes(format->row_bytes(weights.size()));
-  method->without_text(*format, {})->encode(weights, 1, bytes.data());
+  method->without_text(*format, {}, {})->encode(weights, 1, bytes.data());
   Floats values(weights.size());
   format->decode(bytes.data(), values);
   for (size_t first = 0; first < weights.size(); first += size) {

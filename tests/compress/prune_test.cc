@@ -5,9 +5,15 @@
 #include <algorithm>
 #include <numeric>
 
+#include "compress/magnitudes.h"
 #include "compress/methods/method.h"
 #include "compress/plain_gptq.h"
+#include "compress/quantize.h"
+#include "files/open.h"
+#include "model/taps.h"
 #include "support/error_of.h"
+#include "support/temp_folder.h"
+#include "support/tiny_model.h"
 
 namespace tessera {
 namespace {
@@ -119,6 +125,80 @@ TEST_F(Prune, RefusesFormatsWithoutAZero) {
 TEST_F(Prune, SparseGptLosesNoMoreThanAPlainReimplementation) {
   const double here = error(run(kSparseGpt, parse_sparsity("50%")));
   EXPECT_LE(here, 1.001 * error(plain_sparsegpt(weights_)));  // it rounds to floats
+}
+
+// Zeros of each matrix of the model's layers, and of the others.
+struct Zeros {
+  std::vector<double> shares;
+  size_t elsewhere = 0;
+};
+Zeros zeros_of(const std::filesystem::path& path) {
+  Zeros zeros;
+  const auto model = open_checkpoint(path);
+  for (const StoredTensor& tensor : model->tensors()) {
+    Floats values(tensor.elements());
+    tensor.decode(0, tensor.rows(), values);
+    const auto count = static_cast<size_t>(std::ranges::count(values, 0.0f));
+    if (input_of(tensor.place.role)) {
+      zeros.shares.push_back(static_cast<double>(count) / static_cast<double>(values.size()));
+    } else {
+      zeros.elsewhere += count;
+    }
+  }
+  return zeros;
+}
+
+TEST(Magnitude, NeedsNoTextAndKnowsThreeScopes) {
+  const test::TempFolder folder;
+  const auto source = write_tiny_model({.format = &kF16}, folder.path());
+  const size_t elsewhere = zeros_of(source).elsewhere;
+  for (const char* scope : {"row", "layer", "global"}) {
+    const auto out = folder / scope;
+    quantize_file(
+        source,
+        {.format = "F16", .method = "magnitude", .sparsity = "25%", .sparsity_scope = scope}, out);
+    const Zeros zeros = zeros_of(out);
+    EXPECT_EQ(zeros.elsewhere, elsewhere) << scope;
+    double sum = 0, most = 0;
+    for (const double share : zeros.shares) {
+      sum += share / static_cast<double>(zeros.shares.size());
+      most = std::max(most, std::fabs(share - 0.25));
+    }
+    if (std::string_view(scope) == "global") {
+      EXPECT_GT(most, 0.01);  // matrices of other scales have other shares
+      EXPECT_NEAR(sum, 0.25, 0.2);
+    } else {
+      EXPECT_NEAR(most, 0, 0.01) << scope;  // of equal magnitudes all go
+    }
+  }
+  const auto refuse = [&](QuantizeOptions options) {
+    return error_of([&] { quantize_file(source, options, folder / "none"); });
+  };
+  EXPECT_THAT(refuse({.format = "F16", .method = "magnitude", .sparsity_scope = "all"}),
+              HasSubstr("unknown scope"));
+  EXPECT_THAT(refuse({.format = "F16", .sparsity_scope = "global"}), HasSubstr("for magnitude"));
+  EXPECT_THAT(refuse({.format = "F16", .method = "wanda"}), HasSubstr("needs a text"));
+}
+
+// Against sorting.
+TEST(Magnitude, OfAShareIsThatOfItsRank) {
+  ThreadPool pool(3);
+  std::vector<Floats> values = {random_floats(1000, 1), random_floats(500, 2)};
+  for (float& v : values[1]) v *= 0x1p-20f;
+  std::vector<StoredTensor> tensors(2);
+  Floats all;
+  for (size_t i = 0; i < 2; ++i) {
+    tensors[i].format = &kF32;
+    tensors[i].shape = {50, values[i].size() / 50};
+    tensors[i].bytes = std::as_bytes(std::span(values[i]));
+    for (const float v : values[i]) all.push_back(std::fabs(v));
+  }
+  std::ranges::sort(all);
+  for (const double share : {0.001, 0.2, 0.5, 0.9}) {
+    const auto rank = static_cast<size_t>(share * 1500 + 1e-9);
+    EXPECT_EQ(magnitude_of_share(tensors, share, pool), all[rank - 1]) << share;
+  }
+  EXPECT_LT(magnitude_of_share(tensors, 0, pool), 0);
 }
 
 TEST(Sparsity, IsReadStrictly) {

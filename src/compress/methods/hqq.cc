@@ -144,7 +144,8 @@ class HqqRows final : public RowEncoder {
   const QuantizedBlock& block_;
 };
 
-std::unique_ptr<RowEncoder> without_text(const Format& format, std::span<const float>) {
+std::unique_ptr<RowEncoder> without_text(const Format& format, std::span<const float>,
+                                         const MethodOptions&) {
   if (!has_zeros(format)) return round_to_nearest(format);
   return std::make_unique<HqqRows>(format);
 }

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/thread_pool.h"
+#include "checkpoint/tensor_names.h"
 #include "compress/input_moments.h"
 #include "compress/sparsity.h"
 #include "formats/format.h"
@@ -43,14 +44,13 @@ struct Method {
   std::string_view name;
   bool needs_hessian = false;
   bool prunes = false;  // leaves zeros behind: also where the format stays
-  // It prunes by the weights, so that inputs need not be known: prepare() takes moments of no rows.
-  bool by_weights_alone = false;
   // The formats that it is for; nullptr: all. Others are rounded to nearest.
   bool (*takes)(const Format& format) = nullptr;
   // For matrices of whose inputs nothing is known but, perhaps, their importance. nullptr: the
   // method needs a text.
   std::unique_ptr<RowEncoder> (*without_text)(const Format& format,
-                                              std::span<const float> importance) = nullptr;
+                                              std::span<const float> importance,
+                                              const MethodOptions& options) = nullptr;
   // May use up the Hessian. nullptr: the method looks at no text.
   std::unique_ptr<PreparedInputs> (*prepare)(InputMoments& inputs, const MethodOptions& options,
                                              ThreadPool& pool) = nullptr;
@@ -60,6 +60,13 @@ struct Method {
 // given (of each column, as Format::encode has it).
 std::unique_ptr<RowEncoder> round_to_nearest(const Format& format,
                                              std::span<const float> importance = {});
+
+// What encodes a tensor without a look at its inputs: by the method, if it can do without, else
+// rounding to nearest; so are tensors that are no matrix of a layer where a method prunes.
+std::unique_ptr<RowEncoder> encoder_without_text(const Method& method, const TensorPlace& place,
+                                                 const Format& format,
+                                                 std::span<const float> importance,
+                                                 const MethodOptions& options);
 
 extern const Method kRtn, kAbsmax, kZeroPoint, kGptq, kHqq, kClip, kMagnitude, kWanda, kSparseGpt;
 std::span<const Method* const> all_methods();

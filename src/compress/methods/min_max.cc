@@ -104,7 +104,8 @@ class MinMaxRows final : public RowEncoder {
 };
 
 template <bool (*kTakes)(const Format&)>
-std::unique_ptr<RowEncoder> without_text(const Format& format, std::span<const float>) {
+std::unique_ptr<RowEncoder> without_text(const Format& format, std::span<const float>,
+                                         const MethodOptions&) {
   if (!kTakes(format)) return round_to_nearest(format);
   return std::make_unique<MinMaxRows>(format);
 }

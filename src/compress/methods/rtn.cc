@@ -44,6 +44,15 @@ std::unique_ptr<RowEncoder> round_to_nearest(const Format& format,
                                    std::vector<float>(importance.begin(), importance.end()));
 }
 
-constinit const Method kRtn = {.name = "rtn", .without_text = round_to_nearest, .prepare = prepare};
+namespace {
+
+std::unique_ptr<RowEncoder> without_text(const Format& format, std::span<const float> importance,
+                                         const MethodOptions&) {
+  return round_to_nearest(format, importance);
+}
+
+}  // namespace
+
+constinit const Method kRtn = {.name = "rtn", .without_text = without_text, .prepare = prepare};
 
 }  // namespace tessera

@@ -12,16 +12,19 @@ namespace {
 
 class PrunedRows final : public RowEncoder {
  public:
+  // `scale`: of each column; empty: none.
   PrunedRows(std::unique_ptr<RowEncoder> rest, std::vector<float> scale, Sparsity sparsity)
       : rest_(std::move(rest)), scale_(std::move(scale)), sparsity_(sparsity) {}
 
   void encode(std::span<const float> rows, size_t count, std::byte* out) const override {
-    const size_t columns = scale_.size();
+    const size_t columns = rows.size() / count;
     std::vector<float> pruned(rows.begin(), rows.end()), scores(columns);
     std::vector<bool> zero;
     for (size_t r = 0; r < count; ++r) {
       float* row = pruned.data() + r * columns;
-      for (size_t c = 0; c < columns; ++c) scores[c] = std::fabs(row[c]) * scale_[c];
+      for (size_t c = 0; c < columns; ++c) {
+        scores[c] = std::fabs(row[c]) * (scale_.empty() ? 1.0f : scale_[c]);
+      }
       sparsity_.choose(scores, zero);
       for (size_t c = 0; c < columns; ++c) row[c] = zero[c] ? 0.0f : row[c];
     }
@@ -32,7 +35,7 @@ class PrunedRows final : public RowEncoder {
 
  private:
   std::unique_ptr<RowEncoder> rest_;
-  std::vector<float> scale_;  // of each column
+  std::vector<float> scale_;
   Sparsity sparsity_;
 };
 
@@ -43,8 +46,9 @@ class PrunedInputs final : public PreparedInputs {
 
   std::unique_ptr<RowEncoder> encoder(const Format& format, ThreadPool&) override {
     require_zero(format);
-    std::vector<float> scale(importance_.size(), 1.0f);
-    for (size_t c = 0; by_inputs_ && c < scale.size(); ++c) scale[c] = std::sqrt(importance_[c]);
+    std::vector<float> scale;
+    for (size_t c = 0; by_inputs_ && c < importance_.size(); ++c)
+      scale.push_back(std::sqrt(importance_[c]));
     return std::make_unique<PrunedRows>(round_to_nearest(format, importance_), std::move(scale),
                                         sparsity_);
   }
@@ -65,10 +69,19 @@ std::unique_ptr<PreparedInputs> prepare_magnitude(InputMoments& inputs,
   return std::make_unique<PrunedInputs>(inputs.importance(), false, options.sparsity);
 }
 
+std::unique_ptr<RowEncoder> without_text(const Format& format, std::span<const float> importance,
+                                         const MethodOptions& options) {
+  require_zero(format);
+  return std::make_unique<PrunedRows>(round_to_nearest(format, importance), std::vector<float>(),
+                                      options.sparsity);
+}
+
 }  // namespace
 
 constinit const Method kWanda = {.name = "wanda", .prunes = true, .prepare = prepare_wanda};
-constinit const Method kMagnitude = {
-    .name = "magnitude", .prunes = true, .by_weights_alone = true, .prepare = prepare_magnitude};
+constinit const Method kMagnitude = {.name = "magnitude",
+                                     .prunes = true,
+                                     .without_text = without_text,
+                                     .prepare = prepare_magnitude};
 
 }  // namespace tessera

@@ -50,7 +50,7 @@ struct ChosenMethod {
     return method.needs_hessian || (scaling != nullptr && scaling->needs_hessian);
   }
   bool needs_text() const {
-    return scaling != nullptr || (method.without_text == nullptr && !method.by_weights_alone);
+    return scaling != nullptr || method.without_text == nullptr;
   }
   bool looks_at_text() const { return scaling != nullptr || method.prepare != nullptr; }
 };
