@@ -49,9 +49,7 @@ struct ChosenMethod {
   bool needs_hessian() const {
     return method.needs_hessian || (scaling != nullptr && scaling->needs_hessian);
   }
-  bool needs_text() const {
-    return scaling != nullptr || method.without_text == nullptr;
-  }
+  bool needs_text() const { return scaling != nullptr || method.without_text == nullptr; }
   bool looks_at_text() const { return scaling != nullptr || method.prepare != nullptr; }
 };
 // "gptq", "awq", "awq+gptq". Error that lists the known ones.
