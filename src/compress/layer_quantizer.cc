@@ -80,13 +80,18 @@ std::vector<std::byte> LayerQuantizer::take(size_t tensor, std::span<QuantizedTe
   return bytes;
 }
 
+uint64_t LayerQuantizer::planned_bytes(size_t tensor) const {
+  const StoredTensor& stored = checkpoint_->tensors()[tensor];
+  return plan_[tensor].format->row_bytes(stored.columns()) * stored.rows();
+}
+
 void LayerQuantizer::finish_next(std::span<QuantizedTensor> summaries, const Progress& progress) {
   const int layer = next_;
   if (work_ != nullptr && layer < work_->finished()) {
     ++next_;
     WorkFolder::LayerResult result = work_->read(layer);
     for (auto& [tensor, bytes] : result.tensors) {
-      if (tensor >= summaries.size() || bytes.size() != summaries[tensor].bytes_after)
+      if (tensor >= plan_.size() || bytes.size() != planned_bytes(tensor))
         fail("the kept work has other tensors; remove its folder");
       const QuantizedTensor& kept = result.summaries.at(tensor);
       summaries[tensor].relative_error = kept.relative_error;

@@ -41,6 +41,7 @@ class LayerQuantizer {
   void quantize_next(std::span<QuantizedTensor> summaries, const Progress& progress);
   void find_folds();
   bool can_encode(size_t tensor) const;
+  uint64_t planned_bytes(size_t tensor) const;  // as it is encoded, whatever its file makes of that
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   Device device_;
