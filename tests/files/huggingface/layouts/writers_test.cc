@@ -157,7 +157,7 @@ class WrittenGoldens : public testing::Test {
     size_t same = 0;
     for (size_t i = 0; i < a.size(); ++i) {
       same += (a[i] & std::byte{15}) == (b[i] & std::byte{15});
-      same += a[i] >> 4 == b[i] >> 4;
+      same += (a[i] >> 4) == (b[i] >> 4);
     }
     return static_cast<double>(same) / static_cast<double>(2 * a.size());
   }
@@ -166,7 +166,7 @@ class WrittenGoldens : public testing::Test {
   static void drop_second_zero(std::vector<std::byte>& nibbles) {
     for (std::byte& two : nibbles) {
       if ((two & std::byte{15}) == std::byte{8}) two &= std::byte{0xf0};
-      if (two >> 4 == std::byte{8}) two &= std::byte{15};
+      if ((two >> 4) == std::byte{8}) two &= std::byte{15};
     }
   }
 
