@@ -168,7 +168,7 @@ UduFactors InputMoments::factorize(float damping, ThreadPool& pool) {
       damping > 0 ? damping : damping_for(static_cast<double>(rows_), static_cast<double>(n));
   for (float now = least; now <= kMostDamping; now *= 2) {
     if (tessera::factorize(pool, hessian_, now * static_cast<float>(mean), factors)) {
-      if (now > least) spdlog::warn("a nearly singular Hessian: damped by {:.0f} %", 100 * now);
+      if (now > least) spdlog::warn("a nearly singular Hessian: damped by {:.2g} %", 100 * now);
       return factors;
     }
     for (size_t r = 0; r < n; ++r) {
