@@ -333,7 +333,7 @@ TEST(Server, IdleConnectionsGoWherePlacesAreScarce) {
   const std::string get = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
   RawClient idle(fixture.port()), half(fixture.port());
   idle.send(get);
-  EXPECT_THAT(idle.receive(), HasSubstr(" 200 "));
+  EXPECT_THAT(idle.receive_until("}"), HasSubstr(" 200 "));
   half.send(get + "GET /hea");
   EXPECT_THAT(half.receive(), HasSubstr(" 200 "));
   std::list<RawClient> streams;

@@ -130,6 +130,15 @@ class RawClient {
     const ssize_t count = ::recv(socket_, buffer, sizeof buffer, 0);
     return {buffer, static_cast<size_t>(std::max<ssize_t>(count, 0))};
   }
+  // Up to where it ends so: a response may come in pieces.
+  std::string receive_until(std::string_view end) const {
+    std::string all;
+    for (std::string part = receive(); !part.empty(); part = receive()) {
+      all += part;
+      if (all.ends_with(end)) break;
+    }
+    return all;
+  }
   // What has come by now.
   std::string peek() const {
     char buffer[4096];
