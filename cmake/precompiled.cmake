@@ -31,9 +31,10 @@ function(tessera_reads target name)
   endif()
 endfunction()
 
-# The same for a room of the library. tests/embedding builds it within another project and finds every object in the
+# The same for a room. tests/embedding builds the library within another project and finds every object in the
 # compiler's cache, if it is compiled by the same words: so they are ours, not CMake's, and name the same folder.
-function(tessera_library_reads target name)
+# Not with Clang, which asks for the same sanitizers, and compiles some rooms as a few files anyway (TESSERA_UNITY).
+function(tessera_room_reads target name)
   if(NOT CMAKE_CXX_COMPILER_ID STREQUAL GNU OR CMAKE_DISABLE_PRECOMPILE_HEADERS)
     return()
   endif()
