@@ -1,5 +1,6 @@
 // tessera quantize: a model file in a smaller format.
 #include "compress/quantize.h"
+#include "compress/recipes.h"
 
 #include <memory>
 
@@ -72,6 +73,8 @@ void read_formats(Flags& flags) {
 }
 
 void quantize(Flags& flags) {
+  if (!flags.recipe_out.empty() && require_recipe(flags.options.format).folder != nullptr)
+    fail("--recipe-out is for GGUF files: {} has one format for all", flags.options.format);
   read_formats(flags);
   read_calibration(flags);
   QuantizeSummary summary;

@@ -56,6 +56,9 @@ TEST_F(QuantizeProgramTest, WhatWouldHaveNoEffectIsRefused) {
                "size");
   expect_error(run("quantize " + model_ + " --target-bpw 4 --calibrate none -o " + path("folder/")),
                "a target size is for GGUF files", "folder");
+  expect_error(run("quantize " + model_ + " --format gptq-4bit-128g --recipe-out " + path("r.txt") +
+                   " -o " + path("folder/")),
+               "--recipe-out is for GGUF files", "recipe-out");
   EXPECT_EQ(run("quantize " + model_ + " --target-bpw 4 --format Q4_0" + out).status, 2);
   EXPECT_EQ(run("quantize " + model_ + " --target-bpw 4 --target-size 1MB" + out).status, 2);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "x.gguf"));

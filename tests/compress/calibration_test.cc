@@ -1,6 +1,7 @@
 // Calibration: layer by layer is what the whole model does, and what it leaves does not depend on
 // threads.
 #include "compress/calibration.h"
+#include "compress/calibration_support.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -20,12 +21,6 @@ namespace tessera {
 namespace {
 
 using testing::HasSubstr;
-
-std::string some_text(int words) {
-  std::string text;
-  for (int i = 0; i < words; ++i) text += "word " + std::to_string(i * i % 97) + ", ";
-  return text;
-}
 
 class CalibrationTest : public testing::TestWithParam<const char*> {
  protected:
@@ -47,7 +42,7 @@ TEST_P(CalibrationTest, LayerByLayerIsWhatTheModelDoes) {
   const auto checkpoint = open_checkpoint(tiny(kF16));
   const Device device = open_cpu(2);
   const auto tokenizer = Tokenizer::make(checkpoint->read_tokenizer());
-  const CalibrationText text = cut_text(*tokenizer, some_text(60), 64, 3);
+  const CalibrationText text = cut_text(*tokenizer, test::some_text(60), 64, 3);
   ASSERT_EQ(text.chunks(), 3);
 
   Model model(checkpoint, device.backend, {.rows = 64});
@@ -127,7 +122,7 @@ TEST_P(CalibrationTest, ThreadsDoNotMatter) {
         files.push_back(test::read_bytes(quantize(source, {.format = format,
                                                            .threads = threads,
                                                            .method = method,
-                                                           .calibration = some_text(60)})));
+                                                           .calibration = test::some_text(60)})));
       }
       EXPECT_EQ(files[0], files[1]) << method << " " << format;
     }
@@ -137,17 +132,7 @@ TEST_P(CalibrationTest, ThreadsDoNotMatter) {
 // Squared distance of the logits of a text.
 double distance(const std::filesystem::path& a, const std::filesystem::path& b,
                 std::span<const Token> tokens) {
-  const auto logits = [&](const std::filesystem::path& path) {
-    Model model(open_checkpoint(path), open_cpu(2).backend, {.rows = 64});
-    Reader reader(model, static_cast<int>(tokens.size()), KvFormat::kF16);
-    std::vector<float> all;
-    reader.read(tokens, Reader::Logits::kAll, [&](HostRows rows, int) {
-      for (int r = 0; r < rows.rows; ++r)
-        all.insert(all.end(), rows.row(r).begin(), rows.row(r).end());
-    });
-    return all;
-  };
-  const auto x = logits(a), y = logits(b);
+  const auto x = test::logits_of(a, tokens), y = test::logits_of(b, tokens);
   double sum = 0;
   for (size_t i = 0; i < x.size(); ++i)
     sum += std::pow(static_cast<double>(x[i]) - static_cast<double>(y[i]), 2);
@@ -157,7 +142,7 @@ double distance(const std::filesystem::path& a, const std::filesystem::path& b,
 TEST_P(CalibrationTest, GptqIsNearerThanRoundingToNearest) {
   const auto source = tiny(kF16, 256);
   const auto tokenizer = Tokenizer::make(open_checkpoint(source)->read_tokenizer());
-  const std::string text = some_text(200);
+  const std::string text = test::some_text(200);
   const CalibrationText cut = cut_text(*tokenizer, text, 64, 1);
   for (const char* format : {"Q4_0", "Q2_K"}) {
     const auto nearest = quantize(source, {.format = format});
@@ -169,7 +154,7 @@ TEST_P(CalibrationTest, GptqIsNearerThanRoundingToNearest) {
 
 TEST_P(CalibrationTest, ImportanceGoesThroughAFile) {
   const auto source = tiny(kF16, 256);
-  Imatrix found = collect_importance(source, some_text(60), {.chunks = 3, .length = 64});
+  Imatrix found = collect_importance(source, test::some_text(60), {.chunks = 3, .length = 64});
   const auto checkpoint = open_checkpoint(source);
   size_t matrices = 0;
   for (const StoredTensor& tensor : checkpoint->tensors()) {
@@ -210,8 +195,9 @@ TEST_P(CalibrationTest, AWeightThatIsNoNumberIsNamed) {
   std::memcpy(bytes.data() + checkpoint->offset_of(down) + 40, &nan, sizeof(nan));
   const auto bad = folder_.write("bad.gguf", bytes);
   for (const char* method : {"rtn", "gptq", "wanda", "sparsegpt"}) {
-    const std::string error = error_of(
-        [&] { quantize(bad, {.format = "Q8_0", .method = method, .calibration = some_text(60)}); });
+    const std::string error = error_of([&] {
+      quantize(bad, {.format = "Q8_0", .method = method, .calibration = test::some_text(60)});
+    });
     EXPECT_THAT(error, HasSubstr("'" + down.name + "' holds nan in row 0")) << method;
   }
 }
@@ -229,12 +215,13 @@ TEST_P(CalibrationTest, ActivationsThatAreNoNumbersAreNamed) {
   }
   const auto bad = folder_.write("bad.gguf", bytes);
   for (const char* method : {"rtn", "gptq", "wanda", "sparsegpt"}) {
-    const std::string error = error_of(
-        [&] { quantize(bad, {.format = "Q8_0", .method = method, .calibration = some_text(60)}); });
+    const std::string error = error_of([&] {
+      quantize(bad, {.format = "Q8_0", .method = method, .calibration = test::some_text(60)});
+    });
     EXPECT_THAT(error, HasSubstr("the activations are not finite")) << method;
   }
   EXPECT_THAT(
-      error_of([&] { collect_importance(bad, some_text(60), {.chunks = 1, .length = 64}); }),
+      error_of([&] { collect_importance(bad, test::some_text(60), {.chunks = 1, .length = 64}); }),
       HasSubstr("are not finite"));
 }
 

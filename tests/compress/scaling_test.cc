@@ -1,5 +1,6 @@
 // Scales that move between channels change nothing of what a model computes, in any family.
 #include "compress/scalings/scaling.h"
+#include "compress/calibration_support.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -22,12 +23,6 @@ namespace {
 
 using testing::HasSubstr;
 
-std::string some_text(int words) {
-  std::string text;
-  for (int i = 0; i < words; ++i) text += "word " + std::to_string(i * i % 97) + ", ";
-  return text;
-}
-
 std::vector<float> values_of(const StoredTensor& tensor) {
   std::vector<float> values(tensor.elements());
   tensor.decode(0, tensor.rows(), values);
@@ -46,7 +41,7 @@ class Scalings : public testing::TestWithParam<Family> {
     quantize_file(source_,
                   {.format = "F32",
                    .method = "smoothquant",
-                   .calibration = some_text(60),
+                   .calibration = test::some_text(60),
                    .calibration_length = 64},
                   out);
     return out;
@@ -113,7 +108,7 @@ TEST(ScaledFiles, DoNotDependOnThreads) {
                      .overwrite = true,
                      .threads = threads,
                      .method = method,
-                     .calibration = some_text(60),
+                     .calibration = test::some_text(60),
                      .calibration_length = 64},
                     out);
       files.push_back(test::read_bytes(out));

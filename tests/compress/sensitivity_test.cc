@@ -1,5 +1,6 @@
 // What rounding costs, as it is measured, against what it is.
 #include "compress/sensitivity.h"
+#include "compress/calibration_support.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -81,17 +82,6 @@ std::vector<Token> some_tokens(size_t count) {
   return tokens;
 }
 
-std::vector<float> logits_of(const std::filesystem::path& path, std::span<const Token> tokens) {
-  Model model(open_checkpoint(path), open_cpu(2).backend, {.rows = 64});
-  Reader reader(model, static_cast<int>(tokens.size()), KvFormat::kF16);
-  std::vector<float> all;
-  reader.read(tokens, Reader::Logits::kAll, [&](HostRows rows, int) {
-    for (int r = 0; r < rows.rows; ++r)
-      all.insert(all.end(), rows.row(r).begin(), rows.row(r).end());
-  });
-  return all;
-}
-
 TEST_F(SensitivityTest, LayerByLayerTheLogitsAreTheModels) {
   for (const char* architecture : {"llama", "qwen2", "gemma2", "gemma3", "phi3"}) {
     const auto path = tiny(architecture);
@@ -107,7 +97,7 @@ TEST_F(SensitivityTest, LayerByLayerTheLogitsAreTheModels) {
     model.load_output();
     std::vector<float> logits;
     model.logits(rows).copy(logits);
-    EXPECT_EQ(logits, logits_of(path, tokens)) << architecture;
+    EXPECT_EQ(logits, test::logits_of(path, tokens)) << architecture;
   }
 }
 
@@ -172,7 +162,8 @@ TEST_F(SensitivityTest, ADisturbedMatrixDivergesAsTheModelWithItDoes) {
       const double found = disturbance.divergence(text);
 
       const auto width = static_cast<size_t>(model.config().vocabulary);
-      const auto all = divergences(logits_of(source, tokens), logits_of(out, tokens), width);
+      const auto all =
+          divergences(test::logits_of(source, tokens), test::logits_of(out, tokens), width);
       double exact = 0;
       for (size_t row = 3; row < all.size(); row += 4) exact += all[row] / 16;
       EXPECT_GT(exact, 0);
@@ -211,7 +202,7 @@ TEST_F(SensitivityTest, MeasuredCostsAddUp) {
   const auto out = folder_ / "all.gguf";
   quantize_file(source, {.format = "Q5_0", .pure = true}, out);
   const std::vector<Token> second(text.tokens.begin() + 64, text.tokens.end());
-  const auto all = divergences(logits_of(source, second), logits_of(out, second),
+  const auto all = divergences(test::logits_of(source, second), test::logits_of(out, second),
                                static_cast<size_t>(read_config(*checkpoint).vocabulary));
   const double exact =
       std::accumulate(all.begin(), all.end(), 0.0) / static_cast<double>(all.size());

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "compress/calibration.h"
+#include "compress/calibration_support.h"
 #include "compress/output_cut.h"
 #include "compress/prune.h"
 #include "files/gguf/reader.h"
@@ -23,12 +24,6 @@ namespace tessera {
 namespace {
 
 using testing::HasSubstr;
-
-std::string some_text() {
-  std::string text;
-  for (int i = 0; i < 60; ++i) text += "word " + std::to_string(i * i % 97) + ", ";
-  return text;
-}
 
 // A copy of the model with some weights zero.
 using IsZero = std::function<bool(const StoredTensor&, size_t row, size_t column)>;
@@ -62,7 +57,7 @@ class Structured : public testing::TestWithParam<const char*> {
   }
   std::filesystem::path prune(const std::filesystem::path& source, PruneOptions options) {
     const auto out = folder_ / ("out" + std::to_string(number_++) + ".gguf");
-    options.calibration = some_text();
+    options.calibration = test::some_text();
     options.calibration_length = 64;
     prune_file(source, options, out);
     return out;
@@ -74,7 +69,7 @@ class Structured : public testing::TestWithParam<const char*> {
   // Mean square of the differences on the text that was calibrated with.
   static double distance(const std::filesystem::path& a, const std::filesystem::path& b) {
     const auto tokenizer = Tokenizer::make(open_checkpoint(a)->read_tokenizer());
-    const CalibrationText text = cut_text(*tokenizer, some_text(), 64, 1);
+    const CalibrationText text = cut_text(*tokenizer, test::some_text(), 64, 1);
     const auto x = ModelRunner(a).run_text(text.tokens), y = ModelRunner(b).run_text(text.tokens);
     double sum = 0;
     for (size_t r = 0; r < x.size(); ++r)
@@ -163,7 +158,7 @@ TEST(StructuredErrors, AreSaidBeforeAnythingIsWritten) {
   const auto out = folder / "out.gguf";
   const auto error = [&](const TinyModelSpec& spec, PruneOptions options) {
     const auto source = write_tiny_model(spec, folder.path());
-    options.calibration = options.calibration.empty() ? some_text() : options.calibration;
+    options.calibration = options.calibration.empty() ? test::some_text() : options.calibration;
     options.calibration_length = 64;
     const std::string said = error_of([&] { prune_file(source, options, out); });
     EXPECT_FALSE(std::filesystem::exists(out)) << said;

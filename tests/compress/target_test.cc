@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "compress/calibration_support.h"
 #include "compress/quantize.h"
 #include "compress/work_folder.h"
 #include "files/open.h"
@@ -17,18 +18,12 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-std::string some_text() {
-  std::string text;
-  for (int i = 0; i < 60; ++i) text += "word " + std::to_string(i * i % 97) + ", ";
-  return text;
-}
-
 class TargetTest : public testing::Test {
  protected:
   QuantizeOptions options(double bits = 0) const {
     return {.target = {.bits_per_weight = bits},
             .overwrite = true,
-            .calibration = some_text(),
+            .calibration = test::some_text(),
             .calibration_length = 64};
   }
   QuantizeSummary run(const QuantizeOptions& options) {

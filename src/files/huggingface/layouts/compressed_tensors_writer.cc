@@ -96,32 +96,26 @@ class PackedWriter final : public LayoutWriter {
   GroupScheme scheme_;
 };
 
-class W8A8Writer final : public LayoutWriter {
+// A scale for each row, and activations rounded by each row's own.
+class ChannelWriter final : public LayoutWriter {
  public:
-  std::vector<LayoutPart> parts(uint64_t rows, uint64_t columns) const override {
-    return {{".weight", "I8", {rows, columns}}, {".weight_scale", "F32", {rows, 1}}};
-  }
-  std::vector<PackedBytes> pack(const EncodedMatrix& matrix, std::string_view) const override {
-    return {code_bytes(matrix, 0x80), first_of_rows(matrix)};
-  }
-  ordered_json config(std::string_view) const override {
-    return one_group("int-quantized", weight_arguments(8, "int", "channel"),
-                     dynamic_activations("int"));
-  }
-};
+  // `flip`: the bits by which codes as they are stored there differ.
+  ChannelWriter(const char* format, const char* type, const char* dtype, uint8_t flip)
+      : format_(format), type_(type), dtype_(dtype), flip_(flip) {}
 
-class Fp8Writer final : public LayoutWriter {
- public:
   std::vector<LayoutPart> parts(uint64_t rows, uint64_t columns) const override {
-    return {{".weight", "F8_E4M3", {rows, columns}}, {".weight_scale", "F32", {rows, 1}}};
+    return {{".weight", dtype_, {rows, columns}}, {".weight_scale", "F32", {rows, 1}}};
   }
   std::vector<PackedBytes> pack(const EncodedMatrix& matrix, std::string_view) const override {
-    return {code_bytes(matrix), first_of_rows(matrix)};
+    return {code_bytes(matrix, flip_), first_of_rows(matrix)};
   }
   ordered_json config(std::string_view) const override {
-    return one_group("float-quantized", weight_arguments(8, "float", "channel"),
-                     dynamic_activations("float"));
+    return one_group(format_, weight_arguments(8, type_, "channel"), dynamic_activations(type_));
   }
+
+ private:
+  const char *format_, *type_, *dtype_;
+  uint8_t flip_;
 };
 
 class Nvfp4Writer final : public LayoutWriter {
@@ -171,11 +165,11 @@ LayoutWriterPtr packed_writer(const GroupScheme& scheme) {
 }
 
 LayoutWriterPtr w8a8_writer() {
-  return std::make_shared<W8A8Writer>();
+  return std::make_shared<ChannelWriter>("int-quantized", "int", "I8", 0x80);
 }
 
 LayoutWriterPtr fp8_dynamic_writer() {
-  return std::make_shared<Fp8Writer>();
+  return std::make_shared<ChannelWriter>("float-quantized", "float", "F8_E4M3", 0);
 }
 
 LayoutWriterPtr nvfp4_writer() {
