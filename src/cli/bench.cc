@@ -12,7 +12,7 @@
 namespace tessera::cli {
 namespace {
 
-struct Flags {
+struct BenchFlags {
   ModelFlags model;
   BenchOptions bench;
   bool roofline = false;
@@ -22,7 +22,7 @@ struct Flags {
   std::string svg;
 };
 
-void bench(Flags& flags) {
+void bench(BenchFlags& flags) {
   const Session session = Session::load(flags.model.model, flags.model.load);
   flags.bench.kv_format = session.kv_format;
   if (!flags.json.wanted) {
@@ -51,7 +51,7 @@ void bench(Flags& flags) {
 }  // namespace
 
 void add_bench(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<BenchFlags>();
   CLI::App* command = app.add_subcommand("bench", "measure speed, on random tokens");
   add_model_flags(*command, flags->model);
   add_draft_flag(*command, flags->model.load);

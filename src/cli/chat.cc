@@ -14,7 +14,7 @@
 namespace tessera::cli {
 namespace {
 
-struct Flags {
+struct ChatFlags {
   ModelFlags model;
   GenerateOptions generate;
   std::string system;
@@ -76,7 +76,7 @@ bool handle(Conversation& conversation, LineReader& reader, const std::string& l
   return true;
 }
 
-void chat(const CLI::App& command, Flags& flags) {
+void chat(const CLI::App& command, ChatFlags& flags) {
   require_utf8("the system prompt", flags.system);
   assume_utf8();
   LanguageModel model = load_model(flags.model);
@@ -103,7 +103,7 @@ void chat(const CLI::App& command, Flags& flags) {
 }  // namespace
 
 void add_chat(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ChatFlags>();
   CLI::App* command = app.add_subcommand("chat", "talk with a model");
   add_model_flags(*command, flags->model);
   add_draft_flag(*command, flags->model.load);

@@ -12,7 +12,7 @@
 namespace tessera::cli {
 namespace {
 
-struct Flags {
+struct EvalFlags {
   ModelFlags model;
   std::string reference, file;
   RoundingFlags rounding;
@@ -20,7 +20,7 @@ struct Flags {
   JsonFlags json;
 };
 
-void add_score_flags(CLI::App& command, Flags& flags, const std::string& fields) {
+void add_score_flags(CLI::App& command, EvalFlags& flags, const std::string& fields) {
   command.add_option("FILE", flags.file, "a text file")->required();
   command.add_option("--chunks", flags.score.chunks, "chunks to read; 0: the whole text")
       ->check(CLI::Range(0, 1 << 24))
@@ -30,7 +30,7 @@ void add_score_flags(CLI::App& command, Flags& flags, const std::string& fields)
 }
 
 // --ctx is the chunk here, as in llama.cpp's perplexity tool.
-void prepare(Flags& flags) {
+void prepare(EvalFlags& flags) {
   if (flags.model.load.context > 0) flags.score.context = flags.model.load.context;
   flags.score.kv_format = parse_kv_format(flags.model.load.kv_format);
   ScoreOptions& score = flags.score;
@@ -48,7 +48,7 @@ nlohmann::ordered_json to_json(const Perplexity& p) {
           {"tokens", p.scored_tokens}};
 }
 
-void perplexity(Flags& flags) {
+void perplexity(EvalFlags& flags) {
   const std::string text = read_text(flags.file);
   const Session session = load_rounded(flags.model, flags.rounding);
   prepare(flags);
@@ -59,7 +59,7 @@ void perplexity(Flags& flags) {
                     p.standard_error, p.chunks, flags.score.context, p.scored_tokens));
 }
 
-void kl(Flags& flags) {
+void kl(EvalFlags& flags) {
   const std::string text = read_text(flags.file);
   const Session session = load_rounded(flags.model, flags.rounding);
   LoadOptions plain = flags.model.load;  // adapters, LLM.int8() and rounding are the model's
@@ -100,13 +100,13 @@ void add_eval(CLI::App& app) {
   CLI::App* eval = app.add_subcommand("eval", "measure quality");
   eval->require_subcommand(1);
 
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<EvalFlags>();
   CLI::App* command = eval->add_subcommand("perplexity", "how surprised the model is by a text");
   add_model_flags(*command, flags->model);
   add_score_flags(*command, *flags, "  perplexity, standard_error, chunks, tokens\n");
   command->callback([flags] { perplexity(*flags); });
 
-  auto kl_flags = std::make_shared<Flags>();
+  auto kl_flags = std::make_shared<EvalFlags>();
   command =
       eval->add_subcommand("kl", "how far the model's predictions are from a reference model's");
   add_model_flags(*command, kl_flags->model);

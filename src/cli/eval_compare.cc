@@ -14,7 +14,7 @@
 namespace tessera::cli {
 namespace {
 
-struct Flags {
+struct EvalCompareFlags {
   std::string reference, text, svg, kv_format = "f16";
   std::vector<std::string> models;
   CompareOptions compare;
@@ -82,7 +82,7 @@ std::string to_table(const Comparison& comparison) {
                             comparison.reference.divergence.model.scored_tokens);
 }
 
-void compare(Flags& flags) {
+void compare(EvalCompareFlags& flags) {
   const std::string text = read_text(flags.text);
   std::optional<AtomicFile> svg;  // a path that cannot be written fails before the long work
   if (!flags.svg.empty()) svg.emplace(flags.svg);
@@ -114,7 +114,7 @@ void compare(Flags& flags) {
 }  // namespace
 
 void add_eval_compare(CLI::App& eval) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<EvalCompareFlags>();
   CLI::App* command = eval.add_subcommand(
       "compare", "compressed models beside the one they were made of: size, quality, speed");
   command->add_option("REFERENCE", flags->reference, "the model that they were made of")

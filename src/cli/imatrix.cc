@@ -9,12 +9,12 @@
 namespace tessera::cli {
 namespace {
 
-struct Flags {
+struct ImatrixFlags {
   std::string model, file, out;
   ImportanceOptions options;
 };
 
-void imatrix(Flags& flags) {
+void imatrix(ImatrixFlags& flags) {
   const std::string text = read_text(flags.file);
   flags.options.dataset = flags.file;
   Imatrix result;
@@ -35,7 +35,7 @@ void imatrix(Flags& flags) {
 }  // namespace
 
 void add_imatrix(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ImatrixFlags>();
   CLI::App* command = app.add_subcommand(
       "imatrix", "measure over a text which weights matter, for quantize --imatrix");
   command->add_option("MODEL", flags->model, "a GGUF file, a Hugging Face folder or a model's name")

@@ -9,11 +9,11 @@
 namespace tessera::cli {
 
 void add_inspect(CLI::App& app) {
-  struct Flags {
+  struct InspectFlags {
     std::string file;
     JsonFlags json;
   };
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<InspectFlags>();
   CLI::App* command =
       app.add_subcommand("inspect", "show the metadata and tensors of a model file");
   command->add_option("FILE", flags->file, "a GGUF file or a model's name")->required();

@@ -12,7 +12,7 @@
 namespace tessera::cli {
 namespace {
 
-struct Flags {
+struct LogitsFlags {
   ModelFlags model;
   std::string prompt, out;
   std::vector<Token> tokens;
@@ -34,7 +34,7 @@ nlohmann::ordered_json top_tokens(const Tokenizer& tokenizer, std::span<const fl
   return top;
 }
 
-void logits(Flags& flags) {
+void logits(LogitsFlags& flags) {
   const Session session = Session::load(flags.model.model, flags.model.load);
   Model& model = *session.model;
   const std::vector<Token> tokens =
@@ -79,7 +79,7 @@ void logits(Flags& flags) {
 }  // namespace
 
 void add_logits(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<LogitsFlags>();
   CLI::App* command = app.add_subcommand("logits", "show the most likely next tokens");
   add_model_flags(*command, flags->model);
   auto* prompt = command->add_option("-p,--prompt", flags->prompt, "the prompt");

@@ -12,7 +12,7 @@
 namespace tessera::cli {
 namespace {
 
-struct Flags {
+struct PruneFlags {
   std::string source, out, calibration_file, layers, heads, neurons;
   bool no_repair = false;
   PruneOptions options;
@@ -26,14 +26,14 @@ double share_of(const std::string& flag, const std::string& text) {
   return *share;
 }
 
-nlohmann::ordered_json to_json(const ModelShape& shape) {
+nlohmann::ordered_json shape_to_json(const ModelShape& shape) {
   return {{"layers", shape.layers},
           {"heads", shape.heads},
           {"kv_heads", shape.kv_heads},
           {"feed_forward", shape.feed_forward}};
 }
 
-void prune(Flags& flags) {
+void prune(PruneFlags& flags) {
   flags.options.layers = share_of("--layers", flags.layers);
   flags.options.heads = share_of("--heads", flags.heads);
   flags.options.neurons = share_of("--neurons", flags.neurons);
@@ -52,8 +52,8 @@ void prune(Flags& flags) {
     summary = prune_file(resolve_model(flags.source), flags.options, flags.out);
   }
   if (flags.json.wanted) {
-    return print_json({{"before", to_json(summary.before)},
-                       {"after", to_json(summary.after)},
+    return print_json({{"before", shape_to_json(summary.before)},
+                       {"after", shape_to_json(summary.after)},
                        {"dropped_layers", summary.dropped_layers},
                        {"bytes_before", summary.bytes_before},
                        {"bytes_after", summary.bytes_after}},
@@ -79,7 +79,7 @@ void prune(Flags& flags) {
 }  // namespace
 
 void add_prune(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<PruneFlags>();
   CLI::App* command = app.add_subcommand(
       "prune", "cut layers, heads or neurons: a smaller model that any engine runs");
   command

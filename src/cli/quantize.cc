@@ -15,7 +15,7 @@
 namespace tessera::cli {
 namespace {
 
-struct Flags {
+struct QuantizeFlags {
   std::string source, out, calibration_file, target_size, recipe, recipe_out;
   std::vector<std::string> tensor_types;
   bool chunks_given = false;
@@ -26,7 +26,7 @@ struct Flags {
 
 // "self": the model writes it. So it does where a text is needed and none is given, unless that is
 // to be "none".
-void read_calibration(Flags& flags) {
+void read_calibration(QuantizeFlags& flags) {
   constexpr int kOwnTexts = 16;  // to write them takes longer than to read them
   const bool is_missing = flags.calibration_file.empty();
   const bool is_without =
@@ -59,7 +59,7 @@ void read_calibration(Flags& flags) {
                              });
 }
 
-void read_formats(Flags& flags) {
+void read_formats(QuantizeFlags& flags) {
   auto& formats = flags.options.tensor_formats;
   for (const std::string& entry : flags.tensor_types) {
     const auto more = parse_tensor_formats(entry, "--tensor-type");
@@ -72,7 +72,7 @@ void read_formats(Flags& flags) {
   if (!flags.target_size.empty()) flags.options.target.bytes = parse_byte_size(flags.target_size);
 }
 
-void quantize(Flags& flags) {
+void quantize(QuantizeFlags& flags) {
   if (!flags.recipe_out.empty() && require_recipe(flags.options.format).folder != nullptr)
     fail("--recipe-out is for GGUF files: {} has one format for all", flags.options.format);
   read_formats(flags);
@@ -116,7 +116,7 @@ void quantize(Flags& flags) {
 }  // namespace
 
 void add_quantize(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<QuantizeFlags>();
   CLI::App* command = app.add_subcommand("quantize", "write a model file in another format");
   command
       ->add_option("SOURCE", flags->source, "a GGUF file, a Hugging Face folder or a model's name")

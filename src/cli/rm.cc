@@ -11,11 +11,11 @@
 namespace tessera::cli {
 
 void add_rm(CLI::App& app) {
-  struct Flags {
+  struct RmFlags {
     std::vector<std::string> models;
     bool force = false;
   };
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<RmFlags>();
   CLI::App* command = app.add_subcommand("rm", "remove models from the cache");
   command->add_option("MODEL", flags->models, "names as `tessera list` shows them")->required();
   command->add_flag("-y,--force", flags->force, "do not ask");

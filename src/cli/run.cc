@@ -18,7 +18,7 @@ namespace {
 const std::map<std::string, EarlyStopping> kEarlyStopping = {
     {"false", EarlyStopping::kNo}, {"true", EarlyStopping::kYes}, {"never", EarlyStopping::kNever}};
 
-struct Flags {
+struct RunFlags {
   ModelFlags model;
   GenerateOptions generate;
   std::string prompt, prompt_file, system;
@@ -28,7 +28,7 @@ struct Flags {
 
 // The file comes first, then what is asked about it. Without either, standard input is the file:
 // never beside a prompt, as it may be somebody else's, such as the list that a loop reads.
-std::string read_prompt(const Flags& flags, bool has_prompt, bool has_file) {
+std::string read_prompt(const RunFlags& flags, bool has_prompt, bool has_file) {
   if (!has_prompt && !has_file && is_terminal(STDIN_FILENO))
     throw CLI::RequiredError("PROMPT, -f FILE or text on standard input (to talk: tessera chat)");
   if (has_prompt && !has_file) return flags.prompt;
@@ -41,7 +41,7 @@ std::string read_prompt(const Flags& flags, bool has_prompt, bool has_file) {
 }
 
 // What goes into the chat template; nothing where the prompt is completed as it is.
-std::vector<ChatMessage> messages_of(const LanguageModel& model, const Flags& flags) {
+std::vector<ChatMessage> messages_of(const LanguageModel& model, const RunFlags& flags) {
   const bool asks_for_chat = flags.chat || !flags.system.empty();
   if (flags.raw || !(asks_for_chat || model.has_chat_template())) return {};
   if (!model.has_chat_template()) warn_without_template(flags.model.model, "--raw");
@@ -91,7 +91,7 @@ void settle_beams(const CLI::App& command, GenerateOptions& options) {
     throw CLI::ValidationError("--decoder", "a beam search takes plain only");
 }
 
-void run(const CLI::App& command, Flags& flags) {
+void run(const CLI::App& command, RunFlags& flags) {
   if (flags.prompt.empty()) fail("the prompt is empty");
   require_utf8("the prompt", flags.prompt);
   require_utf8("the system prompt", flags.system);
@@ -131,7 +131,7 @@ void run(const CLI::App& command, Flags& flags) {
 }  // namespace
 
 void add_run(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<RunFlags>();
   CLI::App* command = app.add_subcommand(
       "run",
       "answer one prompt: by the model's chat template, unless it has none or --raw is given");

@@ -24,7 +24,7 @@
 namespace tessera::cli {
 namespace {
 
-struct Flags {
+struct ServeFlags {
   ModelFlags model;
   serve::ServerOptions server;
   serve::ServiceOptions service;
@@ -88,7 +88,7 @@ struct EndsAtExit {
   ~EndsAtExit() { server.shutdown(std::chrono::seconds(0)); }
 };
 
-void run(Flags& flags) {
+void run(ServeFlags& flags) {
   if (!flags.key_file.empty()) flags.server.keys = serve::ApiKeys::read(flags.key_file);
   offer_download(flags.model.model);
   share_heaps();
@@ -139,7 +139,7 @@ void run(Flags& flags) {
   server.shutdown(std::chrono::seconds(flags.grace_seconds));
 }
 
-void add_limits(CLI::App& command, Flags& flags) {
+void add_limits(CLI::App& command, ServeFlags& flags) {
   command
       .add_option("--kv-memory", flags.kv_memory,
                   "memory for keys and values, such as 4G; default: half of what is free")
@@ -184,7 +184,7 @@ void add_limits(CLI::App& command, Flags& flags) {
 }  // namespace
 
 void add_serve(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ServeFlags>();
   CLI::App* command = app.add_subcommand("serve", "serve a model behind OpenAI's API");
   add_model_flags(*command, flags->model);
   add_draft_flag(*command, flags->model.load);

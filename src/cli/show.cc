@@ -15,7 +15,7 @@
 namespace tessera::cli {
 namespace {
 
-struct Flags {
+struct ShowFlags {
   std::string model;
   bool chat_template = false;
   JsonFlags json;
@@ -90,7 +90,7 @@ void print_template(const ModelSummary& model, const std::string& reference) {
 }  // namespace
 
 void add_show(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ShowFlags>();
   CLI::App* command = app.add_subcommand("show", "show what a model is, in a few lines");
   command->add_option("MODEL", flags->model, "a GGUF file or a model's name")->required();
   auto* chat_template =

@@ -12,14 +12,14 @@
 namespace tessera::cli {
 namespace {
 
-struct Flags {
+struct TokenizeFlags {
   std::string model, text, file, chat_template;
   bool chat = false, no_special = false, parse_special = true;
   JsonFlags json;
 };
 
 // The text as a message of the user, in the model's chat template or the one that is asked for.
-std::vector<Token> tokenize_chat(const Flags& flags, const Checkpoint& checkpoint,
+std::vector<Token> tokenize_chat(const TokenizeFlags& flags, const Checkpoint& checkpoint,
                                  const Tokenizer& tokenizer, const std::string& text) {
   ChatTemplates templates = checkpoint.read_chat_templates();
   if (!flags.chat_template.empty()) {
@@ -36,7 +36,7 @@ std::vector<Token> tokenize_chat(const Flags& flags, const Checkpoint& checkpoin
                           {.add_special = !flags.no_special, .literal = prompt.literal});
 }
 
-void tokenize(const Flags& flags) {
+void tokenize(const TokenizeFlags& flags) {
   const auto checkpoint = open_checkpoint(resolve_model(flags.model));
   const auto tokenizer = Tokenizer::make(checkpoint->read_tokenizer());
   const std::string text = flags.file.empty() ? flags.text : read_text(flags.file);
@@ -54,7 +54,7 @@ void tokenize(const Flags& flags) {
 }  // namespace
 
 void add_tokenize(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<TokenizeFlags>();
   CLI::App* command = app.add_subcommand("tokenize", "show the tokens of a text");
   command->add_option("MODEL", flags->model, "a GGUF file or a model's name")->required();
   auto* text = command->add_option("TEXT", flags->text, "the text");
