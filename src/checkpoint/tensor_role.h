@@ -7,8 +7,9 @@ namespace tessera {
 
 enum class TensorRole : uint8_t {
   kUnknown,   // no table knows its name
-  kDelicate,  // no matrix worth compressing: small, or it steers what happens (routers, positions,
-              // the mixing of state-space models), so that its error costs more than its bytes
+  kDelicate,  // no matrix worth compressing: small, or it steers what happens (positions, the
+              // mixing of state-space models), so that its error costs more than its bytes; see
+              // is_delicate
 
   // Of the model as a whole.
   kTokenEmbedding,     // [vocabulary, embedding]
@@ -34,14 +35,28 @@ enum class TensorRole : uint8_t {
   kKeyNorm,
   kAttentionOutput,
   kAttentionOutputBias,
+  kAttentionSinks,  // [heads]: a score that takes its share of the attention to nothing
   kPostAttentionNorm,
   kFeedForwardNorm,
   kGate,
   kUp,  // in architectures that fuse the two: gate, then up, stacked by rows
   kDown,
-  kExpertsDown,       // of all experts: [experts, embedding, feed_forward]
-  kSharedExpertDown,  // of the expert that every token visits
   kPostFeedForwardNorm,
+
+  // Of a mixture of experts.
+  kRouter,            // [experts, embedding]
+  kRouterBias,        // [experts]
+  kRouterCorrection,  // what is added to the scores of experts where they are chosen, not weighed
+  kExpertsGate,       // of all experts: [experts, feed_forward, embedding]
+  kExpertsUp,
+  kExpertsDown,      // [experts, embedding, feed_forward]
+  kExpertsGateBias,  // [experts, feed_forward]
+  kExpertsUpBias,
+  kExpertsDownBias,     // [experts, embedding]
+  kSharedExpertRouter,  // [1, embedding]: how much of the expert that every token visits it gets
+  kSharedExpertGate,
+  kSharedExpertUp,
+  kSharedExpertDown,
 
   // Of Medusa heads. A block's number is head * layers + layer, an output's that of its head.
   kMedusaBlock,  // [embedding, embedding]

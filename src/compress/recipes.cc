@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
-#include "checkpoint/norm_roles.h"
+#include "checkpoint/role_kinds.h"
 
 namespace tessera {
 namespace {
@@ -280,7 +280,7 @@ const Recipe& require_recipe(std::string_view name) {
 
 bool is_reencoded(const StoredTensor& tensor) {
   return tensor.shape.size() >= 2 && tensor.name.ends_with("weight") &&
-         tensor.place.role != TensorRole::kDelicate && !is_norm(tensor.place.role);
+         !is_delicate(tensor.place.role) && !is_norm(tensor.place.role);
 }
 
 const Format& format_that_fits(const Format& wanted, uint64_t columns) {

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
-#include "checkpoint/norm_roles.h"
+#include "checkpoint/role_kinds.h"
 
 namespace tessera {
 namespace {

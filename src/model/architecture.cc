@@ -10,10 +10,20 @@ namespace {
 
 // Sources: each family's technical report and its GGUF conversion.
 constexpr std::array kArchitectures = {
-    Architecture{
-        .name = "llama", .note = "Llama 1 to 3, Mistral, SmolLM", .interleaved_rope = true},
+    Architecture{.name = "llama",
+                 .note = "Llama 1 to 3, Mistral, Mixtral, SmolLM",
+                 .interleaved_rope = true,
+                 .normalize_experts = true},
     Architecture{.name = "qwen2", .note = "Qwen 1.5 to 2.5", .qkv_bias = true},
     Architecture{.name = "qwen3", .note = "Qwen 3, dense", .qk_norm = true},
+    Architecture{.name = "qwen2moe",
+                 .note = "Qwen 1.5 and 2, mixtures of experts",
+                 .qkv_bias = true,
+                 .shared_expert_gate = true},
+    Architecture{.name = "qwen3moe",
+                 .note = "Qwen 3, mixtures of experts",
+                 .qk_norm = true,
+                 .normalize_experts = true},
     Architecture{.name = "gemma2",
                  .note = "Gemma 2",
                  .activation = Activation::kGelu,

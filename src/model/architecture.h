@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "backend/backend.h"
+#include "model/layers/routing.h"
 
 namespace tessera {
 
@@ -19,6 +20,11 @@ struct Architecture {
   bool qkv_bias = false;          // required; other families may ship one or not
   bool fused_qkv = false;         // one tensor attn_qkv
   bool fused_gate_up = false;     // ffn_up holds gate and up
+
+  // Of a mixture of experts, where the checkpoint does not say otherwise.
+  Gating gating = Gating::kSoftmax;
+  bool normalize_experts = false;   // the weights of those that a row visits add up to 1
+  bool shared_expert_gate = false;  // the expert that every row visits has a weight, too
 
   // Sliding windows: with period n, layers n-1, 2n-1, ... attend to everything and the others to
   // the window; 1 gives every layer the window.

@@ -35,6 +35,9 @@ class BoundedFacts {
     const int64_t value = facts_.get_int(name).value_or(0);
     return value == 0 ? 0 : checked(name, value);
   }
+  bool boolean(std::string_view name, bool otherwise) const {
+    return facts_.get_bool(name).value_or(otherwise);
+  }
   // A number for each layer: the checkpoint has one for all, or a list of them.
   std::vector<int> by_layer(std::string_view name, size_t layers) const {
     if (!facts_.is_list(name)) return std::vector<int>(layers, required(name));
@@ -75,6 +78,71 @@ void check_layer(const LayerConfig& layer) {
   }
 }
 
+// Far more than any real model has.
+constexpr int kMostExperts = 4096;
+
+// Of the layers that are a mixture of experts.
+ExpertsConfig read_experts(const BoundedFacts& facts, int embedding) {
+  ExpertsConfig experts{.count = facts.or_none("expert_count")};
+  if (experts.count == 0) return experts;
+  if (experts.count > kMostExperts) {
+    fail("key '{}': {} is out of range", facts.key_of("expert_count"), experts.count);
+  }
+  experts.used = facts.required("expert_used_count");
+  if (experts.used > experts.count) {
+    fail("key '{}': {} of {} experts", facts.key_of("expert_used_count"), experts.used,
+         experts.count);
+  }
+  experts.feed_forward = facts.or_none("expert_feed_forward_length");
+  if (experts.feed_forward == 0) experts.feed_forward = facts.required("feed_forward_length");
+  const int64_t shared = facts.or_none("expert_shared_count");
+  experts.shared = facts.or_none("expert_shared_feed_forward_length");
+  if (experts.shared == 0 && shared > 0) {
+    if (shared * experts.feed_forward > kMaxDimension)
+      fail("key '{}': {} is out of range", facts.key_of("expert_shared_count"), shared);
+    experts.shared = static_cast<int>(shared) * experts.feed_forward;
+  }
+  const int64_t widest = int64_t{experts.count} * std::max(embedding, experts.feed_forward);
+  if (int64_t{experts.used} * embedding > kMaxDimension ||
+      2 * int64_t{experts.shared} > kMaxDimension ||
+      2 * int64_t{experts.feed_forward} > kMaxDimension || widest > (int64_t{1} << 30)) {
+    fail("{} experts of length {}, of which {} are used, are too large for an embedding of {}",
+         experts.count, experts.feed_forward, experts.used, embedding);
+  }
+  return experts;
+}
+
+Routing read_routing(const BoundedFacts& facts, const Architecture& architecture, int experts) {
+  Routing routing{.gating = architecture.gating,
+                  .normalize = facts.boolean("expert_weights_norm", architecture.normalize_experts),
+                  .scale = facts.real("expert_weights_scale", 1.0f)};
+  // GGUF's numbers: llama_expert_gating_func_type.
+  switch (facts.or_none("expert_gating_func")) {
+    case 0:
+      break;
+    case 1:
+      routing.gating = Gating::kSoftmax;
+      break;
+    case 2:
+      routing.gating = Gating::kSigmoid;
+      break;
+    case 3:
+      routing.gating = Gating::kSoftmaxOfChosen;
+      break;
+    default:
+      fail("key '{}': {} is not supported", facts.key_of("expert_gating_func"),
+           facts.or_none("expert_gating_func"));
+  }
+  if (routing.scale == 0) routing.scale = 1;  // what converters write for "none"
+  routing.groups = facts.optional("expert_group_count", 1);
+  routing.groups_used = facts.optional("expert_group_used_count", routing.groups);
+  if (experts % routing.groups != 0 || routing.groups_used > routing.groups) {
+    fail("{} of {} groups of experts, of which there are {}, are not supported",
+         routing.groups_used, routing.groups, experts);
+  }
+  return routing;
+}
+
 // Without windows and ropes.
 std::vector<LayerConfig> read_layers(const BoundedFacts& facts, const Architecture& architecture,
                                      int embedding, size_t tensors) {
@@ -95,6 +163,9 @@ std::vector<LayerConfig> read_layers(const BoundedFacts& facts, const Architectu
     const auto differ = std::ranges::mismatch(head_dims, values);
     fail("keys of length {} with values of length {} are not supported", *differ.in1, *differ.in2);
   }
+  const ExpertsConfig experts = read_experts(facts, embedding);
+  const auto dense =
+      static_cast<size_t>(experts.count > 0 ? facts.or_none("leading_dense_block_count") : count);
   std::vector<LayerConfig> result;
   for (size_t i = 0; i < layers; ++i) {
     if (head_dims[i] % 2 != 0) fail("head length {} is odd", head_dims[i]);
@@ -107,6 +178,7 @@ std::vector<LayerConfig> read_layers(const BoundedFacts& facts, const Architectu
                       .kv_heads = kv_heads[i],
                       .head_dim = head_dims[i],
                       .feed_forward = feed_forward[i],
+                      .experts = i < dense ? ExpertsConfig{} : experts,
                       .attention_scale = scale});
     check_layer(result.back());
   }
@@ -178,6 +250,8 @@ Config read_config(const Checkpoint& checkpoint, int context) {
   config.training_context = facts.required("context_length");
   config.context = context > 0 ? context : config.training_context;
   config.layers = read_layers(facts, architecture, config.embedding, checkpoint.tensors().size());
+  if (const int experts = config.layers.back().experts.count; experts > 0)
+    config.routing = read_routing(facts, architecture, experts);
   const uint64_t vocabulary = checkpoint.require({TensorRole::kTokenEmbedding}).rows();
   if (vocabulary > kMaxDimension) fail("a vocabulary of {} is out of range", vocabulary);
   config.vocabulary = static_cast<int>(vocabulary);

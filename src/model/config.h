@@ -6,14 +6,24 @@
 #include "backend/backend.h"
 #include "checkpoint/checkpoint.h"
 #include "model/architecture.h"
+#include "model/layers/routing.h"
 
 namespace tessera {
+
+// The experts of a layer whose feed-forward network is a mixture.
+struct ExpertsConfig {
+  int count = 0;         // 0: there are none
+  int used = 0;          // by each row
+  int feed_forward = 0;  // of each
+  int shared = 0;        // feed-forward length of the one that every row visits; 0: none
+};
 
 // One layer's shape. Layers may differ: pruned models and several families have wide and narrow
 // ones, other heads, or windows in some only.
 struct LayerConfig {
   int heads = 0, kv_heads = 0, head_dim = 0;
-  int feed_forward = 0;
+  int feed_forward = 0;  // where there are no experts
+  ExpertsConfig experts = {};
   float attention_scale = 0.0f;
   int window = 0;  // positions that a row attends to, its own included; 0: all
   int rope = 0;    // of Config::ropes
@@ -31,6 +41,7 @@ struct Config {
   float norm_epsilon = 0.0f;
   float embedding_scale = 1.0f;
   float attention_soft_cap = 0.0f, final_soft_cap = 0.0f;  // 0: none
+  Routing routing;                                         // of experts
   std::vector<Rope> ropes;  // of each length of heads; others for windowed layers if they differ
   std::vector<LayerConfig> layers;
 };

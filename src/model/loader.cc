@@ -97,19 +97,30 @@ void Loader::matrix(std::string_view label, std::initializer_list<StoredRows> pa
   matrix_bytes_ += into->bytes;
 }
 
+bool Loader::is_absent(StoredRows stored, Presence presence) const {
+  return presence == Presence::kOptional && checkpoint_.find({stored.role, layer_}) == nullptr;
+}
+
+std::vector<float> Loader::decode(StoredRows stored) {
+  const StoredTensor& tensor = take({stored.role, layer_}, stored.rows, 1);
+  std::vector<float> values(stored.rows);
+  tensor.decode(0, 1, values);
+  return {values.begin() + stored.first, values.begin() + stored.first + stored.count};
+}
+
 void Loader::vector(std::initializer_list<StoredRows> parts, Presence presence,
                     std::unique_ptr<Vector>& into) {
-  const bool stored = checkpoint_.find({parts.begin()->role, layer_}) != nullptr;
-  if (presence == Presence::kOptional && !stored) return;
+  if (is_absent(*parts.begin(), presence)) return;
   std::vector<float> joined;
   for (const StoredRows& part : parts) {
-    const StoredTensor& tensor = take({part.role, layer_}, part.rows, 1);
-    std::vector<float> values(part.rows);
-    tensor.decode(0, 1, values);
-    const auto first = values.begin() + part.first;
-    joined.insert(joined.end(), first, first + part.count);
+    const std::vector<float> values = decode(part);
+    joined.insert(joined.end(), values.begin(), values.end());
   }
   into = backend_.load_vector(joined);
+}
+
+void Loader::values(StoredRows stored, Presence presence, std::vector<float>& into) {
+  if (!is_absent(stored, presence)) into = decode(stored);
 }
 
 void Loader::require_all_taken() const {

@@ -35,6 +35,7 @@ class Loader final : public TensorVisitor {
               std::unique_ptr<Matrix>& into) override;
   void vector(std::initializer_list<StoredRows> parts, Presence presence,
               std::unique_ptr<Vector>& into) override;
+  void values(StoredRows stored, Presence presence, std::vector<float>& into) override;
 
   // A tensor [rows, columns] that stays in the checkpoint.
   const StoredTensor& take(TensorPlace place, int64_t columns, int64_t rows);
@@ -46,6 +47,8 @@ class Loader final : public TensorVisitor {
   size_t matrix_bytes() const { return matrix_bytes_; }  // of all matrices, in the backend
 
  private:
+  bool is_absent(StoredRows stored, Presence presence) const;
+  std::vector<float> decode(StoredRows stored);
   const Format* recoding(const StoredTensor& tensor) const;
 
   const Checkpoint& checkpoint_;

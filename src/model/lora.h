@@ -27,6 +27,7 @@ class LoraAdapter final : public TensorVisitor {
   void matrix(std::string_view label, std::initializer_list<StoredRows> parts, int columns,
               std::unique_ptr<Matrix>& into) override;
   void vector(std::initializer_list<StoredRows>, Presence, std::unique_ptr<Vector>&) override {}
+  void values(StoredRows, Presence, std::vector<float>&) override {}
   // Ends the walk. Error if it has matrices that the model lacks.
   void finish();
 

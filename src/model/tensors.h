@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "backend/backend.h"
 #include "checkpoint/tensor_names.h"
@@ -36,6 +37,8 @@ class TensorVisitor {
   // A vector, its parts joined; nothing where an optional one's first part is not stored.
   virtual void vector(std::initializer_list<StoredRows> parts, Presence presence,
                       std::unique_ptr<Vector>& into) = 0;
+  // A vector that the host computes with: its values, empty where an optional one is not stored.
+  virtual void values(StoredRows stored, Presence presence, std::vector<float>& into) = 0;
   void vector(StoredRows stored, std::unique_ptr<Vector>& into) {
     vector({stored}, Presence::kRequired, into);
   }

@@ -160,7 +160,60 @@ class Oracle {
     return x;
   }
 
+  // A mixture: softmax over all experts' scores, the best few weighed by it (in Mixtral and Qwen 3
+  // so that their weights add up to 1); Qwen 2 adds an expert that all visit, weighed by a sigmoid.
+  Rows experts(const std::string& prefix, const Rows& x) const {
+    const int used = integer("expert_used_count");
+    const bool normalized = architecture_ != "qwen2moe";
+    const Rows scores = linear(x, prefix + "ffn_gate_inp.weight");
+    Rows result(x.size(), Vector(static_cast<size_t>(embedding_)));
+    for (size_t t = 0; t < x.size(); ++t) {
+      Vector p = scores[t];
+      for (double& score : p) score = std::exp(score);
+      const double all = std::accumulate(p.begin(), p.end(), 0.0);
+      std::vector<size_t> order(p.size());
+      std::iota(order.begin(), order.end(), 0);
+      std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p[a] > p[b]; });
+      order.resize(static_cast<size_t>(used));
+      double chosen = 0;
+      for (const size_t e : order) chosen += p[e];
+      for (const size_t e : order) {
+        Rows hidden = expert({x[t]}, prefix + "ffn_gate_exps.weight", e);
+        const Rows up = expert({x[t]}, prefix + "ffn_up_exps.weight", e);
+        for (size_t i = 0; i < hidden[0].size(); ++i) hidden[0][i] = silu(hidden[0][i]) * up[0][i];
+        const Rows y = expert(hidden, prefix + "ffn_down_exps.weight", e);
+        for (size_t i = 0; i < y[0].size(); ++i)
+          result[t][i] += p[e] / (normalized ? chosen : all) * y[0][i];
+      }
+    }
+    if (file_.find_tensor(prefix + "ffn_gate_shexp.weight") == nullptr) return result;
+    Rows hidden = linear(x, prefix + "ffn_gate_shexp.weight");
+    const Rows up = linear(x, prefix + "ffn_up_shexp.weight");
+    for (size_t t = 0; t < x.size(); ++t) {
+      for (size_t i = 0; i < hidden[t].size(); ++i) hidden[t][i] = silu(hidden[t][i]) * up[t][i];
+    }
+    Rows shared = linear(hidden, prefix + "ffn_down_shexp.weight");
+    const Vector weight = read_vector(prefix + "ffn_gate_inp_shexp.weight");
+    for (size_t t = 0; t < x.size(); ++t) {
+      for (double& value : shared[t]) value /= 1 + std::exp(-dot(weight, x[t]));
+    }
+    add(result, shared);
+    return result;
+  }
+  // y = W_e x, of a tensor [experts, rows, columns].
+  Rows expert(const Rows& x, const std::string& name, size_t e) const {
+    const StoredTensor& weight = file_.require_tensor(name);
+    const uint64_t rows = weight.shape[1];
+    Rows y(x.size(), Vector(rows));
+    for (uint64_t row = 0; row < rows; ++row) {
+      const Vector w = decode_row(weight, e * rows + row);
+      for (size_t t = 0; t < x.size(); ++t) y[t][row] = dot(w, x[t]);
+    }
+    return y;
+  }
+
   Rows feed_forward(const std::string& prefix, const Rows& x) const {
+    if (file_.find_tensor(prefix + "ffn_gate_inp.weight") != nullptr) return experts(prefix, x);
     const bool fused =
         file_.find_tensor(prefix + "ffn_gate.weight") == nullptr;  // Phi 3: gate, then up
     Rows up = linear(x, prefix + "ffn_up.weight");

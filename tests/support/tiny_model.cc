@@ -46,6 +46,9 @@ class Random {
   uint64_t state_;
 };
 
+bool is_qwen3(const TinyModelSpec& spec) {
+  return spec.architecture == "qwen3" || spec.architecture == "qwen3moe";
+}
 bool is_gemma(const TinyModelSpec& spec) {
   return spec.architecture == "gemma2" || spec.architecture == "gemma3";
 }
@@ -155,7 +158,7 @@ class Plan {
       head_dim_ = head_dim_of(spec, layer);
       width_ = feed_forward_of(spec, layer);
       attention();
-      feed_forward();
+      spec.experts > 0 ? experts() : feed_forward();
     }
     prefix_.clear();
     vector("output_norm.weight", spec.embedding, Role::kOutputNorm, 1.0f);
@@ -199,12 +202,12 @@ class Plan {
       matrix("attn_k.weight", spec_.embedding, kv_length, 1.2f);
       matrix("attn_v.weight", spec_.embedding, kv_length, 1.0f);
     }
-    if (spec_.architecture == "qwen2") {
+    if (spec_.architecture == "qwen2" || spec_.architecture == "qwen2moe") {
       vector("attn_q.bias", q_length, Role::kBias, 0.5f);
       vector("attn_k.bias", kv_length, Role::kBias, 0.5f);
       vector("attn_v.bias", kv_length, Role::kBias, 0.5f);
     }
-    if (spec_.architecture == "qwen3" || spec_.architecture == "gemma3") {
+    if (is_qwen3(spec_) || spec_.architecture == "gemma3") {
       vector("attn_q_norm.weight", head_dim_, Role::kNorm, 1.2f);
       vector("attn_k_norm.weight", head_dim_, Role::kNorm, 1.2f);
     }
@@ -225,6 +228,27 @@ class Plan {
     }
     matrix("ffn_down.weight", width_, spec_.embedding, 1.0f);
     if (is_gemma(spec_)) vector("post_ffw_norm.weight", spec_.embedding, Role::kNorm, 0.9f);
+  }
+
+  void experts() {
+    const int width = width_ / 2, shared = width_;
+    vector("ffn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
+    // In F32, as in real files; scores apart enough for some experts to count much more than
+    // others.
+    tensors_.push_back({prefix_ + "ffn_gate_inp.weight", &kF32,
+                        shape(spec_.embedding, spec_.experts), Role::kMatrix, 2.0f});
+    of_all_experts("ffn_gate_exps.weight", spec_.embedding, width, 1.2f);
+    of_all_experts("ffn_up_exps.weight", spec_.embedding, width, 1.2f);
+    of_all_experts("ffn_down_exps.weight", width, spec_.embedding, 1.0f);
+    if (spec_.architecture != "qwen2moe") return;
+    vector("ffn_gate_inp_shexp.weight", spec_.embedding, Role::kBias, 0.1f);
+    matrix("ffn_gate_shexp.weight", spec_.embedding, shared, 1.2f);
+    matrix("ffn_up_shexp.weight", spec_.embedding, shared, 1.2f);
+    matrix("ffn_down_shexp.weight", shared, spec_.embedding, 1.0f);
+  }
+  void of_all_experts(std::string_view name, int columns, int rows, float gain) {
+    matrix(name, columns, rows, gain);
+    tensors_.back().shape.push_back(static_cast<uint64_t>(spec_.experts));
   }
 
   void rope_factors() {
@@ -322,11 +346,18 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
     set(name, GgufValue::Array{values});
   };
   by_layer("feed_forward_length", spec.uneven_layers, feed_forward_of);
+  if (spec.experts > 0) {
+    set("expert_count", number(spec.experts));
+    set("expert_used_count", number(spec.experts_used));
+    set("expert_feed_forward_length", number(spec.feed_forward / 2));
+    if (spec.architecture == "qwen2moe")
+      set("expert_shared_feed_forward_length", number(spec.feed_forward));
+  }
   by_layer("attention.head_count", spec.uneven_layers, heads_of);
   by_layer("attention.head_count_kv", spec.uneven_kv_heads, kv_heads_of);
   set("attention.layer_norm_rms_epsilon", 1e-6f);
-  if (spec.head_dim * spec.heads != spec.embedding || is_gemma(spec) ||
-      spec.architecture == "qwen3" || spec.uneven_head_dims) {
+  if (spec.head_dim * spec.heads != spec.embedding || is_gemma(spec) || is_qwen3(spec) ||
+      spec.uneven_head_dims) {
     by_layer("attention.key_length", spec.uneven_head_dims, head_dim_of);
     by_layer("attention.value_length", spec.uneven_head_dims, head_dim_of);
   }
@@ -362,7 +393,7 @@ TinyModelSpec with_defaults(TinyModelSpec spec) {
     if (field == 0) field = value;
   };
   // Where a family lets heads * head_dim differ from the embedding length, it does.
-  const bool free_head_dim = spec.architecture == "qwen3" || is_gemma(spec);
+  const bool free_head_dim = is_qwen3(spec) || is_gemma(spec);
   choose(spec.layers, spec.architecture == "gemma3" ? 7 : spec.architecture == "gemma2" ? 3 : 2);
   choose(spec.embedding, wide ? 256 : 64);
   choose(spec.feed_forward, wide ? 512 : 160);
@@ -370,6 +401,8 @@ TinyModelSpec with_defaults(TinyModelSpec spec) {
   choose(spec.kv_heads, 2);
   choose(spec.head_dim, spec.embedding / spec.heads * (free_head_dim ? 2 : 1));
   choose(spec.rope_dimensions, spec.head_dim);
+  if (spec.architecture == "qwen2moe" || spec.architecture == "qwen3moe") choose(spec.experts, 6);
+  if (spec.experts > 0) choose(spec.experts_used, 2);
   choose(spec.vocabulary, 320);
   choose(spec.context, 256);
   choose(spec.window, is_gemma(spec) ? 24 : -1);
@@ -402,12 +435,13 @@ void write_tiny_model_file(const TinyModelSpec& given, const std::filesystem::pa
 std::filesystem::path write_tiny_model(const TinyModelSpec& given,
                                        const std::filesystem::path& folder) {
   const TinyModelSpec spec = with_defaults(given);
-  const std::string dimensions = fmt::format(
-      "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", spec.layers, spec.embedding,
-      spec.heads, spec.kv_heads, spec.head_dim, spec.rope_dimensions, spec.feed_forward,
-      spec.vocabulary, spec.context, spec.window, spec.tied, spec.attention_output_bias,
-      spec.uneven_layers, spec.uneven_kv_heads, spec.uneven_head_dims, spec.repeat_blocks,
-      spec.chat_template, spec.merges, fmt::join(spec.says, ","));
+  const std::string dimensions =
+      fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", spec.experts,
+                  spec.experts_used, spec.layers, spec.embedding, spec.heads, spec.kv_heads,
+                  spec.head_dim, spec.rope_dimensions, spec.feed_forward, spec.vocabulary,
+                  spec.context, spec.window, spec.tied, spec.attention_output_bias,
+                  spec.uneven_layers, spec.uneven_kv_heads, spec.uneven_head_dims,
+                  spec.repeat_blocks, spec.chat_template, spec.merges, fmt::join(spec.says, ","));
   const auto path =
       folder / fmt::format("{}-{}-{}{}-{:08x}.gguf", spec.architecture, spec.format->name,
                            spec.seed, spec.rope_scaling, hash_text(dimensions) >> 32);

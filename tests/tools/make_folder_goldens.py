@@ -2,7 +2,7 @@
 """Writes tests/data/folders: a tiny random model of each family as transformers saves it, and what it answers.
 
     python3 -m venv /tmp/oracle && /tmp/oracle/bin/pip install torch transformers safetensors
-    /tmp/oracle/bin/python tests/tools/make_folder_goldens.py tests/data/folders
+    /tmp/oracle/bin/python tests/tools/make_folder_goldens.py tests/data/folders [MODEL...]
 
 Each folder holds config.json, model.safetensors (bfloat16; one of them in shards with an index) and answer.json: token
 ids and the logits of the last of them, computed by transformers in float32 with keys and values in float16.
@@ -29,6 +29,7 @@ COMMON = dict(
     tie_word_embeddings=False,
 )
 GEMMA = dict(head_dim=8, query_pre_attn_scalar=16, sliding_window=8, tie_word_embeddings=True)
+EXPERTS = dict(num_experts_per_tok=2, moe_intermediate_size=8)
 LLAMA3 = {
     "rope_type": "llama3",
     "factor": 4.0,
@@ -49,6 +50,9 @@ MODELS = {
     "mistral": ("mistral", dict(sliding_window=8)),
     "qwen2": ("qwen2", dict(rope_scaling=YARN)),
     "qwen3": ("qwen3", dict(head_dim=16)),
+    "mixtral": ("mixtral", dict(num_local_experts=4, num_experts_per_tok=2)),
+    "qwen2-moe": ("qwen2_moe", dict(EXPERTS, num_experts=6, shared_expert_intermediate_size=12, norm_topk_prob=False)),
+    "qwen3-moe": ("qwen3_moe", dict(EXPERTS, num_experts=6, head_dim=16, norm_topk_prob=True)),
     "gemma2": ("gemma2", dict(GEMMA, num_hidden_layers=3)),
     "gemma3": (
         "gemma3_text",
@@ -97,8 +101,10 @@ def make(name: str, kind: str, changes: dict, folder: pathlib.Path) -> None:
 
 def main() -> None:
     out = pathlib.Path(sys.argv[1])
+    wanted = sys.argv[2:] or list(MODELS)
     print("transformers", transformers.__version__)
-    for name, (kind, changes) in MODELS.items():
+    for name in wanted:
+        kind, changes = MODELS[name]
         folder = out / name
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.iterdir():

@@ -45,6 +45,7 @@ class ConfigTranslation {
     read_attention_scale();
     read_windows();
     read_ropes();
+    if (into_.family->experts) read_experts();
     into_.heads = from_.integer("num_attention_heads").value_or(0);
     into_.kv_heads = from_.integer("num_key_value_heads").value_or(into_.heads);
     into_.tied = from_.boolean("tie_word_embeddings");
@@ -74,6 +75,26 @@ class ConfigTranslation {
       return;
     fail("key '{}': '{}' is not supported in {} models, expected '{}'", key, printable(found),
          into_.family->model_type, into_.family->activation);
+  }
+
+  void copy_boolean(std::string_view fact, std::string_view key) {
+    into_.keys.emplace(fact, key);
+    if (const auto value = from_.boolean(key)) set(fact, key, {*value});
+  }
+  void read_experts() {
+    // Whatever it was called when the folder was written.
+    const bool local = from_.find("num_local_experts") != nullptr;
+    copy_integer("expert_count", local ? "num_local_experts" : "num_experts");
+    copy_integer("expert_used_count", "num_experts_per_tok");
+    copy_integer("expert_feed_forward_length", "moe_intermediate_size");
+    copy_integer("expert_shared_feed_forward_length", "shared_expert_intermediate_size");
+    copy_boolean("expert_weights_norm", "norm_topk_prob");
+    const auto step = from_.integer("decoder_sparse_step");
+    if (step && *step != 1)
+      fail("key 'decoder_sparse_step': {} is not supported, expected 1", *step);
+    const json* dense = from_.find("mlp_only_layers");
+    if (dense != nullptr && !dense->empty())
+      fail("key 'mlp_only_layers': layers without experts are not supported");
   }
 
   void read_attention_scale() {

@@ -20,7 +20,9 @@ struct Family {
   // post_attention_layernorm and post_feedforward_layernorm stand behind their blocks,
   // pre_feedforward_layernorm before; else post_attention_layernorm is before the feed-forward.
   bool post_norms = false;
-  bool fused = false;   // qkv_proj, gate_up_proj
+  bool fused = false;  // qkv_proj, gate_up_proj
+  bool experts = false;
+  bool sparse_moe_block = false;  // experts are block_sparse_moe's w1, w2, w3 (Mixtral)
   bool windows = true;  // is there a sliding_window? Of others, transformers does not read it
   // Families of a query_pre_attn_scalar, where a GGUF file says nothing: models of more layers than
   // that divide by sqrt(embedding / heads), smaller ones by that of a head's length (Gemma's 27B).

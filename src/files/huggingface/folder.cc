@@ -8,8 +8,9 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/printable.h"
-#include "checkpoint/norm_roles.h"
+#include "checkpoint/role_kinds.h"
 #include "files/huggingface/config_reader.h"
+#include "files/huggingface/experts.h"
 #include "files/huggingface/json_file.h"
 #include "files/huggingface/layouts/layouts.h"
 #include "files/huggingface/layouts/raw_tensors.h"
@@ -126,7 +127,7 @@ HuggingFaceFolder HuggingFaceFolder::open(const fs::path& folder) {
   in_file(folder, [&] {
     apply_layouts(config, quantization ? &*quantization : nullptr, raw);
     const Adaptation adapt(said);
-    for (StoredTensor& tensor : raw.take_all()) {
+    for (StoredTensor& tensor : stack_experts(raw.take_all())) {
       const TensorPlace place = model.tensor_place(tensor.name);
       if (place.role == TensorRole::kOutput && said.tied == true) continue;
       model.add_tensor(adapt(std::move(tensor), place.role));

@@ -10,7 +10,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/printable.h"
-#include "checkpoint/norm_roles.h"
+#include "checkpoint/role_kinds.h"
 #include "files/gguf/tensor_names.h"
 #include "files/huggingface/facts.h"
 #include "files/huggingface/folder.h"

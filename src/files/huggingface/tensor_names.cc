@@ -38,6 +38,22 @@ constexpr auto kSeparate = std::to_array<TensorNames::Row>({
 constexpr auto kFused = std::to_array<TensorNames::Row>({
     {kUp, "layers.*.mlp.gate_up_proj.weight"},
 });
+constexpr auto kExperts = std::to_array<TensorNames::Row>({
+    {kRouter, "layers.*.mlp.gate.weight"},
+    {kExpertsGate, "layers.*.mlp.experts.gate_proj.weight"},  // of all: see stack_experts
+    {kExpertsUp, "layers.*.mlp.experts.up_proj.weight"},
+    {kExpertsDown, "layers.*.mlp.experts.down_proj.weight"},
+    {kSharedExpertRouter, "layers.*.mlp.shared_expert_gate.weight"},
+    {kSharedExpertGate, "layers.*.mlp.shared_expert.gate_proj.weight"},
+    {kSharedExpertUp, "layers.*.mlp.shared_expert.up_proj.weight"},
+    {kSharedExpertDown, "layers.*.mlp.shared_expert.down_proj.weight"},
+});
+constexpr auto kSparseMoeBlock = std::to_array<TensorNames::Row>({
+    {kRouter, "layers.*.block_sparse_moe.gate.weight"},
+    {kExpertsGate, "layers.*.block_sparse_moe.experts.w1.weight"},
+    {kExpertsUp, "layers.*.block_sparse_moe.experts.w3.weight"},
+    {kExpertsDown, "layers.*.block_sparse_moe.experts.w2.weight"},
+});
 constexpr auto kPreNorms = std::to_array<TensorNames::Row>({
     {kFeedForwardNorm, "layers.*.post_attention_layernorm.weight"},
 });
@@ -48,9 +64,10 @@ constexpr auto kPostNorms = std::to_array<TensorNames::Row>({
 });
 
 // The tables of a family: all rows of all of them.
-std::array<TensorNames, 3> tables(const Family& family) {
+std::array<TensorNames, 4> tables(const Family& family) {
   using Rows = std::span<const TensorNames::Row>;
   return {TensorNames(kRows), TensorNames(family.fused ? Rows(kFused) : Rows(kSeparate)),
+          TensorNames(family.sparse_moe_block ? Rows(kSparseMoeBlock) : Rows(kExperts)),
           TensorNames(family.post_norms ? Rows(kPostNorms) : Rows(kPreNorms))};
 }
 

@@ -19,6 +19,8 @@ class Description {
   ordered_json json;
 
   void copy_shape() {
+    if (integer("expert_count").value_or(0) > 0)
+      fail("mixtures of experts cannot be written as a Hugging Face folder yet");
     copy("vocab_size", model_.require({TensorRole::kTokenEmbedding}).rows());
     for (const auto& [key, fact] : kIntegers) copy(key, integer(fact));
     const int64_t heads = *integer("attention.head_count");

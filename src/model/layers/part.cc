@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
+
 namespace tessera {
 
 void Workspace::reserve(Slot slot, int columns) {
@@ -20,6 +22,12 @@ void Workspace::allocate(Backend& backend, int rows) {
 
 Tensor Workspace::take(Slot slot, int rows, int columns) const {
   return tensors_[slot].top(rows).slice(0, columns);
+}
+
+Tensor Workspace::take_several(Slot slot, int rows, int each, int columns) const {
+  const Tensor whole = tensors_[slot].top(rows);
+  TESSERA_ASSERT(each * columns <= whole.columns && whole.columns <= whole.stride);
+  return {whole.memory, whole.offset, rows * each, columns, columns};
 }
 
 void Step::show_to_taps(int layer, TapPoint point, Tensor x) const {

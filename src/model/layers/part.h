@@ -17,12 +17,16 @@ namespace tessera {
 // made; the widest need decides. Rows that are never touched cost no memory.
 class Workspace {
  public:
-  enum Slot { kHidden, kQkv, kAttended, kGated, kTapped, kSlots };
+  // The last three before kTapped are a mixture's: what the router says of experts, the rows that
+  // visit one, and what all of them answer.
+  enum Slot { kHidden, kQkv, kAttended, kGated, kScores, kVisitors, kAnswers, kTapped, kSlots };
 
   void reserve(Slot slot, int columns);
   int widest() const;                         // of what was reserved, in columns
   void allocate(Backend& backend, int rows);  // once everybody has reserved
   Tensor take(Slot slot, int rows, int columns) const;
+  // For `each` rows of as many columns for every row of a step, which reserved each * columns.
+  Tensor take_several(Slot slot, int rows, int each, int columns) const;
 
  private:
   std::array<int, kSlots> columns_{};
@@ -47,6 +51,10 @@ class Step {
   // Activations of this step's rows.
   Tensor take(Workspace::Slot slot, int columns) const {
     return workspace_.take(slot, static_cast<int>(rows.host.positions.size()), columns);
+  }
+  Tensor take_several(Workspace::Slot slot, int each, int columns) const {
+    return workspace_.take_several(slot, static_cast<int>(rows.host.positions.size()), each,
+                                   columns);
   }
   // Of Config::ropes, loaded.
   const RopeTable& rope(int index) const { return *ropes_[static_cast<size_t>(index)]; }

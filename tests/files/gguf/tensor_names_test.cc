@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "checkpoint/role_kinds.h"
+
 namespace tessera {
 namespace {
 
@@ -22,11 +24,12 @@ TEST(GgufTensorNames, OtherStacksHaveRolesButNoLayer) {
 }
 
 TEST(GgufTensorNames, SmallAndSteeringTensorsAreDelicate) {
-  for (const char* name : {"blk.0.ffn_gate_inp.weight", "blk.0.ssm_conv1d.weight",
-                           "position_embd.weight", "blk.2.attn_sub_norm.weight"}) {
+  for (const char* name :
+       {"blk.0.ssm_conv1d.weight", "position_embd.weight", "blk.2.attn_sub_norm.weight"}) {
     EXPECT_EQ(gguf::tensor_place(name).role, TensorRole::kDelicate) << name;
   }
-  EXPECT_EQ(gguf::tensor_place("blk.0.ffn_gate_exps.weight").role, TensorRole::kUnknown);
+  EXPECT_TRUE(is_delicate(gguf::tensor_place("blk.0.ffn_gate_inp.weight").role));
+  EXPECT_EQ(gguf::tensor_place("blk.0.nobody_knows.weight").role, TensorRole::kUnknown);
 }
 
 }  // namespace

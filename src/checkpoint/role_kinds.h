@@ -1,4 +1,4 @@
-// Which roles are those of a norm's weights.
+// Which roles are those of a norm's weights, and which are not worth compressing.
 #pragma once
 
 #include <algorithm>
@@ -14,6 +14,11 @@ inline bool is_norm(TensorRole role) {
       kOutputNorm,        kAttentionNorm,   kQueryNorm,          kKeyNorm,
       kPostAttentionNorm, kFeedForwardNorm, kPostFeedForwardNorm};
   return std::find(std::begin(kNorms), std::end(kNorms), role) != std::end(kNorms);
+}
+
+// No matrix worth compressing: see TensorRole::kDelicate.
+inline bool is_delicate(TensorRole role) {
+  return role == TensorRole::kDelicate || role == TensorRole::kRouter;
 }
 
 }  // namespace tessera

@@ -1,0 +1,15 @@
+// Experts that a folder keeps one by one, as one tensor each for all of a layer, as GGUF has them.
+#pragma once
+
+#include <vector>
+
+#include "checkpoint/stored_tensor.h"
+
+namespace tessera::huggingface {
+
+// "X.experts.0.Y", "X.experts.1.Y", ... become "X.experts.Y": [experts, rows, columns], where the
+// first of them stood. Error if a number is missing, or if they differ in format, shape or the
+// order of their columns.
+std::vector<StoredTensor> stack_experts(std::vector<StoredTensor> tensors);
+
+}  // namespace tessera::huggingface

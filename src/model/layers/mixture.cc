@@ -1,0 +1,118 @@
+#include "model/layers/mixture.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace tessera {
+
+Mixture::Mixture(const Config& config, int layer, Workspace& workspace)
+    : config_(config), layer_(layer), experts_(config.layers[layer].experts.count) {
+  workspace.reserve(Workspace::kHidden, config.embedding);
+  workspace.reserve(Workspace::kScores, shape().count);
+  workspace.reserve(Workspace::kVisitors, config.embedding);
+  workspace.reserve(Workspace::kGated, std::max(shape().feed_forward, shape().shared));
+  workspace.reserve(Workspace::kAnswers, shape().used * config.embedding);
+}
+
+void Mixture::for_each_tensor(TensorVisitor& visit) {
+  using enum TensorVisitor::Presence;
+  using enum TensorRole;
+  const Architecture& family = *config_.architecture;
+  const int embedding = config_.embedding, n = shape().feed_forward, shared = shape().shared;
+  visit.vector({kFeedForwardNorm, embedding}, norm_);
+  visit.matrix("router", {{kRouter, shape().count}}, embedding, router_);
+  visit.values({kRouterCorrection, shape().count}, kOptional, correction_);
+  for (int e = 0; e < shape().count; ++e) {
+    Expert& expert = experts_[static_cast<size_t>(e)];
+    const int all = shape().count * n;
+    visit.matrix("experts' gate, up", {{kExpertsGate, all, e * n, n}, {kExpertsUp, all, e * n, n}},
+                 embedding, expert.gate_up);
+    visit.matrix("experts' down",
+                 {{kExpertsDown, shape().count * embedding, e * embedding, embedding}}, n,
+                 expert.down);
+  }
+  if (shared == 0) return;
+  if (family.shared_expert_gate)
+    visit.matrix("shared expert's weight", {{kSharedExpertRouter, 1}}, embedding, shared_router_);
+  visit.matrix("gate, up", {{kSharedExpertGate, shared}, {kSharedExpertUp, shared}}, embedding,
+               shared_.gate_up);
+  visit.matrix("down", {{kSharedExpertDown, embedding}}, shared, shared_.down);
+}
+
+std::vector<ChosenExpert> Mixture::choose(const Step& step, Tensor h) const {
+  const Tensor scores = step.take(Workspace::kScores, shape().count);
+  step.linear(*router_, h, nullptr, scores);
+  const HostRows rows = step.backend.download(scores);
+  const auto used = static_cast<size_t>(shape().used);
+  std::vector<ChosenExpert> chosen(static_cast<size_t>(rows.rows) * used);
+  for (int r = 0; r < rows.rows; ++r) {
+    choose_experts(config_.routing, rows.row(r), correction_,
+                   std::span(chosen).subspan(static_cast<size_t>(r) * used, used));
+  }
+  return chosen;
+}
+
+void Mixture::visit(const Step& step, const Expert& expert, Tensor h, Tensor out) const {
+  const Tensor gated = step.take(Workspace::kGated, expert.down->columns).top(h.rows);
+  step.backend.linear_gated(*expert.gate_up, h, config_.architecture->activation, gated);
+  step.backend.linear(*expert.down, gated, nullptr, out);
+}
+
+void Mixture::forward(const Step& step, Tensor x) const {
+  Backend& b = step.backend;
+  const int embedding = config_.embedding, used = shape().used;
+  const Tensor h = step.take(Workspace::kHidden, embedding),
+               visitors = step.take(Workspace::kVisitors, embedding),
+               answers = step.take_several(Workspace::kAnswers, used, embedding);
+  b.rms_norm(x, *norm_, config_.norm_epsilon, h);
+  const std::vector<ChosenExpert> chosen = choose(step, h);
+  const ExpertRows sorted = sort_by_expert(chosen, used, shape().count);
+  for (size_t e = 0; e < experts_.size(); ++e) {
+    const int first = sorted.first[e], count = sorted.first[e + 1] - first;
+    if (count == 0) continue;
+    const Tensor out = answers.middle(first, count);
+    if (count == h.rows) {
+      visit(step, experts_[e], h, out);
+      continue;
+    }
+    b.gather_rows(h, std::span(sorted.rows).subspan(first, count), visitors.top(count));
+    visit(step, experts_[e], visitors.top(count), out);
+  }
+  add_up(step, h, chosen, sorted);
+  b.add(h, x);
+}
+
+// h, the normalized rows, becomes what the experts make of them.
+void Mixture::add_up(const Step& step, Tensor h, std::span<const ChosenExpert> chosen,
+                     const ExpertRows& sorted) const {
+  Backend& b = step.backend;
+  const int used = shape().used;
+  std::vector<Tensor> inputs = {step.take_several(Workspace::kAnswers, used, config_.embedding)};
+  if (shared_.down != nullptr) {
+    inputs.push_back(step.take(Workspace::kVisitors, config_.embedding));
+    visit(step, shared_, h, inputs.back());
+    if (shared_router_ != nullptr) {
+      inputs.push_back(step.take(Workspace::kScores, 1));
+      step.linear(*shared_router_, h, nullptr, inputs.back());
+    }
+  }
+  b.on_host(inputs, h, [&](std::span<const HostRows> values, HostTensor out) {
+    for (int r = 0; r < out.rows; ++r) {
+      const std::span<float> sum(out.row(r), static_cast<size_t>(out.columns));
+      std::ranges::fill(sum, 0.0f);
+      const auto add = [sum](float weight, std::span<const float> answer) {
+        for (size_t i = 0; i < sum.size(); ++i) sum[i] += weight * answer[i];
+      };
+      for (int c = 0; c < used; ++c) {
+        const auto i = static_cast<size_t>(r * used + c);
+        add(chosen[i].weight, values[0].row(sorted.places[i]));
+      }
+      if (values.size() > 1) {
+        const float score = values.size() > 2 ? values[2].row(r)[0] : 0.0f;
+        add(values.size() > 2 ? 1 / (1 + std::exp(-score)) : 1.0f, values[1].row(r));
+      }
+    }
+  });
+}
+
+}  // namespace tessera

@@ -1,0 +1,50 @@
+// A feed-forward network of many, of which each row visits a few (sparsely-gated mixture of
+// experts, Shazeer et al. 2017; Mixtral, Jiang et al. 2024; with a shared expert, DeepSeekMoE, Dai
+// et al. 2024).
+//
+//   x += sum_e weight_e W_down_e (activation(W_gate_e h) * W_up_e h) + shared(h), h = norm(x)
+//
+// The rows of a step are sorted by expert, so that each expert's weights are read once; a row's sum
+// goes through its experts in the order in which it chose them, whoever else visits them.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "model/config.h"
+#include "model/layers/part.h"
+
+namespace tessera {
+
+class Mixture final : public Part {
+ public:
+  // `config` must outlive it.
+  Mixture(const Config& config, int layer, Workspace& workspace);
+
+  void for_each_tensor(TensorVisitor& visit) override;
+  void forward(const Step& step, Tensor x) const override;
+
+ private:
+  struct Expert {
+    std::unique_ptr<Matrix> gate_up;  // [2 feed_forward, embedding]: gate, then up
+    std::unique_ptr<Matrix> down;     // [embedding, feed_forward]
+  };
+
+  const ExpertsConfig& shape() const { return config_.layers[layer_].experts; }
+  std::vector<ChosenExpert> choose(const Step& step, Tensor h) const;  // of all rows
+  // What the expert makes of the normalized rows h.
+  void visit(const Step& step, const Expert& expert, Tensor h, Tensor out) const;
+  void add_up(const Step& step, Tensor h, std::span<const ChosenExpert> chosen,
+              const ExpertRows& sorted) const;
+
+  const Config& config_;
+  int layer_;
+  std::unique_ptr<Vector> norm_;    // [embedding]
+  std::unique_ptr<Matrix> router_;  // [experts, embedding]
+  std::vector<float> correction_;   // [experts], or none
+  std::vector<Expert> experts_;
+  Expert shared_;                          // no matrices: there is none
+  std::unique_ptr<Matrix> shared_router_;  // [1, embedding]; nullptr: the weight is 1
+};
+
+}  // namespace tessera
