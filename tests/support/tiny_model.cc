@@ -140,6 +140,10 @@ int feed_forward_of(const TinyModelSpec& spec, int layer) {
   return half_of_odd(spec.uneven_layers, layer, spec.feed_forward);
 }
 
+int expert_width(const TinyModelSpec& spec) {
+  return spec.architecture == "llama" ? spec.feed_forward : spec.feed_forward / 2;
+}
+
 // ---- tensors
 
 class Plan {
@@ -231,7 +235,7 @@ class Plan {
   }
 
   void experts() {
-    const int width = width_ / 2, shared = width_;
+    const int width = expert_width(spec_), shared = width_;
     vector("ffn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
     // In F32, as in real files; scores apart enough for some experts to count much more than
     // others.
@@ -349,7 +353,8 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
   if (spec.experts > 0) {
     set("expert_count", number(spec.experts));
     set("expert_used_count", number(spec.experts_used));
-    set("expert_feed_forward_length", number(spec.feed_forward / 2));
+    if (spec.architecture != "llama")  // where it is the feed-forward length
+      set("expert_feed_forward_length", number(expert_width(spec)));
     if (spec.architecture == "qwen2moe")
       set("expert_shared_feed_forward_length", number(spec.feed_forward));
   }
