@@ -94,7 +94,12 @@ struct Tensor {
   }
 };
 
-enum class Activation { kSilu, kGelu /* tanh approximation, as in Gemma */ };
+// What a gated product makes of gate and up.
+enum class Activation {
+  kSilu,        // gate sigmoid(gate) up
+  kGelu,        // the tanh approximation, as in Gemma
+  kClampedSilu  // g sigmoid(1.702 g) (u + 1), g = min(gate, 7), u = up in [-7, 7] (gpt-oss)
+};
 
 // Rotary position embedding (Su et al. 2021). Pairs are (2i, 2i+1) if interleaved, else
 // (i, i + dimensions/2). angle_i = position * frequency[i]; both outputs are scaled by `magnitude`
@@ -169,6 +174,9 @@ struct AttentionParameters {
   float scale = 1.0f;
   float soft_cap = 0.0f;  // 0: none, else cap * tanh(score / cap)  (Gemma 2)
   int window = 0;         // 0: all, else positions p - window + 1 .. p
+  // [heads]: a score in each head's softmax with no value behind it (Xiao et al. 2023; learned in
+  // gpt-oss); nullptr: none.
+  const Vector* sinks = nullptr;
 };
 
 class Backend {
@@ -248,8 +256,10 @@ class Backend {
   virtual void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out,
                       std::span<const LowRankRows> added = {}) = 0;
   // out = activation(W_gate x) * (W_up x), for a matrix of two parts alike, gate and up (GLU
-  // variants, Shazeer 2020). `added`: likewise, to W_gate x and to W_up x.
-  virtual void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out,
+  // variants, Shazeer 2020). `bias`: of both parts, unless it is nullptr. `added`: likewise, to
+  // W_gate x and to W_up x.
+  virtual void linear_gated(const Matrix& weights, Tensor x, const Vector* bias,
+                            Activation activation, Tensor out,
                             std::span<const LowRankRows> added = {}) = 0;
   // Rotates each head of x (columns = heads * head_dim) in place by its row's position.
   virtual void rope(const RopeTable& rope, int head_dim, PreparedRows& rows, Tensor x) = 0;

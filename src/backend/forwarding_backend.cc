@@ -53,9 +53,10 @@ void ForwardingBackend::linear(const Matrix& weights, Tensor x, const Vector* bi
                                std::span<const LowRankRows> added) {
   backend_->linear(weights, x, bias, out, added);
 }
-void ForwardingBackend::linear_gated(const Matrix& weights, Tensor x, Activation activation,
-                                     Tensor out, std::span<const LowRankRows> added) {
-  backend_->linear_gated(weights, x, activation, out, added);
+void ForwardingBackend::linear_gated(const Matrix& weights, Tensor x, const Vector* bias,
+                                     Activation activation, Tensor out,
+                                     std::span<const LowRankRows> added) {
+  backend_->linear_gated(weights, x, bias, activation, out, added);
 }
 void ForwardingBackend::rope(const RopeTable& rope, int head_dim, PreparedRows& rows, Tensor x) {
   backend_->rope(rope, head_dim, rows, x);

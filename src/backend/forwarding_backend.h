@@ -36,8 +36,8 @@ class ForwardingBackend : public Backend {
   void rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) override;
   void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out,
               std::span<const LowRankRows> added) override;
-  void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out,
-                    std::span<const LowRankRows> added) override;
+  void linear_gated(const Matrix& weights, Tensor x, const Vector* bias, Activation activation,
+                    Tensor out, std::span<const LowRankRows> added) override;
   void rope(const RopeTable& rope, int head_dim, PreparedRows& rows, Tensor x) override;
   void write_kv(KvStore& kv, int layer, PreparedRows& rows, Tensor k, Tensor v) override;
   void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) override;

@@ -134,10 +134,11 @@ void ProfilingBackend::linear(const Matrix& weights, Tensor x, const Vector* bia
   record("linear", &weights, work_of_linear(weights, x, bias, out, added),
          [&] { backend().linear(weights, x, bias, out, added); });
 }
-void ProfilingBackend::linear_gated(const Matrix& weights, Tensor x, Activation activation,
-                                    Tensor out, std::span<const LowRankRows> added) {
-  record("linear", &weights, work_of_linear(weights, x, nullptr, out, added),
-         [&] { backend().linear_gated(weights, x, activation, out, added); });
+void ProfilingBackend::linear_gated(const Matrix& weights, Tensor x, const Vector* bias,
+                                    Activation activation, Tensor out,
+                                    std::span<const LowRankRows> added) {
+  record("linear", &weights, work_of_linear(weights, x, bias, out, added),
+         [&] { backend().linear_gated(weights, x, bias, activation, out, added); });
 }
 void ProfilingBackend::rope(const RopeTable& rope, int head_dim, PreparedRows& rows, Tensor x) {
   record("rope", activations(2 * bytes_of(x), 2 * size_of(x)),

@@ -62,8 +62,8 @@ class ProfilingBackend final : public ForwardingBackend {
   void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) override;
   void attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
               PreparedRows& rows, Tensor out) override;
-  void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out,
-                    std::span<const LowRankRows> added) override;
+  void linear_gated(const Matrix& weights, Tensor x, const Vector* bias, Activation activation,
+                    Tensor out, std::span<const LowRankRows> added) override;
   void add(Tensor x, Tensor into) override;
   void scale_and_cap(float factor, float cap, Tensor x) override;
   void on_host(std::span<const Tensor> inputs, Tensor into, HostOperation operation) override;

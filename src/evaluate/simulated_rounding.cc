@@ -128,9 +128,10 @@ void SimulatedRounding::linear(const Matrix& weights, Tensor x, const Vector* bi
   ForwardingBackend::linear(weights, rounded(weights, x), bias, out, added);
 }
 
-void SimulatedRounding::linear_gated(const Matrix& weights, Tensor x, Activation activation,
-                                     Tensor out, std::span<const LowRankRows> added) {
-  ForwardingBackend::linear_gated(weights, rounded(weights, x), activation, out, added);
+void SimulatedRounding::linear_gated(const Matrix& weights, Tensor x, const Vector* bias,
+                                     Activation activation, Tensor out,
+                                     std::span<const LowRankRows> added) {
+  ForwardingBackend::linear_gated(weights, rounded(weights, x), bias, activation, out, added);
 }
 
 }  // namespace tessera

@@ -36,8 +36,8 @@ class SimulatedRounding final : public ForwardingBackend {
   std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) override;
   void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out,
               std::span<const LowRankRows> added) override;
-  void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out,
-                    std::span<const LowRankRows> added) override;
+  void linear_gated(const Matrix& weights, Tensor x, const Vector* bias, Activation activation,
+                    Tensor out, std::span<const LowRankRows> added) override;
 
  private:
   Tensor rounded(const Matrix& weights, Tensor x);

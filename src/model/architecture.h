@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "backend/backend.h"
+#include "checkpoint/tensor_role.h"
 #include "model/layers/routing.h"
 
 namespace tessera {
@@ -21,9 +22,14 @@ struct Architecture {
   bool fused_qkv = false;         // one tensor attn_qkv
   bool fused_gate_up = false;     // ffn_up holds gate and up
 
+  bool attention_sinks = false;
+  // What is called the norm before the feed-forward: in some families one behind attention.
+  TensorRole feed_forward_norm = TensorRole::kFeedForwardNorm;
+
   // Of a mixture of experts, where the checkpoint does not say otherwise.
   Gating gating = Gating::kSoftmax;
   bool normalize_experts = false;   // the weights of those that a row visits add up to 1
+  bool expert_biases = false;       // and of the router
   bool shared_expert_gate = false;  // the expert that every row visits has a weight, too
 
   // Sliding windows: with period n, layers n-1, 2n-1, ... attend to everything and the others to

@@ -102,9 +102,14 @@ bool Loader::is_absent(StoredRows stored, Presence presence) const {
 }
 
 std::vector<float> Loader::decode(StoredRows stored) {
-  const StoredTensor& tensor = take({stored.role, layer_}, stored.rows, 1);
+  // Those of all experts are a table with a row for each.
+  const StoredTensor& found = checkpoint_.require({stored.role, layer_});
+  const bool is_table = found.columns() == static_cast<uint64_t>(stored.count) &&
+                        found.elements() == static_cast<uint64_t>(stored.rows);
+  const int64_t columns = is_table ? stored.count : stored.rows;
+  const StoredTensor& tensor = take({stored.role, layer_}, columns, stored.rows / columns);
   std::vector<float> values(stored.rows);
-  tensor.decode(0, 1, values);
+  tensor.decode(0, tensor.rows(), values);
   return {values.begin() + stored.first, values.begin() + stored.first + stored.count};
 }
 

@@ -14,6 +14,7 @@ struct Scaling {
   std::string type;
   double factor = 1, original_context = 0, attention_factor = 1;
   double beta_fast = 32, beta_slow = 1, extrapolation = 1;
+  bool truncate = true;  // the ramp begins and ends at whole dimensions
 };
 
 Scaling read_scaling(const Facts& facts, const Config& config) {
@@ -37,6 +38,7 @@ Scaling read_scaling(const Facts& facts, const Config& config) {
   scaling.beta_fast = number("rope.scaling.yarn_beta_fast", 32);
   scaling.beta_slow = number("rope.scaling.yarn_beta_slow", 1);
   scaling.extrapolation = number("rope.scaling.yarn_ext_factor", 1);
+  scaling.truncate = facts.get_bool("rope.scaling.yarn_truncate").value_or(true);
   return scaling;
 }
 
@@ -47,8 +49,9 @@ void apply_yarn(Rope& rope, double base, const Scaling& scaling) {
     return rope.dimensions * std::log(scaling.original_context / (turns * 2 * std::numbers::pi)) /
            (2 * std::log(base));
   };
-  const double low = std::max(0.0, std::floor(dimension_of(scaling.beta_fast)));
-  const double high = std::min(rope.dimensions - 1.0, std::ceil(dimension_of(scaling.beta_slow)));
+  const double first = dimension_of(scaling.beta_fast), last = dimension_of(scaling.beta_slow);
+  const double low = std::max(0.0, scaling.truncate ? std::floor(first) : first);
+  const double high = std::min(rope.dimensions - 1.0, scaling.truncate ? std::ceil(last) : last);
   for (size_t i = 0; i < rope.frequency.size(); ++i) {
     const double ramp =
         std::clamp((static_cast<double>(i) - low) / std::max(0.001, high - low), 0.0, 1.0);

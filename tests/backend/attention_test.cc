@@ -41,16 +41,27 @@ void round_row(KvFormat format, float* x, int count) {
   }
 }
 
+// What each head gives to nothing: far below its scores, among them, far above.
+class Sinks final : public Vector {
+ public:
+  static constexpr float kValues[] = {-9, 0.5f, 4, 0, 60, -1, 2};
+  explicit Sinks(int heads) {
+    for (int h = 0; h < heads; ++h) values.push_back(kValues[h % std::ssize(kValues)]);
+  }
+  std::vector<float> values;
+};
+
 struct Case {
   int heads = 4, kv_heads = 2, head_dim = 64, length = 100;
   KvFormat format = KvFormat::kF16;
   int window = 0;
   float soft_cap = 0.0f;
+  const Sinks* sinks = nullptr;
 
   int kv_columns() const { return kv_heads * head_dim; }
   int columns() const { return heads * head_dim; }
   AttentionParameters parameters(int layer = 1) const {
-    return {layer, heads, 1.0f / std::sqrt(static_cast<float>(head_dim)), soft_cap, window};
+    return {layer, heads, 1.0f / std::sqrt(static_cast<float>(head_dim)), soft_cap, window, sinks};
   }
 };
 
@@ -111,7 +122,9 @@ RowContext direct_row(const std::vector<int32_t>& table, int position) {
 void attend(ThreadPool& pool, const KvStore& kv, const AttentionParameters& parameters,
             HostTensor q, std::span<const RowContext> contexts, HostTensor out) {
   AttentionPlans plans(contexts);
-  attend(pool, kv, parameters, q, plans, out);
+  const auto* sinks = static_cast<const Sinks*>(parameters.sinks);
+  attend(pool, kv, parameters, sinks == nullptr ? std::span<const float>() : sinks->values, q,
+         plans, out);
 }
 
 // Positions [first, last) of one sequence as one call.
@@ -144,7 +157,7 @@ std::vector<double> oracle(const Case& c, const Sequence& s, const Floats& k, co
       score.push_back(c.soft_cap > 0 ? c.soft_cap * std::tanh(dot / c.soft_cap) : dot);
     }
     const double max = *std::max_element(score.begin(), score.end());
-    double sum = 0;
+    double sum = c.sinks == nullptr ? 0 : std::exp(c.sinks->values[static_cast<size_t>(h)] - max);
     for (double& x : score) sum += x = std::exp(x - max);
     for (int j = first; j <= position; ++j) {
       const float* value = &v[static_cast<size_t>(j) * c.kv_columns() + kv_column];
@@ -244,6 +257,17 @@ TEST(AttentionTest, AgreesWithTheOracleForAllContextLengths) {
     for (int length : {1, 2, 31, 32, 33, 64, 65, 511, 512, 513, 1024, 1100, 2000}) {
       for (auto format : {KvFormat::kF16, KvFormat::kQ8_0}) {
         expect_near_oracle({6, 2, 64, length, format});
+      }
+    }
+  });
+}
+
+TEST(AttentionTest, AgreesWithTheOracleWithSinks) {
+  on_all_targets([] {
+    const Sinks sinks(7);
+    for (const int length : {1, 33, 600, 1300}) {
+      for (const int window : {0, 100}) {
+        expect_near_oracle({7, 1, 64, length, KvFormat::kF16, window, 0.0f, &sinks});
       }
     }
   });

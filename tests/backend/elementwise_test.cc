@@ -135,13 +135,17 @@ TEST(ElementwiseTest, GatedActivationsAgreeWithTheirFormulas) {
       gate[0] = -100.0f;
       gate.back() = 100.0f;
       Floats up = random_floats(gate.size(), 7), out(gate.size());
-      for (auto activation : {Activation::kSilu, Activation::kGelu}) {
+      for (auto activation : {Activation::kSilu, Activation::kGelu, Activation::kClampedSilu}) {
         gated(activation, as_tensor(gate, 2), as_tensor(up, 2), as_tensor(out, 2));
         for (size_t i = 0; i < gate.size(); ++i) {
           const double x = gate[i], u = std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x);
           const double activated =
               activation == Activation::kSilu ? x / (1 + std::exp(-x)) : x / (1 + std::exp(-2 * u));
-          expect_near(out[i], activated * up[i], 4e-6);
+          const double g = std::min(x, 7.0), factor = std::clamp<double>(up[i], -7, 7) + 1;
+          const double expected = activation == Activation::kClampedSilu
+                                      ? g / (1 + std::exp(-1.702 * g)) * factor
+                                      : activated * up[i];
+          expect_near(out[i], expected, 4e-6);
         }
         Floats in_place = gate;
         gated(activation, as_tensor(in_place, 2), as_tensor(up, 2), as_tensor(in_place, 2));

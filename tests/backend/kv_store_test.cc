@@ -79,7 +79,7 @@ Floats attend_all(ThreadPool& pool, const KvStore& kv, int layer, Rows& rows,
   Floats out(rows.k.size());
   const AttentionParameters parameters{
       .layer = layer, .heads = kv.shape.layers[static_cast<size_t>(layer)].heads, .scale = 0.2f};
-  attend(pool, kv, parameters, rows.keys(), plans,
+  attend(pool, kv, parameters, {}, rows.keys(), plans,
          {out.data(), Rows::kCount, rows.columns, rows.columns});
   return out;
 }

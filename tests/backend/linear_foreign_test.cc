@@ -131,8 +131,8 @@ TEST(LinearOrder, IsSharedByGateAndUpOrNot) {
       gated(Activation::kSilu, {both.data(), rows, kHalf, 2 * kHalf},
             {both.data() + kHalf, rows, kHalf, 2 * kHalf}, {expected.data(), rows, kHalf, kHalf});
       LinearScratch scratch;
-      linear_gated(pool, scratch, *matrix, {x.data(), rows, kColumns, kColumns}, Activation::kSilu,
-                   {result.data(), rows, kHalf, kHalf});
+      linear_gated(pool, scratch, *matrix, {x.data(), rows, kColumns, kColumns}, {},
+                   Activation::kSilu, {result.data(), rows, kHalf, kHalf});
       expect_same(result, expected, fmt::format("{} rows", rows));
     }
   }

@@ -62,14 +62,19 @@ TEST_P(LinearTest, GatedIsTheProductOfItsPartsBitForBit) {
     const Weights w = make_weights({{&format, half}, {&format, half}}, columns, rng);
     const std::vector<float> x = random_activations(rows, columns, rng);
     const auto matrix = load_matrix(pool, w.parts, columns);
-    std::vector<float> both = run_linear(pool, *matrix, x, rows);
+    const std::vector<float> plain = run_linear(pool, *matrix, x, rows);
+    const std::vector<float> some = random_activations(1, 2 * half, rng);
     std::vector<float> expected(static_cast<size_t>(rows) * half), result(expected.size());
-    for (const Activation activation : {Activation::kSilu, Activation::kGelu}) {
+    for (const auto& [activation, bias] : {std::pair(Activation::kSilu, std::vector<float>()),
+                                           {Activation::kGelu, {}},
+                                           {Activation::kClampedSilu, some}}) {
+      std::vector<float> both = plain;
+      for (size_t i = 0; i < both.size() && !bias.empty(); ++i) both[i] += bias[i % bias.size()];
       gated(activation, {both.data(), rows, half, 2 * half},
             {both.data() + half, rows, half, 2 * half}, {expected.data(), rows, half, half});
       LinearScratch scratch;
       linear_gated(pool, scratch, *matrix, {const_cast<float*>(x.data()), rows, columns, columns},
-                   activation, {result.data(), rows, half, half});
+                   bias, activation, {result.data(), rows, half, half});
       EXPECT_EQ(std::memcmp(result.data(), expected.data(), expected.size() * sizeof(float)), 0)
           << format.name << ", " << rows << " rows";
     }
@@ -83,7 +88,7 @@ TEST_P(LinearTest, GatedWantsTwoPartsAlike) {
   const auto matrix = load_matrix(pool, w.parts, 256);
   std::vector<float> x(256), out(64);
   LinearScratch scratch;
-  EXPECT_THROW(linear_gated(pool, scratch, *matrix, {x.data(), 1, 256, 256}, Activation::kSilu,
+  EXPECT_THROW(linear_gated(pool, scratch, *matrix, {x.data(), 1, 256, 256}, {}, Activation::kSilu,
                             {out.data(), 1, 64, 64}),
                Error);
 }

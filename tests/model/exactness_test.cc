@@ -243,8 +243,8 @@ TEST_P(Exactness, E5EveryRun) {
 std::vector<Subject> subjects() {
   std::vector<Subject> all;
   for (const KvFormat kv : {KvFormat::kF16, KvFormat::kQ8_0}) {
-    for (const char* architecture :
-         {"llama", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "gemma2", "gemma3", "phi3"}) {
+    for (const char* architecture : {"llama", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "gpt-oss",
+                                     "gemma2", "gemma3", "phi3"}) {
       all.push_back({architecture, "Q4_0", kv});
     }
     for (const char* format :
@@ -260,9 +260,12 @@ std::vector<Subject> subjects() {
 
 INSTANTIATE_TEST_SUITE_P(Model, Exactness, ::testing::ValuesIn(subjects()),
                          [](const auto& instance) {
-                           return instance.param.architecture + "_" + instance.param.format +
-                                  (instance.param.uneven ? "_uneven" : "") +
-                                  (instance.param.kv == KvFormat::kF16 ? "_kv_f16" : "_kv_q8_0");
+                           std::string name =
+                               instance.param.architecture + "_" + instance.param.format +
+                               (instance.param.uneven ? "_uneven" : "") +
+                               (instance.param.kv == KvFormat::kF16 ? "_kv_f16" : "_kv_q8_0");
+                           std::ranges::replace(name, '-', '_');
+                           return name;
                          });
 
 }  // namespace

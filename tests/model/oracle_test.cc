@@ -79,6 +79,7 @@ std::vector<Semantics> semantics() {
     all.push_back({name, {.architecture = name}});
   }
   all.push_back({"mixtral", {.experts = 4}});
+  all.push_back({"gpt_oss", {.architecture = "gpt-oss", .rope_scaling = "yarn"}});
   for (const char* name : {"llama", "qwen2", "qwen3", "gemma3", "phi3"}) {
     for (const char* scaling : {"linear", "yarn"}) {
       all.push_back(

@@ -33,6 +33,11 @@ double silu(double x) {
   return x / (1 + std::exp(-x));
 }
 
+double clamped_silu(double gate, double up) {  // of gpt-oss
+  const double g = std::min(gate, 7.0);
+  return g / (1 + std::exp(-1.702 * g)) * (std::clamp(up, -7.0, 7.0) + 1);
+}
+
 double gelu(double x) {  // the tanh approximation, which Gemma was trained with
   return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
 }
@@ -62,6 +67,7 @@ class Oracle {
     epsilon_ = real("attention.layer_norm_rms_epsilon", 1e-5);
     window_ = integer("attention.sliding_window", 0);
     attention_cap_ = real("attn_logit_softcapping", 0);
+    gpt_oss_ = architecture_ == "gpt-oss";
     gemma_ = architecture_ == "gemma2" || architecture_ == "gemma3";
   }
 
@@ -72,7 +78,8 @@ class Oracle {
       Rows y = attention(layer, prefix, normalize(x, prefix + "attn_norm.weight"));
       if (gemma_) y = normalize(y, prefix + "post_attention_norm.weight");
       add(x, y);
-      y = feed_forward(prefix, normalize(x, prefix + "ffn_norm.weight"));
+      y = feed_forward(prefix, normalize(x, prefix + (gpt_oss_ ? "post_attention_norm.weight"
+                                                               : "ffn_norm.weight")));
       if (gemma_) y = normalize(y, prefix + "post_ffw_norm.weight");
       add(x, y);
     }
@@ -180,7 +187,10 @@ class Oracle {
       for (const size_t e : order) {
         Rows hidden = expert({x[t]}, prefix + "ffn_gate_exps.weight", e);
         const Rows up = expert({x[t]}, prefix + "ffn_up_exps.weight", e);
-        for (size_t i = 0; i < hidden[0].size(); ++i) hidden[0][i] = silu(hidden[0][i]) * up[0][i];
+        for (size_t i = 0; i < hidden[0].size(); ++i) {
+          double& gate = hidden[0][i];
+          gate = gpt_oss_ ? clamped_silu(gate, up[0][i]) : silu(gate) * up[0][i];
+        }
         const Rows y = expert(hidden, prefix + "ffn_down_exps.weight", e);
         for (size_t i = 0; i < y[0].size(); ++i)
           result[t][i] += p[e] / (normalized ? chosen : all) * y[0][i];
@@ -200,14 +210,16 @@ class Oracle {
     add(result, shared);
     return result;
   }
-  // y = W_e x, of a tensor [experts, rows, columns].
+  // y = W_e x + b_e, of tensors [experts, rows, columns] and, if the file has it, [experts, rows].
   Rows expert(const Rows& x, const std::string& name, size_t e) const {
     const StoredTensor& weight = file_.require_tensor(name);
     const uint64_t rows = weight.shape[1];
+    const StoredTensor* biases = file_.find_tensor(name.substr(0, name.rfind('.')) + ".bias");
+    const Vector bias = biases == nullptr ? Vector(rows) : decode_row(*biases, e);
     Rows y(x.size(), Vector(rows));
     for (uint64_t row = 0; row < rows; ++row) {
       const Vector w = decode_row(weight, e * rows + row);
-      for (size_t t = 0; t < x.size(); ++t) y[t][row] = dot(w, x[t]);
+      for (size_t t = 0; t < x.size(); ++t) y[t][row] = dot(w, x[t]) + bias[row];
     }
     return y;
   }
@@ -233,7 +245,9 @@ class Oracle {
   // Some layers of Gemma see only a window: all but every second (Gemma 2) or sixth (Gemma 3).
   // Other families with a window have it in every layer.
   bool is_windowed(int layer) const {
-    const int period = architecture_ == "gemma2" ? 2 : architecture_ == "gemma3" ? 6 : 0;
+    const int period = architecture_ == "gemma2" || gpt_oss_ ? 2
+                       : architecture_ == "gemma3"           ? 6
+                                                             : 0;
     return window_ > 0 && (period == 0 || (layer + 1) % period != 0);
   }
 
@@ -266,19 +280,22 @@ class Oracle {
     prepare_heads(layer, q, heads.queries, find_vector(prefix + "attn_q_norm.weight"));
     prepare_heads(layer, k, heads.keys, find_vector(prefix + "attn_k_norm.weight"));
 
+    const std::optional<Vector> sinks = find_vector(prefix + "attn_sinks.weight");
     const int window = is_windowed(layer) ? window_ : static_cast<int>(x.size());
     Rows mixed(x.size(), Vector(q[0].size(), 0.0));
     for (int t = 0; t < static_cast<int>(x.size()); ++t) {
       for (int h = 0; h < heads.queries; ++h) {
-        attend(t, std::max(0, t - window + 1), heads, h, q[t], k, v, mixed[t]);
+        const std::optional<double> sink = sinks ? std::optional((*sinks)[h]) : std::nullopt;
+        attend(t, std::max(0, t - window + 1), heads, h, sink, q[t], k, v, mixed[t]);
       }
     }
     return linear(mixed, prefix + "attn_output.weight");
   }
 
-  // Head h of out = softmax(scale q . k_j) v_j over positions j = first .. last.
-  void attend(int last, int first, const Heads& heads, int h, Vector& queries, Rows& k, Rows& v,
-              Vector& out) const {
+  // Head h of out = softmax(scale q . k_j) v_j over positions j = first .. last and a sink without
+  // a value.
+  void attend(int last, int first, const Heads& heads, int h, std::optional<double> sink,
+              Vector& queries, Rows& k, Rows& v, Vector& out) const {
     const int kv_head = h / (heads.queries / heads.keys);
     const std::span<double> q = head(queries, h, heads.length);
     Vector scores;
@@ -287,7 +304,7 @@ class Oracle {
       scores.push_back(soft_cap(score, attention_cap_));
     }
     const double highest = *std::max_element(scores.begin(), scores.end());
-    double total = 0;
+    double total = sink ? std::exp(*sink - highest) : 0;
     for (double& score : scores) total += score = std::exp(score - highest);
     for (int j = first; j <= last; ++j) {
       const std::span<const double> value = head(v[j], kv_head, heads.length);
@@ -407,7 +424,7 @@ class Oracle {
   int layers_ = 0, embedding_ = 0;
   std::vector<int> query_heads_, kv_heads_, head_dims_;  // of each layer
   int window_ = 0;
-  bool gemma_ = false;
+  bool gemma_ = false, gpt_oss_ = false;
   double epsilon_ = 0, attention_cap_ = 0;
 };
 

@@ -185,9 +185,13 @@ const ReferenceRows& reference(const PreparedRows& rows) {
   return dynamic_cast<const ReferenceRows&>(rows);
 }
 
-double activate(Activation activation, double x) {
-  if (activation == Activation::kSilu) return x / (1 + std::exp(-x));
-  return 0.5 * x * (1 + std::tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
+double activate(Activation activation, double x, double up) {
+  if (activation == Activation::kClampedSilu) {
+    const double g = std::min(x, 7.0);
+    return g / (1 + std::exp(-1.702 * g)) * (std::clamp(up, -7.0, 7.0) + 1);
+  }
+  if (activation == Activation::kSilu) return x / (1 + std::exp(-x)) * up;
+  return 0.5 * x * (1 + std::tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x))) * up;
 }
 
 void rotate(const Rope& rope, int32_t position, float* head) {
@@ -204,8 +208,8 @@ void rotate(const Rope& rope, int32_t position, float* head) {
 
 // One head of one row: softmax(scale * q . K) V over the slots that it sees.
 void attend_head(const ReferenceKv& kv, const AttentionParameters& parameters,
-                 std::span<const int32_t> slots, std::span<const float> q, int kv_head,
-                 float* out) {
+                 std::span<const int32_t> slots, std::span<const float> q, int head_number,
+                 int kv_head, float* out) {
   const auto dim = static_cast<size_t>(kv.layer(parameters.layer).head_dim);
   const auto head = [&](int slot, int key_or_value) {
     return kv.at(slot, parameters.layer, key_or_value).subspan(kv_head * dim, dim);
@@ -220,6 +224,8 @@ void attend_head(const ReferenceKv& kv, const AttentionParameters& parameters,
   }
   const double most = *std::ranges::max_element(weights);
   double total = 0;
+  if (parameters.sinks != nullptr)
+    total = std::exp(values_of(*parameters.sinks)[static_cast<size_t>(head_number)] - most);
   for (double& weight : weights) total += weight = std::exp(weight - most);
   for (size_t d = 0; d < dim; ++d) {
     double sum = 0;
@@ -359,8 +365,8 @@ class ReferenceBackend final : public Backend {
       }
     }
   }
-  void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out,
-                    std::span<const LowRankRows> added) override {
+  void linear_gated(const Matrix& weights, Tensor x, const Vector* bias, Activation activation,
+                    Tensor out, std::span<const LowRankRows> added) override {
     forget_downloads();
     const auto& matrix = static_cast<const ReferenceMatrix&>(weights);
     const Opened from(x), to(out);
@@ -368,10 +374,12 @@ class ReferenceBackend final : public Backend {
     for (int r = 0; r < x.rows; ++r) {
       for (int o = 0; o < width; ++o) {
         const auto product = [&](int output) {
-          return matrix.product(output, from.row(r)) + added_to(added, r, output, from.row(r));
+          const double offset = bias == nullptr ? 0 : values_of(*bias)[static_cast<size_t>(output)];
+          return matrix.product(output, from.row(r)) + added_to(added, r, output, from.row(r)) +
+                 offset;
         };
-        const double gate = activate(activation, product(o));
-        to.row(r)[static_cast<size_t>(o)] = static_cast<float>(gate * product(width + o));
+        to.row(r)[static_cast<size_t>(o)] =
+            static_cast<float>(activate(activation, product(o), product(width + o)));
       }
     }
   }
@@ -420,7 +428,7 @@ class ReferenceBackend final : public Backend {
         seen = seen.last(std::min(seen.size(), static_cast<size_t>(parameters.window)));
       for (int head = 0; head < parameters.heads; ++head) {
         const size_t first = static_cast<size_t>(head) * dim;
-        attend_head(store, parameters, seen, queries.row(r).subspan(first, dim), head / group,
+        attend_head(store, parameters, seen, queries.row(r).subspan(first, dim), head, head / group,
                     to.row(r).data() + first);
       }
     }

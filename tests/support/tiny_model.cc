@@ -49,6 +49,9 @@ class Random {
 bool is_qwen3(const TinyModelSpec& spec) {
   return spec.architecture == "qwen3" || spec.architecture == "qwen3moe";
 }
+bool is_gpt_oss(const TinyModelSpec& spec) {
+  return spec.architecture == "gpt-oss";
+}
 bool is_gemma(const TinyModelSpec& spec) {
   return spec.architecture == "gemma2" || spec.architecture == "gemma3";
 }
@@ -206,7 +209,7 @@ class Plan {
       matrix("attn_k.weight", spec_.embedding, kv_length, 1.2f);
       matrix("attn_v.weight", spec_.embedding, kv_length, 1.0f);
     }
-    if (spec_.architecture == "qwen2" || spec_.architecture == "qwen2moe") {
+    if (spec_.architecture == "qwen2" || spec_.architecture == "qwen2moe" || is_gpt_oss(spec_)) {
       vector("attn_q.bias", q_length, Role::kBias, 0.5f);
       vector("attn_k.bias", kv_length, Role::kBias, 0.5f);
       vector("attn_v.bias", kv_length, Role::kBias, 0.5f);
@@ -216,7 +219,9 @@ class Plan {
       vector("attn_k_norm.weight", head_dim_, Role::kNorm, 1.2f);
     }
     matrix("attn_output.weight", q_length, spec_.embedding, 1.0f);
-    if (spec_.attention_output_bias) vector("attn_output.bias", spec_.embedding, Role::kBias, 0.5f);
+    if (is_gpt_oss(spec_)) vector("attn_sinks.weight", heads_, Role::kBias, 1.0f);
+    if (spec_.attention_output_bias || is_gpt_oss(spec_))
+      vector("attn_output.bias", spec_.embedding, Role::kBias, 0.5f);
     // Gemma's embeddings enter at sqrt(embedding) times their size: the layers must keep up to
     // matter.
     if (is_gemma(spec_)) vector("post_attention_norm.weight", spec_.embedding, Role::kNorm, 0.9f);
@@ -236,7 +241,8 @@ class Plan {
 
   void experts() {
     const int width = expert_width(spec_), shared = width_;
-    vector("ffn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
+    vector(is_gpt_oss(spec_) ? "post_attention_norm.weight" : "ffn_norm.weight", spec_.embedding,
+           Role::kNorm, 1.0f);
     // In F32, as in real files; scores apart enough for some experts to count much more than
     // others.
     tensors_.push_back({prefix_ + "ffn_gate_inp.weight", &kF32,
@@ -244,6 +250,13 @@ class Plan {
     of_all_experts("ffn_gate_exps.weight", spec_.embedding, width, 1.2f);
     of_all_experts("ffn_up_exps.weight", spec_.embedding, width, 1.2f);
     of_all_experts("ffn_down_exps.weight", width, spec_.embedding, 1.0f);
+    if (is_gpt_oss(spec_)) {
+      vector("ffn_gate_inp.bias", spec_.experts, Role::kBias, 0.5f);
+      for (const char* name : {"ffn_gate_exps.bias", "ffn_up_exps.bias", "ffn_down_exps.bias"}) {
+        vector(name, name[4] == 'd' ? spec_.embedding : width, Role::kBias, 0.5f);
+        tensors_.back().shape.push_back(static_cast<uint64_t>(spec_.experts));
+      }
+    }
     if (spec_.architecture != "qwen2moe") return;
     vector("ffn_gate_inp_shexp.weight", spec_.embedding, Role::kBias, 0.1f);
     matrix("ffn_gate_shexp.weight", spec_.embedding, shared, 1.2f);
@@ -362,7 +375,7 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
   by_layer("attention.head_count_kv", spec.uneven_kv_heads, kv_heads_of);
   set("attention.layer_norm_rms_epsilon", 1e-6f);
   if (spec.head_dim * spec.heads != spec.embedding || is_gemma(spec) || is_qwen3(spec) ||
-      spec.uneven_head_dims) {
+      is_gpt_oss(spec) || spec.uneven_head_dims) {
     by_layer("attention.key_length", spec.uneven_head_dims, head_dim_of);
     by_layer("attention.value_length", spec.uneven_head_dims, head_dim_of);
   }
@@ -398,7 +411,7 @@ TinyModelSpec with_defaults(TinyModelSpec spec) {
     if (field == 0) field = value;
   };
   // Where a family lets heads * head_dim differ from the embedding length, it does.
-  const bool free_head_dim = is_qwen3(spec) || is_gemma(spec);
+  const bool free_head_dim = is_qwen3(spec) || is_gemma(spec) || is_gpt_oss(spec);
   choose(spec.layers, spec.architecture == "gemma3" ? 7 : spec.architecture == "gemma2" ? 3 : 2);
   choose(spec.embedding, wide ? 256 : 64);
   choose(spec.feed_forward, wide ? 512 : 160);
@@ -406,11 +419,12 @@ TinyModelSpec with_defaults(TinyModelSpec spec) {
   choose(spec.kv_heads, 2);
   choose(spec.head_dim, spec.embedding / spec.heads * (free_head_dim ? 2 : 1));
   choose(spec.rope_dimensions, spec.head_dim);
-  if (spec.architecture == "qwen2moe" || spec.architecture == "qwen3moe") choose(spec.experts, 6);
+  if (spec.architecture == "qwen2moe" || spec.architecture == "qwen3moe" || is_gpt_oss(spec))
+    choose(spec.experts, 6);
   if (spec.experts > 0) choose(spec.experts_used, 2);
   choose(spec.vocabulary, 320);
   choose(spec.context, 256);
-  choose(spec.window, is_gemma(spec) ? 24 : -1);
+  choose(spec.window, is_gemma(spec) || is_gpt_oss(spec) ? 24 : -1);
   if (is_gemma(spec)) spec.tied = true;
   return spec;
 }

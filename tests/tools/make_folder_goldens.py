@@ -53,6 +53,16 @@ MODELS = {
     "mixtral": ("mixtral", dict(num_local_experts=4, num_experts_per_tok=2)),
     "qwen2-moe": ("qwen2_moe", dict(EXPERTS, num_experts=6, shared_expert_intermediate_size=12, norm_topk_prob=False)),
     "qwen3-moe": ("qwen3_moe", dict(EXPERTS, num_experts=6, head_dim=16, norm_topk_prob=True)),
+    "gpt-oss": (
+        "gpt_oss",
+        dict(
+            num_local_experts=4,
+            num_experts_per_tok=2,
+            head_dim=8,
+            sliding_window=8,
+            rope_parameters=dict(YARN, rope_theta=150000.0, beta_fast=32.0, beta_slow=1.0, truncate=False),
+        ),
+    ),
     "gemma2": ("gemma2", dict(GEMMA, num_hidden_layers=3)),
     "gemma3": (
         "gemma3_text",

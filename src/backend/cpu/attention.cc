@@ -182,7 +182,8 @@ class ItemWalker {
       const QueryBlock& block = blocks_[b];
       for (int m = 0; m < block.queries(); ++m) {
         write_out(call_, block.row + m / block.heads, block.head + m % block.heads,
-                  block.total_sum[m], block.total + static_cast<size_t>(m) * layout_.padded_dim);
+                  block.total_max[m], block.total_sum[m],
+                  block.total + static_cast<size_t>(m) * layout_.padded_dim);
       }
     }
   }
@@ -204,8 +205,10 @@ class ItemWalker {
     blend_vector(a, acc, b, dim, total);
   }
 
-  static void write_out(const AttentionCall& call, int row, int head, float sum, float* total) {
+  static void write_out(const AttentionCall& call, int row, int head, float max, float sum,
+                        float* total) {
     const TileLayout& layout = call.layout();
+    if (!call.sinks.empty()) sum += exp_scalar(call.sinks[static_cast<size_t>(head)] - max);
     scale_vector(1.0f / sum, layout.padded_dim, total);
     std::copy_n(total, layout.head_dim,
                 call.out.row(row) + static_cast<size_t>(head) * layout.head_dim);
@@ -364,7 +367,7 @@ void merge_row(const AttentionCall& call, int row, int head, Scratch& scratch) {
     const float* partial = call.partial(row, head, split);
     ItemWalker::merge(partial[0], partial[1], partial + kPartialHeader, dim, max, sum, total);
   }
-  ItemWalker::write_out(call, row, head, sum, total);
+  ItemWalker::write_out(call, row, head, max, sum, total);
 }
 
 }  // namespace tessera::cpu::HWY_NAMESPACE
@@ -391,9 +394,10 @@ Scratch& thread_scratch() {
 }  // namespace
 
 void attend(ThreadPool& pool, const KvStore& kv, const AttentionParameters& parameters,
-            HostTensor q, AttentionPlans& plans, HostTensor out) {
+            std::span<const float> sinks, HostTensor q, AttentionPlans& plans, HostTensor out) {
   AttentionCall call{.kv = static_cast<const CpuKvStore*>(&kv),
                      .parameters = parameters,
+                     .sinks = sinks,
                      .q = q,
                      .out = out,
                      .contexts = plans.contexts(),

@@ -19,6 +19,6 @@ void write_kv(ThreadPool& pool, KvStore& kv, int layer, std::span<const int32_t>
 void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to);
 // For the rows that `plans` was made for.
 void attend(ThreadPool& pool, const KvStore& kv, const AttentionParameters& parameters,
-            HostTensor q, AttentionPlans& plans, HostTensor out);
+            std::span<const float> sinks, HostTensor q, AttentionPlans& plans, HostTensor out);
 
 }  // namespace tessera::cpu

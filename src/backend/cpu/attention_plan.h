@@ -23,6 +23,7 @@ inline constexpr int kPartialHeader = 16;
 struct AttentionCall {
   const CpuKvStore* kv;
   AttentionParameters parameters;
+  std::span<const float> sinks = {};  // of each head; empty: none
   HostTensor q, out;
   std::span<const RowContext> contexts;
   float* partials = nullptr;  // [rows][heads][max_splits][kPartialHeader + padded_dim]

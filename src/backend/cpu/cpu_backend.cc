@@ -119,9 +119,10 @@ class CpuBackend final : public Backend {
               std::span<const LowRankRows> added) override {
     cpu::linear(*pool_, linear_scratch_, weights, host(x), host(bias), host(out), added);
   }
-  void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out,
-                    std::span<const LowRankRows> added) override {
-    cpu::linear_gated(*pool_, linear_scratch_, weights, host(x), activation, host(out), added);
+  void linear_gated(const Matrix& weights, Tensor x, const Vector* bias, Activation activation,
+                    Tensor out, std::span<const LowRankRows> added) override {
+    cpu::linear_gated(*pool_, linear_scratch_, weights, host(x), host(bias), activation, host(out),
+                      added);
   }
   void rope(const RopeTable& rope, int head_dim, PreparedRows& rows, Tensor x) override {
     cpu::rope(*pool_, static_cast<const CpuRope&>(rope).rope, head_dim, rows.host.positions,
@@ -135,7 +136,8 @@ class CpuBackend final : public Backend {
   }
   void attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
               PreparedRows& rows, Tensor out) override {
-    cpu::attend(*pool_, kv, parameters, host(q), static_cast<CpuRows&>(rows).plans, host(out));
+    cpu::attend(*pool_, kv, parameters, host(parameters.sinks), host(q),
+                static_cast<CpuRows&>(rows).plans, host(out));
   }
   void add(Tensor x, Tensor into) override { cpu::add(*pool_, host(x), host(into)); }
   void scale_and_cap(float factor, float cap, Tensor x) override {

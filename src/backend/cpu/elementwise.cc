@@ -205,6 +205,17 @@ void gated_gelu(const float* gate, const float* up, int count, float* out) {
   });
 }
 
+void gated_clamped_silu(const float* gate, const float* up, int count, float* out) {
+  const DF df;
+  const VF one = hn::Set(df, 1.0f), limit = hn::Set(df, 7.0f), minus = hn::Set(df, -7.0f);
+  const VF alpha = hn::Set(df, -1.702f);
+  for_each_pair(gate, up, count, out, [=](VF x, VF y) HWY_ATTR {
+    const VF g = hn::Min(x, limit), u = hn::Max(hn::Min(y, limit), minus);
+    const VF swish = hn::Div(g, hn::Add(one, exp_approx(df, hn::Mul(g, alpha))));
+    return hn::Mul(swish, hn::Add(u, one));
+  });
+}
+
 void add_row(const float* x, int count, float* into) {
   for_each_pair(x, into, count, into, [](VF a, VF b) HWY_ATTR { return hn::Add(b, a); });
 }
@@ -231,6 +242,7 @@ HWY_EXPORT(norm_group);
 HWY_EXPORT(rope_row);
 HWY_EXPORT(gated_silu);
 HWY_EXPORT(gated_gelu);
+HWY_EXPORT(gated_clamped_silu);
 HWY_EXPORT(add_row);
 HWY_EXPORT(scale_row);
 HWY_EXPORT(scale_and_cap_row);
@@ -294,8 +306,9 @@ void rope(ThreadPool& pool, const Rope& rope, int head_dim, std::span<const int3
 }
 
 void gated(Activation activation, HostTensor gate, HostTensor up, HostTensor out) {
-  const auto run = activation == Activation::kSilu ? HWY_DYNAMIC_DISPATCH(gated_silu)
-                                                   : HWY_DYNAMIC_DISPATCH(gated_gelu);
+  const auto run = activation == Activation::kSilu   ? HWY_DYNAMIC_DISPATCH(gated_silu)
+                   : activation == Activation::kGelu ? HWY_DYNAMIC_DISPATCH(gated_gelu)
+                                                     : HWY_DYNAMIC_DISPATCH(gated_clamped_silu);
   for (int row = 0; row < gate.rows; ++row) {
     run(gate.row(row), up.row(row), gate.columns, out.row(row));
   }

@@ -200,13 +200,24 @@ void project(const Product& product, size_t s, int panel, RowRange rows) {
   }
 }
 
-// y = activation(W_gate x) * W_up x for one panel of each.
+void add_bias(std::span<const float> bias, int rows, Sums& sums) {
+  for (int row = 0; row < rows; ++row) {
+    for (size_t i = 0; i < bias.size(); ++i) sums[row][i] += bias[i];
+  }
+}
+
+// y = activation(W_gate x + b_gate) * (W_up x + b_up) for one panel of each.
 void project_gated(const Product& product, int panel, RowRange rows) {
   alignas(64) Sums gate, up;
   multiply(product, 0, panel, rows, gate);
   multiply(product, 1, panel, rows, up);
   const int first = panel * kPanelRows, count = rows.end - rows.begin;
   const int columns = std::min(kPanelRows, product.out.columns - first);
+  if (!product.bias.empty()) {
+    const auto begin = static_cast<size_t>(first), size = static_cast<size_t>(columns);
+    add_bias(product.bias.subspan(begin, size), count, gate);
+    add_bias(product.bias.last(product.bias.size() / 2).subspan(begin, size), count, up);
+  }
   const HostTensor out = product.out.slice(first, columns);
   gated(*product.gated, {gate[0], count, columns, kPanelRows}, {up[0], count, columns, kPanelRows},
         {out.row(rows.begin), count, columns, out.stride});
@@ -301,12 +312,13 @@ void linear(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, Hos
 }
 
 void linear_gated(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, HostTensor x,
-                  Activation activation, HostTensor out, std::span<const LowRankRows> added) {
+                  std::span<const float> bias, Activation activation, HostTensor out,
+                  std::span<const LowRankRows> added) {
   const auto& matrix = dynamic_cast<const CpuMatrix&>(weights);
   if (matrix.segments.size() != 2 || matrix.segments[0].rows != matrix.segments[1].rows) {
     fail("a gated product needs a matrix of two parts alike, gate and up");
   }
-  Product product{matrix, x, out, {}, &activation, {scratch.added, pool.threads(), added, x}};
+  Product product{matrix, x, out, bias, &activation, {scratch.added, pool.threads(), added, x}};
   run(pool, scratch, product);
 }
 

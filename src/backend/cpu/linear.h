@@ -22,6 +22,7 @@ void linear(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, Hos
             std::span<const float> bias, HostTensor out, std::span<const LowRankRows> added = {});
 // out = activation(W_gate x) * W_up x. Error unless `weights` has these two parts.
 void linear_gated(ThreadPool& pool, LinearScratch& scratch, const Matrix& weights, HostTensor x,
-                  Activation activation, HostTensor out, std::span<const LowRankRows> added = {});
+                  std::span<const float> bias, Activation activation, HostTensor out,
+                  std::span<const LowRankRows> added = {});
 
 }  // namespace tessera::cpu

@@ -86,6 +86,10 @@ class ConfigTranslation {
     const bool local = from_.find("num_local_experts") != nullptr;
     copy_integer("expert_count", local ? "num_local_experts" : "num_experts");
     copy_integer("expert_used_count", "num_experts_per_tok");
+    if (const auto limit = from_.number("swiglu_limit"); limit && *limit != 7)
+      fail("key 'swiglu_limit': {} is not supported, expected 7", *limit);
+    if (const auto alpha = from_.number("swiglu_alpha"); alpha && *alpha != 1.702)
+      fail("key 'swiglu_alpha': {} is not supported, expected 1.702", *alpha);
     copy_integer("expert_feed_forward_length", "moe_intermediate_size");
     copy_integer("expert_shared_feed_forward_length", "shared_expert_intermediate_size");
     copy_boolean("expert_weights_norm", "norm_topk_prob");

@@ -20,8 +20,12 @@ struct Family {
   // post_attention_layernorm and post_feedforward_layernorm stand behind their blocks,
   // pre_feedforward_layernorm before; else post_attention_layernorm is before the feed-forward.
   bool post_norms = false;
+  // post_attention_layernorm is before the feed-forward, and its role that of a norm behind
+  // attention, as GGUF has it.
+  bool norm_after_attention = false;
   bool fused = false;  // qkv_proj, gate_up_proj
   bool experts = false;
+  bool fused_experts = false;     // those of fused_experts.h, and a router with a bias
   bool sparse_moe_block = false;  // experts are block_sparse_moe's w1, w2, w3 (Mixtral)
   bool windows = true;  // is there a sliding_window? Of others, transformers does not read it
   // Families of a query_pre_attn_scalar, where a GGUF file says nothing: models of more layers than

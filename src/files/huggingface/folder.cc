@@ -11,6 +11,7 @@
 #include "checkpoint/role_kinds.h"
 #include "files/huggingface/config_reader.h"
 #include "files/huggingface/experts.h"
+#include "files/huggingface/fused_experts.h"
 #include "files/huggingface/json_file.h"
 #include "files/huggingface/layouts/layouts.h"
 #include "files/huggingface/layouts/raw_tensors.h"
@@ -127,7 +128,9 @@ HuggingFaceFolder HuggingFaceFolder::open(const fs::path& folder) {
   in_file(folder, [&] {
     apply_layouts(config, quantization ? &*quantization : nullptr, raw);
     const Adaptation adapt(said);
-    for (StoredTensor& tensor : stack_experts(raw.take_all())) {
+    std::vector<StoredTensor> tensors = stack_experts(raw.take_all());
+    if (said.family->fused_experts) tensors = split_fused_experts(std::move(tensors));
+    for (StoredTensor& tensor : tensors) {
       const TensorPlace place = model.tensor_place(tensor.name);
       if (place.role == TensorRole::kOutput && said.tied == true) continue;
       model.add_tensor(adapt(std::move(tensor), place.role));

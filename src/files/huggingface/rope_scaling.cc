@@ -59,7 +59,6 @@ double yarn_magnitude(double factor, double mscale) {
 }
 
 RopeScaling read_yarn(const ConfigReader& rope, const RopeShape& shape) {
-  if (rope.boolean("truncate") == false) fail("key 'truncate': false is not supported");
   const double original = positive(rope, "original_max_position_embeddings",
                                    shape.original_context.value_or(shape.context));
   const double factor = positive(rope, "factor", shape.context / original);
@@ -78,6 +77,9 @@ RopeScaling read_yarn(const ConfigReader& rope, const RopeShape& shape) {
   add(scaling, "rope.scaling.factor", factor);
   add(scaling, "rope.scaling.yarn_beta_fast", positive(rope, "beta_fast", 32));
   add(scaling, "rope.scaling.yarn_beta_slow", positive(rope, "beta_slow", 1));
+  // No reader of GGUF but Tessera knows it.
+  if (rope.boolean("truncate") == false)
+    scaling.facts.emplace_back("rope.scaling.yarn_truncate", GgufValue{false});
   // GGUF's readers multiply by 0.1 ln(factor) + 1 themselves.
   add(scaling, "rope.scaling.yarn_attn_factor", magnitude / (0.1 * std::log(factor) + 1));
   return scaling;

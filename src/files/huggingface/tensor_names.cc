@@ -48,6 +48,17 @@ constexpr auto kExperts = std::to_array<TensorNames::Row>({
     {kSharedExpertUp, "layers.*.mlp.shared_expert.up_proj.weight"},
     {kSharedExpertDown, "layers.*.mlp.shared_expert.down_proj.weight"},
 });
+constexpr auto kFusedExperts = std::to_array<TensorNames::Row>({
+    {kAttentionSinks, "layers.*.self_attn.sinks"},
+    {kRouter, "layers.*.mlp.router.weight"},
+    {kRouterBias, "layers.*.mlp.router.bias"},
+    {kExpertsGate, "layers.*.mlp.experts.gate_proj.weight"},  // see split_fused_experts
+    {kExpertsUp, "layers.*.mlp.experts.up_proj.weight"},
+    {kExpertsDown, "layers.*.mlp.experts.down_proj.weight"},
+    {kExpertsGateBias, "layers.*.mlp.experts.gate_proj.bias"},
+    {kExpertsUpBias, "layers.*.mlp.experts.up_proj.bias"},
+    {kExpertsDownBias, "layers.*.mlp.experts.down_proj.bias"},
+});
 constexpr auto kSparseMoeBlock = std::to_array<TensorNames::Row>({
     {kRouter, "layers.*.block_sparse_moe.gate.weight"},
     {kExpertsGate, "layers.*.block_sparse_moe.experts.w1.weight"},
@@ -56,6 +67,9 @@ constexpr auto kSparseMoeBlock = std::to_array<TensorNames::Row>({
 });
 constexpr auto kPreNorms = std::to_array<TensorNames::Row>({
     {kFeedForwardNorm, "layers.*.post_attention_layernorm.weight"},
+});
+constexpr auto kNormAfterAttention = std::to_array<TensorNames::Row>({
+    {kPostAttentionNorm, "layers.*.post_attention_layernorm.weight"},
 });
 constexpr auto kPostNorms = std::to_array<TensorNames::Row>({
     {kPostAttentionNorm, "layers.*.post_attention_layernorm.weight"},
@@ -67,8 +81,12 @@ constexpr auto kPostNorms = std::to_array<TensorNames::Row>({
 std::array<TensorNames, 4> tables(const Family& family) {
   using Rows = std::span<const TensorNames::Row>;
   return {TensorNames(kRows), TensorNames(family.fused ? Rows(kFused) : Rows(kSeparate)),
-          TensorNames(family.sparse_moe_block ? Rows(kSparseMoeBlock) : Rows(kExperts)),
-          TensorNames(family.post_norms ? Rows(kPostNorms) : Rows(kPreNorms))};
+          TensorNames(family.sparse_moe_block ? Rows(kSparseMoeBlock)
+                      : family.fused_experts  ? Rows(kFusedExperts)
+                                              : Rows(kExperts)),
+          TensorNames(family.post_norms             ? Rows(kPostNorms)
+                      : family.norm_after_attention ? Rows(kNormAfterAttention)
+                                                    : Rows(kPreNorms))};
 }
 
 // Longest first. Models that see or hear keep their text model under a name of its own.

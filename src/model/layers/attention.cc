@@ -32,6 +32,7 @@ void Attention::for_each_tensor(TensorVisitor& visit) {
   }
   visit.matrix("attention output", {{kAttentionOutput, embedding}}, q, output_);
   visit.vector({{kAttentionOutputBias, embedding}}, kOptional, output_bias_);
+  if (family.attention_sinks) visit.vector({kAttentionSinks, shape().heads}, sinks_);
   if (family.post_norms) visit.vector({kPostAttentionNorm, embedding}, post_norm_);
 }
 
@@ -40,7 +41,8 @@ AttentionParameters Attention::parameters() const {
           .heads = shape().heads,
           .scale = shape().attention_scale,
           .soft_cap = config_.attention_soft_cap,
-          .window = shape().window};
+          .window = shape().window,
+          .sinks = sinks_.get()};
 }
 
 // Attends as the layer does, to inputs in the place of values: the same head_dim columns of them in

@@ -34,6 +34,7 @@ class Attention final : public Part {
   std::unique_ptr<Vector> qkv_bias_;
   std::unique_ptr<Matrix> output_;  // [embedding, heads * head_dim]
   std::unique_ptr<Vector> output_bias_;
+  std::unique_ptr<Vector> sinks_;  // [heads]; nullptr: none
 };
 
 }  // namespace tessera

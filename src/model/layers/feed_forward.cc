@@ -12,7 +12,7 @@ void FeedForward::for_each_tensor(TensorVisitor& visit) {
   using enum TensorRole;
   const Architecture& family = *config_.architecture;
   const int embedding = config_.embedding, n = width();
-  visit.vector({kFeedForwardNorm, embedding}, norm_);
+  visit.vector({family.feed_forward_norm, embedding}, norm_);
   if (family.fused_gate_up) {
     visit.matrix("gate, up", {{kUp, 2 * n, 0, n}, {kUp, 2 * n, n, n}}, embedding, gate_up_);
   } else {
@@ -28,7 +28,7 @@ void FeedForward::forward(const Step& step, Tensor x) const {
                gated = step.take(Workspace::kGated, width());
   b.rms_norm(x, *norm_, config_.norm_epsilon, h);
   step.show(layer_, TapPoint::kGateUpInput, h);
-  step.linear_gated(*gate_up_, h, config_.architecture->activation, gated);
+  step.linear_gated(*gate_up_, h, nullptr, config_.architecture->activation, gated);
   step.show(layer_, TapPoint::kDownInput, gated);
   step.linear(*down_, gated, nullptr, h);
   if (post_norm_ != nullptr) b.rms_norm(h, *post_norm_, config_.norm_epsilon, h);

@@ -19,8 +19,9 @@ void Mixture::for_each_tensor(TensorVisitor& visit) {
   using enum TensorRole;
   const Architecture& family = *config_.architecture;
   const int embedding = config_.embedding, n = shape().feed_forward, shared = shape().shared;
-  visit.vector({kFeedForwardNorm, embedding}, norm_);
+  visit.vector({family.feed_forward_norm, embedding}, norm_);
   visit.matrix("router", {{kRouter, shape().count}}, embedding, router_);
+  if (family.expert_biases) visit.vector({kRouterBias, shape().count}, router_bias_);
   visit.values({kRouterCorrection, shape().count}, kOptional, correction_);
   for (int e = 0; e < shape().count; ++e) {
     Expert& expert = experts_[static_cast<size_t>(e)];
@@ -30,6 +31,11 @@ void Mixture::for_each_tensor(TensorVisitor& visit) {
     visit.matrix("experts' down",
                  {{kExpertsDown, shape().count * embedding, e * embedding, embedding}}, n,
                  expert.down);
+    if (!family.expert_biases) continue;
+    visit.vector({{kExpertsGateBias, all, e * n, n}, {kExpertsUpBias, all, e * n, n}}, kRequired,
+                 expert.gate_up_bias);
+    visit.vector({{kExpertsDownBias, shape().count * embedding, e * embedding, embedding}},
+                 kRequired, expert.down_bias);
   }
   if (shared == 0) return;
   if (family.shared_expert_gate)
@@ -41,7 +47,7 @@ void Mixture::for_each_tensor(TensorVisitor& visit) {
 
 std::vector<ChosenExpert> Mixture::choose(const Step& step, Tensor h) const {
   const Tensor scores = step.take(Workspace::kScores, shape().count);
-  step.linear(*router_, h, nullptr, scores);
+  step.linear(*router_, h, router_bias_.get(), scores);
   const HostRows rows = step.backend.download(scores);
   const auto used = static_cast<size_t>(shape().used);
   std::vector<ChosenExpert> chosen(static_cast<size_t>(rows.rows) * used);
@@ -54,8 +60,9 @@ std::vector<ChosenExpert> Mixture::choose(const Step& step, Tensor h) const {
 
 void Mixture::visit(const Step& step, const Expert& expert, Tensor h, Tensor out) const {
   const Tensor gated = step.take(Workspace::kGated, expert.down->columns).top(h.rows);
-  step.backend.linear_gated(*expert.gate_up, h, config_.architecture->activation, gated);
-  step.backend.linear(*expert.down, gated, nullptr, out);
+  step.backend.linear_gated(*expert.gate_up, h, expert.gate_up_bias.get(),
+                            config_.architecture->activation, gated);
+  step.backend.linear(*expert.down, gated, expert.down_bias.get(), out);
 }
 
 void Mixture::forward(const Step& step, Tensor x) const {

@@ -4,6 +4,8 @@
 //
 //   x += sum_e weight_e W_down_e (activation(W_gate_e h) * W_up_e h) + shared(h), h = norm(x)
 //
+// In some families the router and the experts have biases (gpt-oss, 2025).
+//
 // The rows of a step are sorted by expert, so that each expert's weights are read once; a row's sum
 // goes through its experts in the order in which it chose them, whoever else visits them.
 #pragma once
@@ -26,8 +28,9 @@ class Mixture final : public Part {
 
  private:
   struct Expert {
-    std::unique_ptr<Matrix> gate_up;  // [2 feed_forward, embedding]: gate, then up
-    std::unique_ptr<Matrix> down;     // [embedding, feed_forward]
+    std::unique_ptr<Matrix> gate_up;                  // [2 feed_forward, embedding]: gate, then up
+    std::unique_ptr<Matrix> down;                     // [embedding, feed_forward]
+    std::unique_ptr<Vector> gate_up_bias, down_bias;  // nullptr: none
   };
 
   const ExpertsConfig& shape() const { return config_.layers[layer_].experts; }
@@ -39,9 +42,10 @@ class Mixture final : public Part {
 
   const Config& config_;
   int layer_;
-  std::unique_ptr<Vector> norm_;    // [embedding]
-  std::unique_ptr<Matrix> router_;  // [experts, embedding]
-  std::vector<float> correction_;   // [experts], or none
+  std::unique_ptr<Vector> norm_;         // [embedding]
+  std::unique_ptr<Matrix> router_;       // [experts, embedding]
+  std::unique_ptr<Vector> router_bias_;  // [experts]; nullptr: none
+  std::vector<float> correction_;        // [experts], or none
   std::vector<Expert> experts_;
   Expert shared_;                          // no matrices: there is none
   std::unique_ptr<Matrix> shared_router_;  // [1, embedding]; nullptr: the weight is 1

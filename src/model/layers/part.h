@@ -62,8 +62,9 @@ class Step {
   void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out) const {
     backend.linear(weights, x, bias, out, adapters_.added_to(weights));
   }
-  void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out) const {
-    backend.linear_gated(weights, x, activation, out, adapters_.added_to(weights));
+  void linear_gated(const Matrix& weights, Tensor x, const Vector* bias, Activation activation,
+                    Tensor out) const {
+    backend.linear_gated(weights, x, bias, activation, out, adapters_.added_to(weights));
   }
   // Shows x to those who tap this point.
   void show(int layer, TapPoint point, Tensor x) const {
