@@ -52,6 +52,10 @@ struct LoadOptions {
   std::string medusa = {};
   // Adapters, in the order of their numbers; of any base, quantized or not.
   std::vector<LoraFile> lora = {};
+  // Where weights are kept in a file without a name instead of in memory, for models larger than
+  // it: what is not used leaves memory, and is read again when it is. Of a mixture of experts that
+  // is most of it. Changes no answer. "": in memory.
+  std::string weights_folder = {};
   // Called while weights are read: (done, total) tensors, of the model and then of its draft. May
   // be empty.
   std::function<void(size_t done, size_t total)> on_progress = {};

@@ -99,7 +99,7 @@ Json to_json(const Roofline& roofline) {
 
 void bench_roofline(ModelFlags& model, BenchOptions options, const JsonFlags& json,
                     const std::string& svg_path) {
-  Device device = open_cpu(model.load.threads);
+  Device device = open_cpu(model.load.threads, model.load.weights_folder);
   const auto backend = std::make_shared<ProfilingBackend>(device.backend);
   device.backend = backend;
   const Session session = Session::load(model.model, model.load, {}, device);

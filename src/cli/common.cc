@@ -61,6 +61,13 @@ void add_model_flags(CLI::App& command, ModelFlags& flags) {
           "unquantized "
           "(LLM.int8())")
       ->excludes(threshold);
+  command
+      .add_option(
+          "--weights-on-disk", flags.load.weights_folder,
+          "keep weights in a file in this folder, for models larger than memory: what is not "
+          "used leaves it")
+      ->check(CLI::ExistingDirectory)
+      ->type_name("FOLDER");
   command.add_option("--kv", flags.load.kv_format, "format of the KV cache: f16 or q8_0")
       ->check(CLI::IsMember({"f16", "q8_0"}))
       ->capture_default_str();

@@ -46,7 +46,7 @@ Session load_rounded(const ModelFlags& model, const RoundingFlags& flags) {
     fail("LLM.int8() rounds for itself: no other rounding is simulated with it");
 
   options.left_out = read_config(*open_checkpoint(resolve_model(model.model))).vocabulary;
-  Device device = open_cpu(model.load.threads);
+  Device device = open_cpu(model.load.threads, model.load.weights_folder);
   const auto simulated = std::make_shared<SimulatedRounding>(device.backend, options);
   device.backend = simulated;
   Session session = Session::load(model.model, model.load, {}, device);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "backend/backend.h"
 #include "backend/meter.h"
@@ -16,7 +17,8 @@ struct Device {
   std::shared_ptr<Meter> meter;
 };
 
-// threads = 0: one for each core this process may use.
-Device open_cpu(int threads = 0);
+// threads = 0: one for each core this process may use. `weights_folder`: where weights are kept in
+// a file, of which what is not used may leave memory; "": in memory.
+Device open_cpu(int threads = 0, const std::string& weights_folder = {});
 
 }  // namespace tessera

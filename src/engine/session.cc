@@ -42,7 +42,7 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   session.chat_formats = std::make_unique<ChatFormats>(
       chosen.standard ? chosen : session.checkpoint->read_chat_templates(), *session.tokenizer);
   if (chosen.standard) session.chat_formats->standard();  // does it parse?
-  if (!device) device = open_cpu(options.threads);
+  if (!device) device = open_cpu(options.threads, options.weights_folder);
   session.pool = device->pool;
   limits.context = options.context;
   session.model = std::make_unique<Model>(session.checkpoint, device->backend, limits,

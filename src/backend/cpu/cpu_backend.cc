@@ -62,7 +62,10 @@ class CpuRows final : public PreparedRows {
 
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(std::shared_ptr<ThreadPool> pool) : pool_(std::move(pool)) {}
+  CpuBackend(std::shared_ptr<ThreadPool> pool, const std::string& weights_folder)
+      : pool_(std::move(pool)),
+        weight_arena_(weights_folder.empty() ? nullptr
+                                             : std::make_unique<SwapFile>(weights_folder)) {}
 
   std::string description() const override {
     return fmt::format("CPU, {}, {} thread{}", target_name(), pool_->threads(),
@@ -170,8 +173,9 @@ class CpuMeter final : public Meter {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_cpu_backend(std::shared_ptr<ThreadPool> pool) {
-  return std::make_unique<CpuBackend>(std::move(pool));
+std::unique_ptr<Backend> make_cpu_backend(std::shared_ptr<ThreadPool> pool,
+                                          const std::string& weights_folder) {
+  return std::make_unique<CpuBackend>(std::move(pool), weights_folder);
 }
 std::unique_ptr<Meter> make_cpu_meter(std::shared_ptr<ThreadPool> pool) {
   return std::make_unique<CpuMeter>(std::move(pool));

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "backend/cpu/quantized.h"
+#include "base/aligned_buffer.h"
 #include "base/checked.h"
 
 namespace tessera::cpu {
@@ -182,13 +183,20 @@ std::string names_of_formats(std::span<const Backend::WeightPart> parts) {
 }  // namespace
 
 std::shared_ptr<std::byte> WeightArena::take(size_t bytes) {
-  if (buffer_ == nullptr || bytes > buffer_->size() - used_) {
-    buffer_ = std::make_shared<AlignedBuffer>(std::max(bytes, kArenaBytes));
+  if (buffer_ == nullptr || bytes > size_ - used_) {
+    size_ = std::max(bytes, kArenaBytes);
+    buffer_ = new_buffer(size_);
     used_ = 0;
   }
-  std::shared_ptr<std::byte> memory(buffer_, buffer_->data() + used_);
-  used_ = std::min(buffer_->size(), (used_ + bytes + 63) / 64 * 64);
+  std::shared_ptr<std::byte> memory(buffer_, buffer_.get() + used_);
+  used_ = std::min(size_, (used_ + bytes + 63) / 64 * 64);
   return memory;
+}
+
+std::shared_ptr<std::byte> WeightArena::new_buffer(size_t bytes) const {
+  if (file_ != nullptr) return file_->take(bytes);
+  const auto buffer = std::make_shared<AlignedBuffer>(bytes);
+  return {buffer, buffer->data()};
 }
 
 std::unique_ptr<Matrix> load_matrix(ThreadPool& pool, WeightArena& arena,

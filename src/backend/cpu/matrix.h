@@ -4,12 +4,13 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "backend/backend.h"
 #include "backend/cpu/float_panel.h"
 #include "backend/cpu/layout.h"
-#include "base/aligned_buffer.h"
+#include "base/swap_file.h"
 #include "base/thread_pool.h"
 
 namespace tessera::cpu {
@@ -32,12 +33,18 @@ struct Segment {
 // small matrices alone would not, and a kernel that streams through them would wait for page walks.
 class WeightArena {
  public:
+  // In `file`, unless that is nullptr.
+  explicit WeightArena(std::unique_ptr<SwapFile> file = nullptr) : file_(std::move(file)) {}
+
   // Whoever keeps it keeps the buffer. At the start of a cache line.
   std::shared_ptr<std::byte> take(size_t bytes);
 
  private:
-  std::shared_ptr<AlignedBuffer> buffer_;
-  size_t used_ = 0;
+  std::shared_ptr<std::byte> new_buffer(size_t bytes) const;
+
+  std::unique_ptr<SwapFile> file_;
+  std::shared_ptr<std::byte> buffer_;
+  size_t size_ = 0, used_ = 0;  // of the buffer
 };
 
 // Segments lie behind each other; those of two parts alike (gate and up) panel by panel, so that
