@@ -11,8 +11,9 @@ namespace tessera {
 inline bool is_norm(TensorRole role) {
   using enum TensorRole;
   constexpr TensorRole kNorms[] = {
-      kOutputNorm,        kAttentionNorm,   kQueryNorm,          kKeyNorm,
-      kPostAttentionNorm, kFeedForwardNorm, kPostFeedForwardNorm};
+      kOutputNorm,          kAttentionNorm,          kQueryNorm,           kKeyNorm,
+      kPostAttentionNorm,   kQueryDownNorm,          kKeyValueDownNorm,    kFeedForwardNorm,
+      kPostFeedForwardNorm, kNextTokenEmbeddingNorm, kNextTokenHiddenNorm, kNextTokenOutputNorm};
   return std::find(std::begin(kNorms), std::end(kNorms), role) != std::end(kNorms);
 }
 

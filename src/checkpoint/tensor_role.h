@@ -26,6 +26,14 @@ enum class TensorRole : uint8_t {
   kKey,
   kValue,
   kQueryKeyValue,  // the three in one matrix, stacked by rows
+  // Of multi-head latent attention.
+  kQueryDown,
+  kQueryDownNorm,
+  kQueryUp,
+  kKeyValueDown,  // to the latent, and to the key that is rotated
+  kKeyValueDownNorm,
+  kKeyUp,       // [heads, latent, key]: each head's queries into the space of the latent
+  kValueUp,     // [heads, value, latent]
   kKeyValueUp,  // from the compressed keys and values to each head's (multi-head latent attention)
   kQueryBias,
   kKeyBias,
@@ -57,6 +65,15 @@ enum class TensorRole : uint8_t {
   kSharedExpertGate,
   kSharedExpertUp,
   kSharedExpertDown,
+
+  // Of layers behind the last that predict further tokens (multi-token prediction, DeepSeek-V3
+  // 2024).
+  kNextTokenProjection,  // [embedding, 2 embedding]
+  kNextTokenEmbedding,
+  kNextTokenEmbeddingNorm,
+  kNextTokenHiddenNorm,
+  kNextTokenOutput,
+  kNextTokenOutputNorm,
 
   // Of Medusa heads. A block's number is head * layers + layer, an output's that of its head.
   kMedusaBlock,  // [embedding, embedding]

@@ -18,6 +18,7 @@ struct Architecture {
   bool scale_embeddings = false;  // by sqrt(embedding length)
   bool post_norms = false;        // a norm behind attention and behind the feed-forward, too
   bool qk_norm = false;           // RMSNorm of each query and key head
+  bool may_have_qk_norm = false;  // in some models of the family
   bool qkv_bias = false;          // required; other families may ship one or not
   bool fused_qkv = false;         // one tensor attn_qkv
   bool fused_gate_up = false;     // ffn_up holds gate and up

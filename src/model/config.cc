@@ -143,23 +143,57 @@ Routing read_routing(const BoundedFacts& facts, const Architecture& architecture
   return routing;
 }
 
+LatentConfig read_latent(const BoundedFacts& facts) {
+  LatentConfig latent{.key_value = facts.or_none("attention.kv_lora_rank")};
+  if (latent.key_value == 0) return latent;
+  latent.query = facts.or_none("attention.q_lora_rank");
+  latent.rope = facts.required("rope.dimension_count");
+  latent.key = facts.required("attention.key_length_mla");
+  latent.value = facts.required("attention.value_length_mla");
+  if (latent.rope >= latent.key || latent.rope % 2 != 0 || latent.key_value % 2 != 0) {
+    fail("key '{}': {} does not fit keys of length {} and latents of {}",
+         facts.key_of("rope.dimension_count"), latent.rope, latent.key, latent.key_value);
+  }
+  return latent;
+}
+
+// All heads read one key and value, whatever the checkpoint says of their number. YaRN's factor on
+// scores goes with the length of keys before they are absorbed (DeepSeek-V2).
+LayerConfig latent_layer(const BoundedFacts& facts, const LatentConfig& latent, int heads,
+                         int feed_forward) {
+  const float stretch = facts.real("rope.scaling.yarn_log_multiplier", 0);
+  const float magnitude =
+      1 + stretch * std::log(std::max(1.0f, facts.real("rope.scaling.factor", 1)));
+  return {.heads = heads,
+          .kv_heads = 1,
+          .head_dim = latent.key_value + latent.rope,
+          .feed_forward = feed_forward,
+          .latent = latent,
+          .attention_scale = magnitude * magnitude / std::sqrt(static_cast<float>(latent.key))};
+}
+
 // Without windows and ropes.
 std::vector<LayerConfig> read_layers(const BoundedFacts& facts, const Architecture& architecture,
-                                     int embedding, size_t tensors) {
-  const int count = facts.required("block_count");
-  if (static_cast<size_t>(count) > tensors) {  // before anything is made for each of them
+                                     int embedding, size_t tensors, int next_token_layers) {
+  const int blocks = facts.required("block_count"), count = blocks - next_token_layers;
+  if (static_cast<size_t>(blocks) > tensors) {  // before anything is made for each of them
     fail("key '{}': {} layers, but the checkpoint holds {} tensors", facts.key_of("block_count"),
-         count, tensors);
+         blocks, tensors);
   }
-  const auto layers = static_cast<size_t>(count);
+  if (count < 1) {
+    fail("key '{}': {} of {} layers", facts.key_of("nextn_predict_layers"), next_token_layers,
+         blocks);
+  }
+  const auto layers = static_cast<size_t>(blocks);
   const auto all = [layers](int value) { return std::vector<int>(layers, value); };
   const std::vector<int> heads = facts.by_layer("attention.head_count", layers);
   const std::vector<int> feed_forward = facts.by_layer("feed_forward_length", layers);
   const std::vector<int> kv_heads = facts.by_layer("attention.head_count_kv", all(heads[0]));
   const std::vector<int> head_dims =
       facts.by_layer("attention.key_length", all(embedding / heads[0]));
+  const LatentConfig latent = read_latent(facts);
   if (const auto values = facts.by_layer("attention.value_length", head_dims);
-      values != head_dims) {
+      values != head_dims && latent.key_value == 0) {
     const auto differ = std::ranges::mismatch(head_dims, values);
     fail("keys of length {} with values of length {} are not supported", *differ.in1, *differ.in2);
   }
@@ -167,8 +201,14 @@ std::vector<LayerConfig> read_layers(const BoundedFacts& facts, const Architectu
   const auto dense =
       static_cast<size_t>(experts.count > 0 ? facts.or_none("leading_dense_block_count") : count);
   std::vector<LayerConfig> result;
-  for (size_t i = 0; i < layers; ++i) {
+  for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
     if (head_dims[i] % 2 != 0) fail("head length {} is odd", head_dims[i]);
+    if (latent.key_value > 0) {
+      result.push_back(latent_layer(facts, latent, heads[i], feed_forward[i]));
+      result.back().experts = i < dense ? ExpertsConfig{} : experts;
+      check_layer(result.back());
+      continue;
+    }
     const float scaled_length = count <= architecture.head_dim_scale_layers
                                     ? static_cast<float>(head_dims[i])
                                     : static_cast<float>(embedding) / static_cast<float>(heads[i]);
@@ -249,7 +289,9 @@ Config read_config(const Checkpoint& checkpoint, int context) {
   config.embedding = facts.required("embedding_length");
   config.training_context = facts.required("context_length");
   config.context = context > 0 ? context : config.training_context;
-  config.layers = read_layers(facts, architecture, config.embedding, checkpoint.tensors().size());
+  config.next_token_layers = facts.or_none("nextn_predict_layers");
+  config.layers = read_layers(facts, architecture, config.embedding, checkpoint.tensors().size(),
+                              config.next_token_layers);
   if (const int experts = config.layers.back().experts.count; experts > 0)
     config.routing = read_routing(facts, architecture, experts);
   const uint64_t vocabulary = checkpoint.require({TensorRole::kTokenEmbedding}).rows();

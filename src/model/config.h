@@ -18,12 +18,23 @@ struct ExpertsConfig {
   int shared = 0;        // feed-forward length of the one that every row visits; 0: none
 };
 
+// Lengths of multi-head latent attention; its layers have one key-value head, of the latent and the
+// rotated part.
+struct LatentConfig {
+  int query = 0;      // of the latent that queries go through; 0: none
+  int key_value = 0;  // of the latent; 0: ordinary attention
+  int rope = 0;       // of the part of keys that is rotated
+  int key = 0;        // of each head's keys, the rotated part included
+  int value = 0;      // of each head's values
+};
+
 // One layer's shape. Layers may differ: pruned models and several families have wide and narrow
 // ones, other heads, or windows in some only.
 struct LayerConfig {
   int heads = 0, kv_heads = 0, head_dim = 0;
   int feed_forward = 0;  // where there are no experts
   ExpertsConfig experts = {};
+  LatentConfig latent = {};
   float attention_scale = 0.0f;
   int window = 0;  // positions that a row attends to, its own included; 0: all
   int rope = 0;    // of Config::ropes
@@ -38,6 +49,8 @@ struct Config {
   int embedding = 0;         // length of the residual stream
   int training_context = 0;  // what the model was trained for
   int context = 0;           // what this load asked for
+  // Behind `layers`, which predict further tokens (multi-token prediction); they are not loaded.
+  int next_token_layers = 0;
   float norm_epsilon = 0.0f;
   float embedding_scale = 1.0f;
   float attention_soft_cap = 0.0f, final_soft_cap = 0.0f;  // 0: none

@@ -37,6 +37,11 @@ void Model::load(const std::function<void(size_t, size_t)>& on_progress) {
        {TensorRole::kRopeFactors, TensorRole::kRopeFactorsLong, TensorRole::kRopeFactorsShort}) {
     loader.mark_taken({rope_factors});  // read_rope has them
   }
+  const int layers = static_cast<int>(layers_.size());
+  for (const StoredTensor& tensor : checkpoint_->tensors()) {
+    if (tensor.place.layer >= layers && tensor.place.layer < layers + config_.next_token_layers)
+      loader.mark_taken(tensor.place);
+  }
   loader.require_all_taken();
   weight_bytes_ = loader.matrix_bytes();
 }

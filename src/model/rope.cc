@@ -14,7 +14,8 @@ struct Scaling {
   std::string type;
   double factor = 1, original_context = 0, attention_factor = 1;
   double beta_fast = 32, beta_slow = 1, extrapolation = 1;
-  bool truncate = true;  // the ramp begins and ends at whole dimensions
+  double log_multiplier = 0;  // of scores by themselves, which then are not stretched here
+  bool truncate = true;       // the ramp begins and ends at whole dimensions
 };
 
 Scaling read_scaling(const Facts& facts, const Config& config) {
@@ -38,6 +39,7 @@ Scaling read_scaling(const Facts& facts, const Config& config) {
   scaling.beta_fast = number("rope.scaling.yarn_beta_fast", 32);
   scaling.beta_slow = number("rope.scaling.yarn_beta_slow", 1);
   scaling.extrapolation = number("rope.scaling.yarn_ext_factor", 1);
+  scaling.log_multiplier = facts.get_float("rope.scaling.yarn_log_multiplier").value_or(0);
   scaling.truncate = facts.get_bool("rope.scaling.yarn_truncate").value_or(true);
   return scaling;
 }
@@ -59,8 +61,8 @@ void apply_yarn(Rope& rope, double base, const Scaling& scaling) {
     rope.frequency[i] = static_cast<float>(rope.frequency[i] *
                                            (extrapolated + (1 - extrapolated) / scaling.factor));
   }
-  rope.magnitude =
-      static_cast<float>(scaling.attention_factor * (1 + 0.1 * std::log(scaling.factor)));
+  const double stretch = scaling.log_multiplier > 0 ? 0 : 0.1 * std::log(scaling.factor);
+  rope.magnitude = static_cast<float>(scaling.attention_factor * (1 + stretch));
 }
 
 void divide_by_factors(Rope& rope, const StoredTensor& tensor) {

@@ -244,7 +244,7 @@ std::vector<Subject> subjects() {
   std::vector<Subject> all;
   for (const KvFormat kv : {KvFormat::kF16, KvFormat::kQ8_0}) {
     for (const char* architecture : {"llama", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "gpt-oss",
-                                     "gemma2", "gemma3", "phi3"}) {
+                                     "glm4moe", "deepseek2", "gemma2", "gemma3", "phi3"}) {
       all.push_back({architecture, "Q4_0", kv});
     }
     for (const char* format :

@@ -62,7 +62,8 @@ TEST_P(FolderGoldenTest, AnswersAsTransformersDoes) {
 INSTANTIATE_TEST_SUITE_P(All, FolderGoldenTest,
                          testing::Values("llama", "llama-scaled", "llama-biased", "mistral",
                                          "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "mixtral",
-                                         "qwen2-moe", "qwen3-moe", "gpt-oss"),
+                                         "qwen2-moe", "qwen3-moe", "glm4-moe", "deepseek-v3",
+                                         "gpt-oss"),
                          [](const auto& kind) {
                            std::string name = kind.param;
                            std::ranges::replace(name, '-', '_');

@@ -52,6 +52,15 @@ bool is_qwen3(const TinyModelSpec& spec) {
 bool is_gpt_oss(const TinyModelSpec& spec) {
   return spec.architecture == "gpt-oss";
 }
+bool is_deepseek(const TinyModelSpec& spec) {
+  return spec.architecture == "deepseek2";
+}
+// A dense layer first, then experts chosen by a sigmoid and a correction, one of which all visit.
+bool is_like_deepseek(const TinyModelSpec& spec) {
+  return is_deepseek(spec) || spec.architecture == "glm4moe";
+}
+// Lengths of latent attention: of a head's keys half is rotated, which q8_0 keys want to be 32.
+constexpr int kLatent = 32, kRotated = 32, kKey = 64, kValue = 32, kQueryLatent = 32;
 bool is_gemma(const TinyModelSpec& spec) {
   return spec.architecture == "gemma2" || spec.architecture == "gemma3";
 }
@@ -164,8 +173,8 @@ class Plan {
       kv_heads_ = kv_heads_of(spec, layer);
       head_dim_ = head_dim_of(spec, layer);
       width_ = feed_forward_of(spec, layer);
-      attention();
-      spec.experts > 0 ? experts() : feed_forward();
+      is_deepseek(spec) ? latent_attention() : attention();
+      spec.experts > 0 && !(is_like_deepseek(spec) && layer == 0) ? experts() : feed_forward();
     }
     prefix_.clear();
     vector("output_norm.weight", spec.embedding, Role::kOutputNorm, 1.0f);
@@ -227,8 +236,26 @@ class Plan {
     if (is_gemma(spec_)) vector("post_attention_norm.weight", spec_.embedding, Role::kNorm, 0.9f);
   }
 
+  void latent_attention() {
+    vector("attn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
+    matrix("attn_q_a.weight", spec_.embedding, kQueryLatent, 1.0f);
+    vector("attn_q_a_norm.weight", kQueryLatent, Role::kNorm, 1.0f);
+    matrix("attn_q_b.weight", kQueryLatent, heads_ * kKey, 1.2f);
+    matrix("attn_kv_a_mqa.weight", spec_.embedding, kLatent + kRotated, 1.2f);
+    vector("attn_kv_a_norm.weight", kLatent, Role::kNorm, 1.0f);
+    matrix("attn_k_b.weight", kKey - kRotated, kLatent, 1.0f);
+    tensors_.back().shape.push_back(static_cast<uint64_t>(heads_));
+    matrix("attn_v_b.weight", kLatent, kValue, 1.0f);
+    tensors_.back().shape.push_back(static_cast<uint64_t>(heads_));
+    matrix("attn_output.weight", heads_ * kValue, spec_.embedding, 1.0f);
+  }
+
+  const char* feed_forward_norm() const {
+    return is_gpt_oss(spec_) || spec_.architecture == "glm4moe" ? "post_attention_norm.weight"
+                                                                : "ffn_norm.weight";
+  }
   void feed_forward() {
-    vector("ffn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
+    vector(feed_forward_norm(), spec_.embedding, Role::kNorm, 1.0f);
     if (spec_.architecture == "phi3") {
       matrix("ffn_up.weight", spec_.embedding, 2 * width_, 1.2f);
     } else {
@@ -240,9 +267,8 @@ class Plan {
   }
 
   void experts() {
-    const int width = expert_width(spec_), shared = width_;
-    vector(is_gpt_oss(spec_) ? "post_attention_norm.weight" : "ffn_norm.weight", spec_.embedding,
-           Role::kNorm, 1.0f);
+    const int width = expert_width(spec_), shared = is_like_deepseek(spec_) ? width : width_;
+    vector(feed_forward_norm(), spec_.embedding, Role::kNorm, 1.0f);
     // In F32, as in real files; scores apart enough for some experts to count much more than
     // others.
     tensors_.push_back({prefix_ + "ffn_gate_inp.weight", &kF32,
@@ -257,8 +283,10 @@ class Plan {
         tensors_.back().shape.push_back(static_cast<uint64_t>(spec_.experts));
       }
     }
-    if (spec_.architecture != "qwen2moe") return;
-    vector("ffn_gate_inp_shexp.weight", spec_.embedding, Role::kBias, 0.1f);
+    if (is_like_deepseek(spec_)) vector("exp_probs_b.bias", spec_.experts, Role::kBias, 0.2f);
+    if (spec_.architecture != "qwen2moe" && !is_like_deepseek(spec_)) return;
+    if (spec_.architecture == "qwen2moe")
+      vector("ffn_gate_inp_shexp.weight", spec_.embedding, Role::kBias, 0.1f);
     matrix("ffn_gate_shexp.weight", spec_.embedding, shared, 1.2f);
     matrix("ffn_up_shexp.weight", spec_.embedding, shared, 1.2f);
     matrix("ffn_down_shexp.weight", shared, spec_.embedding, 1.0f);
@@ -368,6 +396,13 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
     set("expert_used_count", number(spec.experts_used));
     if (spec.architecture != "llama")  // where it is the feed-forward length
       set("expert_feed_forward_length", number(expert_width(spec)));
+    if (is_like_deepseek(spec)) {
+      set("leading_dense_block_count", uint32_t{1});
+      set("expert_shared_count", uint32_t{1});
+      set("expert_gating_func", uint32_t{2});
+      set("expert_weights_norm", true);
+      set("expert_weights_scale", 1.5f);
+    }
     if (spec.architecture == "qwen2moe")
       set("expert_shared_feed_forward_length", number(spec.feed_forward));
   }
@@ -378,6 +413,15 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
       is_gpt_oss(spec) || spec.uneven_head_dims) {
     by_layer("attention.key_length", spec.uneven_head_dims, head_dim_of);
     by_layer("attention.value_length", spec.uneven_head_dims, head_dim_of);
+  }
+  if (is_deepseek(spec)) {
+    set("vocab_size", number(spec.vocabulary));
+    set("attention.q_lora_rank", number(kQueryLatent));
+    set("attention.kv_lora_rank", number(kLatent));
+    set("attention.key_length", number(kLatent + kRotated));
+    set("attention.value_length", number(kLatent));
+    set("attention.key_length_mla", number(kKey));
+    set("attention.value_length_mla", number(kValue));
   }
   if (spec.window > 0) set("attention.sliding_window", number(spec.window));
   if (spec.architecture == "gemma2") {
@@ -416,10 +460,15 @@ TinyModelSpec with_defaults(TinyModelSpec spec) {
   choose(spec.embedding, wide ? 256 : 64);
   choose(spec.feed_forward, wide ? 512 : 160);
   choose(spec.heads, wide ? 8 : 4);
+  if (is_deepseek(spec)) {
+    spec.kv_heads = 1;
+    spec.rope_dimensions = kRotated;
+  }
   choose(spec.kv_heads, 2);
   choose(spec.head_dim, spec.embedding / spec.heads * (free_head_dim ? 2 : 1));
   choose(spec.rope_dimensions, spec.head_dim);
-  if (spec.architecture == "qwen2moe" || spec.architecture == "qwen3moe" || is_gpt_oss(spec))
+  if (spec.architecture == "qwen2moe" || spec.architecture == "qwen3moe" || is_gpt_oss(spec) ||
+      is_like_deepseek(spec))
     choose(spec.experts, 6);
   if (spec.experts > 0) choose(spec.experts_used, 2);
   choose(spec.vocabulary, 320);

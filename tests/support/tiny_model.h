@@ -14,8 +14,8 @@ namespace tessera {
 // A number that is 0 takes the default of the architecture and the format (small, but a whole
 // number of blocks in every row).
 struct TinyModelSpec {
-  std::string architecture = "llama";  // llama, qwen2, qwen2moe, qwen3, qwen3moe, gemma2,
-                                       // gemma3, phi3
+  // llama, qwen2, qwen2moe, qwen3, qwen3moe, gpt-oss, glm4moe, deepseek2, gemma2, gemma3, phi3
+  std::string architecture = "llama";
   const Format* format = &kF32;  // of the matrices; norms and biases are F32, as in real files
   uint64_t seed = 1;
   int layers = 0;     // gemma3 takes 7, so that one layer (the sixth) is global
@@ -23,8 +23,8 @@ struct TinyModelSpec {
   int heads = 0, kv_heads = 0, head_dim = 0;
   int rope_dimensions = 0;  // head_dim; less leaves the rest of a head unrotated (phi3)
   int feed_forward = 0;
-  // A mixture: of each layer's experts so many work on a row. qwen2moe and qwen3moe take 6 and 2;
-  // qwen2moe has a shared expert, too.
+  // A mixture: of each layer's experts so many work on a row. families of mixtures take 6 and 2,
+  // some of them a shared expert, and a dense layer before the others.
   int experts = 0, experts_used = 0;
   int vocabulary = 0;  // at least 300: bytes, merges and special tokens; the rest are unused tokens
   int context = 0;     // 256

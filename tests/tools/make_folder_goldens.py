@@ -53,6 +53,39 @@ MODELS = {
     "mixtral": ("mixtral", dict(num_local_experts=4, num_experts_per_tok=2)),
     "qwen2-moe": ("qwen2_moe", dict(EXPERTS, num_experts=6, shared_expert_intermediate_size=12, norm_topk_prob=False)),
     "qwen3-moe": ("qwen3_moe", dict(EXPERTS, num_experts=6, head_dim=16, norm_topk_prob=True)),
+    "deepseek-v3": (
+        "deepseek_v3",
+        dict(
+            EXPERTS,
+            num_hidden_layers=3,
+            num_key_value_heads=2,
+            n_routed_experts=8,
+            n_shared_experts=1,
+            n_group=4,
+            topk_group=2,
+            first_k_dense_replace=1,
+            q_lora_rank=12,
+            kv_lora_rank=12,
+            qk_rope_head_dim=4,
+            qk_nope_head_dim=8,
+            v_head_dim=6,
+            rope_parameters=dict(YARN, rope_theta=10000.0, mscale=1.0, mscale_all_dim=1.0),
+        ),
+    ),
+    "glm4-moe": (
+        "glm4_moe",
+        dict(
+            EXPERTS,
+            num_hidden_layers=3,
+            n_routed_experts=6,
+            n_shared_experts=2,
+            first_k_dense_replace=1,
+            routed_scaling_factor=1.5,
+            use_qk_norm=True,
+            attention_bias=True,
+            head_dim=16,
+        ),
+    ),
     "gpt-oss": (
         "gpt_oss",
         dict(
@@ -99,6 +132,9 @@ def make(name: str, kind: str, changes: dict, folder: pathlib.Path) -> None:
             scale = 0.3 if parameter.ndim == 1 else 1.5 / parameter.shape[-1] ** 0.5
             offset = 1.0 if "norm" in parameter_name and not kind.startswith("gemma") else 0.0
             parameter.copy_((torch.randn_like(parameter) * scale + offset).bfloat16().float())
+        for buffer_name, buffer in model.named_buffers():
+            if buffer_name.endswith("e_score_correction_bias"):
+                buffer.copy_((torch.randn_like(buffer) * 0.3).bfloat16().float())
     tokens = torch.randint(3, COMMON["vocab_size"], (TOKENS,)).tolist()
     with torch.no_grad():
         logits = model(torch.tensor([tokens]), past_key_values=HalfCache(), use_cache=True).logits[0]

@@ -52,6 +52,8 @@ std::vector<Shape> shapes() {
       {"tiny-qwen3moe", {.architecture = "qwen3moe", .context = 8192}},
       {"tiny-qwen2moe", {.architecture = "qwen2moe", .context = 8192}},
       {"tiny-mixtral", {.experts = 4, .context = 8192}},
+      {"tiny-glm4moe", {.architecture = "glm4moe", .context = 8192}},
+      {"tiny-deepseek2", {.architecture = "deepseek2", .context = 8192}},
       {"tiny-gpt-oss", {.architecture = "gpt-oss", .context = 8192, .rope_scaling = "yarn"}},
       // 8 of its 24 layers.
       {"gpt-oss-20b-8",

@@ -46,6 +46,7 @@ class ConfigTranslation {
     read_windows();
     read_ropes();
     if (into_.family->experts) read_experts();
+    if (into_.family->latent_attention) read_latent_attention();
     into_.heads = from_.integer("num_attention_heads").value_or(0);
     into_.kv_heads = from_.integer("num_key_value_heads").value_or(into_.heads);
     into_.tied = from_.boolean("tie_word_embeddings");
@@ -83,8 +84,19 @@ class ConfigTranslation {
   }
   void read_experts() {
     // Whatever it was called when the folder was written.
-    const bool local = from_.find("num_local_experts") != nullptr;
-    copy_integer("expert_count", local ? "num_local_experts" : "num_experts");
+    std::string_view count = "num_experts";
+    for (const std::string_view key : {"num_local_experts", "n_routed_experts"}) {
+      if (from_.find(key) != nullptr) count = key;
+    }
+    copy_integer("expert_count", count);
+    copy_integer("expert_shared_count", "n_shared_experts");
+    copy_integer("leading_dense_block_count", "first_k_dense_replace");
+    copy_integer("expert_group_count", "n_group");
+    copy_integer("expert_group_used_count", "topk_group");
+    copy_number("expert_weights_scale", "routed_scaling_factor");
+    if (into_.family->sigmoid_gating)  // llama_expert_gating_func_type
+      set("expert_gating_func", "scoring_func", {uint32_t{2}});
+    read_next_token_layers();
     copy_integer("expert_used_count", "num_experts_per_tok");
     if (const auto limit = from_.number("swiglu_limit"); limit && *limit != 7)
       fail("key 'swiglu_limit': {} is not supported, expected 7", *limit);
@@ -99,6 +111,41 @@ class ConfigTranslation {
     const json* dense = from_.find("mlp_only_layers");
     if (dense != nullptr && !dense->empty())
       fail("key 'mlp_only_layers': layers without experts are not supported");
+  }
+
+  // Lengths of keys and values as they are kept, and as each head has them.
+  void read_latent_attention() {
+    if (from_.boolean("rope_interleave") == false)
+      fail("key 'rope_interleave': false is not supported");
+    copy_integer("attention.q_lora_rank", "q_lora_rank");
+    copy_integer("attention.kv_lora_rank", "kv_lora_rank");
+    copy_integer("attention.value_length_mla", "v_head_dim");
+    const auto latent = from_.integer("kv_lora_rank"), rope = from_.integer("qk_rope_head_dim"),
+               nope = from_.integer("qk_nope_head_dim");
+    if (!latent || !rope || !nope)
+      fail("keys 'kv_lora_rank', 'qk_rope_head_dim' and 'qk_nope_head_dim' are expected");
+    const auto set_sum = [&](std::string_view fact, std::string_view key, int64_t value) {
+      if (value > UINT32_MAX) fail("key '{}': {} is out of range", key, value);
+      set(fact, key, {static_cast<uint32_t>(value)});
+    };
+    set_sum("attention.key_length_mla", "qk_nope_head_dim", *nope + *rope);
+    set_sum("attention.key_length", "kv_lora_rank", *latent + *rope);
+    set_sum("attention.value_length", "kv_lora_rank", *latent);
+    set("attention.head_count_kv", "num_key_value_heads", {uint32_t{1}});
+    into_.latent_key = *nope;
+  }
+
+  // Layers that predict further tokens stand behind the others, whose number they are not in.
+  void read_next_token_layers() {
+    const bool newer = from_.find("num_mtp_layers") != nullptr;
+    const std::string_view key = newer ? "num_mtp_layers" : "num_nextn_predict_layers";
+    const int64_t more = from_.integer(key).value_or(0);
+    const auto layers = from_.integer("num_hidden_layers");
+    if (more == 0 || !layers) return;
+    if (more > 64) fail("key '{}': {} is out of range", key, more);
+    set("nextn_predict_layers", key, {static_cast<uint32_t>(more)});
+    set("block_count", "num_hidden_layers",
+        {static_cast<uint32_t>(std::min<int64_t>(*layers + more, UINT32_MAX))});
   }
 
   void read_attention_scale() {
@@ -157,8 +204,9 @@ class ConfigTranslation {
   }
 
   void read_ropes() {
+    // Of latent attention only a part of each head is rotated, whose length this is.
     const double head_dim =
-        from_.integer("head_dim")
+        from_.integer(into_.family->latent_attention ? "qk_rope_head_dim" : "head_dim")
             .value_or(from_.integer("hidden_size").value_or(0) /
                       std::max<int64_t>(1, from_.integer("num_attention_heads").value_or(1)));
     // Newer folders keep all of it in one object, by kind of layer where kinds differ.

@@ -36,6 +36,7 @@ struct ModelConfig {
   GgufMetadata metadata;
   std::map<std::string, std::string, std::less<>> keys;
   int64_t heads = 0, kv_heads = 0;  // 0: not said
+  int64_t latent_key = 0;           // of latent attention: a head's keys that are not rotated
   std::optional<bool> tied;         // is the token embedding the output, too?
   // What each rotary frequency is divided by; empty: by nothing. See TensorRole::kRopeFactors.
   std::vector<float> rope_factors, rope_factors_long, rope_factors_short;

@@ -25,6 +25,8 @@ struct Family {
   bool norm_after_attention = false;
   bool fused = false;  // qkv_proj, gate_up_proj
   bool experts = false;
+  bool latent_attention = false;  // kv_b_proj is each head's keys, then its values (DeepSeek)
+  bool sigmoid_gating = false;    // of experts
   bool fused_experts = false;     // those of fused_experts.h, and a router with a bias
   bool sparse_moe_block = false;  // experts are block_sparse_moe's w1, w2, w3 (Mixtral)
   bool windows = true;  // is there a sliding_window? Of others, transformers does not read it

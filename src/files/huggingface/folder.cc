@@ -13,6 +13,7 @@
 #include "files/huggingface/experts.h"
 #include "files/huggingface/fused_experts.h"
 #include "files/huggingface/json_file.h"
+#include "files/huggingface/latent_attention.h"
 #include "files/huggingface/layouts/layouts.h"
 #include "files/huggingface/layouts/raw_tensors.h"
 #include "files/huggingface/rotary_pairs.h"
@@ -130,6 +131,10 @@ HuggingFaceFolder HuggingFaceFolder::open(const fs::path& folder) {
     const Adaptation adapt(said);
     std::vector<StoredTensor> tensors = stack_experts(raw.take_all());
     if (said.family->fused_experts) tensors = split_fused_experts(std::move(tensors));
+    if (said.family->latent_attention) {
+      tensors = split_latent(std::move(tensors), static_cast<uint64_t>(said.heads),
+                             static_cast<uint64_t>(said.latent_key));
+    }
     for (StoredTensor& tensor : tensors) {
       const TensorPlace place = model.tensor_place(tensor.name);
       if (place.role == TensorRole::kOutput && said.tied == true) continue;

@@ -8,43 +8,10 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "files/huggingface/row_sources.h"
 
 namespace tessera::huggingface {
 namespace {
-
-// Values of a float tensor by their steps, in values, along what becomes experts, rows and columns.
-struct Steps {
-  uint64_t first, expert, row, column;
-};
-
-class SteppedRows final : public RowSource {
- public:
-  SteppedRows(const StoredTensor& from, Steps steps, uint64_t rows_each, uint64_t columns)
-      : bytes_(from.bytes),
-        value_bytes_(from.format->block_bytes),
-        steps_(steps),
-        rows_each_(rows_each),
-        columns_(columns) {}
-
-  void read(uint64_t first, uint64_t count, std::byte* out) const override {
-    for (uint64_t c = 0; c < columns_; ++c) {  // whose values of all these rows lie side by side
-      for (uint64_t r = 0; r < count; ++r) {
-        const uint64_t row = first + r;
-        const uint64_t at = steps_.first + row / rows_each_ * steps_.expert +
-                            row % rows_each_ * steps_.row + c * steps_.column;
-        std::memcpy(out + (r * columns_ + c) * value_bytes_, &bytes_[at * value_bytes_],
-                    value_bytes_);
-      }
-    }
-  }
-  std::vector<std::span<const std::byte>> stored() const override { return {bytes_}; }
-
- private:
-  const std::span<const std::byte> bytes_;
-  const uint64_t value_bytes_;
-  const Steps steps_;
-  const uint64_t rows_each_, columns_;
-};
 
 // Every second row, from the first or the second on.
 class AlternatingRows final : public RowSource {
@@ -80,25 +47,26 @@ class Splitter {
     const std::string name = tensor.name.substr(end);
     if (end == 0) return result.push_back(std::move(tensor));
     if (name == "gate_up_proj.weight") {
-      expect(tensor, 3, true);
+      expect(tensor, 3, 1);
       const uint64_t rows = tensor.shape[1] / 2;
       for (const uint64_t second : {0, 1})
         put(tensor, kParts[second], ".weight", {tensor.columns(), rows, tensor.shape[2]},
             std::make_shared<const AlternatingRows>(tensor, second));
     } else if (name == "gate_up_proj") {
-      expect(tensor, 3);
+      expect(tensor, 3, 0);
       const uint64_t width = tensor.shape[0], columns = tensor.shape[1];
       for (const uint64_t second : {0, 1})
         put(tensor, kParts[second], ".weight", {columns, width / 2, tensor.shape[2]},
             {.first = second, .expert = width * columns, .row = 2, .column = width});
     } else if (name == "gate_up_proj_bias") {
-      expect(tensor, 2);
+      expect(tensor, 2, 0);
       const uint64_t width = tensor.shape[0];
       for (const uint64_t second : {0, 1})
         put(tensor, kParts[second], ".bias", {width / 2, tensor.shape[1]},
             {.first = second, .expert = width, .row = 0, .column = 2});
     } else if (name == "down_proj") {
-      expect(tensor, 3);
+      if (tensor.shape.size() != 3)
+        fail("tensor '{}' has {} axes, expected 3", printable(tensor.name), tensor.shape.size());
       const uint64_t rows = tensor.shape[0], columns = tensor.shape[1];
       put(tensor, "down_proj", ".weight", {columns, rows, tensor.shape[2]},
           {.first = 0, .expert = rows * columns, .row = 1, .column = rows});
@@ -113,12 +81,11 @@ class Splitter {
  private:
   static constexpr std::string_view kParts[] = {"gate_proj", "up_proj"};
 
-  static void expect(const StoredTensor& tensor, size_t axes, bool whole_rows = false) {
-    const bool halves = tensor.shape.size() == axes && tensor.shape[whole_rows ? 1 : 0] % 2 == 0;
-    const bool floats = tensor.format->block_elements == 1 && tensor.source == nullptr;
-    if (!halves || (!floats && !whole_rows)) {
-      fail("tensor '{}' is {} x {} in {}, expected {} axes of floats, gate and up by turns",
-           printable(tensor.name), tensor.columns(), tensor.rows(), tensor.format->name, axes);
+  // That axis number `halved`, from the last on, is of pairs.
+  static void expect(const StoredTensor& tensor, size_t axes, size_t halved) {
+    if (tensor.shape.size() != axes || tensor.shape[halved] % 2 != 0) {
+      fail("tensor '{}' is {} x {}, expected {} axes, and gate and up by turns",
+           printable(tensor.name), tensor.columns(), tensor.rows(), axes);
     }
   }
   void put(const StoredTensor& from, std::string_view part, std::string_view kind,
@@ -132,9 +99,8 @@ class Splitter {
   }
   void put(const StoredTensor& from, std::string_view part, std::string_view kind,
            std::vector<uint64_t> shape, Steps steps) {
-    const uint64_t rows_each = shape.size() == 3 ? shape[1] : 1;
-    put(from, part, kind, shape,
-        std::make_shared<const SteppedRows>(from, steps, rows_each, shape[0]));
+    const std::string name = prefix_ + std::string(part) + std::string(kind);
+    result.push_back(stepped_rows(from, name, std::move(shape), steps));
   }
 
   std::string prefix_;  // "model.layers.0.mlp.experts."

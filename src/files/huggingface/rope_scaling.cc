@@ -80,6 +80,10 @@ RopeScaling read_yarn(const ConfigReader& rope, const RopeShape& shape) {
   // No reader of GGUF but Tessera knows it.
   if (rope.boolean("truncate") == false)
     scaling.facts.emplace_back("rope.scaling.yarn_truncate", GgufValue{false});
+  if (all_dimensions && *all_dimensions > 0 && mscale == all_dimensions) {
+    add(scaling, "rope.scaling.yarn_log_multiplier", 0.1 * *all_dimensions);
+    return scaling;
+  }
   // GGUF's readers multiply by 0.1 ln(factor) + 1 themselves.
   add(scaling, "rope.scaling.yarn_attn_factor", magnitude / (0.1 * std::log(factor) + 1));
   return scaling;

@@ -5,6 +5,8 @@
 #include <memory>
 #include <utility>
 
+#include "base/error.h"
+#include "base/printable.h"
 #include "files/huggingface/rotary_pairs.h"
 
 namespace tessera::huggingface {
@@ -25,6 +27,35 @@ class HeldRows final : public RowSource {
  private:
   std::vector<std::span<const std::byte>> stored_;
   std::vector<std::byte> bytes_;
+};
+
+class SteppedRows final : public RowSource {
+ public:
+  SteppedRows(const StoredTensor& from, Steps steps, uint64_t rows_each, uint64_t columns)
+      : bytes_(from.bytes),
+        value_bytes_(from.format->block_bytes),
+        steps_(steps),
+        rows_each_(rows_each),
+        columns_(columns) {}
+
+  void read(uint64_t first, uint64_t count, std::byte* out) const override {
+    for (uint64_t c = 0; c < columns_; ++c) {  // whose values of all these rows lie side by side
+      for (uint64_t r = 0; r < count; ++r) {
+        const uint64_t row = first + r;
+        const uint64_t at = steps_.first + row / rows_each_ * steps_.expert +
+                            row % rows_each_ * steps_.row + c * steps_.column;
+        std::memcpy(out + (r * columns_ + c) * value_bytes_, &bytes_[at * value_bytes_],
+                    value_bytes_);
+      }
+    }
+  }
+  std::vector<std::span<const std::byte>> stored() const override { return {bytes_}; }
+
+ private:
+  const std::span<const std::byte> bytes_;
+  const uint64_t value_bytes_;
+  const Steps steps_;
+  const uint64_t rows_each_, columns_;
 };
 
 class PairedRows final : public RowSource {
@@ -62,6 +93,21 @@ StoredTensor make_vector(const StoredTensor& from, std::vector<float> values) {
   vector.bytes = {};
   vector.source = std::make_shared<const HeldRows>(std::move(values), from.stored());
   return vector;
+}
+
+StoredTensor stepped_rows(const StoredTensor& from, std::string name, std::vector<uint64_t> shape,
+                          Steps steps) {
+  if (from.format->block_elements != 1 || from.source != nullptr) {
+    fail("tensor '{}' is in {}: only floats can be put along other axes", printable(from.name),
+         from.format->name);
+  }
+  const uint64_t rows_each = shape.size() == 3 ? shape[1] : 1;
+  StoredTensor result = from;
+  result.name = std::move(name);
+  result.source = std::make_shared<const SteppedRows>(from, steps, rows_each, shape[0]);
+  result.shape = std::move(shape);
+  result.bytes = {};
+  return result;
 }
 
 StoredTensor pair_rows(const StoredTensor& from, uint64_t head_dim) {

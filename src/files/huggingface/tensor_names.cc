@@ -25,6 +25,13 @@ constexpr auto kRows = std::to_array<TensorNames::Row>({
     {kKeyBias, "layers.*.self_attn.k_proj.bias"},
     {kValueBias, "layers.*.self_attn.v_proj.bias"},
     {kQueryKeyValueBias, "layers.*.self_attn.qkv_proj.bias"},
+    {kQueryDown, "layers.*.self_attn.q_a_proj.weight"},
+    {kQueryDownNorm, "layers.*.self_attn.q_a_layernorm.weight"},
+    {kQueryUp, "layers.*.self_attn.q_b_proj.weight"},
+    {kKeyValueDown, "layers.*.self_attn.kv_a_proj_with_mqa.weight"},
+    {kKeyValueDownNorm, "layers.*.self_attn.kv_a_layernorm.weight"},
+    {kKeyUp, "layers.*.self_attn.k_b_proj.weight"},  // see split_latent
+    {kValueUp, "layers.*.self_attn.v_b_proj.weight"},
     {kQueryNorm, "layers.*.self_attn.q_norm.weight"},
     {kKeyNorm, "layers.*.self_attn.k_norm.weight"},
     {kAttentionOutput, "layers.*.self_attn.o_proj.weight"},
@@ -40,6 +47,7 @@ constexpr auto kFused = std::to_array<TensorNames::Row>({
 });
 constexpr auto kExperts = std::to_array<TensorNames::Row>({
     {kRouter, "layers.*.mlp.gate.weight"},
+    {kRouterCorrection, "layers.*.mlp.gate.e_score_correction_bias"},
     {kExpertsGate, "layers.*.mlp.experts.gate_proj.weight"},  // of all: see stack_experts
     {kExpertsUp, "layers.*.mlp.experts.up_proj.weight"},
     {kExpertsDown, "layers.*.mlp.experts.down_proj.weight"},
@@ -47,6 +55,17 @@ constexpr auto kExperts = std::to_array<TensorNames::Row>({
     {kSharedExpertGate, "layers.*.mlp.shared_expert.gate_proj.weight"},
     {kSharedExpertUp, "layers.*.mlp.shared_expert.up_proj.weight"},
     {kSharedExpertDown, "layers.*.mlp.shared_expert.down_proj.weight"},
+});
+constexpr auto kSharedExperts = std::to_array<TensorNames::Row>({
+    {kSharedExpertGate, "layers.*.mlp.shared_experts.gate_proj.weight"},
+    {kSharedExpertUp, "layers.*.mlp.shared_experts.up_proj.weight"},
+    {kSharedExpertDown, "layers.*.mlp.shared_experts.down_proj.weight"},
+    {kNextTokenProjection, "layers.*.eh_proj.weight"},
+    {kNextTokenEmbedding, "layers.*.embed_tokens.weight"},
+    {kNextTokenEmbeddingNorm, "layers.*.enorm.weight"},
+    {kNextTokenHiddenNorm, "layers.*.hnorm.weight"},
+    {kNextTokenOutput, "layers.*.shared_head.head.weight"},
+    {kNextTokenOutputNorm, "layers.*.shared_head.norm.weight"},
 });
 constexpr auto kFusedExperts = std::to_array<TensorNames::Row>({
     {kAttentionSinks, "layers.*.self_attn.sinks"},
@@ -78,12 +97,13 @@ constexpr auto kPostNorms = std::to_array<TensorNames::Row>({
 });
 
 // The tables of a family: all rows of all of them.
-std::array<TensorNames, 4> tables(const Family& family) {
+std::array<TensorNames, 5> tables(const Family& family) {
   using Rows = std::span<const TensorNames::Row>;
   return {TensorNames(kRows), TensorNames(family.fused ? Rows(kFused) : Rows(kSeparate)),
           TensorNames(family.sparse_moe_block ? Rows(kSparseMoeBlock)
                       : family.fused_experts  ? Rows(kFusedExperts)
                                               : Rows(kExperts)),
+          TensorNames(kSharedExperts),
           TensorNames(family.post_norms             ? Rows(kPostNorms)
                       : family.norm_after_attention ? Rows(kNormAfterAttention)
                                                     : Rows(kPreNorms))};

@@ -26,9 +26,10 @@ void Attention::for_each_tensor(TensorVisitor& visit) {
     visit.vector({{kQueryBias, q}, {kKeyBias, kv}, {kValueBias, kv}},
                  family.qkv_bias ? kRequired : kOptional, qkv_bias_);
   }
-  if (family.qk_norm) {
-    visit.vector({kQueryNorm, shape().head_dim}, q_norm_);
-    visit.vector({kKeyNorm, shape().head_dim}, k_norm_);
+  if (family.qk_norm || family.may_have_qk_norm) {
+    const auto presence = family.qk_norm ? kRequired : kOptional;
+    visit.vector({{kQueryNorm, shape().head_dim}}, presence, q_norm_);
+    visit.vector({{kKeyNorm, shape().head_dim}}, presence, k_norm_);
   }
   visit.matrix("attention output", {{kAttentionOutput, embedding}}, q, output_);
   visit.vector({{kAttentionOutputBias, embedding}}, kOptional, output_bias_);
@@ -96,10 +97,8 @@ void Attention::forward(const Step& step, Tensor x) const {
   b.rms_norm(x, *norm_, config_.norm_epsilon, h);
   step.show(layer_, TapPoint::kQkvInput, h);
   step.linear(*qkv_, h, qkv_bias_.get(), qkv);
-  if (q_norm_ != nullptr) {
-    b.rms_norm(q, *q_norm_, config_.norm_epsilon, q);
-    b.rms_norm(k, *k_norm_, config_.norm_epsilon, k);
-  }
+  if (q_norm_ != nullptr) b.rms_norm(q, *q_norm_, config_.norm_epsilon, q);
+  if (k_norm_ != nullptr) b.rms_norm(k, *k_norm_, config_.norm_epsilon, k);
   const RopeTable& rope = step.rope(layer.rope);
   b.rope(rope, layer.head_dim, step.rows, q);
   b.rope(rope, layer.head_dim, step.rows, k);

@@ -17,9 +17,20 @@ namespace tessera {
 // made; the widest need decides. Rows that are never touched cost no memory.
 class Workspace {
  public:
-  // The last three before kTapped are a mixture's: what the router says of experts, the rows that
-  // visit one, and what all of them answer.
-  enum Slot { kHidden, kQkv, kAttended, kGated, kScores, kVisitors, kAnswers, kTapped, kSlots };
+  // kScores to kAnswers are a mixture's: what the router says of experts, the rows that visit one,
+  // and what all of them answer.
+  enum Slot {
+    kHidden,
+    kQkv,
+    kAttended,
+    kGated,
+    kScores,
+    kVisitors,
+    kAnswers,
+    kLatent,
+    kTapped,
+    kSlots
+  };
 
   void reserve(Slot slot, int columns);
   int widest() const;                         // of what was reserved, in columns
