@@ -202,6 +202,8 @@ class Backend {
     std::span<const uint32_t> order = {};
   };
   virtual std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) = 0;
+  // The matrix will be multiplied soon: what of it lies elsewhere may be on its way by then.
+  virtual void prefetch(const Matrix& /*weights*/) {}
   virtual std::unique_ptr<Vector> load_vector(std::span<const float> values) = 0;
   // F32, F16 or BF16 weights, value-exactly. `downs`: matrices A, [rank, columns], whose products
   // are multiplied with `scale`. Of `ups` each is a matrix B [rows, rank] for one part of a matrix

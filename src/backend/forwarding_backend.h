@@ -40,6 +40,7 @@ class ForwardingBackend : public Backend {
                     Tensor out, std::span<const LowRankRows> added) override;
   void rope(const RopeTable& rope, int head_dim, PreparedRows& rows, Tensor x) override;
   void write_kv(KvStore& kv, int layer, PreparedRows& rows, Tensor k, Tensor v) override;
+  void prefetch(const Matrix& weights) override { backend_->prefetch(weights); }
   void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) override;
   void attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
               PreparedRows& rows, Tensor out) override;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -13,6 +14,11 @@
 #include "base/human_bytes.h"
 
 namespace tessera {
+namespace {
+
+constexpr size_t kPage = 4096;
+
+}  // namespace
 
 SwapFile::SwapFile(std::filesystem::path folder) : folder_(std::move(folder)) {
   std::string name = (folder_ / "tessera-weights-XXXXXX").string();
@@ -26,7 +32,6 @@ SwapFile::~SwapFile() {
 }
 
 std::shared_ptr<std::byte> SwapFile::take(size_t bytes) {
-  constexpr size_t kPage = 4096;
   const size_t whole = (bytes + kPage - 1) / kPage * kPage;
   write_back();
   // Without room a write to the mapping would end the process.
@@ -39,8 +44,15 @@ std::shared_ptr<std::byte> SwapFile::take(size_t bytes) {
   void* mapped =
       ::mmap(nullptr, whole, PROT_READ | PROT_WRITE, MAP_SHARED, file_, static_cast<off_t>(size_));
   if (mapped == MAP_FAILED) fail("cannot map weights: {}", std::strerror(errno));
+  ::madvise(mapped, whole, MADV_RANDOM);
   size_ += whole;
   return {static_cast<std::byte*>(mapped), [whole](std::byte* data) { ::munmap(data, whole); }};
+}
+
+void SwapFile::read_ahead(const std::byte* data, size_t bytes) {
+  const auto begin = reinterpret_cast<uintptr_t>(data) / kPage * kPage;
+  const auto end = reinterpret_cast<uintptr_t>(data) + bytes;
+  ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_WILLNEED);
 }
 
 // Pages that are on the disk can go at once when memory is wanted.

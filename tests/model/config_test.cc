@@ -104,6 +104,56 @@ TEST_F(ConfigTest, RefusesHeadsOfManyLengths) {
             "heads of more than 8 lengths in one model are not supported");
 }
 
+// Memory is reserved for what experts answer, and places for each of them, before any is looked for.
+TEST_F(ConfigTest, RefusesExpertsThatDoNotFit) {
+  const auto refused = [&](const std::string& architecture, const std::string& name,
+                           GgufValue::Variant value) {
+    const auto path = write_tiny_model({.architecture = architecture}, folder_.path());
+    return error_of([&] { read_config(changed(path, architecture + "." + name, value)); });
+  };
+  EXPECT_EQ(refused("qwen3moe", "expert_count", uint32_t{4097}),
+            "key 'qwen3moe.expert_count': 4097 is out of range");
+  EXPECT_EQ(refused("qwen3moe", "expert_used_count", uint32_t{7}),
+            "key 'qwen3moe.expert_used_count': 7 of 6 experts");
+  EXPECT_EQ(refused("qwen3moe", "expert_used_count", uint32_t{0}),
+            "key 'qwen3moe.expert_used_count': 0 is out of range");
+  EXPECT_EQ(refused("qwen3moe", "expert_feed_forward_length", uint32_t{1 << 24}),
+            "6 experts of length 16777216, of which 2 are used, are too large for an embedding of 64");
+  EXPECT_EQ(refused("glm4moe", "expert_shared_count", uint32_t{1 << 24}),
+            "key 'glm4moe.expert_shared_count': 16777216 is out of range");
+  EXPECT_EQ(refused("glm4moe", "expert_gating_func", uint32_t{9}),
+            "key 'glm4moe.expert_gating_func': 9 is not supported");
+  EXPECT_EQ(refused("glm4moe", "expert_group_count", uint32_t{4}),
+            "4 of 4 groups of experts, of which there are 6, are not supported");
+  EXPECT_EQ(refused("glm4moe", "expert_group_used_count", uint32_t{2}),
+            "2 of 1 groups of experts, of which there are 6, are not supported");
+  EXPECT_EQ(refused("glm4moe", "nextn_predict_layers", uint32_t{2}),
+            "key 'glm4moe.nextn_predict_layers': 2 of 2 layers");
+}
+
+TEST_F(ConfigTest, ExpertsStandBehindTheLeadingDenseLayers) {
+  const auto path = write_tiny_model({.architecture = "glm4moe", .layers = 3}, folder_.path());
+  const Config config = read_config(GgufFile::open(path));
+  EXPECT_EQ(config.layers[0].experts.count, 0);
+  EXPECT_EQ(config.layers[1].experts.count, 6);
+  EXPECT_EQ(config.layers[2].experts.used, 2);
+  EXPECT_EQ(config.layers[2].experts.shared, config.layers[2].experts.feed_forward);
+}
+
+TEST_F(ConfigTest, RefusesLatentsThatDoNotFit) {
+  const auto path = write_tiny_model({.architecture = "deepseek2"}, folder_.path());
+  const auto refused = [&](const std::string& name, GgufValue::Variant value) {
+    return error_of([&] { read_config(changed(path, "deepseek2." + name, value)); });
+  };
+  EXPECT_EQ(refused("rope.dimension_count", uint32_t{64}),
+            "key 'deepseek2.rope.dimension_count': 64 does not fit keys of length 64 and latents of "
+            "32");
+  EXPECT_EQ(refused("attention.kv_lora_rank", uint32_t{31}),
+            "key 'deepseek2.rope.dimension_count': 32 does not fit keys of length 64 and latents of "
+            "31");
+  EXPECT_NE(refused("attention.kv_lora_rank", uint32_t{1 << 24}), "");
+}
+
 // Nothing may be made for layers that the file cannot hold.
 TEST_F(ConfigTest, RefusesMoreLayersThanTensors) {
   expect_error("llama.block_count", uint32_t{1 << 24});

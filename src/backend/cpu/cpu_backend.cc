@@ -75,6 +75,9 @@ class CpuBackend final : public Backend {
   std::unique_ptr<Matrix> load_matrix(std::span<const WeightPart> parts, int columns) override {
     return cpu::load_matrix(*pool_, weight_arena_, parts, columns);
   }
+  void prefetch(const Matrix& weights) override {
+    cpu::prefetch(dynamic_cast<const cpu::CpuMatrix&>(weights));
+  }
   std::unique_ptr<Vector> load_vector(std::span<const float> values) override {
     return std::make_unique<CpuVector>(values);
   }

@@ -216,6 +216,7 @@ std::unique_ptr<Matrix> load_matrix(ThreadPool& pool, WeightArena& arena,
   std::vector<Segment>& segments = matrix->segments;
   const std::vector<size_t> offsets = place(segments, matrix->bytes);
   matrix->data = arena.take(matrix->bytes);
+  matrix->in_file = arena.in_file();
   for (size_t s = 0; s < segments.size(); ++s) {
     std::byte* first_panel = matrix->data.get() + offsets[s];
     segments[s].first_panel = first_panel;

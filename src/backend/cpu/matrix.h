@@ -38,6 +38,7 @@ class WeightArena {
 
   // Whoever keeps it keeps the buffer. At the start of a cache line.
   std::shared_ptr<std::byte> take(size_t bytes);
+  bool in_file() const { return file_ != nullptr; }
 
  private:
   std::shared_ptr<std::byte> new_buffer(size_t bytes) const;
@@ -55,7 +56,13 @@ class CpuMatrix final : public Matrix {
   // Orders of columns that parts have, each once: column c meets input order[c].
   std::vector<std::vector<uint32_t>> orders;
   std::shared_ptr<std::byte> data;
+  bool in_file = false;  // of which some may not be in memory
 };
+
+// Has what is not in memory read, if the matrix is in a file.
+inline void prefetch(const CpuMatrix& matrix) {
+  if (matrix.in_file) SwapFile::read_ahead(matrix.data.get(), matrix.bytes);
+}
 
 // Throws Error if a part's bytes are not rows x columns of a format that the backend can multiply.
 std::unique_ptr<Matrix> load_matrix(ThreadPool& pool, WeightArena& arena,

@@ -75,6 +75,11 @@ void Mixture::forward(const Step& step, Tensor x) const {
   const std::vector<ChosenExpert> chosen = choose(step, h);
   const ExpertRows sorted = sort_by_expert(chosen, used, shape().count);
   for (size_t e = 0; e < experts_.size(); ++e) {
+    if (sorted.first[e] == sorted.first[e + 1]) continue;
+    b.prefetch(*experts_[e].gate_up);
+    b.prefetch(*experts_[e].down);
+  }
+  for (size_t e = 0; e < experts_.size(); ++e) {
     const int first = sorted.first[e], count = sorted.first[e + 1] - first;
     if (count == 0) continue;
     const Tensor out = answers.middle(first, count);

@@ -1,0 +1,28 @@
+# tessera_unity(TARGET [FILE...]): compiles the files of a room eight at a time, since their time goes to the same
+# headers; but for these FILEs, and for what the build makes. Within such a room a name of an anonymous namespace is
+# one file's. Not by CMake's UNITY_BUILD, whose files lie in another folder in each build: tests/embedding builds
+# the library within another project, and finds every object in the compiler's cache (see precompiled.cmake).
+function(tessera_unity target)
+  set(folder ${PROJECT_BINARY_DIR}/unity)
+  if(TESSERA_PRECOMPILED)
+    set(folder ${TESSERA_PRECOMPILED}/unity)
+  endif()
+  list(TRANSFORM ARGN PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/ OUTPUT_VARIABLE alone)
+  get_target_property(small ${target} SOURCES)
+  set(others ${small})
+  list(FILTER small INCLUDE REGEX "^${CMAKE_CURRENT_SOURCE_DIR}/")
+  list(REMOVE_ITEM small ${alone})
+  list(REMOVE_ITEM others ${small})
+  set(number 0)
+  while(small)
+    list(SUBLIST small 0 8 batch)
+    list(REMOVE_ITEM small ${batch})
+    list(TRANSFORM batch REPLACE "(.+)" "#include \"\\1\"\n")
+    list(JOIN batch "" content)
+    set(file ${folder}/${target}_${number}.cc)
+    file(CONFIGURE OUTPUT ${file} CONTENT "${content}")
+    list(APPEND others ${file})
+    math(EXPR number "${number} + 1")
+  endwhile()
+  set_target_properties(${target} PROPERTIES SOURCES "${others}")
+endfunction()
