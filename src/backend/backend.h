@@ -94,7 +94,12 @@ struct Tensor {
   }
 };
 
-enum class Activation { kSilu, kGelu /* tanh approximation, as in Gemma */ };
+enum class Activation {
+  kSilu,
+  kGelu,     // the tanh approximation, as in Gemma
+  kGeluErf,  // the Gaussian error function itself (Hendrycks & Gimpel 2016)
+  kRelu,
+};
 
 // Rotary position embedding (Su et al. 2021). Pairs are (2i, 2i+1) if interleaved, else
 // (i, i + dimensions/2). angle_i = position * frequency[i]; both outputs are scaled by `magnitude`
@@ -169,6 +174,9 @@ struct AttentionParameters {
   float scale = 1.0f;
   float soft_cap = 0.0f;  // 0: none, else cap * tanh(score / cap)  (Gemma 2)
   int window = 0;         // 0: all, else positions p - window + 1 .. p
+  // ALiBi (Press et al. 2022): by how much a score falls with each position back, for each query
+  // head. Empty: not at all. Inside the soft cap, if there are both.
+  std::span<const float> slopes = {};
 };
 
 class Backend {
@@ -241,6 +249,10 @@ class Backend {
   // out = normalized x * weight, x / sqrt(mean(x^2) + epsilon) (RMSNorm, Zhang & Sennrich 2019).
   // Rows are cut into groups of weight.size columns, each normalized alone (QK norm: one a head).
   virtual void rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) = 0;
+  // out = (x - mean(x)) / sqrt(variance(x) + epsilon) * weight (+ bias, unless that is nullptr)
+  // (LayerNorm, Ba et al. 2016), over a whole row.
+  virtual void layer_norm(Tensor x, const Vector& weight, const Vector* bias, float epsilon,
+                          Tensor out) = 0;
   // out = W x (+ bias, unless that is nullptr). Quantized weights meet activations quantized to
   // int8 per row in blocks of 32; F32, F16 and BF16 weights meet f32 activations. `added`: to W x
   // of some rows scales * B (A x), one after the other, all in f32; rows that are in none have the
@@ -251,13 +263,15 @@ class Backend {
   // variants, Shazeer 2020). `added`: likewise, to W_gate x and to W_up x.
   virtual void linear_gated(const Matrix& weights, Tensor x, Activation activation, Tensor out,
                             std::span<const LowRankRows> added = {}) = 0;
+  // x = activation(x)
+  virtual void activate(Activation activation, Tensor x) = 0;
   // Rotates each head of x (columns = heads * head_dim) in place by its row's position.
   virtual void rope(const RopeTable& rope, int head_dim, PreparedRows& rows, Tensor x) = 0;
   // Keeps k and v ([rows, KV heads * head_dim] of that layer) in the rows' slots.
   virtual void write_kv(KvStore& kv, int layer, PreparedRows& rows, Tensor k, Tensor v) = 0;
   // Copies slots from[i] to to[i] in all layers, in order.
   virtual void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) = 0;
-  // out[r] = softmax(scale * q[r] . K) V over what row r's context sees.
+  // out[r] = softmax(scale * q[r] . K - slope * distance) V over what row r's context sees.
   virtual void attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
                       PreparedRows& rows, Tensor out) = 0;
   virtual void add(Tensor x, Tensor into) = 0;  // into += x

@@ -46,11 +46,12 @@ struct Case {
   KvFormat format = KvFormat::kF16;
   int window = 0;
   float soft_cap = 0.0f;
+  Floats slopes = {};  // of each head
 
   int kv_columns() const { return kv_heads * head_dim; }
   int columns() const { return heads * head_dim; }
   AttentionParameters parameters(int layer = 1) const {
-    return {layer, heads, 1.0f / std::sqrt(static_cast<float>(head_dim)), soft_cap, window};
+    return {layer, heads, 1.0f / std::sqrt(static_cast<float>(head_dim)), soft_cap, window, slopes};
   }
 };
 
@@ -141,6 +142,7 @@ std::vector<double> oracle(const Case& c, const Sequence& s, const Floats& k, co
       const float* key = &k[static_cast<size_t>(j) * c.kv_columns() + kv_column];
       for (int d = 0; d < c.head_dim; ++d) dot += static_cast<double>(q[d]) * key[d];
       dot *= parameters.scale;
+      if (!c.slopes.empty()) dot -= c.slopes[static_cast<size_t>(h)] * (position - j);
       score.push_back(c.soft_cap > 0 ? c.soft_cap * std::tanh(dot / c.soft_cap) : dot);
     }
     const double max = *std::max_element(score.begin(), score.end());
@@ -257,6 +259,17 @@ TEST(AttentionTest, AgreesWithTheOracleForWindowsAndSoftCaps) {
         expect_near_oracle({4, 2, 32, 90, format, window, 3.0f});
       }
     }
+  });
+}
+
+TEST(AttentionTest, AgreesWithTheOracleForSlopes) {
+  on_all_targets([] {
+    for (const KvFormat format : {KvFormat::kF16, KvFormat::kQ8_0})
+      expect_near_oracle({.heads = 6,
+                          .kv_heads = 3,
+                          .length = 200,
+                          .format = format,
+                          .slopes = {0.5f, 0.25f, 0.125f, 0.0625f, 0.7f, 0.01f}});
   });
 }
 
@@ -466,7 +479,12 @@ INSTANTIATE_TEST_SUITE_P(Shapes, ExactnessTest,
                                          Case{14, 2, 64, 90},
                                          Case{4, 1, 128, 200, KvFormat::kF16, 50},
                                          Case{2, 1, 32, 1100},
-                                         Case{2, 1, 32, 1100, KvFormat::kQ8_0, 600, 5.0f}));
+                                         Case{2, 1, 32, 1100, KvFormat::kQ8_0, 600, 5.0f},
+                                         Case{.heads = 2,
+                                              .kv_heads = 1,
+                                              .head_dim = 32,
+                                              .length = 1100,
+                                              .slopes = {0.0625f, 0.004f}}));
 
 // A branching tree: siblings share ancestors and see none of each other.
 TEST(AttentionTest, TreeNodesEqualTheSequencesTheyWouldBe) {
