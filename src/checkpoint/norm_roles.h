@@ -11,8 +11,8 @@ namespace tessera {
 inline bool is_norm(TensorRole role) {
   using enum TensorRole;
   constexpr TensorRole kNorms[] = {
-      kOutputNorm,        kAttentionNorm,   kQueryNorm,          kKeyNorm,
-      kPostAttentionNorm, kFeedForwardNorm, kPostFeedForwardNorm};
+      kEmbeddingNorm, kOutputNorm,        kAttentionNorm,   kQueryNorm,
+      kKeyNorm,       kPostAttentionNorm, kFeedForwardNorm, kPostFeedForwardNorm};
   return std::find(std::begin(kNorms), std::end(kNorms), role) != std::end(kNorms);
 }
 

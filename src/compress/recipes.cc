@@ -280,7 +280,8 @@ const Recipe& require_recipe(std::string_view name) {
 
 bool is_reencoded(const StoredTensor& tensor) {
   return tensor.shape.size() >= 2 && tensor.name.ends_with("weight") &&
-         tensor.place.role != TensorRole::kDelicate && !is_norm(tensor.place.role);
+         tensor.place.role != TensorRole::kDelicate &&
+         tensor.place.role != TensorRole::kPositionEmbedding && !is_norm(tensor.place.role);
 }
 
 const Format& format_that_fits(const Format& wanted, uint64_t columns) {

@@ -14,6 +14,7 @@ struct Scaling {
   std::string type;
   double factor = 1, original_context = 0, attention_factor = 1;
   double beta_fast = 32, beta_slow = 1, extrapolation = 1;
+  double log_multiplier = 0;  // of YaRN's magnitude; 0: there is one magnitude only
 };
 
 Scaling read_scaling(const Facts& facts, const Config& config) {
@@ -37,6 +38,10 @@ Scaling read_scaling(const Facts& facts, const Config& config) {
   scaling.beta_fast = number("rope.scaling.yarn_beta_fast", 32);
   scaling.beta_slow = number("rope.scaling.yarn_beta_slow", 1);
   scaling.extrapolation = number("rope.scaling.yarn_ext_factor", 1);
+  scaling.log_multiplier = facts.get_float("rope.scaling.yarn_log_multiplier").value_or(0);
+  if (!(scaling.log_multiplier >= 0 && scaling.log_multiplier < 100))
+    fail("key '{}': {} is not from 0 to 100", facts.key_of("rope.scaling.yarn_log_multiplier"),
+         scaling.log_multiplier);
   return scaling;
 }
 
@@ -56,8 +61,11 @@ void apply_yarn(Rope& rope, double base, const Scaling& scaling) {
     rope.frequency[i] = static_cast<float>(rope.frequency[i] *
                                            (extrapolated + (1 - extrapolated) / scaling.factor));
   }
-  rope.magnitude =
-      static_cast<float>(scaling.attention_factor * (1 + 0.1 * std::log(scaling.factor)));
+  // Queries and keys of DeepSeek's configurations have a magnitude each: mscale, which is 1, and
+  // mscale_all_dim.
+  const double logarithm = 0.1 * std::log(scaling.factor);
+  rope.magnitude = static_cast<float>(scaling.attention_factor * (1 + logarithm) /
+                                      (1 + scaling.log_multiplier * logarithm));
 }
 
 void divide_by_factors(Rope& rope, const StoredTensor& tensor) {
@@ -100,7 +108,7 @@ Rope read_rope(const Checkpoint& checkpoint, const Config& config, int head_dim)
     fail("key '{}': {} does not fit heads of length {}", facts.key_of("rope.dimension_count"),
          dimensions, head_dim);
   }
-  const float base = read_rope_base(facts, "rope.freq_base", 10000);
+  const float base = read_rope_base(facts, "rope.freq_base", kRopeBase);
 
   Rope rope = plain_rope(static_cast<int>(dimensions), config.architecture->interleaved_rope, base);
   const Scaling scaling = read_scaling(facts, config);

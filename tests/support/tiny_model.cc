@@ -50,6 +50,88 @@ bool is_gemma(const TinyModelSpec& spec) {
   return spec.architecture == "gemma2" || spec.architecture == "gemma3";
 }
 
+// What a family's files hold beside, or instead of, what Llama's do.
+struct Holds {
+  std::string_view architecture;
+  bool layer_norms = false;  // with biases, where all has biases
+  bool biases = false;       // of all that is linear
+  bool pre_norms = true, post_norms = false;
+  bool feed_forward_norm = true;
+  enum { kNone, kOfHeads, kOfRows } qk_norms = kNone;
+  bool fused_qkv = false;
+  bool gate = true;
+  bool positions = false;
+  bool embedding_norm = false;
+  int window = 0, layers = 0;  // 0: the usual ones
+  bool tied = false;
+};
+
+constexpr Holds kFamilies[] = {
+    {.architecture = "gemma", .tied = true},
+    {.architecture = "smollm3", .layers = 5},
+    {.architecture = "olmo2",
+     .pre_norms = false,
+     .post_norms = true,
+     .qk_norms = Holds::kOfRows,
+     .window = 24,
+     .layers = 4},
+    {.architecture = "granite"},
+    {.architecture = "exaone4",
+     .pre_norms = false,
+     .post_norms = true,
+     .qk_norms = Holds::kOfHeads,
+     .window = 24,
+     .layers = 4},
+    {.architecture = "mistral3"},
+    {.architecture = "gpt2",
+     .layer_norms = true,
+     .biases = true,
+     .fused_qkv = true,
+     .gate = false,
+     .positions = true},
+    {.architecture = "opt", .layer_norms = true, .biases = true, .gate = false, .positions = true},
+    {.architecture = "gptneox",
+     .layer_norms = true,
+     .biases = true,
+     .fused_qkv = true,
+     .gate = false},
+    {.architecture = "phi2",
+     .layer_norms = true,
+     .biases = true,
+     .feed_forward_norm = false,
+     .gate = false},
+    {.architecture = "stablelm", .layer_norms = true},
+    {.architecture = "cohere2",
+     .layer_norms = true,
+     .feed_forward_norm = false,
+     .window = 24,
+     .layers = 4,
+     .tied = true},
+    {.architecture = "bloom",
+     .layer_norms = true,
+     .biases = true,
+     .fused_qkv = true,
+     .gate = false,
+     .embedding_norm = true},
+    {.architecture = "mpt", .layer_norms = true, .fused_qkv = true, .gate = false},
+};
+
+Holds holds_of(const TinyModelSpec& spec) {
+  for (const Holds& family : kFamilies)
+    if (family.architecture == spec.architecture) return family;
+  return {.architecture = spec.architecture,
+          .post_norms = is_gemma(spec),
+          .qk_norms = spec.architecture == "qwen3" || spec.architecture == "gemma3"
+                          ? Holds::kOfHeads
+                          : Holds::kNone,
+          .fused_qkv = spec.architecture == "phi3",
+          .window = is_gemma(spec) ? 24 : 0,
+          .layers = spec.architecture == "gemma3"   ? 7
+                    : spec.architecture == "gemma2" ? 3
+                                                    : 0,
+          .tied = is_gemma(spec)};
+}
+
 // What a tensor's values are like.
 enum class Role {
   kMatrix,      // normal, scaled by gain / sqrt(columns): keeps the size of what it multiplies
@@ -141,13 +223,18 @@ int feed_forward_of(const TinyModelSpec& spec, int layer) {
 
 class Plan {
  public:
-  explicit Plan(const TinyModelSpec& spec) : spec_(spec) {
+  explicit Plan(const TinyModelSpec& spec) : spec_(spec), holds_(holds_of(spec)) {
     // Output logits get a standard deviation of about 2: the likeliest of 320 tokens has p ~ 0.1.
     const float logit_spread = 1.7f;
     const float tied_scale = logit_spread / std::sqrt(static_cast<float>(spec.embedding));
     tensors_.push_back({"token_embd.weight", &fitting_format(*spec.format, spec.embedding),
                         shape(spec.embedding, spec.vocabulary), Role::kEmbedding,
                         spec.tied ? tied_scale : 1.0f});
+    if (holds_.positions) {
+      tensors_.push_back({"position_embd.weight", &kF32, shape(spec.embedding, spec.context),
+                          Role::kEmbedding, 0.5f});
+    }
+    if (holds_.embedding_norm) norm("token_embd_norm", spec.embedding, Role::kNorm, 1.0f);
     for (int layer = 0; layer < spec.layers; ++layer) {
       prefix_ = fmt::format("blk.{}.", layer);
       heads_ = heads_of(spec, layer);
@@ -158,7 +245,7 @@ class Plan {
       feed_forward();
     }
     prefix_.clear();
-    vector("output_norm.weight", spec.embedding, Role::kOutputNorm, 1.0f);
+    norm("output_norm", spec.embedding, Role::kOutputNorm, 1.0f);
     if (!spec.tied) matrix("output.weight", spec.embedding, spec.vocabulary, logit_spread);
     rope_factors();
     if (!spec.says.empty()) say();
@@ -178,6 +265,13 @@ class Plan {
     tensors_.push_back(
         {prefix_ + std::string(name), &kF32, {static_cast<uint64_t>(length)}, role, gain});
   }
+  void norm(std::string_view stem, int length, Role role, float gain) {
+    vector(std::string(stem) + ".weight", length, role, gain);
+    if (holds_.layer_norms && holds_.biases) bias(stem, length);
+  }
+  void bias(std::string_view stem, int length) {
+    vector(std::string(stem) + ".bias", length, Role::kBias, 0.3f);
+  }
   void given(std::string_view name, std::vector<float> values) {
     tensors_.push_back({prefix_ + std::string(name),
                         &kF32,
@@ -190,41 +284,47 @@ class Plan {
   void attention() {
     const int q_length = heads_ * head_dim_;
     const int kv_length = kv_heads_ * head_dim_;
-    vector("attn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
+    if (holds_.pre_norms) norm("attn_norm", spec_.embedding, Role::kNorm, 1.0f);
     // Gains above 1 make attention choose: with scores of variance 1 it would nearly average.
-    if (spec_.architecture == "phi3") {
+    if (holds_.fused_qkv) {
       matrix("attn_qkv.weight", spec_.embedding, q_length + 2 * kv_length, 1.2f);
+      if (holds_.biases) bias("attn_qkv", q_length + 2 * kv_length);
     } else {
       matrix("attn_q.weight", spec_.embedding, q_length, 1.2f);
       matrix("attn_k.weight", spec_.embedding, kv_length, 1.2f);
       matrix("attn_v.weight", spec_.embedding, kv_length, 1.0f);
     }
-    if (spec_.architecture == "qwen2") {
+    if (spec_.architecture == "qwen2" || (holds_.biases && !holds_.fused_qkv)) {
       vector("attn_q.bias", q_length, Role::kBias, 0.5f);
       vector("attn_k.bias", kv_length, Role::kBias, 0.5f);
       vector("attn_v.bias", kv_length, Role::kBias, 0.5f);
     }
-    if (spec_.architecture == "qwen3" || spec_.architecture == "gemma3") {
-      vector("attn_q_norm.weight", head_dim_, Role::kNorm, 1.2f);
-      vector("attn_k_norm.weight", head_dim_, Role::kNorm, 1.2f);
+    if (holds_.qk_norms != Holds::kNone) {
+      const bool rows = holds_.qk_norms == Holds::kOfRows;
+      vector("attn_q_norm.weight", rows ? q_length : head_dim_, Role::kNorm, 1.2f);
+      vector("attn_k_norm.weight", rows ? kv_length : head_dim_, Role::kNorm, 1.2f);
     }
     matrix("attn_output.weight", q_length, spec_.embedding, 1.0f);
+    if (holds_.biases) bias("attn_output", spec_.embedding);
     if (spec_.attention_output_bias) vector("attn_output.bias", spec_.embedding, Role::kBias, 0.5f);
     // Gemma's embeddings enter at sqrt(embedding) times their size: the layers must keep up to
     // matter.
-    if (is_gemma(spec_)) vector("post_attention_norm.weight", spec_.embedding, Role::kNorm, 0.9f);
+    if (holds_.post_norms) vector("post_attention_norm.weight", spec_.embedding, Role::kNorm, 0.9f);
   }
 
   void feed_forward() {
-    vector("ffn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
+    if (holds_.pre_norms && holds_.feed_forward_norm)
+      norm("ffn_norm", spec_.embedding, Role::kNorm, 1.0f);
     if (spec_.architecture == "phi3") {
       matrix("ffn_up.weight", spec_.embedding, 2 * width_, 1.2f);
     } else {
-      matrix("ffn_gate.weight", spec_.embedding, width_, 1.2f);
+      if (holds_.gate) matrix("ffn_gate.weight", spec_.embedding, width_, 1.2f);
       matrix("ffn_up.weight", spec_.embedding, width_, 1.2f);
+      if (holds_.biases) bias("ffn_up", width_);
     }
     matrix("ffn_down.weight", width_, spec_.embedding, 1.0f);
-    if (is_gemma(spec_)) vector("post_ffw_norm.weight", spec_.embedding, Role::kNorm, 0.9f);
+    if (holds_.biases) bias("ffn_down", spec_.embedding);
+    if (holds_.post_norms) vector("post_ffw_norm.weight", spec_.embedding, Role::kNorm, 0.9f);
   }
 
   void rope_factors() {
@@ -284,6 +384,7 @@ class Plan {
   }
 
   const TinyModelSpec& spec_;
+  const Holds holds_;
   std::string prefix_;                                       // "blk.N." inside a layer
   int heads_ = 0, kv_heads_ = 0, head_dim_ = 0, width_ = 0;  // of the layer
   std::vector<PlannedTensor> tensors_;
@@ -324,13 +425,28 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
   by_layer("feed_forward_length", spec.uneven_layers, feed_forward_of);
   by_layer("attention.head_count", spec.uneven_layers, heads_of);
   by_layer("attention.head_count_kv", spec.uneven_kv_heads, kv_heads_of);
-  set("attention.layer_norm_rms_epsilon", 1e-6f);
+  const Holds holds = holds_of(spec);
+  set(holds.layer_norms ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
+      1e-6f);
   if (spec.head_dim * spec.heads != spec.embedding || is_gemma(spec) ||
       spec.architecture == "qwen3" || spec.uneven_head_dims) {
     by_layer("attention.key_length", spec.uneven_head_dims, head_dim_of);
     by_layer("attention.value_length", spec.uneven_head_dims, head_dim_of);
   }
   if (spec.window > 0) set("attention.sliding_window", number(spec.window));
+  if (spec.architecture == "granite") {
+    set("embedding_scale", 1.5f);
+    set("residual_scale", 0.7f);
+    set("logit_scale", 1.25f);
+    set("attention.scale", 0.3f);
+  }
+  if (spec.architecture == "cohere2") set("logit_scale", 0.8f);
+  if (spec.architecture == "gptneox") set("use_parallel_residual", true);
+  if (spec.architecture == "mpt") set("attention.max_alibi_bias", 6.0f);
+  if (spec.architecture == "mistral3") {
+    set("attention.temperature_scale", 0.4f);
+    set("rope.scaling.yarn_log_multiplier", 0.5f);
+  }
   if (spec.architecture == "gemma2") {
     set("attn_logit_softcapping", 50.0f);
     set("final_logit_softcapping", 30.0f);
@@ -363,17 +479,19 @@ TinyModelSpec with_defaults(TinyModelSpec spec) {
   };
   // Where a family lets heads * head_dim differ from the embedding length, it does.
   const bool free_head_dim = spec.architecture == "qwen3" || is_gemma(spec);
-  choose(spec.layers, spec.architecture == "gemma3" ? 7 : spec.architecture == "gemma2" ? 3 : 2);
+  const Holds holds = holds_of(spec);
+  choose(spec.layers, holds.layers > 0 ? holds.layers : 2);
   choose(spec.embedding, wide ? 256 : 64);
   choose(spec.feed_forward, wide ? 512 : 160);
   choose(spec.heads, wide ? 8 : 4);
-  choose(spec.kv_heads, 2);
+  // Those before grouped-query attention have a key for each query.
+  choose(spec.kv_heads, holds.fused_qkv && holds.layer_norms ? spec.heads : 2);
   choose(spec.head_dim, spec.embedding / spec.heads * (free_head_dim ? 2 : 1));
   choose(spec.rope_dimensions, spec.head_dim);
   choose(spec.vocabulary, 320);
   choose(spec.context, 256);
-  choose(spec.window, is_gemma(spec) ? 24 : -1);
-  if (is_gemma(spec)) spec.tied = true;
+  choose(spec.window, holds.window > 0 ? holds.window : -1);
+  if (holds.tied) spec.tied = true;
   return spec;
 }
 

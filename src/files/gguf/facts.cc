@@ -37,6 +37,14 @@ std::optional<std::vector<int64_t>> GgufFacts::get_ints(std::string_view name) c
   return metadata_.get_ints(prefixed(name));
 }
 
+std::optional<bool> GgufFacts::get_bool(std::string_view name) const {
+  return metadata_.get_bool(prefixed(name));
+}
+
+std::optional<std::vector<bool>> GgufFacts::get_bools(std::string_view name) const {
+  return metadata_.get_bools(prefixed(name));
+}
+
 bool GgufFacts::is_list(std::string_view name) const {
   return metadata_.is_array(prefixed(name));
 }

@@ -11,6 +11,7 @@ class Layer {
   // `config` must outlive it.
   Layer(const Config& config, int index, Workspace& workspace)
       : index_(index),
+        is_parallel_(config.parallel_residual),
         attention_(config, index, workspace),
         feed_forward_(config, index, workspace) {}
 
@@ -22,6 +23,7 @@ class Layer {
   // x, the residual stream: [rows, embedding].
   void forward(const Step& step, Tensor x) const {
     step.show(index_, TapPoint::kLayerInput, x);
+    if (is_parallel_) feed_forward_.read(step, x);
     attention_.forward(step, x);
     feed_forward_.forward(step, x);
     step.show(index_, TapPoint::kLayerOutput, x);
@@ -29,6 +31,7 @@ class Layer {
 
  private:
   int index_;
+  bool is_parallel_;  // the feed-forward reads what attention reads
   Attention attention_;
   FeedForward feed_forward_;
 };

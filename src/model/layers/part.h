@@ -17,7 +17,7 @@ namespace tessera {
 // made; the widest need decides. Rows that are never touched cost no memory.
 class Workspace {
  public:
-  enum Slot { kHidden, kQkv, kAttended, kGated, kTapped, kSlots };
+  enum Slot { kHidden, kQkv, kAttended, kGated, kParallel, kTapped, kSlots };
 
   void reserve(Slot slot, int columns);
   int widest() const;                         // of what was reserved, in columns
