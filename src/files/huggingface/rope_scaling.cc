@@ -78,6 +78,12 @@ RopeScaling read_yarn(const ConfigReader& rope, const RopeShape& shape) {
   add(scaling, "rope.scaling.factor", factor);
   add(scaling, "rope.scaling.yarn_beta_fast", positive(rope, "beta_fast", 32));
   add(scaling, "rope.scaling.yarn_beta_slow", positive(rope, "beta_slow", 1));
+  const bool is_log = shape.has_log_multiplier && !rope.number("attention_factor") &&
+                      mscale == 1.0 && all_dimensions.value_or(0) > 0;
+  if (is_log) {
+    add(scaling, "rope.scaling.yarn_log_multiplier", *all_dimensions);
+    return scaling;
+  }
   // GGUF's readers multiply by 0.1 ln(factor) + 1 themselves.
   add(scaling, "rope.scaling.yarn_attn_factor", magnitude / (0.1 * std::log(factor) + 1));
   return scaling;
@@ -110,7 +116,7 @@ RopeScaling read_rope_scaling(const ConfigReader& rope, const RopeShape& shape) 
     fail("heads of {} values are rotated, expected at most {}", shape.dimensions, kMostDimensions);
   const std::string kind = rope.text("rope_type").value_or(rope.text("type").value_or("default"));
   RopeScaling scaling;
-  if (kind == "default") return scaling;
+  if (kind == "default" || kind == "mrope") return scaling;
   if (kind == "yarn") return read_yarn(rope, shape);
   if (kind == "longrope" || kind == "su") return read_longrope(rope, shape);
   if (kind == "llama3") {
