@@ -94,11 +94,14 @@ struct Tensor {
   }
 };
 
-// What a gated product makes of gate and up.
+// What a network makes of activations, of gate and up or of up alone.
 enum class Activation {
-  kSilu,        // gate sigmoid(gate) up
-  kGelu,        // the tanh approximation, as in Gemma
-  kClampedSilu  // g sigmoid(1.702 g) (u + 1), g = min(gate, 7), u = up in [-7, 7] (gpt-oss)
+  kSilu,     // x sigmoid(x)
+  kGelu,     // the tanh approximation, as in Gemma
+  kGeluErf,  // the Gaussian error function itself (Hendrycks & Gimpel 2016)
+  kRelu,
+  kClampedSilu,  // gated only: g sigmoid(1.702 g) (u + 1), g = min(gate, 7), u = up in [-7, 7]
+                 // (gpt-oss)
 };
 
 // Rotary position embedding (Su et al. 2021). Pairs are (2i, 2i+1) if interleaved, else
@@ -177,6 +180,9 @@ struct AttentionParameters {
   // [heads]: a score in each head's softmax with no value behind it (Xiao et al. 2023; learned in
   // gpt-oss); nullptr: none.
   const Vector* sinks = nullptr;
+  // ALiBi (Press et al. 2022): by how much a score falls with each position back, for each query
+  // head. Empty: not at all. Inside the soft cap, if there are both.
+  std::span<const float> slopes = {};
 };
 
 class Backend {
@@ -251,6 +257,10 @@ class Backend {
   // out = normalized x * weight, x / sqrt(mean(x^2) + epsilon) (RMSNorm, Zhang & Sennrich 2019).
   // Rows are cut into groups of weight.size columns, each normalized alone (QK norm: one a head).
   virtual void rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) = 0;
+  // out = (x - mean(x)) / sqrt(variance(x) + epsilon) * weight (+ bias, unless that is nullptr)
+  // (LayerNorm, Ba et al. 2016), over a whole row.
+  virtual void layer_norm(Tensor x, const Vector& weight, const Vector* bias, float epsilon,
+                          Tensor out) = 0;
   // out = W x (+ bias, unless that is nullptr). Quantized weights meet activations quantized to
   // int8 per row in blocks of 32; F32, F16 and BF16 weights meet f32 activations. `added`: to W x
   // of some rows scales * B (A x), one after the other, all in f32; rows that are in none have the
@@ -263,13 +273,15 @@ class Backend {
   virtual void linear_gated(const Matrix& weights, Tensor x, const Vector* bias,
                             Activation activation, Tensor out,
                             std::span<const LowRankRows> added = {}) = 0;
+  // x = activation(x)
+  virtual void activate(Activation activation, Tensor x) = 0;
   // Rotates each head of x (columns = heads * head_dim) in place by its row's position.
   virtual void rope(const RopeTable& rope, int head_dim, PreparedRows& rows, Tensor x) = 0;
   // Keeps k and v ([rows, KV heads * head_dim] of that layer) in the rows' slots.
   virtual void write_kv(KvStore& kv, int layer, PreparedRows& rows, Tensor k, Tensor v) = 0;
   // Copies slots from[i] to to[i] in all layers, in order.
   virtual void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) = 0;
-  // out[r] = softmax(scale * q[r] . K) V over what row r's context sees.
+  // out[r] = softmax(scale * q[r] . K - slope * distance) V over what row r's context sees.
   virtual void attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
                       PreparedRows& rows, Tensor out) = 0;
   virtual void add(Tensor x, Tensor into) = 0;  // into += x

@@ -49,6 +49,10 @@ void ForwardingBackend::gather_rows(Tensor x, std::span<const int32_t> rows, Ten
 void ForwardingBackend::rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) {
   backend_->rms_norm(x, weight, epsilon, out);
 }
+void ForwardingBackend::layer_norm(Tensor x, const Vector& weight, const Vector* bias,
+                                   float epsilon, Tensor out) {
+  backend_->layer_norm(x, weight, bias, epsilon, out);
+}
 void ForwardingBackend::linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out,
                                std::span<const LowRankRows> added) {
   backend_->linear(weights, x, bias, out, added);
@@ -71,6 +75,9 @@ void ForwardingBackend::copy_kv(KvStore& kv, std::span<const int32_t> from,
 void ForwardingBackend::attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
                                PreparedRows& rows, Tensor out) {
   backend_->attend(kv, parameters, q, rows, out);
+}
+void ForwardingBackend::activate(Activation activation, Tensor x) {
+  backend_->activate(activation, x);
 }
 void ForwardingBackend::add(Tensor x, Tensor into) {
   backend_->add(x, into);

@@ -34,6 +34,8 @@ class ForwardingBackend : public Backend {
 
   void gather_rows(Tensor x, std::span<const int32_t> rows, Tensor out) override;
   void rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) override;
+  void layer_norm(Tensor x, const Vector& weight, const Vector* bias, float epsilon,
+                  Tensor out) override;
   void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out,
               std::span<const LowRankRows> added) override;
   void linear_gated(const Matrix& weights, Tensor x, const Vector* bias, Activation activation,
@@ -44,6 +46,7 @@ class ForwardingBackend : public Backend {
   void copy_kv(KvStore& kv, std::span<const int32_t> from, std::span<const int32_t> to) override;
   void attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
               PreparedRows& rows, Tensor out) override;
+  void activate(Activation activation, Tensor x) override;
   void add(Tensor x, Tensor into) override;
   void scale_and_cap(float factor, float cap, Tensor x) override;
   void on_host(std::span<const Tensor> inputs, Tensor into, HostOperation operation) override;

@@ -20,9 +20,9 @@ class SwapFile {
   // before is on its way to the disk from then on. Whoever keeps it keeps it mapped, whether this
   // lives or not.
   std::shared_ptr<std::byte> take(size_t bytes);
-  // Begins to read these bytes of such memory, as far as they are on the disk alone. Whoever touches
-  // what nobody announced waits for a page at a time: reading on in the hope of more would drive
-  // out what is needed.
+  // Begins to read these bytes of such memory, as far as they are on the disk alone. Whoever
+  // touches what nobody announced waits for a page at a time: reading on in the hope of more would
+  // drive out what is needed.
   static void read_ahead(const std::byte* data, size_t bytes);
 
  private:

@@ -25,8 +25,9 @@ class Facts {
   virtual std::optional<int64_t> get_int(std::string_view name) const = 0;
   virtual std::optional<double> get_float(std::string_view name) const = 0;
   virtual std::optional<std::string> get_string(std::string_view name) const = 0;
-  virtual std::optional<std::vector<int64_t>> get_ints(std::string_view name) const = 0;
   virtual std::optional<bool> get_bool(std::string_view name) const = 0;
+  virtual std::optional<std::vector<int64_t>> get_ints(std::string_view name) const = 0;
+  virtual std::optional<std::vector<bool>> get_bools(std::string_view name) const = 0;
 
   // Is there a list under that name (one value for each layer, say), rather than one value?
   virtual bool is_list(std::string_view name) const = 0;

@@ -10,16 +10,26 @@ namespace tessera {
 
 inline bool is_norm(TensorRole role) {
   using enum TensorRole;
-  constexpr TensorRole kNorms[] = {
-      kOutputNorm,          kAttentionNorm,          kQueryNorm,           kKeyNorm,
-      kPostAttentionNorm,   kQueryDownNorm,          kKeyValueDownNorm,    kFeedForwardNorm,
-      kPostFeedForwardNorm, kNextTokenEmbeddingNorm, kNextTokenHiddenNorm, kNextTokenOutputNorm};
+  constexpr TensorRole kNorms[] = {kEmbeddingNorm,
+                                   kOutputNorm,
+                                   kAttentionNorm,
+                                   kQueryNorm,
+                                   kKeyNorm,
+                                   kPostAttentionNorm,
+                                   kQueryDownNorm,
+                                   kKeyValueDownNorm,
+                                   kFeedForwardNorm,
+                                   kPostFeedForwardNorm,
+                                   kNextTokenEmbeddingNorm,
+                                   kNextTokenHiddenNorm,
+                                   kNextTokenOutputNorm};
   return std::find(std::begin(kNorms), std::end(kNorms), role) != std::end(kNorms);
 }
 
 // No matrix worth compressing: see TensorRole::kDelicate.
 inline bool is_delicate(TensorRole role) {
-  return role == TensorRole::kDelicate || role == TensorRole::kRouter;
+  return role == TensorRole::kDelicate || role == TensorRole::kRouter ||
+         role == TensorRole::kPositionEmbedding;
 }
 
 }  // namespace tessera

@@ -14,14 +14,20 @@ enum class TensorRole : uint8_t {
   // Of the model as a whole.
   kTokenEmbedding,     // [vocabulary, embedding]
   kPerLayerEmbedding,  // a second table that every layer reads from (Gemma 3n)
+  kPositionEmbedding,  // [positions, embedding], added to the tokens' (GPT-2)
+  kEmbeddingNorm,      // of the embeddings, before the first layer (BLOOM)
+  kEmbeddingNormBias,
   kOutputNorm,
+  kOutputNormBias,
   kOutput,           // [vocabulary, embedding]; absent where the token embedding is the output, too
+  kOutputBias,       // of the logits
   kRopeFactors,      // what each rotary frequency is divided by (Llama 3.1)
   kRopeFactorsLong,  // the same beyond the original context (LongRoPE),
   kRopeFactorsShort,  // and within it
 
   // Of each layer.
   kAttentionNorm,
+  kAttentionNormBias,
   kQuery,
   kKey,
   kValue,
@@ -40,15 +46,20 @@ enum class TensorRole : uint8_t {
   kValueBias,
   kQueryKeyValueBias,
   kQueryNorm,
+  kQueryNormBias,
   kKeyNorm,
+  kKeyNormBias,
   kAttentionOutput,
   kAttentionOutputBias,
   kAttentionSinks,  // [heads]: a score that takes its share of the attention to nothing
   kPostAttentionNorm,
   kFeedForwardNorm,
+  kFeedForwardNormBias,
   kGate,
   kUp,  // in architectures that fuse the two: gate, then up, stacked by rows
+  kUpBias,
   kDown,
+  kDownBias,
   kPostFeedForwardNorm,
 
   // Of a mixture of experts.

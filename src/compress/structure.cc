@@ -139,6 +139,9 @@ TensorPart part_of(const StoredTensor& tensor, const Config& config, const Layer
       if (tensor.place.role == kUp && config.architecture->fused_gate_up)
         add_rows(parts.neurons, 1, static_cast<size_t>(layer.feed_forward), part.kept);
       return part;
+    case kUpBias:
+      add_rows(parts.neurons, 1, 0, part.kept);
+      return part;
     case kDown:
       part.kept = parts.neurons;
       part.axis = TensorPart::Axis::kColumns;
@@ -148,6 +151,10 @@ TensorPart part_of(const StoredTensor& tensor, const Config& config, const Layer
       if (tensor.elements() == static_cast<uint64_t>(size)) return {};  // one for all heads
       break;
     case kAttentionOutputBias:
+    case kAttentionNormBias:
+    case kFeedForwardNormBias:
+    case kDownBias:
+    case kOutputNormBias:
       return {};
     default:
       if (is_norm(tensor.place.role)) return {};

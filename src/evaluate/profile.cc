@@ -129,6 +129,11 @@ void ProfilingBackend::rms_norm(Tensor x, const Vector& weight, float epsilon, T
   record("norm", activations(2 * bytes_of(x), 2 * size_of(x)),
          [&] { backend().rms_norm(x, weight, epsilon, out); });
 }
+void ProfilingBackend::layer_norm(Tensor x, const Vector& weight, const Vector* bias, float epsilon,
+                                  Tensor out) {
+  record("norm", activations(2 * bytes_of(x), 3 * size_of(x)),
+         [&] { backend().layer_norm(x, weight, bias, epsilon, out); });
+}
 void ProfilingBackend::linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out,
                               std::span<const LowRankRows> added) {
   record("linear", &weights, work_of_linear(weights, x, bias, out, added),
@@ -160,6 +165,9 @@ void ProfilingBackend::attend(const KvStore& kv, const AttentionParameters& para
   const double token = token_bytes(backend(), kv, parameters.layer);
   record("attention", work_of_attend(token, parameters, q, rows.host.contexts, out),
          [&] { backend().attend(kv, parameters, q, rows, out); });
+}
+void ProfilingBackend::activate(Activation activation, Tensor x) {
+  record("activation", activations(2 * bytes_of(x)), [&] { backend().activate(activation, x); });
 }
 void ProfilingBackend::add(Tensor x, Tensor into) {
   record("add", activations(3 * bytes_of(x), size_of(x)), [&] { backend().add(x, into); });

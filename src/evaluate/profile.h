@@ -55,6 +55,8 @@ class ProfilingBackend final : public ForwardingBackend {
   void upload(std::span<const float> host, Tensor into) override;
   void gather_rows(Tensor x, std::span<const int32_t> rows, Tensor out) override;
   void rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) override;
+  void layer_norm(Tensor x, const Vector& weight, const Vector* bias, float epsilon,
+                  Tensor out) override;
   void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out,
               std::span<const LowRankRows> added) override;
   void rope(const RopeTable& rope, int head_dim, PreparedRows& rows, Tensor x) override;
@@ -64,6 +66,7 @@ class ProfilingBackend final : public ForwardingBackend {
               PreparedRows& rows, Tensor out) override;
   void linear_gated(const Matrix& weights, Tensor x, const Vector* bias, Activation activation,
                     Tensor out, std::span<const LowRankRows> added) override;
+  void activate(Activation activation, Tensor x) override;
   void add(Tensor x, Tensor into) override;
   void scale_and_cap(float factor, float cap, Tensor x) override;
   void on_host(std::span<const Tensor> inputs, Tensor into, HostOperation operation) override;

@@ -1,6 +1,7 @@
 // Model families as rows of a table. There is one transformer; a family only says how it differs.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "backend/backend.h"
@@ -9,23 +10,50 @@
 
 namespace tessera {
 
+enum class NormKind : uint8_t { kRmsNorm, kLayerNorm };
+
+// Layers whose queries and keys are not rotated (NoPE, Kazemnejad et al. 2023).
+enum class Unrotated : uint8_t {
+  kNone,
+  kEveryFourth,    // layers 3, 7, ...
+  kWithoutWindow,  // those that attend to everything
+  kBesideWindows,  // the same, where others have a window
+  kAll,            // positions are learned, or ALiBi's
+};
+
+// What the feed-forward reads.
+enum class Residual : uint8_t {
+  kInTurn,      // what attention added to
+  kParallel,    // what attention reads, too (GPT-J); unless "use_parallel_residual" is false
+  kSharedNorm,  // the same through the same norm
+  kAsStored,    // the same through the same norm, if the checkpoint has only one norm
+};
+
 struct Architecture {
   std::string_view name;  // the fact "general.architecture"
   std::string_view note;  // for people
 
   bool interleaved_rope = false;  // pairs (2i, 2i+1) rather than (i, i + d/2)
+  Unrotated unrotated = Unrotated::kNone;
+  float max_slope_exponent = 0.0f;  // ALiBi's, where the checkpoint is silent; 0: none
+  NormKind norm = NormKind::kRmsNorm;
+  bool embedding_norm = false;
+  Residual residual = Residual::kInTurn;
   Activation activation = Activation::kSilu;
+  bool gated = true;              // activation(gate) * up rather than activation(up)
   bool scale_embeddings = false;  // by sqrt(embedding length)
+  bool divide_logits = false;     // by the fact "logit_scale", which others multiply with
+  bool pre_norms = true;          // a norm before attention and before the feed-forward
+  TensorRole feed_forward_norm = TensorRole::kFeedForwardNorm;  // the latter; its role in GGUF
   bool post_norms = false;        // a norm behind attention and behind the feed-forward, too
   bool qk_norm = false;           // RMSNorm of each query and key head
   bool may_have_qk_norm = false;  // in some models of the family
+  bool joint_qk_norm = false;     // RMSNorm of all query heads together, and of all key heads
   bool qkv_bias = false;          // required; other families may ship one or not
   bool fused_qkv = false;         // one tensor attn_qkv
   bool fused_gate_up = false;     // ffn_up holds gate and up
 
   bool attention_sinks = false;
-  // What is called the norm before the feed-forward: in some families one behind attention.
-  TensorRole feed_forward_norm = TensorRole::kFeedForwardNorm;
 
   // Of a mixture of experts, where the checkpoint does not say otherwise.
   Gating gating = Gating::kSoftmax;
@@ -36,8 +64,9 @@ struct Architecture {
   // Sliding windows: with period n, layers n-1, 2n-1, ... attend to everything and the others to
   // the window; 1 gives every layer the window.
   int window_period = 1;
-  float local_rope_base =
-      0.0f;  // RoPE base of the windowed layers; 0: as the others, scaling included
+  // RoPE base of the windowed layers, never scaled; 0: as the others, scaling included; -1: theirs,
+  // without the scaling.
+  float local_rope_base = 0.0f;
   // Up to this number of layers the attention scale is 1/sqrt(head_dim); the family's one larger
   // model uses 1/sqrt(embedding / heads).
   int head_dim_scale_layers = 1 << 30;

@@ -25,6 +25,14 @@ class BoundedFacts {
   int optional(std::string_view name, int64_t otherwise) const {
     return checked(name, facts_.get_int(name).value_or(otherwise));
   }
+  bool is(std::string_view name, bool otherwise) const {
+    return facts_.get_bool(name).value_or(otherwise);
+  }
+  float positive(std::string_view name, double otherwise) const {
+    const float value = real(name, otherwise);
+    if (value <= 0) fail("key '{}': must be positive", key_of(name));
+    return value;
+  }
   float real(std::string_view name, double otherwise) const {
     const double value = facts_.get_float(name).value_or(otherwise);
     if (!std::isfinite(value)) fail("key '{}': {} is not a finite number", key_of(name), value);
@@ -212,8 +220,7 @@ std::vector<LayerConfig> read_layers(const BoundedFacts& facts, const Architectu
     const float scaled_length = count <= architecture.head_dim_scale_layers
                                     ? static_cast<float>(head_dims[i])
                                     : static_cast<float>(embedding) / static_cast<float>(heads[i]);
-    const float scale = facts.real("attention.scale", 1.0f / std::sqrt(scaled_length));
-    if (scale <= 0) fail("key '{}': must be positive", facts.key_of("attention.scale"));
+    const float scale = facts.positive("attention.scale", 1.0f / std::sqrt(scaled_length));
     result.push_back({.heads = heads[i],
                       .kv_heads = kv_heads[i],
                       .head_dim = head_dims[i],
@@ -229,9 +236,11 @@ std::vector<LayerConfig> read_layers(const BoundedFacts& facts, const Architectu
 class Ropes {
  public:
   Ropes(const Checkpoint& checkpoint, Config& config) : checkpoint_(checkpoint), config_(config) {
-    if (const float base = config.architecture->local_rope_base; base > 0) {
-      local_base_ = read_rope_base(checkpoint.facts(), "rope.freq_base_swa", base);
-    }
+    const float base = config.architecture->local_rope_base;
+    if (base == 0) return;
+    local_base_ = read_rope_base(
+        checkpoint.facts(), "rope.freq_base_swa",
+        base > 0 ? base : read_rope_base(checkpoint.facts(), "rope.freq_base", kRopeBase));
   }
 
   // Its index in Config::ropes. The embedding of windowed layers, in families that have one of
@@ -265,17 +274,92 @@ class Ropes {
   std::vector<Kind> kinds_;  // of config_.ropes
 };
 
-// Which layers attend to a window only, and with which rotary embedding.
+// Which layers attend to a window only: said for each, or every layer but one in so many.
+std::vector<bool> read_windowed(const Facts& facts, const BoundedFacts& bounded,
+                                const Config& config) {
+  constexpr std::string_view kPattern = "attention.sliding_window_pattern";
+  const size_t layers = config.layers.size();
+  if (facts.is_list(kPattern)) {
+    std::vector<bool> windowed = *facts.get_bools(kPattern);
+    if (windowed.size() != layers)
+      fail("key '{}': {} values for {} layers", facts.key_of(kPattern), windowed.size(), layers);
+    return windowed;
+  }
+  const auto period =
+      static_cast<size_t>(bounded.optional(kPattern, config.architecture->window_period));
+  std::vector<bool> windowed;
+  for (size_t i = 1; i <= layers; ++i) windowed.push_back(period == 1 || i % period != 0);
+  return windowed;
+}
+
+bool is_rotated(const Config& config, size_t layer, bool has_windows) {
+  const bool windowed = config.layers[layer].window > 0;
+  switch (config.architecture->unrotated) {
+    case Unrotated::kNone:
+      return true;
+    case Unrotated::kEveryFourth:
+      return (layer + 1) % 4 != 0;
+    case Unrotated::kWithoutWindow:
+      return windowed;
+    case Unrotated::kBesideWindows:
+      return windowed || !has_windows;
+    case Unrotated::kAll:
+      break;
+  }
+  return false;
+}
+
+// The layers' windows and rotary embeddings.
 void read_windows(const Checkpoint& checkpoint, const BoundedFacts& facts, Config& config) {
   const int window = facts.or_none("attention.sliding_window");
-  const auto period = static_cast<size_t>(
-      facts.optional("attention.sliding_window_pattern", config.architecture->window_period));
+  const std::vector<bool> windowed = read_windowed(checkpoint.facts(), facts, config);
+  for (size_t i = 0; i < config.layers.size(); ++i)
+    if (windowed[i]) config.layers[i].window = window;
   Ropes ropes(checkpoint, config);
   for (size_t i = 0; i < config.layers.size(); ++i) {
     LayerConfig& layer = config.layers[i];
-    if (period == 1 || (i + 1) % period != 0) layer.window = window;
-    layer.rope = ropes.find(layer.head_dim, layer.window > 0);
+    layer.rope = is_rotated(config, i, window > 0) ? ropes.find(layer.head_dim, layer.window > 0)
+                                                   : LayerConfig::kUnrotated;
   }
+}
+
+void read_scales(const BoundedFacts& facts, Config& config) {
+  const Architecture& architecture = *config.architecture;
+  const double embedding =
+      architecture.scale_embeddings ? std::sqrt(static_cast<float>(config.embedding)) : 1.0;
+  config.embedding_scale = facts.positive("embedding_scale", embedding);
+  config.residual_scale = facts.positive("residual_scale", 1);
+  config.logit_scale = facts.positive("logit_scale", 1);
+  if (architecture.divide_logits) config.logit_scale = 1 / config.logit_scale;
+  config.attention_soft_cap = facts.real("attn_logit_softcapping", 0);
+  config.final_soft_cap = facts.real("final_logit_softcapping", 0);
+}
+
+// Positions other than rotations.
+void read_positions(const BoundedFacts& facts, Config& config) {
+  config.query_growth = facts.real("attention.temperature_scale", 0);
+  if (config.query_growth != 0)
+    config.growth_length =
+        facts.optional("rope.scaling.original_context_length", config.training_context);
+  if (config.architecture->unrotated != Unrotated::kAll) return;
+  config.max_slope_exponent =
+      facts.real("attention.max_alibi_bias", config.architecture->max_slope_exponent);
+  if (config.max_slope_exponent < 0)
+    fail("key '{}': must not be negative", facts.key_of("attention.max_alibi_bias"));
+  if (config.max_slope_exponent > 0) return;
+  config.learned_positions = config.training_context;
+  if (config.context > config.learned_positions)
+    fail("a context of {} is longer than the {} positions that the model has learned",
+         config.context, config.learned_positions);
+}
+
+void read_residual(const Checkpoint& checkpoint, const BoundedFacts& facts, Config& config) {
+  const Residual residual = config.architecture->residual;
+  const bool has_norm = checkpoint.find({TensorRole::kFeedForwardNorm, 0}) != nullptr;
+  config.shared_norm =
+      residual == Residual::kSharedNorm || (residual == Residual::kAsStored && !has_norm);
+  config.parallel_residual = config.shared_norm || (residual == Residual::kParallel &&
+                                                    facts.is("use_parallel_residual", true));
 }
 
 }  // namespace
@@ -297,13 +381,16 @@ Config read_config(const Checkpoint& checkpoint, int context) {
   const uint64_t vocabulary = checkpoint.require({TensorRole::kTokenEmbedding}).rows();
   if (vocabulary > kMaxDimension) fail("a vocabulary of {} is out of range", vocabulary);
   config.vocabulary = static_cast<int>(vocabulary);
-  config.norm_epsilon = facts.real("attention.layer_norm_rms_epsilon", 1e-5);
-  if (config.norm_epsilon <= 0)
-    fail("key '{}': must be positive", facts.key_of("attention.layer_norm_rms_epsilon"));
-  if (architecture.scale_embeddings)
-    config.embedding_scale = std::sqrt(static_cast<float>(config.embedding));
-  config.attention_soft_cap = facts.real("attn_logit_softcapping", 0);
-  config.final_soft_cap = facts.real("final_logit_softcapping", 0);
+  config.norm_epsilon =
+      facts.positive(architecture.norm == NormKind::kRmsNorm ? "attention.layer_norm_rms_epsilon"
+                                                             : "attention.layer_norm_epsilon",
+                     1e-5);
+  if (facts.real("attention.clamp_kqv", 0) > 0)
+    fail("key '{}': bounds of queries, keys and values are not supported",
+         facts.key_of("attention.clamp_kqv"));
+  read_scales(facts, config);
+  read_positions(facts, config);
+  read_residual(checkpoint, facts, config);
   read_windows(checkpoint, facts, config);
   return config;
 }

@@ -37,7 +37,8 @@ struct LayerConfig {
   LatentConfig latent = {};
   float attention_scale = 0.0f;
   int window = 0;  // positions that a row attends to, its own included; 0: all
-  int rope = 0;    // of Config::ropes
+  int rope = 0;    // of Config::ropes; kUnrotated: queries and keys stay as they are
+  static constexpr int kUnrotated = -1;
 
   int q_columns() const { return heads * head_dim; }
   int kv_columns() const { return kv_heads * head_dim; }
@@ -53,8 +54,19 @@ struct Config {
   int next_token_layers = 0;
   float norm_epsilon = 0.0f;
   float embedding_scale = 1.0f;
+  float residual_scale = 1.0f;  // of what attention and feed-forward add
+  float logit_scale = 1.0f;
   float attention_soft_cap = 0.0f, final_soft_cap = 0.0f;  // 0: none
   Routing routing;                                         // of experts
+  int learned_positions = 0;                               // added to the embeddings; 0: none
+  // ALiBi: the slopes of n heads are powers of 2^(-max_slope_exponent / n); 0: none.
+  float max_slope_exponent = 0.0f;
+  // Queries at position p are multiplied by 1 + query_growth ln(1 + floor(p / growth_length)), for
+  // contexts beyond the one of pretraining (Llama 4).
+  float query_growth = 0.0f;
+  int growth_length = 0;
+  bool parallel_residual = false;  // the feed-forward reads what attention reads,
+  bool shared_norm = false;        // through the same norm
   std::vector<Rope> ropes;  // of each length of heads; others for windowed layers if they differ
   std::vector<LayerConfig> layers;
 };

@@ -22,6 +22,14 @@ LayerByLayer::LayerByLayer(std::shared_ptr<const Checkpoint> checkpoint,
       *checkpoint_,
       loader.take({TensorRole::kTokenEmbedding}, config_.embedding, config_.vocabulary),
       config_.embedding_scale);
+  if (config_.learned_positions > 0)
+    positions_.emplace(
+        *checkpoint_,
+        loader.take({TensorRole::kPositionEmbedding}, config_.embedding, config_.learned_positions),
+        1.0f);
+  if (config_.architecture->embedding_norm)
+    embedding_norm_.tell(loader, config_, TensorRole::kEmbeddingNorm,
+                         TensorRole::kEmbeddingNormBias, config_.embedding);
   for (int i = 0; i < layers(); ++i) Layer(config_, i, workspace_);  // each reserves what it needs
   workspace_.reserve(Workspace::kTapped, workspace_.widest());
   workspace_.allocate(*backend_, rows);
@@ -42,6 +50,7 @@ void LayerByLayer::embed(std::span<const Token> tokens, std::span<float> x,
 void LayerByLayer::load(int layer, const Loader::Instead& instead) {
   layer_.reset();  // two need not be in memory at once
   layer_.emplace(config_, layer, workspace_);
+  loaded_ = layer;
   Loader loader(*checkpoint_, *backend_, {}, {}, instead);
   layer_->for_each_tensor(loader);
 }
@@ -56,7 +65,10 @@ void LayerByLayer::forward(std::span<float> x, std::span<const Tap> taps) {
   const StepAdapters adapters({}, {});
   const Step step(*backend_, workspace_, ropes_, *prepared, *kv_, adapters, taps);
   const Tensor residual = residual_.top(static_cast<int>(rows));
+  if (loaded_ == 0 && positions_) positions_->add(batch.positions, x);
   backend_->upload(x, residual);
+  if (loaded_ == 0 && embedding_norm_)
+    embedding_norm_.apply(*backend_, config_, residual, residual);
   layer_->forward(step, residual);
   const HostRows out = backend_->download(residual);
   for (int r = 0; r < out.rows; ++r) {
@@ -68,11 +80,13 @@ void LayerByLayer::load_output(const Loader::Instead& instead) {
   output_.reset();
   Loader loader(*checkpoint_, *backend_, {}, {}, instead);
   loader.enter(kNoLayer);
-  static_cast<TensorVisitor&>(loader).vector({TensorRole::kOutputNorm, config_.embedding},
-                                             output_norm_);
+  output_norm_.tell(loader, config_, TensorRole::kOutputNorm, TensorRole::kOutputNormBias,
+                    config_.embedding);
   const bool tied = checkpoint_->find({TensorRole::kOutput}) == nullptr;
   const TensorRole role = tied ? TensorRole::kTokenEmbedding : TensorRole::kOutput;
   loader.matrix("logits", {{role, config_.vocabulary}}, config_.embedding, output_);
+  loader.vector({{TensorRole::kOutputBias, config_.vocabulary}}, TensorVisitor::Presence::kOptional,
+                output_bias_);
   if (logits_.rows > 0) return;
   normalized_ = backend_->allocate(kLogitRows, config_.embedding);
   logits_ = backend_->allocate(kLogitRows, config_.vocabulary);
@@ -83,9 +97,10 @@ HostRows LayerByLayer::logits(std::span<const float> x) {
   TESSERA_ASSERT(output_ && rows <= kLogitRows);
   const Tensor hidden = normalized_.top(rows), out = logits_.top(rows);
   backend_->upload(x, hidden);
-  backend_->rms_norm(hidden, *output_norm_, config_.norm_epsilon, hidden);
-  backend_->linear(*output_, hidden, nullptr, out, {});
-  if (config_.final_soft_cap > 0) backend_->scale_and_cap(1.0f, config_.final_soft_cap, out);
+  output_norm_.apply(*backend_, config_, hidden, hidden);
+  backend_->linear(*output_, hidden, output_bias_.get(), out, {});
+  if (config_.final_soft_cap > 0 || config_.logit_scale != 1)
+    backend_->scale_and_cap(config_.logit_scale, config_.final_soft_cap, out);
   return backend_->download(out);
 }
 

@@ -26,8 +26,8 @@ class LayerByLayer {
   const Config& config() const { return config_; }
   int layers() const { return static_cast<int>(config_.layers.size()); }
 
-  // What the first layer reads of such a text: [tokens, embedding]. By another table, if one is
-  // given.
+  // What the tokens of a text bring to the first layer, which adds what their positions do:
+  // [tokens, embedding]. By another table, if one is given.
   void embed(std::span<const Token> tokens, std::span<float> x,
              const StoredTensor* instead = nullptr);
   // Replaces the layer that was loaded. Tensors that `instead` knows are loaded as it says.
@@ -47,16 +47,19 @@ class LayerByLayer {
   std::shared_ptr<const Checkpoint> checkpoint_;
   std::shared_ptr<Backend> backend_;
   Config config_;
-  std::optional<EmbeddingTable> embeddings_;
+  std::optional<EmbeddingTable> embeddings_, positions_;
+  Norm embedding_norm_;
   Workspace workspace_;
-  std::optional<Layer> layer_;  // the one that is loaded
+  std::optional<Layer> layer_;  // the one that is loaded,
+  int loaded_ = 0;              // and its number
   RopeTables ropes_;
   std::unique_ptr<KvStore> kv_;
   std::vector<int32_t> block_table_;
   Tensor residual_;  // [rows, embedding]
-  std::unique_ptr<Vector> output_norm_;
+  Norm output_norm_;
   std::unique_ptr<Matrix> output_;  // nullptr: not loaded
-  Tensor normalized_, logits_;      // of kLogitRows rows
+  std::unique_ptr<Vector> output_bias_;
+  Tensor normalized_, logits_;  // of kLogitRows rows
 };
 
 }  // namespace tessera

@@ -32,6 +32,11 @@ void Model::load(const std::function<void(size_t, size_t)>& on_progress) {
       *checkpoint_,
       loader.take({TensorRole::kTokenEmbedding}, config_.embedding, config_.vocabulary),
       config_.embedding_scale);
+  if (config_.learned_positions > 0)
+    positions_.emplace(
+        *checkpoint_,
+        loader.take({TensorRole::kPositionEmbedding}, config_.embedding, config_.learned_positions),
+        1.0f);
   for_each_tensor(loader);
   for (const TensorRole rope_factors :
        {TensorRole::kRopeFactors, TensorRole::kRopeFactorsLong, TensorRole::kRopeFactorsShort}) {
@@ -47,14 +52,20 @@ void Model::load(const std::function<void(size_t, size_t)>& on_progress) {
 }
 
 void Model::for_each_tensor(TensorVisitor& visit) {
+  using enum TensorRole;
+  visit.enter(kNoLayer);
+  if (config_.architecture->embedding_norm)
+    embedding_norm_.tell(visit, config_, kEmbeddingNorm, kEmbeddingNormBias, config_.embedding);
   for (Layer& layer : layers_) layer.for_each_tensor(visit);
   visit.enter(kNoLayer);
-  visit.vector({TensorRole::kOutputNorm, config_.embedding}, output_norm_);
-  const bool tied = checkpoint_->find({TensorRole::kOutput}) == nullptr;
-  const TensorRole output = tied ? TensorRole::kTokenEmbedding : TensorRole::kOutput;
+  output_norm_.tell(visit, config_, kOutputNorm, kOutputNormBias, config_.embedding);
+  const bool tied = checkpoint_->find({kOutput}) == nullptr;
+  const TensorRole output = tied ? kTokenEmbedding : kOutput;
   const int logits =
       shortcuts_.logits > 0 ? std::min(shortcuts_.logits, config_.vocabulary) : config_.vocabulary;
   visit.matrix("logits", {{output, config_.vocabulary, 0, logits}}, config_.embedding, output_);
+  visit.vector({{kOutputBias, config_.vocabulary, 0, logits}}, TensorVisitor::Presence::kOptional,
+               output_bias_);
 }
 
 int Model::add_adapter(const StoredAdapter& stored) {
@@ -94,7 +105,7 @@ Tensor Model::logits_of(Tensor x, const Batch& batch) {
   const Tensor wanted = wanted_.top(count), logits = logits_.top(count);
   if (count == 0) return logits;
   backend_->gather_rows(x, batch.wanted, wanted);
-  backend_->rms_norm(wanted, *output_norm_, config_.norm_epsilon, wanted);
+  output_norm_.apply(*backend_, config_, wanted, wanted);
   std::vector<const AdapterMix*> mixes;
   for (const int32_t row : batch.wanted) mixes.push_back(batch.adapters[row]);
   project(wanted, logits, StepAdapters(adapters_, mixes).added_to(*output_));
@@ -102,21 +113,24 @@ Tensor Model::logits_of(Tensor x, const Batch& batch) {
 }
 
 void Model::project(Tensor hidden, Tensor logits, std::span<const LowRankRows> added) {
-  backend_->linear(*output_, hidden, nullptr, logits, added);
-  if (config_.final_soft_cap > 0) backend_->scale_and_cap(1.0f, config_.final_soft_cap, logits);
+  backend_->linear(*output_, hidden, output_bias_.get(), logits, added);
+  if (config_.final_soft_cap > 0 || config_.logit_scale != 1)
+    backend_->scale_and_cap(config_.logit_scale, config_.final_soft_cap, logits);
 }
 
 Tensor Model::hidden_states(int first, int count) {
   const Tensor out = workspace_.take(Workspace::kHidden, count, config_.embedding);
-  backend_->rms_norm(residual_.middle(first, count), *output_norm_, config_.norm_epsilon, out);
+  output_norm_.apply(*backend_, config_, residual_.middle(first, count), out);
   return out;
 }
 
 Tensor Model::embed(const Batch& batch) {
   embedded_.resize(static_cast<size_t>(batch.rows()) * config_.embedding);
   embeddings_->read(batch.tokens, embedded_);
+  if (positions_) positions_->add(batch.positions, embedded_);
   const Tensor x = residual_.top(batch.rows());
   backend_->upload(embedded_, x);
+  if (embedding_norm_) embedding_norm_.apply(*backend_, config_, x, x);
   return x;
 }
 

@@ -80,11 +80,14 @@ class Model {
   Config config_;
 
   std::optional<EmbeddingTable> embeddings_;
-  RopeTables ropes_;  // of config_.ropes
+  std::optional<EmbeddingTable> positions_;  // of families that learned them
+  Norm embedding_norm_;                      // [embedding], of those that have one
+  RopeTables ropes_;                         // of config_.ropes
   std::vector<Layer> layers_;
-  std::unique_ptr<Vector> output_norm_;  // [embedding]
+  Norm output_norm_;                // [embedding]
   std::unique_ptr<Matrix> output_;  // [logits, embedding]; repacked from the embeddings if tied
-  size_t weight_bytes_ = 0;         // of all matrices
+  std::unique_ptr<Vector> output_bias_;  // [logits]; nullptr: none
+  size_t weight_bytes_ = 0;              // of all matrices
 
   std::vector<std::unique_ptr<LoraAdapter>> adapters_;
   AdapterMix default_adapters_;

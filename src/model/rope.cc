@@ -14,8 +14,9 @@ struct Scaling {
   std::string type;
   double factor = 1, original_context = 0, attention_factor = 1;
   double beta_fast = 32, beta_slow = 1, extrapolation = 1;
-  double log_multiplier = 0;  // of scores by themselves, which then are not stretched here
-  bool truncate = true;       // the ramp begins and ends at whole dimensions
+  double log_multiplier = 0;  // of YaRN's magnitude; 0: there is one magnitude only
+  bool is_latent = false;
+  bool truncate = true;  // the ramp begins and ends at whole dimensions
 };
 
 Scaling read_scaling(const Facts& facts, const Config& config) {
@@ -40,7 +41,11 @@ Scaling read_scaling(const Facts& facts, const Config& config) {
   scaling.beta_slow = number("rope.scaling.yarn_beta_slow", 1);
   scaling.extrapolation = number("rope.scaling.yarn_ext_factor", 1);
   scaling.log_multiplier = facts.get_float("rope.scaling.yarn_log_multiplier").value_or(0);
+  scaling.is_latent = facts.get_int("attention.kv_lora_rank").value_or(0) > 0;
   scaling.truncate = facts.get_bool("rope.scaling.yarn_truncate").value_or(true);
+  if (!(scaling.log_multiplier >= 0 && scaling.log_multiplier < 100))
+    fail("key '{}': {} is not from 0 to 100", facts.key_of("rope.scaling.yarn_log_multiplier"),
+         scaling.log_multiplier);
   return scaling;
 }
 
@@ -61,8 +66,13 @@ void apply_yarn(Rope& rope, double base, const Scaling& scaling) {
     rope.frequency[i] = static_cast<float>(rope.frequency[i] *
                                            (extrapolated + (1 - extrapolated) / scaling.factor));
   }
-  const double stretch = scaling.log_multiplier > 0 ? 0 : 0.1 * std::log(scaling.factor);
-  rope.magnitude = static_cast<float>(scaling.attention_factor * (1 + stretch));
+  // Queries and keys of DeepSeek's configurations have a magnitude each: mscale, which is 1, and
+  // mscale_all_dim. Latent attention has both as one, of its scores.
+  const double logarithm = 0.1 * std::log(scaling.factor);
+  const double stretch = scaling.is_latent && scaling.log_multiplier > 0
+                             ? 1
+                             : (1 + logarithm) / (1 + scaling.log_multiplier * logarithm);
+  rope.magnitude = static_cast<float>(scaling.attention_factor * stretch);
 }
 
 void divide_by_factors(Rope& rope, const StoredTensor& tensor) {
@@ -105,7 +115,7 @@ Rope read_rope(const Checkpoint& checkpoint, const Config& config, int head_dim)
     fail("key '{}': {} does not fit heads of length {}", facts.key_of("rope.dimension_count"),
          dimensions, head_dim);
   }
-  const float base = read_rope_base(facts, "rope.freq_base", 10000);
+  const float base = read_rope_base(facts, "rope.freq_base", kRopeBase);
 
   Rope rope = plain_rope(static_cast<int>(dimensions), config.architecture->interleaved_rope, base);
   const Scaling scaling = read_scaling(facts, config);

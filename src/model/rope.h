@@ -12,6 +12,9 @@ namespace tessera {
 // frequency[i] = base^(-2i / dimensions)  (Su et al. 2021).
 Rope plain_rope(int dimensions, bool interleaved, float base);
 
+// Where the checkpoint is silent.
+inline constexpr double kRopeBase = 10000;
+
 // The fact `name`, a base above 1. Throws Error for anything else.
 float read_rope_base(const Facts& facts, std::string_view name, double fallback);
 

@@ -57,11 +57,13 @@ struct Case {
   int window = 0;
   float soft_cap = 0.0f;
   const Sinks* sinks = nullptr;
+  Floats slopes = {};  // of each head
 
   int kv_columns() const { return kv_heads * head_dim; }
   int columns() const { return heads * head_dim; }
   AttentionParameters parameters(int layer = 1) const {
-    return {layer, heads, 1.0f / std::sqrt(static_cast<float>(head_dim)), soft_cap, window, sinks};
+    return {layer, heads, 1.0f / std::sqrt(static_cast<float>(head_dim)), soft_cap, window,
+            sinks, slopes};
   }
 };
 
@@ -154,6 +156,7 @@ std::vector<double> oracle(const Case& c, const Sequence& s, const Floats& k, co
       const float* key = &k[static_cast<size_t>(j) * c.kv_columns() + kv_column];
       for (int d = 0; d < c.head_dim; ++d) dot += static_cast<double>(q[d]) * key[d];
       dot *= parameters.scale;
+      if (!c.slopes.empty()) dot -= c.slopes[static_cast<size_t>(h)] * (position - j);
       score.push_back(c.soft_cap > 0 ? c.soft_cap * std::tanh(dot / c.soft_cap) : dot);
     }
     const double max = *std::max_element(score.begin(), score.end());
@@ -281,6 +284,17 @@ TEST(AttentionTest, AgreesWithTheOracleForWindowsAndSoftCaps) {
         expect_near_oracle({4, 2, 32, 90, format, window, 3.0f});
       }
     }
+  });
+}
+
+TEST(AttentionTest, AgreesWithTheOracleForSlopes) {
+  on_all_targets([] {
+    for (const KvFormat format : {KvFormat::kF16, KvFormat::kQ8_0})
+      expect_near_oracle({.heads = 6,
+                          .kv_heads = 3,
+                          .length = 200,
+                          .format = format,
+                          .slopes = {0.5f, 0.25f, 0.125f, 0.0625f, 0.7f, 0.01f}});
   });
 }
 
@@ -490,7 +504,12 @@ INSTANTIATE_TEST_SUITE_P(Shapes, ExactnessTest,
                                          Case{14, 2, 64, 90},
                                          Case{4, 1, 128, 200, KvFormat::kF16, 50},
                                          Case{2, 1, 32, 1100},
-                                         Case{2, 1, 32, 1100, KvFormat::kQ8_0, 600, 5.0f}));
+                                         Case{2, 1, 32, 1100, KvFormat::kQ8_0, 600, 5.0f},
+                                         Case{.heads = 2,
+                                              .kv_heads = 1,
+                                              .head_dim = 32,
+                                              .length = 1100,
+                                              .slopes = {0.0625f, 0.004f}}));
 
 // A branching tree: siblings share ancestors and see none of each other.
 TEST(AttentionTest, TreeNodesEqualTheSequencesTheyWouldBe) {

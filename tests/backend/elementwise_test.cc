@@ -67,6 +67,38 @@ TEST(ElementwiseTest, RmsNormDividesByTheRootMeanSquare) {
   });
 }
 
+TEST(ElementwiseTest, LayerNormTakesTheMeanOffFirst) {
+  on_all_targets([] {
+    ThreadPool pool(2);
+    for (int columns : kSizes) {
+      Floats x = random_floats(static_cast<size_t>(3 * columns), 1), out(x.size());
+      for (float& value : x) value += 5;  // a mean that is large beside the deviation
+      const Floats weight = random_floats(static_cast<size_t>(columns), 2);
+      const Floats bias = random_floats(static_cast<size_t>(columns), 3);
+      for (const bool biased : {false, true}) {
+        const auto added = biased ? std::span<const float>(bias) : std::span<const float>();
+        layer_norm(pool, as_tensor(x, 3), weight, added, 1e-5f, as_tensor(out, 3));
+        for (int row = 0; row < 3; ++row) {
+          const auto at = [&](int i) { return static_cast<size_t>(row * columns + i); };
+          double mean = 0, squares = 0;
+          for (int i = 0; i < columns; ++i) mean += static_cast<double>(x[at(i)]) / columns;
+          for (int i = 0; i < columns; ++i) squares += (x[at(i)] - mean) * (x[at(i)] - mean);
+          const double root = std::sqrt(squares / columns + 1e-5);
+          for (int i = 0; i < columns; ++i) {
+            const auto column = static_cast<size_t>(i);
+            const double expected = (x[at(i)] - mean) / root * weight[column] +
+                                    (biased ? static_cast<double>(bias[column]) : 0.0);
+            EXPECT_NEAR(out[at(i)], expected, 1e-5) << columns;
+          }
+        }
+      }
+      Floats in_place = x;
+      layer_norm(pool, as_tensor(in_place, 3), weight, bias, 1e-5f, as_tensor(in_place, 3));
+      EXPECT_TRUE(same_bits(in_place, out)) << "in place";
+    }
+  });
+}
+
 TEST(ElementwiseTest, RmsNormTakesEachGroupByItself) {
   ThreadPool pool(1);
   Floats x = random_floats(2 * 5 * 40, 3), grouped(x.size()), alone(x.size());
@@ -135,13 +167,17 @@ TEST(ElementwiseTest, GatedActivationsAgreeWithTheirFormulas) {
       gate[0] = -100.0f;
       gate.back() = 100.0f;
       Floats up = random_floats(gate.size(), 7), out(gate.size());
-      for (auto activation : {Activation::kSilu, Activation::kGelu, Activation::kClampedSilu}) {
+      for (auto activation : {Activation::kSilu, Activation::kGelu, Activation::kGeluErf,
+                              Activation::kRelu, Activation::kClampedSilu}) {
         gated(activation, as_tensor(gate, 2), as_tensor(up, 2), as_tensor(out, 2));
         for (size_t i = 0; i < gate.size(); ++i) {
           const double x = gate[i], u = std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x);
-          const double activated =
-              activation == Activation::kSilu ? x / (1 + std::exp(-x)) : x / (1 + std::exp(-2 * u));
-          const double g = std::min(x, 7.0), factor = std::clamp<double>(up[i], -7, 7) + 1;
+          const double activated = activation == Activation::kSilu   ? x / (1 + std::exp(-x))
+                                   : activation == Activation::kGelu ? x / (1 + std::exp(-2 * u))
+                                   : activation == Activation::kGeluErf
+                                       ? 0.5 * x * std::erfc(-x / std::sqrt(2.0))
+                                       : std::max(x, 0.0);
+          const double g = std::min(x, 7.0), factor = std::clamp(up[i], -7.0f, 7.0f) + 1.0f;
           const double expected = activation == Activation::kClampedSilu
                                       ? g / (1 + std::exp(-1.702 * g)) * factor
                                       : activated * up[i];
@@ -150,6 +186,10 @@ TEST(ElementwiseTest, GatedActivationsAgreeWithTheirFormulas) {
         Floats in_place = gate;
         gated(activation, as_tensor(in_place, 2), as_tensor(up, 2), as_tensor(in_place, 2));
         EXPECT_TRUE(same_bits(in_place, out));
+        if (activation == Activation::kClampedSilu) continue;  // gated only
+        Floats alone = gate;
+        activate(pool, activation, as_tensor(alone, 2));
+        for (size_t i = 0; i < gate.size(); ++i) EXPECT_EQ(alone[i] * up[i], out[i]);
       }
     }
   });
@@ -182,7 +222,8 @@ TEST(ElementwiseTest, NanStaysNan) {
   on_all_targets([] {
     ThreadPool pool(1);
     const float nan = std::numeric_limits<float>::quiet_NaN();
-    for (auto activation : {Activation::kSilu, Activation::kGelu}) {
+    for (auto activation :
+         {Activation::kSilu, Activation::kGelu, Activation::kGeluErf, Activation::kRelu}) {
       Floats gate(40, nan), up(40, 1.0f);
       gated(activation, as_tensor(gate, 1), as_tensor(up, 1), as_tensor(gate, 1));
       for (float x : gate) EXPECT_TRUE(std::isnan(x));
@@ -231,6 +272,10 @@ TEST(ElementwiseTest, RowsDependOnNeitherCompanyNorThreads) {
         expect_rows_independent(r, n, operation);
       };
       check([&](ThreadPool& pool, int, HostTensor x) { rms_norm(pool, x, wide_weight, 1e-5f, x); });
+      check([&](ThreadPool& pool, int, HostTensor x) {
+        layer_norm(pool, x, wide_weight, wide_weight, 1e-5f, x);
+      });
+      check([&](ThreadPool& pool, int, HostTensor x) { activate(pool, Activation::kGeluErf, x); });
       check([&](ThreadPool& pool, int, HostTensor x) { scale_and_cap(pool, 0.3f, 2.0f, x); });
       check([&](ThreadPool& pool, int, HostTensor x) { scale_and_cap(pool, 0.3f, 0.0f, x); });
       check([&](ThreadPool&, int first, HostTensor x) {

@@ -92,6 +92,37 @@ TEST_F(ConfigTest, RefusesListsThatAreNotOfTheLayers) {
 }
 
 // A rotary embedding is made for each before any tensor is looked for.
+TEST_F(ConfigTest, WindowsMayBeSaidLayerByLayer) {
+  const auto model =
+      write_tiny_model({.architecture = "exaone4", .layers = 3, .window = 24}, folder_.path());
+  const std::string key = "exaone4.attention.sliding_window_pattern";
+  const GgufFile file = changed(model, key, GgufValue::Array(std::vector<bool>{true, false, true}));
+  const Config config = read_config(file);
+  EXPECT_EQ(config.layers[0].window, 24);
+  EXPECT_EQ(config.layers[1].window, 0);
+  EXPECT_EQ(config.layers[2].window, 24);
+  EXPECT_EQ(config.layers[1].rope, LayerConfig::kUnrotated);  // EXAONE 4 rotates with windows only
+  EXPECT_NE(config.layers[2].rope, LayerConfig::kUnrotated);
+
+  const GgufFile two = changed(model, key, GgufValue::Array(std::vector<bool>{true, false}));
+  EXPECT_EQ(error_of([&] { read_config(two); }), "key '" + key + "': 2 values for 3 layers");
+}
+
+TEST_F(ConfigTest, LearnedPositionsBoundTheContext) {
+  const auto model = write_tiny_model({.architecture = "gpt2"}, folder_.path());
+  const GgufFile file = GgufFile::open(model);
+  EXPECT_EQ(read_config(file).learned_positions, 256);
+  EXPECT_EQ(error_of([&] { read_config(file, 257); }),
+            "a context of 257 is longer than the 256 positions that the model has learned");
+}
+
+TEST_F(ConfigTest, ParallelResidualsMayBeOff) {
+  const auto model = write_tiny_model({.architecture = "gptneox"}, folder_.path());
+  EXPECT_TRUE(read_config(GgufFile::open(model)).parallel_residual);
+  const GgufFile in_turn = changed(model, "gptneox.use_parallel_residual", false);
+  EXPECT_FALSE(read_config(in_turn).parallel_residual);
+}
+
 TEST_F(ConfigTest, RefusesHeadsOfManyLengths) {
   const auto path = write_tiny_model({.layers = 9}, folder_.path());
   const auto with_lengths = [&](int lengths) {
@@ -104,7 +135,8 @@ TEST_F(ConfigTest, RefusesHeadsOfManyLengths) {
             "heads of more than 8 lengths in one model are not supported");
 }
 
-// Memory is reserved for what experts answer, and places for each of them, before any is looked for.
+// Memory is reserved for what experts answer, and places for each of them, before any is looked
+// for.
 TEST_F(ConfigTest, RefusesExpertsThatDoNotFit) {
   const auto refused = [&](const std::string& architecture, const std::string& name,
                            GgufValue::Variant value) {
@@ -117,8 +149,9 @@ TEST_F(ConfigTest, RefusesExpertsThatDoNotFit) {
             "key 'qwen3moe.expert_used_count': 7 of 6 experts");
   EXPECT_EQ(refused("qwen3moe", "expert_used_count", uint32_t{0}),
             "key 'qwen3moe.expert_used_count': 0 is out of range");
-  EXPECT_EQ(refused("qwen3moe", "expert_feed_forward_length", uint32_t{1 << 24}),
-            "6 experts of length 16777216, of which 2 are used, are too large for an embedding of 64");
+  EXPECT_EQ(
+      refused("qwen3moe", "expert_feed_forward_length", uint32_t{1 << 24}),
+      "6 experts of length 16777216, of which 2 are used, are too large for an embedding of 64");
   EXPECT_EQ(refused("glm4moe", "expert_shared_count", uint32_t{1 << 24}),
             "key 'glm4moe.expert_shared_count': 16777216 is out of range");
   EXPECT_EQ(refused("glm4moe", "expert_gating_func", uint32_t{9}),
@@ -145,12 +178,14 @@ TEST_F(ConfigTest, RefusesLatentsThatDoNotFit) {
   const auto refused = [&](const std::string& name, GgufValue::Variant value) {
     return error_of([&] { read_config(changed(path, "deepseek2." + name, value)); });
   };
-  EXPECT_EQ(refused("rope.dimension_count", uint32_t{64}),
-            "key 'deepseek2.rope.dimension_count': 64 does not fit keys of length 64 and latents of "
-            "32");
-  EXPECT_EQ(refused("attention.kv_lora_rank", uint32_t{31}),
-            "key 'deepseek2.rope.dimension_count': 32 does not fit keys of length 64 and latents of "
-            "31");
+  EXPECT_EQ(
+      refused("rope.dimension_count", uint32_t{64}),
+      "key 'deepseek2.rope.dimension_count': 64 does not fit keys of length 64 and latents of "
+      "32");
+  EXPECT_EQ(
+      refused("attention.kv_lora_rank", uint32_t{31}),
+      "key 'deepseek2.rope.dimension_count': 32 does not fit keys of length 64 and latents of "
+      "31");
   EXPECT_NE(refused("attention.kv_lora_rank", uint32_t{1 << 24}), "");
 }
 

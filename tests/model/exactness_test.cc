@@ -64,6 +64,9 @@ class Exactness : public ::testing::TestWithParam<Subject> {
                              .format = find_format(GetParam().format),
                              .embedding = GetParam().uneven ? 256 : 128,
                              .heads = 4,
+                             .context = GetParam().architecture == "mistral3" ? 160 : 0,
+                             // Queries that grow from position 40 on.
+                             .rope_scaling = GetParam().architecture == "mistral3" ? "yarn" : "",
                              .uneven_kv_heads = GetParam().uneven,
                              .uneven_head_dims = GetParam().uneven};
     const bool wide = spec.format->block_elements > 32;
@@ -243,8 +246,10 @@ TEST_P(Exactness, E5EveryRun) {
 std::vector<Subject> subjects() {
   std::vector<Subject> all;
   for (const KvFormat kv : {KvFormat::kF16, KvFormat::kQ8_0}) {
-    for (const char* architecture : {"llama", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "gpt-oss",
-                                     "glm4moe", "deepseek2", "gemma2", "gemma3", "phi3"}) {
+    for (const char* architecture :
+         {"llama",     "qwen2",    "qwen2moe", "qwen3",   "qwen3moe", "gpt-oss", "glm4moe",
+          "deepseek2", "gemma2",   "gemma3",   "phi3",    "smollm3",  "olmo2",   "granite",
+          "exaone4",   "mistral3", "gpt2",     "gptneox", "cohere2",  "bloom"}) {
       all.push_back({architecture, "Q4_0", kv});
     }
     for (const char* format :

@@ -53,6 +53,9 @@ class ForeignFacts final : public Facts {
   std::optional<bool> get_bool(std::string_view name) const override {
     return facts_.get_bool(name);
   }
+  std::optional<std::vector<bool>> get_bools(std::string_view name) const override {
+    return facts_.get_bools(name);
+  }
   bool is_list(std::string_view name) const override { return facts_.is_list(name); }
 
   void hide(std::string name) { hidden_ = std::move(name); }

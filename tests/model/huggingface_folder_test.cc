@@ -10,8 +10,11 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "files/open.h"
+#include "files/save.h"
 #include "paths.h"
 #include "support/model_runner.h"
+#include "support/temp_folder.h"
 #include "support/test_backend.h"
 
 namespace tessera {
@@ -46,10 +49,9 @@ double divergence(std::span<const float> expected, std::span<const float> found)
 // Weights and activations are f32 there and here, keys and values f16.
 constexpr double kMostDivergence = 1e-6;
 
-TEST_P(FolderGoldenTest, AnswersAsTransformersDoes) {
-  const json expected = answer();
+void expect_answer(const json& expected, const fs::path& model) {
   const auto tokens = expected["tokens"].get<std::vector<Token>>();
-  ModelRunner runner(folder_);
+  ModelRunner runner(model);
   const auto logits = runner.run_text(tokens);
   const auto last = expected["logits"][1].get<std::vector<float>>();
   const std::span<const float> found(logits[tokens.size() - 1]);
@@ -59,11 +61,44 @@ TEST_P(FolderGoldenTest, AnswersAsTransformersDoes) {
   EXPECT_LT(divergence(early, logits[7]), kMostDivergence);
 }
 
+TEST_P(FolderGoldenTest, AnswersAsTransformersDoes) {
+  expect_answer(answer(), folder_);
+}
+
+TEST_P(FolderGoldenTest, AsAGgufFileItAnswersTheSame) {
+  const test::TempFolder folder;
+  for (const auto& entry : fs::directory_iterator(folder_))
+    fs::copy(entry.path(), folder.path() / entry.path().filename());
+  std::ofstream(folder.path() / "tokenizer.json")  // there must be one
+      << R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []},
+             "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false},
+             "decoder": {"type": "ByteLevel"}})";
+  const auto model = open_checkpoint(folder.path());
+  const fs::path file = folder.path() / "model.gguf";
+  const auto writer = make_writer(*model, file);
+  for (const StoredTensor& tensor : model->tensors())
+    writer->declare(written_name(*model, tensor), kF32, tensor.shape);
+  writer->write(file, [&](size_t i) {
+    const StoredTensor& tensor = model->tensors()[i];
+    std::vector<float> values(tensor.elements());
+    tensor.decode(0, tensor.rows(), values);
+    std::vector<std::byte> bytes(kF32.row_bytes(values.size()));
+    kF32.encode(values, bytes.data(), {});
+    return bytes;
+  });
+  expect_answer(answer(), file);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, FolderGoldenTest,
                          testing::Values("llama", "llama-scaled", "llama-biased", "mistral",
-                                         "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "mixtral",
-                                         "qwen2-moe", "qwen3-moe", "glm4-moe", "deepseek-v3",
-                                         "gpt-oss"),
+                                         "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "gemma",
+                                         "smollm3", "olmo2", "olmo3", "granite", "seed-oss",
+                                         "exaone4", "exaone4-global", "ministral3", "qwen2-vl",
+                                         "qwen3-vl", "gpt2", "opt", "gpt-neox", "gpt-neox-in-turn",
+                                         "phi", "starcoder2", "stablelm", "stablelm-parallel",
+                                         "cohere", "cohere2", "falcon", "falcon-grouped", "bloom",
+                                         "bloom-3-heads", "mpt", "mixtral", "qwen2-moe",
+                                         "qwen3-moe", "glm4-moe", "deepseek-v3", "gpt-oss"),
                          [](const auto& kind) {
                            std::string name = kind.param;
                            std::ranges::replace(name, '-', '_');

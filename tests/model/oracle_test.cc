@@ -75,9 +75,16 @@ TEST_P(EveryArchitecture, AgreesWithTheOracle) {
 std::vector<Semantics> semantics() {
   std::vector<Semantics> all;
   for (const char* name :
-       {"llama", "qwen2", "qwen2moe", "qwen3", "qwen3moe", "gemma2", "gemma3", "phi3"}) {
+       {"llama", "qwen2",   "qwen2moe", "qwen3",    "qwen3moe", "gemma2",  "gemma3",
+        "phi3",  "gemma",   "smollm3",  "olmo2",    "granite",  "exaone4", "gpt2",
+        "opt",   "gptneox", "phi2",     "stablelm", "cohere2",  "bloom",   "mpt"}) {
     all.push_back({name, {.architecture = name}});
   }
+  all.push_back(
+      {"mistral3_yarn", {.architecture = "mistral3", .context = 128, .rope_scaling = "yarn"}});
+  all.push_back({"olmo2_yarn", {.architecture = "olmo2", .rope_scaling = "yarn"}});
+  all.push_back({"exaone4_no_window", {.architecture = "exaone4", .window = -1}});
+  all.push_back({"bloom_6_heads", {.architecture = "bloom", .embedding = 96, .heads = 6}});
   all.push_back({"mixtral", {.experts = 4}});
   all.push_back({"gpt_oss", {.architecture = "gpt-oss", .rope_scaling = "yarn"}});
   for (const char* name : {"llama", "qwen2", "qwen3", "gemma3", "phi3"}) {

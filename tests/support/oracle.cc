@@ -1,6 +1,7 @@
-// Sources: Vaswani et al. 2017 (attention), Zhang & Sennrich 2019 (RMSNorm), Shazeer 2020 (gated
-// feed-forward), Su et al. 2021 (RoPE), Chen et al. 2023 (linear scaling), Peng et al. 2023 (YaRN),
-// Ding et al. 2024 (LongRoPE), the technical reports of each family, and the GGUF specification.
+// Sources: Vaswani et al. 2017 (attention), Zhang & Sennrich 2019 (RMSNorm), Ba et al. 2016
+// (LayerNorm), Press et al. 2022 (ALiBi), Shazeer 2020 (gated feed-forward), Su et al. 2021 (RoPE),
+// Chen et al. 2023 (linear scaling), Peng et al. 2023 (YaRN), Ding et al. 2024 (LongRoPE), the
+// technical reports of each family, and the GGUF specification.
 //
 // Checked against llama.cpp with F32 weights, keys and values, on SmolLM2 135M, Gemma 3 270M,
 // Qwen2.5 0.5B and tiny models of every family and RoPE scaling: KL below 1e-10 nats at every
@@ -42,8 +43,17 @@ double gelu(double x) {  // the tanh approximation, which Gemma was trained with
   return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
 }
 
+double gelu_erf(double x) {  // Hendrycks & Gimpel 2016
+  return 0.5 * x * std::erfc(-x / std::numbers::sqrt2);
+}
+
 double soft_cap(double x, double cap) {
   return cap > 0 ? cap * std::tanh(x / cap) : x;
+}
+
+void scale(Rows& rows, double factor) {
+  for (Vector& row : rows)
+    for (double& value : row) value *= factor;
 }
 
 void add(Rows& into, const Rows& rows) {
@@ -64,7 +74,10 @@ class Oracle {
     query_heads_ = integers("attention.head_count");
     kv_heads_ = integers("attention.head_count_kv", query_heads_[0]);
     head_dims_ = integers("attention.key_length", embedding_ / query_heads_[0]);
-    epsilon_ = real("attention.layer_norm_rms_epsilon", 1e-5);
+    layer_norms_ =
+        is_any_of({"gpt2", "opt", "gptneox", "phi2", "stablelm", "cohere2", "bloom", "mpt"});
+    epsilon_ = real(
+        layer_norms_ ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-5);
     window_ = integer("attention.sliding_window", 0);
     attention_cap_ = real("attn_logit_softcapping", 0);
     gpt_oss_ = architecture_ == "gpt-oss";
@@ -75,17 +88,28 @@ class Oracle {
     Rows x = embed(tokens);
     for (int layer = 0; layer < layers_; ++layer) {
       const std::string prefix = fmt::format("blk.{}.", layer);
-      Rows y = attention(layer, prefix, normalize(x, prefix + "attn_norm.weight"));
-      if (gemma_) y = normalize(y, prefix + "post_attention_norm.weight");
+      // Some families normalize what is added rather than what is read, or both.
+      const Rows read = normalize_if_there(x, prefix + "attn_norm.weight");
+      Rows y = attention(layer, prefix, read);
+      if (!gpt_oss_) y = normalize_if_there(y, prefix + "post_attention_norm.weight");
+      scale(y, real("residual_scale", 1));
+      // GPT-J's residual: the feed-forward does not wait for attention, and may share its norm.
+      const bool parallel = is_any_of({"gptneox", "phi2", "cohere2"});
+      const std::string own_norm =
+          prefix + (gpt_oss_ ? "post_attention_norm.weight" : "ffn_norm.weight");
+      const bool shares = parallel && file_.find_tensor(own_norm) == nullptr;
+      const Rows before = x;
       add(x, y);
-      y = feed_forward(prefix, normalize(x, prefix + (gpt_oss_ ? "post_attention_norm.weight"
-                                                               : "ffn_norm.weight")));
-      if (gemma_) y = normalize(y, prefix + "post_ffw_norm.weight");
+      y = feed_forward(prefix, shares ? read : normalize_if_there(parallel ? before : x, own_norm));
+      y = normalize_if_there(y, prefix + "post_ffw_norm.weight");
+      scale(y, real("residual_scale", 1));
       add(x, y);
     }
     const bool tied = file_.find_tensor("output.weight") == nullptr;
     Rows result =
         linear(normalize(x, "output_norm.weight"), tied ? "token_embd.weight" : "output.weight");
+    const double logit_scale = real("logit_scale", 1);
+    scale(result, architecture_ == "granite" ? 1 / logit_scale : logit_scale);
     const double cap = real("final_logit_softcapping", 0);
     for (Vector& row : result) {
       for (double& logit : row) logit = soft_cap(logit, cap);
@@ -94,6 +118,10 @@ class Oracle {
   }
 
  private:
+  bool is_any_of(std::initializer_list<std::string_view> families) const {
+    return std::find(families.begin(), families.end(), architecture_) != families.end();
+  }
+
   // ---- reading the file
 
   int integer(std::string_view name, int fallback) const {
@@ -135,13 +163,21 @@ class Oracle {
 
   Rows embed(std::span<const Token> tokens) const {
     const StoredTensor& table = file_.require_tensor("token_embd.weight");
-    const double scale = gemma_ ? std::sqrt(static_cast<double>(embedding_)) : 1;
+    const bool gemma = gemma_ || architecture_ == "gemma";
+    const double scale =
+        real("embedding_scale", gemma ? std::sqrt(static_cast<double>(embedding_)) : 1);
     Rows rows;
     for (const Token token : tokens) {
       rows.push_back(decode_row(table, static_cast<uint64_t>(token)));
       for (double& value : rows.back()) value *= scale;
     }
-    return rows;
+    if (const StoredTensor* positions = file_.find_tensor("position_embd.weight")) {
+      for (size_t t = 0; t < rows.size(); ++t) {
+        const Vector position = decode_row(*positions, t);
+        for (size_t i = 0; i < position.size(); ++i) rows[t][i] += position[i];
+      }
+    }
+    return normalize_if_there(rows, "token_embd_norm.weight");
   }
 
   // y = W x + b, with the bias if the file has one: NAME.weight and NAME.bias.
@@ -163,8 +199,28 @@ class Oracle {
   }
   Rows normalize(Rows x, const std::string& weight_name) const {
     const Vector weight = read_vector(weight_name);
-    for (Vector& row : x) normalize(row, weight);
+    for (Vector& row : x) {
+      if (layer_norms_) {  // Ba et al. 2016
+        const double mean =
+            std::accumulate(row.begin(), row.end(), 0.0) / static_cast<double>(row.size());
+        for (double& value : row) value -= mean;
+      }
+      normalize(row, weight);
+    }
+    const auto bias = find_vector(weight_name.substr(0, weight_name.rfind('.')) + ".bias");
+    for (Vector& row : x)
+      for (size_t i = 0; bias && i < row.size(); ++i) row[i] += (*bias)[i];
     return x;
+  }
+  Rows normalize_if_there(const Rows& x, const std::string& weight_name) const {
+    return file_.find_tensor(weight_name) == nullptr ? x : normalize(x, weight_name);
+  }
+
+  double activation(double x) const {
+    if (is_any_of({"gemma", "gemma2", "gemma3", "gpt2", "phi2", "bloom"})) return gelu(x);
+    if (is_any_of({"gptneox", "mpt"})) return gelu_erf(x);
+    if (architecture_ == "opt") return std::max(x, 0.0);
+    return silu(x);
   }
 
   // A mixture: softmax over all experts' scores, the best few weighed by it (in Mixtral and Qwen 3
@@ -226,6 +282,12 @@ class Oracle {
 
   Rows feed_forward(const std::string& prefix, const Rows& x) const {
     if (file_.find_tensor(prefix + "ffn_gate_inp.weight") != nullptr) return experts(prefix, x);
+    if (is_any_of({"gpt2", "opt", "gptneox", "phi2", "bloom", "mpt"})) {  // without a gate
+      Rows inner = linear(x, prefix + "ffn_up.weight");
+      for (Vector& row : inner)
+        for (double& value : row) value = activation(value);
+      return linear(inner, prefix + "ffn_down.weight");
+    }
     const bool fused =
         file_.find_tensor(prefix + "ffn_gate.weight") == nullptr;  // Phi 3: gate, then up
     Rows up = linear(x, prefix + "ffn_up.weight");
@@ -236,8 +298,7 @@ class Oracle {
         up[t].erase(up[t].begin(), up[t].begin() + half);
         gate[t].resize(static_cast<size_t>(half));
       }
-      for (size_t i = 0; i < gate[t].size(); ++i)
-        gate[t][i] = (gemma_ ? gelu(gate[t][i]) : silu(gate[t][i])) * up[t][i];
+      for (size_t i = 0; i < gate[t].size(); ++i) gate[t][i] = activation(gate[t][i]) * up[t][i];
     }
     return linear(gate, prefix + "ffn_down.weight");
   }
@@ -245,9 +306,10 @@ class Oracle {
   // Some layers of Gemma see only a window: all but every second (Gemma 2) or sixth (Gemma 3).
   // Other families with a window have it in every layer.
   bool is_windowed(int layer) const {
-    const int period = architecture_ == "gemma2" || gpt_oss_ ? 2
-                       : architecture_ == "gemma3"           ? 6
-                                                             : 0;
+    const int period = architecture_ == "gemma2" || gpt_oss_        ? 2
+                       : architecture_ == "gemma3"                  ? 6
+                       : is_any_of({"olmo2", "exaone4", "cohere2"}) ? 4
+                                                                    : 0;
     return window_ > 0 && (period == 0 || (layer + 1) % period != 0);
   }
 
@@ -270,7 +332,7 @@ class Oracle {
             .keys = kv_heads_[i],
             .length = head_dims_[i],
             .rotated = integer("rope.dimension_count", head_dims_[i]),
-            .scale = 1 / std::sqrt(scaled_length)};
+            .scale = real("attention.scale", 1 / std::sqrt(scaled_length))};
   }
 
   Rows attention(int layer, const std::string& prefix, const Rows& x) const {
@@ -279,13 +341,18 @@ class Oracle {
     project_heads(prefix, heads, x, q, k, v);
     prepare_heads(layer, q, heads.queries, find_vector(prefix + "attn_q_norm.weight"));
     prepare_heads(layer, k, heads.keys, find_vector(prefix + "attn_k_norm.weight"));
+    // Llama 4's temperature: queries grow each time the original context is over.
+    const double growth = real("attention.temperature_scale", 0);
+    for (size_t t = 0; t < q.size(); ++t)
+      for (double& value : q[t])
+        value *= 1 + growth * std::log(1 + std::floor(static_cast<double>(t) / original_context_));
 
     const std::optional<Vector> sinks = find_vector(prefix + "attn_sinks.weight");
     const int window = is_windowed(layer) ? window_ : static_cast<int>(x.size());
     Rows mixed(x.size(), Vector(q[0].size(), 0.0));
     for (int t = 0; t < static_cast<int>(x.size()); ++t) {
       for (int h = 0; h < heads.queries; ++h) {
-        const std::optional<double> sink = sinks ? std::optional((*sinks)[h]) : std::nullopt;
+        const double* sink = sinks ? &(*sinks)[static_cast<size_t>(h)] : nullptr;
         attend(t, std::max(0, t - window + 1), heads, h, sink, q[t], k, v, mixed[t]);
       }
     }
@@ -294,23 +361,35 @@ class Oracle {
 
   // Head h of out = softmax(scale q . k_j) v_j over positions j = first .. last and a sink without
   // a value.
-  void attend(int last, int first, const Heads& heads, int h, std::optional<double> sink,
-              Vector& queries, Rows& k, Rows& v, Vector& out) const {
+  void attend(int last, int first, const Heads& heads, int h, const double* sink, Vector& queries,
+              Rows& k, Rows& v, Vector& out) const {
     const int kv_head = h / (heads.queries / heads.keys);
     const std::span<double> q = head(queries, h, heads.length);
     Vector scores;
     for (int j = first; j <= last; ++j) {
-      const double score = heads.scale * dot(q, head(k[j], kv_head, heads.length));
+      const double score = heads.scale * dot(q, head(k[j], kv_head, heads.length)) -
+                           slope(h, heads.queries) * (last - j);
       scores.push_back(soft_cap(score, attention_cap_));
     }
     const double highest = *std::max_element(scores.begin(), scores.end());
-    double total = sink ? std::exp(*sink - highest) : 0;
+    double total = sink == nullptr ? 0 : std::exp(*sink - highest);
     for (double& score : scores) total += score = std::exp(score - highest);
     for (int j = first; j <= last; ++j) {
       const std::span<const double> value = head(v[j], kv_head, heads.length);
       for (int i = 0; i < heads.length; ++i)
         head(out, h, heads.length)[i] += scores[j - first] / total * value[i];
     }
+  }
+
+  // ALiBi (Press et al. 2022): 2^(-8/n), 2^(-16/n), ... of n = 2^k heads; of other numbers those of
+  // the next lower power of two, and then the odd ones of twice as many.
+  double slope(int h, int heads) const {
+    const double most = real("attention.max_alibi_bias", architecture_ == "bloom" ? 8 : 0);
+    if (most == 0) return 0;
+    int power = 1;
+    while (2 * power <= heads) power *= 2;
+    if (h < power) return std::pow(2, -most * (h + 1) / power);
+    return std::pow(2, -most * (2 * (h - power) + 1) / (2 * power));
   }
 
   static std::span<double> head(Vector& row, int index, int length) {
@@ -333,14 +412,24 @@ class Oracle {
     }
   }
 
+  // SmolLM 3 leaves every fourth layer alone; EXAONE 4 and Cohere 2 those without a window.
+  bool is_rotated(int layer) const {
+    if (is_any_of({"gpt2", "opt", "bloom", "mpt"})) return false;
+    if (architecture_ == "smollm3") return (layer + 1) % 4 != 0;
+    if (architecture_ == "cohere2") return is_windowed(layer);
+    return architecture_ != "exaone4" || window_ <= 0 || is_windowed(layer);
+  }
+
   // Norm of each head (Qwen 3, Gemma 3), then RoPE.
   void prepare_heads(int layer, Rows& rows, int count, const std::optional<Vector>& norm) const {
     const Rotation rotation = rotation_of(layer);
     for (size_t position = 0; position < rows.size(); ++position) {
+      const bool whole = norm && norm->size() == rows[position].size() && count > 1;  // OLMo 2
+      if (whole) normalize(rows[position], *norm);
       for (int h = 0; h < count; ++h) {
         const std::span<double> x = head(rows[position], h, heads_of(layer).length);
-        if (norm) normalize(x, *norm);
-        rotate(rotation, static_cast<double>(position), x);
+        if (norm && !whole) normalize(x, *norm);
+        if (is_rotated(layer)) rotate(rotation, static_cast<double>(position), x);
       }
     }
   }
@@ -357,7 +446,7 @@ class Oracle {
     for (int i = 0; i < pairs; ++i) {
       // Llama's GGUF weights are permuted so that pairs are neighbours; the other families' pairs
       // lie half the rotated dimensions apart.
-      const bool neighbours = architecture_ == "llama";
+      const bool neighbours = is_any_of({"llama", "smollm3", "granite", "mistral3", "cohere2"});
       double& a = x[neighbours ? 2 * i : i];
       double& b = x[neighbours ? 2 * i + 1 : i + pairs];
       const double angle = position * rotation.frequency[i];
@@ -378,7 +467,7 @@ class Oracle {
     for (int i = 0; i < dimensions / 2; ++i) {
       rotation.frequency.push_back(std::pow(base, -2.0 * i / dimensions));
     }
-    if (!local) stretch(rotation, base);
+    if (!local && !(architecture_ == "olmo2" && is_windowed(layer))) stretch(rotation, base);
     return rotation;
   }
 
@@ -400,7 +489,11 @@ class Oracle {
       const double kept = type == "yarn" ? yarn_kept(i, rotation.frequency.size() * 2, base) : 0;
       rotation.frequency[i] = kept * plain + (1 - kept) * plain / factor;
     }
-    if (type == "yarn") rotation.magnitude *= 1 + 0.1 * std::log(factor);
+    if (type == "yarn") {  // DeepSeek's configurations: mscale / mscale_all_dim
+      const double all_dimensions = real("rope.scaling.yarn_log_multiplier", 0);
+      rotation.magnitude *=
+          (1 + 0.1 * std::log(factor)) / (1 + 0.1 * all_dimensions * std::log(factor));
+    }
   }
 
   // YaRN: the share of pair i's frequency that stays as it was. Pairs that turn more than beta_fast
@@ -424,7 +517,7 @@ class Oracle {
   int layers_ = 0, embedding_ = 0;
   std::vector<int> query_heads_, kv_heads_, head_dims_;  // of each layer
   int window_ = 0;
-  bool gemma_ = false, gpt_oss_ = false;
+  bool gemma_ = false, gpt_oss_ = false, layer_norms_ = false;
   double epsilon_ = 0, attention_cap_ = 0;
 };
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <new>
+#include <numbers>
 #include <numeric>
 #include <utility>
 
@@ -185,13 +186,17 @@ const ReferenceRows& reference(const PreparedRows& rows) {
   return dynamic_cast<const ReferenceRows&>(rows);
 }
 
-double activate(Activation activation, double x, double up) {
-  if (activation == Activation::kClampedSilu) {
-    const double g = std::min(x, 7.0);
-    return g / (1 + std::exp(-1.702 * g)) * (std::clamp(up, -7.0, 7.0) + 1);
-  }
-  if (activation == Activation::kSilu) return x / (1 + std::exp(-x)) * up;
-  return 0.5 * x * (1 + std::tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x))) * up;
+double activate(Activation activation, double x) {
+  if (activation == Activation::kSilu) return x / (1 + std::exp(-x));
+  if (activation == Activation::kGeluErf) return 0.5 * x * std::erfc(-x / std::numbers::sqrt2);
+  if (activation == Activation::kRelu) return std::max(x, 0.0);
+  return 0.5 * x * (1 + std::tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
+}
+
+double activate_gated(Activation activation, double x, double up) {
+  if (activation != Activation::kClampedSilu) return activate(activation, x) * up;
+  const double g = std::min(x, 7.0);
+  return g / (1 + std::exp(-1.702 * g)) * (std::clamp(up, -7.0, 7.0) + 1);
 }
 
 void rotate(const Rope& rope, int32_t position, float* head) {
@@ -209,7 +214,7 @@ void rotate(const Rope& rope, int32_t position, float* head) {
 // One head of one row: softmax(scale * q . K) V over the slots that it sees.
 void attend_head(const ReferenceKv& kv, const AttentionParameters& parameters,
                  std::span<const int32_t> slots, std::span<const float> q, int head_number,
-                 int kv_head, float* out) {
+                 int kv_head, double slope, float* out) {
   const auto dim = static_cast<size_t>(kv.layer(parameters.layer).head_dim);
   const auto head = [&](int slot, int key_or_value) {
     return kv.at(slot, parameters.layer, key_or_value).subspan(kv_head * dim, dim);
@@ -217,7 +222,8 @@ void attend_head(const ReferenceKv& kv, const AttentionParameters& parameters,
   std::vector<double> weights;
   for (const int slot : slots) {
     double score = std::inner_product(q.begin(), q.end(), head(slot, 0).begin(), 0.0) *
-                   static_cast<double>(parameters.scale);
+                       static_cast<double>(parameters.scale) -
+                   slope * static_cast<double>(slots.size() - 1 - weights.size());
     if (parameters.soft_cap > 0)
       score = parameters.soft_cap * std::tanh(score / parameters.soft_cap);
     weights.push_back(score);
@@ -351,6 +357,23 @@ class ReferenceBackend final : public Backend {
       }
     }
   }
+  void layer_norm(Tensor x, const Vector& weight, const Vector* bias, float epsilon,
+                  Tensor out) override {
+    forget_downloads();
+    const Opened from(x), to(out);
+    const auto count = static_cast<double>(x.columns);
+    for (int r = 0; r < x.rows; ++r) {
+      const auto row = from.row(r), result = to.row(r);
+      const double mean = std::accumulate(row.begin(), row.end(), 0.0) / count;
+      double squares = 0;
+      for (const float value : row) squares += (value - mean) * (value - mean);
+      const double scale = 1 / std::sqrt(squares / count + epsilon);
+      for (size_t i = 0; i < row.size(); ++i) {
+        const double offset = bias == nullptr ? 0 : values_of(*bias)[i];
+        result[i] = static_cast<float>((row[i] - mean) * scale * values_of(weight)[i] + offset);
+      }
+    }
+  }
   void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out,
               std::span<const LowRankRows> added) override {
     forget_downloads();
@@ -379,7 +402,7 @@ class ReferenceBackend final : public Backend {
                  offset;
         };
         to.row(r)[static_cast<size_t>(o)] =
-            static_cast<float>(activate(activation, product(o), product(width + o)));
+            static_cast<float>(activate_gated(activation, product(o), product(width + o)));
       }
     }
   }
@@ -428,10 +451,19 @@ class ReferenceBackend final : public Backend {
         seen = seen.last(std::min(seen.size(), static_cast<size_t>(parameters.window)));
       for (int head = 0; head < parameters.heads; ++head) {
         const size_t first = static_cast<size_t>(head) * dim;
+        const double slope =
+            parameters.slopes.empty() ? 0 : parameters.slopes[static_cast<size_t>(head)];
         attend_head(store, parameters, seen, queries.row(r).subspan(first, dim), head, head / group,
-                    to.row(r).data() + first);
+                    slope, to.row(r).data() + first);
       }
     }
+  }
+  void activate(Activation activation, Tensor x) override {
+    forget_downloads();
+    const Opened values(x);
+    for (int r = 0; r < x.rows; ++r)
+      for (float& value : values.row(r))
+        value = static_cast<float>(tessera::activate(activation, value));
   }
   void add(Tensor x, Tensor into) override {
     forget_downloads();

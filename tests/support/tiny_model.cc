@@ -65,6 +65,87 @@ bool is_gemma(const TinyModelSpec& spec) {
   return spec.architecture == "gemma2" || spec.architecture == "gemma3";
 }
 
+// What a family's files hold beside, or instead of, what Llama's do.
+struct Holds {
+  std::string_view architecture;
+  bool layer_norms = false;  // with biases, where all has biases
+  bool biases = false;       // of all that is linear
+  bool pre_norms = true, post_norms = false;
+  bool feed_forward_norm = true;
+  enum { kNone, kOfHeads, kOfRows } qk_norms = kNone;
+  bool fused_qkv = false;
+  bool gate = true;
+  bool positions = false;
+  bool embedding_norm = false;
+  int window = 0, layers = 0;  // 0: the usual ones
+  bool tied = false;
+};
+
+constexpr Holds kFamilies[] = {
+    {.architecture = "gemma", .tied = true},
+    {.architecture = "smollm3", .layers = 5},
+    {.architecture = "olmo2",
+     .pre_norms = false,
+     .post_norms = true,
+     .qk_norms = Holds::kOfRows,
+     .window = 24,
+     .layers = 4},
+    {.architecture = "granite"},
+    {.architecture = "exaone4",
+     .pre_norms = false,
+     .post_norms = true,
+     .qk_norms = Holds::kOfHeads,
+     .window = 24,
+     .layers = 4},
+    {.architecture = "mistral3"},
+    {.architecture = "gpt2",
+     .layer_norms = true,
+     .biases = true,
+     .fused_qkv = true,
+     .gate = false,
+     .positions = true},
+    {.architecture = "opt", .layer_norms = true, .biases = true, .gate = false, .positions = true},
+    {.architecture = "gptneox",
+     .layer_norms = true,
+     .biases = true,
+     .fused_qkv = true,
+     .gate = false},
+    {.architecture = "phi2",
+     .layer_norms = true,
+     .biases = true,
+     .feed_forward_norm = false,
+     .gate = false},
+    {.architecture = "stablelm", .layer_norms = true},
+    {.architecture = "cohere2",
+     .layer_norms = true,
+     .feed_forward_norm = false,
+     .window = 24,
+     .layers = 4,
+     .tied = true},
+    {.architecture = "bloom",
+     .layer_norms = true,
+     .biases = true,
+     .fused_qkv = true,
+     .gate = false,
+     .embedding_norm = true},
+    {.architecture = "mpt", .layer_norms = true, .fused_qkv = true, .gate = false},
+};
+
+Holds holds_of(const TinyModelSpec& spec) {
+  for (const Holds& family : kFamilies)
+    if (family.architecture == spec.architecture) return family;
+  return {
+      .architecture = spec.architecture,
+      .post_norms = is_gemma(spec),
+      .qk_norms = is_qwen3(spec) || spec.architecture == "gemma3" ? Holds::kOfHeads : Holds::kNone,
+      .fused_qkv = spec.architecture == "phi3",
+      .window = is_gemma(spec) || is_gpt_oss(spec) ? 24 : 0,
+      .layers = spec.architecture == "gemma3"   ? 7
+                : spec.architecture == "gemma2" ? 3
+                                                : 0,
+      .tied = is_gemma(spec)};
+}
+
 // What a tensor's values are like.
 enum class Role {
   kMatrix,      // normal, scaled by gain / sqrt(columns): keeps the size of what it multiplies
@@ -160,13 +241,18 @@ int expert_width(const TinyModelSpec& spec) {
 
 class Plan {
  public:
-  explicit Plan(const TinyModelSpec& spec) : spec_(spec) {
+  explicit Plan(const TinyModelSpec& spec) : spec_(spec), holds_(holds_of(spec)) {
     // Output logits get a standard deviation of about 2: the likeliest of 320 tokens has p ~ 0.1.
     const float logit_spread = 1.7f;
     const float tied_scale = logit_spread / std::sqrt(static_cast<float>(spec.embedding));
     tensors_.push_back({"token_embd.weight", &fitting_format(*spec.format, spec.embedding),
                         shape(spec.embedding, spec.vocabulary), Role::kEmbedding,
                         spec.tied ? tied_scale : 1.0f});
+    if (holds_.positions) {
+      tensors_.push_back({"position_embd.weight", &kF32, shape(spec.embedding, spec.context),
+                          Role::kEmbedding, 0.5f});
+    }
+    if (holds_.embedding_norm) norm("token_embd_norm", spec.embedding, Role::kNorm, 1.0f);
     for (int layer = 0; layer < spec.layers; ++layer) {
       prefix_ = fmt::format("blk.{}.", layer);
       heads_ = heads_of(spec, layer);
@@ -177,7 +263,7 @@ class Plan {
       spec.experts > 0 && !(is_like_deepseek(spec) && layer == 0) ? experts() : feed_forward();
     }
     prefix_.clear();
-    vector("output_norm.weight", spec.embedding, Role::kOutputNorm, 1.0f);
+    norm("output_norm", spec.embedding, Role::kOutputNorm, 1.0f);
     if (!spec.tied) matrix("output.weight", spec.embedding, spec.vocabulary, logit_spread);
     rope_factors();
     if (!spec.says.empty()) say();
@@ -197,6 +283,13 @@ class Plan {
     tensors_.push_back(
         {prefix_ + std::string(name), &kF32, {static_cast<uint64_t>(length)}, role, gain});
   }
+  void norm(std::string_view stem, int length, Role role, float gain) {
+    vector(std::string(stem) + ".weight", length, role, gain);
+    if (holds_.layer_norms && holds_.biases) bias(stem, length);
+  }
+  void bias(std::string_view stem, int length) {
+    vector(std::string(stem) + ".bias", length, Role::kBias, 0.3f);
+  }
   void given(std::string_view name, std::vector<float> values) {
     tensors_.push_back({prefix_ + std::string(name),
                         &kF32,
@@ -209,31 +302,34 @@ class Plan {
   void attention() {
     const int q_length = heads_ * head_dim_;
     const int kv_length = kv_heads_ * head_dim_;
-    vector("attn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
+    if (holds_.pre_norms) norm("attn_norm", spec_.embedding, Role::kNorm, 1.0f);
     // Gains above 1 make attention choose: with scores of variance 1 it would nearly average.
-    if (spec_.architecture == "phi3") {
+    if (holds_.fused_qkv) {
       matrix("attn_qkv.weight", spec_.embedding, q_length + 2 * kv_length, 1.2f);
+      if (holds_.biases) bias("attn_qkv", q_length + 2 * kv_length);
     } else {
       matrix("attn_q.weight", spec_.embedding, q_length, 1.2f);
       matrix("attn_k.weight", spec_.embedding, kv_length, 1.2f);
       matrix("attn_v.weight", spec_.embedding, kv_length, 1.0f);
     }
-    if (spec_.architecture == "qwen2" || spec_.architecture == "qwen2moe" || is_gpt_oss(spec_)) {
+    if (spec_.architecture == "qwen2" || spec_.architecture == "qwen2moe" || is_gpt_oss(spec_) ||
+        (holds_.biases && !holds_.fused_qkv)) {
       vector("attn_q.bias", q_length, Role::kBias, 0.5f);
       vector("attn_k.bias", kv_length, Role::kBias, 0.5f);
       vector("attn_v.bias", kv_length, Role::kBias, 0.5f);
     }
-    if (is_qwen3(spec_) || spec_.architecture == "gemma3") {
-      vector("attn_q_norm.weight", head_dim_, Role::kNorm, 1.2f);
-      vector("attn_k_norm.weight", head_dim_, Role::kNorm, 1.2f);
+    if (holds_.qk_norms != Holds::kNone) {
+      const bool rows = holds_.qk_norms == Holds::kOfRows;
+      vector("attn_q_norm.weight", rows ? q_length : head_dim_, Role::kNorm, 1.2f);
+      vector("attn_k_norm.weight", rows ? kv_length : head_dim_, Role::kNorm, 1.2f);
     }
     matrix("attn_output.weight", q_length, spec_.embedding, 1.0f);
     if (is_gpt_oss(spec_)) vector("attn_sinks.weight", heads_, Role::kBias, 1.0f);
-    if (spec_.attention_output_bias || is_gpt_oss(spec_))
-      vector("attn_output.bias", spec_.embedding, Role::kBias, 0.5f);
+    if (holds_.biases || is_gpt_oss(spec_)) bias("attn_output", spec_.embedding);
+    if (spec_.attention_output_bias) vector("attn_output.bias", spec_.embedding, Role::kBias, 0.5f);
     // Gemma's embeddings enter at sqrt(embedding) times their size: the layers must keep up to
     // matter.
-    if (is_gemma(spec_)) vector("post_attention_norm.weight", spec_.embedding, Role::kNorm, 0.9f);
+    if (holds_.post_norms) vector("post_attention_norm.weight", spec_.embedding, Role::kNorm, 0.9f);
   }
 
   void latent_attention() {
@@ -251,24 +347,27 @@ class Plan {
   }
 
   const char* feed_forward_norm() const {
-    return is_gpt_oss(spec_) || spec_.architecture == "glm4moe" ? "post_attention_norm.weight"
-                                                                : "ffn_norm.weight";
+    return is_gpt_oss(spec_) || spec_.architecture == "glm4moe" ? "post_attention_norm"
+                                                                : "ffn_norm";
   }
   void feed_forward() {
-    vector(feed_forward_norm(), spec_.embedding, Role::kNorm, 1.0f);
+    if (holds_.pre_norms && holds_.feed_forward_norm)
+      norm(feed_forward_norm(), spec_.embedding, Role::kNorm, 1.0f);
     if (spec_.architecture == "phi3") {
       matrix("ffn_up.weight", spec_.embedding, 2 * width_, 1.2f);
     } else {
-      matrix("ffn_gate.weight", spec_.embedding, width_, 1.2f);
+      if (holds_.gate) matrix("ffn_gate.weight", spec_.embedding, width_, 1.2f);
       matrix("ffn_up.weight", spec_.embedding, width_, 1.2f);
+      if (holds_.biases) bias("ffn_up", width_);
     }
     matrix("ffn_down.weight", width_, spec_.embedding, 1.0f);
-    if (is_gemma(spec_)) vector("post_ffw_norm.weight", spec_.embedding, Role::kNorm, 0.9f);
+    if (holds_.biases) bias("ffn_down", spec_.embedding);
+    if (holds_.post_norms) vector("post_ffw_norm.weight", spec_.embedding, Role::kNorm, 0.9f);
   }
 
   void experts() {
     const int width = expert_width(spec_), shared = is_like_deepseek(spec_) ? width : width_;
-    vector(feed_forward_norm(), spec_.embedding, Role::kNorm, 1.0f);
+    norm(feed_forward_norm(), spec_.embedding, Role::kNorm, 1.0f);
     // In F32, as in real files; scores apart enough for some experts to count much more than
     // others.
     tensors_.push_back({prefix_ + "ffn_gate_inp.weight", &kF32,
@@ -353,6 +452,7 @@ class Plan {
   }
 
   const TinyModelSpec& spec_;
+  const Holds holds_;
   std::string prefix_;                                       // "blk.N." inside a layer
   int heads_ = 0, kv_heads_ = 0, head_dim_ = 0, width_ = 0;  // of the layer
   std::vector<PlannedTensor> tensors_;
@@ -408,7 +508,9 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
   }
   by_layer("attention.head_count", spec.uneven_layers, heads_of);
   by_layer("attention.head_count_kv", spec.uneven_kv_heads, kv_heads_of);
-  set("attention.layer_norm_rms_epsilon", 1e-6f);
+  const Holds holds = holds_of(spec);
+  set(holds.layer_norms ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
+      1e-6f);
   if (spec.head_dim * spec.heads != spec.embedding || is_gemma(spec) || is_qwen3(spec) ||
       is_gpt_oss(spec) || spec.uneven_head_dims) {
     by_layer("attention.key_length", spec.uneven_head_dims, head_dim_of);
@@ -424,6 +526,19 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
     set("attention.value_length_mla", number(kValue));
   }
   if (spec.window > 0) set("attention.sliding_window", number(spec.window));
+  if (spec.architecture == "granite") {
+    set("embedding_scale", 1.5f);
+    set("residual_scale", 0.7f);
+    set("logit_scale", 1.25f);
+    set("attention.scale", 0.3f);
+  }
+  if (spec.architecture == "cohere2") set("logit_scale", 0.8f);
+  if (spec.architecture == "gptneox") set("use_parallel_residual", true);
+  if (spec.architecture == "mpt") set("attention.max_alibi_bias", 6.0f);
+  if (spec.architecture == "mistral3") {
+    set("attention.temperature_scale", 0.4f);
+    set("rope.scaling.yarn_log_multiplier", 0.5f);
+  }
   if (spec.architecture == "gemma2") {
     set("attn_logit_softcapping", 50.0f);
     set("final_logit_softcapping", 30.0f);
@@ -456,7 +571,8 @@ TinyModelSpec with_defaults(TinyModelSpec spec) {
   };
   // Where a family lets heads * head_dim differ from the embedding length, it does.
   const bool free_head_dim = is_qwen3(spec) || is_gemma(spec) || is_gpt_oss(spec);
-  choose(spec.layers, spec.architecture == "gemma3" ? 7 : spec.architecture == "gemma2" ? 3 : 2);
+  const Holds holds = holds_of(spec);
+  choose(spec.layers, holds.layers > 0 ? holds.layers : 2);
   choose(spec.embedding, wide ? 256 : 64);
   choose(spec.feed_forward, wide ? 512 : 160);
   choose(spec.heads, wide ? 8 : 4);
@@ -464,7 +580,8 @@ TinyModelSpec with_defaults(TinyModelSpec spec) {
     spec.kv_heads = 1;
     spec.rope_dimensions = kRotated;
   }
-  choose(spec.kv_heads, 2);
+  // Those before grouped-query attention have a key for each query.
+  choose(spec.kv_heads, holds.fused_qkv && holds.layer_norms ? spec.heads : 2);
   choose(spec.head_dim, spec.embedding / spec.heads * (free_head_dim ? 2 : 1));
   choose(spec.rope_dimensions, spec.head_dim);
   if (spec.architecture == "qwen2moe" || spec.architecture == "qwen3moe" || is_gpt_oss(spec) ||
@@ -473,8 +590,8 @@ TinyModelSpec with_defaults(TinyModelSpec spec) {
   if (spec.experts > 0) choose(spec.experts_used, 2);
   choose(spec.vocabulary, 320);
   choose(spec.context, 256);
-  choose(spec.window, is_gemma(spec) || is_gpt_oss(spec) ? 24 : -1);
-  if (is_gemma(spec)) spec.tied = true;
+  choose(spec.window, holds.window > 0 ? holds.window : -1);
+  if (holds.tied) spec.tied = true;
   return spec;
 }
 

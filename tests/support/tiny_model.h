@@ -14,8 +14,7 @@ namespace tessera {
 // A number that is 0 takes the default of the architecture and the format (small, but a whole
 // number of blocks in every row).
 struct TinyModelSpec {
-  // llama, qwen2, qwen2moe, qwen3, qwen3moe, gpt-oss, glm4moe, deepseek2, gemma2, gemma3, phi3
-  std::string architecture = "llama";
+  std::string architecture = "llama";  // one of tiny_model.cc's
   const Format* format = &kF32;  // of the matrices; norms and biases are F32, as in real files
   uint64_t seed = 1;
   int layers = 0;     // gemma3 takes 7, so that one layer (the sixth) is global

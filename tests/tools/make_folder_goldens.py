@@ -2,7 +2,7 @@
 """Writes tests/data/folders: a tiny random model of each family as transformers saves it, and what it answers.
 
     python3 -m venv /tmp/oracle && /tmp/oracle/bin/pip install torch transformers safetensors
-    /tmp/oracle/bin/python tests/tools/make_folder_goldens.py tests/data/folders [MODEL...]
+    /tmp/oracle/bin/python tests/tools/make_folder_goldens.py tests/data/folders [NAME...]
 
 Each folder holds config.json, model.safetensors (bfloat16; one of them in shards with an index) and answer.json: token
 ids and the logits of the last of them, computed by transformers in float32 with keys and values in float16.
@@ -13,7 +13,7 @@ import sys
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, DynamicCache
 
 COMMON = dict(
     vocab_size=64,
@@ -38,6 +38,22 @@ LLAMA3 = {
     "original_max_position_embeddings": 16,
 }
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}
+MINISTRAL = {
+    "rope_type": "yarn",
+    "rope_theta": 10000.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 8,
+    "beta_fast": 32.0,
+    "beta_slow": 1.0,
+    "mscale": 1.0,
+    "mscale_all_dim": 1.0,
+    "llama_4_scaling_beta": 0.3,
+}
+MROPE = {"rope_type": "default", "mrope_section": [2, 1, 1]}
+VISION2 = dict(depth=1, patch_size=4, hidden_size=16, intermediate_size=16, num_heads=2, out_hidden_size=16, fullatt_block_indexes=[0])
+VISION3 = dict(depth=1, patch_size=4, num_position_embeddings=4, hidden_size=16, intermediate_size=16, num_heads=2, out_hidden_size=16, deepstack_visual_indexes=[0])
+GPT = dict(n_embd=16, n_layer=2, n_head=2)
+FALCON = dict(parallel_attn=True, alibi=False, bias=False, tie_word_embeddings=True)
 LONG = {
     "type": "longrope",
     "long_factor": [1.0, 1.5, 3.0],
@@ -110,6 +126,52 @@ MODELS = {
             max_position_embeddings=64,
         ),
     ),
+    "gemma": ("gemma", dict(head_dim=16, tie_word_embeddings=True)),
+    "smollm3": ("smollm3", dict(num_hidden_layers=5, use_sliding_window=False)),
+    "olmo2": ("olmo2", dict()),
+    "olmo3": ("olmo3", dict(num_hidden_layers=4, sliding_window=8, rope_scaling=YARN)),
+    "granite": (
+        "granite",
+        dict(embedding_multiplier=3.0, residual_multiplier=0.7, attention_multiplier=0.25, logits_scaling=0.5),
+    ),
+    "seed-oss": ("seed_oss", dict(head_dim=16, attention_bias=True)),
+    "exaone4": ("exaone4", dict(num_hidden_layers=4, sliding_window=8, sliding_window_pattern=4)),
+    "exaone4-global": ("exaone4", dict(sliding_window=None, layer_types=["full_attention"] * 2, rope_scaling=LLAMA3)),
+    "ministral3": ("ministral3", dict(head_dim=16, rope_parameters=MINISTRAL)),
+    "qwen2-vl": ("qwen2_5_vl", dict(text=dict(rope_parameters=dict(MROPE, rope_theta=10000.0)), vision=VISION2)),
+    "qwen3-vl": ("qwen3_vl", dict(text=dict(rope_parameters=dict(MROPE, rope_theta=10000.0), head_dim=8), vision=VISION3)),
+    "gpt2": ("gpt2", dict(GPT, activation_function="gelu_new", n_positions=64)),
+    "opt": (
+        "opt",
+        dict(ffn_dim=24, word_embed_proj_dim=16, activation_function="relu", tie_word_embeddings=True),
+    ),
+    "gpt-neox": ("gpt_neox", dict(rotary_pct=0.5, use_parallel_residual=True)),
+    "gpt-neox-in-turn": ("gpt_neox", dict(rotary_pct=0.5, use_parallel_residual=False)),
+    "phi": ("phi", dict(partial_rotary_factor=0.5, hidden_act="gelu_new")),
+    "starcoder2": ("starcoder2", dict(use_bias=True, sliding_window=None, tie_word_embeddings=True)),
+    "stablelm": ("stablelm", dict(use_qkv_bias=True, partial_rotary_factor=0.5)),
+    "stablelm-parallel": ("stablelm", dict(use_parallel_residual=True, partial_rotary_factor=0.5)),
+    "cohere": ("cohere", dict(logit_scale=0.5, tie_word_embeddings=True)),
+    "cohere2": ("cohere2", dict(num_hidden_layers=4, head_dim=8, sliding_window=8, logit_scale=0.5, tie_word_embeddings=True)),
+    "falcon": ("falcon", dict(FALCON, multi_query=True)),
+    "falcon-grouped": (
+        "falcon",
+        dict(
+            FALCON,
+            new_decoder_architecture=True,
+            num_ln_in_parallel_attn=1,
+            hidden_size=32,
+            num_attention_heads=4,
+            num_kv_heads=2,
+            ffn_hidden_size=40,
+        ),
+    ),
+    "bloom": ("bloom", dict(hidden_size=16, n_layer=2, n_head=2, tie_word_embeddings=True)),
+    "bloom-3-heads": ("bloom", dict(n_layer=2, n_head=3, hidden_size=24, tie_word_embeddings=True)),
+    "mpt": (
+        "mpt",
+        dict(d_model=16, n_heads=2, n_layers=2, max_seq_len=64, tie_word_embeddings=True),
+    ),
 }
 TOKENS = 24
 
@@ -123,14 +185,22 @@ class HalfCache(DynamicCache):
 
 def make(name: str, kind: str, changes: dict, folder: pathlib.Path) -> None:
     torch.manual_seed(sum(name.encode()))
-    config = AutoConfig.for_model(kind, **(COMMON | changes))
+    if "text" in changes:
+        sees = dict(text_config=COMMON | changes["text"], vision_config=changes["vision"], tie_word_embeddings=False)
+        config = AutoConfig.for_model(kind, **sees)
+    else:
+        known = AutoConfig.for_model(kind).to_dict()
+        common = {key: value for key, value in COMMON.items() if key in known}
+        config = AutoConfig.for_model(kind, **(common | changes))
     config._attn_implementation = "eager"
-    model = AutoModelForCausalLM.from_config(config).eval()
+    auto = AutoModelForImageTextToText if "text" in changes else AutoModelForCausalLM
+    model = auto.from_config(config).eval()
     with torch.no_grad():
         for parameter_name, parameter in model.named_parameters():
             # Larger than at the start of a training, so that attention and norms have something to say.
             scale = 0.3 if parameter.ndim == 1 else 1.5 / parameter.shape[-1] ** 0.5
-            offset = 1.0 if "norm" in parameter_name and not kind.startswith("gemma") else 0.0
+            is_norm = parameter_name.endswith("weight") and ("norm" in parameter_name or ".ln_" in parameter_name)
+            offset = 1.0 if is_norm and not kind.startswith("gemma") else 0.0
             parameter.copy_((torch.randn_like(parameter) * scale + offset).bfloat16().float())
         for buffer_name, buffer in model.named_buffers():
             if buffer_name.endswith("e_score_correction_bias"):

@@ -150,6 +150,16 @@ void score_tile(const Tile& tile, int head_dim, const float* HWY_RESTRICT q,
   }
 }
 
+// scores[j] += slope * (first + j)
+inline void add_line(float slope, float first, float* HWY_RESTRICT scores) {
+  const DF df;
+  for (int token = 0; token < kBlockTokens; token += kLanes) {
+    const VF distance = hn::Iota(df, first + static_cast<float>(token));
+    const VF score = hn::LoadU(df, scores + token);
+    hn::StoreU(hn::MulAdd(hn::Set(df, slope), distance, score), df, scores + token);
+  }
+}
+
 // --- Softmax
 
 // The keys [first, last) of a tile that one query sees; empty if it does not read this tile.

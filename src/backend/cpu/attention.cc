@@ -325,20 +325,31 @@ class ItemWalker {
         std::fill_n(visible + r * block.heads, block.heads, Visible{begin - start, end - start});
         used = true;
       }
-      if (used) attend_tile(data, visible, block);
+      if (used) attend_tile(data, visible, run.tile, block);
     }
   }
 
   template <class Tile>
-  void attend_tile(const Tile& data, const Visible* visible, QueryBlock& block) {
+  void attend_tile(const Tile& data, const Visible* visible, int tile, QueryBlock& block) {
     const int queries = block.queries(), dim = layout_.padded_dim;
     score_queries(data, layout_.head_dim, queries, block.q, scores_);
+    if (!call_.parameters.slopes.empty()) add_slopes(tile, block);
     if (softmax_tile(call_.parameters, visible, queries, block.softmax, scores_)) {
       for (int m = 0; m < queries; ++m) {
         scale_vector(block.softmax.correction[m], dim, block.acc + static_cast<size_t>(m) * dim);
       }
     }
     accumulate_visible(data, visible, queries, scores_, block.acc);
+  }
+
+  // ALiBi, before the scores are scaled: slope / scale for each position between key and query.
+  void add_slopes(int tile, const QueryBlock& block) {
+    const AttentionParameters& parameters = call_.parameters;
+    for (int m = 0; m < block.queries(); ++m) {
+      const float slope = parameters.slopes[static_cast<size_t>(block.head + m % block.heads)];
+      const int distance = tile * kBlockTokens - call_.position(block.row + m / block.heads);
+      add_line(slope / parameters.scale, static_cast<float>(distance), scores_ + m * kBlockTokens);
+    }
   }
 
   const AttentionCall& call_;

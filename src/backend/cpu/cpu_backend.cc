@@ -121,6 +121,10 @@ class CpuBackend final : public Backend {
   void rms_norm(Tensor x, const Vector& weight, float epsilon, Tensor out) override {
     cpu::rms_norm(*pool_, host(x), host(&weight), epsilon, host(out));
   }
+  void layer_norm(Tensor x, const Vector& weight, const Vector* bias, float epsilon,
+                  Tensor out) override {
+    cpu::layer_norm(*pool_, host(x), host(&weight), host(bias), epsilon, host(out));
+  }
   void linear(const Matrix& weights, Tensor x, const Vector* bias, Tensor out,
               std::span<const LowRankRows> added) override {
     cpu::linear(*pool_, linear_scratch_, weights, host(x), host(bias), host(out), added);
@@ -144,6 +148,9 @@ class CpuBackend final : public Backend {
               PreparedRows& rows, Tensor out) override {
     cpu::attend(*pool_, kv, parameters, host(parameters.sinks), host(q),
                 static_cast<CpuRows&>(rows).plans, host(out));
+  }
+  void activate(Activation activation, Tensor x) override {
+    cpu::activate(*pool_, activation, host(x));
   }
   void add(Tensor x, Tensor into) override { cpu::add(*pool_, host(x), host(into)); }
   void scale_and_cap(float factor, float cap, Tensor x) override {

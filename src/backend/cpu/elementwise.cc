@@ -87,6 +87,31 @@ void norm_group(const float* x, const float* weight, int count, float epsilon, f
                 [scale](VF v, VF w) HWY_ATTR { return hn::Mul(hn::Mul(v, scale), w); });
 }
 
+float sum_of(const float* x, int count) {
+  const DF df;
+  VF sum0 = hn::Zero(df), sum1 = sum0;
+  int i = 0;
+  for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
+    sum0 = hn::Add(sum0, hn::LoadU(df, x + i));
+    sum1 = hn::Add(sum1, hn::LoadU(df, x + i + kLanes));
+  }
+  for (; i < count; i += kLanes) {
+    const VF rest = i + kLanes <= count ? hn::LoadU(df, x + i) : load_rest(x + i, count - i);
+    sum0 = hn::Add(sum0, rest);
+  }
+  return hn::GetLane(hn::SumOfLanes(df, hn::Add(sum0, sum1)));
+}
+
+// The mean goes first, so that the variance is a sum of squares that are not all nearly alike.
+void layer_norm_row(const float* x, const float* weight, const float* bias, int count,
+                    float epsilon, float* out) {
+  const VF mean = hn::Set(DF(), sum_of(x, count) / static_cast<float>(count));
+  for_each_pair(x, x, count, out, [mean](VF v, VF) HWY_ATTR { return hn::Sub(v, mean); });
+  norm_group(out, weight, count, epsilon, out);
+  if (bias == nullptr) return;
+  for_each_pair(out, bias, count, out, [](VF v, VF b) HWY_ATTR { return hn::Add(v, b); });
+}
+
 // --- Rotary embedding
 
 // cos and sin of position * frequency, times the magnitude. In doubles throughout: at position 10^6
@@ -185,24 +210,64 @@ void rope_row(const Rope& rope, int head_dim, int32_t position, float* row, int 
 
 // --- Activations and sums
 
-void gated_silu(const float* gate, const float* up, int count, float* out) {
+HWY_INLINE VF silu(VF x) {
   const DF df;
-  const VF one = hn::Set(df, 1.0f);
-  for_each_pair(gate, up, count, out, [df, one](VF x, VF y) HWY_ATTR {
-    return hn::Mul(hn::Div(x, hn::Add(one, exp_approx(df, hn::Neg(x)))), y);
-  });
+  return hn::Div(x, hn::Add(hn::Set(df, 1.0f), exp_approx(df, hn::Neg(x))));
 }
 
 // 0.5 x (1 + tanh u) = x / (1 + e^(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3).
-void gated_gelu(const float* gate, const float* up, int count, float* out) {
+HWY_INLINE VF gelu(VF x) {
   const DF df;
-  const VF one = hn::Set(df, 1.0f);
   const VF linear = hn::Set(df, -1.5957691216057308f);  // -2 sqrt(2/pi)
   const VF cubic = hn::Set(df, -1.5957691216057308f * 0.044715f);
-  for_each_pair(gate, up, count, out, [=](VF x, VF y) HWY_ATTR {
-    const VF minus_2u = hn::Mul(x, hn::MulAdd(hn::Mul(x, x), cubic, linear));
-    return hn::Mul(hn::Div(x, hn::Add(one, exp_approx(df, minus_2u))), y);
-  });
+  const VF minus_2u = hn::Mul(x, hn::MulAdd(hn::Mul(x, x), cubic, linear));
+  return hn::Div(x, hn::Add(hn::Set(df, 1.0f), exp_approx(df, minus_2u)));
+}
+
+// x Phi(x). The tail Phi(-|x|) = 0.5 P(t) t e^(-x^2 / 2), t = 1 / (1 + p |x| / sqrt(2)), is off by
+// 7.5e-8 at most (Abramowitz & Stegun 1964, 7.1.26).
+HWY_INLINE VF gelu_erf(VF x) {
+  const DF df;
+  const VF size = hn::Abs(x), one = hn::Set(df, 1.0f);
+  const VF t = hn::Div(one, hn::MulAdd(size, hn::Set(df, 0.3275911f * 0.70710678118654752f), one));
+  VF p = hn::Set(df, 0.5f * 1.061405429f);
+  p = hn::MulAdd(p, t, hn::Set(df, 0.5f * -1.453152027f));
+  p = hn::MulAdd(p, t, hn::Set(df, 0.5f * 1.421413741f));
+  p = hn::MulAdd(p, t, hn::Set(df, 0.5f * -0.284496736f));
+  p = hn::MulAdd(p, t, hn::Set(df, 0.5f * 0.254829592f));
+  const VF bell = exp_approx(df, hn::Mul(hn::Mul(x, x), hn::Set(df, -0.5f)));
+  const VF tail = hn::Mul(hn::Mul(p, t), bell);
+  return hn::Mul(x, hn::IfThenElse(hn::Gt(x, hn::Zero(df)), hn::Sub(one, tail), tail));
+}
+
+HWY_INLINE VF relu(VF x) {
+  return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(DF())), x);  // NaN stays
+}
+
+void gated_silu(const float* gate, const float* up, int count, float* out) {
+  for_each_pair(gate, up, count, out, [](VF x, VF y) HWY_ATTR { return hn::Mul(silu(x), y); });
+}
+void gated_gelu(const float* gate, const float* up, int count, float* out) {
+  for_each_pair(gate, up, count, out, [](VF x, VF y) HWY_ATTR { return hn::Mul(gelu(x), y); });
+}
+void gated_gelu_erf(const float* gate, const float* up, int count, float* out) {
+  for_each_pair(gate, up, count, out, [](VF x, VF y) HWY_ATTR { return hn::Mul(gelu_erf(x), y); });
+}
+void gated_relu(const float* gate, const float* up, int count, float* out) {
+  for_each_pair(gate, up, count, out, [](VF x, VF y) HWY_ATTR { return hn::Mul(relu(x), y); });
+}
+
+void activate_silu(int count, float* x) {
+  for_each_pair(x, x, count, x, [](VF v, VF) HWY_ATTR { return silu(v); });
+}
+void activate_gelu(int count, float* x) {
+  for_each_pair(x, x, count, x, [](VF v, VF) HWY_ATTR { return gelu(v); });
+}
+void activate_gelu_erf(int count, float* x) {
+  for_each_pair(x, x, count, x, [](VF v, VF) HWY_ATTR { return gelu_erf(v); });
+}
+void activate_relu(int count, float* x) {
+  for_each_pair(x, x, count, x, [](VF v, VF) HWY_ATTR { return relu(v); });
 }
 
 void gated_clamped_silu(const float* gate, const float* up, int count, float* out) {
@@ -239,10 +304,17 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace tessera::cpu {
 HWY_EXPORT(norm_group);
+HWY_EXPORT(layer_norm_row);
 HWY_EXPORT(rope_row);
 HWY_EXPORT(gated_silu);
 HWY_EXPORT(gated_gelu);
 HWY_EXPORT(gated_clamped_silu);
+HWY_EXPORT(gated_gelu_erf);
+HWY_EXPORT(gated_relu);
+HWY_EXPORT(activate_silu);
+HWY_EXPORT(activate_gelu);
+HWY_EXPORT(activate_gelu_erf);
+HWY_EXPORT(activate_relu);
 HWY_EXPORT(add_row);
 HWY_EXPORT(scale_row);
 HWY_EXPORT(scale_and_cap_row);
@@ -289,6 +361,15 @@ void rms_norm(ThreadPool& pool, HostTensor x, std::span<const float> weight, flo
   });
 }
 
+void layer_norm(ThreadPool& pool, HostTensor x, std::span<const float> weight,
+                std::span<const float> bias, float epsilon, HostTensor out) {
+  for_each_row(pool, x.rows, x.columns, [&](int row) {
+    HWY_DYNAMIC_DISPATCH(layer_norm_row)
+    (x.row(row), weight.data(), bias.empty() ? nullptr : bias.data(), x.columns, epsilon,
+     out.row(row));
+  });
+}
+
 void rope(ThreadPool& pool, const Rope& rope, int head_dim, std::span<const int32_t> positions,
           HostTensor x) {
   if (rope.dimensions < 0 || rope.dimensions % 2 != 0 || rope.dimensions > head_dim ||
@@ -306,12 +387,23 @@ void rope(ThreadPool& pool, const Rope& rope, int head_dim, std::span<const int3
 }
 
 void gated(Activation activation, HostTensor gate, HostTensor up, HostTensor out) {
-  const auto run = activation == Activation::kSilu   ? HWY_DYNAMIC_DISPATCH(gated_silu)
-                   : activation == Activation::kGelu ? HWY_DYNAMIC_DISPATCH(gated_gelu)
-                                                     : HWY_DYNAMIC_DISPATCH(gated_clamped_silu);
+  const auto run = activation == Activation::kSilu      ? HWY_DYNAMIC_DISPATCH(gated_silu)
+                   : activation == Activation::kGelu    ? HWY_DYNAMIC_DISPATCH(gated_gelu)
+                   : activation == Activation::kGeluErf ? HWY_DYNAMIC_DISPATCH(gated_gelu_erf)
+                   : activation == Activation::kRelu    ? HWY_DYNAMIC_DISPATCH(gated_relu)
+                                                        : HWY_DYNAMIC_DISPATCH(gated_clamped_silu);
   for (int row = 0; row < gate.rows; ++row) {
     run(gate.row(row), up.row(row), gate.columns, out.row(row));
   }
+}
+
+void activate(ThreadPool& pool, Activation activation, HostTensor x) {
+  const auto run = activation == Activation::kSilu      ? HWY_DYNAMIC_DISPATCH(activate_silu)
+                   : activation == Activation::kGelu    ? HWY_DYNAMIC_DISPATCH(activate_gelu)
+                   : activation == Activation::kGeluErf ? HWY_DYNAMIC_DISPATCH(activate_gelu_erf)
+                                                        : HWY_DYNAMIC_DISPATCH(activate_relu);
+  for_each_piece(pool, x.rows, x.columns,
+                 [&](int row, int first, int count) { run(count, x.row(row) + first); });
 }
 
 void add(ThreadPool& pool, HostTensor x, HostTensor into) {

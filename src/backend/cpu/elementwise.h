@@ -13,10 +13,14 @@ inline constexpr int kMaxRopePairs = 512;  // rope: Error beyond, or if it does 
 
 void rms_norm(ThreadPool& pool, HostTensor x, std::span<const float> weight, float epsilon,
               HostTensor out);
+// bias: empty for none.
+void layer_norm(ThreadPool& pool, HostTensor x, std::span<const float> weight,
+                std::span<const float> bias, float epsilon, HostTensor out);
 void rope(ThreadPool& pool, const Rope& rope, int head_dim, std::span<const int32_t> positions,
           HostTensor x);
 // out = activation(gate) * up, on the calling thread.
 void gated(Activation activation, HostTensor gate, HostTensor up, HostTensor out);
+void activate(ThreadPool& pool, Activation activation, HostTensor x);
 void add(ThreadPool& pool, HostTensor x, HostTensor into);
 void scale_and_cap(ThreadPool& pool, float factor, float cap, HostTensor x);
 

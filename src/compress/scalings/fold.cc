@@ -39,33 +39,51 @@ std::vector<Fold> folds_of(const Checkpoint& checkpoint, const Config& config, i
   const auto fused = [](bool is_fused, TensorRole all, std::vector<TensorRole> apart) {
     return is_fused ? std::vector{all} : std::move(apart);
   };
-  std::vector<Fold> folds = {
-      {.inputs = TapPoint::kQkvInput,
-       .matrices = fused(family.fused_qkv, kQueryKeyValue, {kQuery, kKey, kValue}),
-       .divided = {{kAttentionNorm}},
-       .source = each_its_own(n),
-       .sources = n},
-      {.inputs = TapPoint::kOutputInput,
-       .matrices = {kAttentionOutput},
-       .divided = {},
-       .source = value_rows(shape),
-       .sources = kv},
-      {.inputs = TapPoint::kGateUpInput,
-       .matrices = fused(family.fused_gate_up, kUp, {kGate, kUp}),
-       .divided = {{kFeedForwardNorm}},
-       .source = each_its_own(n),
-       .sources = n},
-      {.inputs = TapPoint::kDownInput,
-       .matrices = {kDown},
-       .divided = {{kUp, family.fused_gate_up ? width : 0}},
-       .source = each_its_own(width),
-       .sources = width},
+  const auto norm = [&](TensorRole weight, TensorRole bias) {
+    std::vector<Fold::Divided> divided = {{weight}};
+    if (checkpoint.find({bias, layer}) != nullptr) divided.push_back({bias});
+    return divided;
   };
-  auto& values = folds[1].divided;
+  // Latents lie between the matrices of latent attention, and a router reads what experts read.
+  const bool is_latent = shape.latent.key_value > 0, is_dense = shape.experts.count == 0;
+  // A norm that both read would have to be divided by the scales of both.
+  const bool own_norms = family.pre_norms && !config.shared_norm;
+  std::vector<Fold> folds;
+  if (own_norms && !is_latent) {
+    folds.push_back({.inputs = TapPoint::kQkvInput,
+                     .matrices = fused(family.fused_qkv, kQueryKeyValue, {kQuery, kKey, kValue}),
+                     .divided = norm(kAttentionNorm, kAttentionNormBias),
+                     .source = each_its_own(n),
+                     .sources = n});
+  }
   const int first = family.fused_qkv ? shape.q_columns() + kv : 0;
-  values.push_back({family.fused_qkv ? kQueryKeyValue : kValue, first});
+  std::vector<Fold::Divided> values = {{family.fused_qkv ? kQueryKeyValue : kValue, first}};
   const TensorRole bias = family.fused_qkv ? kQueryKeyValueBias : kValueBias;
   if (checkpoint.find({bias, layer}) != nullptr) values.push_back({bias, first});
+  if (!is_latent) {
+    folds.push_back({.inputs = TapPoint::kOutputInput,
+                     .matrices = {kAttentionOutput},
+                     .divided = values,
+                     .source = value_rows(shape),
+                     .sources = kv});
+  }
+  if (own_norms && is_dense) {
+    std::vector<TensorRole> matrices = {kGate, kUp};
+    if (family.fused_gate_up || !family.gated) matrices = {kUp};
+    folds.push_back({.inputs = TapPoint::kGateUpInput,
+                     .matrices = matrices,
+                     .divided = norm(family.feed_forward_norm, kFeedForwardNormBias),
+                     .source = each_its_own(n),
+                     .sources = n});
+  }
+  // Without a gate an activation lies between up and down, which is not linear.
+  if (family.gated && is_dense) {
+    folds.push_back({.inputs = TapPoint::kDownInput,
+                     .matrices = {kDown},
+                     .divided = {{kUp, family.fused_gate_up ? width : 0}},
+                     .source = each_its_own(width),
+                     .sources = width});
+  }
   return folds;
 }
 

@@ -41,6 +41,10 @@ std::optional<bool> GgufFacts::get_bool(std::string_view name) const {
   return metadata_.get_bool(prefixed(name));
 }
 
+std::optional<std::vector<bool>> GgufFacts::get_bools(std::string_view name) const {
+  return metadata_.get_bools(prefixed(name));
+}
+
 bool GgufFacts::is_list(std::string_view name) const {
   return metadata_.is_array(prefixed(name));
 }

@@ -23,8 +23,9 @@ class GgufFacts : public Facts {
   std::optional<int64_t> get_int(std::string_view name) const override;
   std::optional<double> get_float(std::string_view name) const override;
   std::optional<std::string> get_string(std::string_view name) const override;
-  std::optional<std::vector<int64_t>> get_ints(std::string_view name) const override;
   std::optional<bool> get_bool(std::string_view name) const override;
+  std::optional<std::vector<int64_t>> get_ints(std::string_view name) const override;
+  std::optional<std::vector<bool>> get_bools(std::string_view name) const override;
   bool is_list(std::string_view name) const override;
 
  private:

@@ -195,6 +195,14 @@ std::optional<std::vector<int64_t>> GgufMetadata::get_ints(std::string_view key)
       [&](auto element) { return to_int64(key, element); });
 }
 
+std::optional<std::vector<bool>> GgufMetadata::get_bools(std::string_view key) const {
+  const GgufValue* value = find(key);
+  if (value == nullptr) return std::nullopt;
+  return convert_array<bool>(
+      key, *value, "an array of bools", []<typename E>() { return std::is_same_v<E, bool>; },
+      [](bool element) { return element; });
+}
+
 std::optional<std::vector<float>> GgufMetadata::get_floats(std::string_view key) const {
   const GgufValue* value = find(key);
   if (value == nullptr) return std::nullopt;

@@ -42,6 +42,7 @@ class GgufMetadata {
   std::optional<std::string> get_string(std::string_view key) const;
   std::optional<std::vector<std::string>> get_strings(std::string_view key) const;
   std::optional<std::vector<int64_t>> get_ints(std::string_view key) const;
+  std::optional<std::vector<bool>> get_bools(std::string_view key) const;
   std::optional<std::vector<float>> get_floats(std::string_view key) const;
   // As get_int / get_string, but absence is an Error too.
   int64_t require_int(std::string_view key) const;

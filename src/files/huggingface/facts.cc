@@ -28,6 +28,15 @@ constexpr auto kIntegers = std::to_array<Row>({
 });
 constexpr auto kNumbers = std::to_array<Row>({
     {"attention.layer_norm_rms_epsilon", "rms_norm_eps"},
+    {"attention.layer_norm_epsilon", "layer_norm_eps"},
+    {"attention.layer_norm_epsilon", "layer_norm_epsilon"},
+    {"attention.layer_norm_epsilon", "norm_epsilon"},
+    {"attention.max_alibi_bias", "alibi_bias_max"},
+    {"attention.scale", "attention_multiplier"},
+    {"embedding_scale", "embedding_multiplier"},
+    {"residual_scale", "residual_multiplier"},
+    {"logit_scale", "logits_scaling"},
+    {"logit_scale", "logit_scale"},
     {"attn_logit_softcapping", "attn_logit_softcapping"},
     {"final_logit_softcapping", "final_logit_softcapping"},
 });
@@ -42,9 +51,12 @@ class ConfigTranslation {
       fail("key 'use_bidirectional_attention': true is not supported");
     for (const Row& row : kIntegers) copy_integer(row.fact, row.key);
     for (const Row& row : kNumbers) copy_number(row.fact, row.key);
+    if (const auto parallel = from_.boolean("use_parallel_residual"))
+      set("use_parallel_residual", "use_parallel_residual", {*parallel});
     read_attention_scale();
+    check_unrotated_layers();
     read_windows();
-    read_ropes();
+    if (into_.family->rotary) read_ropes();
     if (into_.family->experts) read_experts();
     if (into_.family->latent_attention) read_latent_attention();
     into_.heads = from_.integer("num_attention_heads").value_or(0);
@@ -56,7 +68,7 @@ class ConfigTranslation {
   void set(std::string_view fact, std::string_view key, GgufValue value) {
     into_.metadata.set(std::string(into_.family->architecture) + "." + std::string(fact),
                        std::move(value));
-    into_.keys.emplace(fact, key);
+    into_.keys[std::string(fact)] = key;
   }
   void copy_integer(std::string_view fact, std::string_view key) {
     into_.keys.emplace(fact, key);  // where it is missing, too
@@ -67,13 +79,19 @@ class ConfigTranslation {
     if (const auto value = from_.number(key)) set(fact, key, {static_cast<float>(*value)});
   }
 
+  // One of the names that it goes by.
+  static std::string_view activation_of(std::string_view name) {
+    if (name == "swish") return "silu";
+    if (name == "gelu_new" || name == "gelu_fast") return "gelu_pytorch_tanh";
+    return name;
+  }
   void check_activation() const {
     const std::string_view key =
         from_.find("hidden_activation") != nullptr ? "hidden_activation" : "hidden_act";
     const std::string found = from_.text(key).value_or(std::string(into_.family->activation));
-    if (found == into_.family->activation ||
-        (found == "swish" && into_.family->activation == "silu"))
-      return;
+    if (activation_of(found) == activation_of(into_.family->activation)) return;
+    // The first Gemma's folders name what its code never took.
+    if (into_.family->model_type == "gemma" && found == "gelu") return;
     fail("key '{}': '{}' is not supported in {} models, expected '{}'", key, printable(found),
          into_.family->model_type, into_.family->activation);
   }
@@ -156,6 +174,17 @@ class ConfigTranslation {
     set("attention.scale", kKey, {static_cast<float>(1 / std::sqrt(*scalar))});
   }
 
+  // SmolLM 3 lists them.
+  void check_unrotated_layers() const {
+    constexpr std::string_view kKey = "no_rope_layers";
+    const auto rotated = from_.numbers(kKey);
+    if (!rotated) return;
+    for (size_t i = 0; i < rotated->size(); ++i) {
+      if (((*rotated)[i] != 0) != ((i + 1) % 4 != 0))
+        fail("key '{}': other than every fourth layer is not supported", kKey);
+    }
+  }
+
   // Layers n, 2n, ... attend to everything, the others to a window; n = 1: all to the window.
   // Nothing if all attend to everything.
   std::optional<int64_t> window_period(int64_t layers) const {
@@ -218,6 +247,9 @@ class ConfigTranslation {
     static const json kNone = json::object();
     const ConfigReader rope(of_others == nullptr ? kNone : *of_others);
 
+    read_sections(rope);
+    if (const auto growth = rope.number("llama_4_scaling_beta"))
+      set("attention.temperature_scale", "llama_4_scaling_beta", {static_cast<float>(*growth)});
     const double base =
         rope.number("rope_theta").value_or(from_.number("rope_theta").value_or(1e4));
     set("rope.freq_base", "rope_theta", {static_cast<float>(base)});
@@ -240,16 +272,68 @@ class ConfigTranslation {
         rope, {.dimensions = dimensions,
                .base = base,
                .context = static_cast<double>(from_.integer("max_position_embeddings").value_or(0)),
-               .original_context = from_.number("original_max_position_embeddings")});
+               .original_context = from_.number("original_max_position_embeddings"),
+               .is_latent = into_.family->latent_attention,
+               .has_log_multiplier = into_.family->architecture == "mistral3"});
     for (const auto& [fact, value] : scaling.facts) set(fact, "rope_scaling", value);
     into_.rope_factors = scaling.factors;
     into_.rope_factors_long = scaling.long_factors;
     into_.rope_factors_short = scaling.short_factors;
   }
 
+  // Of images, positions have three parts, each of which turns some frequencies (M-RoPE, Wang et
+  // al. 2024). They are equal for texts; other readers of GGUF want to be told.
+  void read_sections(const ConfigReader& rope) {
+    constexpr std::string_view kKey = "mrope_section";
+    auto sections = rope.numbers(kKey);
+    if (!sections) sections = from_.numbers(kKey);
+    if (!sections) return;
+    std::vector<int32_t> four(4);
+    if (sections->size() > four.size()) fail("key '{}': {} sections", kKey, sections->size());
+    for (size_t i = 0; i < sections->size(); ++i) {
+      const float section = (*sections)[i];
+      if (!(section >= 0 && section <= 65536)) fail("key '{}': {} is out of range", kKey, section);
+      four[i] = static_cast<int32_t>(section);
+    }
+    set("rope.dimension_sections", kKey, {GgufValue::Array(four)});
+  }
+
   const ConfigReader from_;
   ModelConfig& into_;
 };
+
+// The family's own keys as others call them, and what it says where config.json is silent.
+void complete(const Family& family, json& config) {
+  if (const json* nested = ConfigReader(config).object("attn_config")) {
+    const json more = *nested;
+    for (const auto& [key, value] : more.items())
+      if (!config.contains(key)) config[key] = value;
+  }
+  const json aliases = json::parse(family.aliases);
+  for (const auto& [own, key] : aliases.items()) {
+    if (ConfigReader(config).find(own) != nullptr) config[key.get<std::string>()] = config[own];
+  }
+  const json defaults = json::parse(family.defaults);
+  for (const auto& [key, value] : defaults.items())
+    if (!config.contains(key)) config[key] = value;
+  const json expected = json::parse(family.expected);
+  for (const auto& [key, value] : expected.items()) {
+    if (config.contains(key) && config[key] != value && !config[key].is_null())
+      fail("key '{}': {} is not supported in {} models, expected {}", key,
+           printable(config[key].dump(-1, ' ', true), 60), family.model_type, value.dump());
+  }
+  const ConfigReader from(config);
+  const auto embedding = from.integer("hidden_size");
+  if (family.feed_forward_factor > 0 && embedding && !from.integer("intermediate_size"))
+    config["intermediate_size"] = static_cast<uint64_t>(family.feed_forward_factor * *embedding);
+  // Falcon says it in two words.
+  const bool by_heads = from.boolean("new_decoder_architecture").value_or(true);
+  if (!by_heads && from.boolean("multi_query") == true) {
+    config["num_key_value_heads"] = 1U;
+  } else if (const auto keys = from.integer("num_kv_heads"); by_heads && keys) {
+    config["num_key_value_heads"] = static_cast<uint64_t>(*keys);
+  }
+}
 
 }  // namespace
 
@@ -269,10 +353,7 @@ ModelConfig read_config(const json& config, std::string_view name) {
   if (!type) fail("key 'model_type' is missing (expected a text)");
   ModelConfig result;
   result.family = &find_family(*type);
-  const json defaults = json::parse(result.family->defaults);
-  for (const auto& [key, value] : defaults.items()) {
-    if (!text.contains(key)) text[key] = value;
-  }
+  complete(*result.family, text);
   result.metadata.set("general.architecture", {std::string(result.family->architecture)});
   result.metadata.set("general.name", {std::string(name)});
   result.keys.emplace("general.architecture", "model_type");

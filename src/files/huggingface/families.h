@@ -2,9 +2,23 @@
 // Tessera, like GGUF, calls the same model.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 namespace tessera::huggingface {
+
+// Whose names a folder gives its tensors (tensor_names.cc).
+enum class TensorStyle : uint8_t {
+  kLlama,
+  kGpt2,
+  kGptNeoX,
+  kPhi,
+  kStarCoder2,
+  kOpt,
+  kFalcon,
+  kBloom,
+  kMpt,
+};
 
 struct Family {
   std::string_view model_type;           // of config.json
@@ -34,6 +48,20 @@ struct Family {
   // that divide by sqrt(embedding / heads), smaller ones by that of a head's length (Gemma's 27B).
   int head_dim_scale_layers = 0;
 
+  TensorStyle style = TensorStyle::kLlama;
+  bool rotary = true;  // are positions rotations?
+  // The rows of query_key_value are those of one key-value head after another: its queries', its
+  // key's, its value's. Here all queries come first, then all keys, then all values.
+  bool qkv_by_head = false;
+  bool transposed = false;      // matrices in layers lie the other way round (Conv1D)
+  int unused_positions = 0;     // rows of the table of positions that come before position 0
+  int feed_forward_factor = 0;  // of the embedding length, where config.json is silent
+  bool writable = true;         // is a folder written for it?
+
+  // JSON: keys of config.json under which the family says what others say under the key behind it.
+  std::string_view aliases = "{}";
+  // JSON: what config.json may not say otherwise, for it would change the answers.
+  std::string_view expected = "{}";
   // JSON: what config.json means where it is silent, of what folders are known to leave out.
   std::string_view defaults = "{}";
 };

@@ -58,7 +58,8 @@ class Adaptation {
  public:
   explicit Adaptation(const ModelConfig& config) : config_(config) {}
 
-  StoredTensor operator()(StoredTensor tensor, TensorRole role) const {
+  StoredTensor operator()(const StoredTensor& stored, TensorRole role) const {
+    StoredTensor tensor = rearrange(stored, role);
     const bool is_vector = tensor.shape.size() == 1;
     const uint64_t rows = is_vector ? tensor.columns() : tensor.rows();
     // Where config.json does not say how many heads there are, loading tells that it is missing.
@@ -71,6 +72,20 @@ class Adaptation {
   }
 
  private:
+  // What another order of the rows or another axis needs.
+  StoredTensor rearrange(const StoredTensor& tensor, TensorRole role) const {
+    using enum TensorRole;
+    const Family& family = *config_.family;
+    if (family.unused_positions > 0 && role == kPositionEmbedding)
+      return skip_rows(tensor, static_cast<uint64_t>(family.unused_positions));
+    const bool is_qkv = role == kQueryKeyValue || role == kQueryKeyValueBias;
+    if (family.qkv_by_head && is_qkv && tensor.format->supported() && config_.heads > 0)
+      return group_by_kind(tensor, {config_.heads, config_.kv_heads});
+    const bool is_matrix =
+        role == kQueryKeyValue || role == kAttentionOutput || role == kUp || role == kDown;
+    return family.transposed && is_matrix ? transpose(tensor) : tensor;
+  }
+
   StoredTensor adapt_vector(const StoredTensor& tensor, TensorRole role, uint64_t head_dim) const {
     if (!tensor.format->supported() || tensor.elements() > kMostElements)
       return tensor;  // see loading

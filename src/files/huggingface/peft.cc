@@ -119,8 +119,10 @@ std::map<std::string, Pair> pair_up(const std::vector<StoredTensor>& tensors, co
 // The rows of B where the model has those of the matrix.
 StoredTensor adapt_up(const StoredTensor& up, const Family& family, const Checkpoint& model,
                       TensorPlace place) {
-  if (!rows_go_in_pairs(family, place.role)) return up;
+  const bool by_head = family.qkv_by_head && place.role == TensorRole::kQueryKeyValue;
+  if (!by_head && !rows_go_in_pairs(family, place.role)) return up;
   const HeadCounts heads = head_counts(model.facts(), place.layer);
+  if (by_head) return group_by_kind(up, heads);
   return pair_rows(up, paired_head_dim(family, place.role, heads, up.rows(), up.name));
 }
 

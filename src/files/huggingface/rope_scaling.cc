@@ -80,8 +80,15 @@ RopeScaling read_yarn(const ConfigReader& rope, const RopeShape& shape) {
   // No reader of GGUF but Tessera knows it.
   if (rope.boolean("truncate") == false)
     scaling.facts.emplace_back("rope.scaling.yarn_truncate", GgufValue{false});
-  if (all_dimensions && *all_dimensions > 0 && mscale == all_dimensions) {
+  // DeepSeek's has a tenth of it, and stretches scores by it.
+  if (shape.is_latent && all_dimensions && *all_dimensions > 0 && mscale == all_dimensions) {
     add(scaling, "rope.scaling.yarn_log_multiplier", 0.1 * *all_dimensions);
+    return scaling;
+  }
+  const bool is_log = shape.has_log_multiplier && !rope.number("attention_factor") &&
+                      mscale == 1.0 && all_dimensions.value_or(0) > 0;
+  if (is_log) {
+    add(scaling, "rope.scaling.yarn_log_multiplier", *all_dimensions);
     return scaling;
   }
   // GGUF's readers multiply by 0.1 ln(factor) + 1 themselves.
@@ -116,7 +123,7 @@ RopeScaling read_rope_scaling(const ConfigReader& rope, const RopeShape& shape) 
     fail("heads of {} values are rotated, expected at most {}", shape.dimensions, kMostDimensions);
   const std::string kind = rope.text("rope_type").value_or(rope.text("type").value_or("default"));
   RopeScaling scaling;
-  if (kind == "default") return scaling;
+  if (kind == "default" || kind == "mrope") return scaling;
   if (kind == "yarn") return read_yarn(rope, shape);
   if (kind == "longrope" || kind == "su") return read_longrope(rope, shape);
   if (kind == "llama3") {

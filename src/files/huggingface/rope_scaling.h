@@ -26,6 +26,8 @@ struct RopeShape {
   double base = 0;
   double context = 0;
   std::optional<double> original_context;  // where it stands beside the scaling, not in it
+  bool is_latent = false;                  // of multi-head latent attention
+  bool has_log_multiplier = false;         // GGUF's readers know mscale_all_dim of this family
 };
 
 // Error for a kind of scaling that is not known, or parameters out of range.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <numeric>
 #include <utility>
 
 #include "base/error.h"
@@ -84,6 +85,57 @@ class PairedRows final : public RowSource {
   const uint64_t head_dim_, row_bytes_;
 };
 
+// Runs of so many rows, in another order.
+class MovedRows final : public RowSource {
+ public:
+  // sources[i]: which run of `from` is the i-th.
+  MovedRows(StoredTensor from, uint64_t run, std::vector<uint64_t> sources)
+      : from_(std::move(from)),
+        run_(run),
+        sources_(std::move(sources)),
+        row_bytes_(from_.format->row_bytes(from_.columns())) {}
+
+  void read(uint64_t first, uint64_t count, std::byte* out) const override {
+    std::vector<std::byte> buffer;
+    for (uint64_t row = first; row < first + count;) {
+      const uint64_t in_run = row % run_, rows = std::min(first + count - row, run_ - in_run);
+      const auto read = from_.read(sources_[row / run_] * run_ + in_run, rows, buffer);
+      std::memcpy(out, read.data(), rows * row_bytes_);
+      out += rows * row_bytes_;
+      row += rows;
+    }
+  }
+  std::vector<std::span<const std::byte>> stored() const override { return from_.stored(); }
+
+ private:
+  const StoredTensor from_;
+  const uint64_t run_;
+  const std::vector<uint64_t> sources_;
+  const uint64_t row_bytes_;
+};
+
+class TransposedRows final : public RowSource {
+ public:
+  explicit TransposedRows(StoredTensor from)
+      : from_(std::move(from)), element_(from_.format->block_bytes) {}
+
+  void read(uint64_t first, uint64_t count, std::byte* out) const override {
+    std::vector<std::byte> buffer;
+    const uint64_t columns = from_.rows();
+    for (uint64_t column = 0; column < columns; ++column) {
+      const std::byte* row = from_.read(column, 1, buffer).data();
+      for (uint64_t r = 0; r < count; ++r)
+        std::memcpy(out + (r * columns + column) * element_, row + (first + r) * element_,
+                    element_);
+    }
+  }
+  std::vector<std::span<const std::byte>> stored() const override { return from_.stored(); }
+
+ private:
+  const StoredTensor from_;
+  const uint64_t element_;
+};
+
 }  // namespace
 
 StoredTensor make_vector(const StoredTensor& from, std::vector<float> values) {
@@ -108,6 +160,67 @@ StoredTensor stepped_rows(const StoredTensor& from, std::string name, std::vecto
   result.shape = std::move(shape);
   result.bytes = {};
   return result;
+}
+
+StoredTensor group_by_kind(const StoredTensor& from, HeadCounts heads) {
+  const bool is_vector = from.shape.size() == 1;
+  const uint64_t rows = is_vector ? from.columns() : from.rows();
+  const auto queries = static_cast<uint64_t>(heads.queries),
+             keys = static_cast<uint64_t>(heads.keys);
+  if (heads.keys < 1 || heads.queries < 1 || queries % keys != 0 || rows == 0 ||
+      rows % (queries + 2 * keys) != 0) {
+    fail("tensor '{}': {} rows are not those of {} query and {} key-value heads",
+         printable(from.name), rows, heads.queries, heads.keys);
+  }
+  const uint64_t group = queries / keys;
+  std::vector<uint64_t> sources;
+  for (uint64_t head = 0; head < queries; ++head)
+    sources.push_back(head / group * (group + 2) + head % group);
+  for (uint64_t kind = 0; kind < 2; ++kind)  // keys, values
+    for (uint64_t head = 0; head < keys; ++head)
+      sources.push_back(head * (group + 2) + group + kind);
+  const uint64_t head_dim = rows / (queries + 2 * keys);
+  StoredTensor grouped = from;
+  grouped.bytes = {};
+  if (!is_vector) {
+    grouped.source = std::make_shared<const MovedRows>(from, head_dim, std::move(sources));
+    return grouped;
+  }
+  std::vector<float> values(rows), moved;
+  from.decode(0, 1, values);
+  for (const uint64_t source : sources) {
+    const auto first = values.begin() + static_cast<ptrdiff_t>(source * head_dim);
+    moved.insert(moved.end(), first, first + static_cast<ptrdiff_t>(head_dim));
+  }
+  return make_vector(from, std::move(moved));
+}
+
+StoredTensor transpose(const StoredTensor& from) {
+  if (from.format->block_elements != 1 || from.shape.size() != 2 || from.order != nullptr) {
+    fail(
+        "tensor '{}' lies the other way round than others, which is supported in F32, F16 and "
+        "BF16 only, not in {}",
+        printable(from.name), from.format->name);
+  }
+  StoredTensor transposed = from;
+  transposed.bytes = {};
+  std::ranges::reverse(transposed.shape);
+  transposed.source = std::make_shared<const TransposedRows>(from);
+  return transposed;
+}
+
+StoredTensor skip_rows(const StoredTensor& from, uint64_t count) {
+  if (from.shape.size() != 2 || from.rows() <= count) {
+    fail("tensor '{}': expected more than {} rows, found {}", printable(from.name), count,
+         from.rows());
+  }
+  StoredTensor rest = from;
+  rest.shape[1] -= count;
+  std::vector<uint64_t> sources(rest.shape[1]);
+  std::iota(sources.begin(), sources.end(), count);
+  rest.bytes = {};
+  rest.source = std::make_shared<const MovedRows>(from, 1, std::move(sources));
+  return rest;
 }
 
 StoredTensor pair_rows(const StoredTensor& from, uint64_t head_dim) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "checkpoint/stored_tensor.h"
+#include "files/huggingface/rotary_pairs.h"
 
 namespace tessera::huggingface {
 
@@ -22,6 +23,16 @@ struct Steps {
 // last on. Error for another format. All that it reaches for lies within `from`.
 StoredTensor stepped_rows(const StoredTensor& from, std::string name, std::vector<uint64_t> shape,
                           Steps steps);
+
+// The same matrix, or vector, with all queries first, then all keys, then all values, instead of
+// these of one key-value head after another. Error unless its rows are so many heads.
+StoredTensor group_by_kind(const StoredTensor& from, HeadCounts heads);
+
+// The matrix the other way round. Error for a format of blocks.
+StoredTensor transpose(const StoredTensor& from);
+
+// The matrix without its first rows. Error if it has no more.
+StoredTensor skip_rows(const StoredTensor& from, uint64_t count);
 
 // The same matrix with its rows in pairs (rotary_pairs.h). rows() is a multiple of head_dim, which
 // is even.

@@ -8,7 +8,7 @@
 namespace tessera::huggingface {
 namespace {
 
-constexpr std::string_view kSpaceMark = "\u2581";
+constexpr std::string_view kMarkedSpace = "\u2581";
 
 using Normal = NormalizerStep::Kind;
 
@@ -26,11 +26,11 @@ void add_normalizer(const SentencePieceModel& model, bool is_legacy, TextPipelin
     add(pipeline, Normal::kReplace, "", {R"(\A +| +\z)", true});
     add(pipeline, Normal::kReplace, " ", {" {2,}", true});
   }
-  const std::string space(model.escape_whitespaces ? kSpaceMark : " ");
+  const std::string space(model.escape_whitespaces ? kMarkedSpace : " ");
   if (model.add_dummy_prefix && (is_legacy || !model.escape_whitespaces))
     add(pipeline, Normal::kPrepend, space);
   if (model.escape_whitespaces)
-    add(pipeline, Normal::kReplace, std::string(kSpaceMark), {" ", false});
+    add(pipeline, Normal::kReplace, std::string(kMarkedSpace), {" ", false});
   if (model.add_dummy_prefix && !is_legacy && model.escape_whitespaces)
     pipeline.words.push_back({WordStep::Kind::kMarkVeryBeginning});
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
 
 namespace tessera::huggingface {
 namespace {
@@ -12,11 +13,13 @@ using enum TensorRole;
 constexpr auto kRows = std::to_array<TensorNames::Row>({
     {kTokenEmbedding, "embed_tokens.weight"},
     {kOutputNorm, "norm.weight"},
+    {kOutputNormBias, "norm.bias"},
     {kOutput, "lm_head.weight"},
     {kRopeFactors, "rope_factors"},  // which follow from config.json
     {kRopeFactorsLong, "rope_factors_long"},
     {kRopeFactorsShort, "rope_factors_short"},
     {kAttentionNorm, "layers.*.input_layernorm.weight"},
+    {kAttentionNormBias, "layers.*.input_layernorm.bias"},
     {kQuery, "layers.*.self_attn.q_proj.weight"},
     {kKey, "layers.*.self_attn.k_proj.weight"},
     {kValue, "layers.*.self_attn.v_proj.weight"},
@@ -86,6 +89,7 @@ constexpr auto kSparseMoeBlock = std::to_array<TensorNames::Row>({
 });
 constexpr auto kPreNorms = std::to_array<TensorNames::Row>({
     {kFeedForwardNorm, "layers.*.post_attention_layernorm.weight"},
+    {kFeedForwardNormBias, "layers.*.post_attention_layernorm.bias"},
 });
 constexpr auto kNormAfterAttention = std::to_array<TensorNames::Row>({
     {kPostAttentionNorm, "layers.*.post_attention_layernorm.weight"},
@@ -96,9 +100,199 @@ constexpr auto kPostNorms = std::to_array<TensorNames::Row>({
     {kPostFeedForwardNorm, "layers.*.post_feedforward_layernorm.weight"},
 });
 
+// Of other styles: all names, and what stands before all of them but the output's.
+constexpr auto kGpt2 = std::to_array<TensorNames::Row>({
+    {kTokenEmbedding, "wte.weight"},
+    {kPositionEmbedding, "wpe.weight"},
+    {kOutputNorm, "ln_f.weight"},
+    {kOutputNormBias, "ln_f.bias"},
+    {kOutput, "lm_head.weight"},
+    {kAttentionNorm, "h.*.ln_1.weight"},
+    {kAttentionNormBias, "h.*.ln_1.bias"},
+    {kQueryKeyValue, "h.*.attn.c_attn.weight"},
+    {kQueryKeyValueBias, "h.*.attn.c_attn.bias"},
+    {kAttentionOutput, "h.*.attn.c_proj.weight"},
+    {kAttentionOutputBias, "h.*.attn.c_proj.bias"},
+    {kFeedForwardNorm, "h.*.ln_2.weight"},
+    {kFeedForwardNormBias, "h.*.ln_2.bias"},
+    {kUp, "h.*.mlp.c_fc.weight"},
+    {kUpBias, "h.*.mlp.c_fc.bias"},
+    {kDown, "h.*.mlp.c_proj.weight"},
+    {kDownBias, "h.*.mlp.c_proj.bias"},
+});
+constexpr auto kGptNeoX = std::to_array<TensorNames::Row>({
+    {kTokenEmbedding, "embed_in.weight"},
+    {kOutputNorm, "final_layer_norm.weight"},
+    {kOutputNormBias, "final_layer_norm.bias"},
+    {kOutput, "embed_out.weight"},
+    {kAttentionNorm, "layers.*.input_layernorm.weight"},
+    {kAttentionNormBias, "layers.*.input_layernorm.bias"},
+    {kQueryKeyValue, "layers.*.attention.query_key_value.weight"},
+    {kQueryKeyValueBias, "layers.*.attention.query_key_value.bias"},
+    {kAttentionOutput, "layers.*.attention.dense.weight"},
+    {kAttentionOutputBias, "layers.*.attention.dense.bias"},
+    {kFeedForwardNorm, "layers.*.post_attention_layernorm.weight"},
+    {kFeedForwardNormBias, "layers.*.post_attention_layernorm.bias"},
+    {kUp, "layers.*.mlp.dense_h_to_4h.weight"},
+    {kUpBias, "layers.*.mlp.dense_h_to_4h.bias"},
+    {kDown, "layers.*.mlp.dense_4h_to_h.weight"},
+    {kDownBias, "layers.*.mlp.dense_4h_to_h.bias"},
+});
+constexpr auto kPhi = std::to_array<TensorNames::Row>({
+    {kTokenEmbedding, "embed_tokens.weight"},
+    {kOutputNorm, "final_layernorm.weight"},
+    {kOutputNormBias, "final_layernorm.bias"},
+    {kOutput, "lm_head.weight"},
+    {kOutputBias, "lm_head.bias"},
+    {kAttentionNorm, "layers.*.input_layernorm.weight"},
+    {kAttentionNormBias, "layers.*.input_layernorm.bias"},
+    {kQuery, "layers.*.self_attn.q_proj.weight"},
+    {kQueryBias, "layers.*.self_attn.q_proj.bias"},
+    {kKey, "layers.*.self_attn.k_proj.weight"},
+    {kKeyBias, "layers.*.self_attn.k_proj.bias"},
+    {kValue, "layers.*.self_attn.v_proj.weight"},
+    {kValueBias, "layers.*.self_attn.v_proj.bias"},
+    {kAttentionOutput, "layers.*.self_attn.dense.weight"},
+    {kAttentionOutputBias, "layers.*.self_attn.dense.bias"},
+    {kUp, "layers.*.mlp.fc1.weight"},
+    {kUpBias, "layers.*.mlp.fc1.bias"},
+    {kDown, "layers.*.mlp.fc2.weight"},
+    {kDownBias, "layers.*.mlp.fc2.bias"},
+});
+constexpr auto kStarCoder2 = std::to_array<TensorNames::Row>({
+    {kTokenEmbedding, "embed_tokens.weight"},
+    {kOutputNorm, "norm.weight"},
+    {kOutputNormBias, "norm.bias"},
+    {kOutput, "lm_head.weight"},
+    {kAttentionNorm, "layers.*.input_layernorm.weight"},
+    {kAttentionNormBias, "layers.*.input_layernorm.bias"},
+    {kQuery, "layers.*.self_attn.q_proj.weight"},
+    {kQueryBias, "layers.*.self_attn.q_proj.bias"},
+    {kKey, "layers.*.self_attn.k_proj.weight"},
+    {kKeyBias, "layers.*.self_attn.k_proj.bias"},
+    {kValue, "layers.*.self_attn.v_proj.weight"},
+    {kValueBias, "layers.*.self_attn.v_proj.bias"},
+    {kAttentionOutput, "layers.*.self_attn.o_proj.weight"},
+    {kAttentionOutputBias, "layers.*.self_attn.o_proj.bias"},
+    {kFeedForwardNorm, "layers.*.post_attention_layernorm.weight"},
+    {kFeedForwardNormBias, "layers.*.post_attention_layernorm.bias"},
+    {kUp, "layers.*.mlp.c_fc.weight"},
+    {kUpBias, "layers.*.mlp.c_fc.bias"},
+    {kDown, "layers.*.mlp.c_proj.weight"},
+    {kDownBias, "layers.*.mlp.c_proj.bias"},
+});
+constexpr auto kOpt = std::to_array<TensorNames::Row>({
+    {kTokenEmbedding, "embed_tokens.weight"},
+    {kPositionEmbedding, "embed_positions.weight"},
+    {kOutputNorm, "final_layer_norm.weight"},
+    {kOutputNormBias, "final_layer_norm.bias"},
+    {kOutput, "lm_head.weight"},
+    {kAttentionNorm, "layers.*.self_attn_layer_norm.weight"},
+    {kAttentionNormBias, "layers.*.self_attn_layer_norm.bias"},
+    {kQuery, "layers.*.self_attn.q_proj.weight"},
+    {kQueryBias, "layers.*.self_attn.q_proj.bias"},
+    {kKey, "layers.*.self_attn.k_proj.weight"},
+    {kKeyBias, "layers.*.self_attn.k_proj.bias"},
+    {kValue, "layers.*.self_attn.v_proj.weight"},
+    {kValueBias, "layers.*.self_attn.v_proj.bias"},
+    {kAttentionOutput, "layers.*.self_attn.out_proj.weight"},
+    {kAttentionOutputBias, "layers.*.self_attn.out_proj.bias"},
+    {kFeedForwardNorm, "layers.*.final_layer_norm.weight"},
+    {kFeedForwardNormBias, "layers.*.final_layer_norm.bias"},
+    {kUp, "layers.*.fc1.weight"},
+    {kUpBias, "layers.*.fc1.bias"},
+    {kDown, "layers.*.fc2.weight"},
+    {kDownBias, "layers.*.fc2.bias"},
+});
+constexpr auto kFalcon = std::to_array<TensorNames::Row>({
+    {kTokenEmbedding, "word_embeddings.weight"},
+    {kOutputNorm, "ln_f.weight"},
+    {kOutputNormBias, "ln_f.bias"},
+    {kOutput, "lm_head.weight"},
+    {kAttentionNorm, "h.*.input_layernorm.weight"},
+    {kAttentionNormBias, "h.*.input_layernorm.bias"},
+    {kQueryKeyValue, "h.*.self_attention.query_key_value.weight"},
+    {kQueryKeyValueBias, "h.*.self_attention.query_key_value.bias"},
+    {kAttentionOutput, "h.*.self_attention.dense.weight"},
+    {kAttentionOutputBias, "h.*.self_attention.dense.bias"},
+    {kUp, "h.*.mlp.dense_h_to_4h.weight"},
+    {kUpBias, "h.*.mlp.dense_h_to_4h.bias"},
+    {kDown, "h.*.mlp.dense_4h_to_h.weight"},
+    {kDownBias, "h.*.mlp.dense_4h_to_h.bias"},
+});
+constexpr auto kBloom = std::to_array<TensorNames::Row>({
+    {kTokenEmbedding, "word_embeddings.weight"},
+    {kEmbeddingNorm, "word_embeddings_layernorm.weight"},
+    {kEmbeddingNormBias, "word_embeddings_layernorm.bias"},
+    {kOutputNorm, "ln_f.weight"},
+    {kOutputNormBias, "ln_f.bias"},
+    {kOutput, "lm_head.weight"},
+    {kAttentionNorm, "h.*.input_layernorm.weight"},
+    {kAttentionNormBias, "h.*.input_layernorm.bias"},
+    {kQueryKeyValue, "h.*.self_attention.query_key_value.weight"},
+    {kQueryKeyValueBias, "h.*.self_attention.query_key_value.bias"},
+    {kAttentionOutput, "h.*.self_attention.dense.weight"},
+    {kAttentionOutputBias, "h.*.self_attention.dense.bias"},
+    {kUp, "h.*.mlp.dense_h_to_4h.weight"},
+    {kUpBias, "h.*.mlp.dense_h_to_4h.bias"},
+    {kDown, "h.*.mlp.dense_4h_to_h.weight"},
+    {kDownBias, "h.*.mlp.dense_4h_to_h.bias"},
+    {kFeedForwardNorm, "h.*.post_attention_layernorm.weight"},
+    {kFeedForwardNormBias, "h.*.post_attention_layernorm.bias"},
+});
+constexpr auto kMpt = std::to_array<TensorNames::Row>({
+    {kTokenEmbedding, "wte.weight"},
+    {kOutputNorm, "norm_f.weight"},
+    {kOutputNormBias, "norm_f.bias"},
+    {kOutput, "lm_head.weight"},
+    {kAttentionNorm, "blocks.*.norm_1.weight"},
+    {kAttentionNormBias, "blocks.*.norm_1.bias"},
+    {kQueryKeyValue, "blocks.*.attn.Wqkv.weight"},
+    {kQueryKeyValueBias, "blocks.*.attn.Wqkv.bias"},
+    {kAttentionOutput, "blocks.*.attn.out_proj.weight"},
+    {kAttentionOutputBias, "blocks.*.attn.out_proj.bias"},
+    {kFeedForwardNorm, "blocks.*.norm_2.weight"},
+    {kFeedForwardNormBias, "blocks.*.norm_2.bias"},
+    {kUp, "blocks.*.ffn.up_proj.weight"},
+    {kUpBias, "blocks.*.ffn.up_proj.bias"},
+    {kDown, "blocks.*.ffn.down_proj.weight"},
+    {kDownBias, "blocks.*.ffn.down_proj.bias"},
+});
+
+struct Style {
+  std::span<const TensorNames::Row> rows;
+  std::string_view prefix;
+};
+
+// Of all styles but kLlama.
+Style style_of(TensorStyle style) {
+  switch (style) {
+    case TensorStyle::kGpt2:
+      return {kGpt2, "transformer."};
+    case TensorStyle::kGptNeoX:
+      return {kGptNeoX, "gpt_neox."};
+    case TensorStyle::kPhi:
+      return {kPhi, "model."};
+    case TensorStyle::kStarCoder2:
+      return {kStarCoder2, "model."};
+    case TensorStyle::kOpt:
+      return {kOpt, "model.decoder."};
+    case TensorStyle::kFalcon:
+      return {kFalcon, "transformer."};
+    case TensorStyle::kBloom:
+      return {kBloom, "transformer."};
+    case TensorStyle::kMpt:
+      return {kMpt, "transformer."};
+    case TensorStyle::kLlama:
+      break;
+  }
+  return {{}, "model."};
+}
+
 // The tables of a family: all rows of all of them.
-std::array<TensorNames, 5> tables(const Family& family) {
+std::vector<TensorNames> tables(const Family& family) {
   using Rows = std::span<const TensorNames::Row>;
+  if (family.style != TensorStyle::kLlama) return {TensorNames(style_of(family.style).rows)};
   return {TensorNames(kRows), TensorNames(family.fused ? Rows(kFused) : Rows(kSeparate)),
           TensorNames(family.sparse_moe_block ? Rows(kSparseMoeBlock)
                       : family.fused_experts  ? Rows(kFusedExperts)
@@ -111,14 +305,16 @@ std::array<TensorNames, 5> tables(const Family& family) {
 
 // Longest first. Models that see or hear keep their text model under a name of its own.
 constexpr auto kPrefixes = std::to_array<std::string_view>(
-    {"model.language_model.", "language_model.model.", "language_model.", "model."});
+    {"model.language_model.", "language_model.model.", "language_model.", "model.decoder.",
+     "decoder.", "gpt_neox.", "transformer.", "model."});
 
 }  // namespace
 
 std::string tensor_name(const Family& family, TensorPlace place) {
   for (const TensorNames& table : tables(family)) {
     const std::string name = table.name_of(place);
-    if (!name.empty()) return place.role == kOutput ? name : "model." + name;
+    const bool is_output = place.role == kOutput || place.role == kOutputBias;
+    if (!name.empty()) return is_output ? name : std::string(style_of(family.style).prefix) + name;
   }
   return {};
 }
@@ -136,11 +332,16 @@ TensorPlace tensor_place(const Family& family, std::string_view name) {
 
 bool is_ignored(std::string_view name) {
   constexpr auto kTowers = std::to_array<std::string_view>(
-      {"vision_tower.", "vision_model.", "audio_tower.", "multi_modal_projector."});
+      {"vision_tower.", "vision_model.", "visual.", "audio_tower.", "multi_modal_projector."});
   if (name.starts_with("model.")) name.remove_prefix(6);
   const bool of_tower =
       std::ranges::any_of(kTowers, [&](std::string_view part) { return name.starts_with(part); });
-  return of_tower || name.ends_with(".rotary_emb.inv_freq");
+  // The last four are GPT's masks of the future.
+  constexpr auto kTables =
+      std::to_array<std::string_view>({".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias",
+                                       ".attention.bias", ".attention.masked_bias"});
+  return of_tower ||
+         std::ranges::any_of(kTables, [&](std::string_view end) { return name.ends_with(end); });
 }
 
 }  // namespace tessera::huggingface

@@ -14,7 +14,8 @@
 namespace tessera::safetensors {
 namespace {
 
-constexpr size_t kMaxAxes = 4;
+constexpr size_t kMaxAxes = 8;     // of a file
+constexpr size_t kMaxOwnAxes = 4;  // of a StoredTensor
 
 struct Entry {
   std::string name, dtype;
@@ -183,6 +184,9 @@ StoredTensor tensor_of(const Entry& entry, std::span<const std::byte> data,
     fail("'{}': tensor '{}' has {} bytes, which are not [{}] in {}", file, printable(entry.name),
          tensor.bytes.size(), fmt::join(entry.shape, ", "), format->name);
   }
+  // Convolutions of vision towers have more: the outer ones are counted together.
+  for (; tensor.shape.size() > kMaxOwnAxes; tensor.shape.pop_back())
+    tensor.shape[kMaxOwnAxes - 1] *= tensor.shape.back();
   return tensor;
 }
 

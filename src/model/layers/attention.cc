@@ -1,11 +1,34 @@
 #include "model/layers/attention.h"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 
 namespace tessera {
 
+namespace {
+
+// ALiBi's slopes (Press et al. 2022): of 2^k heads a geometric sequence down to
+// 2^-max_slope_exponent; of n others that of the power of two below, then every other slope of the
+// power of two above.
+std::vector<float> alibi_slopes(int heads, float max_slope_exponent) {
+  std::vector<float> slopes;
+  if (max_slope_exponent == 0) return slopes;
+  const int power = static_cast<int>(std::bit_floor(static_cast<unsigned>(heads)));
+  const double step = static_cast<double>(max_slope_exponent) / power;
+  for (int head = 1; head <= heads; ++head) {
+    const double steps = head <= power ? head : head - power - 0.5;
+    slopes.push_back(static_cast<float>(std::exp2(-step * steps)));
+  }
+  return slopes;
+}
+
+}  // namespace
+
 Attention::Attention(const Config& config, int layer, Workspace& workspace)
-    : config_(config), layer_(layer) {
+    : config_(config),
+      layer_(layer),
+      slopes_(alibi_slopes(shape().heads, config.max_slope_exponent)) {
   workspace.reserve(Workspace::kHidden, config.embedding);
   workspace.reserve(Workspace::kQkv, shape().q_columns() + 2 * shape().kv_columns());
   workspace.reserve(Workspace::kAttended, shape().q_columns());
@@ -17,7 +40,7 @@ void Attention::for_each_tensor(TensorVisitor& visit) {
   using enum TensorRole;
   const Architecture& family = *config_.architecture;
   const int embedding = config_.embedding, q = shape().q_columns(), kv = shape().kv_columns();
-  visit.vector({kAttentionNorm, embedding}, norm_);
+  if (family.pre_norms) norm_.tell(visit, config_, kAttentionNorm, kAttentionNormBias, embedding);
   if (family.fused_qkv) {
     visit.matrix("qkv", {{kQueryKeyValue, q + 2 * kv}}, embedding, qkv_);
     visit.vector({{kQueryKeyValueBias, q + 2 * kv}}, kOptional, qkv_bias_);
@@ -26,15 +49,18 @@ void Attention::for_each_tensor(TensorVisitor& visit) {
     visit.vector({{kQueryBias, q}, {kKeyBias, kv}, {kValueBias, kv}},
                  family.qkv_bias ? kRequired : kOptional, qkv_bias_);
   }
-  if (family.qk_norm || family.may_have_qk_norm) {
-    const auto presence = family.qk_norm ? kRequired : kOptional;
-    visit.vector({{kQueryNorm, shape().head_dim}}, presence, q_norm_);
-    visit.vector({{kKeyNorm, shape().head_dim}}, presence, k_norm_);
+  if (family.qk_norm || family.may_have_qk_norm || family.joint_qk_norm) {
+    const int head = shape().head_dim;
+    const auto presence = family.may_have_qk_norm ? kOptional : kRequired;
+    q_norm_.tell(visit, config_, kQueryNorm, kQueryNormBias, family.joint_qk_norm ? q : head,
+                 presence);
+    k_norm_.tell(visit, config_, kKeyNorm, kKeyNormBias, family.joint_qk_norm ? kv : head,
+                 presence);
   }
   visit.matrix("attention output", {{kAttentionOutput, embedding}}, q, output_);
   visit.vector({{kAttentionOutputBias, embedding}}, kOptional, output_bias_);
   if (family.attention_sinks) visit.vector({kAttentionSinks, shape().heads}, sinks_);
-  if (family.post_norms) visit.vector({kPostAttentionNorm, embedding}, post_norm_);
+  if (family.post_norms) post_norm_.tell(visit, kPostAttentionNorm, embedding);
 }
 
 AttentionParameters Attention::parameters() const {
@@ -43,7 +69,8 @@ AttentionParameters Attention::parameters() const {
           .scale = shape().attention_scale,
           .soft_cap = config_.attention_soft_cap,
           .window = shape().window,
-          .sinks = sinks_.get()};
+          .sinks = sinks_.get(),
+          .slopes = slopes_};
 }
 
 // Attends as the layer does, to inputs in the place of values: the same head_dim columns of them in
@@ -85,6 +112,29 @@ void Attention::show_value_inputs(const Step& step, const Tap& tap, Tensor h, Te
   }
 }
 
+// What says where queries and keys are: rotations, and queries that grow with their position.
+void Attention::rotate(const Step& step, Tensor q, Tensor k) const {
+  Backend& b = step.backend;
+  const LayerConfig& layer = shape();
+  if (layer.rope != LayerConfig::kUnrotated) {
+    const RopeTable& rope = step.rope(layer.rope);
+    b.rope(rope, layer.head_dim, step.rows, q);
+    b.rope(rope, layer.head_dim, step.rows, k);
+  }
+  const std::span<const int32_t> positions = step.rows.host.positions;
+  const auto growth = [&](int32_t position) {
+    const double periods = std::floor(position / static_cast<double>(config_.growth_length));
+    return static_cast<float>(1 + config_.query_growth * std::log1p(periods));
+  };
+  if (config_.query_growth == 0 || std::ranges::max(positions) < config_.growth_length) return;
+  b.on_host(std::span(&q, 1), q, [&](std::span<const HostRows> inputs, HostTensor out) {
+    for (int r = 0; r < out.rows; ++r) {
+      const float factor = growth(positions[static_cast<size_t>(r)]);
+      std::ranges::transform(inputs[0].row(r), out.row(r), [&](float v) { return v * factor; });
+    }
+  });
+}
+
 void Attention::forward(const Step& step, Tensor x) const {
   Backend& b = step.backend;
   const LayerConfig& layer = shape();
@@ -94,23 +144,23 @@ void Attention::forward(const Step& step, Tensor x) const {
                attended = step.take(Workspace::kAttended, q_columns);
   const Tensor q = qkv.slice(0, q_columns), k = qkv.slice(q_columns, kv_columns),
                v = qkv.slice(q_columns + kv_columns, kv_columns);
-  b.rms_norm(x, *norm_, config_.norm_epsilon, h);
-  step.show(layer_, TapPoint::kQkvInput, h);
-  step.linear(*qkv_, h, qkv_bias_.get(), qkv);
-  if (q_norm_ != nullptr) b.rms_norm(q, *q_norm_, config_.norm_epsilon, q);
-  if (k_norm_ != nullptr) b.rms_norm(k, *k_norm_, config_.norm_epsilon, k);
-  const RopeTable& rope = step.rope(layer.rope);
-  b.rope(rope, layer.head_dim, step.rows, q);
-  b.rope(rope, layer.head_dim, step.rows, k);
+  const Tensor input = norm_ ? h : x;
+  if (norm_) norm_.apply(b, config_, x, h);
+  step.show(layer_, TapPoint::kQkvInput, input);
+  step.linear(*qkv_, input, qkv_bias_.get(), qkv);
+  if (q_norm_) q_norm_.apply(b, config_, q, q);
+  if (k_norm_) k_norm_.apply(b, config_, k, k);
+  rotate(step, q, k);
   for (const Tap& tap : step.taps()) {
     if (tap.layer == layer_ && tap.point == TapPoint::kValueInput)
-      show_value_inputs(step, tap, h, q, k);
+      show_value_inputs(step, tap, input, q, k);
   }
   b.write_kv(step.kv, layer_, step.rows, k, v);
   b.attend(step.kv, parameters(), q, step.rows, attended);
   step.show(layer_, TapPoint::kOutputInput, attended);
   step.linear(*output_, attended, output_bias_.get(), h);
-  if (post_norm_ != nullptr) b.rms_norm(h, *post_norm_, config_.norm_epsilon, h);
+  if (post_norm_) post_norm_.apply(b, config_, h, h);
+  if (config_.residual_scale != 1) b.scale_and_cap(config_.residual_scale, 0, h);
   b.add(h, x);
 }
 

@@ -1,12 +1,15 @@
-// Multi-head attention with grouped keys and values (GQA, Ainslie et al. 2023), rotary positions,
-// sliding windows, and the norms that families put around it.
+// Multi-head attention with grouped keys and values (GQA, Ainslie et al. 2023), positions as
+// rotations or as slopes of the scores, sliding windows, and the norms that families put around it.
 //
 //   x += norm(W_o attend(rope(norm(W_q h)), rope(norm(W_k h)), W_v h)), h = norm(x)
+//
+// Each norm is in some families only, and no layer need rotate.
 #pragma once
 
 #include <memory>
 
 #include "model/config.h"
+#include "model/layers/norm.h"
 #include "model/layers/part.h"
 
 namespace tessera {
@@ -22,17 +25,17 @@ class Attention final : public Part {
  private:
   const LayerConfig& shape() const { return config_.layers[layer_]; }
   AttentionParameters parameters() const;
+  void rotate(const Step& step, Tensor q, Tensor k) const;
   void show_value_inputs(const Step& step, const Tap& tap, Tensor h, Tensor q, Tensor k) const;
 
   const Config& config_;
   int layer_;
-  // Some families have no post norm, no norm of queries and keys, or no biases: nullptr.
-  std::unique_ptr<Vector> norm_;             // [embedding]
-  std::unique_ptr<Vector> post_norm_;        // [embedding]
-  std::unique_ptr<Vector> q_norm_, k_norm_;  // [head_dim]
-  std::unique_ptr<Matrix> qkv_;              // [(heads + 2 kv_heads) * head_dim, embedding]
-  std::unique_ptr<Vector> qkv_bias_;
-  std::unique_ptr<Matrix> output_;  // [embedding, heads * head_dim]
+  std::vector<float> slopes_;         // ALiBi's, of each query head; empty: none
+  Norm norm_, post_norm_;             // [embedding]
+  Norm q_norm_, k_norm_;              // [head_dim], or of all heads together
+  std::unique_ptr<Matrix> qkv_;       // [(heads + 2 kv_heads) * head_dim, embedding]
+  std::unique_ptr<Vector> qkv_bias_;  // nullptr: none
+  std::unique_ptr<Matrix> output_;    // [embedding, heads * head_dim]
   std::unique_ptr<Vector> output_bias_;
   std::unique_ptr<Vector> sinks_;  // [heads]; nullptr: none
 };

@@ -6,32 +6,59 @@ FeedForward::FeedForward(const Config& config, int layer, Workspace& workspace)
     : config_(config), layer_(layer) {
   workspace.reserve(Workspace::kHidden, config.embedding);
   workspace.reserve(Workspace::kGated, width());
+  if (config.parallel_residual) workspace.reserve(Workspace::kParallel, config.embedding);
 }
 
 void FeedForward::for_each_tensor(TensorVisitor& visit) {
   using enum TensorRole;
+  using enum TensorVisitor::Presence;
   const Architecture& family = *config_.architecture;
   const int embedding = config_.embedding, n = width();
-  visit.vector({family.feed_forward_norm, embedding}, norm_);
-  if (family.fused_gate_up) {
-    visit.matrix("gate, up", {{kUp, 2 * n, 0, n}, {kUp, 2 * n, n, n}}, embedding, gate_up_);
+  if (config_.shared_norm) {
+    norm_.tell(visit, config_, kAttentionNorm, kAttentionNormBias, embedding);
+  } else if (family.pre_norms) {
+    norm_.tell(visit, config_, family.feed_forward_norm, kFeedForwardNormBias, embedding);
+  }
+  if (!family.gated) {
+    visit.matrix("up", {{kUp, n}}, embedding, up_);
+    visit.vector({{kUpBias, n}}, kOptional, up_bias_);
+  } else if (family.fused_gate_up) {
+    visit.matrix("gate, up", {{kUp, 2 * n, 0, n}, {kUp, 2 * n, n, n}}, embedding, up_);
   } else {
-    visit.matrix("gate, up", {{kGate, n}, {kUp, n}}, embedding, gate_up_);
+    visit.matrix("gate, up", {{kGate, n}, {kUp, n}}, embedding, up_);
   }
   visit.matrix("down", {{kDown, embedding}}, n, down_);
-  if (family.post_norms) visit.vector({kPostFeedForwardNorm, embedding}, post_norm_);
+  if (!family.gated) visit.vector({{kDownBias, embedding}}, kOptional, down_bias_);
+  if (family.post_norms) post_norm_.tell(visit, kPostFeedForwardNorm, embedding);
+}
+
+void FeedForward::read(const Step& step, Tensor x) const {
+  norm_.apply(step.backend, config_, x, step.take(Workspace::kParallel, config_.embedding));
 }
 
 void FeedForward::forward(const Step& step, Tensor x) const {
   Backend& b = step.backend;
+  const Activation activation = config_.architecture->activation;
   const Tensor h = step.take(Workspace::kHidden, config_.embedding),
-               gated = step.take(Workspace::kGated, width());
-  b.rms_norm(x, *norm_, config_.norm_epsilon, h);
-  step.show(layer_, TapPoint::kGateUpInput, h);
-  step.linear_gated(*gate_up_, h, nullptr, config_.architecture->activation, gated);
-  step.show(layer_, TapPoint::kDownInput, gated);
-  step.linear(*down_, gated, nullptr, h);
-  if (post_norm_ != nullptr) b.rms_norm(h, *post_norm_, config_.norm_epsilon, h);
+               inner = step.take(Workspace::kGated, width());
+  Tensor input = x;
+  if (config_.parallel_residual) {
+    input = step.take(Workspace::kParallel, config_.embedding);
+  } else if (norm_) {
+    norm_.apply(b, config_, x, h);
+    input = h;
+  }
+  step.show(layer_, TapPoint::kGateUpInput, input);
+  if (config_.architecture->gated) {
+    step.linear_gated(*up_, input, nullptr, activation, inner);
+  } else {
+    step.linear(*up_, input, up_bias_.get(), inner);
+    b.activate(activation, inner);
+  }
+  step.show(layer_, TapPoint::kDownInput, inner);
+  step.linear(*down_, inner, down_bias_.get(), h);
+  if (post_norm_) post_norm_.apply(b, config_, h, h);
+  if (config_.residual_scale != 1) b.scale_and_cap(config_.residual_scale, 0, h);
   b.add(h, x);
 }
 

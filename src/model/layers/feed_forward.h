@@ -1,11 +1,13 @@
-// The gated feed-forward network (GLU variants, Shazeer 2020).
+// The feed-forward network, with a gate (GLU variants, Shazeer 2020) or without.
 //
 //   x += norm(W_down (activation(W_gate h) * W_up h)), h = norm(x)
+//   x += norm(W_down activation(W_up h))
 #pragma once
 
 #include <memory>
 
 #include "model/config.h"
+#include "model/layers/norm.h"
 #include "model/layers/part.h"
 
 namespace tessera {
@@ -17,16 +19,18 @@ class FeedForward final : public Part {
 
   void for_each_tensor(TensorVisitor& visit) override;
   void forward(const Step& step, Tensor x) const override;
+  void read(const Step& step, Tensor x) const override;
 
  private:
   int width() const { return config_.layers[layer_].feed_forward; }
 
   const Config& config_;
   int layer_;
-  std::unique_ptr<Vector> norm_;       // [embedding]
-  std::unique_ptr<Vector> post_norm_;  // [embedding]; nullptr: none
-  std::unique_ptr<Matrix> gate_up_;    // [2 feed_forward, embedding]: gate, then up: two parts
-  std::unique_ptr<Matrix> down_;       // [embedding, feed_forward]
+  Norm norm_, post_norm_;            // [embedding]
+  std::unique_ptr<Matrix> up_;       // [feed_forward, embedding]; gated: gate, then up, two parts
+  std::unique_ptr<Vector> up_bias_;  // of one without a gate; nullptr: none
+  std::unique_ptr<Matrix> down_;     // [embedding, feed_forward]
+  std::unique_ptr<Vector> down_bias_;
 };
 
 }  // namespace tessera

@@ -13,6 +13,7 @@ class Layer {
   // `config` must outlive it.
   Layer(const Config& config, int index, Workspace& workspace)
       : index_(index),
+        is_parallel_(config.parallel_residual),
         attention_(make_attention(config, index, workspace)),
         feed_forward_(make_feed_forward(config, index, workspace)) {}
 
@@ -24,6 +25,7 @@ class Layer {
   // x, the residual stream: [rows, embedding].
   void forward(const Step& step, Tensor x) const {
     step.show(index_, TapPoint::kLayerInput, x);
+    if (is_parallel_) feed_forward_->read(step, x);
     attention_->forward(step, x);
     feed_forward_->forward(step, x);
     step.show(index_, TapPoint::kLayerOutput, x);
@@ -44,6 +46,7 @@ class Layer {
   }
 
   int index_;
+  bool is_parallel_;  // the feed-forward reads what attention reads
   std::unique_ptr<Part> attention_;
   std::unique_ptr<Part> feed_forward_;
 };

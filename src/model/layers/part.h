@@ -28,6 +28,7 @@ class Workspace {
     kVisitors,
     kAnswers,
     kLatent,
+    kParallel,
     kTapped,
     kSlots
   };
@@ -103,6 +104,9 @@ class Part {
 
   // Tells of each of its tensors, always in the same order.
   virtual void for_each_tensor(TensorVisitor& visit) = 0;
+  // Takes its input, norm(x), before the part before it adds to x: in layers where the two are
+  // parallel.
+  virtual void read(const Step& /*step*/, Tensor /*x*/) const {}
   // x += f(norm(x)), for all rows of the step. x is [rows, embedding].
   virtual void forward(const Step& step, Tensor x) const = 0;
 };

@@ -82,7 +82,8 @@ TEST(FusedExpertsTest, RowsOfALayoutAlternate) {
 
 TEST(FusedExpertsTest, OddWidthsAndOtherAxesAreRefused) {
   const Counted odd("m.experts.gate_up_proj", {3, 2, 2}), flat("m.experts.gate_up_proj", {4, 2});
-  EXPECT_THAT(error_of([&] { split_fused_experts({odd.tensor}); }), HasSubstr("is 3 x 4, expected 3 axes"));
+  EXPECT_THAT(error_of([&] { split_fused_experts({odd.tensor}); }),
+              HasSubstr("is 3 x 4, expected 3 axes"));
   EXPECT_THAT(error_of([&] { split_fused_experts({flat.tensor}); }), HasSubstr("expected 3 axes"));
 }
 

@@ -43,6 +43,12 @@ TEST(Safetensors, TensorsAreWhatTheHeaderSays) {
   EXPECT_EQ(c.format->name, "I64");
 }
 
+TEST(Safetensors, OuterAxesBeyondFourAreCountedTogether) {
+  const auto tensors = parse_text(safetensors_of({{"a", "U8", {2, 3, 1, 1, 2}, "abcdefghijkl"}}));
+  ASSERT_EQ(tensors.size(), 1u);
+  EXPECT_THAT(tensors[0].shape, ElementsAre(2, 1, 1, 6));
+}
+
 TEST(Safetensors, DtypesThatAreOnlyStoredAreKnownByTheirSizes) {
   const auto tensors = parse_text(safetensors_of({{"a", "U8", {3}, "abc"},
                                                   {"b", "BOOL", {1}, "\1"},
@@ -115,7 +121,8 @@ TEST(Safetensors, WhatTheFormatDoesNotAllowIsNamed) {
       {one(R"("dtype":"F32","shape":[-2],"data_offsets":[0,8])"), "a negative number"},
       {one(R"("dtype":"F32","shape":[2.0],"data_offsets":[0,8])"), "a fraction"},
       {one(R"("dtype":"F32","shape":[true],"data_offsets":[0,8])"), "true or false"},
-      {one(R"("dtype":"F32","shape":[1,1,1,1,2],"data_offsets":[0,8])"), "more than 4 numbers"},
+      {one(R"("dtype":"F32","shape":[1,1,1,1,1,1,1,1,2],"data_offsets":[0,8])"),
+       "more than 8 numbers"},
       {one(R"("dtype":"F32","shape":[2],"data_offsets":[0,8,8])"), "more than 2 numbers"},
       {one(R"("dtype":"F32","shape":[2],"data_offsets":[0])"),
        "lies at [0], expected [begin, end]"},
