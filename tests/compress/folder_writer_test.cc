@@ -64,13 +64,17 @@ INSTANTIATE_TEST_SUITE_P(
                     TinyModelSpec{.architecture = "llama", .rope_scaling = "linear", .tied = true},
                     TinyModelSpec{.architecture = "qwen2", .rope_scaling = "yarn"},
                     TinyModelSpec{.architecture = "qwen3"}, TinyModelSpec{.architecture = "gemma2"},
-                    TinyModelSpec{.architecture = "gemma3"},
+                    TinyModelSpec{.architecture = "gemma3"}, TinyModelSpec{.architecture = "gemma"},
+                    TinyModelSpec{.architecture = "smollm3"},
+                    TinyModelSpec{.architecture = "olmo2", .rope_scaling = "yarn"},
+                    TinyModelSpec{.architecture = "olmo2", .window = -1},
+                    TinyModelSpec{.architecture = "granite"},
                     TinyModelSpec{.architecture = "phi3", .rope_scaling = "longrope"}));
 
 // From folder to folder: Llama 3's factors and Gemma 3's two ropes among them.
 TEST_F(FolderWriterTest, FoldersAreWrittenAgain) {
-  for (const char* name :
-       {"llama-scaled", "llama-biased", "mistral", "qwen2", "gemma2", "gemma3", "phi3"}) {
+  for (const char* name : {"llama-scaled", "llama-biased", "mistral", "qwen2", "gemma2", "gemma3",
+                           "phi3", "gemma", "smollm3", "olmo2", "olmo3", "granite"}) {
     const auto source = fs::path(TESSERA_TEST_DATA) / "folders" / name;
     const auto out = folder_ / (std::string(name) + "/");
     quantize_file(source, {.format = "BF16", .threads = 2}, out);
@@ -84,7 +88,8 @@ TEST_F(FolderWriterTest, FoldersAreWrittenAgain) {
     }
     for (const char* fact :
          {"rope.freq_base", "rope.freq_base_swa", "attention.scale", "rope.scaling.factor",
-          "rope.scaling.yarn_attn_factor", "rope.scaling.attn_factor", "attn_logit_softcapping"}) {
+          "rope.scaling.yarn_attn_factor", "rope.scaling.attn_factor", "attn_logit_softcapping",
+          "embedding_scale", "residual_scale", "logit_scale"}) {
       const double expected = before->facts().get_float(fact).value_or(-1);
       EXPECT_NEAR(after->facts().get_float(fact).value_or(-1), expected, 1e-5 * std::abs(expected))
           << name << " " << fact;
@@ -167,6 +172,8 @@ TEST_F(FolderWriterTest, WhatAFolderCannotSay) {
   };
   EXPECT_THAT(error({}, "Q8_0"), HasSubstr("F32, F16 or BF16, not in Q8_0"));
   EXPECT_THAT(error({.uneven_layers = true}, "F16"), HasSubstr("differs by layer"));
+  EXPECT_THAT(error({.architecture = "gpt2"}, "F16"),
+              HasSubstr("'gpt2' cannot be written as a Hugging Face folder"));
 }
 
 }  // namespace

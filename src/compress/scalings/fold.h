@@ -32,7 +32,8 @@ struct Fold {
 };
 
 // Of a layer that is stored so. Norm to queries, keys and values; values to attention's output;
-// norm to gate and up; up to down.
+// norm to gate and up; up to down. Those that the family has: a norm of their own behind which
+// matrices stand, a product of up and gate.
 std::vector<Fold> folds_of(const Checkpoint& checkpoint, const Config& config, int layer);
 
 }  // namespace tessera

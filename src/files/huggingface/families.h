@@ -56,6 +56,7 @@ struct Family {
   bool transposed = false;      // matrices in layers lie the other way round (Conv1D)
   int unused_positions = 0;     // rows of the table of positions that come before position 0
   int feed_forward_factor = 0;  // of the embedding length, where config.json is silent
+  bool multipliers = false;     // of embeddings, residual, attention and logits, in these words
   bool writable = true;         // is a folder written for it?
 
   // JSON: keys of config.json under which the family says what others say under the key behind it.

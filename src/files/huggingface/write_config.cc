@@ -29,7 +29,12 @@ class Description {
                     .value_or(*integer("embedding_length") / std::max<int64_t>(1, heads));
     copy("head_dim", head_dim_);
     copy("rms_norm_eps", number("attention.layer_norm_rms_epsilon").value_or(1e-5));
-    if (const auto scale = number("attention.scale")) {
+    if (family_.multipliers) {
+      copy("attention_multiplier", attention_scale());
+      copy("embedding_multiplier", number("embedding_scale").value_or(1));
+      copy("residual_multiplier", number("residual_scale").value_or(1));
+      copy("logits_scaling", number("logit_scale").value_or(1));
+    } else if (const auto scale = number("attention.scale")) {
       copy("query_pre_attn_scalar", 1 / (*scale * *scale));
     } else if (family_.head_dim_scale_layers > 0) {
       const bool of_heads = *integer("block_count") <= family_.head_dim_scale_layers;
@@ -87,6 +92,9 @@ class Description {
     if (facts_.is_list(fact))
       fail("key '{}' differs by layer, which config.json has no words for", facts_.key_of(fact));
     return facts_.get_int(fact);
+  }
+  double attention_scale() const {
+    return number("attention.scale").value_or(1 / std::sqrt(static_cast<double>(head_dim_)));
   }
   std::optional<double> number(std::string_view fact) const { return facts_.get_float(fact); }
   void copy(const char* key, const std::optional<int64_t>& value) {
@@ -195,8 +203,9 @@ ordered_json write_config(const Checkpoint& model, const Family& family) {
   description.copy_windows(
       nlohmann::json::parse(family.defaults).value("sliding_window_pattern", 1));
   description.copy_ropes();
-  if (family.model_type == "llama")
-    description.json["attention_bias"] = model.find({TensorRole::kQueryBias, 0}) != nullptr;
+  const bool has_biases = model.find({TensorRole::kQueryBias, 0}) != nullptr;
+  if (family.model_type == "llama" || (has_biases && family.architecture != "qwen2"))
+    description.json["attention_bias"] = has_biases;
   return description.json;
 }
 
