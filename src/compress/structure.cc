@@ -44,6 +44,18 @@ void cut_heads(ModelShape& shape, double share) {
   }
 }
 
+void require_plain_layers(const Config& config, const PruneOptions& options) {
+  const LayerConfig &first = config.layers.front(), &last = config.layers.back();
+  if (options.neurons > 0 && last.experts.count > 0)
+    fail("this model is a mixture of experts, whose neurons cannot be cut");
+  if (options.heads > 0 && first.latent.key_value > 0)
+    fail("this model has latent attention, whose heads cannot be cut");
+  if (options.layers > 0 &&
+      (first.experts.count != last.experts.count || config.next_token_layers > 0)) {
+    fail("layers of this model that come first or last are of another kind: none can be cut");
+  }
+}
+
 void require_same_shape(const Config& config) {
   const LayerConfig& first = config.layers.front();
   for (const LayerConfig& layer : config.layers) {
@@ -82,6 +94,7 @@ ModelShape shape_of(const Config& config) {
 ModelShape cut_shape(const Config& config, const PruneOptions& options) {
   const ModelShape before = shape_of(config);
   ModelShape after = before;
+  require_plain_layers(config, options);
   if (options.layers > 0) {
     for (const LayerConfig& layer : config.layers) {
       if (layer.window != config.layers[0].window || layer.rope != config.layers[0].rope)

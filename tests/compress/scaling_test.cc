@@ -100,6 +100,7 @@ INSTANTIATE_TEST_SUITE_P(
         Family{"qwen2", {.architecture = "qwen2"}}, Family{"qwen3", {.architecture = "qwen3"}},
         Family{"gemma2", {.architecture = "gemma2"}}, Family{"gemma3", {.architecture = "gemma3"}},
         Family{"phi3", {.architecture = "phi3"}},
+        Family{"qwen3moe", {.architecture = "qwen3moe"}, {kFeedForwardNorm, kUp, kDown}},
         Family{"olmo2", {.architecture = "olmo2"}, {kAttentionNorm, kFeedForwardNorm}},
         Family{"gpt2", {.architecture = "gpt2"}, {kDown}},
         Family{"gptneox", {.architecture = "gptneox"}, {kDown}},

@@ -171,6 +171,10 @@ TEST(StructuredErrors, AreSaidBeforeAnythingIsWritten) {
               HasSubstr("cannot be cut by 10 %"));
   EXPECT_THAT(error({.architecture = "gemma3"}, {.layers = 0.3}), HasSubstr("take turns"));
   EXPECT_THAT(error({.uneven_layers = true}, {.neurons = 0.25}), HasSubstr("different shapes"));
+  EXPECT_THAT(error({.architecture = "qwen3moe"}, {.neurons = 0.25}), HasSubstr("of experts"));
+  EXPECT_THAT(error({.architecture = "deepseek2"}, {.heads = 0.25}), HasSubstr("latent attention"));
+  EXPECT_THAT(error({.architecture = "glm4moe", .layers = 4}, {.layers = 0.25}),
+              HasSubstr("of another kind"));
   EXPECT_THAT(error({}, {.neurons = 0.25, .calibration = "short"}), HasSubstr("tokens"));
 }
 
