@@ -8,6 +8,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/printable.h"
@@ -29,17 +30,25 @@ bool is_in_layers(TensorRole role) {
 
 }  // namespace
 
-void check_output(const Checkpoint& model, const std::filesystem::path& out, bool overwrite) {
+void check_not_source(const std::filesystem::path& source, const std::filesystem::path& out) {
+  std::error_code ignored;  // `out` need not exist
+  if (std::filesystem::equivalent(source, out, ignored))
+    fail("the output '{}' is the source itself; name another file", printable(out.string(), 400));
+}
+
+void check_not_source(const Checkpoint& model, const std::filesystem::path& out) {
   for (const auto& path : model.paths()) {
-    std::error_code ignored;                                       // `out` need not exist
+    check_not_source(path, out);
     const bool is_in_folder = path.extension() == ".safetensors";  // which is what is overwritten
-    if (std::filesystem::equivalent(path, out, ignored) ||
-        (is_in_folder && std::filesystem::equivalent(path.parent_path(), out, ignored))) {
-      fail("the output '{}' is the source itself; name another file", printable(out.string(), 400));
-    }
+    if (is_in_folder) check_not_source(path.parent_path(), out);
   }
+}
+
+void check_output(const Checkpoint& model, const std::filesystem::path& out, bool overwrite) {
+  check_not_source(model, out);
   if (std::error_code ignored; !overwrite && std::filesystem::exists(out, ignored))
     fail("'{}' exists; --force overwrites it", printable(out.string(), 400));
+  if (!is_folder_name(out)) AtomicFile{out};  // opened, to fail before the work
 }
 
 void check_formats(const Checkpoint& model, const LoraMerge& merge,

@@ -76,7 +76,7 @@ TEST(MinMaxFormats, ASearchNeverErrsMore) {
     for (const Method* method : {&kAbsmax, &kZeroPoint}) {
       if (!method->takes(*format)) continue;
       ++compared;
-      const size_t size = format->block_elements, count = 2000;
+      const size_t size = format->block_elements, count = 400;
       for (const bool is_weighed : {false, true}) {
         Floats weights = random_floats(count * size, 5, 0.02f);
         const Floats factors = random_floats(count * size, 6, 1);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <random>
 
@@ -172,6 +173,22 @@ TEST(StructuredErrors, AreSaidBeforeAnythingIsWritten) {
   EXPECT_THAT(error({.architecture = "gemma3"}, {.layers = 0.3}), HasSubstr("take turns"));
   EXPECT_THAT(error({.uneven_layers = true}, {.neurons = 0.25}), HasSubstr("different shapes"));
   EXPECT_THAT(error({}, {.neurons = 0.25, .calibration = "short"}), HasSubstr("tokens"));
+}
+
+TEST(StructuredErrors, NoLayersAreChosenByWhatIsNoNumber) {
+  const test::TempFolder folder;
+  const auto source = write_tiny_model({.layers = 4}, folder.path()), out = folder / "out.gguf";
+  const auto checkpoint = open_checkpoint(source);
+  const StoredTensor& down = checkpoint->require({TensorRole::kDown, 1});
+  std::string bytes = test::read_bytes(source);
+  const float nan = std::nanf("");
+  std::memcpy(bytes.data() + checkpoint->offset_of(down) + 40, &nan, sizeof(nan));
+  PruneOptions options{.layers = 0.25};
+  options.calibration = test::some_text();
+  options.calibration_length = 64;
+  EXPECT_THAT(error_of([&] { prune_file(folder.write("bad.gguf", bytes), options, out); }),
+              HasSubstr("layer 1 makes of the text is not finite"));
+  EXPECT_FALSE(std::filesystem::exists(out));
 }
 
 // Against the normal equations in double.
