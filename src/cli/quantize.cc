@@ -156,7 +156,7 @@ void add_quantize(CLI::App& app) {
       ->add_option("--damping", flags->options.damping,
                    "of gptq and sparsegpt: what is added to the Hessian's diagonal, as a share of "
                    "its mean; by default, the more the fewer tokens it is of")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1e-6, 100.0));
   command->add_option("--imatrix", flags->options.imatrix,
                       "an importance matrix, of tessera imatrix or llama-imatrix, for rtn");
   command->add_option("--calibrate", flags->calibration_file,

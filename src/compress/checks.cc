@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 #include <string_view>
 #include <system_error>
@@ -20,6 +21,15 @@ namespace {
 
 bool is_quantized(const Format& format) {
   return format.block_elements > 1;
+}
+
+// The layer that a tensor is of by GGUF's name for it; -1: of none.
+int block_of(std::string_view name) {
+  constexpr std::string_view kBlock = "blk.";
+  int block = -1;
+  if (name.starts_with(kBlock))
+    std::from_chars(name.data() + kBlock.size(), name.data() + name.size(), block);
+  return block;
 }
 
 // Embeddings and the output are seldom in an importance matrix.
@@ -46,7 +56,10 @@ void check_not_source(const Checkpoint& model, const std::filesystem::path& out)
 
 void check_output(const Checkpoint& model, const std::filesystem::path& out, bool overwrite) {
   check_not_source(model, out);
-  if (std::error_code ignored; !overwrite && std::filesystem::exists(out, ignored))
+  std::error_code ignored;
+  const bool is_there = std::filesystem::exists(out, ignored) &&
+                        !(is_directory(out, ignored) && is_empty(out, ignored));
+  if (!overwrite && is_there)
     fail("'{}' exists; --force overwrites it", printable(out.string(), 400));
   if (!is_folder_name(out)) AtomicFile{out};  // opened, to fail before the work
 }
@@ -93,6 +106,14 @@ void check_imatrix(const std::filesystem::path& path, const Imatrix& imatrix,
   if (std::ranges::none_of(model.tensors(), is_known)) {
     fail("'{}' knows none of the model's matrices: it is another model's",
          printable(path.string(), 400));
+  }
+  int layers = 0;
+  for (const StoredTensor& tensor : model.tensors())
+    layers = std::max({layers, tensor.place.layer + 1, block_of(tensor.name) + 1});
+  for (const auto& [name, entry] : imatrix.entries) {
+    if (block_of(name) < layers) continue;
+    fail("'{}' knows '{}', and the model has {} layers: it is another model's",
+         printable(path.string(), 400), printable(name), layers);
   }
   size_t asked = 0, unknown = 0, experts = 0, idle = 0;
   std::string_view first, first_idle;

@@ -44,6 +44,8 @@ std::vector<std::byte> TensorEncoder::encode(size_t number, QuantizedTensor& sum
   const Format& format = *plan_[number].format;
   if (&format == stored.format && stored.order == nullptr && !merge_.changes(stored) &&
       !is_pruned(number)) {
+    const bool is_vector = stored.shape.size() == 1 && format.encode != nullptr;
+    if (is_vector) require_finite(stored, pool_);  // one is enough for predictions of nothing
     std::vector<std::byte> bytes;
     const auto rows = stored.read(0, stored.rows(), bytes);
     if (bytes.empty()) bytes.assign(rows.begin(), rows.end());
