@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/eval_compare.h"
+#include "cli/progress.h"
 #include "cli/simulated.h"
 #include "engine/session.h"
 #include "evaluate/score.h"
@@ -35,9 +36,8 @@ void prepare(EvalFlags& flags) {
   flags.score.kv_format = parse_kv_format(flags.model.load.kv_format);
   ScoreOptions& score = flags.score;
   auto bar = std::make_shared<ProgressBar>("scoring chunks", 1);
-  score.on_progress = [bar](size_t done, size_t total) {
-    bar->set_total(total);
-    bar->update(done);
+  score.on_progress = [bar, show = shown_on(*bar)](size_t done, size_t total) {
+    show(done, total);
   };
 }
 

@@ -6,7 +6,8 @@
 
 #include "backend/kv_format.h"
 #include "base/atomic_file.h"
-#include "base/log.h"
+#include "cli/progress.h"
+#include "compress/checks.h"
 #include "evaluate/compare.h"
 #include "files/model_reference.h"
 #include "files/open.h"
@@ -85,21 +86,19 @@ std::string to_table(const Comparison& comparison) {
 void compare(EvalCompareFlags& flags) {
   const std::string text = read_text(flags.text);
   std::optional<AtomicFile> svg;  // a path that cannot be written fails before the long work
+  check_not_source(flags.text, flags.svg);
   if (!flags.svg.empty()) svg.emplace(flags.svg);
   std::vector<std::string> names;
   for (std::string& model : flags.models) {
     model = resolve_model(model).string();
-    open_checkpoint(model);  // so does a model that is none
+    check_not_source(*open_checkpoint(model), flags.svg);  // so does a model that is none
     names.push_back(short_name(model));
   }
   flags.compare.score.kv_format = parse_kv_format(flags.kv_format);
   const LoadOptions load{.threads = flags.threads, .kv_format = flags.kv_format};
   const Comparison comparison = [&] {
     ProgressBar bar("scoring chunks", 1);
-    flags.compare.score.on_progress = [&](size_t done, size_t total) {
-      bar.set_total(total);
-      bar.update(done);
-    };
+    flags.compare.score.on_progress = shown_on(bar);
     return compare_models(
         names, [&](size_t i) { return Session::load(flags.models[i], load); }, text, flags.compare);
   }();

@@ -1,10 +1,13 @@
 // tessera imatrix: which columns of a model's matrices matter, over a text.
 #include <memory>
 
-#include "base/log.h"
+#include "base/atomic_file.h"
 #include "cli/commands.h"
+#include "cli/progress.h"
+#include "compress/checks.h"
 #include "compress/importance.h"
 #include "files/model_reference.h"
+#include "files/open.h"
 
 namespace tessera::cli {
 namespace {
@@ -17,15 +20,15 @@ struct ImatrixFlags {
 void imatrix(ImatrixFlags& flags) {
   const std::string text = read_text(flags.file);
   flags.options.dataset = flags.file;
+  const auto model = resolve_model(flags.model);
+  check_not_source(*open_checkpoint(model), flags.out);
+  check_not_source(flags.file, flags.out);
+  AtomicFile{flags.out};  // a path that cannot be written fails before the long work
   Imatrix result;
   {
     ProgressBar bar("reading layers", 1);
-    flags.options.progress = [&](double done, double total) {
-      constexpr double kSteps = 100;  // of a layer
-      bar.set_total(static_cast<uint64_t>(kSteps * total));
-      bar.update(static_cast<uint64_t>(kSteps * done));
-    };
-    result = collect_importance(resolve_model(flags.model), text, flags.options);
+    flags.options.progress = shown_on(bar);
+    result = collect_importance(model, text, flags.options);
   }
   write_imatrix(result, flags.out);
   print(fmt::format("{} matrices, {} chunks of {} tokens\n", result.entries.size(), result.chunks,

@@ -4,8 +4,8 @@
 #include <memory>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "cli/commands.h"
+#include "cli/progress.h"
 #include "compress/sparsity.h"
 #include "files/model_reference.h"
 
@@ -43,11 +43,7 @@ void prune(PruneFlags& flags) {
   PruneSummary summary;
   {
     ProgressBar bar("pruning", 1);
-    flags.options.progress = [&](double done, double total) {
-      constexpr double kSteps = 100;  // of a layer
-      bar.set_total(static_cast<uint64_t>(kSteps * total));
-      bar.update(static_cast<uint64_t>(kSteps * done));
-    };
+    flags.options.progress = shown_on(bar);
     flags.options.calibration = read_text(flags.calibration_file);
     summary = prune_file(resolve_model(flags.source), flags.options, flags.out);
   }

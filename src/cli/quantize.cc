@@ -10,7 +10,10 @@
 #include "cli/byte_size.h"
 #include "cli/calibration_text.h"
 #include "cli/commands.h"
+#include "cli/progress.h"
+#include "compress/checks.h"
 #include "files/model_reference.h"
+#include "files/open.h"
 
 namespace tessera::cli {
 namespace {
@@ -38,25 +41,23 @@ void read_calibration(QuantizeFlags& flags) {
   }
   if (!is_missing && flags.calibration_file != "self") {
     flags.options.calibration = read_text(flags.calibration_file);
+    if (flags.options.calibration.empty()) fail("'{}' is empty", flags.calibration_file);
     return;
   }
   const int texts = flags.chunks_given && flags.options.calibration_chunks > 0
                         ? flags.options.calibration_chunks
                         : kOwnTexts;
-  if (is_missing) {
-    spdlog::warn("no text to calibrate with (--calibrate): the model writes {} of {} tokens itself",
-                 texts, flags.options.calibration_length);
-  }
-  ProgressBar bar("writing a text", 1);
-  LoadOptions load;
-  load.threads = flags.options.threads;
-  load.lora = flags.options.lora;
-  flags.options.calibration =
-      write_calibration_text(resolve_model(flags.source), load, texts,
-                             flags.options.calibration_length, [&](size_t done, size_t total) {
-                               bar.set_total(total);
-                               bar.update(done);
-                             });
+  flags.options.write_calibration = [&flags, is_missing, texts] {
+    const int length = flags.options.calibration_length;
+    if (is_missing) {
+      spdlog::warn(
+          "no text to calibrate with (--calibrate): the model writes {} of {} tokens itself", texts,
+          length);
+    }
+    ProgressBar bar("writing a text", 1);
+    const LoadOptions load{.threads = flags.options.threads, .lora = flags.options.lora};
+    return write_calibration_text(resolve_model(flags.source), load, texts, length, shown_on(bar));
+  };
 }
 
 void read_formats(QuantizeFlags& flags) {
@@ -75,15 +76,17 @@ void read_formats(QuantizeFlags& flags) {
 void quantize(QuantizeFlags& flags) {
   if (!flags.recipe_out.empty() && require_recipe(flags.options.format).folder != nullptr)
     fail("--recipe-out is for GGUF files: {} has one format for all", flags.options.format);
+  if (!flags.recipe_out.empty()) {
+    if (flags.recipe_out == flags.out) fail("'{}' is both -o and --recipe-out", flags.out);
+    check_not_source(*open_checkpoint(resolve_model(flags.source)), flags.recipe_out);
+    AtomicFile{flags.recipe_out};  // to fail before the long work
+  }
   read_formats(flags);
   read_calibration(flags);
   QuantizeSummary summary;
   {
     ProgressBar bar("quantizing", 1, ProgressBar::Unit::kBytes);
-    flags.options.progress = [&](uint64_t done, uint64_t total) {
-      bar.set_total(total);
-      bar.update(done);
-    };
+    flags.options.progress = shown_on(bar);
     summary = quantize_file(resolve_model(flags.source), flags.options, flags.out);
   }
   if (!flags.recipe_out.empty()) {
@@ -142,13 +145,18 @@ void add_quantize(CLI::App& app) {
           "how codes are chosen: rtn (round to nearest, scales searched), absmax or zeropoint (not "
           "searched), gptq, hqq, clip; or, to prune, magnitude, wanda, sparsegpt; awq and "
           "smoothquant move scales before, alone or in front of one: "
-          "awq+gptq")
+          "awq+gptq; hqq, absmax and zeropoint leave the codes to gptq: hqq+gptq")
       ->capture_default_str();
   command->add_option("--sparsity", flags->options.sparsity,
                       "of methods that prune: a share (50%), or 2:4 for two zeros in four columns");
   command->add_option("--sparsity-scope", flags->options.sparsity_scope,
                       "whose share it is, of magnitude without a text: each row's, each layer's "
                       "(a matrix is one) or global, all matrices' together");
+  command
+      ->add_option("--damping", flags->options.damping,
+                   "of gptq and sparsegpt: what is added to the Hessian's diagonal, as a share of "
+                   "its mean; by default, the more the fewer tokens it is of")
+      ->check(CLI::Range(1e-6, 100.0));
   command->add_option("--imatrix", flags->options.imatrix,
                       "an importance matrix, of tessera imatrix or llama-imatrix, for rtn");
   command->add_option("--calibrate", flags->calibration_file,

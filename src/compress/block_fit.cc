@@ -16,8 +16,9 @@ constexpr int kRounds = 3, kRefineRounds = 2;
 
 }  // namespace
 
-BlockFit::BlockFit(const Format& format)
+BlockFit::BlockFit(const Format& format, const RowEncoder* grid)
     : format_(format),
+      grid_(grid),
       block_(*format.quantized),
       size_(format.block_elements),
       shares_scales_(shares_scales(format)),
@@ -193,8 +194,10 @@ void BlockFit::step_codes() {
 }
 
 void BlockFit::improve() {
-  solve_floats();
-  step_scales();
+  if (grid_ == nullptr) {
+    solve_floats();
+    step_scales();
+  }
   step_codes();
 }
 
@@ -213,7 +216,11 @@ void BlockFit::fit(std::span<const float> target, const BlockMetric& metric, std
   metric_ = &metric;
   std::ranges::copy(target, work_.begin());
   for (size_t k = 0; k < zeros.size(); ++k) work_[k] = zeros[k] != 0 ? 0.0f : target[k];
-  format_.encode(work_, out, metric.importance);
+  if (grid_ != nullptr) {
+    grid_->encode(work_, 1, out);
+  } else {
+    format_.encode(work_, out, metric.importance);
+  }
   block_.split(reinterpret_cast<const uint8_t*>(out), parts_);
   read_scales();
   round_with_feedback();

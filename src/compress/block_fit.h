@@ -15,6 +15,7 @@
 #include <span>
 #include <vector>
 
+#include "compress/methods/method.h"
 #include "formats/float_codebook.h"
 #include "formats/format.h"
 
@@ -30,8 +31,9 @@ struct BlockMetric {
 
 class BlockFit {
  public:
-  // Error for a format whose blocks cannot be put together from codes.
-  explicit BlockFit(const Format& format);
+  // Error for a format whose blocks cannot be put together from codes. `grid` finds scales, and
+  // zeros, from which only the codes are moved; nullptr: the format's encoder, and all is moved.
+  explicit BlockFit(const Format& format, const RowEncoder* grid = nullptr);
 
   // Writes the block; `values` is what it decodes to. All spans have the block's elements. Shared
   // scales stand in `out` already. `zeros`: 1 for those that are to be zero whatever their target,
@@ -59,6 +61,7 @@ class BlockFit {
   void step_codes();
 
   const Format& format_;
+  const RowEncoder* grid_;
   const QuantizedBlock& block_;
   size_t size_;
   bool shares_scales_;

@@ -140,6 +140,7 @@ double Calibration::influence(int layer, const Progress& progress) {
         const double x = before[c], y = rows[c];
         product += x * y, in += x * x, out += y * y;
       }
+      if (!std::isfinite(in + out)) fail("what layer {} makes of the text is not finite", layer);
       sum += in > 0 && out > 0 ? 1 - product / std::sqrt(in * out) : 1;
     }
     if (progress) progress(static_cast<double>(chunk + 1) / text_.chunks());

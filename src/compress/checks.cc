@@ -4,10 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <set>
 #include <string_view>
 #include <system_error>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/printable.h"
@@ -21,6 +23,15 @@ bool is_quantized(const Format& format) {
   return format.block_elements > 1;
 }
 
+// The layer that a tensor is of by GGUF's name for it; -1: of none.
+int block_of(std::string_view name) {
+  constexpr std::string_view kBlock = "blk.";
+  int block = -1;
+  if (name.starts_with(kBlock))
+    std::from_chars(name.data() + kBlock.size(), name.data() + name.size(), block);
+  return block;
+}
+
 // Embeddings and the output are seldom in an importance matrix.
 bool is_in_layers(TensorRole role) {
   return role != TensorRole::kTokenEmbedding && role != TensorRole::kPerLayerEmbedding &&
@@ -29,17 +40,28 @@ bool is_in_layers(TensorRole role) {
 
 }  // namespace
 
-void check_output(const Checkpoint& model, const std::filesystem::path& out, bool overwrite) {
+void check_not_source(const std::filesystem::path& source, const std::filesystem::path& out) {
+  std::error_code ignored;  // `out` need not exist
+  if (std::filesystem::equivalent(source, out, ignored))
+    fail("the output '{}' is the source itself; name another file", printable(out.string(), 400));
+}
+
+void check_not_source(const Checkpoint& model, const std::filesystem::path& out) {
   for (const auto& path : model.paths()) {
-    std::error_code ignored;                                       // `out` need not exist
+    check_not_source(path, out);
     const bool is_in_folder = path.extension() == ".safetensors";  // which is what is overwritten
-    if (std::filesystem::equivalent(path, out, ignored) ||
-        (is_in_folder && std::filesystem::equivalent(path.parent_path(), out, ignored))) {
-      fail("the output '{}' is the source itself; name another file", printable(out.string(), 400));
-    }
+    if (is_in_folder) check_not_source(path.parent_path(), out);
   }
-  if (std::error_code ignored; !overwrite && std::filesystem::exists(out, ignored))
+}
+
+void check_output(const Checkpoint& model, const std::filesystem::path& out, bool overwrite) {
+  check_not_source(model, out);
+  std::error_code ignored;
+  const bool is_there = std::filesystem::exists(out, ignored) &&
+                        !(is_directory(out, ignored) && is_empty(out, ignored));
+  if (!overwrite && is_there)
     fail("'{}' exists; --force overwrites it", printable(out.string(), 400));
+  if (!is_folder_name(out)) AtomicFile{out};  // opened, to fail before the work
 }
 
 void check_formats(const Checkpoint& model, const LoraMerge& merge,
@@ -84,6 +106,14 @@ void check_imatrix(const std::filesystem::path& path, const Imatrix& imatrix,
   if (std::ranges::none_of(model.tensors(), is_known)) {
     fail("'{}' knows none of the model's matrices: it is another model's",
          printable(path.string(), 400));
+  }
+  int layers = 0;
+  for (const StoredTensor& tensor : model.tensors())
+    layers = std::max({layers, tensor.place.layer + 1, block_of(tensor.name) + 1});
+  for (const auto& [name, entry] : imatrix.entries) {
+    if (block_of(name) < layers) continue;
+    fail("'{}' knows '{}', and the model has {} layers: it is another model's",
+         printable(path.string(), 400), printable(name), layers);
   }
   size_t asked = 0, unknown = 0, experts = 0, idle = 0;
   std::string_view first, first_idle;

@@ -12,7 +12,10 @@
 
 namespace tessera {
 
-// Error if `out` is one of the model's own files, or, unless it may be overwritten, there already.
+// Error if `out` is what is read, however it is spelled.
+void check_not_source(const std::filesystem::path& source, const std::filesystem::path& out);
+void check_not_source(const Checkpoint& model, const std::filesystem::path& out);
+// The same, and for a file that cannot be written, or, unless it may be overwritten, is there.
 void check_output(const Checkpoint& model, const std::filesystem::path& out, bool overwrite);
 // Error for a format that cannot be decoded or encoded, and is to be.
 void check_formats(const Checkpoint& model, const LoraMerge& merge,

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "compress/calibration.h"
+#include "compress/checks.h"
 #include "compress/methods/method.h"
 #include "compress/output_cut.h"
 #include "compress/structure.h"
@@ -23,15 +24,12 @@
 namespace tessera {
 namespace {
 
-void check_options(const PruneOptions& options, const std::filesystem::path& out) {
+void check_options(const PruneOptions& options) {
   for (const double share : {options.layers, options.heads, options.neurons}) {
     if (!(share >= 0 && share < 1)) fail("a share of {} cannot be cut", share);
   }
   if (options.layers + options.heads + options.neurons == 0)
     fail("nothing to cut: name a share of the layers, the heads or the neurons");
-  if (is_folder_name(out)) fail("what is left is written as a GGUF file, not as a folder");
-  if (std::error_code ignored; !options.overwrite && std::filesystem::exists(out, ignored))
-    fail("'{}' exists; --force overwrites it", printable(out.string(), 400));
 }
 
 class Pruner {
@@ -247,12 +245,10 @@ class Pruner {
 
 PruneSummary prune_file(const std::filesystem::path& source, const PruneOptions& options,
                         const std::filesystem::path& out) {
-  check_options(options, out);
+  check_options(options);
+  if (is_folder_name(out)) fail("what is left is written as a GGUF file, not as a folder");
   const std::shared_ptr<const Checkpoint> checkpoint = open_checkpoint(source);
-  for (const auto& path : checkpoint->paths()) {
-    if (std::error_code ignored; std::filesystem::equivalent(path, out, ignored))
-      fail("the output '{}' is the source itself; name another file", printable(out.string(), 400));
-  }
+  check_output(*checkpoint, out, options.overwrite);
   return Pruner(checkpoint, options).run(out);
 }
 

@@ -1,5 +1,6 @@
 #include "compress/quantize.h"
 
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <span>
@@ -9,23 +10,20 @@
 #include "base/log.h"
 #include "checkpoint/checkpoint.h"
 #include "compress/checks.h"
-#include "compress/importance.h"
 #include "compress/layer_quantizer.h"
 #include "compress/lora_merge.h"
-#include "compress/magnitudes.h"
 #include "compress/methods/method.h"
 #include "compress/recipes.h"
-#include "compress/recoder.h"
 #include "compress/run_description.h"
 #include "compress/scalings/scaling.h"
 #include "compress/sensitivity.h"
 #include "compress/sensitivity_text.h"
 #include "compress/target.h"
+#include "compress/tensor_encoder.h"
 #include "compress/work_folder.h"
 #include "devices/device.h"
 #include "files/open.h"
 #include "files/save.h"
-#include "model/taps.h"
 #include "text/tokenizer.h"
 
 namespace tessera {
@@ -69,12 +67,51 @@ void declare_tensors(const Checkpoint& model, std::span<const PlannedFormat> pla
   }
 }
 
-// A quantized folder has one format.
-void check_folder_options(const QuantizeOptions& options, const Recipe& recipe) {
-  if (recipe.folder == nullptr) return;
+bool has_text(const QuantizeOptions& options) {
+  return !options.calibration.empty() || options.write_calibration;
+}
+
+std::optional<CalibrationText> calibration_text(const QuantizeOptions& options,
+                                                const Checkpoint& model) {
+  if (!has_text(options)) return {};
+  return cut_text(*Tokenizer::make(model.read_tokenizer()),
+                  options.write_calibration ? options.write_calibration() : options.calibration,
+                  options.calibration_length, options.calibration_chunks);
+}
+
+// What can be told before anything is opened.
+void check_options(const QuantizeOptions& options, const Recipe& recipe,
+                   const ChosenMethod& chosen) {
+  const bool is_calibrated = has_text(options), has_imatrix = !options.imatrix.empty();
+  if (chosen.needs_text() && !is_calibrated)
+    fail("the method {} needs a text to calibrate with (--calibrate)", options.method);
+  if (!chosen.looks_at_text() && !options.target && (is_calibrated || has_imatrix))
+    fail("the method {} looks neither at a text nor at an importance matrix", options.method);
+  if (has_imatrix && is_calibrated)
+    fail("an importance matrix and a text to calibrate with say the same: give one of them");
+  if (!options.work.empty() && !is_calibrated)
+    fail("a folder of work is for runs with a text: nothing else takes long");
+  if (recipe.folder == nullptr) return;  // else it has one format
   if (options.pure) fail("{} has no mixture that --pure could leave out", recipe.name);
   if (!options.tensor_formats.empty() || options.target)
     fail("formats by tensor are for GGUF files, not for {}", recipe.name);
+}
+
+MethodOptions method_options(const QuantizeOptions& options, const ChosenMethod& chosen) {
+  const Method& method = chosen.method;
+  if (!options.sparsity.empty() && !method.prunes)
+    fail("a sparsity is for methods that prune, which {} does not", method.name);
+  Sparsity sparsity = parse_sparsity(options.sparsity.empty() ? "50%" : options.sparsity);
+  if (!options.sparsity_scope.empty())
+    sparsity.scope = parse_sparsity_scope(options.sparsity_scope);
+  if (sparsity.scope != SparsityScope::kRow &&
+      (!method.by_magnitude || has_text(options) || sparsity.group > 0))
+    fail("the scope of a sparsity is for magnitude, without a text and without groups");
+  if (options.damping != 0 && !method.feeds_back)
+    fail("a damping is for gptq and sparsegpt, {} has no Hessian to factorize", method.name);
+  if (!(options.damping >= 0 && std::isfinite(options.damping)))
+    fail("a Hessian cannot be damped by {}", options.damping);
+  return {.sparsity = sparsity, .damping = options.damping, .grid = chosen.grid};
 }
 
 // Of a whole run, in bytes of the source. Measuring counts as much as encoding.
@@ -99,17 +136,25 @@ class RunProgress {
   uint64_t bytes_ = 0, measuring_ = 0, encoded_ = 0;
 };
 
-// See plan_for_target().
-double plan_by_measurement(const MeasuredModel& measured, const TargetSize& target,
-                           const std::optional<CalibrationText>& text, WorkFolder* work,
-                           const std::filesystem::path& out, const std::vector<bool>& named,
-                           std::span<PlannedFormat> plan) {
-  const Checkpoint& model = *measured.checkpoint;
-  const std::vector<size_t> tensors = free_tensors(model, named);
+void check_methods(const ChosenMethod& chosen, const Checkpoint& model,
+                   std::span<const PlannedFormat> plan) {
+  if (chosen.grid != nullptr) check_method(*chosen.grid, model, plan);
+  check_method(chosen.method, model, plan);
+}
+
+uint64_t bytes_beside_tensors(const Checkpoint& model, std::span<const PlannedFormat> plan,
+                              const std::filesystem::path& out) {
   const std::unique_ptr<CheckpointWriter> writer = make_writer(model, out);
   declare_tensors(model, plan, *writer);
-  const uint64_t beside = writer->bytes_beside_tensors();
-  check_target(model, target, beside, tensors, plan);
+  return writer->bytes_beside_tensors();
+}
+
+// See plan_for_target().
+double plan_by_measurement(const MeasuredModel& measured, const TargetSize& target, uint64_t beside,
+                           std::span<const size_t> tensors,
+                           const std::optional<CalibrationText>& text, WorkFolder* work,
+                           std::span<PlannedFormat> plan) {
+  const Checkpoint& model = *measured.checkpoint;
   if (text) {
     const std::string kept = work == nullptr ? "" : work->find(kSensitivities);
     const std::vector<Sensitivity> found = kept.empty()
@@ -133,64 +178,44 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
                               const std::filesystem::path& out) {
   const Recipe& recipe = require_recipe(options.format);
   const ChosenMethod chosen = choose_method(options.method);
-  const Method& method = chosen.method;
-  const bool is_calibrated = !options.calibration.empty();
-  if (!options.sparsity.empty() && !method.prunes)
-    fail("a sparsity is for methods that prune, which {} does not", method.name);
-  MethodOptions method_options{
-      .sparsity = parse_sparsity(options.sparsity.empty() ? "50%" : options.sparsity)};
-  const SparsityScope scope = options.sparsity_scope.empty()
-                                  ? SparsityScope::kRow
-                                  : parse_sparsity_scope(options.sparsity_scope);
-  if (scope != SparsityScope::kRow &&
-      (options.method != "magnitude" || is_calibrated || method_options.sparsity.group > 0))
-    fail("the scope of a sparsity is for magnitude, without a text and without groups");
-  if (chosen.needs_text() && !is_calibrated)
-    fail("the method {} needs a text to calibrate with (--calibrate)", options.method);
-  if (!chosen.looks_at_text() && !options.target && (is_calibrated || !options.imatrix.empty()))
-    fail("the method {} looks neither at a text nor at an importance matrix", options.method);
-  check_folder_options(options, recipe);
-  if (!options.imatrix.empty() && is_calibrated)
-    fail("an importance matrix and a text to calibrate with say the same: give one of them");
+  check_options(options, recipe, chosen);
+  const MethodOptions by = method_options(options, chosen);
   const Imatrix imatrix = options.imatrix.empty() ? Imatrix{} : read_imatrix(options.imatrix);
   const std::shared_ptr<const Checkpoint> checkpoint = open_checkpoint(source);
   const Checkpoint& model = *checkpoint;
   check_output(model, out, options.overwrite);
   if (options.target && is_folder_name(out)) fail("a target size is for GGUF files");
+  const std::unique_ptr<CheckpointWriter> writer = make_writer(model, out, recipe.folder);
 
   std::vector<PlannedFormat> plan = plan_formats(model, recipe, options.pure);
   const std::vector<bool> named = apply_tensor_formats(options.tensor_formats, model, plan);
   const LoraMerge merge(options.lora, model);
   check_formats(model, merge, plan);
   if (!options.imatrix.empty()) check_imatrix(options.imatrix, imatrix, model, plan);
+  const std::vector<size_t> measured = free_tensors(model, named);
+  const uint64_t beside = options.target ? bytes_beside_tensors(model, plan, out) : 0;
+  if (options.target) {
+    check_target(model, options.target, beside, measured, plan);
+  } else {
+    check_methods(chosen, model, plan);
+  }
   warn_of_second_quantization(model, merge, plan);
-  std::optional<CalibrationText> text;
-  if (is_calibrated) {
-    text = cut_text(*Tokenizer::make(model.read_tokenizer()), options.calibration,
-                    options.calibration_length, options.calibration_chunks);
-  }
+  std::optional<CalibrationText> text = calibration_text(options, model);
   std::optional<WorkFolder> work;
-  if (!options.work.empty()) {
-    if (!text) fail("a folder of work is for runs with a text: nothing else takes long");
-    work.emplace(options.work, describe_run(model, options, *text));
-  }
+  if (!options.work.empty()) work.emplace(options.work, describe_run(model, options, *text));
   WorkFolder* const kept = work ? &*work : nullptr;
   const Device device = open_cpu(options.threads);
   RunProgress progress(options, model);
   const Recipe* like = options.tensor_formats.empty() ? &recipe : &most_like(model, plan);
   double expected = 0;
   if (options.target) {
-    const MeasuredModel measured{
-        checkpoint, device, merge, chosen, method_options, imatrix, [&](double share) {
-          progress.measured(share);
-        }};
-    expected = plan_by_measurement(measured, options.target, text, kept, out, named, plan);
+    const auto say = [&](double share) { progress.measured(share); };
+    expected = plan_by_measurement({checkpoint, device, merge, chosen, by, imatrix, say},
+                                   options.target, beside, measured, text, kept, plan);
     like = &most_like(model, plan);
+    check_methods(chosen, model, plan);
   }
 
-  check_method(method, model, plan);
-
-  const std::unique_ptr<CheckpointWriter> writer = make_writer(model, out, recipe.folder);
   writer->set_fact("general.quantization_version", kQuantizationVersion);
   writer->set_fact("general.file_type", like->file_type);
   declare_tensors(model, plan, *writer);
@@ -198,50 +223,15 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   summary.by_target = static_cast<bool>(options.target);
   summary.expected_divergence = expected;
   std::optional<LayerQuantizer> layers;
-  if (text) {
-    layers.emplace(checkpoint, device, std::move(*text), chosen, method_options, plan, merge, kept);
-  }
-  const auto prunes_alone = [&](size_t i) {
-    return method.prunes && !is_calibrated && plan[i].format->encode != nullptr &&
-           input_of(model.tensors()[i].place.role).has_value();
-  };
-  const auto source_of = [&](const StoredTensor& tensor) {
-    return merge.changes(tensor) ? merge.merged(tensor) : tensor;
-  };
-  Sparsity& sparsity = method_options.sparsity;
-  if (scope == SparsityScope::kGlobal) {
-    std::vector<StoredTensor> pruned;
-    for (size_t i = 0; i < plan.size(); ++i) {
-      if (prunes_alone(i)) pruned.push_back(source_of(model.tensors()[i]));
-    }
-    sparsity.threshold = magnitude_of_share(pruned, sparsity.share, *device.pool);
-  }
-  const auto nearest = [&](const StoredTensor& tensor, size_t i) {
-    const Format& format = *plan[i].format;
-    if (scope == SparsityScope::kLayer && prunes_alone(i))
-      sparsity.threshold = magnitude_of_share({&tensor, 1}, sparsity.share, *device.pool);
-    const auto encode = [&](std::span<const float> importance) {
-      return encoder_without_text(method, tensor.place, format, importance, method_options);
-    };
-    std::vector<std::unique_ptr<RowEncoder>> encoders;
-    for (const auto& importance : importances_of(imatrix, model, model.tensors()[i]))
-      encoders.push_back(encode(importance));
-    if (encoders.empty()) encoders.push_back(encode({}));
-    return recode(tensor, format, encoders, *device.pool, summary.tensors[i]);
-  };
+  if (text) layers.emplace(checkpoint, device, std::move(*text), chosen, by, plan, merge, kept);
+  TensorEncoder others(model, plan, chosen.method, by, merge, imatrix, layers.has_value(),
+                       *device.pool);
   writer->write(out, [&](size_t i) {
     const StoredTensor& tensor = model.tensors()[i];
-    std::vector<std::byte> bytes;
-    if (layers && layers->covers(i)) {
-      bytes = layers->take(i, summary.tensors, [&](double more) { progress.encoding(more); });
-    } else if (merge.changes(tensor)) {
-      bytes = nearest(merge.merged(tensor), i);
-    } else if (plan[i].format == tensor.format && tensor.order == nullptr && !prunes_alone(i)) {
-      const auto rows = tensor.read(0, tensor.rows(), bytes);
-      if (bytes.empty()) bytes.assign(rows.begin(), rows.end());
-    } else {
-      bytes = nearest(tensor, i);
-    }
+    std::vector<std::byte> bytes =
+        layers && layers->covers(i)
+            ? layers->take(i, summary.tensors, [&](double more) { progress.encoding(more); })
+            : others.encode(i, summary.tensors[i]);
     model.release(tensor);
     progress.encoded(tensor);
     return bytes;

@@ -36,10 +36,13 @@ struct QuantizeOptions {
   std::string method = "rtn";       // methods/method.h
   std::string sparsity = {};        // of methods that prune: see parse_sparsity(); empty: 50%
   std::string sparsity_scope = {};  // of magnitude without a text: see parse_sparsity_scope()
+  float damping = 0;  // of gptq and sparsegpt: see MethodOptions; 0: as many rows as there are say
   // An importance matrix (files/imatrix.h) for rounding to nearest; "": none.
   std::string imatrix = {};
   // A text whose activations say what matters; "": none, for methods that can do without.
   std::string calibration = {};
+  // Instead of it: makes one, when all that can be refused has been.
+  std::function<std::string()> write_calibration = {};
   int calibration_chunks = 64;   // of the text, at most; 0: all of it
   int calibration_length = 512;  // tokens of each
   // A folder that keeps what is done, for a run that goes on where this one was ended; "": nothing.

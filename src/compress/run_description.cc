@@ -20,6 +20,7 @@ std::string describe_run(const Checkpoint& model, const QuantizeOptions& options
   add("text {} in chunks of {}", sha256_of(std::as_bytes(std::span(text.tokens))), text.length);
   add("method {}", options.method);
   if (!options.sparsity.empty()) add("sparsity {}", options.sparsity);
+  if (options.damping > 0) add("damping {}", options.damping);
   if (options.target) {
     add("target {} bits per weight, {} bytes", options.target.bits_per_weight,
         options.target.bytes);

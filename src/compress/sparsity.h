@@ -20,6 +20,7 @@ struct Sparsity {
   int group = 0;     // N:M: share * group zeros in each group of so many columns; 0: any group
   // Instead of a share: scores that do not exceed it; nothing: the share.
   std::optional<float> threshold = {};
+  SparsityScope scope = SparsityScope::kRow;  // beyond a row, a threshold is found first
 
   // Marks those that become zero: of each group, if there are such, else of all.
   void choose(std::span<const float> scores, std::vector<bool>& zero) const;

@@ -63,8 +63,8 @@ Budget budget_for(const Checkpoint& model, const TargetSize& target, uint64_t be
   budget.tolerance = static_cast<uint64_t>(kTolerance * static_cast<double>(budget.wanted));
   if (budget.wanted < least || budget.wanted > most + budget.tolerance) {
     fail("{} cannot be had: the model takes between {} and {}",
-         budget.scale.describe(budget.wanted), budget.scale.describe(least),
-         budget.scale.describe(most));
+         budget.scale.by_weight ? budget.scale.describe(budget.wanted) : human_bytes(target.bytes),
+         budget.scale.describe(least), budget.scale.describe(most));
   }
   return budget;
 }

@@ -24,13 +24,16 @@ TensorFormat parse_entry(std::string_view entry, std::string_view what) {
     fail("{}: '{}' is not PATTERN=FORMAT, as in attn_v=q6_k", printable(what, 400),
          printable(entry));
   }
-  const Format& format = require_format(entry.substr(equals + 1));
-  if (format.encode == nullptr)
-    fail("{}: encoding to {} is not supported", printable(what, 400), format.name);
+  const std::string_view name = entry.substr(equals + 1);
+  const Format* format = find_format(name);
+  if (format == nullptr)
+    fail("{}: '{}' is no number format", printable(what, 400), printable(name));
+  if (format->encode == nullptr)
+    fail("{}: encoding to {} is not supported", printable(what, 400), format->name);
   const std::string_view pattern = entry.substr(0, equals);
   if (!is_valid_utf8(pattern) || !Regex::is_valid(pattern))
     fail("{}: '{}' is no regular expression", printable(what, 400), printable(pattern));
-  return {.pattern = std::string(pattern), .format = &format};
+  return {.pattern = std::string(pattern), .format = format};
 }
 
 }  // namespace
@@ -47,6 +50,7 @@ std::vector<TensorFormat> parse_tensor_formats(std::string_view text, std::strin
     formats.push_back(parse_entry(text.substr(at, end - at), what));
     at = end;
   }
+  if (formats.empty()) fail("{}: no PATTERN=FORMAT, as in attn_v=q6_k", printable(what, 400));
   return formats;
 }
 

@@ -19,7 +19,7 @@ struct TensorFormat {
 
 // "PATTERN=FORMAT ...", divided by blanks or lines, as llama-quantize's --tensor-type-file has it;
 // from a '#' at the beginning of a word to the end of its line is remark. `what` is named in
-// errors: no '=', an unknown format or one that cannot be encoded, a malformed pattern.
+// errors: no '=', an unknown format or one that cannot be encoded, a malformed pattern, or none.
 std::vector<TensorFormat> parse_tensor_formats(std::string_view text, std::string_view what);
 
 // Gives the matrices of `plan` their formats by the first pattern that is found in their names, or

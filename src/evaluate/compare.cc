@@ -82,7 +82,7 @@ class Rounds {
     Reader reader(model, options_.score.context, options_.score.kv_format);
     if (number == 0) return read_reference(reader);
     size_t position = 0;
-    read_chunks(reader, [&](std::span<const HostRows> logits, int r, Token next) {
+    read_chunks(names_[number], reader, [&](std::span<const HostRows> logits, int r, Token next) {
       sums_[number].add(kept_->row(position++), logits[0].row(r), next);
     });
   }
@@ -100,16 +100,20 @@ class Rounds {
  private:
   void read_reference(Reader& reader) {
     kept_->clear();
-    read_chunks(reader, [&](std::span<const HostRows> logits, int r, Token next) {
+    read_chunks(names_[0], reader, [&](std::span<const HostRows> logits, int r, Token next) {
       const auto row = logits[0].row(r);
       kept_->add(row);
       loss_.add(-log_probability(row, next));
     });
   }
 
-  void read_chunks(Reader& reader, Score score) {
+  void read_chunks(const std::string& name, Reader& reader, Score score) {
     for (int chunk = first_; chunk < std::min(first_ + in_round_, text_.chunks); ++chunk) {
-      score_chunk(std::span(&reader, 1), text_, chunk, score);
+      try {
+        score_chunk(std::span(&reader, 1), text_, chunk, score);
+      } catch (const Error& error) {
+        fail("'{}': {}", printable(name, 400), error.what());
+      }
       const size_t all = names_.size() * static_cast<size_t>(text_.chunks);
       if (options_.score.on_progress) options_.score.on_progress(++chunks_done_, all);
     }

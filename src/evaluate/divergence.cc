@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/error.h"
+
 namespace tessera {
 namespace {
 
@@ -68,7 +70,9 @@ double log_sum_exp(std::span<const float> logits) {
   const double peak = *std::ranges::max_element(logits);
   double sum = 0;
   for (const float logit : logits) sum += std::exp(logit - peak);
-  return peak + std::log(sum);
+  const double all = peak + std::log(sum);
+  if (!std::isfinite(all)) fail("the model's predictions are not finite");
+  return all;
 }
 
 double log_probability(std::span<const float> logits, Token token) {

@@ -57,7 +57,7 @@ class DivergenceSums {
   std::vector<double> all_;
 };
 
-// log(sum of exp(logits)), and log softmax(logits)[token], in double.
+// log(sum of exp(logits)), and log softmax(logits)[token], in double. Error if it is not finite.
 double log_sum_exp(std::span<const float> logits);
 double log_probability(std::span<const float> logits, Token token);
 

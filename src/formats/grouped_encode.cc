@@ -57,8 +57,8 @@ constexpr auto kEncodable = [] {
 
 // The largest element lands on the outermost level, or up to 3 levels beyond: groups are large.
 constexpr Candidates kScales{-0.6f, 3.0f, 25};
-// The ends of the range are moved inwards by so many levels.
-constexpr Candidates kRanges{-0.3f, 1.8f, 7};
+// The ends of the range are moved inwards by so many levels; also by none.
+constexpr Candidates kRanges{-0.3f, 1.8f, 8};
 
 // x ~ scale * (code - zero)
 struct ZeroFit {
@@ -66,37 +66,46 @@ struct ZeroFit {
   int zero = 1;
 };
 
-// From the smallest to the largest element, zero included, moved inwards a little at both ends.
+// From the smallest to the largest element, zero included, or moved inwards a little at both ends.
 template <int N>
 ZeroFit search_zero(int bits, const float* x, const float* weight) {
   const auto top = static_cast<float>((1 << bits) - 1);
   const float lowest = std::min(0.0f, *std::min_element(x, x + N));
   const float highest = std::max(0.0f, *std::max_element(x, x + N));
   if (highest - lowest < kNegligible) return {};
+  const auto moments_of = [&](ZeroFit fit) {
+    const auto below = static_cast<float>(fit.zero);
+    return moments<N>(IntegerLevels{-below, top - below}, x, weight, fit.scale, 0);
+  };
+  const auto spanning = [&](float from, float to) {
+    const float scale = (to - from) / top;
+    return ZeroFit{scale, static_cast<int>(std::clamp(std::nearbyint(-from / scale), 1.0f, top))};
+  };
   ZeroFit best;
   float best_error = INFINITY;
-  const auto consider = [&](float scale, int zero) {
-    const auto below = static_cast<float>(zero);
-    const Moments m = moments<N>(IntegerLevels{-below, top - below}, x, weight, scale, 0);
+  const auto consider = [&](ZeroFit fit) {
+    const Moments m = moments_of(fit);
     const float step = m.qq > 0 ? m.rq / m.qq : 0;
     const float error = m.rr - step * m.rq;
-    if (!(error < best_error) || !(scale + step > 0)) return false;
+    if (!(error < best_error) || !(fit.scale + step > 0)) return false;
     best_error = error;
-    best = {scale + step, zero};
+    best = {fit.scale + step, fit.zero};
     return true;
   };
   const float unit = (highest - lowest) / top;
   for (int i = 0; i < kRanges.count; ++i) {
     for (int j = 0; j < kRanges.count; ++j) {
       const float from = lowest + kRanges.delta(i) * unit, to = highest - kRanges.delta(j) * unit;
-      if (!(to > from)) continue;
-      const float scale = (to - from) / top;
-      consider(scale, static_cast<int>(std::clamp(std::nearbyint(-from / scale), 1.0f, top)));
+      if (to > from) consider(spanning(from, to));
     }
   }
-  for (int i = 0; i < 4 && consider(best.scale, best.zero); ++i) {
+  for (int i = 0; i < 4 && consider(best); ++i) {
   }
-  return {round_scale_f16(best.scale), best.zero};
+  // As they are stored.
+  ZeroFit ends = spanning(lowest, highest);
+  ends.scale = round_scale_f16(ends.scale);
+  best.scale = round_scale_f16(best.scale);
+  return moments_of(ends).rr < moments_of(best).rr ? ends : best;
 }
 
 template <int N>

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <initializer_list>
 
 #include "formats/f16_field.h"
 #include "formats/levels.h"
@@ -118,14 +119,29 @@ ScaleFit search_scale(const Levels& levels, const float* x, const float* weight,
   return best;
 }
 
-// search_scale for formats that store it as f16.
+// Of scales as they are stored, the one that errs least; of equals the first.
+template <int N, typename Levels>
+float least_error(const Levels& levels, const float* x, const float* weight,
+                  std::initializer_list<float> scales) {
+  float best = 0, least = INFINITY;
+  for (const float scale : scales) {
+    const float error = moments<N>(levels, x, weight, scale, 0).rr;
+    if (!(error < least)) continue;
+    least = error;
+    best = scale;
+  }
+  return best;
+}
+
+// search_scale for formats that store it as f16. Rounding it may cost more than the search won, so
+// it stands beside the scale of no search; and values far below the smallest f16 are better off as
+// zeros if the grid itself has no zero.
 template <int N, typename Levels>
 float search_scale_f16(const Levels& levels, const float* x, const float* weight,
                        Candidates candidates) {
-  const float scale = round_scale_f16(search_scale<N>(levels, x, weight, candidates).scale);
-  // Values far below the smallest f16 are better off as zeros if the grid itself has no zero.
-  const float error = moments<N>(levels, x, weight, scale, 0).rr;
-  return error <= moments<N>(levels, x, weight, 0, 0).rr ? scale : 0.0f;
+  const float found = search_scale<N>(levels, x, weight, candidates).scale,
+              absmax = std::fabs(largest_magnitude<N>(x)) / levels.highest();
+  return least_error<N>(levels, x, weight, {round_scale_f16(found), round_scale_f16(absmax), 0});
 }
 
 struct AffineFit {
@@ -194,15 +210,21 @@ struct AffineF16 {
   float scale, offset;
 };
 
-// search_affine for formats that store both as f16.
+// search_affine for formats that store both as f16: no worse than the minimum and the maximum.
 template <int N>
 AffineF16 search_affine_f16(const IntegerLevels& levels, const float* x, const float* weight,
                             Candidates candidates) {
   const AffineFit fit = search_affine<N>(levels, x, weight, false, candidates);
-  const float offset = round_offset_f16(fit.offset);
+  AffineF16 found{0, round_offset_f16(fit.offset)};
   // The scale makes good what rounding did to the offset.
-  const Moments m = moments<N>(levels, x, weight, fit.scale, offset);
-  return {round_scale_f16(fit.scale + (m.qq > 0 ? m.rq / m.qq : 0)), offset};
+  const Moments m = moments<N>(levels, x, weight, fit.scale, found.offset);
+  found.scale = round_scale_f16(fit.scale + (m.qq > 0 ? m.rq / m.qq : 0));
+  const auto [low, high] = std::minmax_element(x, x + N);
+  const AffineF16 ends{round_scale_f16((*high - *low) / levels.hi), round_offset_f16(*low)};
+  const auto error = [&](AffineF16 by) {
+    return moments<N>(levels, x, weight, by.scale, by.offset).rr;
+  };
+  return error(ends) < error(found) ? ends : found;
 }
 
 // Values to codes, once scale and offset are settled. A zero scale gives the code of zero.

@@ -52,6 +52,13 @@ TEST_F(QuantizeProgramTest, WhatWouldHaveNoEffectIsRefused) {
                "chunks");
   expect_error(run("quantize " + model_ + " --work " + path("work") + out), "runs with a text",
                "work");
+  expect_error(run("quantize " + model_ + " --format Q4_0 --calibrate " +
+                   folder_.write("empty.txt", "").string() + out),
+               "empty.txt' is empty", "an empty text");
+  expect_error(run("quantize " + model_ + " --damping 0.1" + out), "for gptq and sparsegpt",
+               "damping");
+  expect_error(run("quantize " + model_ + " --target-size 10B --calibrate none" + out),
+               "10 bytes cannot be had", "the size that was asked for");
   expect_error(run("quantize " + model_ + " --target-size 9pounds" + out), "'9pounds' is no size",
                "size");
   expect_error(run("quantize " + model_ + " --target-bpw 4 --calibrate none -o " + path("folder/")),
@@ -62,6 +69,46 @@ TEST_F(QuantizeProgramTest, WhatWouldHaveNoEffectIsRefused) {
   EXPECT_EQ(run("quantize " + model_ + " --target-bpw 4 --format Q4_0" + out).status, 2);
   EXPECT_EQ(run("quantize " + model_ + " --target-bpw 4 --target-size 1MB" + out).status, 2);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "x.gguf"));
+}
+
+// Before the work begins: a run may take hours.
+TEST_F(QuantizeProgramTest, PathsThatCannotBeWrittenAreRefusedAtOnce) {
+  const std::string text = folder_.write("text.txt", std::string(4000, 'a') + " b c").string();
+  const std::string nowhere = path("none/x.gguf"), out = path("x.gguf"), good = " -o " + out;
+  for (const std::string& command :
+       {"quantize " + model_ + " --format Q4_0 --method gptq -o " + nowhere,
+        "quantize " + model_ + " --target-bpw 5 --recipe-out " + nowhere + good,
+        "prune " + model_ + " --layers 25% --calibrate " + text + " -o " + nowhere,
+        "imatrix " + model_ + " -f " + text + " -o " + nowhere}) {
+    const auto result = run(command);
+    expect_error(result, "cannot write '" + nowhere + "'", command);
+    EXPECT_EQ(result.err.find("writes"), std::string::npos) << "a text was begun: " << result.err;
+    EXPECT_FALSE(std::filesystem::exists(out));
+  }
+}
+
+TEST_F(QuantizeProgramTest, WhatIsReadIsNotWrittenOver) {
+  const std::string words = std::string(4000, 'a') + " b c";
+  const std::string text = folder_.write("text.txt", words).string();
+  const std::string link = path("link.gguf");
+  std::filesystem::create_symlink(model_, link);
+  const std::string before = test::read_bytes(model_);
+  for (const std::string& command :
+       {"imatrix " + model_ + " -f " + text + " -o " + model_,
+        "imatrix " + model_ + " -f " + text + " -o " + link,
+        "imatrix " + model_ + " -f " + text + " -o " + text,
+        "eval compare " + model_ + " " + model_ + " --text " + text + " --svg " + model_,
+        "eval compare " + model_ + " " + model_ + " --text " + text + " --svg " + text,
+        "prune " + model_ + " --layers 25% --force --calibrate " + text + " -o " + link,
+        "quantize " + model_ + " --force -o " + link,
+        "quantize " + model_ + " --recipe-out " + link + " -o " + path("x.gguf")}) {
+    expect_error(run(command), "is the source itself", command);
+    EXPECT_EQ(test::read_bytes(model_), before) << command;
+    EXPECT_EQ(test::read_bytes(text), words) << command;
+  }
+  expect_error(run("quantize " + model_ + " --recipe-out " + path("x") + " -o " + path("x")),
+               "both", "one path for two files");
+  EXPECT_FALSE(std::filesystem::exists(path("x.gguf")));
 }
 
 // Of a full disk the shell's limit on files is as good as any: writing fails on the way.

@@ -170,6 +170,12 @@ TEST_P(CalibrationTest, ImportanceGoesThroughAFile) {
   const auto plain = quantize(source, {.format = "Q4_K_S"});
   EXPECT_NE(test::read_bytes(by_file), test::read_bytes(plain));
 
+  found.entries["blk.40.ffn_up.weight"] = found.entries.begin()->second;
+  write_imatrix(found, file);
+  EXPECT_THAT(error_of([&] { quantize(source, {.format = "Q4_K_S", .imatrix = file.string()}); }),
+              HasSubstr("knows 'blk.40.ffn_up.weight', and the model has"));
+  found.entries.erase("blk.40.ffn_up.weight");
+
   found.entries.begin()->second.sums.resize(8);
   write_imatrix(found, file);
   EXPECT_THAT(error_of([&] { quantize(source, {.format = "Q4_K_S", .imatrix = file.string()}); }),

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <string>
+#include <utility>
 
 #include "compress/methods/method.h"
 #include "compress/plain_gptq.h"
@@ -149,6 +151,44 @@ INSTANTIATE_TEST_SUITE_P(
                           .group = 256,
                           .scope = ScaleScope::kRow})),
     name_of);
+
+using GptqOnAGrid = Gptq;
+
+// All but the codes of a block.
+std::vector<float> scales_in(const Format& format, const std::byte* block) {
+  BlockParts parts{};
+  format.quantized->split(reinterpret_cast<const uint8_t*>(block), parts);
+  std::vector<float> scales = {parts.scale, parts.min, static_cast<float>(parts.d),
+                               static_cast<float>(parts.m), static_cast<float>(parts.zero)};
+  scales.insert(scales.end(), std::begin(parts.scales), std::end(parts.scales));
+  scales.insert(scales.end(), std::begin(parts.mins), std::end(parts.mins));
+  return scales;
+}
+
+TEST_F(GptqOnAGrid, MovesNothingButCodes) {
+  const Format* zeros = grid({.bits = 4, .offset = GroupedOffset::kZero, .group = 128});
+  for (const auto& [format, other] : {std::pair<const Format*, const Method*>{&kQ4_0, &kAbsmax},
+                                      {&kQ4_1, &kZeroPoint},
+                                      {&kQ4_1, &kHqq},
+                                      {&kQ4_K, &kHqq},
+                                      {zeros, &kHqq},
+                                      {zeros, &kZeroPoint}}) {
+    ThreadPool pool(2);
+    InputMoments moments = observe(pool);
+    const auto inputs = kGptq.prepare(moments, {.damping = 0.01f, .grid = other}, pool);
+    std::vector<std::byte> here = before_codes(*format), there = here;
+    inputs->encoder(*format, pool)->encode(weights_, kRows, here.data());
+    other->without_text(*format, {}, {})->encode(weights_, kRows, there.data());
+    // Of a row's first block, which makes good for nothing.
+    for (size_t r = 0; r < kRows; ++r) {
+      const size_t at = r * format->row_bytes(kColumns);
+      EXPECT_EQ(scales_in(*format, here.data() + at), scales_in(*format, there.data() + at))
+          << format->name << ", " << other->name;
+    }
+    EXPECT_LT(error(decoded(*format, here)), 0.5 * error(decoded(*format, there)))
+        << format->name << ", " << other->name;
+  }
+}
 
 using GptqErrors = Gptq;
 

@@ -21,6 +21,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::vector<float> decoded(const StoredTensor& tensor) {
   std::vector<float> values(tensor.elements());
@@ -234,18 +235,34 @@ TEST_F(Quantize, FormatThatIsOnlyReadIsNamed) {
   EXPECT_FALSE(std::filesystem::exists(out_));
 }
 
+// A vector is copied, and still spoils the model.
 TEST_F(Quantize, NanInTheSourceIsNamedAndLeavesNoFile) {
-  GgufWriter writer{GgufMetadata{}};
-  writer.declare("blk.0.attn_q.weight", kF32, {32, 3});
-  writer.write(source_, [&](size_t) {
-    std::vector<std::byte> bytes(32 * 3 * 4);
-    const float nan = std::numeric_limits<float>::quiet_NaN();
-    std::memcpy(bytes.data() + 70 * 4, &nan, 4);
-    return bytes;
-  });
-  EXPECT_THAT(error_of([&] { run("Q4_0", out_); }),
-              AllOf(HasSubstr("blk.0.attn_q.weight"), HasSubstr("nan"), HasSubstr("row 2")));
-  EXPECT_FALSE(std::filesystem::exists(out_));
+  const std::pair<const char*, std::vector<uint64_t>> tensors[] = {
+      {"blk.0.attn_q.weight", {32, 3}}, {"blk.0.attn_norm.weight", {96}}};
+  for (const auto& [name, shape] : tensors) {
+    GgufWriter writer{GgufMetadata{}};
+    writer.declare(name, kF32, shape);
+    writer.write(source_, [&](size_t) {
+      std::vector<std::byte> bytes(32 * 3 * 4);
+      const float nan = std::numeric_limits<float>::quiet_NaN();
+      std::memcpy(bytes.data() + 70 * 4, &nan, 4);
+      return bytes;
+    });
+    EXPECT_THAT(
+        error_of([&] { run("Q4_0", out_); }),
+        AllOf(HasSubstr(name), HasSubstr("nan"), HasSubstr(shape.size() > 1 ? "row 2" : "row 0")));
+    EXPECT_FALSE(std::filesystem::exists(out_));
+  }
+}
+
+TEST_F(Quantize, AnEmptyFolderIsNoModelThatIsThere) {
+  const auto error = [&] {
+    return error_of([&] { quantize_file(source_, {.format = "F16"}, out_); });
+  };
+  std::filesystem::create_directories(out_);
+  EXPECT_THAT(error(), Not(HasSubstr("exists")));
+  std::filesystem::create_directories(out_ / "inside");
+  EXPECT_THAT(error(), HasSubstr("exists"));
 }
 
 TEST_F(Quantize, IntegerTensorsAreCopied) {

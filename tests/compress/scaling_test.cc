@@ -154,7 +154,21 @@ TEST(ScaledMoments, AreThoseOfTheScaledInputs) {
   near(moved.full_hessian(), there.full_hessian());
 }
 
+TEST(ChosenMethods, StandInFrontOfEachOther) {
+  EXPECT_EQ(choose_method("awq").scaling, &kAwq);
+  EXPECT_EQ(&choose_method("smoothquant+gptq").method, &kGptq);
+  EXPECT_EQ(choose_method("hqq+gptq").grid, &kHqq);
+  const ChosenMethod all = choose_method("awq+zeropoint+gptq");
+  EXPECT_EQ(all.scaling, &kAwq);
+  EXPECT_EQ(all.grid, &kZeroPoint);
+  EXPECT_EQ(&all.method, &kGptq);
+}
+
 TEST(ScalingErrors, AreOneLine) {
+  EXPECT_THAT(error_of([&] { choose_method("hqq+wanda"); }), HasSubstr("for gptq, not for wanda"));
+  for (const char* name :
+       {"rtn+gptq", "awq+smoothquant+gptq", "gptq+gptq", "+gptq", "gptq+", "awq+"})
+    EXPECT_THAT(error_of([&] { choose_method(name); }), HasSubstr("unknown method '")) << name;
   EXPECT_THAT(error_of([&] { choose_method("awq+magic"); }), HasSubstr("unknown method 'magic'"));
   EXPECT_THAT(error_of([&] { choose_method("awqgptq"); }), HasSubstr("unknown method 'awqgptq'"));
   EXPECT_THAT(error_of([&] { choose_method("gptq+awq"); }), HasSubstr("in front of one awq and"));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <random>
 
@@ -176,6 +177,22 @@ TEST(StructuredErrors, AreSaidBeforeAnythingIsWritten) {
   EXPECT_THAT(error({.architecture = "glm4moe", .layers = 4}, {.layers = 0.25}),
               HasSubstr("of another kind"));
   EXPECT_THAT(error({}, {.neurons = 0.25, .calibration = "short"}), HasSubstr("tokens"));
+}
+
+TEST(StructuredErrors, NoLayersAreChosenByWhatIsNoNumber) {
+  const test::TempFolder folder;
+  const auto source = write_tiny_model({.layers = 4}, folder.path()), out = folder / "out.gguf";
+  const auto checkpoint = open_checkpoint(source);
+  const StoredTensor& down = checkpoint->require({TensorRole::kDown, 1});
+  std::string bytes = test::read_bytes(source);
+  const float nan = std::nanf("");
+  std::memcpy(bytes.data() + checkpoint->offset_of(down) + 40, &nan, sizeof(nan));
+  PruneOptions options{.layers = 0.25};
+  options.calibration = test::some_text();
+  options.calibration_length = 64;
+  EXPECT_THAT(error_of([&] { prune_file(folder.write("bad.gguf", bytes), options, out); }),
+              HasSubstr("layer 1 makes of the text is not finite"));
+  EXPECT_FALSE(std::filesystem::exists(out));
 }
 
 // Against the normal equations in double.

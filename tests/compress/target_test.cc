@@ -116,7 +116,8 @@ TEST_F(TargetTest, BadInputIsOneLine) {
     return error_of([&] { parse_tensor_formats(text, "the recipe"); });
   };
   EXPECT_THAT(parse("attn_q"), HasSubstr("the recipe: 'attn_q' is not PATTERN=FORMAT"));
-  EXPECT_THAT(parse("attn_q=q9"), HasSubstr("q9"));
+  EXPECT_THAT(parse("attn_q=q9"), HasSubstr("the recipe: 'q9' is no number format"));
+  EXPECT_THAT(parse("# a remark\n"), HasSubstr("the recipe: no PATTERN=FORMAT"));
   EXPECT_THAT(parse("attn_q=iq2_xs"), HasSubstr("encoding to IQ2_XS is not supported"));
   EXPECT_THAT(parse("attn_(q=q4_k"), HasSubstr("is no regular expression"));
   auto named = options();

@@ -4,8 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstring>
+
 #include "evaluate/score.h"
 #include "evaluate/svg.h"
+#include "files/open.h"
 #include "support/error_of.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
@@ -74,6 +78,20 @@ TEST_F(CompareTest, AnotherVocabularyIsNamed) {
   const std::vector<std::string> paths = {model(1), model(1, 400)};
   EXPECT_THAT(error_of([&] { compare(paths, 1 << 30); }),
               AllOf(HasSubstr(paths[1]), HasSubstr("a vocabulary of 400, the reference one of")));
+}
+
+TEST_F(CompareTest, AModelThatPredictsNoNumbersIsNamed) {
+  const std::string good = model(1);
+  const auto checkpoint = open_checkpoint(good);
+  std::string bytes = test::read_bytes(good);
+  const float nan = std::nanf("");
+  const StoredTensor& norm = checkpoint->require({TensorRole::kOutputNorm});
+  std::memcpy(bytes.data() + checkpoint->offset_of(norm) + 8, &nan, sizeof(nan));
+  const std::string bad = folder_.write("bad.gguf", bytes).string();
+  for (const std::vector<std::string>& paths : {std::vector{good, good, bad}, {bad, good}}) {
+    EXPECT_THAT(error_of([&] { compare(paths, 1 << 30); }),
+                HasSubstr("'" + bad + "': the model's predictions are not finite"));
+  }
 }
 
 ComparedModel made_up(const std::string& name, uint64_t bytes, double kl) {

@@ -1,5 +1,7 @@
 // GPTQ (Frantar et al. 2022): block after block of a row, each with the error of those before it
-// made good as far as the Hessian of the inputs says it can be, for every format of blocks.
+// made good as far as the Hessian of the inputs says it can be, for every format of blocks. Behind
+// another method ("hqq+gptq", or "zeropoint+gptq", as it was first published) it leaves that one's
+// scales and zeros as they are.
 //
 // With H = U D U^T (dense.h) and the errors e = w - x of the columns before k, what column k should
 // be is w[k] + sum e[j] U[j, k], and its own error costs D[k]: the same numbers that GPTQ takes
@@ -53,7 +55,7 @@ BlockMetrics block_metrics(const UduFactors& factors, size_t size, ThreadPool& p
 
 std::unique_ptr<PreparedInputs> prepare(InputMoments& inputs, const MethodOptions& options,
                                         ThreadPool& pool) {
-  return std::make_unique<GptqInputs>(inputs.factorize(options.damping, pool));
+  return std::make_unique<GptqInputs>(inputs.factorize(options.damping, pool), options.grid);
 }
 
 }  // namespace
@@ -62,7 +64,7 @@ void GptqRows::encode(std::span<const float> rows, size_t count, std::span<const
                       std::byte* out) const {
   const size_t n = factors_.size(), size = format_.block_elements;
   const size_t row_bytes = format_.row_bytes(n);
-  BlockFit fit(format_);
+  BlockFit fit(format_, grid_.get());
   std::vector<float> errors(n * count), feedback(size * count), target(size), values(size);
   for (size_t first = 0; first < n; first += size) {
     const float* u = factors_.u.data() + first * n + first;
@@ -92,7 +94,7 @@ void GptqRows::refine(std::span<const float> rows, size_t count, std::span<const
                       std::span<float> errors, std::byte* out) const {
   const size_t n = factors_.size(), size = format_.block_elements;
   const size_t row_bytes = format_.row_bytes(n);
-  BlockFit fit(format_);
+  BlockFit fit(format_, grid_.get());
   std::vector<float> gradients(size * count), gradient(size), values(size);
   for (size_t first = 0; first < n; first += size) {
     gradients_of(first, errors, count, gradients);
@@ -130,7 +132,9 @@ std::unique_ptr<GptqRows> GptqInputs::rows(const Format& format, ThreadPool& poo
   if (format.quantized->join == nullptr) fail("gptq cannot encode to {}", format.name);
   const auto [found, is_new] = metrics_.try_emplace(format.block_elements);
   if (is_new) found->second = block_metrics(factors_, format.block_elements, pool);
-  return std::make_unique<GptqRows>(factors_, found->second, format);
+  const bool has_grid = grid_ != nullptr && grid_->takes(format);
+  return std::make_unique<GptqRows>(factors_, found->second, format,
+                                    has_grid ? grid_->without_text(format, {}, {}) : nullptr);
 }
 
 std::unique_ptr<RowEncoder> GptqInputs::encoder(const Format& format, ThreadPool& pool) {
@@ -138,6 +142,10 @@ std::unique_ptr<RowEncoder> GptqInputs::encoder(const Format& format, ThreadPool
   return rows(format, pool);
 }
 
-constinit const Method kGptq = {.name = "gptq", .needs_hessian = true, .prepare = prepare};
+constinit const Method kGptq = {.name = "gptq",
+                                .needs_hessian = true,
+                                .feeds_back = true,
+                                .takes_grid = true,
+                                .prepare = prepare};
 
 }  // namespace tessera

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "compress/methods/method.h"
@@ -21,8 +22,10 @@ struct BlockMetrics {
 
 class GptqRows final : public RowEncoder {
  public:
-  GptqRows(const UduFactors& factors, const BlockMetrics& metrics, const Format& format)
-      : factors_(factors), metrics_(metrics), format_(format) {}
+  // `grid`: see BlockFit.
+  GptqRows(const UduFactors& factors, const BlockMetrics& metrics, const Format& format,
+           std::unique_ptr<RowEncoder> grid = nullptr)
+      : factors_(factors), metrics_(metrics), format_(format), grid_(std::move(grid)) {}
 
   void encode(std::span<const float> rows, size_t count, std::byte* out) const override {
     encode(rows, count, {}, out);
@@ -43,11 +46,13 @@ class GptqRows final : public RowEncoder {
   const UduFactors& factors_;
   const BlockMetrics& metrics_;
   const Format& format_;
+  std::unique_ptr<RowEncoder> grid_;
 };
 
 class GptqInputs final : public PreparedInputs {
  public:
-  explicit GptqInputs(UduFactors factors) : factors_(std::move(factors)) {}
+  explicit GptqInputs(UduFactors factors, const Method* grid = nullptr)
+      : factors_(std::move(factors)), grid_(grid) {}
 
   const UduFactors& factors() const { return factors_; }
   std::unique_ptr<RowEncoder> encoder(const Format& format, ThreadPool& pool) override;
@@ -56,6 +61,7 @@ class GptqInputs final : public PreparedInputs {
 
  private:
   UduFactors factors_;
+  const Method* grid_;
   std::map<uint32_t, BlockMetrics> metrics_;  // by the size of a block
 };
 

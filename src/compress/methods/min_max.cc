@@ -68,8 +68,10 @@ class MinMaxRows final : public RowEncoder {
     }
     scale /= block_.unit;
     if (block_.has_zero) {
-      const float zero = scale > 0 ? std::nearbyint(-min / scale) : 0.0f;
-      parts.zero = static_cast<uint8_t>(std::clamp(zero, 0.0f, 255.0f));
+      // One of the codes, and not the first: see grouped_encode.h.
+      const float zero = scale > 0 ? std::nearbyint(-min / scale) : 1.0f;
+      const auto last = static_cast<float>(block_.last_code());
+      parts.zero = static_cast<uint8_t>(std::clamp(zero, 1.0f, last));
     }
     if (block_.scaling == BlockScaling::kF32) {
       parts.scale = scale;

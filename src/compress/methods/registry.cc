@@ -31,8 +31,10 @@ const Method& require_method(std::string_view name) {
     if (!known.empty()) known += ", ";
     known += method->name;
   }
-  fail("unknown method '{}'; known are {}, and in front of one awq and smoothquant (awq+gptq)",
-       printable(name), known);
+  fail(
+      "unknown method '{}'; known are {}; in front of one awq and smoothquant (awq+gptq), in front "
+      "of gptq hqq, absmax and zeropoint (hqq+gptq)",
+      printable(name), known);
 }
 
 }  // namespace tessera

@@ -112,7 +112,10 @@ std::unique_ptr<PreparedInputs> prepare(InputMoments& inputs, const MethodOption
 
 }  // namespace
 
-constinit const Method kSparseGpt = {
-    .name = "sparsegpt", .needs_hessian = true, .prunes = true, .prepare = prepare};
+constinit const Method kSparseGpt = {.name = "sparsegpt",
+                                     .needs_hessian = true,
+                                     .feeds_back = true,
+                                     .prunes = true,
+                                     .prepare = prepare};
 
 }  // namespace tessera

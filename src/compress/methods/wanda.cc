@@ -80,6 +80,7 @@ std::unique_ptr<RowEncoder> without_text(const Format& format, std::span<const f
 
 constinit const Method kWanda = {.name = "wanda", .prunes = true, .prepare = prepare_wanda};
 constinit const Method kMagnitude = {.name = "magnitude",
+                                     .by_magnitude = true,
                                      .prunes = true,
                                      .without_text = without_text,
                                      .prepare = prepare_magnitude};

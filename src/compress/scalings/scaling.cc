@@ -4,6 +4,8 @@
 #include <memory>
 #include <utility>
 
+#include "base/error.h"
+
 namespace tessera {
 namespace {
 
@@ -54,12 +56,25 @@ std::vector<float> ScaledChannels::largest_magnitudes() const {
 }
 
 ChosenMethod choose_method(std::string_view name) {
+  const size_t plus = name.find('+');
+  const std::string_view first = name.substr(0, plus);
   for (const Scaling* scaling : {&kAwq, &kSmoothQuant}) {
-    if (name == scaling->name) return {*scaling->method, scaling};
-    if (!name.starts_with(scaling->name) || name[scaling->name.size()] != '+') continue;
-    return {require_method(name.substr(scaling->name.size() + 1)), scaling};
+    if (first != scaling->name) continue;
+    if (plus == std::string_view::npos) return {*scaling->method, scaling};
+    ChosenMethod behind = choose_method(name.substr(plus + 1));
+    if (behind.scaling != nullptr) break;
+    behind.scaling = scaling;
+    return behind;
   }
-  return {require_method(name)};
+  if (plus == std::string_view::npos) return {require_method(name)};
+  const auto is_grid = [&](const Method* method) {
+    return method->name == first && method->takes != nullptr && method->without_text != nullptr;
+  };
+  const auto grid = std::ranges::find_if(all_methods(), is_grid);
+  const Method& method = require_method(grid == all_methods().end() ? name : name.substr(plus + 1));
+  if (!method.takes_grid)
+    fail("{} finds scales and zeros for gptq, not for {}", first, method.name);
+  return {.method = method, .grid = *grid};
 }
 
 StoredTensor scaled(const StoredTensor& tensor, std::vector<float> rows,

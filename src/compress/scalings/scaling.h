@@ -45,6 +45,7 @@ extern const Scaling kAwq, kSmoothQuant;
 struct ChosenMethod {
   const Method& method;
   const Scaling* scaling = nullptr;
+  const Method* grid = nullptr;  // MethodOptions::grid
 
   bool needs_hessian() const {
     return method.needs_hessian || (scaling != nullptr && scaling->needs_hessian);
@@ -52,7 +53,7 @@ struct ChosenMethod {
   bool needs_text() const { return scaling != nullptr || method.without_text == nullptr; }
   bool looks_at_text() const { return scaling != nullptr || method.prepare != nullptr; }
 };
-// "gptq", "awq", "awq+gptq". Error that lists the known ones.
+// "gptq", "awq", "awq+gptq", "hqq+gptq", "awq+hqq+gptq". Error that lists the known ones.
 ChosenMethod choose_method(std::string_view name);
 
 // The tensor with its rows and columns multiplied by factors, in F32; empty: by none. What it is
