@@ -1,6 +1,6 @@
 # tessera_unity(TARGET [FILE...]): compiles the files of a room eight at a time, since their time goes to the same
-# headers; but for these FILEs, and for what the build makes. Within such a room a name of an anonymous namespace is
-# one file's. Not by CMake's UNITY_BUILD, whose files lie in another folder in each build: tests/embedding builds
+# headers; but for these FILEs, and for what the build makes. Within such a room a name of an anonymous namespace must
+# be one file's alone. Not by CMake's UNITY_BUILD, whose files lie in another folder in each build: tests/embedding builds
 # the library within another project, and finds every object in the compiler's cache (see precompiled.cmake).
 function(tessera_unity target)
   set(folder ${PROJECT_BINARY_DIR}/unity)

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
@@ -16,7 +17,14 @@
 namespace tessera {
 namespace {
 
-constexpr size_t kPage = 4096;
+size_t page_bytes() {
+  static const auto bytes = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  return bytes;
+}
+
+// The kernel reads no more for one announcement than its readahead window: 128 KiB, unless it is
+// told otherwise.
+constexpr size_t kWindow = size_t{128} << 10;
 
 }  // namespace
 
@@ -32,7 +40,7 @@ SwapFile::~SwapFile() {
 }
 
 std::shared_ptr<std::byte> SwapFile::take(size_t bytes) {
-  const size_t whole = (bytes + kPage - 1) / kPage * kPage;
+  const size_t whole = (bytes + page_bytes() - 1) / page_bytes() * page_bytes();
   write_back();
   // Without room a write to the mapping would end the process.
   if (const int error =
@@ -50,9 +58,11 @@ std::shared_ptr<std::byte> SwapFile::take(size_t bytes) {
 }
 
 void SwapFile::read_ahead(const std::byte* data, size_t bytes) {
-  const auto begin = reinterpret_cast<uintptr_t>(data) / kPage * kPage;
   const auto end = reinterpret_cast<uintptr_t>(data) + bytes;
-  ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_WILLNEED);
+  for (auto at = reinterpret_cast<uintptr_t>(data) / page_bytes() * page_bytes(); at < end;
+       at += kWindow) {
+    ::madvise(reinterpret_cast<void*>(at), std::min<size_t>(kWindow, end - at), MADV_WILLNEED);
+  }
 }
 
 // Pages that are on the disk can go at once when memory is wanted.

@@ -28,8 +28,9 @@ inline bool is_norm(TensorRole role) {
 
 // No matrix worth compressing: see TensorRole::kDelicate.
 inline bool is_delicate(TensorRole role) {
-  return role == TensorRole::kDelicate || role == TensorRole::kRouter ||
-         role == TensorRole::kPositionEmbedding;
+  using enum TensorRole;
+  constexpr TensorRole kAll[] = {kDelicate, kRouter, kSharedExpertRouter, kPositionEmbedding};
+  return std::find(std::begin(kAll), std::end(kAll), role) != std::end(kAll);
 }
 
 }  // namespace tessera

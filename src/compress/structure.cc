@@ -50,6 +50,8 @@ void require_plain_layers(const Config& config, const PruneOptions& options) {
     fail("this model is a mixture of experts, whose neurons cannot be cut");
   if (options.heads > 0 && first.latent.key_value > 0)
     fail("this model has latent attention, whose heads cannot be cut");
+  if (options.heads > 0 && config.max_slope_exponent > 0)
+    fail("the slopes of this model's heads follow from their number: none can be cut");
   if (options.layers > 0 &&
       (first.experts.count != last.experts.count || config.next_token_layers > 0)) {
     fail("layers of this model that come first or last are of another kind: none can be cut");

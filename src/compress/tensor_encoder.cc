@@ -45,7 +45,7 @@ std::vector<std::byte> TensorEncoder::encode(size_t number, QuantizedTensor& sum
   if (&format == stored.format && stored.order == nullptr && !merge_.changes(stored) &&
       !is_pruned(number)) {
     const bool is_vector = stored.shape.size() == 1 && format.encode != nullptr;
-    if (is_vector) require_finite(stored, pool_);  // one is enough for predictions of nothing
+    if (is_vector) require_finite(stored, pool_);  // of a norm, one makes every prediction NaN
     std::vector<std::byte> bytes;
     const auto rows = stored.read(0, stored.rows(), bytes);
     if (bytes.empty()) bytes.assign(rows.begin(), rows.end());

@@ -55,6 +55,9 @@ struct Architecture {
 
   bool attention_sinks = false;
 
+  bool latent_attention = false;
+  bool experts = false;  // in some models, or all
+
   // Of a mixture of experts, where the checkpoint does not say otherwise.
   Gating gating = Gating::kSoftmax;
   bool normalize_experts = false;   // the weights of those that a row visits add up to 1

@@ -7,72 +7,19 @@
 #include <utility>
 
 #include "base/error.h"
+#include "model/bounded_facts.h"
+#include "model/experts_config.h"
 #include "model/rope.h"
 
 namespace tessera {
 namespace {
 
-// Of any one dimension, and of a row of activations: far beyond any real model.
-constexpr int64_t kMaxDimension = 1 << 24;
-
-// Reads facts, each within bounds.
-class BoundedFacts {
- public:
-  explicit BoundedFacts(const Facts& facts) : facts_(facts) {}
-
-  std::string key_of(std::string_view name) const { return facts_.key_of(name); }
-  int required(std::string_view name) const { return checked(name, facts_.require_int(name)); }
-  int optional(std::string_view name, int64_t otherwise) const {
-    return checked(name, facts_.get_int(name).value_or(otherwise));
-  }
-  bool is(std::string_view name, bool otherwise) const {
-    return facts_.get_bool(name).value_or(otherwise);
-  }
-  float positive(std::string_view name, double otherwise) const {
-    const float value = real(name, otherwise);
-    if (value <= 0) fail("key '{}': must be positive", key_of(name));
-    return value;
-  }
-  float real(std::string_view name, double otherwise) const {
-    const double value = facts_.get_float(name).value_or(otherwise);
-    if (!std::isfinite(value)) fail("key '{}': {} is not a finite number", key_of(name), value);
-    return static_cast<float>(value);
-  }
-  // 0 where the checkpoint does not say.
-  int or_none(std::string_view name) const {
-    const int64_t value = facts_.get_int(name).value_or(0);
-    return value == 0 ? 0 : checked(name, value);
-  }
-  bool boolean(std::string_view name, bool otherwise) const {
-    return facts_.get_bool(name).value_or(otherwise);
-  }
-  // A number for each layer: the checkpoint has one for all, or a list of them.
-  std::vector<int> by_layer(std::string_view name, size_t layers) const {
-    if (!facts_.is_list(name)) return std::vector<int>(layers, required(name));
-    const std::vector<int64_t> values = *facts_.get_ints(name);
-    if (values.size() != layers) {
-      fail("key '{}': {} values for {} layers", key_of(name), values.size(), layers);
-    }
-    std::vector<int> result;
-    for (const int64_t value : values) result.push_back(checked(name, value));
-    return result;
-  }
-  std::vector<int> by_layer(std::string_view name, std::vector<int> otherwise) const {
-    const bool said = facts_.is_list(name) || facts_.get_int(name);
-    return said ? by_layer(name, otherwise.size()) : otherwise;
-  }
-
- private:
-  int checked(std::string_view name, int64_t value) const {
-    if (value < 1 || value > kMaxDimension)
-      fail("key '{}': {} is out of range", key_of(name), value);
-    return static_cast<int>(value);
-  }
-
-  const Facts& facts_;
-};
-
 void check_layer(const LayerConfig& layer) {
+  const int64_t latent = int64_t{layer.heads} * std::max(layer.latent.key, layer.latent.value);
+  if (latent > kMaxDimension) {
+    fail("{} heads with keys of {} and values of {} are too large", layer.heads, layer.latent.key,
+         layer.latent.value);
+  }
   if (layer.heads % layer.kv_heads != 0) {
     fail("{} query heads cannot share {} key-value heads", layer.heads, layer.kv_heads);
   }
@@ -84,71 +31,6 @@ void check_layer(const LayerConfig& layer) {
         "large",
         layer.heads, layer.kv_heads, layer.head_dim, layer.feed_forward);
   }
-}
-
-// Far more than any real model has.
-constexpr int kMostExperts = 4096;
-
-// Of the layers that are a mixture of experts.
-ExpertsConfig read_experts(const BoundedFacts& facts, int embedding) {
-  ExpertsConfig experts{.count = facts.or_none("expert_count")};
-  if (experts.count == 0) return experts;
-  if (experts.count > kMostExperts) {
-    fail("key '{}': {} is out of range", facts.key_of("expert_count"), experts.count);
-  }
-  experts.used = facts.required("expert_used_count");
-  if (experts.used > experts.count) {
-    fail("key '{}': {} of {} experts", facts.key_of("expert_used_count"), experts.used,
-         experts.count);
-  }
-  experts.feed_forward = facts.or_none("expert_feed_forward_length");
-  if (experts.feed_forward == 0) experts.feed_forward = facts.required("feed_forward_length");
-  const int64_t shared = facts.or_none("expert_shared_count");
-  experts.shared = facts.or_none("expert_shared_feed_forward_length");
-  if (experts.shared == 0 && shared > 0) {
-    if (shared * experts.feed_forward > kMaxDimension)
-      fail("key '{}': {} is out of range", facts.key_of("expert_shared_count"), shared);
-    experts.shared = static_cast<int>(shared) * experts.feed_forward;
-  }
-  const int64_t widest = int64_t{experts.count} * std::max(embedding, experts.feed_forward);
-  if (int64_t{experts.used} * embedding > kMaxDimension ||
-      2 * int64_t{experts.shared} > kMaxDimension ||
-      2 * int64_t{experts.feed_forward} > kMaxDimension || widest > (int64_t{1} << 30)) {
-    fail("{} experts of length {}, of which {} are used, are too large for an embedding of {}",
-         experts.count, experts.feed_forward, experts.used, embedding);
-  }
-  return experts;
-}
-
-Routing read_routing(const BoundedFacts& facts, const Architecture& architecture, int experts) {
-  Routing routing{.gating = architecture.gating,
-                  .normalize = facts.boolean("expert_weights_norm", architecture.normalize_experts),
-                  .scale = facts.real("expert_weights_scale", 1.0f)};
-  // GGUF's numbers: llama_expert_gating_func_type.
-  switch (facts.or_none("expert_gating_func")) {
-    case 0:
-      break;
-    case 1:
-      routing.gating = Gating::kSoftmax;
-      break;
-    case 2:
-      routing.gating = Gating::kSigmoid;
-      break;
-    case 3:
-      routing.gating = Gating::kSoftmaxOfChosen;
-      break;
-    default:
-      fail("key '{}': {} is not supported", facts.key_of("expert_gating_func"),
-           facts.or_none("expert_gating_func"));
-  }
-  if (routing.scale == 0) routing.scale = 1;  // what converters write for "none"
-  routing.groups = facts.optional("expert_group_count", 1);
-  routing.groups_used = facts.optional("expert_group_used_count", routing.groups);
-  if (experts % routing.groups != 0 || routing.groups_used > routing.groups) {
-    fail("{} of {} groups of experts, of which there are {}, are not supported",
-         routing.groups_used, routing.groups, experts);
-  }
-  return routing;
 }
 
 LatentConfig read_latent(const BoundedFacts& facts) {
@@ -362,6 +244,20 @@ void read_residual(const Checkpoint& checkpoint, const BoundedFacts& facts, Conf
                                                     facts.is("use_parallel_residual", true));
 }
 
+// A fact that a family has no part for would be left out of its answers.
+void refuse_other_parts(const BoundedFacts& facts, const Architecture& architecture) {
+  for (const auto& [fact, known] :
+       {std::pair("attention.kv_lora_rank", architecture.latent_attention),
+        std::pair("expert_count", architecture.experts)}) {
+    if (!known && facts.or_none(fact) > 0)
+      fail("key '{}': not supported in models of '{}'", facts.key_of(fact), architecture.name);
+  }
+  if (architecture.latent_attention && facts.real("attention.temperature_scale", 0) != 0) {
+    fail("key '{}': not supported in models of '{}'", facts.key_of("attention.temperature_scale"),
+         architecture.name);
+  }
+}
+
 }  // namespace
 
 Config read_config(const Checkpoint& checkpoint, int context) {
@@ -370,13 +266,14 @@ Config read_config(const Checkpoint& checkpoint, int context) {
       &find_architecture(checkpoint.facts().require_string("general.architecture"));
   const Architecture& architecture = *config.architecture;
   const BoundedFacts facts(checkpoint.facts());
+  refuse_other_parts(facts, architecture);
   config.embedding = facts.required("embedding_length");
   config.training_context = facts.required("context_length");
   config.context = context > 0 ? context : config.training_context;
   config.next_token_layers = facts.or_none("nextn_predict_layers");
   config.layers = read_layers(facts, architecture, config.embedding, checkpoint.tensors().size(),
                               config.next_token_layers);
-  if (const int experts = config.layers.back().experts.count; experts > 0)
+  if (const ExpertsConfig& experts = config.layers.back().experts; experts.count > 0)
     config.routing = read_routing(facts, architecture, experts);
   const uint64_t vocabulary = checkpoint.require({TensorRole::kTokenEmbedding}).rows();
   if (vocabulary > kMaxDimension) fail("a vocabulary of {} is out of range", vocabulary);

@@ -108,8 +108,13 @@ std::vector<float> Loader::decode(StoredRows stored) {
                         found.elements() == static_cast<uint64_t>(stored.rows);
   const int64_t columns = is_table ? stored.count : stored.rows;
   const StoredTensor& tensor = take({stored.role, layer_}, columns, stored.rows / columns);
+  if (is_table) {
+    std::vector<float> row(stored.count);
+    tensor.decode(static_cast<uint64_t>(stored.first / stored.count), 1, row);
+    return row;
+  }
   std::vector<float> values(stored.rows);
-  tensor.decode(0, tensor.rows(), values);
+  tensor.decode(0, 1, values);
   return {values.begin() + stored.first, values.begin() + stored.first + stored.count};
 }
 

@@ -174,6 +174,7 @@ TEST(StructuredErrors, AreSaidBeforeAnythingIsWritten) {
   EXPECT_THAT(error({.uneven_layers = true}, {.neurons = 0.25}), HasSubstr("different shapes"));
   EXPECT_THAT(error({.architecture = "qwen3moe"}, {.neurons = 0.25}), HasSubstr("of experts"));
   EXPECT_THAT(error({.architecture = "deepseek2"}, {.heads = 0.25}), HasSubstr("latent attention"));
+  EXPECT_THAT(error({.architecture = "mpt"}, {.heads = 0.25}), HasSubstr("slopes"));
   EXPECT_THAT(error({.architecture = "glm4moe", .layers = 4}, {.layers = 0.25}),
               HasSubstr("of another kind"));
   EXPECT_THAT(error({}, {.neurons = 0.25, .calibration = "short"}), HasSubstr("tokens"));

@@ -187,6 +187,22 @@ TEST_F(ConfigTest, RefusesLatentsThatDoNotFit) {
       "key 'deepseek2.rope.dimension_count': 32 does not fit keys of length 64 and latents of "
       "31");
   EXPECT_NE(refused("attention.kv_lora_rank", uint32_t{1 << 24}), "");
+  EXPECT_EQ(refused("attention.value_length_mla", uint32_t{1 << 24}),
+            "4 heads with keys of 64 and values of 16777216 are too large");
+  EXPECT_EQ(refused("attention.temperature_scale", 0.1f),
+            "key 'deepseek2.attention.temperature_scale': not supported in models of 'deepseek2'");
+}
+
+// Its parts would be left out, or stand where others do.
+TEST_F(ConfigTest, RefusesPartsThatTheFamilyDoesNotHave) {
+  for (const char* architecture : {"qwen3", "gpt2", "smollm3", "granite"}) {
+    const auto path = write_tiny_model({.architecture = architecture}, folder_.path());
+    for (const std::string fact : {"attention.kv_lora_rank", "expert_count"}) {
+      const std::string key = std::string(architecture) + "." + fact;
+      EXPECT_EQ(error_of([&] { read_config(changed(path, key, uint32_t{4})); }),
+                "key '" + key + "': not supported in models of '" + architecture + "'");
+    }
+  }
 }
 
 // Nothing may be made for layers that the file cannot hold.

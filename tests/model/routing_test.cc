@@ -68,6 +68,10 @@ TEST(RoutingTest, OfEqualScoresTheFirstIsBetter) {
 TEST(RoutingTest, ScoresThatAreNoNumbersAreChosenLast) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   EXPECT_THAT(numbers(choose({}, {nan, 1, nan, 0}, 3)), ElementsAre(1, 3, 0));
+  const float infinite = std::numeric_limits<float>::infinity();
+  EXPECT_THAT(numbers(choose({}, {0, infinite, 1}, 1)), ElementsAre(1));
+  const Routing sigmoid{.gating = Gating::kSigmoid};
+  EXPECT_THAT(numbers(choose(sigmoid, {0, 1, 2}, 3, {0, nan, 0})), ElementsAre(2, 0, 1));
 }
 
 TEST(RoutingTest, RowsAreSortedByExpertAndFoundAgain) {

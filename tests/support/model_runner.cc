@@ -13,7 +13,8 @@ ModelRunner::ModelRunner(const std::filesystem::path& path, const Options& optio
     : ModelRunner(open_checkpoint(path), options) {}
 
 ModelRunner::ModelRunner(std::shared_ptr<const Checkpoint> checkpoint, const Options& options) {
-  std::shared_ptr<Backend> backend = make_test_backend(options.threads);
+  std::shared_ptr<Backend> backend =
+      options.backend != nullptr ? options.backend : make_test_backend(options.threads);
   const Model::Limits limits{.context = options.context, .rows = 512, .wanted_rows = 512};
   model_ = std::make_unique<Model>(std::move(checkpoint), std::move(backend), limits);
   kv_ = model_->make_kv(options.blocks, options.kv);

@@ -21,7 +21,8 @@ class ModelRunner {
     int threads = 2;
     KvFormat kv = KvFormat::kF16;
     int context = 0;
-    int blocks = 160;  // of the KV store
+    int blocks = 160;                            // of the KV store
+    std::shared_ptr<Backend> backend = nullptr;  // nullptr: the one that tests run on
   };
   explicit ModelRunner(const std::filesystem::path& path) : ModelRunner(path, Options()) {}
   ModelRunner(const std::filesystem::path& path, const Options& options);

@@ -282,7 +282,7 @@ int least_panels(const CpuMatrix& matrix, int rows) {
 
 void run(ThreadPool& pool, LinearScratch& scratch, Product& product) {
   if (product.x.rows == 0 || product.matrix.rows == 0) return;
-  cpu::prefetch(product.matrix);
+  prefetch(product.matrix);  // again of those that somebody has announced: it takes microseconds
   const auto& segments = product.matrix.segments;
   const bool quantized = std::any_of(segments.begin(), segments.end(), [](const Segment& segment) {
     return segment.layout.has_value();

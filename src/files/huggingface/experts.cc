@@ -104,7 +104,9 @@ std::vector<StoredTensor> stack_experts(std::vector<StoredTensor> tensors) {
       place.name = name->all;
       result.push_back(std::move(place));
     }
-    known.emplace(name->number, std::move(tensor));
+    const std::string said = tensor.name;
+    if (!known.emplace(name->number, std::move(tensor)).second)
+      fail("tensor '{}' is there under another name, too", printable(said));
   }
   for (StoredTensor& tensor : result) {
     const auto found = experts.find(tensor.name);

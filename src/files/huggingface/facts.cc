@@ -123,6 +123,8 @@ class ConfigTranslation {
     copy_integer("expert_feed_forward_length", "moe_intermediate_size");
     copy_integer("expert_shared_feed_forward_length", "shared_expert_intermediate_size");
     copy_boolean("expert_weights_norm", "norm_topk_prob");
+    if (const auto frequency = from_.integer("moe_layer_freq"); frequency && *frequency != 1)
+      fail("key 'moe_layer_freq': {} is not supported, expected 1", *frequency);
     const auto step = from_.integer("decoder_sparse_step");
     if (step && *step != 1)
       fail("key 'decoder_sparse_step': {} is not supported, expected 1", *step);
@@ -326,11 +328,12 @@ void complete(const Family& family, json& config) {
   const auto embedding = from.integer("hidden_size");
   if (family.feed_forward_factor > 0 && embedding && !from.integer("intermediate_size"))
     config["intermediate_size"] = static_cast<uint64_t>(family.feed_forward_factor * *embedding);
+  if (family.style != TensorStyle::kFalcon) return;
   // Falcon says it in two words.
-  const bool by_heads = from.boolean("new_decoder_architecture").value_or(true);
-  if (!by_heads && from.boolean("multi_query") == true) {
+  const bool by_heads = from.boolean("new_decoder_architecture").value_or(false);
+  if (!by_heads && from.boolean("multi_query").value_or(true)) {
     config["num_key_value_heads"] = 1U;
-  } else if (const auto keys = from.integer("num_kv_heads"); by_heads && keys) {
+  } else if (const auto keys = from.integer("num_kv_heads")) {
     config["num_key_value_heads"] = static_cast<uint64_t>(*keys);
   }
 }

@@ -81,7 +81,11 @@ RopeScaling read_yarn(const ConfigReader& rope, const RopeShape& shape) {
   if (rope.boolean("truncate") == false)
     scaling.facts.emplace_back("rope.scaling.yarn_truncate", GgufValue{false});
   // DeepSeek's has a tenth of it, and stretches scores by it.
-  if (shape.is_latent && all_dimensions && *all_dimensions > 0 && mscale == all_dimensions) {
+  if (shape.is_latent && all_dimensions.value_or(0) > 0) {
+    if (mscale != all_dimensions || rope.number("attention_factor")) {
+      fail(
+          "key 'mscale': other than mscale_all_dim is not supported in models of latent attention");
+    }
     add(scaling, "rope.scaling.yarn_log_multiplier", 0.1 * *all_dimensions);
     return scaling;
   }

@@ -114,28 +114,6 @@ class MovedRows final : public RowSource {
   const uint64_t row_bytes_;
 };
 
-class TransposedRows final : public RowSource {
- public:
-  explicit TransposedRows(StoredTensor from)
-      : from_(std::move(from)), element_(from_.format->block_bytes) {}
-
-  void read(uint64_t first, uint64_t count, std::byte* out) const override {
-    std::vector<std::byte> buffer;
-    const uint64_t columns = from_.rows();
-    for (uint64_t column = 0; column < columns; ++column) {
-      const std::byte* row = from_.read(column, 1, buffer).data();
-      for (uint64_t r = 0; r < count; ++r)
-        std::memcpy(out + (r * columns + column) * element_, row + (first + r) * element_,
-                    element_);
-    }
-  }
-  std::vector<std::span<const std::byte>> stored() const override { return from_.stored(); }
-
- private:
-  const StoredTensor from_;
-  const uint64_t element_;
-};
-
 }  // namespace
 
 StoredTensor make_vector(const StoredTensor& from, std::vector<float> values) {
@@ -202,11 +180,8 @@ StoredTensor transpose(const StoredTensor& from) {
         "BF16 only, not in {}",
         printable(from.name), from.format->name);
   }
-  StoredTensor transposed = from;
-  transposed.bytes = {};
-  std::ranges::reverse(transposed.shape);
-  transposed.source = std::make_shared<const TransposedRows>(from);
-  return transposed;
+  return stepped_rows(from, from.name, {from.rows(), from.columns()},
+                      {.first = 0, .expert = 0, .row = 1, .column = from.columns()});
 }
 
 StoredTensor skip_rows(const StoredTensor& from, uint64_t count) {

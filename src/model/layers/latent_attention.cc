@@ -6,10 +6,10 @@
 namespace tessera {
 namespace {
 
-void copy(Backend& backend, Tensor from, Tensor to) {
-  std::vector<int32_t> rows(static_cast<size_t>(from.rows));
+std::vector<int32_t> all_rows(int count) {
+  std::vector<int32_t> rows(static_cast<size_t>(count));
   std::iota(rows.begin(), rows.end(), 0);
-  backend.gather_rows(from, rows, to);
+  return rows;
 }
 
 }  // namespace
@@ -67,20 +67,21 @@ void LatentAttention::forward(const Step& step, Tensor x) const {
                qk = step.take(Workspace::kQkv, heads * length + length),
                attended = step.take(Workspace::kAttended, heads * length);
   const Tensor q = qk.slice(0, heads * length), k = qk.slice(heads * length, length);
+  const std::vector<int32_t> all = all_rows(x.rows);
   b.rms_norm(x, *norm_, config_.norm_epsilon, h);
   step.show(layer_, TapPoint::kQkvInput, h);
   const Tensor given = queries(step, h);
   for (int head = 0; head < heads; ++head) {
     const Tensor from = given.slice(head * latent().key, latent().key),
                  to = q.slice(head * length, length);
-    copy(b, from.slice(nope, rope), to.slice(0, rope));
+    b.gather_rows(from.slice(nope, rope), all, to.slice(0, rope));
     step.linear(*key_up_[static_cast<size_t>(head)], from.slice(0, nope), nullptr,
                 to.slice(rope, rank));
   }
   const Tensor down = step.take(Workspace::kLatent, rank + rope);
   step.linear(*key_value_down_, h, nullptr, down);
   b.rms_norm(down.slice(0, rank), *key_value_norm_, config_.norm_epsilon, k.slice(rope, rank));
-  copy(b, down.slice(rank, rope), k.slice(0, rope));
+  b.gather_rows(down.slice(rank, rope), all, k.slice(0, rope));
   const RopeTable& table = step.rope(shape().rope);
   b.rope(table, length, step.rows, q);
   b.rope(table, length, step.rows, k);

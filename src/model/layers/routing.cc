@@ -59,24 +59,27 @@ void choose_experts(const Routing& routing, std::span<const float> scores,
                     std::span<const float> correction, std::span<ChosenExpert> chosen) {
   TESSERA_ASSERT(chosen.size() <= scores.size());
   std::vector<double> weights(scores.begin(), scores.end());
-  // A score that is no number would have no place in any order.
-  for (double& weight : weights) weight = std::isnan(weight) ? -1e30 : weight;
+  // A score that is no number would make all of them none.
+  for (double& weight : weights)
+    weight = std::clamp(std::isnan(weight) ? -1e30 : weight, -1e30, 1e30);
   if (routing.gating == Gating::kSoftmax) weights = softmax(weights);
   if (routing.gating == Gating::kSigmoid) {
     for (double& weight : weights) weight = 1 / (1 + std::exp(-weight));
   }
   std::vector<double> values = weights;
   for (size_t i = 0; i < correction.size(); ++i) values[i] += correction[i];
+  // It would have no place in any order.
+  for (double& value : values) value = std::isnan(value) ? kNever : value;
   if (routing.groups > 1) keep_best_groups(routing, values);
 
   const std::vector<int> order = best(values, chosen.size());
-  std::vector<double> counts;
-  for (const int expert : order) counts.push_back(weights[static_cast<size_t>(expert)]);
-  if (routing.gating == Gating::kSoftmaxOfChosen) counts = softmax(counts);
-  const double sum = std::accumulate(counts.begin(), counts.end(), 0.0);
+  std::vector<double> shares;
+  for (const int expert : order) shares.push_back(weights[static_cast<size_t>(expert)]);
+  if (routing.gating == Gating::kSoftmaxOfChosen) shares = softmax(shares);
+  const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
   const double factor = routing.normalize && sum > 0 ? routing.scale / sum : routing.scale;
   for (size_t i = 0; i < chosen.size(); ++i) {
-    chosen[i] = {order[i], static_cast<float>(counts[i] * factor)};
+    chosen[i] = {order[i], static_cast<float>(shares[i] * factor)};
   }
 }
 

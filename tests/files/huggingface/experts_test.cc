@@ -61,6 +61,8 @@ TEST(ExpertsTest, NamesWithoutANumberStay) {
 TEST(ExpertsTest, WhatDoesNotFitIsRefused) {
   EXPECT_THAT(error_of({expert(0, "m.experts.0.w"), expert(2, "m.experts.2.w")}),
               HasSubstr("'m.experts.w' of expert 1 is missing"));
+  EXPECT_THAT(error_of({expert(0, "m.experts.0.w"), expert(0, "m.experts.00.w")}),
+              HasSubstr("'m.experts.00.w' is there under another name, too"));
   EXPECT_THAT(error_of({expert(1, "m.experts.1.w")}), HasSubstr("of expert 0 is missing"));
   EXPECT_THAT(error_of({expert(0, "m.experts.0.w"), expert(1, "m.experts.1.w", 2, 4)}),
               HasSubstr("'m.experts.1.w' is 2 x 4 in F32; experts must be"));
