@@ -1,4 +1,5 @@
 // tessera: one program, one subcommand for each job.
+#include <csignal>
 #include <exception>
 
 #include "base/error.h"
@@ -24,6 +25,8 @@ int main(int argc, char** argv) {
   cli::tame_options(app);
   cli::add_exit_statuses(app);
 
+  // A file that may not grow is an error of the write then, with a line that says so.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     app.parse(argc, argv);
     return 0;

@@ -56,7 +56,8 @@ struct Architecture {
   bool attention_sinks = false;
 
   bool latent_attention = false;
-  bool experts = false;  // in some models, or all
+  bool next_token_layers = false;  // behind the others, in some models
+  bool experts = false;            // in some models, or all
 
   // Of a mixture of experts, where the checkpoint does not say otherwise.
   Gating gating = Gating::kSoftmax;

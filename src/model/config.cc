@@ -92,6 +92,8 @@ std::vector<LayerConfig> read_layers(const BoundedFacts& facts, const Architectu
       static_cast<size_t>(experts.count > 0 ? facts.or_none("leading_dense_block_count") : count);
   std::vector<LayerConfig> result;
   for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
+    if (head_dims[i] < 1)
+      fail("an embedding of {} cannot be shared by {} heads", embedding, heads[i]);
     if (head_dims[i] % 2 != 0) fail("head length {} is odd", head_dims[i]);
     if (latent.key_value > 0) {
       result.push_back(latent_layer(facts, latent, heads[i], feed_forward[i]));
@@ -248,13 +250,33 @@ void read_residual(const Checkpoint& checkpoint, const BoundedFacts& facts, Conf
 void refuse_other_parts(const BoundedFacts& facts, const Architecture& architecture) {
   for (const auto& [fact, known] :
        {std::pair("attention.kv_lora_rank", architecture.latent_attention),
-        std::pair("expert_count", architecture.experts)}) {
+        std::pair("expert_count", architecture.experts),
+        std::pair("nextn_predict_layers", architecture.next_token_layers)}) {
     if (!known && facts.or_none(fact) > 0)
       fail("key '{}': not supported in models of '{}'", facts.key_of(fact), architecture.name);
   }
   if (architecture.latent_attention && facts.real("attention.temperature_scale", 0) != 0) {
     fail("key '{}': not supported in models of '{}'", facts.key_of("attention.temperature_scale"),
          architecture.name);
+  }
+}
+
+// What layers are made of is reserved for each head and each expert before their tensors are
+// loaded: so there must be tensors of that size.
+void check_sizes(const Checkpoint& checkpoint, const Config& config) {
+  const auto expect = [&](TensorRole role, int layer, bool of_rows, int64_t size) {
+    const StoredTensor& tensor = checkpoint.require({role, layer});
+    if (static_cast<int64_t>(of_rows ? tensor.rows() : tensor.columns()) != size) {
+      fail("tensor '{}' is {} x {}, expected {} {}", tensor.name, tensor.columns(), tensor.rows(),
+           size, of_rows ? "rows" : "columns");
+    }
+  };
+  for (size_t i = 0; i < config.layers.size(); ++i) {
+    const LayerConfig& layer = config.layers[i];
+    const int number = static_cast<int>(i);
+    const int value = layer.latent.key_value > 0 ? layer.latent.value : layer.head_dim;
+    expect(TensorRole::kAttentionOutput, number, false, int64_t{layer.heads} * value);
+    if (layer.experts.count > 0) expect(TensorRole::kRouter, number, true, layer.experts.count);
   }
 }
 
@@ -289,6 +311,7 @@ Config read_config(const Checkpoint& checkpoint, int context) {
   read_positions(facts, config);
   read_residual(checkpoint, facts, config);
   read_windows(checkpoint, facts, config);
+  check_sizes(checkpoint, config);
   return config;
 }
 

@@ -71,6 +71,10 @@ void Loader::matrix(std::string_view label, std::initializer_list<StoredRows> pa
   for (const StoredRows& part : parts) {
     const StoredTensor& tensor = take({part.role, layer_}, columns, part.rows);
     const auto first = static_cast<uint64_t>(part.first), count = static_cast<uint64_t>(part.count);
+    if (tensor.shape.size() > 2 && tensor.shape[1] != count) {
+      fail("tensor '{}' has {} rows in each of its matrices, expected {}", tensor.name,
+           tensor.shape[1], count);
+    }
     const Format* other = recoding(tensor);
     if (other == nullptr && tensor.source == nullptr) {
       // The repacked copy is all we need.
@@ -97,8 +101,11 @@ void Loader::matrix(std::string_view label, std::initializer_list<StoredRows> pa
   matrix_bytes_ += into->bytes;
 }
 
-bool Loader::is_absent(StoredRows stored, Presence presence) const {
-  return presence == Presence::kOptional && checkpoint_.find({stored.role, layer_}) == nullptr;
+bool Loader::is_absent(StoredRows stored, Presence presence) {
+  if (presence != Presence::kOptional) return false;
+  const StoredTensor* found = checkpoint_.find({stored.role, layer_});
+  ++(found == nullptr ? absent_ : present_)[stored.role];
+  return found == nullptr;
 }
 
 std::vector<float> Loader::decode(StoredRows stored) {
@@ -134,6 +141,12 @@ void Loader::values(StoredRows stored, Presence presence, std::vector<float>& in
 }
 
 void Loader::require_all_taken() const {
+  for (const auto& [role, count] : present_) {
+    if (!absent_.contains(role)) continue;
+    const auto is_of_role = [role](const StoredTensor& t) { return t.place.role == role; };
+    fail("tensor '{}' is there, but not its like in {} other layers",
+         std::ranges::find_if(checkpoint_.tensors(), is_of_role)->name, absent_.at(role));
+  }
   for (const StoredTensor& tensor : checkpoint_.tensors()) {
     if (!taken_.contains(&tensor))
       fail("tensor '{}' has no place in this architecture", tensor.name);

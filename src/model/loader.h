@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string_view>
 #include <unordered_set>
@@ -47,7 +48,7 @@ class Loader final : public TensorVisitor {
   size_t matrix_bytes() const { return matrix_bytes_; }  // of all matrices, in the backend
 
  private:
-  bool is_absent(StoredRows stored, Presence presence) const;
+  bool is_absent(StoredRows stored, Presence presence);
   std::vector<float> decode(StoredRows stored);
   const Format* recoding(const StoredTensor& tensor) const;
 
@@ -58,6 +59,7 @@ class Loader final : public TensorVisitor {
   const Instead instead_;
   int layer_ = kNoLayer;
   std::unordered_set<const StoredTensor*> taken_;
+  std::map<TensorRole, int> present_, absent_;  // of optional roles: in how many layers
   size_t matrix_bytes_ = 0;
 };
 

@@ -44,8 +44,10 @@ void Model::load(const std::function<void(size_t, size_t)>& on_progress) {
   }
   const int layers = static_cast<int>(layers_.size());
   for (const StoredTensor& tensor : checkpoint_->tensors()) {
-    if (tensor.place.layer >= layers && tensor.place.layer < layers + config_.next_token_layers)
-      loader.mark_taken(tensor.place);
+    const int layer = tensor.place.layer;
+    if (layer < layers || layer >= layers + config_.next_token_layers) continue;
+    checkpoint_->require({TensorRole::kNextTokenProjection, layer});  // or it is an ordinary layer
+    loader.mark_taken(tensor.place);
   }
   loader.require_all_taken();
   weight_bytes_ = loader.matrix_bytes();

@@ -193,11 +193,27 @@ TEST_F(ConfigTest, RefusesLatentsThatDoNotFit) {
             "key 'deepseek2.attention.temperature_scale': not supported in models of 'deepseek2'");
 }
 
+// What is reserved for heads and experts before their tensors are loaded is no more than these are.
+TEST_F(ConfigTest, RefusesHeadsAndExpertsWithoutTensors) {
+  const auto refused = [&](const std::string& architecture, const std::string& name,
+                           uint32_t value) {
+    const auto path = write_tiny_model({.architecture = architecture}, folder_.path());
+    return error_of([&] { read_config(changed(path, architecture + "." + name, value)); });
+  };
+  EXPECT_EQ(refused("qwen3moe", "expert_count", 4096),
+            "tensor 'blk.0.ffn_gate_inp.weight' is 64 x 6, expected 4096 rows");
+  EXPECT_EQ(refused("deepseek2", "attention.head_count", 100000),
+            "tensor 'blk.0.attn_output.weight' is 128 x 64, expected 3200000 columns");
+  EXPECT_EQ(refused("bloom", "attention.head_count", 128),
+            "an embedding of 64 cannot be shared by 128 heads");
+}
+
 // Its parts would be left out, or stand where others do.
 TEST_F(ConfigTest, RefusesPartsThatTheFamilyDoesNotHave) {
   for (const char* architecture : {"qwen3", "gpt2", "smollm3", "granite"}) {
     const auto path = write_tiny_model({.architecture = architecture}, folder_.path());
-    for (const std::string fact : {"attention.kv_lora_rank", "expert_count"}) {
+    for (const std::string fact :
+         {"attention.kv_lora_rank", "expert_count", "nextn_predict_layers"}) {
       const std::string key = std::string(architecture) + "." + fact;
       EXPECT_EQ(error_of([&] { read_config(changed(path, key, uint32_t{4})); }),
                 "key '" + key + "': not supported in models of '" + architecture + "'");

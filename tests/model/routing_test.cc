@@ -65,11 +65,13 @@ TEST(RoutingTest, OfEqualScoresTheFirstIsBetter) {
   EXPECT_THAT(numbers(choose({}, {1, 2, 2, 1, 2}, 4)), ElementsAre(1, 2, 4, 0));
 }
 
-TEST(RoutingTest, ScoresThatAreNoNumbersAreChosenLast) {
+TEST(RoutingTest, ScoresThatAreNoNumbersAreChosenLastAndShow) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   EXPECT_THAT(numbers(choose({}, {nan, 1, nan, 0}, 3)), ElementsAre(1, 3, 0));
+  EXPECT_TRUE(std::isnan(choose({}, {nan, 1, 0}, 1)[0].weight));
   const float infinite = std::numeric_limits<float>::infinity();
   EXPECT_THAT(numbers(choose({}, {0, infinite, 1}, 1)), ElementsAre(1));
+  EXPECT_TRUE(std::isnan(choose({}, {0, infinite, 1}, 1)[0].weight));
   const Routing sigmoid{.gating = Gating::kSigmoid};
   EXPECT_THAT(numbers(choose(sigmoid, {0, 1, 2}, 3, {0, nan, 0})), ElementsAre(2, 0, 1));
 }

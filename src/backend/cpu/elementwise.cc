@@ -281,7 +281,10 @@ void gated_clamped_silu(const float* gate, const float* up, int count, float* ou
   const VF one = hn::Set(df, 1.0f), limit = hn::Set(df, 7.0f), minus = hn::Set(df, -7.0f);
   const VF alpha = hn::Set(df, -1.702f);
   for_each_pair(gate, up, count, out, [=](VF x, VF y) HWY_ATTR {
-    const VF g = hn::Min(x, limit), u = hn::Max(hn::Min(y, limit), minus);
+    // By comparisons, which NaN fails and so stays.
+    const VF g = hn::IfThenElse(hn::Gt(x, limit), limit, x);
+    const VF below = hn::IfThenElse(hn::Gt(y, limit), limit, y);
+    const VF u = hn::IfThenElse(hn::Lt(below, minus), minus, below);
     const VF swish = hn::Div(g, hn::Add(one, exp_approx(df, hn::Mul(g, alpha))));
     return hn::Mul(swish, hn::Add(u, one));
   });

@@ -112,6 +112,12 @@ class ConfigTranslation {
     copy_integer("expert_group_count", "n_group");
     copy_integer("expert_group_used_count", "topk_group");
     copy_number("expert_weights_scale", "routed_scaling_factor");
+    for (const auto& [key, known] :
+         {std::pair("scoring_func", "sigmoid"), std::pair("topk_method", "noaux_tc")}) {
+      const auto said = from_.text(key);
+      if (into_.family->sigmoid_gating && said && *said != known)
+        fail("key '{}': '{}' is not supported, expected '{}'", key, printable(*said), known);
+    }
     if (into_.family->sigmoid_gating)  // llama_expert_gating_func_type
       set("expert_gating_func", "scoring_func", {uint32_t{2}});
     read_next_token_layers();

@@ -63,7 +63,7 @@ class Splitter {
       const uint64_t width = tensor.shape[0];
       for (const uint64_t second : {0, 1})
         put(tensor, kParts[second], ".bias", {width / 2, tensor.shape[1]},
-            {.first = second, .expert = width, .row = 0, .column = 2});
+            {.first = second, .expert = 0, .row = width, .column = 2});
     } else if (name == "down_proj") {
       if (tensor.shape.size() != 3)
         fail("tensor '{}' has {} axes, expected 3", printable(tensor.name), tensor.shape.size());

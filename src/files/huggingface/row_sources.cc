@@ -131,7 +131,7 @@ StoredTensor stepped_rows(const StoredTensor& from, std::string name, std::vecto
     fail("tensor '{}' is in {}: only floats can be put along other axes", printable(from.name),
          from.format->name);
   }
-  const uint64_t rows_each = shape.size() == 3 ? shape[1] : 1;
+  const uint64_t rows_each = shape[1];
   StoredTensor result = from;
   result.name = std::move(name);
   result.source = std::make_shared<const SteppedRows>(from, steps, rows_each, shape[0]);

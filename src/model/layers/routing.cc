@@ -59,7 +59,11 @@ void choose_experts(const Routing& routing, std::span<const float> scores,
                     std::span<const float> correction, std::span<ChosenExpert> chosen) {
   TESSERA_ASSERT(chosen.size() <= scores.size());
   std::vector<double> weights(scores.begin(), scores.end());
-  // A score that is no number would make all of them none.
+  // Scores that are no numbers keep an order, so that experts can be chosen; what these answer is
+  // then no number either, which whoever reads the predictions sees.
+  const auto is_finite = [](float value) { return std::isfinite(value); };
+  const bool is_sound =
+      std::ranges::all_of(scores, is_finite) && std::ranges::all_of(correction, is_finite);
   for (double& weight : weights)
     weight = std::clamp(std::isnan(weight) ? -1e30 : weight, -1e30, 1e30);
   if (routing.gating == Gating::kSoftmax) weights = softmax(weights);
@@ -68,7 +72,6 @@ void choose_experts(const Routing& routing, std::span<const float> scores,
   }
   std::vector<double> values = weights;
   for (size_t i = 0; i < correction.size(); ++i) values[i] += correction[i];
-  // It would have no place in any order.
   for (double& value : values) value = std::isnan(value) ? kNever : value;
   if (routing.groups > 1) keep_best_groups(routing, values);
 
@@ -77,7 +80,8 @@ void choose_experts(const Routing& routing, std::span<const float> scores,
   for (const int expert : order) shares.push_back(weights[static_cast<size_t>(expert)]);
   if (routing.gating == Gating::kSoftmaxOfChosen) shares = softmax(shares);
   const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
-  const double factor = routing.normalize && sum > 0 ? routing.scale / sum : routing.scale;
+  double factor = routing.normalize && sum > 0 ? routing.scale / sum : routing.scale;
+  if (!is_sound) factor = std::numeric_limits<double>::quiet_NaN();
   for (size_t i = 0; i < chosen.size(); ++i) {
     chosen[i] = {order[i], static_cast<float>(shares[i] * factor)};
   }
