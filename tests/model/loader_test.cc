@@ -44,7 +44,7 @@ class LoaderTest : public testing::Test {
 TEST_F(LoaderTest, AnOptionalTensorIsInAllLayersOrInNone) {
   const TinyModelSpec biased{.attention_output_bias = true};
   const auto is_bias = [](const StoredTensor& t) { return t.name.ends_with("attn_output.bias"); };
-  EXPECT_EQ(error_with(biased, [&](StoredTensor& t) { return !is_bias(t); }), "");
+  EXPECT_EQ(error_with(biased, [&](StoredTensor& t) { return !is_bias(t); }), "(no error)");
   EXPECT_EQ(error_with(biased, [](StoredTensor& t) { return t.name != "blk.1.attn_output.bias"; }),
             "tensor 'blk.0.attn_output.bias' is there, but not its like in 1 other layers");
 }
