@@ -40,9 +40,9 @@ class Splitter {
   std::vector<StoredTensor> result;
 
   void add(StoredTensor tensor) {
-    constexpr std::string_view kExperts = ".experts.";
-    const size_t at = tensor.name.find(kExperts);
-    const size_t end = at == std::string::npos ? 0 : at + kExperts.size();
+    constexpr std::string_view kPart = ".experts.";
+    const size_t at = tensor.name.find(kPart);
+    const size_t end = at == std::string::npos ? 0 : at + kPart.size();
     prefix_ = tensor.name.substr(0, end);
     const std::string name = tensor.name.substr(end);
     if (end == 0) return result.push_back(std::move(tensor));
