@@ -141,7 +141,8 @@ void Loader::values(StoredRows stored, Presence presence, std::vector<float>& in
 }
 
 void Loader::require_all_taken() const {
-  for (const auto& [role, count] : present_) {
+  for (const auto& entry : present_) {
+    const TensorRole role = entry.first;
     if (!absent_.contains(role)) continue;
     const auto is_of_role = [role](const StoredTensor& t) { return t.place.role == role; };
     fail("tensor '{}' is there, but not its like in {} other layers",
