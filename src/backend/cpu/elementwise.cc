@@ -20,6 +20,7 @@
 #include <cstring>
 #include <vector>
 
+#include "base/assert.h"
 #include "base/error.h"
 #include "base/simd/math-inl.h"
 
@@ -407,6 +408,7 @@ void gated(Activation activation, HostTensor gate, HostTensor up, HostTensor out
 }
 
 void activate(ThreadPool& pool, Activation activation, HostTensor x) {
+  TESSERA_ASSERT(activation != Activation::kClampedSilu);  // gated only
   const auto run = activation == Activation::kSilu      ? HWY_DYNAMIC_DISPATCH(activate_silu)
                    : activation == Activation::kGelu    ? HWY_DYNAMIC_DISPATCH(activate_gelu)
                    : activation == Activation::kGeluErf ? HWY_DYNAMIC_DISPATCH(activate_gelu_erf)
