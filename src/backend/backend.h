@@ -100,6 +100,9 @@ enum class Activation {
   kGelu,     // the tanh approximation, as in Gemma
   kGeluErf,  // the Gaussian error function itself (Hendrycks & Gimpel 2016)
   kRelu,
+  kSquaredRelu,  // max(x, 0)^2 (So et al. 2021)
+  kSigmoid,      // of output gates
+  kIdentity,     // of what is only multiplied
   kClampedSilu,  // gated only: g sigmoid(1.702 g) (u + 1), g = min(gate, 7), u = up in [-7, 7]
                  // (gpt-oss)
 };
@@ -122,23 +125,75 @@ class RopeTable {
 
 enum class KvFormat { kF16, kQ8_0 };
 
-// What a layer keeps of a token: a key and a value for each head.
+// What a recurrent layer keeps of a text, however long it is: the last inputs of a causal
+// convolution, and a matrix for each head.
+struct StateLayer {
+  int channels = 0, taps = 0;                 // of the convolution, which keeps taps - 1 inputs
+  int heads = 0, key_dim = 0, value_dim = 0;  // of the matrices, [key_dim, value_dim]
+  int key_heads = 0;                          // that heads share: head h has the keys of
+  bool grouped = false;                       // h * key_heads / heads, or else of h % key_heads
+
+  size_t inputs() const { return static_cast<size_t>(channels) * (taps > 0 ? taps - 1 : 0); }
+  size_t values() const {
+    return inputs() + static_cast<size_t>(heads) * static_cast<size_t>(key_dim) * value_dim;
+  }
+};
+
+// What a layer keeps: of each token a key and a value for each head, or of the whole text a state.
 struct KvLayer {
   int heads = 0, head_dim = 0;  // head_dim: of keys and of values
+  StateLayer state = {};
 };
 
 struct KvShape {
   std::vector<KvLayer> layers;  // which may differ
   int blocks = 0;               // capacity, in blocks of kBlockTokens
   KvFormat format = KvFormat::kF16;
+  int states = 0;  // capacity: the state of all recurrent layers behind one token of one text each
+  int rows = 0;    // of a step, at most, where there are recurrent layers
+
+  size_t state_values() const {
+    size_t values = 0;
+    for (const KvLayer& layer : layers) values += layer.state.values();
+    return values;
+  }
 };
 
-// Keys and values of all layers. A slot is block * kBlockTokens + offset, in each of them.
+// Keys and values of all layers. A slot is block * kBlockTokens + offset, in each of them. Beside
+// them, numbered by themselves, the states of recurrent layers.
 class KvStore {
  public:
   virtual ~KvStore() = default;
   KvShape shape;
   size_t block_bytes = 0;  // what a block takes: the sum over its layers
+};
+
+// The state before the first token of a text: all zeros.
+inline constexpr int32_t kNoState = -1;
+
+// The state behind one of some rows is to be kept as this one.
+struct StateSave {
+  int32_t row = 0;  // counted from the first of the rows
+  int32_t state = 0;
+
+  bool operator==(const StateSave&) const = default;
+};
+
+// Rows of a step that go on from one state: a chain, or the nodes of a tree. What a chain keeps on
+// its way are other states than those that anybody reads in the step.
+struct StateRun {
+  int32_t first_row = 0, rows = 0;
+  int32_t from = kNoState;
+  std::span<const int32_t> parents = {};  // of a tree's nodes, -1: none. Empty: a chain
+  std::span<const StateSave> saves = {};  // of a chain: in ascending order, each row once
+};
+
+// A path down a tree of the step before: the states behind some of its nodes are wanted after all.
+struct StatePath {
+  int32_t first_row = 0;             // of the tree, in that step
+  int32_t from = kNoState;           // as it was there
+  std::span<const int32_t> nodes;    // from the root down
+  std::span<const StateSave> saves;  // rows: places in the path
 };
 
 // What one row of a batch attends to: the logical sequence 0 .. position. Logical position j lies
@@ -157,6 +212,8 @@ struct RowMetadata {
   std::span<const int32_t> positions;    // logical, each in its sequence
   std::span<const int32_t> slots;        // where its keys and values go
   std::span<const RowContext> contexts;  // what it attends to
+  // The same rows as recurrent layers see them: those of each text together, in order.
+  std::span<const StateRun> runs = {};
 };
 
 // RowMetadata, made ready for the operations of a step (Backend::prepare). A backend derives from
@@ -183,6 +240,20 @@ struct AttentionParameters {
   // ALiBi (Press et al. 2022): by how much a score falls with each position back, for each query
   // head. Empty: not at all. Inside the soft cap, if there are both.
   std::span<const float> slopes = {};
+};
+
+// What a recurrence is fed, for each row: of each head a query and a key [key_dim] (those of
+// key_heads, in order), a value [value_dim], by how much the state decays, and at what rate the row
+// is written into it.
+struct RecurrenceInputs {
+  Tensor queries, keys, values, decays, rates;
+};
+// For each head: S = decay S; S = S + k (rate d)^T; out = S^T q. The plain rule writes the value
+// itself, d = v (Mamba-2, Dao & Gu 2024); the delta rule what the state does not say of it yet,
+// d = v - S^T k (gated delta networks, Yang et al. 2024).
+struct Recurrence {
+  int layer = 0;
+  bool delta_rule = false;
 };
 
 class Backend {
@@ -284,9 +355,23 @@ class Backend {
   // out[r] = softmax(scale * q[r] . K - slope * distance) V over what row r's context sees.
   virtual void attend(const KvStore& kv, const AttentionParameters& parameters, Tensor q,
                       PreparedRows& rows, Tensor out) = 0;
-  virtual void add(Tensor x, Tensor into) = 0;  // into += x
+  virtual void add(Tensor x, Tensor into) = 0;                          // into += x
+  virtual void gate(Activation activation, Tensor gate, Tensor x) = 0;  // x *= activation(gate)
   // x = factor * x, then cap * tanh(x / cap) if cap > 0.
   virtual void scale_and_cap(float factor, float cap, Tensor x) = 0;
+
+  // --- recurrent layers
+  // A row's output depends on the state that its run goes on from and on its own ancestors in the
+  // run, and is the same whether these came in one step or in several.
+  //
+  // out = x convolved with each channel's own `filter` [taps, channels] along the text, + bias.
+  virtual void convolve(KvStore& kv, int layer, const Vector& filter, const Vector* bias,
+                        PreparedRows& rows, Tensor x, Tensor out) = 0;
+  // out: [rows, heads * value_dim].
+  virtual void recur(KvStore& kv, const Recurrence& recurrence, PreparedRows& rows,
+                     const RecurrenceInputs& inputs, Tensor out) = 0;
+  // Keeps states of trees that the last step went through, of all layers.
+  virtual void keep_states(KvStore& kv, std::span<const StatePath> paths) = 0;
 
   // --- an operation that is written for the host alone
   // Calls operation(inputs, out) with the values of `inputs`; what it writes to out, all of it,

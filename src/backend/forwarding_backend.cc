@@ -82,6 +82,20 @@ void ForwardingBackend::activate(Activation activation, Tensor x) {
 void ForwardingBackend::add(Tensor x, Tensor into) {
   backend_->add(x, into);
 }
+void ForwardingBackend::gate(Activation activation, Tensor gate, Tensor x) {
+  backend_->gate(activation, gate, x);
+}
+void ForwardingBackend::convolve(KvStore& kv, int layer, const Vector& filter, const Vector* bias,
+                                 PreparedRows& rows, Tensor x, Tensor out) {
+  backend_->convolve(kv, layer, filter, bias, rows, x, out);
+}
+void ForwardingBackend::recur(KvStore& kv, const Recurrence& recurrence, PreparedRows& rows,
+                              const RecurrenceInputs& inputs, Tensor out) {
+  backend_->recur(kv, recurrence, rows, inputs, out);
+}
+void ForwardingBackend::keep_states(KvStore& kv, std::span<const StatePath> paths) {
+  backend_->keep_states(kv, paths);
+}
 void ForwardingBackend::scale_and_cap(float factor, float cap, Tensor x) {
   backend_->scale_and_cap(factor, cap, x);
 }

@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <limits>
+#include <map>
 #include <new>
 #include <numbers>
 #include <numeric>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/error.h"
 
 namespace tessera {
@@ -133,10 +136,102 @@ class ReferenceMatrix final : public Matrix {
   std::vector<float> values;  // [rows, columns]
 };
 
+// A copy, as of what a device uploads: what the host's rows become later makes no difference.
+class ReferenceRows final : public PreparedRows {
+ public:
+  struct Run {
+    int first_row, rows;
+    int32_t from;
+    std::vector<int32_t> parents;  // of each row; -1: the state that the run goes on from
+    std::vector<StateSave> saves;
+  };
+
+  explicit ReferenceRows(const RowMetadata& rows)
+      : PreparedRows(rows),
+        positions(rows.positions.begin(), rows.positions.end()),
+        slots(rows.slots.begin(), rows.slots.end()) {
+    for (const RowContext& context : rows.contexts) {
+      std::vector<int32_t>& seen = contexts.emplace_back();
+      for (int p = 0; p <= context.position; ++p) {
+        seen.push_back(p < context.direct ? slot_of(context.block_table, p)
+                                          : context.tail[static_cast<size_t>(p - context.direct)]);
+      }
+    }
+    for (const StateRun& run : rows.runs) {
+      runs.push_back({.first_row = run.first_row,
+                      .rows = run.rows,
+                      .from = run.from,
+                      .parents = {run.parents.begin(), run.parents.end()},
+                      .saves = {run.saves.begin(), run.saves.end()}});
+      for (int row = static_cast<int>(run.parents.size()); row < run.rows; ++row)
+        runs.back().parents.push_back(row - 1);
+    }
+  }
+  const std::vector<int32_t> positions, slots;
+  std::vector<std::vector<int32_t>> contexts;  // the slot of each position up to a row's own
+  std::vector<Run> runs;
+};
+// std::bad_cast for rows that another backend prepared, or none.
+const ReferenceRows& reference(const PreparedRows& rows) {
+  return dynamic_cast<const ReferenceRows&>(rows);
+}
+
+// The states of recurrent layers: those that are kept, and that behind each row of the last step.
+class ReferenceStates {
+ public:
+  struct State {
+    std::deque<std::vector<float>> inputs;  // the oldest first
+    std::vector<float> matrices;            // [heads, key_dim, value_dim]
+  };
+
+  explicit ReferenceStates(const KvShape& shape) {
+    for (const KvLayer& layer : shape.layers) shapes_.push_back(layer.state);
+  }
+  const StateLayer& shape(int layer) const { return shapes_[static_cast<size_t>(layer)]; }
+
+  State& at(const ReferenceRows::Run& run, int layer, int row) {
+    return of_rows_[{run.first_row + row, layer}];
+  }
+  State before(const ReferenceRows::Run& run, int layer, int row) {
+    const int32_t parent = run.parents[static_cast<size_t>(row)];
+    return parent < 0 ? kept(run.from, layer) : at(run, layer, parent);
+  }
+  template <class Member>
+  void keep(const ReferenceRows::Run& run, int layer, Member member) {
+    for (const StateSave& save : run.saves)
+      kept_[{save.state, layer}].*member = at(run, layer, save.row).*member;
+  }
+  void keep(std::span<const StatePath> paths) {
+    for (const StatePath& path : paths) {
+      for (const StateSave& save : path.saves) {
+        const int row = path.first_row + path.nodes[static_cast<size_t>(save.row)];
+        for (int layer = 0; layer < static_cast<int>(shapes_.size()); ++layer)
+          kept_[{save.state, layer}] = of_rows_[{row, layer}];
+      }
+    }
+  }
+
+ private:
+  State kept(int32_t state, int layer) {
+    const StateLayer& of = shape(layer);
+    if (state != kNoState) return kept_.at({state, layer});
+    State zeros;
+    if (of.taps > 0)
+      zeros.inputs.assign(static_cast<size_t>(of.taps - 1),
+                          std::vector<float>(static_cast<size_t>(of.channels)));
+    zeros.matrices.resize(of.values() - of.inputs());
+    return zeros;
+  }
+
+  using Place = std::pair<int, int>;  // a state or a row, and a layer
+  std::vector<StateLayer> shapes_;
+  std::map<Place, State> kept_, of_rows_;
+};
+
 // Keys and values as the KV format gives them back: [slot][layer][key, value][heads * head_dim].
 class ReferenceKv final : public KvStore {
  public:
-  explicit ReferenceKv(const KvShape& given) {
+  explicit ReferenceKv(const KvShape& given) : states(given) {
     shape = given;
     for (const KvLayer& layer : shape.layers) {
       offsets_.push_back(slot_floats_);
@@ -157,39 +252,21 @@ class ReferenceKv final : public KvStore {
     return const_cast<ReferenceKv&>(*this).at(slot, index, key_or_value);
   }
 
+  ReferenceStates states;
+
  private:
   std::vector<size_t> offsets_;  // of each layer in a slot
   size_t slot_floats_ = 0;
   std::vector<float> values_;
 };
 
-// A copy, as of what a device uploads: what the host's rows become later makes no difference.
-class ReferenceRows final : public PreparedRows {
- public:
-  explicit ReferenceRows(const RowMetadata& rows)
-      : PreparedRows(rows),
-        positions(rows.positions.begin(), rows.positions.end()),
-        slots(rows.slots.begin(), rows.slots.end()) {
-    for (const RowContext& context : rows.contexts) {
-      std::vector<int32_t>& seen = contexts.emplace_back();
-      for (int p = 0; p <= context.position; ++p) {
-        seen.push_back(p < context.direct ? slot_of(context.block_table, p)
-                                          : context.tail[static_cast<size_t>(p - context.direct)]);
-      }
-    }
-  }
-  const std::vector<int32_t> positions, slots;
-  std::vector<std::vector<int32_t>> contexts;  // the slot of each position up to a row's own
-};
-// std::bad_cast for rows that another backend prepared, or none.
-const ReferenceRows& reference(const PreparedRows& rows) {
-  return dynamic_cast<const ReferenceRows&>(rows);
-}
-
 double activate(Activation activation, double x) {
   if (activation == Activation::kSilu) return x / (1 + std::exp(-x));
   if (activation == Activation::kGeluErf) return 0.5 * x * std::erfc(-x / std::numbers::sqrt2);
   if (activation == Activation::kRelu) return std::max(x, 0.0);
+  if (activation == Activation::kSquaredRelu) return std::max(x, 0.0) * std::max(x, 0.0);
+  if (activation == Activation::kIdentity) return x;
+  if (activation == Activation::kSigmoid) return 1 / (1 + std::exp(-x));
   return 0.5 * x * (1 + std::tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
 }
 
@@ -464,6 +541,84 @@ class ReferenceBackend final : public Backend {
     for (int r = 0; r < x.rows; ++r)
       for (float& value : values.row(r))
         value = static_cast<float>(tessera::activate(activation, value));
+  }
+  void gate(Activation activation, Tensor gate, Tensor x) override {
+    forget_downloads();
+    const Opened gates(gate), values(x);
+    for (int r = 0; r < x.rows; ++r) {
+      std::ranges::transform(gates.row(r), values.row(r), values.row(r).begin(),
+                             [&](float g, float v) {
+                               return static_cast<float>(tessera::activate(activation, g) * v);
+                             });
+    }
+  }
+  void convolve(KvStore& kv, int layer, const Vector& filter, const Vector* bias,
+                PreparedRows& rows, Tensor x, Tensor out) override {
+    forget_downloads();
+    const Opened inputs(x), to(out);
+    ReferenceStates& states = static_cast<ReferenceKv&>(kv).states;
+    const StateLayer& shape = states.shape(layer);
+    for (const ReferenceRows::Run& run : reference(rows).runs) {
+      for (int row = 0; row < run.rows; ++row) {
+        ReferenceStates::State state = states.before(run, layer, row);
+        const std::span<const float> input = inputs.row(run.first_row + row);
+        state.inputs.emplace_back(input.begin(), input.end());
+        for (size_t c = 0; c < input.size(); ++c) {
+          double sum = bias == nullptr ? 0 : values_of(*bias)[c];
+          for (size_t tap = 0; tap < state.inputs.size(); ++tap)
+            sum += static_cast<double>(state.inputs[tap][c]) *
+                   values_of(filter)[tap * input.size() + c];
+          to.row(run.first_row + row)[c] = static_cast<float>(sum);
+        }
+        state.inputs.pop_front();
+        TESSERA_ASSERT(std::ssize(state.inputs) == shape.taps - 1);
+        states.at(run, layer, row).inputs = std::move(state.inputs);
+      }
+      states.keep(run, layer, &ReferenceStates::State::inputs);
+    }
+  }
+  void recur(KvStore& kv, const Recurrence& recurrence, PreparedRows& rows,
+             const RecurrenceInputs& inputs, Tensor out) override {
+    forget_downloads();
+    const Opened queries(inputs.queries), keys(inputs.keys), values(inputs.values),
+        decays(inputs.decays), rates(inputs.rates), to(out);
+    ReferenceStates& states = static_cast<ReferenceKv&>(kv).states;
+    const StateLayer& shape = states.shape(recurrence.layer);
+    const auto key_dim = static_cast<size_t>(shape.key_dim);
+    const auto value_dim = static_cast<size_t>(shape.value_dim);
+    for (const ReferenceRows::Run& run : reference(rows).runs) {
+      for (int row = 0; row < run.rows; ++row) {
+        std::vector<float> state = states.before(run, recurrence.layer, row).matrices;
+        const int r = run.first_row + row;
+        for (size_t head = 0; head < static_cast<size_t>(shape.heads); ++head) {
+          const auto key_heads = static_cast<size_t>(shape.key_heads);
+          const size_t from = shape.grouped ? head * key_heads / shape.heads : head % key_heads;
+          const auto key = keys.row(r).subspan(from * key_dim, key_dim),
+                     query = queries.row(r).subspan(from * key_dim, key_dim);
+          const double decay = decays.row(r)[head], rate = rates.row(r)[head];
+          for (size_t v = 0; v < value_dim; ++v) {
+            const auto at = [&](size_t k) -> float& {
+              return state[(head * key_dim + k) * value_dim + v];
+            };
+            double found = 0, result = 0;
+            for (size_t k = 0; k < key_dim; ++k) found += decay * at(k) * key[k];
+            const double value = values.row(r)[head * value_dim + v];
+            const double written = rate * (recurrence.delta_rule ? value - found : value);
+            for (size_t k = 0; k < key_dim; ++k) {
+              at(k) = static_cast<float>(decay * at(k) + key[k] * written);
+              result += static_cast<double>(at(k)) * query[k];
+            }
+            to.row(r)[head * value_dim + v] = static_cast<float>(result);
+          }
+        }
+        states.at(run, recurrence.layer, row).matrices = std::move(state);
+      }
+      states.keep(run, recurrence.layer, &ReferenceStates::State::matrices);
+    }
+  }
+  void keep_states(KvStore& kv, std::span<const StatePath> paths) override {
+    forget_downloads();
+    static_cast<ReferenceKv&>(kv).states.keep(paths);
   }
   void add(Tensor x, Tensor into) override {
     forget_downloads();

@@ -10,9 +10,11 @@
 #include "backend/cpu/attention.h"
 #include "backend/cpu/attention_plan.h"
 #include "backend/cpu/elementwise.h"
+#include "backend/cpu/kv_store.h"
 #include "backend/cpu/linear.h"
 #include "backend/cpu/low_rank.h"
 #include "backend/cpu/peaks.h"
+#include "backend/cpu/recurrence.h"
 #include "base/aligned_buffer.h"
 #include "base/simd/target.h"
 
@@ -152,6 +154,27 @@ class CpuBackend final : public Backend {
   void activate(Activation activation, Tensor x) override {
     cpu::activate(*pool_, activation, host(x));
   }
+  void gate(Activation activation, Tensor gate, Tensor x) override {
+    cpu::gate(*pool_, activation, host(gate), host(x));
+  }
+  void convolve(KvStore& kv, int layer, const Vector& filter, const Vector* bias,
+                PreparedRows& rows, Tensor x, Tensor out) override {
+    cpu::convolve(*pool_, states_of(kv), layer, host(&filter), host(bias), rows.host.runs, host(x),
+                  host(out));
+  }
+  void recur(KvStore& kv, const Recurrence& recurrence, PreparedRows& rows,
+             const RecurrenceInputs& inputs, Tensor out) override {
+    cpu::recur(*pool_, states_of(kv), recurrence, rows.host.runs,
+               {.queries = host(inputs.queries),
+                .keys = host(inputs.keys),
+                .values = host(inputs.values),
+                .decays = host(inputs.decays),
+                .rates = host(inputs.rates)},
+               host(out));
+  }
+  void keep_states(KvStore& kv, std::span<const StatePath> paths) override {
+    cpu::keep_states(*pool_, states_of(kv), paths);
+  }
   void add(Tensor x, Tensor into) override { cpu::add(*pool_, host(x), host(into)); }
   void scale_and_cap(float factor, float cap, Tensor x) override {
     cpu::scale_and_cap(*pool_, factor, cap, host(x));
@@ -163,6 +186,10 @@ class CpuBackend final : public Backend {
   }
 
  private:
+  static cpu::StateStore& states_of(KvStore& kv) {
+    return static_cast<cpu::CpuKvStore&>(kv).states;
+  }
+
   std::shared_ptr<ThreadPool> pool_;
   cpu::WeightArena weight_arena_;
   cpu::LinearScratch linear_scratch_;

@@ -251,30 +251,44 @@ HWY_INLINE VF relu(VF x) {
   return hn::IfThenZeroElse(hn::Lt(x, hn::Zero(DF())), x);  // NaN stays
 }
 
-void gated_silu(const float* gate, const float* up, int count, float* out) {
-  for_each_pair(gate, up, count, out, [](VF x, VF y) HWY_ATTR { return hn::Mul(silu(x), y); });
-}
-void gated_gelu(const float* gate, const float* up, int count, float* out) {
-  for_each_pair(gate, up, count, out, [](VF x, VF y) HWY_ATTR { return hn::Mul(gelu(x), y); });
-}
-void gated_gelu_erf(const float* gate, const float* up, int count, float* out) {
-  for_each_pair(gate, up, count, out, [](VF x, VF y) HWY_ATTR { return hn::Mul(gelu_erf(x), y); });
-}
-void gated_relu(const float* gate, const float* up, int count, float* out) {
-  for_each_pair(gate, up, count, out, [](VF x, VF y) HWY_ATTR { return hn::Mul(relu(x), y); });
+HWY_INLINE VF squared_relu(VF x) {
+  const VF positive = relu(x);
+  return hn::Mul(positive, positive);
 }
 
-void activate_silu(int count, float* x) {
-  for_each_pair(x, x, count, x, [](VF v, VF) HWY_ATTR { return silu(v); });
+HWY_INLINE VF sigmoid(VF x) {
+  const VF one = hn::Set(DF(), 1.0f);
+  return hn::Div(one, hn::Add(one, exp_approx(DF(), hn::Neg(x))));
 }
-void activate_gelu(int count, float* x) {
-  for_each_pair(x, x, count, x, [](VF v, VF) HWY_ATTR { return gelu(v); });
+
+// f(g), where g(x) is the activation of one vector.
+template <class F>
+HWY_INLINE void with_activation(Activation activation, F f) {
+  switch (activation) {
+    case Activation::kSilu:
+      return f([](VF x) HWY_ATTR { return silu(x); });
+    case Activation::kGelu:
+      return f([](VF x) HWY_ATTR { return gelu(x); });
+    case Activation::kGeluErf:
+      return f([](VF x) HWY_ATTR { return gelu_erf(x); });
+    case Activation::kRelu:
+      return f([](VF x) HWY_ATTR { return relu(x); });
+    case Activation::kSquaredRelu:
+      return f([](VF x) HWY_ATTR { return squared_relu(x); });
+    case Activation::kSigmoid:
+      return f([](VF x) HWY_ATTR { return sigmoid(x); });
+    case Activation::kIdentity:
+      return f([](VF x) HWY_ATTR { return x; });
+    case Activation::kClampedSilu:
+      break;
+  }
+  TESSERA_ASSERT(false);  // it has no meaning without a second operand
 }
-void activate_gelu_erf(int count, float* x) {
-  for_each_pair(x, x, count, x, [](VF v, VF) HWY_ATTR { return gelu_erf(v); });
-}
-void activate_relu(int count, float* x) {
-  for_each_pair(x, x, count, x, [](VF v, VF) HWY_ATTR { return relu(v); });
+
+void activate_row(Activation activation, int count, float* x) {
+  with_activation(activation, [=](auto activated) HWY_ATTR {
+    for_each_pair(x, x, count, x, [=](VF v, VF) HWY_ATTR { return activated(v); });
+  });
 }
 
 void gated_clamped_silu(const float* gate, const float* up, int count, float* out) {
@@ -288,6 +302,14 @@ void gated_clamped_silu(const float* gate, const float* up, int count, float* ou
     const VF u = hn::IfThenElse(hn::Lt(below, minus), minus, below);
     const VF swish = hn::Div(g, hn::Add(one, exp_approx(df, hn::Mul(g, alpha))));
     return hn::Mul(swish, hn::Add(u, one));
+  });
+}
+
+void gated_row(Activation activation, const float* gate, const float* up, int count, float* out) {
+  if (activation == Activation::kClampedSilu) return gated_clamped_silu(gate, up, count, out);
+  with_activation(activation, [=](auto activated) HWY_ATTR {
+    for_each_pair(gate, up, count, out,
+                  [=](VF x, VF y) HWY_ATTR { return hn::Mul(activated(x), y); });
   });
 }
 
@@ -316,15 +338,8 @@ namespace tessera::cpu {
 HWY_EXPORT(norm_group);
 HWY_EXPORT(layer_norm_row);
 HWY_EXPORT(rope_row);
-HWY_EXPORT(gated_silu);
-HWY_EXPORT(gated_gelu);
-HWY_EXPORT(gated_clamped_silu);
-HWY_EXPORT(gated_gelu_erf);
-HWY_EXPORT(gated_relu);
-HWY_EXPORT(activate_silu);
-HWY_EXPORT(activate_gelu);
-HWY_EXPORT(activate_gelu_erf);
-HWY_EXPORT(activate_relu);
+HWY_EXPORT(gated_row);
+HWY_EXPORT(activate_row);
 HWY_EXPORT(add_row);
 HWY_EXPORT(scale_row);
 HWY_EXPORT(scale_and_cap_row);
@@ -397,24 +412,23 @@ void rope(ThreadPool& pool, const Rope& rope, int head_dim, std::span<const int3
 }
 
 void gated(Activation activation, HostTensor gate, HostTensor up, HostTensor out) {
-  const auto run = activation == Activation::kSilu      ? HWY_DYNAMIC_DISPATCH(gated_silu)
-                   : activation == Activation::kGelu    ? HWY_DYNAMIC_DISPATCH(gated_gelu)
-                   : activation == Activation::kGeluErf ? HWY_DYNAMIC_DISPATCH(gated_gelu_erf)
-                   : activation == Activation::kRelu    ? HWY_DYNAMIC_DISPATCH(gated_relu)
-                                                        : HWY_DYNAMIC_DISPATCH(gated_clamped_silu);
   for (int row = 0; row < gate.rows; ++row) {
-    run(gate.row(row), up.row(row), gate.columns, out.row(row));
+    HWY_DYNAMIC_DISPATCH(gated_row)
+    (activation, gate.row(row), up.row(row), gate.columns, out.row(row));
   }
 }
 
+void gate(ThreadPool& pool, Activation activation, HostTensor gate, HostTensor x) {
+  for_each_piece(pool, x.rows, x.columns, [&](int row, int first, int count) {
+    float* part = x.row(row) + first;
+    HWY_DYNAMIC_DISPATCH(gated_row)(activation, gate.row(row) + first, part, count, part);
+  });
+}
+
 void activate(ThreadPool& pool, Activation activation, HostTensor x) {
-  TESSERA_ASSERT(activation != Activation::kClampedSilu);  // gated only
-  const auto run = activation == Activation::kSilu      ? HWY_DYNAMIC_DISPATCH(activate_silu)
-                   : activation == Activation::kGelu    ? HWY_DYNAMIC_DISPATCH(activate_gelu)
-                   : activation == Activation::kGeluErf ? HWY_DYNAMIC_DISPATCH(activate_gelu_erf)
-                                                        : HWY_DYNAMIC_DISPATCH(activate_relu);
-  for_each_piece(pool, x.rows, x.columns,
-                 [&](int row, int first, int count) { run(count, x.row(row) + first); });
+  for_each_piece(pool, x.rows, x.columns, [&](int row, int first, int count) {
+    HWY_DYNAMIC_DISPATCH(activate_row)(activation, count, x.row(row) + first);
+  });
 }
 
 void add(ThreadPool& pool, HostTensor x, HostTensor into) {

@@ -20,6 +20,8 @@ void rope(ThreadPool& pool, const Rope& rope, int head_dim, std::span<const int3
           HostTensor x);
 // out = activation(gate) * up, on the calling thread.
 void gated(Activation activation, HostTensor gate, HostTensor up, HostTensor out);
+// x = activation(gate) * x.
+void gate(ThreadPool& pool, Activation activation, HostTensor gate, HostTensor x);
 void activate(ThreadPool& pool, Activation activation, HostTensor x);
 void add(ThreadPool& pool, HostTensor x, HostTensor into);
 void scale_and_cap(ThreadPool& pool, float factor, float cap, HostTensor x);

@@ -139,7 +139,7 @@ TileLayout::TileLayout(int given_head_dim, KvFormat given_format)
   bytes = round_up(value_scales + scales, 64);
 }
 
-CpuKvStore::CpuKvStore(const KvShape& kv_shape) {
+CpuKvStore::CpuKvStore(const KvShape& kv_shape) : states(kv_shape) {
   shape = kv_shape;
   if (shape.layers.empty() || shape.blocks < 1) {
     fail("KV cache: {} layers, {} blocks: each must be at least 1", shape.layers.size(),
@@ -147,6 +147,10 @@ CpuKvStore::CpuKvStore(const KvShape& kv_shape) {
   }
   const int multiple = shape.format == KvFormat::kQ8_0 ? kQ8Group : 2;
   for (const KvLayer& layer : shape.layers) {
+    if (layer.heads == 0 && layer.head_dim == 0) {  // one that does not attend
+      layers_.push_back({TileLayout(0, shape.format), block_bytes});
+      continue;
+    }
     if (layer.heads < 1) fail("KV cache: {} KV heads: must be at least 1", layer.heads);
     if (layer.head_dim < 1 || layer.head_dim > kMaxHeadDim || layer.head_dim % multiple != 0) {
       fail("KV cache: head dimension {}: {} needs a multiple of {} up to {}", layer.head_dim,

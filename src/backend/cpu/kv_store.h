@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/cpu/state_store.h"
 #include "base/aligned_buffer.h"
 
 namespace tessera::cpu {
@@ -50,6 +51,8 @@ class CpuKvStore final : public KvStore {
   const std::byte* tile(int layer, int block, int kv_head) const {
     return memory_.data() + offset_of(layer, block, kv_head);
   }
+
+  StateStore states;
 
  private:
   struct LayerTiles {
