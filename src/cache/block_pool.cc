@@ -9,7 +9,9 @@
 
 namespace tessera {
 
-BlockPool::BlockPool(int blocks, int block_tokens) : block_tokens_(block_tokens), blocks_(blocks) {
+BlockPool::BlockPool(int blocks, int block_tokens, int states)
+    : block_tokens_(block_tokens), blocks_(blocks), states_(states) {
+  for (int state = states - 1; state >= 0; --state) free_states_.push_back(state);
   free_.reserve(blocks);
   for (int block = blocks - 1; block >= 0; --block) free_.push_back(block);
 }
@@ -80,6 +82,60 @@ BlockSerial BlockPool::publish(BlockId block, BlockSerial parent, std::span<cons
   return b.serial;
 }
 
+int BlockPool::available_states() const {
+  const auto is_free = [&](BlockId block) { return states_[*blocks_[block].state] == 1; };
+  return static_cast<int>(std::ssize(free_states_) + std::ranges::count_if(with_state_, is_free));
+}
+
+std::optional<StateId> BlockPool::allocate_state() {
+  // A state that a sequence holds as well is not free when its block gives it up.
+  for (auto block = with_state_.begin(); free_states_.empty() && block != with_state_.end();) {
+    const BlockId oldest = *block++;
+    const StateId state = *blocks_[oldest].state;
+    if (states_[state] == 1) detach_state(oldest, state);
+  }
+  if (free_states_.empty()) return std::nullopt;
+  const StateId state = free_states_.back();
+  free_states_.pop_back();
+  states_[state] = 1;
+  return state;
+}
+
+void BlockPool::retain_state(StateId state) {
+  TESSERA_ASSERT(states_[state] > 0);
+  ++states_[state];
+}
+
+void BlockPool::release_state(StateId state) {
+  TESSERA_ASSERT(states_[state] > 0);
+  if (--states_[state] == 0) free_states_.push_back(state);
+}
+
+std::optional<StateId> BlockPool::find_state(BlockId block) {
+  Block& b = blocks_[block];
+  if (!b.state) return std::nullopt;
+  with_state_.splice(with_state_.end(), with_state_, b.stated);
+  retain_state(*b.state);
+  return b.state;
+}
+
+void BlockPool::attach_state(BlockId block, StateId state) {
+  Block& b = blocks_[block];
+  TESSERA_ASSERT(b.serial != 0);
+  if (b.state) return;
+  retain_state(state);
+  b.state = state;
+  b.stated = with_state_.insert(with_state_.end(), block);
+}
+
+void BlockPool::detach_state(BlockId block, StateId state) {
+  Block& b = blocks_[block];
+  if (b.state != state) return;
+  with_state_.erase(b.stated);
+  b.state.reset();
+  release_state(state);
+}
+
 uint64_t BlockPool::hash(BlockSerial parent, std::span<const Token> tokens) const {
   return XXH3_64bits_withSeed(tokens.data(), tokens.size_bytes(), parent);
 }
@@ -98,6 +154,7 @@ void BlockPool::forget(BlockId block) {
   Block& b = blocks_[block];
   cached_.erase(b.cached);
   index_.erase(find_entry(b.parent, b.tokens));
+  if (b.state) detach_state(block, *b.state);
   b.serial = 0;
   b.tokens.clear();
   free_.push_back(block);

@@ -19,6 +19,7 @@
 namespace tessera {
 
 using BlockId = int32_t;
+using StateId = int32_t;  // of recurrent layers: what they keep of a whole text
 
 // Names the contents of one published block, never reused: so (serial of the parent, own tokens)
 // names a prefix exactly, and two prefixes can never share a block by a hash collision.
@@ -27,7 +28,7 @@ inline constexpr BlockSerial kRootSerial = 0;  // the empty prefix
 
 class BlockPool {
  public:
-  BlockPool(int blocks, int block_tokens);
+  BlockPool(int blocks, int block_tokens, int states = 0);
 
   int capacity() const { return static_cast<int>(blocks_.size()); }
   int block_tokens() const { return block_tokens_; }
@@ -60,6 +61,24 @@ class BlockPool {
   // same prefix already, that one stays the one to be found.
   BlockSerial publish(BlockId block, BlockSerial parent, std::span<const Token> tokens);
 
+  // --- states of recurrent layers, which somebody holds or published blocks do: whoever finds such
+  // a block can go on behind it
+  bool has_states() const { return !states_.empty(); }
+  int states() const { return static_cast<int>(states_.size()); }
+  // Those that allocate_state() can still give.
+  int available_states() const;
+  // One with a reference count of one; nullopt if all are held. May take the state of the block
+  // that was least recently asked for its own.
+  std::optional<StateId> allocate_state();
+  void retain_state(StateId state);
+  void release_state(StateId state);
+  // The state behind the last token of a published block, retained if it has one.
+  std::optional<StateId> find_state(BlockId block);
+  // Unless it has one.
+  void attach_state(BlockId block, StateId state);
+  // If it is still this one.
+  void detach_state(BlockId block, StateId state);
+
  private:
   struct Block {
     int references = 0;
@@ -67,6 +86,8 @@ class BlockPool {
     BlockSerial parent = 0;
     std::vector<Token> tokens;
     std::list<BlockId>::iterator cached;  // its place in cached_, while published and unused
+    std::optional<StateId> state;
+    std::list<BlockId>::iterator stated;  // its place in with_state_, if it has one
   };
   using Index = std::unordered_multimap<uint64_t, BlockId>;
 
@@ -78,7 +99,10 @@ class BlockPool {
   std::vector<Block> blocks_;
   std::vector<BlockId> free_;
   std::list<BlockId> cached_;  // published and unused, least recently used first
-  Index index_;                // hash of (parent, tokens) -> published block
+  std::vector<int> states_;    // references to each
+  std::vector<StateId> free_states_;
+  std::list<BlockId> with_state_;  // least recently asked first
+  Index index_;                    // hash of (parent, tokens) -> published block
   BlockSerial next_serial_ = kRootSerial + 1;
 
   struct Salt {

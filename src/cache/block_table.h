@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cache/block_pool.h"
+#include "cache/state_table.h"
 
 namespace tessera {
 
@@ -13,7 +14,7 @@ class BlockTable {
  public:
   // `root`: of the sequence's salt, BlockPool::root().
   explicit BlockTable(BlockPool& pool, BlockSerial root = kRootSerial)
-      : pool_(&pool), root_(root) {}
+      : states(pool), pool_(&pool), root_(root) {}
   ~BlockTable() { clear(); }
   BlockTable(BlockTable&& other) noexcept;
   BlockTable& operator=(BlockTable&& other) noexcept;
@@ -21,11 +22,16 @@ class BlockTable {
   BlockTable& operator=(const BlockTable&) = delete;
 
   // A table that shares the blocks of the first `tokens` tokens, of which the last may be partly
-  // filled: see own().
+  // filled: see own(). Where there are recurrent layers, their state there is shared, too, if it is
+  // held: see can_fork().
   BlockTable fork(int tokens) const;
+  bool can_fork(int tokens) const {
+    return tokens == 0 || !states.in_use() || states.at(tokens).has_value();
+  }
 
   // Goes on from the published blocks with as many others' blocks as hold what follows in `tokens`
-  // and leave at least one token to compute (its logits are wanted). Blocks that are not published
+  // and leave at least one token to compute (its logits are wanted), where there are recurrent
+  // layers up to a block that has their state. Blocks that are not published
   // yet are given back: nothing in them may be in use. Returns how many tokens are covered in all.
   int adopt_prefix(std::span<const Token> tokens);
   // Makes slots for logical positions below `tokens`. False if the pool ran out; what was
@@ -39,10 +45,12 @@ class BlockTable {
   };
   bool own(int position, std::optional<Copy>& copy);
   // Publishes the blocks that are full with `tokens`, the sequence's computed tokens from its
-  // start.
+  // start; of recurrent layers their states become those behind `tokens`.
   void publish(std::span<const Token> tokens);
   // Gives everything back. The last blocks first, so that a prefix outlives its continuations.
   void clear();
+
+  StateTable states;  // of recurrent layers
 
   std::span<const BlockId> blocks() const { return blocks_; }
   // Leading tokens in published blocks, and what names them.
@@ -54,6 +62,9 @@ class BlockTable {
   }
 
  private:
+  void adopt_state();
+  void publish_state(BlockSerial parent, std::span<const Token> tokens);
+
   BlockPool* pool_;
   BlockSerial root_;
   std::vector<BlockId> blocks_;
