@@ -18,6 +18,7 @@ inline bool is_norm(TensorRole role) {
                                    kPostAttentionNorm,
                                    kQueryDownNorm,
                                    kKeyValueDownNorm,
+                                   kRecurrentNorm,
                                    kFeedForwardNorm,
                                    kPostFeedForwardNorm,
                                    kNextTokenEmbeddingNorm,
@@ -29,7 +30,9 @@ inline bool is_norm(TensorRole role) {
 // No matrix worth compressing: see TensorRole::kDelicate.
 inline bool is_delicate(TensorRole role) {
   using enum TensorRole;
-  constexpr TensorRole kAll[] = {kDelicate, kRouter, kSharedExpertRouter, kPositionEmbedding};
+  constexpr TensorRole kAll[] = {kDelicate,          kRouter,          kSharedExpertRouter,
+                                 kPositionEmbedding, kRecurrentFilter, kConvolutionFilter,
+                                 kRecurrentDecay,    kRecurrentSkip,   kRecurrentNorm};
   return std::find(std::begin(kAll), std::end(kAll), role) != std::end(kAll);
 }
 

@@ -62,6 +62,26 @@ enum class TensorRole : uint8_t {
   kDownBias,
   kPostFeedForwardNorm,
 
+  // Of recurrent layers: gated delta networks, whose queries, keys and values come from
+  // kQueryKeyValue, and state-space models.
+  kRecurrentInput,        // all that a state-space layer needs (Mamba-2): gate, values, keys (B),
+                          // queries (C), steps, stacked by rows
+  kRecurrentGate,         // [values, embedding]: what gates the output
+  kRecurrentFilter,       // [channels, taps] of the causal convolution
+  kRecurrentFilterBias,   // [channels]
+  kRecurrentStep,         // [heads, embedding]: how far a token moves the state (alpha)
+  kRecurrentStepBias,     // [heads]
+  kRecurrentRate,         // [heads, embedding]: at what rate it is written (beta)
+  kRecurrentRateAndStep,  // [2 heads, embedding]: both, by groups of heads that share a key
+  kRecurrentDecay,        // [heads], negative: the logarithm of the decay for a step of 1
+  kRecurrentSkip,         // [heads]: what of the values goes past the state (D)
+  kRecurrentNorm,
+  kRecurrentOutput,  // [embedding, values]
+  // Of layers that are a gated short convolution (LFM2).
+  kConvolutionInput,   // [3 embedding, embedding]
+  kConvolutionFilter,  // [embedding, taps]
+  kConvolutionOutput,  // [embedding, embedding]
+
   // Of a mixture of experts.
   kRouter,            // [experts, embedding]
   kRouterBias,        // [experts]

@@ -117,10 +117,11 @@ void run(ServeFlags& flags) {
         "it one); POST /v1/completions completes plain text",
         flags.model.model);
   }
-  const int blocks =
+  const auto [blocks, states] =
       kv_budget(*session.model, session.draft.get(), session.kv_format, flags.kv_memory,
                 flags.service.max_sequences, Engine::Options{}.draft_budget);
   const auto engine = session.make_engine({.kv_blocks = blocks,
+                                           .states = states,
                                            .sequences = flags.service.max_sequences,
                                            .step_rows = rows,
                                            .prompt_rows = flags.prompt_chunk});
@@ -131,6 +132,11 @@ void run(ServeFlags& flags) {
   fmt::print(stderr, "KV memory: up to {:.0f} MB for {} tokens in blocks of {}; context {}\n", mb,
              static_cast<int64_t>(blocks) * kBlockTokens, kBlockTokens,
              session.model->config().context);
+  if (states > 0) {
+    const double state_mb = static_cast<double>(session.model->state_bytes()) / 1e6;
+    fmt::print(stderr, "Recurrent states: up to {:.0f} MB, {} of {:.1f} MB\n", states * state_mb,
+               states, state_mb);
+  }
   signals.expect();
   server.open(service);
   print(fmt::format("Serving {} on {}\n", flags.service.model_name, server.url()));

@@ -46,6 +46,8 @@ void cut_heads(ModelShape& shape, double share) {
 
 void require_plain_layers(const Config& config, const PruneOptions& options) {
   const LayerConfig &first = config.layers.front(), &last = config.layers.back();
+  if (config.architecture->recurrent != RecurrentKind::kNone && options.heads + options.layers > 0)
+    fail("this model has recurrent layers: neither its heads nor its layers can be cut");
   if (options.neurons > 0 && last.experts.count > 0)
     fail("this model is a mixture of experts, whose neurons cannot be cut");
   if (options.heads > 0 && first.latent.key_value > 0)

@@ -100,6 +100,9 @@ LoadedDraft load_draft(const DraftReference& reference, const Tokenizer& tokeniz
   LoadedDraft draft{std::make_unique<Model>(std::move(checkpoint), std::move(backend), limits,
                                             on_progress, shortcuts),
                     nullptr};
+  if (draft.model->state_bytes() > 0)
+    fail("the draft model '{}' has recurrent layers, which is not supported",
+         printable(reference.model));
   if (difference.empty()) return draft;
   const auto vocabulary = static_cast<size_t>(draft.model->config().vocabulary);
   if (own->vocabulary_size() > vocabulary) {

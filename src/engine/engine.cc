@@ -8,6 +8,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/error.h"
 #include "base/timer.h"
 #include "engine/adapters.h"
@@ -35,6 +36,21 @@ Scheduler::Limits scheduler_limits(const Model& model, const Engine::Options& op
           .draft_budget = options.draft_budget};
 }
 
+// Of an engine that was not told: some sequences at once, and as many states for those who come
+// back.
+int states_of(const Model& model, const Engine::Options& options) {
+  constexpr int kSequences = 16;
+  if (model.state_bytes() == 0) return 0;
+  if (options.states > 0) return std::max(options.states, StateTable::kLeast);
+  return 4 * limit(options.sequences, kSequences) + StateTable::kLeast;
+}
+
+std::vector<StateSave> saves_of(std::span<const StateTable::Save> saves) {
+  std::vector<StateSave> result;
+  for (const auto& [row, state] : saves) result.push_back({row, state});
+  return result;
+}
+
 }  // namespace
 
 Engine::Engine(Model& model, Options options, std::function<bool(Token)> is_end)
@@ -43,8 +59,8 @@ Engine::Engine(Model& model, Options options, std::function<bool(Token)> is_end)
       is_end_(std::move(is_end)),
       pool_(options.kv_blocks > 0 ? options.kv_blocks
                                   : blocks_for(model.config().context + options.draft_budget),
-            kBlockTokens),
-      kv_(model.make_kv(pool_.capacity(), options.kv_format)),
+            kBlockTokens, states_of(model, options)),
+      kv_(model.make_kv(pool_.capacity(), options.kv_format, pool_.states())),
       scheduler_(pool_, scheduler_limits(model, options)) {}
 
 void Engine::validate(const Request& request) const {
@@ -121,8 +137,10 @@ std::shared_ptr<Sequence> Engine::make_sequence(Request request,
         sequence->drafter->start({decoder.values, asked.cache_salt, asked.prediction});
   }
   // What other adapters have computed is none of this text's.
-  if (sibling != nullptr && sibling->request.adapters == asked.adapters)
+  if (sibling != nullptr && sibling->request.adapters == asked.adapters) {
     sequence->sibling = sibling;
+    sibling->is_branched = true;
+  }
   return sequence;
 }
 
@@ -252,7 +270,10 @@ void Engine::give_way(std::vector<Scheduler::Share>& shares, std::exception_ptr 
   const auto has_drafts = [](const Scheduler::Share& share) { return share.tree.size() > 0; };
   if (std::ranges::any_of(shares, has_drafts)) {
     for (Scheduler::Share& share : shares) {
-      if (has_drafts(share)) share.tree = {}, share.chunk = 1;
+      if (!has_drafts(share)) continue;
+      share.tree = {}, share.chunk = 1;
+      const bool planned = share.plan_states();  // it has given back as many
+      TESSERA_ASSERT(planned);
     }
     return;
   }
@@ -331,14 +352,17 @@ Engine::Choice Engine::choose(const Scheduler::Share& share, RowRange range, Hos
 Engine::RowRange Engine::add_rows(const Scheduler::Share& share, Batch& batch) const {
   const Sequence& sequence = *share.sequence;
   RowRange range{.first_row = batch.rows()};
+  const StateTable& states = sequence.blocks.states;
+  const int32_t from = states.current().value_or(kNoState);
   if (share.tree.size() > 0) {
     range.first_wanted = static_cast<int>(batch.wanted.size());
     batch.add_tree(share.tree.tokens, share.tree.parents, sequence.computed,
-                   sequence.blocks.blocks(), &sequence.request.adapters);
+                   sequence.blocks.blocks(), &sequence.request.adapters, from);
     for (int row = range.first_row; row < batch.rows(); ++row) batch.wanted.push_back(row);
   } else {
     batch.add_chain(std::span(sequence.tokens).subspan(sequence.computed, share.chunk),
-                    sequence.computed, sequence.blocks.blocks(), &sequence.request.adapters);
+                    sequence.computed, sequence.blocks.blocks(), &sequence.request.adapters,
+                    {.from = from, .saves = saves_of(states.chain_saves())});
     range.prompt_wanted = static_cast<int>(batch.wanted.size());
     const auto [first, count] = sequence.prompt_rows(share.chunk);
     for (int i = 0; i < count; ++i)
@@ -388,8 +412,7 @@ void Engine::commit(const Scheduler::Share& share, RowRange range, Choice& choic
     move_accepted(sequence, path);
     if (share.tree.size() > 0) ++statistics_.drafts;
     count_depths(share.tree, static_cast<int>(path.size()) - 1, sequence.statistics.depths);
-    sequence.computed += share.chunk > 0 ? share.chunk : static_cast<int>(path.size());
-    accept(sequence, choice);
+    accept(share, range, choice);
     return;
   }
   if (sequence.is_embedding()) pool_hidden(sequence, range.first_row, share.chunk);
@@ -412,7 +435,21 @@ void Engine::move_accepted(Sequence& sequence, const std::vector<int32_t>& path)
   if (!from.empty()) model_.backend().copy_kv(*kv_, from, to);
 }
 
-void Engine::accept(Sequence& sequence, Choice& choice) {
+// The states behind a tree's accepted path, which are known only now.
+void Engine::keep_states(const Sequence& sequence, RowRange range, std::span<const int32_t> path,
+                         std::span<const StateTable::Save> saves) {
+  if (saves.empty()) return;
+  const std::vector<StateSave> kept = saves_of(saves);
+  const StatePath one{.first_row = range.first_row,
+                      .from = sequence.blocks.states.current().value_or(kNoState),
+                      .nodes = path,
+                      .saves = kept};
+  model_.keep_states(*kv_, std::span(&one, 1));
+}
+
+void Engine::accept(const Scheduler::Share& share, RowRange range, Choice& choice) {
+  Sequence& sequence = *share.sequence;
+  const int before = sequence.computed;
   FinishReason reason = FinishReason::kNone;
   size_t kept = 0;
   while (kept < choice.verified.tokens.size() && reason == FinishReason::kNone) {
@@ -439,7 +476,15 @@ void Engine::accept(Sequence& sequence, Choice& choice) {
   for (size_t i = 0; i < std::min(drafted, statistics_.accepted_at.size()); ++i)
     ++statistics_.accepted_at[i];
   statistics_.generated_tokens += kept;
-  sequence.computed = std::min(sequence.computed, sequence.size() - 1);
+  // The last token that is kept is not computed yet, whatever was verified behind it.
+  const int accepted =
+      share.chunk > 0 ? share.chunk : static_cast<int>(choice.verified.path.size());
+  sequence.computed = std::min(before + accepted, sequence.size() - 1);
+  if (share.tree.size() > 0) {
+    const int length = sequence.computed - before;
+    keep_states(sequence, range, std::span(choice.verified.path).first(length),
+                sequence.blocks.states.path_saves(length));
+  }
   sequence.blocks.publish(std::span(sequence.tokens).first(sequence.computed));
 
   const auto committed = std::span(sequence.tokens).last(kept);
@@ -457,7 +502,8 @@ void Engine::accept(Sequence& sequence, Choice& choice) {
 // What may come next is not known yet: the last row is computed again when it is.
 void Engine::postpone(const Scheduler::Share& share) {
   Sequence& sequence = *share.sequence;
-  sequence.computed += std::max(share.chunk - 1, 0);
+  const int before_last = sequence.computed + std::max(share.chunk - 1, 0);
+  if (sequence.blocks.states.can_advance(before_last)) sequence.computed = before_last;
   sequence.blocks.publish(std::span(sequence.tokens).first(sequence.computed));
   if (sequence.mask_work == nullptr) find_mask(sequence);
 }

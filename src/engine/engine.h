@@ -35,6 +35,7 @@ class Engine {
   struct Options {
     KvFormat kv_format = KvFormat::kF16;
     int kv_blocks = 0;      // 0: one sequence of the model's context
+    int states = 0;         // of recurrent layers, if there are any; 0: enough for some sequences
     int draft_budget = 31;  // drafted tokens of one sequence in a step
     int sequences = 0;      // that run at once; 0: as many as the model's limits allow
     int step_rows = 0;      // of a step; 0: what the model's limits allow
@@ -140,7 +141,9 @@ class Engine {
                std::span<const Choice> choices, StepRows& rows);
   void commit(const Scheduler::Share& share, RowRange range, Choice& choice);
   void move_accepted(Sequence& sequence, const std::vector<int32_t>& path);
-  void accept(Sequence& sequence, Choice& choice);
+  void accept(const Scheduler::Share& share, RowRange range, Choice& choice);
+  void keep_states(const Sequence& sequence, RowRange range, std::span<const int32_t> path,
+                   std::span<const StateTable::Save> saves);
   void postpone(const Scheduler::Share& share);
   void find_mask(Sequence& sequence);
   void pool_hidden(Sequence& sequence, int first_row, int rows);

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/system_memory.h"
+#include "cache/state_table.h"
 #include "decode/drafters/draft_model.h"
 
 namespace tessera {
@@ -40,19 +41,43 @@ size_t kv_block_bytes(const Model& model, const Model* draft, KvFormat format) {
          (draft != nullptr ? draft->kv_block_bytes(DraftModel::kKvFormat) : 0);
 }
 
-int kv_budget(const Model& model, const Model* draft, KvFormat format, const std::string& memory,
-              int sequences, int draft_budget) {
-  const size_t block = kv_block_bytes(model, draft, format);
+namespace {
+
+// For the sequences that run, each of which reads one and writes another, and for as many texts
+// again that somebody may come back to.
+int states_for(const Model& model, size_t memory, int sequences) {
+  const size_t state = model.state_bytes();
+  if (state == 0) return 0;
+  const auto least = static_cast<size_t>(StateTable::kLeast);
+  if (memory / 2 / state < least)
+    fail("the states of recurrent layers take {} bytes each: {} bytes are too little", state,
+         memory);
+  return static_cast<int>(std::min(memory / 2 / state, least + 4 * static_cast<size_t>(sequences)));
+}
+
+}  // namespace
+
+KvBudget kv_budget(const Model& model, const Model* draft, KvFormat format,
+                   const std::string& memory, int sequences, int draft_budget) {
+  // A model that never attends keeps nothing of a token.
+  const size_t block = std::max<size_t>(1, kv_block_bytes(model, draft, format));
   const size_t most = size_t{1} << 24;
   if (!memory.empty()) {
-    const size_t blocks = std::min(parse_memory_size(memory) / block, most);
+    const size_t bytes = parse_memory_size(memory);
+    const int states = states_for(model, bytes, sequences);
+    const size_t left = bytes - static_cast<size_t>(states) * model.state_bytes();
+    const size_t blocks = std::min(left / block, most);
     if (blocks == 0) fail("a KV block takes {} bytes: '{}' is too little", block, memory);
-    return static_cast<int>(blocks);
+    return {static_cast<int>(blocks), states};
   }
   const size_t for_one = blocks_for(model.config().context + draft_budget);
   const size_t useful = for_one * static_cast<size_t>(sequences);
-  return static_cast<int>(
-      std::min({std::max(available_memory() / 2 / block, for_one), useful, most}));
+  const size_t least = 2 * static_cast<size_t>(StateTable::kLeast) * model.state_bytes();
+  const size_t memory_for_all = std::max(available_memory() / 2, least);
+  const int states = states_for(model, memory_for_all, sequences);
+  const size_t left = memory_for_all - static_cast<size_t>(states) * model.state_bytes();
+  const size_t blocks = std::min({std::max(left / block, for_one), useful, most});
+  return {static_cast<int>(blocks), states};
 }
 
 }  // namespace tessera

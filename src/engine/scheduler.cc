@@ -178,7 +178,7 @@ void Scheduler::adopt_sibling(Sequence& sequence) {
   const auto sibling = sequence.sibling.lock();
   if (sibling == nullptr) return;
   const int shared = std::min(shared_tokens(sequence, *sibling), sibling->computed);
-  if (shared <= sequence.computed) return;
+  if (shared <= sequence.computed || !sibling->blocks.can_fork(shared)) return;
   sequence.blocks = sibling->blocks.fork(shared);
   sequence.computed = shared;
 }
@@ -217,7 +217,20 @@ bool Scheduler::reserve(Share& share) {
   std::optional<BlockTable::Copy> copy;
   const bool own = sequence.blocks.own(sequence.computed, copy);
   if (copy) copies_.push_back(*copy);
-  return own && sequence.blocks.reserve(sequence.computed + share.rows());
+  return own && sequence.blocks.reserve(sequence.computed + share.rows()) && share.plan_states();
+}
+
+// Where somebody branches off before the last token of a prompt, or it may have to be computed
+// again since nobody knows yet what may come behind it, the state there is wanted.
+bool Scheduler::Share::plan_states() const {
+  const bool ends_prompt = tree.size() == 0 && chunk == sequence->pending() && chunk > 1;
+  return sequence->blocks.states.plan(
+      {.first = sequence->computed,
+       .end = sequence->computed + rows(),
+       .is_tree = tree.size() > 0,
+       .is_prompt = !sequence->is_decoding(),
+       .keeps_before_end =
+           ends_prompt && (sequence->is_branched || sequence->request.constraint != nullptr)});
 }
 
 // Takes the blocks that were kept longest for nobody yet. False if there are none.

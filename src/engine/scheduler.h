@@ -45,6 +45,8 @@ class Scheduler {
     int room = 0;         // of a decoding sequence: nodes that may be drafted
 
     int rows() const { return tree.size() > 0 ? tree.size() : chunk; }
+    // Takes the states of recurrent layers that its rows are to write. False if there are too few.
+    bool plan_states() const;
   };
   using Queue = std::list<std::shared_ptr<Sequence>>;
 

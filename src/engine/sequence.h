@@ -155,6 +155,7 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
   BlockTable blocks;
   bool admitted = false;  // at least once; preemption does not take it back
   bool running = false;
+  bool is_branched = false;  // somebody may go on from its prompt's last token
   // Of a beam search whose beams go on together, until it is over (engine/beam_group.h).
   BeamGroup* group = nullptr;
   bool rests = false;  // needs no rows until the others of its group have come as far

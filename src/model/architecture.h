@@ -19,6 +19,8 @@ enum class Unrotated : uint8_t {
   kWithoutWindow,  // those that attend to everything
   kBesideWindows,  // the same, where others have a window
   kAll,            // positions are learned, or ALiBi's
+  kNowhere,        // there are none: other layers tell in which order tokens came
+  kAsStored,       // the same, where the fact "rope.scaling.finetuned" is false
 };
 
 // What the feed-forward reads.
@@ -27,6 +29,14 @@ enum class Residual : uint8_t {
   kParallel,    // what attention reads, too (GPT-J); unless "use_parallel_residual" is false
   kSharedNorm,  // the same through the same norm
   kAsStored,    // the same through the same norm, if the checkpoint has only one norm
+};
+
+// What a recurrent layer is.
+enum class RecurrentKind : uint8_t {
+  kNone,  // it attends, if anything
+  kGatedDeltaNet,
+  kStateSpace,
+  kShortConvolution,
 };
 
 struct Architecture {
@@ -38,6 +48,7 @@ struct Architecture {
   float max_slope_exponent = 0.0f;  // ALiBi's, where the checkpoint is silent; 0: none
   NormKind norm = NormKind::kRmsNorm;
   bool embedding_norm = false;
+  TensorRole output_norm = TensorRole::kOutputNorm;  // its role in GGUF
   Residual residual = Residual::kInTurn;
   Activation activation = Activation::kSilu;
   bool gated = true;              // activation(gate) * up rather than activation(up)
@@ -54,6 +65,14 @@ struct Architecture {
   bool fused_gate_up = false;     // ffn_up holds gate and up
 
   bool attention_sinks = false;
+
+  bool output_gate = false;  // kQuery holds of each head its query, then a gate of its output
+
+  // Of layers that do not attend: those that the checkpoint names, or else three in four,
+  RecurrentKind recurrent = RecurrentKind::kNone;
+  bool recurrent_without_keys = false;  // or those without key-value heads.
+  bool single_parts = false;            // a layer is a feed-forward, or else attends or recurs
+  bool grouped_keys = false;  // heads that share a key lie together, rather than key_heads apart
 
   bool latent_attention = false;
   bool next_token_layers = false;  // behind the others, in some models

@@ -7,10 +7,16 @@
 namespace tessera {
 
 void Batch::add_tree(std::span<const Token> nodes, std::span<const int32_t> parents, int prefix,
-                     std::span<const int32_t> block_table, const AdapterMix* mix) {
+                     std::span<const int32_t> block_table, const AdapterMix* mix, int32_t from) {
   TESSERA_ASSERT(parents.size() == nodes.size());
   TESSERA_ASSERT(blocks_for(prefix + static_cast<int>(nodes.size())) <=
                  static_cast<int>(block_table.size()));
+  const auto& kept_parents = tails_.emplace_back(parents.begin(), parents.end());
+  runs.push_back({.first_row = rows(),
+                  .rows = static_cast<int32_t>(nodes.size()),
+                  .from = from,
+                  .parents = kept_parents,
+                  .saves = {}});
   std::vector<int32_t> path;  // node indices from the root to the current node
   for (int node = 0; node < static_cast<int>(nodes.size()); ++node) {
     TESSERA_ASSERT(parents[node] < node);  // else the walk to the root has no end
@@ -43,9 +49,16 @@ void Batch::add_tree(std::span<const Token> nodes, std::span<const int32_t> pare
 }
 
 void Batch::add_chain(std::span<const Token> chain, int prefix,
-                      std::span<const int32_t> block_table, const AdapterMix* mix) {
+                      std::span<const int32_t> block_table, const AdapterMix* mix,
+                      const RowStates& states) {
   TESSERA_ASSERT(blocks_for(prefix + static_cast<int>(chain.size())) <=
                  static_cast<int>(block_table.size()));
+  if (chain.empty()) return;
+  runs.push_back({.first_row = rows(),
+                  .rows = static_cast<int32_t>(chain.size()),
+                  .from = states.from,
+                  .parents = {},
+                  .saves = saves_.emplace_back(states.saves)});
   for (int i = 0; i < static_cast<int>(chain.size()); ++i) {
     const int position = prefix + i;
     tokens.push_back(chain[i]);

@@ -23,6 +23,13 @@ struct AdapterUse {
 // Those of a row: each adapter once, in ascending order. Their sums are added.
 using AdapterMix = std::vector<AdapterUse>;
 
+// How recurrent layers go through a sequence's rows: from which state, and behind which of them,
+// counted from the first, the states are to be kept (of a tree afterwards: Model::keep_states).
+struct RowStates {
+  int32_t from = kNoState;
+  std::vector<StateSave> saves = {};
+};
+
 struct Batch {
   // One entry a row.
   std::vector<Token> tokens;
@@ -32,6 +39,7 @@ struct Batch {
   std::vector<const AdapterMix*> adapters;  // nullptr: none
   // Rows whose logits are wanted, ascending.
   std::vector<int32_t> wanted;
+  std::vector<StateRun> runs;  // the rows again, sequence by sequence
 
   int rows() const { return static_cast<int>(tokens.size()); }
 
@@ -40,14 +48,16 @@ struct Batch {
   // to the slot of position prefix + i, so `block_table` must reach prefix + nodes.size() tokens;
   // it must outlive the forward pass, and so must `mix`, which all nodes go through.
   void add_tree(std::span<const Token> nodes, std::span<const int32_t> parents, int prefix,
-                std::span<const int32_t> block_table, const AdapterMix* mix = nullptr);
+                std::span<const int32_t> block_table, const AdapterMix* mix = nullptr,
+                int32_t from = kNoState);
   // A chain: a prompt chunk, or one decode token.
   void add_chain(std::span<const Token> chain, int prefix, std::span<const int32_t> block_table,
-                 const AdapterMix* mix = nullptr);
+                 const AdapterMix* mix = nullptr, const RowStates& states = {});
 
  private:
   std::deque<std::vector<int32_t>>
-      tails_;  // what contexts[].tail points to; deque: they never move
+      tails_;  // what contexts[].tail and runs[].parents point to; deque: they never move
+  std::deque<std::vector<StateSave>> saves_;
 };
 
 }  // namespace tessera

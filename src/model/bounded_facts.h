@@ -44,24 +44,26 @@ class BoundedFacts {
     return value == 0 ? 0 : checked(name, value);
   }
   // A number for each layer: the checkpoint has one for all, or a list of them.
-  std::vector<int> by_layer(std::string_view name, size_t layers) const {
-    if (!facts_.is_list(name)) return std::vector<int>(layers, required(name));
+  std::vector<int> by_layer(std::string_view name, size_t layers, int least = 1) const {
+    if (!facts_.is_list(name))
+      return std::vector<int>(layers, checked(name, facts_.require_int(name), least));
     const std::vector<int64_t> values = *facts_.get_ints(name);
     if (values.size() != layers) {
       fail("key '{}': {} values for {} layers", key_of(name), values.size(), layers);
     }
     std::vector<int> result;
-    for (const int64_t value : values) result.push_back(checked(name, value));
+    for (const int64_t value : values) result.push_back(checked(name, value, least));
     return result;
   }
-  std::vector<int> by_layer(std::string_view name, std::vector<int> otherwise) const {
+  std::vector<int> by_layer(std::string_view name, std::vector<int> otherwise,
+                            int least = 1) const {
     const bool said = facts_.is_list(name) || facts_.get_int(name);
-    return said ? by_layer(name, otherwise.size()) : otherwise;
+    return said ? by_layer(name, otherwise.size(), least) : otherwise;
   }
 
  private:
-  int checked(std::string_view name, int64_t value) const {
-    if (value < 1 || value > kMaxDimension)
+  int checked(std::string_view name, int64_t value, int least = 1) const {
+    if (value < least || value > kMaxDimension)
       fail("key '{}': {} is out of range", key_of(name), value);
     return static_cast<int>(value);
   }

@@ -9,12 +9,16 @@
 #include "base/error.h"
 #include "model/bounded_facts.h"
 #include "model/experts_config.h"
+#include "model/recurrent_config.h"
 #include "model/rope.h"
 
 namespace tessera {
 namespace {
 
 void check_layer(const LayerConfig& layer) {
+  if (2 * int64_t{layer.feed_forward} > kMaxDimension)
+    fail("a feed-forward length of {} is too large", layer.feed_forward);
+  if (layer.heads == 0) return;
   const int64_t latent = int64_t{layer.heads} * std::max(layer.latent.key, layer.latent.value);
   if (latent > kMaxDimension) {
     fail("{} heads with keys of {} and values of {} are too large", layer.heads, layer.latent.key,
@@ -76,11 +80,16 @@ std::vector<LayerConfig> read_layers(const BoundedFacts& facts, const Architectu
   }
   const auto layers = static_cast<size_t>(blocks);
   const auto all = [layers](int value) { return std::vector<int>(layers, value); };
-  const std::vector<int> heads = facts.by_layer("attention.head_count", layers);
-  const std::vector<int> feed_forward = facts.by_layer("feed_forward_length", layers);
-  const std::vector<int> kv_heads = facts.by_layer("attention.head_count_kv", all(heads[0]));
+  // Layers need not attend, nor feed forward, in families where there are others.
+  const int least_keys = architecture.recurrent_without_keys ? 0 : 1,
+            least_others = architecture.single_parts ? 0 : 1;
+  const std::vector<int> heads = facts.by_layer("attention.head_count", layers, least_others);
+  const std::vector<int> feed_forward = facts.by_layer("feed_forward_length", layers, least_others);
+  const int most_heads = *std::ranges::max_element(heads);
+  const std::vector<int> kv_heads =
+      facts.by_layer("attention.head_count_kv", all(most_heads), least_keys);
   const std::vector<int> head_dims =
-      facts.by_layer("attention.key_length", all(embedding / heads[0]));
+      facts.by_layer("attention.key_length", all(embedding / std::max(1, most_heads)));
   const LatentConfig latent = read_latent(facts);
   if (const auto values = facts.by_layer("attention.value_length", head_dims);
       values != head_dims && latent.key_value == 0) {
@@ -92,6 +101,12 @@ std::vector<LayerConfig> read_layers(const BoundedFacts& facts, const Architectu
       static_cast<size_t>(experts.count > 0 ? facts.or_none("leading_dense_block_count") : count);
   std::vector<LayerConfig> result;
   for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
+    if (kv_heads[i] == 0 || heads[i] == 0) {
+      result.push_back(
+          {.feed_forward = feed_forward[i], .experts = i < dense ? ExpertsConfig{} : experts});
+      check_layer(result.back());
+      continue;
+    }
     if (head_dims[i] < 1)
       fail("an embedding of {} cannot be shared by {} heads", embedding, heads[i]);
     if (head_dims[i] % 2 != 0) fail("head length {} is odd", head_dims[i]);
@@ -187,7 +202,10 @@ bool is_rotated(const Config& config, size_t layer, bool has_windows) {
       return windowed;
     case Unrotated::kBesideWindows:
       return windowed || !has_windows;
+    case Unrotated::kAsStored:
+      return config.is_rotated;
     case Unrotated::kAll:
+    case Unrotated::kNowhere:
       break;
   }
   return false;
@@ -202,6 +220,7 @@ void read_windows(const Checkpoint& checkpoint, const BoundedFacts& facts, Confi
   Ropes ropes(checkpoint, config);
   for (size_t i = 0; i < config.layers.size(); ++i) {
     LayerConfig& layer = config.layers[i];
+    if (layer.heads == 0) continue;
     layer.rope = is_rotated(config, i, window > 0) ? ropes.find(layer.head_dim, layer.window > 0)
                                                    : LayerConfig::kUnrotated;
   }
@@ -225,6 +244,7 @@ void read_positions(const BoundedFacts& facts, Config& config) {
   if (config.query_growth != 0)
     config.growth_length =
         facts.optional("rope.scaling.original_context_length", config.training_context);
+  config.is_rotated = facts.is("rope.scaling.finetuned", true);
   if (config.architecture->unrotated != Unrotated::kAll) return;
   config.max_slope_exponent =
       facts.real("attention.max_alibi_bias", config.architecture->max_slope_exponent);
@@ -251,7 +271,10 @@ void refuse_other_parts(const BoundedFacts& facts, const Architecture& architect
   for (const auto& [fact, known] :
        {std::pair("attention.kv_lora_rank", architecture.latent_attention),
         std::pair("expert_count", architecture.experts),
-        std::pair("nextn_predict_layers", architecture.next_token_layers)}) {
+        std::pair("nextn_predict_layers", architecture.next_token_layers),
+        std::pair("ssm.conv_kernel", architecture.recurrent != RecurrentKind::kNone),
+        std::pair("shortconv.l_cache",
+                  architecture.recurrent == RecurrentKind::kShortConvolution)}) {
     if (!known && facts.or_none(fact) > 0)
       fail("key '{}': not supported in models of '{}'", facts.key_of(fact), architecture.name);
   }
@@ -274,9 +297,17 @@ void check_sizes(const Checkpoint& checkpoint, const Config& config) {
   for (size_t i = 0; i < config.layers.size(); ++i) {
     const LayerConfig& layer = config.layers[i];
     const int number = static_cast<int>(i);
+    if (layer.experts.count > 0) expect(TensorRole::kRouter, number, true, layer.experts.count);
+    if (layer.recurrent.kind != RecurrentKind::kNone) {
+      const bool is_short = layer.recurrent.kind == RecurrentKind::kShortConvolution;
+      expect(is_short ? TensorRole::kConvolutionFilter : TensorRole::kRecurrentFilter, number, true,
+             layer.recurrent.channels);
+      if (!is_short) expect(TensorRole::kRecurrentOutput, number, false, layer.recurrent.values());
+      continue;
+    }
+    if (layer.heads == 0) continue;
     const int value = layer.latent.key_value > 0 ? layer.latent.value : layer.head_dim;
     expect(TensorRole::kAttentionOutput, number, false, int64_t{layer.heads} * value);
-    if (layer.experts.count > 0) expect(TensorRole::kRouter, number, true, layer.experts.count);
   }
 }
 
@@ -310,6 +341,7 @@ Config read_config(const Checkpoint& checkpoint, int context) {
   read_scales(facts, config);
   read_positions(facts, config);
   read_residual(checkpoint, facts, config);
+  read_recurrent(checkpoint.facts(), facts, config);
   read_windows(checkpoint, facts, config);
   check_sizes(checkpoint, config);
   return config;
@@ -318,7 +350,18 @@ Config read_config(const Checkpoint& checkpoint, int context) {
 KvShape kv_shape(const Config& config, KvFormat format) {
   KvShape shape{.layers = {}, .blocks = 0, .format = format};
   for (const LayerConfig& layer : config.layers) {
-    shape.layers.push_back({.heads = layer.kv_heads, .head_dim = layer.head_dim});
+    const RecurrentConfig& recurrent = layer.recurrent;
+    if (recurrent.kind == RecurrentKind::kNone) {
+      shape.layers.push_back({.heads = layer.kv_heads, .head_dim = layer.head_dim});
+    } else {
+      shape.layers.push_back({.state = {.channels = recurrent.channels,
+                                        .taps = recurrent.taps,
+                                        .heads = recurrent.heads,
+                                        .key_dim = recurrent.key_dim,
+                                        .value_dim = recurrent.value_dim,
+                                        .key_heads = recurrent.key_heads,
+                                        .grouped = recurrent.grouped}});
+    }
   }
   return shape;
 }

@@ -28,6 +28,19 @@ struct LatentConfig {
   int value = 0;      // of each head's values
 };
 
+// A recurrent layer: a convolution along the text, and a recurrence of `heads` states.
+struct RecurrentConfig {
+  RecurrentKind kind = RecurrentKind::kNone;
+  int taps = 0;  // of the convolution
+  int heads = 0, key_heads = 0;
+  int key_dim = 0, value_dim = 0;  // of a head
+  int channels = 0;                // of the convolution
+  bool grouped = false;            // StateLayer's
+
+  int keys() const { return key_heads * key_dim; }
+  int values() const { return heads * value_dim; }
+};
+
 // One layer's shape. Layers may differ: pruned models and several families have wide and narrow
 // ones, other heads, or windows in some only.
 struct LayerConfig {
@@ -35,6 +48,7 @@ struct LayerConfig {
   int feed_forward = 0;  // where there are no experts
   ExpertsConfig experts = {};
   LatentConfig latent = {};
+  RecurrentConfig recurrent = {};
   float attention_scale = 0.0f;
   int window = 0;  // positions that a row attends to, its own included; 0: all
   int rope = 0;    // of Config::ropes; kUnrotated: queries and keys stay as they are
@@ -58,6 +72,7 @@ struct Config {
   float logit_scale = 1.0f;
   float attention_soft_cap = 0.0f, final_soft_cap = 0.0f;  // 0: none
   Routing routing;                                         // of experts
+  bool is_rotated = true;                                  // of Unrotated::kAsStored
   int learned_positions = 0;                               // added to the embeddings; 0: none
   // ALiBi: the slopes of n heads are powers of 2^(-max_slope_exponent / n); 0: none.
   float max_slope_exponent = 0.0f;

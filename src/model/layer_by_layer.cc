@@ -60,8 +60,10 @@ void LayerByLayer::forward(std::span<float> x, std::span<const Tap> taps) {
   TESSERA_ASSERT(layer_ && static_cast<int>(rows) <= residual_.rows);
   Batch batch;  // its tokens are in x already
   batch.add_chain(std::vector<Token>(rows), 0, block_table_);
-  const auto prepared = backend_->prepare(
-      {.positions = batch.positions, .slots = batch.slots, .contexts = batch.contexts});
+  const auto prepared = backend_->prepare({.positions = batch.positions,
+                                           .slots = batch.slots,
+                                           .contexts = batch.contexts,
+                                           .runs = batch.runs});
   const StepAdapters adapters({}, {});
   const Step step(*backend_, workspace_, ropes_, *prepared, *kv_, adapters, taps);
   const Tensor residual = residual_.top(static_cast<int>(rows));
@@ -80,7 +82,7 @@ void LayerByLayer::load_output(const Loader::Instead& instead) {
   output_.reset();
   Loader loader(*checkpoint_, *backend_, {}, {}, instead);
   loader.enter(kNoLayer);
-  output_norm_.tell(loader, config_, TensorRole::kOutputNorm, TensorRole::kOutputNormBias,
+  output_norm_.tell(loader, config_, config_.architecture->output_norm, TensorRole::kOutputNormBias,
                     config_.embedding);
   const bool tied = checkpoint_->find({TensorRole::kOutput}) == nullptr;
   const TensorRole role = tied ? TensorRole::kTokenEmbedding : TensorRole::kOutput;

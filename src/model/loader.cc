@@ -64,7 +64,7 @@ const Format* Loader::recoding(const StoredTensor& tensor) const {
   return format != nullptr && bits(*tensor.format) > bits(*format) ? format : nullptr;
 }
 
-void Loader::matrix(std::string_view label, std::initializer_list<StoredRows> parts, int columns,
+void Loader::matrix(std::string_view label, std::span<const StoredRows> parts, int columns,
                     std::unique_ptr<Matrix>& into) {
   std::vector<Backend::WeightPart> weights;
   std::deque<RecodedRows> recoded;
@@ -111,6 +111,13 @@ bool Loader::is_absent(StoredRows stored, Presence presence) {
 std::vector<float> Loader::decode(StoredRows stored) {
   // Those of all experts are a table with a row for each.
   const StoredTensor& found = checkpoint_.require({stored.role, layer_});
+  // A number for each head may be a column.
+  const bool is_column = found.columns() == 1 && stored.count == stored.rows;
+  if (is_column) {
+    std::vector<float> column(static_cast<size_t>(stored.rows));
+    take({stored.role, layer_}, 1, stored.rows).decode(0, column.size(), column);
+    return column;
+  }
   const bool is_table = found.columns() == static_cast<uint64_t>(stored.count) &&
                         found.elements() == static_cast<uint64_t>(stored.rows);
   const int64_t columns = is_table ? stored.count : stored.rows;
@@ -134,6 +141,19 @@ void Loader::vector(std::initializer_list<StoredRows> parts, Presence presence,
     joined.insert(joined.end(), values.begin(), values.end());
   }
   into = backend_.load_vector(joined);
+}
+
+void Loader::filter(StoredRows stored, int taps, std::unique_ptr<Vector>& into) {
+  const StoredTensor& tensor = take({stored.role, layer_}, taps, stored.rows);
+  const auto channels = static_cast<size_t>(stored.rows), count = static_cast<size_t>(taps);
+  std::vector<float> values(channels * count), turned(channels * count);
+  tensor.decode(0, channels, values);
+  for (size_t i = 0; i < values.size(); ++i) turned[i % count * channels + i / count] = values[i];
+  into = backend_.load_vector(turned);
+}
+
+void Loader::constant(int length, float value, std::unique_ptr<Vector>& into) {
+  into = backend_.load_vector(std::vector<float>(static_cast<size_t>(length), value));
 }
 
 void Loader::values(StoredRows stored, Presence presence, std::vector<float>& into) {

@@ -32,10 +32,13 @@ class Loader final : public TensorVisitor {
         instead_(instead) {}
 
   void enter(int layer) override { layer_ = layer; }
-  void matrix(std::string_view label, std::initializer_list<StoredRows> parts, int columns,
+  using TensorVisitor::matrix;
+  void matrix(std::string_view label, std::span<const StoredRows> parts, int columns,
               std::unique_ptr<Matrix>& into) override;
   void vector(std::initializer_list<StoredRows> parts, Presence presence,
               std::unique_ptr<Vector>& into) override;
+  void filter(StoredRows stored, int taps, std::unique_ptr<Vector>& into) override;
+  void constant(int length, float value, std::unique_ptr<Vector>& into) override;
   void values(StoredRows stored, Presence presence, std::vector<float>& into) override;
 
   // A tensor [rows, columns] that stays in the checkpoint.

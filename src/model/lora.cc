@@ -73,7 +73,7 @@ class Rows {
 
 }  // namespace
 
-void LoraAdapter::matrix(std::string_view, std::initializer_list<StoredRows> parts, int columns,
+void LoraAdapter::matrix(std::string_view, std::span<const StoredRows> parts, int columns,
                          std::unique_ptr<Matrix>& into) {
   std::vector<const StoredTensor*> tensors;
   std::vector<std::pair<StoredRows, const StoredLowRank*>> adapted;

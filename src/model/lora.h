@@ -24,9 +24,12 @@ class LoraAdapter final : public TensorVisitor {
       : stored_(&stored), backend_(backend) {}
 
   void enter(int layer) override { layer_ = layer; }
-  void matrix(std::string_view label, std::initializer_list<StoredRows> parts, int columns,
+  using TensorVisitor::matrix;
+  void matrix(std::string_view label, std::span<const StoredRows> parts, int columns,
               std::unique_ptr<Matrix>& into) override;
   void vector(std::initializer_list<StoredRows>, Presence, std::unique_ptr<Vector>&) override {}
+  void filter(StoredRows, int, std::unique_ptr<Vector>&) override {}
+  void constant(int, float, std::unique_ptr<Vector>&) override {}
   void values(StoredRows, Presence, std::vector<float>&) override {}
   // Ends the walk. Error if it has matrices that the model lacks.
   void finish();

@@ -60,7 +60,8 @@ void Model::for_each_tensor(TensorVisitor& visit) {
     embedding_norm_.tell(visit, config_, kEmbeddingNorm, kEmbeddingNormBias, config_.embedding);
   for (Layer& layer : layers_) layer.for_each_tensor(visit);
   visit.enter(kNoLayer);
-  output_norm_.tell(visit, config_, kOutputNorm, kOutputNormBias, config_.embedding);
+  output_norm_.tell(visit, config_, config_.architecture->output_norm, kOutputNormBias,
+                    config_.embedding);
   const bool tied = checkpoint_->find({kOutput}) == nullptr;
   const TensorRole output = tied ? kTokenEmbedding : kOutput;
   const int logits =
@@ -78,9 +79,11 @@ int Model::add_adapter(const StoredAdapter& stored) {
   return adapters() - 1;
 }
 
-std::unique_ptr<KvStore> Model::make_kv(int blocks, KvFormat format) const {
+std::unique_ptr<KvStore> Model::make_kv(int blocks, KvFormat format, int states) const {
   KvShape shape = kv_shape(config_, format);
   shape.blocks = blocks;
+  shape.states = states;
+  shape.rows = limits_.rows;
   return backend_->allocate_kv(shape);
 }
 
@@ -88,11 +91,21 @@ size_t Model::kv_block_bytes(KvFormat format) const {
   return backend_->kv_block_bytes(kv_shape(config_, format));
 }
 
+size_t Model::state_bytes() const {
+  return kv_shape(config_, KvFormat::kF16).state_values() * sizeof(float);
+}
+
+void Model::keep_states(KvStore& kv, std::span<const StatePath> paths) {
+  if (!paths.empty()) backend_->keep_states(kv, paths);
+}
+
 Tensor Model::forward(const Batch& batch, KvStore& kv, std::span<const Tap> taps) {
   TESSERA_ASSERT(batch.rows() <= limits_.rows);
   TESSERA_ASSERT(static_cast<int>(batch.wanted.size()) <= limits_.wanted_rows);
-  const auto rows = backend_->prepare(
-      {.positions = batch.positions, .slots = batch.slots, .contexts = batch.contexts});
+  const auto rows = backend_->prepare({.positions = batch.positions,
+                                       .slots = batch.slots,
+                                       .contexts = batch.contexts,
+                                       .runs = batch.runs});
   const StepAdapters adapters(adapters_, batch.adapters);
   const Step step(*backend_, workspace_, ropes_, *rows, kv, adapters, taps);
   const Tensor x = embed(batch);

@@ -42,9 +42,12 @@ class Model {
   int logits() const { return output_->rows; }  // of a row: the vocabulary, or its first tokens
   Backend& backend() const { return *backend_; }
   size_t weight_bytes() const { return weight_bytes_; }
-  std::unique_ptr<KvStore> make_kv(int blocks, KvFormat format) const;
+  // `states`: of recurrent layers, each behind one token of a text.
+  std::unique_ptr<KvStore> make_kv(int blocks, KvFormat format, int states = 0) const;
   // What one block of such a store takes.
   size_t kv_block_bytes(KvFormat format) const;
+  // What one state takes; 0: no layer is recurrent.
+  size_t state_bytes() const;
 
   // Loads an adapter for this model's matrices, which rows of a batch may go through from now on;
   // returns its number, from 0 on. Error if the model lacks one of its matrices.
@@ -58,6 +61,9 @@ class Model {
   // [batch.wanted.size(), logits()], valid until the next call. The batch is within limits().
   // `taps` read activations on the way.
   Tensor forward(const Batch& batch, KvStore& kv, std::span<const Tap> taps = {});
+  // Keeps states behind nodes of trees that the last forward() went through, now that it is known
+  // which of them count.
+  void keep_states(KvStore& kv, std::span<const StatePath> paths);
   // The final hidden states, normalized, of rows [first, first + count) of the batch that forward()
   // ran last: [count, embedding], valid until the next call.
   Tensor hidden_states(int first, int count);

@@ -28,7 +28,8 @@ int Reader::most_rows(Logits wanted) const {
 HostRows Reader::step(std::span<const Token> tokens, Logits wanted) {
   const int rows = static_cast<int>(tokens.size());
   Batch batch;
-  batch.add_chain(tokens, position_, context_.block_table, &model_.default_adapters());
+  batch.add_chain(tokens, position_, context_.block_table, &model_.default_adapters(),
+                  context_.go_on(position_, rows));
   batch.wanted.resize(wanted == Logits::kAll ? rows : wanted == Logits::kLast ? 1 : 0);
   std::iota(batch.wanted.begin(), batch.wanted.end(), wanted == Logits::kLast ? rows - 1 : 0);
   const Tensor logits = model_.forward(batch, *context_.kv);

@@ -8,8 +8,16 @@ std::optional<TapPoint> input_of(TensorRole role) {
     case TensorRole::kKey:
     case TensorRole::kValue:
     case TensorRole::kQueryKeyValue:
+    case TensorRole::kRecurrentInput:
+    case TensorRole::kRecurrentGate:
+    case TensorRole::kRecurrentStep:
+    case TensorRole::kRecurrentRate:
+    case TensorRole::kRecurrentRateAndStep:
+    case TensorRole::kConvolutionInput:
       return TapPoint::kQkvInput;
     case TensorRole::kAttentionOutput:
+    case TensorRole::kRecurrentOutput:
+    case TensorRole::kConvolutionOutput:
       return TapPoint::kOutputInput;
     case TensorRole::kGate:
     case TensorRole::kUp:

@@ -208,6 +208,7 @@ void DecodersTest::compare(Model& model, const std::vector<Draft>& drafts, int c
     Engine engine(model,
                   {.kv_format = GetParam(),
                    .kv_blocks = blocks_for(longest + 64) + static_cast<int>(random_() % 4),
+                   .states = pick({3, 4, 6, 9, 40}),
                    .draft_budget = pick({1, 2, 7, 31, 63}),
                    .step_rows = pick({0, 0, 20}),
                    .draft = draft.model,
@@ -229,6 +230,7 @@ void DecodersTest::compare(Model& model, const std::vector<Draft>& drafts, int c
     }
     run_to_end(engine);
     ASSERT_EQ(engine.pool().available(), engine.pool().capacity()) << compared;
+    ASSERT_EQ(engine.pool().available_states(), engine.pool().states()) << compared;
     for (size_t i = 0; i < requests.size(); ++i, ++compared) {
       const Sequence &expected = *plain[i], &got = *sequences[i];
       if (got.finished == FinishReason::kCancelled) {  // of as much as there is
@@ -265,6 +267,15 @@ TEST_P(DecodersTest, GiveThePlainTextInEveryCompany) {
   const int cases = std::getenv("TESSERA_TEST_BACKEND") == nullptr ? 5000 : 100;
   load_adapters();
   compare(model_, {{&other_}, {&alike_}, {&alike_}, {&bytes_, &bridge_}}, cases);
+}
+
+// States cannot be taken back, so what is drafted, forked and preempted goes other ways there.
+TEST_P(DecodersTest, GiveThePlainTextOfRecurrentLayers) {
+  const int cases = std::getenv("TESSERA_TEST_BACKEND") == nullptr ? 400 : 30;
+  Model recurrent(std::make_shared<const GgufFile>(GgufFile::open(write_tiny_model(
+                      {.architecture = "qwen35", .head_dim = 32}, folder_.path()))),
+                  make_test_backend(2), {.context = 0, .rows = 96, .wanted_rows = 64});
+  compare(recurrent, {{&other_}, {&bytes_, &bridge_}}, cases);
 }
 
 // Real models, which have something to say; each is its own draft, cut short.

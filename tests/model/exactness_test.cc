@@ -144,13 +144,12 @@ TEST_P(Exactness, E1AnyCompanyInTheBatch) {
     for (int i = 0; i <= 4; ++i) {
       if (i == place) {
         first_row = batch.rows();
-        batch.add_chain(part(position, count), position, table);
+        runner_->add_chain(batch, part(position, count), position, table);
       }
       if (i == 4) break;
       const int company = std::min(random(0, 30), 200 - done[i]);
-      batch.add_chain(
-          std::span(others[i]).subspan(static_cast<size_t>(done[i]), static_cast<size_t>(company)),
-          done[i], tables[i]);
+      const auto theirs = std::span(others[i]).subspan(static_cast<size_t>(done[i]));
+      runner_->add_chain(batch, theirs.first(static_cast<size_t>(company)), done[i], tables[i]);
       done[i] += company;
     }
     expect_reference(runner_->run(batch), position, first_row, count);
@@ -169,7 +168,7 @@ TEST_P(Exactness, E1EveryNodeOfATreeIsAsItsPathAlone) {
     std::vector<int32_t> parents;
     for (int node = 0; node < nodes; ++node) parents.push_back(random(-1, node - 1));
     Batch batch;
-    batch.add_tree(drafted, parents, prefix, table);
+    runner_->add_tree(batch, drafted, parents, prefix, table);
     const std::vector<LogitRow> rows = runner_->run(batch);
 
     for (int node = 0; node < nodes; ++node) {
@@ -222,7 +221,7 @@ TEST_P(Exactness, E3AnAcceptedPathMovedIntoPlace) {
     parents.push_back(i == 0 ? -1 : depth + i - 1);
   }
   Batch batch;
-  batch.add_tree(nodes, parents, prefix, table);
+  runner_->add_tree(batch, nodes, parents, prefix, table);
   expect_reference(runner_->run(batch), prefix, depth, depth);
 
   const auto slot = [&](int position) {
@@ -234,6 +233,9 @@ TEST_P(Exactness, E3AnAcceptedPathMovedIntoPlace) {
     to.push_back(slot(prefix + i));
   }
   runner_->model().backend().copy_kv(runner_->kv(), from, to);
+  std::vector<int32_t> path(static_cast<size_t>(depth));
+  std::iota(path.begin(), path.end(), depth);
+  runner_->keep_path(path, prefix, table);
   expect_reference(runner_->run_chain(part(prefix + depth, 40), prefix + depth, table),
                    prefix + depth);
 }
@@ -256,9 +258,10 @@ TEST_P(Exactness, E5WeightsOnTheDisk) {
 std::vector<Subject> subjects() {
   std::vector<Subject> all;
   for (const char* architecture :
-       {"llama",     "qwen2",    "qwen2moe", "qwen3",   "qwen3moe", "gpt-oss", "glm4moe",
-        "deepseek2", "gemma2",   "gemma3",   "phi3",    "smollm3",  "olmo2",   "granite",
-        "exaone4",   "mistral3", "gpt2",     "gptneox", "cohere2",  "bloom"}) {
+       {"llama",     "qwen2",  "qwen2moe",  "qwen3",     "qwen3moe", "gpt-oss",       "glm4moe",
+        "deepseek2", "qwen35", "qwen35moe", "qwen3next", "lfm2",     "granitehybrid", "nemotron_h",
+        "gemma2",    "gemma3", "phi3",      "smollm3",   "olmo2",    "granite",       "exaone4",
+        "mistral3",  "gpt2",   "gptneox",   "cohere2",   "bloom"}) {
     all.push_back({architecture, "Q4_0", KvFormat::kF16});
   }
   // What attention does differently meets the other format of keys and values, too.

@@ -8,6 +8,11 @@
 #include "support/test_backend.h"
 
 namespace tessera {
+namespace {
+
+constexpr int kStates = 4096;  // memory that is not used costs nothing
+
+}  // namespace
 
 ModelRunner::ModelRunner(const std::filesystem::path& path, const Options& options)
     : ModelRunner(open_checkpoint(path), options) {}
@@ -17,7 +22,7 @@ ModelRunner::ModelRunner(std::shared_ptr<const Checkpoint> checkpoint, const Opt
       options.backend != nullptr ? options.backend : make_test_backend(options.threads);
   const Model::Limits limits{.context = options.context, .rows = 512, .wanted_rows = 512};
   model_ = std::make_unique<Model>(std::move(checkpoint), std::move(backend), limits);
-  kv_ = model_->make_kv(options.blocks, options.kv);
+  kv_ = model_->make_kv(options.blocks, options.kv, kStates);
   free_blocks_.resize(static_cast<size_t>(options.blocks));
   std::iota(free_blocks_.begin(), free_blocks_.end(), 0);
   std::ranges::shuffle(free_blocks_, std::mt19937(7));
@@ -39,10 +44,50 @@ std::vector<LogitRow> ModelRunner::run(Batch& batch) {
   return copy_rows(model_->backend().download(model_->forward(batch, *kv_)));
 }
 
+int32_t ModelRunner::state_at(int position, std::span<const int32_t> table) const {
+  if (position == 0 || model_->state_bytes() == 0) return kNoState;
+  return states_.at({table[0], position});
+}
+
+std::vector<StateSave> ModelRunner::new_states(int prefix, int rows,
+                                               std::span<const int32_t> table) {
+  std::vector<StateSave> saves;
+  if (model_->state_bytes() == 0) return saves;
+  for (int position = prefix + 1; position <= prefix + rows; ++position) {
+    if (position % kBlockTokens != 0 && position != prefix + rows) continue;
+    const auto next = static_cast<int32_t>(states_.size());
+    if (next == kStates) fail("the test has no state left");
+    const int32_t state = states_.try_emplace({table[0], position}, next).first->second;
+    saves.push_back({.row = position - prefix - 1, .state = state});
+  }
+  return saves;
+}
+
+void ModelRunner::add_chain(Batch& batch, std::span<const Token> tokens, int prefix,
+                            std::span<const int32_t> table) {
+  const int32_t from = state_at(prefix, table);
+  const auto saves = new_states(prefix, static_cast<int>(tokens.size()), table);
+  batch.add_chain(tokens, prefix, table, nullptr, {.from = from, .saves = saves});
+}
+
+void ModelRunner::add_tree(Batch& batch, std::span<const Token> nodes,
+                           std::span<const int32_t> parents, int prefix,
+                           std::span<const int32_t> table) {
+  batch.add_tree(nodes, parents, prefix, table, nullptr, state_at(prefix, table));
+}
+
+void ModelRunner::keep_path(std::span<const int32_t> nodes, int prefix,
+                            std::span<const int32_t> table) {
+  const int32_t from = state_at(prefix, table);
+  const auto saves = new_states(prefix, static_cast<int>(nodes.size()), table);
+  const StatePath path{.first_row = 0, .from = from, .nodes = nodes, .saves = saves};
+  model_->keep_states(*kv_, std::span(&path, 1));
+}
+
 std::vector<LogitRow> ModelRunner::run_chain(std::span<const Token> tokens, int prefix,
                                              std::span<const int32_t> table) {
   Batch batch;
-  batch.add_chain(tokens, prefix, table);
+  add_chain(batch, tokens, prefix, table);
   return run(batch);
 }
 

@@ -59,6 +59,35 @@ bool is_deepseek(const TinyModelSpec& spec) {
 bool is_like_deepseek(const TinyModelSpec& spec) {
   return is_deepseek(spec) || spec.architecture == "glm4moe";
 }
+bool is_recurrent(const TinyModelSpec& spec) {
+  return spec.architecture == "qwen35" || spec.architecture == "qwen35moe" ||
+         spec.architecture == "qwen3next";
+}
+bool is_state_space(const TinyModelSpec& spec) {
+  return spec.architecture == "granitehybrid" || spec.architecture == "nemotron_h";
+}
+bool is_lfm2(const TinyModelSpec& spec) {
+  return spec.architecture == "lfm2";
+}
+// Every fourth layer attends. Of Nemotron-H one in two of the others is a feed-forward, and no
+// layer has two parts.
+bool attends(const TinyModelSpec& spec, int layer) {
+  const bool is_mixed = is_recurrent(spec) || is_state_space(spec) || is_lfm2(spec);
+  return !is_mixed || layer % 4 == 3;
+}
+bool feeds_forward(const TinyModelSpec& spec, int layer) {
+  return spec.architecture != "nemotron_h" || layer % 4 == 1;
+}
+constexpr int kTaps = 4;  // of recurrent layers' convolutions
+
+// A number for each recurrent head: memories of different length, for example.
+std::vector<float> by_state_head(const TinyModelSpec& spec, std::vector<float> first) {
+  std::vector<float> values;
+  for (int head = 0; head < spec.state_heads; ++head)
+    values.push_back(first[static_cast<size_t>(head) % first.size()]);
+  return values;
+}
+
 // Lengths of latent attention: of a head's keys half is rotated, which q8_0 keys want to be 32.
 constexpr int kLatent = 32, kRotated = 32, kKey = 64, kValue = 32, kQueryLatent = 32;
 bool is_gemma(const TinyModelSpec& spec) {
@@ -83,6 +112,9 @@ struct Holds {
 
 constexpr Holds kFamilies[] = {
     {.architecture = "gemma", .tied = true},
+    {.architecture = "lfm2", .qk_norms = Holds::kOfHeads, .layers = 5},
+    {.architecture = "granitehybrid", .layers = 5},
+    {.architecture = "nemotron_h", .gate = false, .layers = 7},
     {.architecture = "smollm3", .layers = 5},
     {.architecture = "olmo2",
      .pre_norms = false,
@@ -134,16 +166,18 @@ constexpr Holds kFamilies[] = {
 Holds holds_of(const TinyModelSpec& spec) {
   for (const Holds& family : kFamilies)
     if (family.architecture == spec.architecture) return family;
-  return {
-      .architecture = spec.architecture,
-      .post_norms = is_gemma(spec),
-      .qk_norms = is_qwen3(spec) || spec.architecture == "gemma3" ? Holds::kOfHeads : Holds::kNone,
-      .fused_qkv = spec.architecture == "phi3",
-      .window = is_gemma(spec) || is_gpt_oss(spec) ? 24 : 0,
-      .layers = spec.architecture == "gemma3"   ? 7
-                : spec.architecture == "gemma2" ? 3
-                                                : 0,
-      .tied = is_gemma(spec)};
+  return {.architecture = spec.architecture,
+          .post_norms = is_gemma(spec),
+          .qk_norms = is_qwen3(spec) || is_recurrent(spec) || spec.architecture == "gemma3"
+                          ? Holds::kOfHeads
+                          : Holds::kNone,
+          .fused_qkv = spec.architecture == "phi3",
+          .window = is_gemma(spec) || is_gpt_oss(spec) ? 24 : 0,
+          .layers = spec.architecture == "gemma3"   ? 7
+                    : spec.architecture == "gemma2" ? 3
+                    : is_recurrent(spec)            ? 5  // of which the fourth attends
+                                                    : 0,
+          .tied = is_gemma(spec)};
 }
 
 // What a tensor's values are like.
@@ -224,12 +258,15 @@ int heads_of(const TinyModelSpec& spec, int layer) {
   return half_of_odd(spec.uneven_layers, layer, spec.heads);
 }
 int kv_heads_of(const TinyModelSpec& spec, int layer) {
+  // What recurrent layers are like, Qwen's files say otherwise.
+  if (!attends(spec, layer) && !is_recurrent(spec)) return 0;
   return half_of_odd(spec.uneven_kv_heads, layer, spec.kv_heads);
 }
 int head_dim_of(const TinyModelSpec& spec, int layer) {
   return half_of_odd(spec.uneven_head_dims, layer, spec.head_dim);
 }
 int feed_forward_of(const TinyModelSpec& spec, int layer) {
+  if (!feeds_forward(spec, layer)) return 0;
   return half_of_odd(spec.uneven_layers, layer, spec.feed_forward);
 }
 
@@ -259,11 +296,13 @@ class Plan {
       kv_heads_ = kv_heads_of(spec, layer);
       head_dim_ = head_dim_of(spec, layer);
       width_ = feed_forward_of(spec, layer);
-      is_deepseek(spec) ? latent_attention() : attention();
+      mix(layer);
+      if (!feeds_forward(spec, layer)) continue;
       spec.experts > 0 && !(is_like_deepseek(spec) && layer == 0) ? experts() : feed_forward();
     }
     prefix_.clear();
-    norm("output_norm", spec.embedding, Role::kOutputNorm, 1.0f);
+    norm(is_lfm2(spec) ? "token_embd_norm" : "output_norm", spec.embedding, Role::kOutputNorm,
+         1.0f);
     if (!spec.tied) matrix("output.weight", spec.embedding, spec.vocabulary, logit_spread);
     rope_factors();
     if (!spec.says.empty()) say();
@@ -308,7 +347,7 @@ class Plan {
       matrix("attn_qkv.weight", spec_.embedding, q_length + 2 * kv_length, 1.2f);
       if (holds_.biases) bias("attn_qkv", q_length + 2 * kv_length);
     } else {
-      matrix("attn_q.weight", spec_.embedding, q_length, 1.2f);
+      matrix("attn_q.weight", spec_.embedding, is_recurrent(spec_) ? 2 * q_length : q_length, 1.2f);
       matrix("attn_k.weight", spec_.embedding, kv_length, 1.2f);
       matrix("attn_v.weight", spec_.embedding, kv_length, 1.0f);
     }
@@ -346,13 +385,69 @@ class Plan {
     matrix("attn_output.weight", heads_ * kValue, spec_.embedding, 1.0f);
   }
 
+  void mix(int layer) {
+    if (attends(spec_, layer)) return is_deepseek(spec_) ? latent_attention() : attention();
+    if (is_recurrent(spec_)) return gated_delta_net();
+    if (is_lfm2(spec_)) return short_convolution();
+    if (spec_.architecture != "nemotron_h" || !feeds_forward(spec_, layer)) state_space();
+  }
+
+  void short_convolution() {
+    vector("attn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
+    matrix("shortconv.in_proj.weight", spec_.embedding, 3 * spec_.embedding, 1.2f);
+    tensors_.push_back({prefix_ + "shortconv.conv.weight", &kF32, shape(kTaps, spec_.embedding),
+                        Role::kMatrix, 2.0f});
+    matrix("shortconv.out_proj.weight", spec_.embedding, spec_.embedding, 1.0f);
+  }
+
+  void state_space() {
+    const int heads = spec_.state_heads, values = heads * spec_.state_dim;
+    const int channels = 2 * spec_.state_key_heads * spec_.state_dim + values;
+    vector("attn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
+    matrix("ssm_in.weight", spec_.embedding, values + channels + heads, 1.2f);
+    tensors_.push_back(
+        {prefix_ + "ssm_conv1d.weight", &kF32, shape(kTaps, channels), Role::kMatrix, 1.5f});
+    vector("ssm_conv1d.bias", channels, Role::kBias, 0.2f);
+    for (const char* name : {"ssm_a", "ssm_d"}) {  // columns, as other files have them
+      given(name, by_state_head(spec_, name[4] == 'a' ? std::vector{-0.02f, -0.1f, -0.4f, -1.0f}
+                                                      : std::vector{1.0f, 0.5f, -0.5f, 0.1f}));
+      tensors_.back().shape = shape(1, heads);
+    }
+    vector("ssm_dt.bias", heads, Role::kBias, 0.5f);
+    vector("ssm_norm.weight", values / spec_.state_key_heads, Role::kNorm, 1.0f);
+    tensors_.back().shape.push_back(static_cast<uint64_t>(spec_.state_key_heads));
+    matrix("ssm_out.weight", values, spec_.embedding, 1.0f);
+  }
+
+  void gated_delta_net() {
+    const int heads = spec_.state_heads, values = heads * spec_.state_dim;
+    const int channels = 2 * spec_.state_key_heads * spec_.state_dim + values;
+    vector("attn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
+    matrix("attn_qkv.weight", spec_.embedding, channels, 1.2f);
+    matrix("attn_gate.weight", spec_.embedding, values, 1.2f);
+    tensors_.push_back(
+        {prefix_ + "ssm_conv1d.weight", &kF32, shape(kTaps, channels), Role::kMatrix, 2.0f});
+    given("ssm_a", by_state_head(spec_, {-0.02f, -0.1f, -0.4f, -1.0f}));
+    vector("ssm_dt.bias", heads, Role::kBias, 0.5f);
+    if (spec_.architecture == "qwen3next") {
+      matrix("ssm_ba.weight", spec_.embedding, 2 * heads, 1.0f);
+    } else {
+      matrix("ssm_alpha.weight", spec_.embedding, heads, 1.0f);
+      matrix("ssm_beta.weight", spec_.embedding, heads, 1.0f);
+    }
+    vector("ssm_norm.weight", spec_.state_dim, Role::kNorm, 1.0f);
+    matrix("ssm_out.weight", values, spec_.embedding, 1.0f);
+  }
+
   const char* feed_forward_norm() const {
-    return is_gpt_oss(spec_) || spec_.architecture == "glm4moe" ? "post_attention_norm"
-                                                                : "ffn_norm";
+    return is_gpt_oss(spec_) || is_recurrent(spec_) || spec_.architecture == "glm4moe"
+               ? "post_attention_norm"
+               : "ffn_norm";
   }
   void feed_forward() {
     if (holds_.pre_norms && holds_.feed_forward_norm)
-      norm(feed_forward_norm(), spec_.embedding, Role::kNorm, 1.0f);
+      norm(spec_.architecture == "nemotron_h" ? "attn_norm" : feed_forward_norm(), spec_.embedding,
+           Role::kNorm, 1.0f);
     if (spec_.architecture == "phi3") {
       matrix("ffn_up.weight", spec_.embedding, 2 * width_, 1.2f);
     } else {
@@ -383,9 +478,9 @@ class Plan {
       }
     }
     if (is_like_deepseek(spec_)) vector("exp_probs_b.bias", spec_.experts, Role::kBias, 0.2f);
-    if (spec_.architecture != "qwen2moe" && !is_like_deepseek(spec_)) return;
-    if (spec_.architecture == "qwen2moe")
-      vector("ffn_gate_inp_shexp.weight", spec_.embedding, Role::kBias, 0.1f);
+    const bool gated = spec_.architecture == "qwen2moe" || is_recurrent(spec_);
+    if (!gated && !is_like_deepseek(spec_)) return;
+    if (gated) vector("ffn_gate_inp_shexp.weight", spec_.embedding, Role::kBias, 0.1f);
     matrix("ffn_gate_shexp.weight", spec_.embedding, shared, 1.2f);
     matrix("ffn_up_shexp.weight", spec_.embedding, shared, 1.2f);
     matrix("ffn_down_shexp.weight", shared, spec_.embedding, 1.0f);
@@ -490,7 +585,7 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
     for (int layer = 0; layer < spec.layers; ++layer) values.push_back(number(of(spec, layer)));
     set(name, GgufValue::Array{values});
   };
-  by_layer("feed_forward_length", spec.uneven_layers, feed_forward_of);
+  by_layer("feed_forward_length", spec.uneven_layers || !feeds_forward(spec, 0), feed_forward_of);
   if (spec.experts > 0) {
     set("expert_count", number(spec.experts));
     set("expert_used_count", number(spec.experts_used));
@@ -503,16 +598,17 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
       set("expert_weights_norm", true);
       set("expert_weights_scale", 1.5f);
     }
-    if (spec.architecture == "qwen2moe")
+    if (spec.architecture == "qwen2moe" || is_recurrent(spec))
       set("expert_shared_feed_forward_length", number(spec.feed_forward));
   }
   by_layer("attention.head_count", spec.uneven_layers, heads_of);
-  by_layer("attention.head_count_kv", spec.uneven_kv_heads, kv_heads_of);
+  const bool some_attend = !attends(spec, 0) && !is_recurrent(spec);
+  by_layer("attention.head_count_kv", spec.uneven_kv_heads || some_attend, kv_heads_of);
   const Holds holds = holds_of(spec);
   set(holds.layer_norms ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
       1e-6f);
   if (spec.head_dim * spec.heads != spec.embedding || is_gemma(spec) || is_qwen3(spec) ||
-      is_gpt_oss(spec) || spec.uneven_head_dims) {
+      is_recurrent(spec) || is_gpt_oss(spec) || spec.uneven_head_dims) {
     by_layer("attention.key_length", spec.uneven_head_dims, head_dim_of);
     by_layer("attention.value_length", spec.uneven_head_dims, head_dim_of);
   }
@@ -525,8 +621,21 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
     set("attention.key_length_mla", number(kKey));
     set("attention.value_length_mla", number(kValue));
   }
+  if (is_lfm2(spec)) set("shortconv.l_cache", number(kTaps));
+  if (is_recurrent(spec) || is_state_space(spec)) {
+    set("ssm.conv_kernel", number(kTaps));
+    set("ssm.state_size", number(spec.state_dim));
+    set("ssm.group_count", number(spec.state_key_heads));
+    set("ssm.time_step_rank", number(spec.state_heads));
+    set("ssm.inner_size", number(spec.state_heads * spec.state_dim));
+  }
+  if (is_recurrent(spec)) {
+    const int pairs = spec.rope_dimensions / 2;
+    set("rope.dimension_sections",
+        GgufValue::Array{std::vector<int32_t>{pairs - 2 * (pairs / 3), pairs / 3, pairs / 3, 0}});
+  }
   if (spec.window > 0) set("attention.sliding_window", number(spec.window));
-  if (spec.architecture == "granite") {
+  if (spec.architecture == "granite" || spec.architecture == "granitehybrid") {
     set("embedding_scale", 1.5f);
     set("residual_scale", 0.7f);
     set("logit_scale", 1.25f);
@@ -583,11 +692,14 @@ TinyModelSpec with_defaults(TinyModelSpec spec) {
   // Those before grouped-query attention have a key for each query.
   choose(spec.kv_heads, holds.fused_qkv && holds.layer_norms ? spec.heads : 2);
   choose(spec.head_dim, spec.embedding / spec.heads * (free_head_dim ? 2 : 1));
-  choose(spec.rope_dimensions, spec.head_dim);
+  choose(spec.rope_dimensions, is_recurrent(spec) ? spec.head_dim / 2 : spec.head_dim);
   if (spec.architecture == "qwen2moe" || spec.architecture == "qwen3moe" || is_gpt_oss(spec) ||
-      is_like_deepseek(spec))
+      is_like_deepseek(spec) || (is_recurrent(spec) && spec.architecture != "qwen35"))
     choose(spec.experts, 6);
   if (spec.experts > 0) choose(spec.experts_used, 2);
+  choose(spec.state_heads, 4);
+  choose(spec.state_key_heads, 2);
+  choose(spec.state_dim, 32);
   choose(spec.vocabulary, 320);
   choose(spec.context, 256);
   choose(spec.window, holds.window > 0 ? holds.window : -1);
@@ -620,13 +732,13 @@ void write_tiny_model_file(const TinyModelSpec& given, const std::filesystem::pa
 std::filesystem::path write_tiny_model(const TinyModelSpec& given,
                                        const std::filesystem::path& folder) {
   const TinyModelSpec spec = with_defaults(given);
-  const std::string dimensions =
-      fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", spec.experts,
-                  spec.experts_used, spec.layers, spec.embedding, spec.heads, spec.kv_heads,
-                  spec.head_dim, spec.rope_dimensions, spec.feed_forward, spec.vocabulary,
-                  spec.context, spec.window, spec.tied, spec.attention_output_bias,
-                  spec.uneven_layers, spec.uneven_kv_heads, spec.uneven_head_dims,
-                  spec.repeat_blocks, spec.chat_template, spec.merges, fmt::join(spec.says, ","));
+  const std::string dimensions = fmt::format(
+      "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", spec.experts,
+      spec.experts_used, spec.state_heads, spec.state_key_heads, spec.state_dim, spec.layers,
+      spec.embedding, spec.heads, spec.kv_heads, spec.head_dim, spec.rope_dimensions,
+      spec.feed_forward, spec.vocabulary, spec.context, spec.window, spec.tied,
+      spec.attention_output_bias, spec.uneven_layers, spec.uneven_kv_heads, spec.uneven_head_dims,
+      spec.repeat_blocks, spec.chat_template, spec.merges, fmt::join(spec.says, ","));
   const auto path =
       folder / fmt::format("{}-{}-{}{}-{:08x}.gguf", spec.architecture, spec.format->name,
                            spec.seed, spec.rope_scaling, hash_text(dimensions) >> 32);

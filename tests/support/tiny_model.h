@@ -25,6 +25,9 @@ struct TinyModelSpec {
   // A mixture: of each layer's experts so many work on a row. families of mixtures take 6 and 2,
   // some of them a shared expert, and a dense layer before the others.
   int experts = 0, experts_used = 0;
+  // Of recurrent layers: heads, those that have keys of their own, and the length of keys and
+  // values of each. 4, 2 and 32.
+  int state_heads = 0, state_key_heads = 0, state_dim = 0;
   int vocabulary = 0;  // at least 300: bytes, merges and special tokens; the rest are unused tokens
   int context = 0;     // 256
   int window = 0;      // sliding window in tokens: gemma2 and gemma3 take 24; -1 for none

@@ -45,11 +45,14 @@ std::vector<Fold> folds_of(const Checkpoint& checkpoint, const Config& config, i
     return divided;
   };
   // Latents lie between the matrices of latent attention, and a router reads what experts read.
-  const bool is_latent = shape.latent.key_value > 0, is_dense = shape.experts.count == 0;
+  // A recurrence, whose keys are as long as they are to be, takes no scales either.
+  const bool attends = shape.heads > 0 && shape.latent.key_value == 0 &&
+                       shape.recurrent.kind == RecurrentKind::kNone;
+  const bool is_dense = shape.experts.count == 0 && width > 0;
   // A norm that both read would have to be divided by the scales of both.
   const bool own_norms = family.pre_norms && !config.shared_norm;
   std::vector<Fold> folds;
-  if (own_norms && !is_latent) {
+  if (own_norms && attends) {
     folds.push_back({.inputs = TapPoint::kQkvInput,
                      .matrices = fused(family.fused_qkv, kQueryKeyValue, {kQuery, kKey, kValue}),
                      .divided = norm(kAttentionNorm, kAttentionNormBias),
@@ -60,7 +63,7 @@ std::vector<Fold> folds_of(const Checkpoint& checkpoint, const Config& config, i
   std::vector<Fold::Divided> values = {{family.fused_qkv ? kQueryKeyValue : kValue, first}};
   const TensorRole bias = family.fused_qkv ? kQueryKeyValueBias : kValueBias;
   if (checkpoint.find({bias, layer}) != nullptr) values.push_back({bias, first});
-  if (!is_latent) {
+  if (attends) {
     folds.push_back({.inputs = TapPoint::kOutputInput,
                      .matrices = {kAttentionOutput},
                      .divided = values,

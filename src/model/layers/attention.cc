@@ -30,7 +30,7 @@ Attention::Attention(const Config& config, int layer, Workspace& workspace)
       layer_(layer),
       slopes_(alibi_slopes(shape().heads, config.max_slope_exponent)) {
   workspace.reserve(Workspace::kHidden, config.embedding);
-  workspace.reserve(Workspace::kQkv, shape().q_columns() + 2 * shape().kv_columns());
+  workspace.reserve(Workspace::kQkv, qkv_columns());
   workspace.reserve(Workspace::kAttended, shape().q_columns());
   workspace.reserve(Workspace::kGated, shape().kv_columns());  // show_value_inputs()
 }
@@ -41,7 +41,14 @@ void Attention::for_each_tensor(TensorVisitor& visit) {
   const Architecture& family = *config_.architecture;
   const int embedding = config_.embedding, q = shape().q_columns(), kv = shape().kv_columns();
   if (family.pre_norms) norm_.tell(visit, config_, kAttentionNorm, kAttentionNormBias, embedding);
-  if (family.fused_qkv) {
+  if (family.output_gate) {
+    const int heads = shape().heads, head = shape().head_dim;
+    std::vector<StoredRows> parts;
+    for (int i = 0; i < heads; ++i) parts.push_back({kQuery, 2 * q, 2 * i * head, head});
+    parts.insert(parts.end(), {{kKey, kv}, {kValue, kv}});
+    for (int i = 0; i < heads; ++i) parts.push_back({kQuery, 2 * q, (2 * i + 1) * head, head});
+    visit.matrix("qkv, gate", parts, embedding, qkv_);
+  } else if (family.fused_qkv) {
     visit.matrix("qkv", {{kQueryKeyValue, q + 2 * kv}}, embedding, qkv_);
     visit.vector({{kQueryKeyValueBias, q + 2 * kv}}, kOptional, qkv_bias_);
   } else {
@@ -140,7 +147,7 @@ void Attention::forward(const Step& step, Tensor x) const {
   const LayerConfig& layer = shape();
   const int q_columns = layer.q_columns(), kv_columns = layer.kv_columns();
   const Tensor h = step.take(Workspace::kHidden, config_.embedding),
-               qkv = step.take(Workspace::kQkv, q_columns + 2 * kv_columns),
+               qkv = step.take(Workspace::kQkv, qkv_columns()),
                attended = step.take(Workspace::kAttended, q_columns);
   const Tensor q = qkv.slice(0, q_columns), k = qkv.slice(q_columns, kv_columns),
                v = qkv.slice(q_columns + kv_columns, kv_columns);
@@ -157,6 +164,8 @@ void Attention::forward(const Step& step, Tensor x) const {
   }
   b.write_kv(step.kv, layer_, step.rows, k, v);
   b.attend(step.kv, parameters(), q, step.rows, attended);
+  if (config_.architecture->output_gate)
+    b.gate(Activation::kSigmoid, qkv.slice(q_columns + 2 * kv_columns, q_columns), attended);
   step.show(layer_, TapPoint::kOutputInput, attended);
   step.linear(*output_, attended, output_bias_.get(), h);
   if (post_norm_) post_norm_.apply(b, config_, h, h);

@@ -1,9 +1,10 @@
 // Multi-head attention with grouped keys and values (GQA, Ainslie et al. 2023), positions as
 // rotations or as slopes of the scores, sliding windows, and the norms that families put around it.
 //
-//   x += norm(W_o attend(rope(norm(W_q h)), rope(norm(W_k h)), W_v h)), h = norm(x)
+//   x += norm(W_o (attend(rope(norm(W_q h)), rope(norm(W_k h)), W_v h) * sigmoid(W_g h))),
+//   h = norm(x)
 //
-// Each norm is in some families only, and no layer need rotate.
+// Each norm is in some families only, as is the gate, and no layer need rotate.
 #pragma once
 
 #include <memory>
@@ -24,6 +25,10 @@ class Attention final : public Part {
 
  private:
   const LayerConfig& shape() const { return config_.layers[layer_]; }
+  int qkv_columns() const {
+    const int q = shape().q_columns(), gate = config_.architecture->output_gate ? q : 0;
+    return q + 2 * shape().kv_columns() + gate;
+  }
   AttentionParameters parameters() const;
   void rotate(const Step& step, Tensor q, Tensor k) const;
   void show_value_inputs(const Step& step, const Tap& tap, Tensor h, Tensor q, Tensor k) const;
@@ -33,7 +38,7 @@ class Attention final : public Part {
   std::vector<float> slopes_;         // ALiBi's, of each query head; empty: none
   Norm norm_, post_norm_;             // [embedding]
   Norm q_norm_, k_norm_;              // [head_dim], or of all heads together
-  std::unique_ptr<Matrix> qkv_;       // [(heads + 2 kv_heads) * head_dim, embedding]
+  std::unique_ptr<Matrix> qkv_;       // [(heads + 2 kv_heads) * head_dim, embedding], gates behind
   std::unique_ptr<Vector> qkv_bias_;  // nullptr: none
   std::unique_ptr<Matrix> output_;    // [embedding, heads * head_dim]
   std::unique_ptr<Vector> output_bias_;

@@ -3,8 +3,11 @@
 
 #include "model/layers/attention.h"
 #include "model/layers/feed_forward.h"
+#include "model/layers/gated_delta_net.h"
 #include "model/layers/latent_attention.h"
 #include "model/layers/mixture.h"
+#include "model/layers/short_convolution.h"
+#include "model/layers/state_space.h"
 
 namespace tessera {
 
@@ -14,26 +17,36 @@ class Layer {
   Layer(const Config& config, int index, Workspace& workspace)
       : index_(index),
         is_parallel_(config.parallel_residual),
-        attention_(make_attention(config, index, workspace)),
+        attention_(make_mixer(config, index, workspace)),
         feed_forward_(make_feed_forward(config, index, workspace)) {}
 
   void for_each_tensor(TensorVisitor& visit) {
     visit.enter(index_);
-    attention_->for_each_tensor(visit);
-    feed_forward_->for_each_tensor(visit);
+    if (attention_) attention_->for_each_tensor(visit);
+    if (feed_forward_) feed_forward_->for_each_tensor(visit);
   }
   // x, the residual stream: [rows, embedding].
   void forward(const Step& step, Tensor x) const {
     step.show(index_, TapPoint::kLayerInput, x);
     if (is_parallel_) feed_forward_->read(step, x);
-    attention_->forward(step, x);
-    feed_forward_->forward(step, x);
+    if (attention_) attention_->forward(step, x);
+    if (feed_forward_) feed_forward_->forward(step, x);
     step.show(index_, TapPoint::kLayerOutput, x);
   }
 
  private:
-  static std::unique_ptr<Part> make_attention(const Config& config, int index,
-                                              Workspace& workspace) {
+  static std::unique_ptr<Part> make_mixer(const Config& config, int index, Workspace& workspace) {
+    switch (config.layers[index].recurrent.kind) {
+      case RecurrentKind::kGatedDeltaNet:
+        return std::make_unique<GatedDeltaNet>(config, index, workspace);
+      case RecurrentKind::kStateSpace:
+        return std::make_unique<StateSpace>(config, index, workspace);
+      case RecurrentKind::kShortConvolution:
+        return std::make_unique<ShortConvolution>(config, index, workspace);
+      case RecurrentKind::kNone:
+        break;
+    }
+    if (config.layers[index].heads == 0) return nullptr;
     if (config.layers[index].latent.key_value > 0)
       return std::make_unique<LatentAttention>(config, index, workspace);
     return std::make_unique<Attention>(config, index, workspace);
@@ -42,13 +55,14 @@ class Layer {
                                                  Workspace& workspace) {
     if (config.layers[index].experts.count > 0)
       return std::make_unique<Mixture>(config, index, workspace);
+    if (config.layers[index].feed_forward == 0) return nullptr;
     return std::make_unique<FeedForward>(config, index, workspace);
   }
 
   int index_;
-  bool is_parallel_;  // the feed-forward reads what attention reads
-  std::unique_ptr<Part> attention_;
-  std::unique_ptr<Part> feed_forward_;
+  bool is_parallel_;                    // the feed-forward reads what attention reads
+  std::unique_ptr<Part> attention_;     // or a recurrence; of some families' layers there is
+  std::unique_ptr<Part> feed_forward_;  // only one of the two
 };
 
 }  // namespace tessera

@@ -18,8 +18,8 @@ namespace tessera {
 class Workspace {
  public:
   // kScores to kAnswers are a mixture's: what the router says of experts, the rows that visit one,
-  // and what all of them answer; kLatent is latent attention's, kParallel what a feed-forward
-  // beside attention reads.
+  // and what all of them answer; kLatent is latent attention's, kConvolved recurrent layers',
+  // kParallel what a feed-forward beside attention reads.
   enum Slot {
     kHidden,
     kQkv,
@@ -29,6 +29,7 @@ class Workspace {
     kVisitors,
     kAnswers,
     kLatent,
+    kConvolved,
     kParallel,
     kTapped,
     kSlots
