@@ -54,6 +54,17 @@ VISION2 = dict(depth=1, patch_size=4, hidden_size=16, intermediate_size=16, num_
 VISION3 = dict(depth=1, patch_size=4, num_position_embeddings=4, hidden_size=16, intermediate_size=16, num_heads=2, out_hidden_size=16, deepstack_visual_indexes=[0])
 GPT = dict(n_embd=16, n_layer=2, n_head=2)
 FALCON = dict(parallel_attn=True, alibi=False, bias=False, tie_word_embeddings=True)
+# Of recurrent layers: two heads share a key; the fourth layer of five attends.
+DELTA = dict(
+    num_hidden_layers=5,
+    head_dim=16,
+    linear_key_head_dim=8,
+    linear_value_head_dim=6,
+    linear_num_key_heads=2,
+    linear_num_value_heads=4,
+)
+HYBRID = ["linear_attention", "linear_attention", "full_attention", "linear_attention"]
+MAMBA = dict(mamba_n_heads=4, mamba_d_head=8, mamba_n_groups=1, mamba_d_state=12, mamba_expand=2)
 LONG = {
     "type": "longrope",
     "long_factor": [1.0, 1.5, 3.0],
@@ -69,6 +80,74 @@ MODELS = {
     "mixtral": ("mixtral", dict(num_local_experts=4, num_experts_per_tok=2)),
     "qwen2-moe": ("qwen2_moe", dict(EXPERTS, num_experts=6, shared_expert_intermediate_size=12, norm_topk_prob=False)),
     "qwen3-moe": ("qwen3_moe", dict(EXPERTS, num_experts=6, head_dim=16, norm_topk_prob=True)),
+    "qwen35": ("qwen3_5_text", dict(DELTA)),
+    "qwen35-moe": (
+        "qwen3_5_moe_text",
+        DELTA | EXPERTS | dict(num_experts=6, shared_expert_intermediate_size=12),
+    ),
+    "qwen3-next": (
+        "qwen3_next",
+        DELTA | EXPERTS | dict(num_experts=6, shared_expert_intermediate_size=12),
+    ),
+    "lfm2": (
+        "lfm2",
+        dict(
+            layer_types=["conv", "full_attention", "conv"],
+            num_hidden_layers=3,
+            block_multiple_of=8,
+            tie_word_embeddings=True,
+        ),
+    ),
+    "lfm2-moe": (
+        "lfm2_moe",
+        dict(
+            EXPERTS,
+            layer_types=["conv", "full_attention", "conv"],
+            num_hidden_layers=3,
+            num_experts=6,
+            num_dense_layers=1,
+            tie_word_embeddings=True,
+        ),
+    ),
+    "granite-hybrid": (
+        "granitemoehybrid",
+        dict(
+            MAMBA,
+            layer_types=HYBRID,
+            num_hidden_layers=4,
+            num_local_experts=0,
+            shared_intermediate_size=24,
+            position_embedding_type="nope",
+            embedding_multiplier=3.0,
+            residual_multiplier=0.7,
+            attention_multiplier=0.25,
+            logits_scaling=0.5,
+        ),
+    ),
+    "granite-hybrid-moe": (
+        "granitemoehybrid",
+        dict(
+            MAMBA,
+            layer_types=HYBRID,
+            num_hidden_layers=4,
+            num_local_experts=6,
+            num_experts_per_tok=2,
+            intermediate_size=8,
+            shared_intermediate_size=12,
+            position_embedding_type="rope",
+        ),
+    ),
+    "nemotron-h": (
+        "nemotron_h",
+        dict(
+            layers_block_type=["linear_attention", "mlp", "full_attention", "linear_attention", "mlp"],
+            head_dim=16,
+            mamba_num_heads=4,
+            mamba_head_dim=8,
+            n_groups=2,
+            ssm_state_size=12,
+        ),
+    ),
     "deepseek-v3": (
         "deepseek_v3",
         dict(
@@ -207,7 +286,8 @@ def make(name: str, kind: str, changes: dict, folder: pathlib.Path) -> None:
                 buffer.copy_((torch.randn_like(buffer) * 0.3).bfloat16().float())
     tokens = torch.randint(3, COMMON["vocab_size"], (TOKENS,)).tolist()
     with torch.no_grad():
-        logits = model(torch.tensor([tokens]), past_key_values=HalfCache(), use_cache=True).logits[0]
+        cache = HalfCache() if not hasattr(config, "layer_types") else HalfCache(config=config)
+        logits = model(torch.tensor([tokens]), past_key_values=cache, use_cache=True).logits[0]
     shard = "6KB" if name == "llama" else "5GB"
     model.to(torch.bfloat16).save_pretrained(folder, max_shard_size=shard)
     (folder / "generation_config.json").unlink(missing_ok=True)

@@ -13,6 +13,7 @@
 #include "files/gguf/facts.h"
 #include "files/gguf/metadata.h"
 #include "files/huggingface/families.h"
+#include "files/huggingface/recurrent_layers.h"
 
 namespace tessera::huggingface {
 
@@ -37,7 +38,8 @@ struct ModelConfig {
   std::map<std::string, std::string, std::less<>> keys;
   int64_t heads = 0, kv_heads = 0;  // 0: not said
   int64_t latent_key = 0;           // of latent attention: a head's keys that are not rotated
-  std::optional<bool> tied;         // is the token embedding the output, too?
+  RecurrentShape recurrent;
+  std::optional<bool> tied;  // is the token embedding the output, too?
   // What each rotary frequency is divided by; empty: by nothing. See TensorRole::kRopeFactors.
   std::vector<float> rope_factors, rope_factors_long, rope_factors_short;
 };

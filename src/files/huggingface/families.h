@@ -18,6 +18,16 @@ enum class TensorStyle : uint8_t {
   kFalcon,
   kBloom,
   kMpt,
+  kLfm2,
+  kNemotronH,
+};
+
+// What a folder calls its recurrent layers.
+enum class RecurrentStyle : uint8_t {
+  kNone,             // there are none
+  kLinearAttention,  // gated delta networks
+  kMamba,            // Mamba-2
+  kConvolution,      // short convolutions
 };
 
 struct Family {
@@ -42,12 +52,14 @@ struct Family {
   bool latent_attention = false;  // kv_b_proj is each head's keys, then its values (DeepSeek)
   bool sigmoid_gating = false;    // of experts
   bool fused_experts = false;     // those of fused_experts.h, and a router with a bias
+  bool shared_mlp = false;        // feed-forwards are Granite's, gate and up in one tensor
   bool sparse_moe_block = false;  // experts are block_sparse_moe's w1, w2, w3 (Mixtral)
   bool windows = true;  // is there a sliding_window? Of others, transformers does not read it
   // Families of a query_pre_attn_scalar, where a GGUF file says nothing: models of more layers than
   // that divide by sqrt(embedding / heads), smaller ones by that of a head's length (Gemma's 27B).
   int head_dim_scale_layers = 0;
 
+  RecurrentStyle recurrent = RecurrentStyle::kNone;
   TensorStyle style = TensorStyle::kLlama;
   bool rotary = true;  // are positions rotations?
   // The rows of query_key_value are those of one key-value head after another: its queries', its

@@ -16,6 +16,7 @@
 #include "files/huggingface/latent_attention.h"
 #include "files/huggingface/layouts/layouts.h"
 #include "files/huggingface/layouts/raw_tensors.h"
+#include "files/huggingface/recurrent_layers.h"
 #include "files/huggingface/rotary_pairs.h"
 #include "files/huggingface/row_sources.h"
 #include "files/huggingface/shards.h"
@@ -81,6 +82,8 @@ class Adaptation {
     const bool is_qkv = role == kQueryKeyValue || role == kQueryKeyValueBias;
     if (family.qkv_by_head && is_qkv && tensor.format->supported() && config_.heads > 0)
       return group_by_kind(tensor, {config_.heads, config_.kv_heads});
+    if (family.recurrent != RecurrentStyle::kNone)
+      return adapt_recurrent(tensor, role, config_.recurrent);
     const bool is_matrix =
         role == kQueryKeyValue || role == kAttentionOutput || role == kUp || role == kDown;
     return family.transposed && is_matrix ? transpose(tensor) : tensor;
@@ -91,7 +94,7 @@ class Adaptation {
       return tensor;  // see loading
     std::vector<float> values(tensor.columns());
     tensor.decode(0, 1, values);
-    if (config_.family->norms_add_one && is_norm(role)) {
+    if (config_.family->norms_add_one && is_norm(role) && role != TensorRole::kRecurrentNorm) {
       for (float& value : values) value += 1;
     }
     if (head_dim == 0) return make_vector(tensor, std::move(values));
@@ -139,7 +142,9 @@ HuggingFaceFolder HuggingFaceFolder::open(const fs::path& folder) {
     raw.drop(name);
     ++ignored;
   }
-  if (ignored > 0) spdlog::info("{} tensors of other modalities are left out", ignored);
+  if (ignored > 0)
+    spdlog::info("{} tensors of other modalities or of multi-token prediction are left out",
+                 ignored);
   const auto quantization = find_json(folder / "hf_quant_config.json");
   in_file(folder, [&] {
     apply_layouts(config, quantization ? &*quantization : nullptr, raw);
@@ -150,6 +155,8 @@ HuggingFaceFolder HuggingFaceFolder::open(const fs::path& folder) {
       tensors = split_latent(std::move(tensors), static_cast<uint64_t>(said.heads),
                              static_cast<uint64_t>(said.latent_key));
     }
+    tensors = split_recurrent(std::move(tensors), said.recurrent);
+    if (said.family->shared_mlp) tensors = split_shared_mlp(std::move(tensors));
     for (StoredTensor& tensor : tensors) {
       const TensorPlace place = model.tensor_place(tensor.name);
       if (place.role == TensorRole::kOutput && said.tied == true) continue;

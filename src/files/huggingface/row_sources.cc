@@ -15,18 +15,21 @@ namespace {
 
 class HeldRows final : public RowSource {
  public:
-  HeldRows(std::vector<float> values, std::vector<std::span<const std::byte>> stored)
-      : stored_(std::move(stored)), bytes_(values.size() * sizeof(float)) {
+  HeldRows(std::vector<float> values, uint64_t columns,
+           std::vector<std::span<const std::byte>> stored)
+      : stored_(std::move(stored)),
+        row_bytes_(columns * sizeof(float)),
+        bytes_(values.size() * sizeof(float)) {
     kF32.encode(values, bytes_.data(), {});
   }
   void read(uint64_t first, uint64_t count, std::byte* out) const override {
-    const size_t row = bytes_.size();  // a vector is one row
-    std::memcpy(out, bytes_.data() + first * row, count * row);
+    std::memcpy(out, bytes_.data() + first * row_bytes_, count * row_bytes_);
   }
   std::vector<std::span<const std::byte>> stored() const override { return stored_; }
 
  private:
   std::vector<std::span<const std::byte>> stored_;
+  uint64_t row_bytes_;
   std::vector<std::byte> bytes_;
 };
 
@@ -116,12 +119,14 @@ class MovedRows final : public RowSource {
 
 }  // namespace
 
-StoredTensor make_vector(const StoredTensor& from, std::vector<float> values) {
+StoredTensor make_vector(const StoredTensor& from, std::vector<float> values,
+                         std::vector<uint64_t> shape) {
   StoredTensor vector = from;
   vector.format = &kF32;
-  vector.shape = {values.size()};
+  vector.shape = shape.empty() ? std::vector<uint64_t>{values.size()} : std::move(shape);
   vector.bytes = {};
-  vector.source = std::make_shared<const HeldRows>(std::move(values), from.stored());
+  vector.source =
+      std::make_shared<const HeldRows>(std::move(values), vector.columns(), from.stored());
   return vector;
 }
 
@@ -139,6 +144,28 @@ StoredTensor stepped_rows(const StoredTensor& from, std::string name, std::vecto
   result.bytes = {};
   return result;
 }
+
+namespace {
+
+// Runs of so many rows, or of so many values of a vector.
+StoredTensor move_runs(const StoredTensor& from, uint64_t run, std::vector<uint64_t> sources) {
+  if (from.shape.size() > 1) {
+    StoredTensor moved = from;
+    moved.shape = {from.columns(), run * sources.size()};
+    moved.bytes = {};
+    moved.source = std::make_shared<const MovedRows>(from, run, std::move(sources));
+    return moved;
+  }
+  std::vector<float> values(from.columns()), moved;
+  from.decode(0, 1, values);
+  for (const uint64_t source : sources) {
+    const auto first = values.begin() + static_cast<ptrdiff_t>(source * run);
+    moved.insert(moved.end(), first, first + static_cast<ptrdiff_t>(run));
+  }
+  return make_vector(from, std::move(moved));
+}
+
+}  // namespace
 
 StoredTensor group_by_kind(const StoredTensor& from, HeadCounts heads) {
   const bool is_vector = from.shape.size() == 1;
@@ -158,19 +185,11 @@ StoredTensor group_by_kind(const StoredTensor& from, HeadCounts heads) {
     for (uint64_t head = 0; head < keys; ++head)
       sources.push_back(head * (group + 2) + group + kind);
   const uint64_t head_dim = rows / (queries + 2 * keys);
-  StoredTensor grouped = from;
-  grouped.bytes = {};
-  if (!is_vector) {
-    grouped.source = std::make_shared<const MovedRows>(from, head_dim, std::move(sources));
-    return grouped;
-  }
-  std::vector<float> values(rows), moved;
-  from.decode(0, 1, values);
-  for (const uint64_t source : sources) {
-    const auto first = values.begin() + static_cast<ptrdiff_t>(source * head_dim);
-    moved.insert(moved.end(), first, first + static_cast<ptrdiff_t>(head_dim));
-  }
-  return make_vector(from, std::move(moved));
+  return move_runs(from, head_dim, std::move(sources));
+}
+
+StoredTensor move_rows(const StoredTensor& from, std::vector<uint64_t> sources) {
+  return move_runs(from, 1, std::move(sources));
 }
 
 StoredTensor transpose(const StoredTensor& from) {
@@ -189,13 +208,9 @@ StoredTensor skip_rows(const StoredTensor& from, uint64_t count) {
     fail("tensor '{}': expected more than {} rows, found {}", printable(from.name), count,
          from.rows());
   }
-  StoredTensor rest = from;
-  rest.shape[1] -= count;
-  std::vector<uint64_t> sources(rest.shape[1]);
+  std::vector<uint64_t> sources(from.rows() - count);
   std::iota(sources.begin(), sources.end(), count);
-  rest.bytes = {};
-  rest.source = std::make_shared<const MovedRows>(from, 1, std::move(sources));
-  return rest;
+  return move_rows(from, std::move(sources));
 }
 
 StoredTensor pair_rows(const StoredTensor& from, uint64_t head_dim) {

@@ -10,9 +10,10 @@
 
 namespace tessera::huggingface {
 
-// A vector in f32 that is held in memory; `from` says what bytes of the files it stands for.
-// Shape [values.size()].
-StoredTensor make_vector(const StoredTensor& from, std::vector<float> values);
+// A vector in f32 that is held in memory, or so many values of another shape; `from` says what
+// bytes of the files it stands for.
+StoredTensor make_vector(const StoredTensor& from, std::vector<float> values,
+                         std::vector<uint64_t> shape = {});
 
 // How far apart, in values, the neighbours are that become two experts (or heads), two rows, two
 // columns; and where the first value lies.
@@ -30,6 +31,10 @@ StoredTensor group_by_kind(const StoredTensor& from, HeadCounts heads);
 
 // The matrix the other way round. Error for a format of blocks.
 StoredTensor transpose(const StoredTensor& from);
+
+// Rows of a matrix, or values of a vector, in another order, or some of them: the i-th is number
+// sources[i].
+StoredTensor move_rows(const StoredTensor& from, std::vector<uint64_t> sources);
 
 // The matrix without its first rows. Error if it has no more.
 StoredTensor skip_rows(const StoredTensor& from, uint64_t count);

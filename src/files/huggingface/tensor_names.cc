@@ -87,6 +87,44 @@ constexpr auto kSparseMoeBlock = std::to_array<TensorNames::Row>({
     {kExpertsUp, "layers.*.block_sparse_moe.experts.w3.weight"},
     {kExpertsDown, "layers.*.block_sparse_moe.experts.w2.weight"},
 });
+// Of layers that are gated delta networks; before kRows, which spell their own queries otherwise.
+constexpr auto kLinearAttention = std::to_array<TensorNames::Row>({
+    {kQueryKeyValue, "layers.*.linear_attn.in_proj_qkv.weight"},  // see split_recurrent
+    {kRecurrentGate, "layers.*.linear_attn.in_proj_z.weight"},
+    {kRecurrentFilter, "layers.*.linear_attn.conv1d.weight"},
+    {kRecurrentStep, "layers.*.linear_attn.in_proj_a.weight"},
+    {kRecurrentStepBias, "layers.*.linear_attn.dt_bias"},
+    {kRecurrentRate, "layers.*.linear_attn.in_proj_b.weight"},
+    {kRecurrentRateAndStep, "layers.*.linear_attn.in_proj_ba.weight"},
+    {kRecurrentDecay, "layers.*.linear_attn.A_log"},
+    {kRecurrentNorm, "layers.*.linear_attn.norm.weight"},
+    {kRecurrentOutput, "layers.*.linear_attn.out_proj.weight"},
+});
+constexpr auto kMamba = std::to_array<TensorNames::Row>({
+    {kRecurrentInput, "layers.*.mamba.in_proj.weight"},
+    {kRecurrentFilter, "layers.*.mamba.conv1d.weight"},
+    {kRecurrentFilterBias, "layers.*.mamba.conv1d.bias"},
+    {kRecurrentStepBias, "layers.*.mamba.dt_bias"},
+    {kRecurrentDecay, "layers.*.mamba.A_log"},
+    {kRecurrentSkip, "layers.*.mamba.D"},
+    {kRecurrentNorm, "layers.*.mamba.norm.weight"},
+    {kRecurrentOutput, "layers.*.mamba.out_proj.weight"},
+});
+// Granite's, once split_shared_mlp has taken gate and up apart.
+constexpr auto kSharedMlp = std::to_array<TensorNames::Row>({
+    {kGate, "layers.*.shared_mlp.gate_proj.weight"},
+    {kUp, "layers.*.shared_mlp.up_proj.weight"},
+    {kDown, "layers.*.shared_mlp.output_linear.weight"},
+});
+constexpr auto kSharedMlpExperts = std::to_array<TensorNames::Row>({
+    {kRouter, "layers.*.block_sparse_moe.router.layer.weight"},
+    {kExpertsGate, "layers.*.block_sparse_moe.gate_proj.weight"},
+    {kExpertsUp, "layers.*.block_sparse_moe.up_proj.weight"},
+    {kExpertsDown, "layers.*.block_sparse_moe.output_linear.weight"},
+    {kSharedExpertGate, "layers.*.shared_mlp.gate_proj.weight"},
+    {kSharedExpertUp, "layers.*.shared_mlp.up_proj.weight"},
+    {kSharedExpertDown, "layers.*.shared_mlp.output_linear.weight"},
+});
 constexpr auto kPreNorms = std::to_array<TensorNames::Row>({
     {kFeedForwardNorm, "layers.*.post_attention_layernorm.weight"},
     {kFeedForwardNormBias, "layers.*.post_attention_layernorm.bias"},
@@ -259,6 +297,51 @@ constexpr auto kMpt = std::to_array<TensorNames::Row>({
     {kDownBias, "blocks.*.ffn.down_proj.bias"},
 });
 
+constexpr auto kLfm2 = std::to_array<TensorNames::Row>({
+    {kTokenEmbedding, "embed_tokens.weight"},
+    {kEmbeddingNorm, "embedding_norm.weight"},  // of the output, for all its name
+    {kOutput, "lm_head.weight"},
+    {kAttentionNorm, "layers.*.operator_norm.weight"},
+    {kConvolutionInput, "layers.*.conv.in_proj.weight"},
+    {kConvolutionFilter, "layers.*.conv.conv.weight"},
+    {kConvolutionOutput, "layers.*.conv.out_proj.weight"},
+    {kQuery, "layers.*.self_attn.q_proj.weight"},
+    {kKey, "layers.*.self_attn.k_proj.weight"},
+    {kValue, "layers.*.self_attn.v_proj.weight"},
+    {kQueryNorm, "layers.*.self_attn.q_layernorm.weight"},
+    {kKeyNorm, "layers.*.self_attn.k_layernorm.weight"},
+    {kAttentionOutput, "layers.*.self_attn.out_proj.weight"},
+    {kFeedForwardNorm, "layers.*.ffn_norm.weight"},
+    {kGate, "layers.*.feed_forward.w1.weight"},
+    {kUp, "layers.*.feed_forward.w3.weight"},
+    {kDown, "layers.*.feed_forward.w2.weight"},
+    {kRouter, "layers.*.feed_forward.gate.weight"},
+    {kRouterCorrection, "layers.*.feed_forward.expert_bias"},
+    {kExpertsGate, "layers.*.feed_forward.experts.w1.weight"},
+    {kExpertsUp, "layers.*.feed_forward.experts.w3.weight"},
+    {kExpertsDown, "layers.*.feed_forward.experts.w2.weight"},
+});
+constexpr auto kNemotronH = std::to_array<TensorNames::Row>({
+    {kTokenEmbedding, "embeddings.weight"},
+    {kOutputNorm, "norm_f.weight"},
+    {kOutput, "lm_head.weight"},
+    {kAttentionNorm, "layers.*.norm.weight"},
+    {kQuery, "layers.*.mixer.q_proj.weight"},
+    {kKey, "layers.*.mixer.k_proj.weight"},
+    {kValue, "layers.*.mixer.v_proj.weight"},
+    {kAttentionOutput, "layers.*.mixer.o_proj.weight"},
+    {kUp, "layers.*.mixer.up_proj.weight"},
+    {kDown, "layers.*.mixer.down_proj.weight"},
+    {kRecurrentInput, "layers.*.mixer.in_proj.weight"},
+    {kRecurrentFilter, "layers.*.mixer.conv1d.weight"},
+    {kRecurrentFilterBias, "layers.*.mixer.conv1d.bias"},
+    {kRecurrentStepBias, "layers.*.mixer.dt_bias"},
+    {kRecurrentDecay, "layers.*.mixer.A_log"},
+    {kRecurrentSkip, "layers.*.mixer.D"},
+    {kRecurrentNorm, "layers.*.mixer.norm.weight"},
+    {kRecurrentOutput, "layers.*.mixer.out_proj.weight"},
+});
+
 struct Style {
   std::span<const TensorNames::Row> rows;
   std::string_view prefix;
@@ -283,6 +366,10 @@ Style style_of(TensorStyle style) {
       return {kBloom, "transformer."};
     case TensorStyle::kMpt:
       return {kMpt, "transformer."};
+    case TensorStyle::kLfm2:
+      return {kLfm2, "model."};
+    case TensorStyle::kNemotronH:
+      return {kNemotronH, "backbone."};
     case TensorStyle::kLlama:
       break;
   }
@@ -293,7 +380,17 @@ Style style_of(TensorStyle style) {
 std::vector<TensorNames> tables(const Family& family) {
   using Rows = std::span<const TensorNames::Row>;
   if (family.style != TensorStyle::kLlama) return {TensorNames(style_of(family.style).rows)};
-  return {TensorNames(kRows), TensorNames(family.fused ? Rows(kFused) : Rows(kSeparate)),
+  const Rows recurrent = family.recurrent == RecurrentStyle::kLinearAttention
+                             ? Rows(kLinearAttention)
+                         : family.recurrent == RecurrentStyle::kMamba ? Rows(kMamba)
+                                                                      : Rows();
+  const Rows shared_mlp = !family.shared_mlp ? Rows()
+                          : family.experts   ? Rows(kSharedMlpExperts)
+                                             : Rows(kSharedMlp);
+  return {TensorNames(recurrent),
+          TensorNames(shared_mlp),
+          TensorNames(kRows),
+          TensorNames(family.fused ? Rows(kFused) : Rows(kSeparate)),
           TensorNames(family.sparse_moe_block ? Rows(kSparseMoeBlock)
                       : family.fused_experts  ? Rows(kFusedExperts)
                                               : Rows(kExperts)),
@@ -306,7 +403,7 @@ std::vector<TensorNames> tables(const Family& family) {
 // Longest first. Models that see or hear keep their text model under a name of its own.
 constexpr auto kPrefixes = std::to_array<std::string_view>(
     {"model.language_model.", "language_model.model.", "language_model.", "model.decoder.",
-     "decoder.", "gpt_neox.", "transformer.", "model."});
+     "decoder.", "gpt_neox.", "transformer.", "backbone.", "model."});
 
 }  // namespace
 
@@ -331,8 +428,9 @@ TensorPlace tensor_place(const Family& family, std::string_view name) {
 }
 
 bool is_ignored(std::string_view name) {
-  constexpr auto kTowers = std::to_array<std::string_view>(
-      {"vision_tower.", "vision_model.", "visual.", "audio_tower.", "multi_modal_projector."});
+  constexpr auto kTowers =
+      std::to_array<std::string_view>({"vision_tower.", "vision_model.", "visual.", "audio_tower.",
+                                       "multi_modal_projector.", "mtp."});
   if (name.starts_with("model.")) name.remove_prefix(6);
   const bool of_tower =
       std::ranges::any_of(kTowers, [&](std::string_view part) { return name.starts_with(part); });
