@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <exception>
 #include <iterator>
@@ -343,6 +344,8 @@ Engine::Choice Engine::choose(const Scheduler::Share& share, RowRange range, Hos
   choice.verified = verify(tree, rows, sequence.sampler, sequence.tokens, sequence.prompt_size(),
                            deadline, sequence.typical);
   const auto& [tokens, path, next_is_known] = choice.verified;
+  if (!tokens.empty() && std::isnan(rows.row(path[0])[static_cast<size_t>(tokens[0])]))
+    fail("the model answers with what is no number (NaN): its weights are broken");
   for (size_t i = 0; i < tokens.size() && top >= 0; ++i) {
     choice.logprobs.push_back(find_logprobs(rows.row(path[i]), tokens[i], top));
   }

@@ -1,5 +1,6 @@
 #include "model/architecture.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -120,7 +121,8 @@ constexpr std::array kArchitectures = {
                  .experts = true,
                  .gating = Gating::kSoftmaxOfChosen,
                  .expert_biases = true,
-                 .window_period = 2},
+                 .window_period = 2,
+                 .has_windows = true},
     Architecture{.name = "gemma2",
                  .note = "Gemma 2",
                  .activation = Activation::kGelu,
@@ -211,14 +213,17 @@ constexpr std::array kArchitectures = {
                  .note = "Command R, Aya",
                  .interleaved_rope = true,
                  .norm = NormKind::kLayerNorm,
-                 .residual = Residual::kSharedNorm},
+                 .residual = Residual::kSharedNorm,
+                 .has_logit_scale = true},
     Architecture{.name = "cohere2",
                  .note = "Command R7B, Command A",
                  .interleaved_rope = true,
                  .unrotated = Unrotated::kWithoutWindow,
                  .norm = NormKind::kLayerNorm,
                  .residual = Residual::kSharedNorm,
-                 .window_period = 4},
+                 .has_logit_scale = true,
+                 .window_period = 4,
+                 .has_windows = true},
     Architecture{.name = "falcon",
                  .note = "Falcon 7B",
                  .norm = NormKind::kLayerNorm,
@@ -246,12 +251,16 @@ constexpr std::array kArchitectures = {
 
 }  // namespace
 
+const Architecture* look_up_architecture(std::string_view name) {
+  const auto found = std::ranges::find(kArchitectures, name, &Architecture::name);
+  return found == kArchitectures.end() ? nullptr : &*found;
+}
+
 const Architecture& find_architecture(std::string_view name) {
+  if (const Architecture* found = look_up_architecture(name)) return *found;
   std::string known;
-  for (const Architecture& architecture : kArchitectures) {
-    if (architecture.name == name) return architecture;
+  for (const Architecture& architecture : kArchitectures)
     known += (known.empty() ? "" : ", ") + std::string(architecture.name);
-  }
   fail("architecture '{}' is not supported (supported: {})", name, known);
 }
 

@@ -53,6 +53,7 @@ struct Architecture {
   Activation activation = Activation::kSilu;
   bool gated = true;              // activation(gate) * up rather than activation(up)
   bool scale_embeddings = false;  // by sqrt(embedding length)
+  bool has_logit_scale = false;   // the fact "logit_scale" must be there
   bool divide_logits = false;     // by the fact "logit_scale", which others multiply with
   bool pre_norms = true;          // a norm before attention and before the feed-forward
   TensorRole feed_forward_norm = TensorRole::kFeedForwardNorm;  // the latter; its role in GGUF
@@ -87,6 +88,7 @@ struct Architecture {
   // Sliding windows: with period n, layers n-1, 2n-1, ... attend to everything and the others to
   // the window; 1 gives every layer the window.
   int window_period = 1;
+  bool has_windows = false;  // every model has: the fact "attention.sliding_window" must be there
   // RoPE base of the windowed layers, never scaled; 0: as the others, scaling included; -1: theirs,
   // without the scaling.
   float local_rope_base = 0.0f;
@@ -95,6 +97,8 @@ struct Architecture {
   int head_dim_scale_layers = 1 << 30;
 };
 
+// nullptr if it is not known.
+const Architecture* look_up_architecture(std::string_view name);
 // Throws Error naming the known ones.
 const Architecture& find_architecture(std::string_view name);
 

@@ -33,6 +33,10 @@ class BoundedFacts {
     if (value <= 0) fail("key '{}': must be positive", key_of(name));
     return value;
   }
+  float required_positive(std::string_view name) const {
+    if (!facts_.get_float(name)) fail("key '{}' is missing", key_of(name));
+    return positive(name, 1);
+  }
   float real(std::string_view name, double otherwise) const {
     const double value = facts_.get_float(name).value_or(otherwise);
     if (!std::isfinite(value)) fail("key '{}': {} is not a finite number", key_of(name), value);

@@ -213,7 +213,8 @@ bool is_rotated(const Config& config, size_t layer, bool has_windows) {
 
 // The layers' windows and rotary embeddings.
 void read_windows(const Checkpoint& checkpoint, const BoundedFacts& facts, Config& config) {
-  const int window = facts.or_none("attention.sliding_window");
+  const int window = config.architecture->has_windows ? facts.required("attention.sliding_window")
+                                                      : facts.or_none("attention.sliding_window");
   const std::vector<bool> windowed = read_windowed(checkpoint.facts(), facts, config);
   for (size_t i = 0; i < config.layers.size(); ++i)
     if (windowed[i]) config.layers[i].window = window;
@@ -232,7 +233,8 @@ void read_scales(const BoundedFacts& facts, Config& config) {
       architecture.scale_embeddings ? std::sqrt(static_cast<float>(config.embedding)) : 1.0;
   config.embedding_scale = facts.positive("embedding_scale", embedding);
   config.residual_scale = facts.positive("residual_scale", 1);
-  config.logit_scale = facts.positive("logit_scale", 1);
+  config.logit_scale = architecture.has_logit_scale ? facts.required_positive("logit_scale")
+                                                    : facts.positive("logit_scale", 1);
   if (architecture.divide_logits) config.logit_scale = 1 / config.logit_scale;
   config.attention_soft_cap = facts.real("attn_logit_softcapping", 0);
   config.final_soft_cap = facts.real("final_logit_softcapping", 0);

@@ -13,6 +13,7 @@
 #include "support/failing_constraint.h"
 #include "support/model_runner.h"
 #include "support/random_drafter.h"
+#include "support/rewritten_gguf.h"
 #include "support/run_to_end.h"
 #include "support/sampled_request.h"
 #include "support/temp_folder.h"
@@ -75,6 +76,27 @@ TEST_F(EngineTest, PreemptionLosesAndRepeatsNothing) {
   EXPECT_GT(e.statistics().preemptions, 0u);
   for (size_t i = 0; i < requests.size(); ++i)
     EXPECT_EQ(sequences[i]->tokens, alone(requests[i])) << i;
+}
+
+TEST_F(EngineTest, AModelThatAnswersWithNaNIsToldOf) {
+  const test::TempFolder folder;
+  const auto path =
+      test::rewrite_gguf(write_tiny_model({}, folder.path()), folder / "broken.gguf",
+                         {.bytes = [](const StoredTensor& tensor, std::vector<std::byte>& bytes) {
+                           if (tensor.name == "output_norm.weight")
+                             std::ranges::fill(bytes, std::byte{0xff});
+                         }});
+  Model broken(std::make_shared<const GgufFile>(GgufFile::open(path)), make_test_backend(2),
+               {.context = 0, .rows = 48, .wanted_rows = 16});
+  for (const float temperature : {0.0f, 1.0f}) {
+    Engine e(broken, {}, [](Token token) { return token == kEnd; });
+    Request r = sampled_request(random_tokens(5, 1), 20);
+    r.sampling.temperature = temperature;
+    const auto sequence = e.add(r);
+    run_to_end(e);
+    EXPECT_EQ(sequence->finished, FinishReason::kFailed);
+    EXPECT_EQ(sequence->generated(), 0);
+  }
 }
 
 TEST_F(EngineTest, ACachedPrefixGivesTheSameAnswer) {

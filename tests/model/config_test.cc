@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 #include "files/gguf/reader.h"
-#include "files/gguf/writer.h"
 #include "support/error_of.h"
+#include "support/rewritten_gguf.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
 
@@ -24,18 +24,9 @@ class ConfigTest : public testing::Test {
   }
   GgufFile changed(const std::filesystem::path& model, const std::string& key,
                    GgufValue::Variant value) {
-    const GgufFile tiny = GgufFile::open(model);
-    GgufMetadata metadata = tiny.metadata();
-    metadata.set(key, {std::move(value)});
-    GgufWriter writer(metadata);
-    for (const StoredTensor& tensor : tiny.tensors())
-      writer.declare(tensor.name, *tensor.format, tensor.shape);
-    const auto path = folder_ / "changed.gguf";
-    writer.write(path, [&](size_t i) {
-      const auto bytes = tiny.tensors()[i].bytes;
-      return std::vector<std::byte>(bytes.begin(), bytes.end());
-    });
-    return GgufFile::open(path);
+    return GgufFile::open(test::rewrite_gguf(
+        model, folder_ / "changed.gguf",
+        {.metadata = [&](GgufMetadata& metadata) { metadata.set(key, {std::move(value)}); }}));
   }
   void expect_error(const std::string& key, GgufValue::Variant value) {
     EXPECT_THROW(read_config(with(key, std::move(value))), Error) << key;
@@ -192,6 +183,79 @@ TEST_F(ConfigTest, RefusesLatentsThatDoNotFit) {
             "4 heads with keys of 64 and values of 16777216 are too large");
   EXPECT_EQ(refused("attention.temperature_scale", 0.1f),
             "key 'deepseek2.attention.temperature_scale': not supported in models of 'deepseek2'");
+}
+
+TEST_F(ConfigTest, RefusesStatesThatDoNotFit) {
+  const auto refused = [&](const std::string& architecture, const std::string& name, auto value) {
+    const auto path = write_tiny_model({.architecture = architecture}, folder_.path());
+    return error_of([&] { read_config(changed(path, architecture + "." + name, value)); });
+  };
+  EXPECT_EQ(refused("qwen35", "ssm.group_count", uint32_t{3}),
+            "key 'qwen35.ssm.group_count': 4 heads cannot share 3 keys");
+  EXPECT_EQ(refused("qwen35", "ssm.inner_size", uint32_t{130}),
+            "key 'qwen35.ssm.inner_size': 130 values cannot be shared by 4 heads");
+  EXPECT_EQ(refused("qwen35", "ssm.state_size", uint32_t{0}),
+            "key 'qwen35.ssm.state_size': 0 is out of range");
+  EXPECT_EQ(
+      refused("qwen35", "ssm.state_size", uint32_t{1 << 20}),
+      "recurrent layers of 4 heads with keys of 1048576, values of 32 and 4 taps are too large");
+  EXPECT_EQ(
+      refused("qwen35", "ssm.conv_kernel", uint32_t{1000}),
+      "recurrent layers of 4 heads with keys of 32, values of 32 and 1000 taps are too large");
+  EXPECT_EQ(refused("qwen35", "ssm.state_size", uint32_t{64}),
+            "tensor 'blk.0.ssm_conv1d.weight' is 4 x 256, expected 384 rows");
+  EXPECT_EQ(refused("qwen35", "ssm.inner_size", uint32_t{1 << 23}),
+            "tensor 'blk.0.ssm_conv1d.weight' is 4 x 256, expected 8388736 rows");
+  EXPECT_EQ(refused("qwen35", "attention.recurrent_layers",
+                    GgufValue::Array(std::vector<bool>{true, false})),
+            "key 'qwen35.attention.recurrent_layers': 2 values for 5 layers");
+  EXPECT_EQ(refused("lfm2", "shortconv.l_cache", uint32_t{1}),
+            "key 'lfm2.shortconv.l_cache': 1 is out of range");
+  EXPECT_EQ(refused("lfm2", "shortconv.l_cache", uint32_t{1 << 20}),
+            "key 'lfm2.shortconv.l_cache': 1048576 is out of range");
+  EXPECT_EQ(refused("llama", "ssm.conv_kernel", uint32_t{4}),
+            "key 'llama.ssm.conv_kernel': not supported in models of 'llama'");
+}
+
+TEST_F(ConfigTest, LayersWithoutKeysAreRecurrent) {
+  const auto kinds = [&](const char* architecture) {
+    std::string text;
+    const Config config = read_config(
+        GgufFile::open(write_tiny_model({.architecture = architecture}, folder_.path())));
+    for (const LayerConfig& layer : config.layers) {
+      const bool recurs = layer.recurrent.kind != RecurrentKind::kNone;
+      text += recurs ? 'r' : layer.heads > 0 ? 'a' : '-';
+    }
+    return text;
+  };
+  EXPECT_EQ(kinds("qwen35"), "rrrar");
+  EXPECT_EQ(kinds("lfm2"), "rrrar");
+  EXPECT_EQ(kinds("granitehybrid"), "rrrar");
+  EXPECT_EQ(kinds("nemotron_h"), "r-rar-r");
+}
+
+// Without them, these would answer with something else.
+TEST_F(ConfigTest, FactsThatEveryModelOfAFamilyHasAreAsked) {
+  for (const std::string architecture : {"gpt-oss", "cohere2"}) {
+    const auto path =
+        write_tiny_model({.architecture = architecture, .window = -1}, folder_.path());
+    EXPECT_EQ(
+        error_of([&] { read_config(GgufFile::open(path)); }),
+        "key '" + architecture + ".attention.sliding_window' is missing (expected an integer)");
+  }
+  // Cohere's first models, by the numbers that Llama's files have.
+  const auto path = test::rewrite_gguf(
+      write_tiny_model({}, folder_.path()), folder_ / "changed.gguf",
+      {.metadata = [](GgufMetadata& metadata) {
+        metadata.set("general.architecture", {std::string("command-r")});
+        for (const auto& [name, value] :
+             {std::pair("context_length", 256u), std::pair("embedding_length", 64u),
+              std::pair("block_count", 2u), std::pair("feed_forward_length", 160u),
+              std::pair("attention.head_count", 4u)})
+          metadata.set(std::string("command-r.") + name, {uint32_t{value}});
+      }});
+  EXPECT_EQ(error_of([&] { read_config(GgufFile::open(path)); }),
+            "key 'command-r.logit_scale' is missing");
 }
 
 // What is reserved for heads and experts before their tensors are loaded is no more than these are.

@@ -6,10 +6,9 @@
 
 #include <functional>
 
-#include "files/gguf/reader.h"
-#include "files/gguf/writer.h"
 #include "support/error_of.h"
 #include "support/model_runner.h"
+#include "support/rewritten_gguf.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
 
@@ -23,18 +22,8 @@ class LoaderTest : public testing::Test {
   // What loading says of a tiny model whose tensors were changed; false: the tensor is left out.
   std::string error_with(const TinyModelSpec& spec,
                          const std::function<bool(StoredTensor& tensor)>& change) {
-    const GgufFile tiny = GgufFile::open(write_tiny_model(spec, folder_.path()));
-    std::vector<StoredTensor> kept;
-    for (StoredTensor tensor : tiny.tensors()) {
-      if (change(tensor)) kept.push_back(tensor);
-    }
-    GgufWriter writer(tiny.metadata());
-    for (const StoredTensor& tensor : kept)
-      writer.declare(tensor.name, *tensor.format, tensor.shape);
-    const auto path = folder_ / "changed.gguf";
-    writer.write(path, [&](size_t i) {
-      return std::vector<std::byte>(kept[i].bytes.begin(), kept[i].bytes.end());
-    });
+    const auto path = test::rewrite_gguf(write_tiny_model(spec, folder_.path()),
+                                         folder_ / "changed.gguf", {.tensor = change});
     return error_of([&] { ModelRunner{path}; });
   }
 
@@ -59,19 +48,24 @@ TEST_F(LoaderTest, MatricesOfExpertsHaveTheirRows) {
 }
 
 TEST_F(LoaderTest, ALayerIsNotTakenForOneThatPredictsFurtherTokens) {
-  const GgufFile tiny =
-      GgufFile::open(write_tiny_model({.architecture = "glm4moe", .layers = 3}, folder_.path()));
-  GgufMetadata metadata = tiny.metadata();
-  metadata.set("glm4moe.nextn_predict_layers", {uint32_t{1}});
-  GgufWriter writer(metadata);
-  for (const StoredTensor& tensor : tiny.tensors())
-    writer.declare(tensor.name, *tensor.format, tensor.shape);
-  const auto path = folder_ / "next.gguf";
-  writer.write(path, [&](size_t i) {
-    const auto bytes = tiny.tensors()[i].bytes;
-    return std::vector<std::byte>(bytes.begin(), bytes.end());
-  });
+  const auto path =
+      test::rewrite_gguf(write_tiny_model({.architecture = "glm4moe", .layers = 3}, folder_.path()),
+                         folder_ / "next.gguf", {.metadata = [](GgufMetadata& metadata) {
+                           metadata.set("glm4moe.nextn_predict_layers", {uint32_t{1}});
+                         }});
   EXPECT_THAT(error_of([&] { ModelRunner{path}; }), HasSubstr("'blk.2.nextn.eh_proj.weight'"));
+}
+
+TEST_F(LoaderTest, NumbersOfEachRecurrentHeadAreAsManyAsHeads) {
+  const TinyModelSpec spec{.architecture = "nemotron_h"};
+  EXPECT_THAT(error_with(spec,
+                         [](StoredTensor& tensor) {
+                           if (tensor.name == "blk.0.ssm_a") tensor.name = "blk.0.ssm_b";
+                           return true;
+                         }),
+              HasSubstr("tensor 'blk.0.ssm_a' is missing"));
+  EXPECT_THAT(error_with(spec, [](StoredTensor& tensor) { return tensor.name != "blk.2.ssm_d"; }),
+              HasSubstr("tensor 'blk.2.ssm_d' is missing"));
 }
 
 }  // namespace

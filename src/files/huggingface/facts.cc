@@ -316,6 +316,9 @@ class ConfigTranslation {
     constexpr std::string_view kKey = "no_rope_layers";
     const auto rotated = from_.numbers(kKey);
     if (!rotated) return;
+    const int64_t layers = from_.integer("num_hidden_layers").value_or(0);
+    if (std::ssize(*rotated) != layers)
+      fail("key '{}': {} values for {} layers", kKey, rotated->size(), layers);
     for (size_t i = 0; i < rotated->size(); ++i) {
       if (((*rotated)[i] != 0) != ((i + 1) % 4 != 0))
         fail("key '{}': other than every fourth layer is not supported", kKey);
