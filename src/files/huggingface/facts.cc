@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "files/huggingface/config_reader.h"
+#include "files/huggingface/layer_kinds.h"
 #include "files/huggingface/rope_scaling.h"
 
 namespace tessera::huggingface {
@@ -171,20 +172,21 @@ class ConfigTranslation {
         read_recurrence({"linear_num_value_heads", "linear_num_key_heads", "linear_key_head_dim",
                          "linear_value_head_dim"});
         into_.recurrent.spread_heads = into_.family->architecture != "qwen3next";
-        return read_layer_kinds();
+        return set_layer_kinds();
       case RecurrentStyle::kMamba:
-        check_step_limits();
+        check_step_limits(from_);
         copy_integer("ssm.conv_kernel", "mamba_d_conv");
         read_recurrence({"mamba_n_heads", "mamba_n_groups", "mamba_d_state", "mamba_d_head"});
         into_.recurrent.is_state_space = true;
         if (into_.family->rotary)
           set("rope.scaling.finetuned", "position_embedding_type",
               {from_.text("position_embedding_type") == "rope"});
-        return read_layer_kinds();
+        return set_layer_kinds();
       case RecurrentStyle::kConvolution:
         copy_integer("shortconv.l_cache", "conv_L_cache");
-        adjust_feed_forward();
-        return read_layer_kinds();
+        if (const auto length = adjusted_feed_forward(from_))
+          set("feed_forward_length", "intermediate_size", {*length});
+        return set_layer_kinds();
       case RecurrentStyle::kNone:
         break;
     }
@@ -206,73 +208,17 @@ class ConfigTranslation {
         .heads = found[0], .key_heads = found[1], .key_dim = found[2], .value_dim = found[3]};
   }
 
-  // Steps may be bounded, which no model that people run does.
-  void check_step_limits() const {
-    const json* limits = from_.find("time_step_limit");
-    if (limits == nullptr) return;
-    const bool is_open =
-        limits->is_array() && limits->size() == 2 && (*limits)[0] == 0 && !(*limits)[1].is_number();
-    if (!is_open) fail("key 'time_step_limit': bounds of steps are not supported");
-  }
-
-  // LFM2's rule for the length that it really has.
-  void adjust_feed_forward() {
-    const auto given = from_.integer("intermediate_size");
-    if (!given || from_.boolean("block_auto_adjust_ff_dim") != true) return;
-    const int64_t multiple = std::max<int64_t>(1, from_.integer("block_multiple_of").value_or(1));
-    const double factor = from_.number("block_ffn_dim_multiplier").value_or(1);
-    const double scaled = factor * static_cast<double>(2 * *given / 3);
-    if (!(scaled >= 1 && scaled < 1e9) || multiple > 65536)
-      fail("key 'intermediate_size': {} is out of range", *given);
-    const int64_t length = (static_cast<int64_t>(scaled) + multiple - 1) / multiple * multiple;
-    set("feed_forward_length", "intermediate_size", {static_cast<uint32_t>(length)});
-  }
-
-  enum class LayerKind { kAttention, kRecurrent, kFeedForward };
-  static LayerKind layer_kind(std::string_view key, std::string_view name) {
-    for (const std::string_view known : {"full_attention", "attention", "*"})
-      if (name == known) return LayerKind::kAttention;
-    for (const std::string_view known : {"linear_attention", "mamba", "conv", "M"})
-      if (name == known) return LayerKind::kRecurrent;
-    for (const std::string_view known : {"mlp", "-"})
-      if (name == known) return LayerKind::kFeedForward;
-    fail("key '{}': '{}' is not supported", key, printable(name));
-  }
-
-  // One entry a layer, in one of the ways in which folders say it; nothing if they are silent.
-  std::vector<LayerKind> layer_kinds() {
-    std::vector<LayerKind> kinds;
-    for (const std::string_view key : {"layer_types", "layers_block_type"}) {
-      const json* types = from_.find(key);
-      if (types == nullptr) continue;
-      if (!types->is_array()) fail("key '{}': expected a list", key);
-      for (const json& type : *types)
-        kinds.push_back(layer_kind(key, type.is_string() ? type.get<std::string>() : type.dump()));
-      return kinds;
-    }
-    if (const auto pattern = from_.text("hybrid_override_pattern")) {
-      for (const char letter : *pattern)
-        kinds.push_back(layer_kind("hybrid_override_pattern", std::string(1, letter)));
-    } else if (const auto attending = from_.numbers("full_attn_idxs")) {
-      const int64_t layers = from_.integer("num_hidden_layers").value_or(0);
-      if (layers < 1 || layers > 65536)
-        fail("key 'num_hidden_layers': {} is not from 1 to 65536", layers);
-      kinds.resize(static_cast<size_t>(layers), LayerKind::kRecurrent);
-      for (const float index : *attending) {
-        if (!(index >= 0 && index < static_cast<float>(layers)))
-          fail("key 'full_attn_idxs': there is no layer {}", index);
-        kinds[static_cast<size_t>(index)] = LayerKind::kAttention;
-      }
-    }
-    return kinds;
-  }
-
-  void read_layer_kinds() {
-    const std::vector<LayerKind> kinds = layer_kinds();
+  void set_layer_kinds() {
+    const std::vector<LayerKind> kinds = read_layer_kinds(from_);
     if (into_.family->recurrent == RecurrentStyle::kLinearAttention) {
       if (kinds.empty()) return;
       std::vector<bool> recurrent;
-      for (const LayerKind kind : kinds) recurrent.push_back(kind == LayerKind::kRecurrent);
+      for (const LayerKind kind : kinds) {
+        if (kind == LayerKind::kFeedForward)
+          fail("key 'layer_types': feed-forward layers are not supported in {} models",
+               into_.family->model_type);
+        recurrent.push_back(kind == LayerKind::kRecurrent);
+      }
       return set("attention.recurrent_layers", "layer_types", {GgufValue::Array(recurrent)});
     }
     if (kinds.empty()) fail("key 'layer_types' is missing (expected a list)");
