@@ -16,6 +16,8 @@ inline bool is_norm(TensorRole role) {
                                    kQueryNorm,
                                    kKeyNorm,
                                    kPostAttentionNorm,
+                                   kAttentionOutputNorm,
+                                   kLayerOutputNorm,
                                    kQueryDownNorm,
                                    kKeyValueDownNorm,
                                    kFeedForwardNorm,
@@ -29,7 +31,8 @@ inline bool is_norm(TensorRole role) {
 // No matrix worth compressing: see TensorRole::kDelicate.
 inline bool is_delicate(TensorRole role) {
   using enum TensorRole;
-  constexpr TensorRole kAll[] = {kDelicate, kRouter, kSharedExpertRouter, kPositionEmbedding};
+  constexpr TensorRole kAll[] = {kDelicate, kRouter, kSharedExpertRouter, kPositionEmbedding,
+                                 kTokenTypeEmbedding};
   return std::find(std::begin(kAll), std::end(kAll), role) != std::end(kAll);
 }
 

@@ -38,6 +38,7 @@ struct Architecture {
   float max_slope_exponent = 0.0f;  // ALiBi's, where the checkpoint is silent; 0: none
   NormKind norm = NormKind::kRmsNorm;
   bool embedding_norm = false;
+  bool token_types = false;  // in most models; of texts that are alone, all tokens have the first
   Residual residual = Residual::kInTurn;
   Activation activation = Activation::kSilu;
   bool gated = true;              // activation(gate) * up rather than activation(up)
@@ -45,7 +46,10 @@ struct Architecture {
   bool divide_logits = false;     // by the fact "logit_scale", which others multiply with
   bool pre_norms = true;          // a norm before attention and before the feed-forward
   TensorRole feed_forward_norm = TensorRole::kFeedForwardNorm;  // the latter; its role in GGUF
+  bool first_norm = true;         // layer 0 has one before attention, too
   bool post_norms = false;        // a norm behind attention and behind the feed-forward, too
+  bool residual_norms = false;    // a norm of the residual stream behind each of them (BERT)
+  bool final_norm = true;         // behind the last layer
   bool qk_norm = false;           // RMSNorm of each query and key head
   bool may_have_qk_norm = false;  // in some models of the family
   bool joint_qk_norm = false;     // RMSNorm of all query heads together, and of all key heads
@@ -54,6 +58,10 @@ struct Architecture {
   bool fused_gate_up = false;     // ffn_up holds gate and up
 
   bool attention_sinks = false;
+
+  // A token attends to what follows it as well: of models that embed texts, and have no logits.
+  bool bidirectional = false;
+  bool pooled_dense = false;  // in some models, pooled states go through two matrices
 
   bool latent_attention = false;
   bool next_token_layers = false;  // behind the others, in some models
@@ -68,6 +76,7 @@ struct Architecture {
   // Sliding windows: with period n, layers n-1, 2n-1, ... attend to everything and the others to
   // the window; 1 gives every layer the window.
   int window_period = 1;
+  bool full_layers_first = false;  // with period n, layers 0, n, 2n, ... attend to everything
   // RoPE base of the windowed layers, never scaled; 0: as the others, scaling included; -1: theirs,
   // without the scaling.
   float local_rope_base = 0.0f;
