@@ -196,15 +196,18 @@ struct StatePath {
   std::span<const StateSave> saves;  // rows: places in the path
 };
 
-// What one row of a batch attends to: the logical sequence 0 .. position. Logical position j lies
-// in slot block_table[j / kBlockTokens] * kBlockTokens + j % kBlockTokens while j < direct, and in
-// tail[j - direct] from there on (a tree node's ancestors and itself; tail.size() == position + 1 -
-// direct).
+// What one row of a batch attends to: the logical sequence 0 .. position, and `ahead` positions
+// behind its own where attention is bidirectional (their keys and values are written in the same
+// step, before any row attends). Logical position j lies in slot block_table[j / kBlockTokens] *
+// kBlockTokens + j % kBlockTokens while j < direct, and in tail[j - direct] from there on (a tree
+// node's ancestors and itself; tail.size() == position + 1 - direct). direct > position + ahead
+// if anything is ahead.
 struct RowContext {
   std::span<const int32_t> block_table;
   int32_t position = 0;
   int32_t direct = 0;
   std::span<const int32_t> tail;
+  int32_t ahead = 0;
 };
 
 // What the rows of a step are: the same in all of its layers. An entry a row.
@@ -233,7 +236,7 @@ struct AttentionParameters {
   int heads = 0;  // of queries; a multiple of the layer's KV heads, each read by heads / KV heads
   float scale = 1.0f;
   float soft_cap = 0.0f;  // 0: none, else cap * tanh(score / cap)  (Gemma 2)
-  int window = 0;         // 0: all, else positions p - window + 1 .. p
+  int window = 0;         // 0: all, else positions p - window + 1 .. p + window - 1
   // [heads]: a score in each head's softmax with no value behind it (Xiao et al. 2023; learned in
   // gpt-oss); nullptr: none.
   const Vector* sinks = nullptr;

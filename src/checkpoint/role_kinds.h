@@ -16,6 +16,8 @@ inline bool is_norm(TensorRole role) {
                                    kQueryNorm,
                                    kKeyNorm,
                                    kPostAttentionNorm,
+                                   kAttentionOutputNorm,
+                                   kLayerOutputNorm,
                                    kQueryDownNorm,
                                    kKeyValueDownNorm,
                                    kRecurrentNorm,
@@ -32,7 +34,8 @@ inline bool is_delicate(TensorRole role) {
   using enum TensorRole;
   constexpr TensorRole kAll[] = {kDelicate,          kRouter,          kSharedExpertRouter,
                                  kPositionEmbedding, kRecurrentFilter, kConvolutionFilter,
-                                 kRecurrentDecay,    kRecurrentSkip,   kRecurrentNorm};
+                                 kRecurrentDecay,    kRecurrentSkip,   kRecurrentNorm,
+                                 kTokenTypeEmbedding};
   return std::find(std::begin(kAll), std::end(kAll), role) != std::end(kAll);
 }
 

@@ -12,15 +12,19 @@ enum class TensorRole : uint8_t {
               // is_delicate
 
   // Of the model as a whole.
-  kTokenEmbedding,     // [vocabulary, embedding]
-  kPerLayerEmbedding,  // a second table that every layer reads from (Gemma 3n)
-  kPositionEmbedding,  // [positions, embedding], added to the tokens' (GPT-2)
-  kEmbeddingNorm,      // of the embeddings, before the first layer (BLOOM)
+  kTokenEmbedding,      // [vocabulary, embedding]
+  kPerLayerEmbedding,   // a second table that every layer reads from (Gemma 3n)
+  kPositionEmbedding,   // [positions, embedding], added to the tokens' (GPT-2)
+  kTokenTypeEmbedding,  // [types, embedding], added to the tokens', too: of texts that are alone
+                        // the first row (BERT)
+  kEmbeddingNorm,       // of the embeddings, before the first layer (BLOOM)
   kEmbeddingNormBias,
   kOutputNorm,
   kOutputNormBias,
   kOutput,           // [vocabulary, embedding]; absent where the token embedding is the output, too
   kOutputBias,       // of the logits
+  kDense2,           // what a text's pooled states go through: modules 2 and 3 of
+  kDense3,           // sentence-transformers (EmbeddingGemma)
   kRopeFactors,      // what each rotary frequency is divided by (Llama 3.1)
   kRopeFactorsLong,  // the same beyond the original context (LongRoPE),
   kRopeFactorsShort,  // and within it
@@ -53,6 +57,8 @@ enum class TensorRole : uint8_t {
   kAttentionOutputBias,
   kAttentionSinks,  // [heads]: a score that takes its share of the attention to nothing
   kPostAttentionNorm,
+  kAttentionOutputNorm,  // of the residual stream behind attention (post-LayerNorm, BERT)
+  kAttentionOutputNormBias,
   kFeedForwardNorm,
   kFeedForwardNormBias,
   kGate,
@@ -61,6 +67,8 @@ enum class TensorRole : uint8_t {
   kDown,
   kDownBias,
   kPostFeedForwardNorm,
+  kLayerOutputNorm,  // of the residual stream behind the feed-forward
+  kLayerOutputNormBias,
 
   // Of recurrent layers: gated delta networks, whose queries, keys and values come from
   // kQueryKeyValue, and state-space models.

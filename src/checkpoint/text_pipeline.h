@@ -29,6 +29,7 @@ struct NormalizerStep {
     kStripRight,  // and at the end
     kPrepend,     // `content` before a text that is not empty
     kReplace,     // `content` for each match of `pattern`
+    kSurround,    // `content` before and behind each match of `pattern`
     kCharsmap,    // `content` is SentencePiece's precompiled_charsmap (text/charsmap.h), applied as
                   // Hugging Face does: the shortest key for a cluster of characters
     kOwnCharsmap,  // the same, applied as SentencePiece does: the longest key at each place
@@ -81,15 +82,19 @@ struct TextPipeline {
   std::vector<NormalizerStep> normalizer;
   std::vector<WordStep> words;
   std::vector<AddedToken> added_tokens;
-  // The model is that of TokenizerData::kind. Of the three, kSentencePiece is byte-pair encoding of
-  // characters, kBytePair of GPT-2's letters. Without merges, neighbours are joined whose joint
-  // entry has the highest score.
+  // The model is that of TokenizerData::kind. Of the first three, kSentencePiece is byte-pair
+  // encoding of characters, kBytePair of GPT-2's letters. Without merges, neighbours are joined
+  // whose joint entry has the highest score.
   bool ignores_merges = false;  // a word that is an entry is that token, merges or not
   bool byte_fallback = false;   // characters without an entry become <0x00> to <0xFF>
   bool fuses_unknown = false;   // unknown neighbours are one token
   // Unigram as SentencePiece itself computes it: sums in single precision, and no text reads like a
   // byte token.
   bool as_sentencepiece = false;
+  // WordPiece: what entries begin with that go on with a word, and how many characters a word may
+  // have that is not unknown.
+  std::string continuing_prefix = "##";
+  int64_t longest_word = 100;
   std::optional<int64_t> unknown_id;  // absent: what is unknown is dropped
   // VocabularyData::pre_tokenizer names just this way to cut words, not only the nearest one.
   bool is_named = false;

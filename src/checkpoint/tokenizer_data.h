@@ -14,6 +14,7 @@ enum class TokenizerKind {
   kBytePair,       // byte-level BPE
   kSentencePiece,  // SentencePiece BPE with byte fallback
   kUnigram,        // SentencePiece unigram
+  kWordPiece,      // the longest entries that begin a word or go on with it (BERT); has a pipeline
 };
 
 // As SentencePiece numbers them.

@@ -67,6 +67,7 @@ Engine::Engine(Model& model, Options options, std::function<bool(Token)> is_end)
 void Engine::validate(const Request& request) const {
   const Config& config = model_.config();
   const int prompt = static_cast<int>(request.prompt.size());
+  if (request.pooling == Pooling::kNone) model_.require_logits();
   if (prompt == 0) fail("the prompt is empty: it has no tokens");
   for (const Token token : request.prompt) {
     if (token < 0 || token >= config.vocabulary) {
@@ -128,6 +129,7 @@ std::shared_ptr<Sequence> Engine::make_sequence(Request request,
     fail("a sequence cannot share what another salt keeps apart");
   ban_early_ends(request);
   auto sequence = std::make_shared<Sequence>(std::move(request), pool_, requests_++);
+  sequence->reads_ahead = model_.config().bidirectional;
   const Request& asked = sequence->request;
   const Decoder decoder = parse_decoder(asked.decoder);
   sequence->drafter = drafter_of(decoder);
@@ -363,9 +365,14 @@ Engine::RowRange Engine::add_rows(const Scheduler::Share& share, Batch& batch) c
                    sequence.blocks.blocks(), &sequence.request.adapters, from);
     for (int row = range.first_row; row < batch.rows(); ++row) batch.wanted.push_back(row);
   } else {
-    batch.add_chain(std::span(sequence.tokens).subspan(sequence.computed, share.chunk),
-                    sequence.computed, sequence.blocks.blocks(), &sequence.request.adapters,
-                    {.from = from, .saves = saves_of(states.chain_saves())});
+    const auto chunk = std::span(sequence.tokens).subspan(sequence.computed, share.chunk);
+    if (sequence.reads_ahead) {
+      batch.add_text(chunk, sequence.blocks.blocks(), &sequence.request.adapters);
+    } else {
+      batch.add_chain(chunk, sequence.computed, sequence.blocks.blocks(),
+                      &sequence.request.adapters,
+                      {.from = from, .saves = saves_of(states.chain_saves())});
+    }
     range.prompt_wanted = static_cast<int>(batch.wanted.size());
     const auto [first, count] = sequence.prompt_rows(share.chunk);
     for (int i = 0; i < count; ++i)
@@ -420,7 +427,8 @@ void Engine::commit(const Scheduler::Share& share, RowRange range, Choice& choic
   }
   if (sequence.is_embedding()) pool_hidden(sequence, range.first_row, share.chunk);
   sequence.computed += share.chunk;
-  sequence.blocks.publish(std::span(sequence.tokens).first(sequence.computed));
+  if (!sequence.reads_ahead)
+    sequence.blocks.publish(std::span(sequence.tokens).first(sequence.computed));
   if (sequence.pending() == 0) {
     finish(sequence, sequence.is_embedding() ? FinishReason::kStop : FinishReason::kLength);
   }
@@ -518,20 +526,28 @@ void Engine::find_mask(Sequence& sequence) {
 
 // Sums in the order of positions, so that the chunks make no difference.
 void Engine::pool_hidden(Sequence& sequence, int first_row, int rows) {
-  const bool mean = sequence.request.pooling == Pooling::kMean;
+  const Pooling pooling = sequence.request.pooling;
+  const bool first = sequence.computed == 0;
   const bool last = sequence.computed + rows == sequence.size();
-  if (!mean && !last) return;
-  if (!mean) first_row += rows - 1, rows = 1;
-  const HostRows hidden = model_.backend().download(model_.hidden_states(first_row, rows));
-  sequence.hidden_sum.resize(hidden.columns);
-  for (int r = 0; r < rows; ++r) {
-    for (int c = 0; c < hidden.columns; ++c) sequence.hidden_sum[c] += hidden.row(r)[c];
+  if ((pooling == Pooling::kLast && !last) || (pooling == Pooling::kCls && !first)) {
+    rows = 0;
+  } else if (pooling != Pooling::kMean) {
+    if (pooling == Pooling::kLast) first_row += rows - 1;
+    rows = 1;
+  }
+  if (rows > 0) {
+    const HostRows hidden = model_.backend().download(model_.hidden_states(first_row, rows));
+    sequence.hidden_sum.resize(hidden.columns);
+    for (int r = 0; r < rows; ++r) {
+      for (int c = 0; c < hidden.columns; ++c) sequence.hidden_sum[c] += hidden.row(r)[c];
+    }
   }
   if (!last) return;
-  const double count = mean ? sequence.size() : 1;
+  const double count = pooling == Pooling::kMean ? sequence.size() : 1;
   for (const double sum : sequence.hidden_sum) {
     sequence.embedding.push_back(static_cast<float>(sum / count));
   }
+  model_.embed_pooled(sequence.embedding);
 }
 
 void Engine::fail_sequence(Sequence& sequence, std::exception_ptr failure) {

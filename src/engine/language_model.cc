@@ -99,6 +99,7 @@ std::vector<Generation> LanguageModel::generate(const std::vector<std::string>& 
 
 Generation LanguageModel::chat(const std::vector<ChatMessage>& messages,
                                const GenerateOptions& options, const TextCallback& on_text) {
+  impl_->session.model->require_logits();  // before its template, which it hardly has
   const ChatPrompt prompt = impl_->chat_prompt(messages, options.parse_special);
   return impl_->generate_one(
       impl_->session.tokenizer->encode(prompt.text, {.literal = prompt.literal}), options, on_text);

@@ -113,6 +113,9 @@ std::vector<std::shared_ptr<Sequence>> Scheduler::prompts_to_compute() {
   return prompts;
 }
 
+// A text that must be computed in one step has all of its rows when it is the oldest, however many,
+// and before if they are left: several may share the rows of a step.
+//
 // The oldest prompt has half of the rows if it needs them, and of those that give logits. The
 // others are shared equally among the clients, for each of which the shortest rests go first; what
 // is left then, the shortest of all may have. So a short prompt need not wait for a long one to
@@ -125,8 +128,14 @@ void Scheduler::plan_prompts(std::vector<Share>& shares) {
   Rows left{prompts_.rows, limits_.wanted_rows};
   for (const Share& share : shares) left.wanted -= share.rows();
 
-  Rows for_oldest = left.divided(2);
-  lengthen(chunks.front(), for_oldest, left);
+  if (const int rows = chunks.front().sequence->pending(); chunks.front().sequence->reads_ahead) {
+    chunks.front().chunk = rows;
+    clients_.take_for_prompts(*chunks.front().sequence, rows);
+    left.rows = std::max(0, left.rows - rows);
+  } else {
+    Rows for_oldest = left.divided(2);
+    lengthen(chunks.front(), for_oldest, left);
+  }
   std::ranges::stable_sort(chunks, {}, [](const Share& s) { return s.sequence->pending(); });
   std::map<std::string_view, Rows> each;
   const Rows equal = left.divided(clients_.with_prompts());
@@ -151,6 +160,7 @@ void Scheduler::lengthen(Share& chunk, Rows& own, Rows& left) {
       {own.rows, left.rows, sequence.pending() - chunk.chunk, clients_.left_for_prompts(sequence)});
   while (more > 0 && sequence.wanted_rows(chunk.chunk + more) - before > wanted) --more;
   if (more <= 0) return;
+  if (sequence.reads_ahead && more < sequence.pending()) return;
   chunk.chunk += more;
   clients_.take_for_prompts(sequence, more);
   for (Rows* rows : {&own, &left}) {

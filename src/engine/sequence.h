@@ -20,11 +20,9 @@
 #include "engine/finish_reason.h"
 #include "engine/mask_worker.h"
 #include "model/batch.h"
+#include "model/pooling.h"
 
 namespace tessera {
-
-// How the final hidden states of a text become one vector.
-enum class Pooling { kNone, kMean, kLast };
 
 struct Request {
   std::vector<Token> prompt;  // at least one token
@@ -134,7 +132,8 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
   // Leading tokens that may be taken from the cache; what lies behind must be computed, at least
   // the last token.
   int adoptable() const {
-    if (request.pooling == Pooling::kMean) return 0;
+    if (reads_ahead || request.pooling == Pooling::kMean || request.pooling == Pooling::kCls)
+      return 0;
     const auto [first, count] = prompt_rows(pending());
     return count > 0 ? first : size() - 1;
   }
@@ -158,6 +157,9 @@ struct Sequence : std::enable_shared_from_this<Sequence> {
   bool is_branched = false;  // somebody may go on from its prompt's last token
   // Of a beam search whose beams go on together, until it is over (engine/beam_group.h).
   BeamGroup* group = nullptr;
+  // Of a bidirectional model: all of the text is computed in one step, and nothing of it is what
+  // another text could take over.
+  bool reads_ahead = false;
   bool rests = false;  // needs no rows until the others of its group have come as far
   // What its next token waits for, if its constraint takes longer than others should wait. The
   // sampler is left alone meanwhile. `awaits_mask` is looked at once a step, by the scheduler.

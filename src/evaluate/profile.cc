@@ -58,7 +58,9 @@ Work work_of_attend(double bytes_of_token, const AttentionParameters& parameters
       const RowContext& row = contexts[i];
       const int begin =
           parameters.window > 0 ? std::max(0, row.position - parameters.window + 1) : 0;
-      seen += row.position + 1 - begin;
+      const int ahead =
+          parameters.window > 0 ? std::min<int>(row.ahead, parameters.window - 1) : row.ahead;
+      seen += row.position + ahead + 1 - begin;
       first = std::min(first, begin);
       end = std::max<int>(end, row.direct);
       if (!row.tail.empty()) ++read;

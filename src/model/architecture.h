@@ -49,6 +49,7 @@ struct Architecture {
   NormKind norm = NormKind::kRmsNorm;
   bool embedding_norm = false;
   TensorRole output_norm = TensorRole::kOutputNorm;  // its role in GGUF
+  bool token_types = false;  // in most models; of texts that are alone, all tokens have the first
   Residual residual = Residual::kInTurn;
   Activation activation = Activation::kSilu;
   bool gated = true;              // activation(gate) * up rather than activation(up)
@@ -57,7 +58,10 @@ struct Architecture {
   bool divide_logits = false;     // by the fact "logit_scale", which others multiply with
   bool pre_norms = true;          // a norm before attention and before the feed-forward
   TensorRole feed_forward_norm = TensorRole::kFeedForwardNorm;  // the latter; its role in GGUF
+  bool first_norm = true;         // layer 0 has one before attention, too
   bool post_norms = false;        // a norm behind attention and behind the feed-forward, too
+  bool residual_norms = false;    // a norm of the residual stream behind each of them (BERT)
+  bool final_norm = true;         // behind the last layer
   bool qk_norm = false;           // RMSNorm of each query and key head
   bool may_have_qk_norm = false;  // in some models of the family
   bool joint_qk_norm = false;     // RMSNorm of all query heads together, and of all key heads
@@ -74,6 +78,9 @@ struct Architecture {
   bool recurrent_without_keys = false;  // or those without key-value heads.
   bool single_parts = false;            // a layer is a feed-forward, or else attends or recurs
   bool grouped_keys = false;  // heads that share a key lie together, rather than key_heads apart
+  // A token attends to what follows it as well: of models that embed texts, and have no logits.
+  bool bidirectional = false;
+  bool pooled_dense = false;  // in some models, pooled states go through two matrices
 
   bool latent_attention = false;
   bool next_token_layers = false;  // behind the others, in some models
@@ -89,6 +96,7 @@ struct Architecture {
   // the window; 1 gives every layer the window.
   int window_period = 1;
   bool has_windows = false;  // every model has: the fact "attention.sliding_window" must be there
+  bool full_layers_first = false;  // with period n, layers 0, n, 2n, ... attend to everything
   // RoPE base of the windowed layers, never scaled; 0: as the others, scaling included; -1: theirs,
   // without the scaling.
   float local_rope_base = 0.0f;

@@ -70,4 +70,15 @@ void Batch::add_chain(std::span<const Token> chain, int prefix,
   }
 }
 
+void Batch::add_text(std::span<const Token> text, std::span<const int32_t> block_table,
+                     const AdapterMix* mix) {
+  const size_t first = contexts.size();
+  add_chain(text, 0, block_table, mix);
+  const auto count = static_cast<int32_t>(text.size());
+  for (RowContext& row : std::span(contexts).subspan(first)) {
+    row.direct = count;
+    row.ahead = count - 1 - row.position;
+  }
+}
+
 }  // namespace tessera

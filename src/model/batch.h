@@ -53,6 +53,9 @@ struct Batch {
   // A chain: a prompt chunk, or one decode token.
   void add_chain(std::span<const Token> chain, int prefix, std::span<const int32_t> block_table,
                  const AdapterMix* mix = nullptr, const RowStates& states = {});
+  // A whole text, each of whose rows sees all of it (bidirectional attention).
+  void add_text(std::span<const Token> text, std::span<const int32_t> block_table,
+                const AdapterMix* mix = nullptr);
 
  private:
   std::deque<std::vector<int32_t>>

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "model/bounded_facts.h"
 #include "model/experts_config.h"
 #include "model/recurrent_config.h"
@@ -187,7 +188,9 @@ std::vector<bool> read_windowed(const Facts& facts, const BoundedFacts& bounded,
   const auto period =
       static_cast<size_t>(bounded.optional(kPattern, config.architecture->window_period));
   std::vector<bool> windowed;
-  for (size_t i = 1; i <= layers; ++i) windowed.push_back(period == 1 || i % period != 0);
+  const size_t first = config.architecture->full_layers_first ? 0 : 1;
+  for (size_t i = first; i < first + layers; ++i)
+    windowed.push_back(period == 1 || i % period != 0);
   return windowed;
 }
 
@@ -213,11 +216,12 @@ bool is_rotated(const Config& config, size_t layer, bool has_windows) {
 
 // The layers' windows and rotary embeddings.
 void read_windows(const Checkpoint& checkpoint, const BoundedFacts& facts, Config& config) {
+  // Where texts are read ahead, both sides of a token together.
   const int window = config.architecture->has_windows ? facts.required("attention.sliding_window")
                                                       : facts.or_none("attention.sliding_window");
   const std::vector<bool> windowed = read_windowed(checkpoint.facts(), facts, config);
   for (size_t i = 0; i < config.layers.size(); ++i)
-    if (windowed[i]) config.layers[i].window = window;
+    if (windowed[i]) config.layers[i].window = config.bidirectional ? window / 2 + 1 : window;
   Ropes ropes(checkpoint, config);
   for (size_t i = 0; i < config.layers.size(); ++i) {
     LayerConfig& layer = config.layers[i];
@@ -286,6 +290,48 @@ void refuse_other_parts(const BoundedFacts& facts, const Architecture& architect
   }
 }
 
+// What is of embeddings only.
+void read_embedding_model(const Checkpoint& checkpoint, const BoundedFacts& facts, Config& config) {
+  const Architecture& architecture = *config.architecture;
+  config.bidirectional = !facts.is("attention.causal", !architecture.bidirectional);
+  if (architecture.bidirectional && !config.bidirectional)
+    fail("key '{}': true is not supported in models of '{}'", facts.key_of("attention.causal"),
+         architecture.name);
+  switch (const int64_t type = checkpoint.facts().get_int("pooling_type").value_or(1)) {
+    case 0:  // none is asked for
+    case 1:
+      config.pooling = Pooling::kMean;
+      break;
+    case 2:
+      config.pooling = Pooling::kCls;
+      break;
+    case 3:
+      config.pooling = Pooling::kLast;
+      break;
+    default:
+      fail("key '{}': {} is not supported, expected 1 (mean), 2 (cls) or 3 (last)",
+           facts.key_of("pooling_type"), type);
+  }
+  if (!architecture.pooled_dense) return;
+  for (const TensorRole role : {TensorRole::kDense2, TensorRole::kDense3}) {
+    const StoredTensor* tensor = checkpoint.find({role});
+    if (tensor == nullptr) break;
+    if (tensor->rows() > static_cast<uint64_t>(kMaxDimension))
+      fail("tensor '{}' has {} rows, which is out of range", tensor->name, tensor->rows());
+    config.dense_widths.push_back(static_cast<int>(tensor->rows()));
+  }
+}
+
+// The family's activation, in whatever words.
+void check_activation(const Checkpoint& checkpoint, const Config& config) {
+  constexpr std::string_view kFact = "hidden_activation";
+  const auto found = checkpoint.facts().get_string(kFact);
+  if (!found || !config.architecture->bidirectional) return;
+  if (config.architecture->activation == Activation::kGeluErf && *found != "gelu")
+    fail("key '{}': '{}' is not supported, expected 'gelu'", checkpoint.facts().key_of(kFact),
+         printable(*found));
+}
+
 // What layers are made of is reserved for each head and each expert before their tensors are
 // loaded: so there must be tensors of that size.
 void check_sizes(const Checkpoint& checkpoint, const Config& config) {
@@ -340,6 +386,8 @@ Config read_config(const Checkpoint& checkpoint, int context) {
   if (facts.real("attention.clamp_kqv", 0) > 0)
     fail("key '{}': bounds of queries, keys and values are not supported",
          facts.key_of("attention.clamp_kqv"));
+  check_activation(checkpoint, config);
+  read_embedding_model(checkpoint, facts, config);
   read_scales(facts, config);
   read_positions(facts, config);
   read_residual(checkpoint, facts, config);

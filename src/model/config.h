@@ -7,6 +7,7 @@
 #include "checkpoint/checkpoint.h"
 #include "model/architecture.h"
 #include "model/layers/routing.h"
+#include "model/pooling.h"
 
 namespace tessera {
 
@@ -50,13 +51,16 @@ struct LayerConfig {
   LatentConfig latent = {};
   RecurrentConfig recurrent = {};
   float attention_scale = 0.0f;
-  int window = 0;  // positions that a row attends to, its own included; 0: all
+  int window = 0;  // positions that a row attends to on a side, its own included; 0: all
   int rope = 0;    // of Config::ropes; kUnrotated: queries and keys stay as they are
   static constexpr int kUnrotated = -1;
 
   int q_columns() const { return heads * head_dim; }
   int kv_columns() const { return kv_heads * head_dim; }
 };
+
+// Maps that pooled states may go through.
+inline constexpr size_t kMostDense = 2;
 
 struct Config {
   const Architecture* architecture = nullptr;
@@ -82,6 +86,10 @@ struct Config {
   int growth_length = 0;
   bool parallel_residual = false;  // the feed-forward reads what attention reads,
   bool shared_norm = false;        // through the same norm
+  // Every token attends to all of its text, which is computed in one step, and there are no logits.
+  bool bidirectional = false;
+  Pooling pooling = Pooling::kMean;  // of embeddings, where nobody asks for another
+  std::vector<int> dense_widths;     // of the maps behind it; see pooled_dense.h
   std::vector<Rope> ropes;  // of each length of heads; others for windowed layers if they differ
   std::vector<LayerConfig> layers;
 };

@@ -17,6 +17,9 @@ LayerByLayer::LayerByLayer(std::shared_ptr<const Checkpoint> checkpoint,
       block_table_(blocks_for(rows)) {
   if (rows > config_.context)
     fail("a text of {} tokens does not fit the model's context of {}", rows, config_.context);
+  if (config_.bidirectional)
+    fail("calibration on a text is not supported for models of '{}', which embed texts",
+         config_.architecture->name);
   Loader loader(*checkpoint_, *backend_, {});
   embeddings_.emplace(
       *checkpoint_,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/error.h"
 #include "model/loader.h"
 
 namespace tessera {
@@ -19,11 +20,13 @@ Model::Model(std::shared_ptr<const Checkpoint> checkpoint, std::shared_ptr<Backe
   for (int i = 0; i < layers; ++i) layers_.emplace_back(config_, i, workspace_);
   for (const Rope& rope : config_.ropes) ropes_.push_back(backend_->load_rope(rope));
   load(on_progress);
-  residual_ = backend_->allocate(limits_.rows, config_.embedding);
+  most_rows_ = config_.bidirectional ? std::max(limits_.rows, config_.context) : limits_.rows;
+  residual_ = backend_->allocate(most_rows_, config_.embedding);
   workspace_.reserve(Workspace::kTapped, workspace_.widest());
-  workspace_.allocate(*backend_, limits_.rows);
+  workspace_.allocate(*backend_, most_rows_);
+  pooled_dense_.allocate(*backend_);
   wanted_ = backend_->allocate(limits_.wanted_rows, config_.embedding);
-  logits_ = backend_->allocate(limits_.wanted_rows, logits());
+  logits_ = backend_->allocate(limits_.wanted_rows, std::max(1, logits()));
 }
 
 void Model::load(const std::function<void(size_t, size_t)>& on_progress) {
@@ -37,10 +40,20 @@ void Model::load(const std::function<void(size_t, size_t)>& on_progress) {
         *checkpoint_,
         loader.take({TensorRole::kPositionEmbedding}, config_.embedding, config_.learned_positions),
         1.0f);
+  if (const StoredTensor* types = checkpoint_->find({TensorRole::kTokenTypeEmbedding});
+      types != nullptr && config_.architecture->token_types)
+    token_types_.emplace(*checkpoint_,
+                         loader.take({TensorRole::kTokenTypeEmbedding}, config_.embedding,
+                                     static_cast<int64_t>(types->rows())),
+                         1.0f);
   for_each_tensor(loader);
   for (const TensorRole rope_factors :
        {TensorRole::kRopeFactors, TensorRole::kRopeFactorsLong, TensorRole::kRopeFactorsShort}) {
     loader.mark_taken({rope_factors});  // read_rope has them
+  }
+  if (config_.bidirectional) {
+    for (const TensorRole unused : {TensorRole::kOutput, TensorRole::kOutputBias})
+      loader.mark_taken({unused});
   }
   const int layers = static_cast<int>(layers_.size());
   for (const StoredTensor& tensor : checkpoint_->tensors()) {
@@ -60,8 +73,11 @@ void Model::for_each_tensor(TensorVisitor& visit) {
     embedding_norm_.tell(visit, config_, kEmbeddingNorm, kEmbeddingNormBias, config_.embedding);
   for (Layer& layer : layers_) layer.for_each_tensor(visit);
   visit.enter(kNoLayer);
-  output_norm_.tell(visit, config_, config_.architecture->output_norm, kOutputNormBias,
-                    config_.embedding);
+  if (config_.architecture->final_norm)
+    output_norm_.tell(visit, config_, config_.architecture->output_norm, kOutputNormBias,
+                      config_.embedding);
+  pooled_dense_.for_each_tensor(visit, config_);
+  if (config_.bidirectional) return;
   const bool tied = checkpoint_->find({kOutput}) == nullptr;
   const TensorRole output = tied ? kTokenEmbedding : kOutput;
   const int logits =
@@ -100,7 +116,8 @@ void Model::keep_states(KvStore& kv, std::span<const StatePath> paths) {
 }
 
 Tensor Model::forward(const Batch& batch, KvStore& kv, std::span<const Tap> taps) {
-  TESSERA_ASSERT(batch.rows() <= limits_.rows);
+  TESSERA_ASSERT(batch.rows() <= most_rows_);
+  if (!batch.wanted.empty()) require_logits();
   TESSERA_ASSERT(static_cast<int>(batch.wanted.size()) <= limits_.wanted_rows);
   const auto rows = backend_->prepare({.positions = batch.positions,
                                        .slots = batch.slots,
@@ -113,6 +130,12 @@ Tensor Model::forward(const Batch& batch, KvStore& kv, std::span<const Tap> taps
   const Tensor logits = logits_of(x, batch);
   backend_->submit();
   return logits;
+}
+
+void Model::require_logits() const {
+  if (output_ == nullptr)
+    fail("a model of '{}' embeds texts (POST /v1/embeddings), it does not generate or score any",
+         config_.architecture->name);
 }
 
 Tensor Model::logits_of(Tensor x, const Batch& batch) {
@@ -134,6 +157,7 @@ void Model::project(Tensor hidden, Tensor logits, std::span<const LowRankRows> a
 }
 
 Tensor Model::hidden_states(int first, int count) {
+  if (!output_norm_) return residual_.middle(first, count);
   const Tensor out = workspace_.take(Workspace::kHidden, count, config_.embedding);
   output_norm_.apply(*backend_, config_, residual_.middle(first, count), out);
   return out;
@@ -143,6 +167,7 @@ Tensor Model::embed(const Batch& batch) {
   embedded_.resize(static_cast<size_t>(batch.rows()) * config_.embedding);
   embeddings_->read(batch.tokens, embedded_);
   if (positions_) positions_->add(batch.positions, embedded_);
+  if (token_types_) token_types_->add(std::vector<int32_t>(batch.tokens.size(), 0), embedded_);
   const Tensor x = residual_.top(batch.rows());
   backend_->upload(embedded_, x);
   if (embedding_norm_) embedding_norm_.apply(*backend_, config_, x, x);

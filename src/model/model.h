@@ -14,6 +14,7 @@
 #include "model/embedding_table.h"
 #include "model/layers/layer.h"
 #include "model/lora.h"
+#include "model/pooled_dense.h"
 #include "model/shortcuts.h"
 #include "model/taps.h"
 
@@ -39,7 +40,10 @@ class Model {
 
   const Config& config() const { return config_; }
   const Limits& limits() const { return limits_; }
-  int logits() const { return output_->rows; }  // of a row: the vocabulary, or its first tokens
+  // Of a row: the vocabulary, or its first tokens. None if the model only embeds texts.
+  int logits() const { return output_ == nullptr ? 0 : output_->rows; }
+  // Error if there are none.
+  void require_logits() const;
   Backend& backend() const { return *backend_; }
   size_t weight_bytes() const { return weight_bytes_; }
   // `states`: of recurrent layers, each behind one token of a text.
@@ -58,7 +62,8 @@ class Model {
   void set_default_adapters(AdapterMix mix) { default_adapters_ = std::move(mix); }
 
   // Runs the batch, writes its keys and values, and returns the logits of its wanted rows:
-  // [batch.wanted.size(), logits()], valid until the next call. The batch is within limits().
+  // [batch.wanted.size(), logits()], valid until the next call. The batch is within limits(), but
+  // of a bidirectional model it may hold one text of any length.
   // `taps` read activations on the way.
   Tensor forward(const Batch& batch, KvStore& kv, std::span<const Tap> taps = {});
   // Keeps states behind nodes of trees that the last forward() went through, now that it is known
@@ -67,6 +72,9 @@ class Model {
   // The final hidden states, normalized, of rows [first, first + count) of the batch that forward()
   // ran last: [count, embedding], valid until the next call.
   Tensor hidden_states(int first, int count);
+
+  // The embedding that becomes of a text's pooled hidden states.
+  void embed_pooled(std::vector<float>& pooled) { pooled_dense_.apply(*backend_, pooled); }
 
   // logits = what the output matrix makes of such hidden states: [rows, logits()].
   void project(Tensor hidden, Tensor logits, std::span<const LowRankRows> added = {});
@@ -87,19 +95,23 @@ class Model {
 
   std::optional<EmbeddingTable> embeddings_;
   std::optional<EmbeddingTable> positions_;  // of families that learned them
-  Norm embedding_norm_;                      // [embedding], of those that have one
-  RopeTables ropes_;                         // of config_.ropes
+  std::optional<EmbeddingTable> token_types_;
+  Norm embedding_norm_;  // [embedding], of those that have one
+  RopeTables ropes_;     // of config_.ropes
   std::vector<Layer> layers_;
-  Norm output_norm_;                // [embedding]
-  std::unique_ptr<Matrix> output_;  // [logits, embedding]; repacked from the embeddings if tied
+  Norm output_norm_;                // [embedding], of those that have one
+  std::unique_ptr<Matrix> output_;  // [logits, embedding]; repacked from the embeddings if tied;
+                                    // nullptr: the model embeds texts
   std::unique_ptr<Vector> output_bias_;  // [logits]; nullptr: none
-  size_t weight_bytes_ = 0;              // of all matrices
+  PooledDense pooled_dense_;
+  size_t weight_bytes_ = 0;  // of all matrices
 
   std::vector<std::unique_ptr<LoraAdapter>> adapters_;
   AdapterMix default_adapters_;
 
   Workspace workspace_;
-  Tensor residual_;         // of limits_.rows rows
+  int most_rows_ = 0;       // of a batch: limits_.rows, or a whole text
+  Tensor residual_;         // of most_rows_ rows
   Tensor wanted_, logits_;  // of limits_.wanted_rows rows
   std::vector<float> embedded_;
 };

@@ -9,6 +9,7 @@ namespace tessera {
 namespace {
 
 int checked_length(const Model& model, int tokens) {
+  model.require_logits();  // for those without, chunks of a text mean nothing
   const int most = model.config().context;
   if (tokens > most)
     fail("a text of {} tokens does not fit the model's context of {}", tokens, most);

@@ -11,6 +11,7 @@
 #include "text/byte_alphabet.h"
 #include "text/sentencepiece_tokenizer.h"
 #include "text/vocabulary.h"
+#include "text/word_piece_model.h"
 
 namespace tessera {
 namespace {
@@ -51,6 +52,7 @@ PipelineTokenizer::PipelineTokenizer(TokenizerData data)
     : Tokenizer(Vocabulary(take_vocabulary(data), {}), data.pipeline->strips_first_space),
       pipeline_(*data.pipeline),
       is_byte_level_(data.kind == TokenizerKind::kBytePair),
+      is_word_piece_(data.kind == TokenizerKind::kWordPiece),
       normalizer_(pipeline_.normalizer),
       raw_tokens_(entries_of(pipeline_, vocabulary(), nullptr,
                              [](const AddedToken& token) { return !token.normalized; })),
@@ -183,12 +185,14 @@ std::string PipelineTokenizer::user_defined_piece(Token token) const {
   const auto normalized = normalized_texts_.find(token);
   const std::string& text =
       normalized == normalized_texts_.end() ? vocabulary().text(token) : normalized->second;
+  if (is_word_piece_) return ' ' + text;
   if (!is_byte_level_) return unmark_spaces(text);
   const auto bytes = bytes_from_alphabet(text);
   return bytes && is_valid_utf8(*bytes) ? *bytes : text;
 }
 
 std::string PipelineTokenizer::normal_piece(Token token) const {
+  if (is_word_piece_) return word_piece(vocabulary().text(token), pipeline_.continuing_prefix);
   if (!is_byte_level_) return sentencepiece_piece(vocabulary(), token);
   const std::string& text = vocabulary().text(token);
   return bytes_from_alphabet(text).value_or(text);

@@ -33,7 +33,7 @@ class PipelineTokenizer final : public Tokenizer {
   std::string user_defined_piece(Token token) const override;
 
   const TextPipeline pipeline_;
-  bool is_byte_level_;
+  bool is_byte_level_, is_word_piece_;
   TextNormalizer normalizer_;
   // Those that are found in the text as it is; those that are found in normalized text; and, for
   // texts with literal places, the first and all that steer a model.

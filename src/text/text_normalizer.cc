@@ -200,7 +200,7 @@ struct TextNormalizer::Step {
       charsmap = Charsmap(content);
       content.clear();
     }
-    if (kind == Kind::kReplace) {
+    if (kind == Kind::kReplace || kind == Kind::kSurround) {
       regex.emplace(step.pattern.is_regex ? pcre2_from_oniguruma(step.pattern.text)
                                           : pcre2_from_text(step.pattern.text));
     }
@@ -215,6 +215,7 @@ struct TextNormalizer::Step {
       const bool is_one = end > 0 && end == utf8_length_from_lead(text[0]);
       if (begin == 0 && end > 0 && (content.empty() || !is_one)) keeps_beginning = false;
       result.append(text, done, begin - done).append(content);
+      if (kind == Kind::kSurround) result.append(text, begin, end - begin).append(content);
       check_growth(result.size(), text.size());
       done = end;
     });
@@ -276,6 +277,7 @@ TextNormalizer::Result TextNormalizer::normalize_until(std::string_view text, bo
         if (!now.empty() && !continues) now.insert(0, step.content);
         break;
       case Kind::kReplace:
+      case Kind::kSurround:
         now = step.replace(now, result.keeps_beginning);
         break;
       case Kind::kCharsmap:

@@ -34,6 +34,8 @@ std::unique_ptr<const Tokenizer> Tokenizer::make(TokenizerData data) {
       return std::make_unique<const SentencePieceTokenizer>(std::move(data));
     case TokenizerKind::kUnigram:
       return std::make_unique<const UnigramTokenizer>(std::move(data));
+    case TokenizerKind::kWordPiece:
+      break;  // has a pipeline
   }
   fail("tokenizer: its kind is unknown");
 }

@@ -10,6 +10,7 @@
 #include "base/printable.h"
 #include "base/utf8.h"
 #include "text/sentencepiece_tokenizer.h"
+#include "text/word_piece_model.h"
 
 namespace tessera {
 namespace {
@@ -68,6 +69,8 @@ std::unordered_map<uint64_t, Merge<int32_t>> index_merges(const std::vector<std:
 
 std::unique_ptr<const WordModel> WordModel::make(const TokenizerData& data,
                                                  const Vocabulary& vocabulary) {
+  if (data.kind == TokenizerKind::kWordPiece)
+    return std::make_unique<const WordPieceModel>(data, vocabulary);
   if (data.kind == TokenizerKind::kUnigram)
     return std::make_unique<const UnigramModel>(data, vocabulary);
   if (data.kind == TokenizerKind::kSentencePiece && !data.merges)

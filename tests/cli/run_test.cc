@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cli/program.h"
+#include "support/embedding_folder.h"
 
 namespace tessera {
 namespace {
@@ -187,6 +188,18 @@ TEST_F(RunTest, ABeamSearchPrintsTheBestText) {
     EXPECT_EQ(run("run " + command + " " + flags).status, 2) << flags;
   }
   EXPECT_EQ(run("run " + model_ + " hello --length-penalty 2").status, 2) << "without --beams";
+}
+
+TEST_F(RunTest, AModelThatEmbedsTextsGeneratesNone) {
+  const std::string folder = (folder_ / "bert").string();
+  std::filesystem::create_directory(folder);
+  copy_embedding_folder(TESSERA_TEST_DATA, "bert", folder);
+  const std::string text = folder_.write("text.txt", "a b c d").string();
+  for (const std::string& arguments :
+       {"run " + folder + " --raw hi", "run " + folder + " hi", "logits " + folder + " -p hi",
+        "eval perplexity " + folder + " " + text, "bench " + folder + " -p 8 -n 4"}) {
+    expect_error(run(arguments), "a model of 'bert' embeds texts", arguments);
+  }
 }
 
 }  // namespace

@@ -440,7 +440,13 @@ TEST(Requests, CompletionsTakePromptsOfAllKinds) {
 }
 
 TEST(Requests, EmbeddingsAndTokens) {
-  EXPECT_EQ(parse_embedding_request(R"({"input":"a"})").pooling, Pooling::kMean);
+  EXPECT_EQ(parse_embedding_request(R"({"input":"a"})").pooling, std::nullopt);  // the model's
+  for (const auto& [name, pooling] :
+       {std::pair("mean", Pooling::kMean), std::pair("cls", Pooling::kCls),
+        std::pair("last", Pooling::kLast)}) {
+    const Json body = {{"input", "a"}, {"pooling", name}};
+    EXPECT_EQ(parse_embedding_request(body.dump()).pooling, pooling);
+  }
   EXPECT_TRUE(parse_embedding_request(R"({"input":"a","encoding_format":"base64"})").base64);
   EXPECT_EQ(parse_embedding_request(R"({"input":"a","truncate_prompt_tokens":9})").prompt.last, 9);
   Json many = {{"input", std::vector<std::string>(kMaxInputs, "a")}};

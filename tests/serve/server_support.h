@@ -29,14 +29,17 @@ struct ServerSpec {
   bool parse_special = true;
   std::vector<TinyLora> lora = {};  // adapters "adapter0", ...
   std::vector<float> lora_scales = {};
+  std::filesystem::path model = {};  // another than the tiny one that generates
 };
 
 // A server and the model it serves.
 class Fixture {
  public:
   explicit Fixture(ServerSpec spec = {}) {
-    const auto path =
-        write_tiny_model({.context = 4096, .chat_template = spec.has_template}, folder_.path());
+    const auto path = !spec.model.empty()
+                          ? spec.model
+                          : write_tiny_model({.context = 4096, .chat_template = spec.has_template},
+                                             folder_.path());
     LoadOptions load{.threads = 2, .chat_template = spec.chat_template};
     for (size_t i = 0; i < spec.lora.size(); ++i) {
       const auto folder = folder_ / ("adapter" + std::to_string(i));

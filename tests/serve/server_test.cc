@@ -190,7 +190,7 @@ TEST(Server, TokensEmbeddingsAndModels) {
   const Json text = fixture.json("/detokenize", Json{{"tokens", tokens["tokens"]}}.dump());
   EXPECT_EQ(text["prompt"], "hello world");
 
-  for (const char* pooling : {"mean", "last"}) {
+  for (const char* pooling : {"mean", "cls", "last"}) {
     const Json json = fixture.json(
         "/v1/embeddings", Json{{"input", {"one text", "two"}}, {"pooling", pooling}}.dump());
     ASSERT_EQ(json["data"].size(), 2u);

@@ -152,7 +152,7 @@ class ReferenceRows final : public PreparedRows {
         slots(rows.slots.begin(), rows.slots.end()) {
     for (const RowContext& context : rows.contexts) {
       std::vector<int32_t>& seen = contexts.emplace_back();
-      for (int p = 0; p <= context.position; ++p) {
+      for (int p = 0; p <= context.position + context.ahead; ++p) {
         seen.push_back(p < context.direct ? slot_of(context.block_table, p)
                                           : context.tail[static_cast<size_t>(p - context.direct)]);
       }
@@ -168,7 +168,7 @@ class ReferenceRows final : public PreparedRows {
     }
   }
   const std::vector<int32_t> positions, slots;
-  std::vector<std::vector<int32_t>> contexts;  // the slot of each position up to a row's own
+  std::vector<std::vector<int32_t>> contexts;  // the slot of each position that a row may see
   std::vector<Run> runs;
 };
 // std::bad_cast for rows that another backend prepared, or none.
@@ -524,8 +524,12 @@ class ReferenceBackend final : public Backend {
     const Opened queries(q), to(out);
     for (int r = 0; r < q.rows; ++r) {
       std::span<const int32_t> seen = reference(rows).contexts[static_cast<size_t>(r)];
-      if (parameters.window > 0)
-        seen = seen.last(std::min(seen.size(), static_cast<size_t>(parameters.window)));
+      if (parameters.window > 0) {
+        const auto window = static_cast<size_t>(parameters.window),
+                   position = static_cast<size_t>(reference(rows).positions[r]);
+        seen = seen.first(std::min(seen.size(), position + window));
+        seen = seen.subspan(position + 1 - std::min(position + 1, window));
+      }
       for (int head = 0; head < parameters.heads; ++head) {
         const size_t first = static_cast<size_t>(head) * dim;
         const double slope =

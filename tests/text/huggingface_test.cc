@@ -158,11 +158,11 @@ TEST(WrittenTokenizer, IsThatOfGgufsUnigram) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, HuggingFaceTokenizer,
-                         ::testing::Values("behaviours", "byte_normalizer", "deepseek3",
-                                           "deepseek_coder", "falcon", "flags", "fused_unknown",
-                                           "gemma", "gpt2", "gpt2_prefix", "gpt4o", "llama2",
-                                           "llama3", "mistral", "qwen2", "smollm", "t5",
-                                           "unigram_bytes", "unknown"),
+                         ::testing::Values("behaviours", "bert", "bert_cased", "bert_short_words",
+                                           "byte_normalizer", "deepseek3", "deepseek_coder",
+                                           "falcon", "flags", "fused_unknown", "gemma", "gpt2",
+                                           "gpt2_prefix", "gpt4o", "llama2", "llama3", "mistral",
+                                           "qwen2", "smollm", "t5", "unigram_bytes", "unknown"),
                          [](const auto& name) { return name.param; });
 
 }  // namespace

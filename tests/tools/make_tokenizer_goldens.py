@@ -3,7 +3,7 @@
 texts with them.
 
     python3 -m venv v && v/bin/pip install tokenizers sentencepiece
-    v/bin/python tests/tools/make_tokenizer_goldens.py
+    v/bin/python tests/tools/make_tokenizer_goldens.py [NAME...]   # those alone, with the vocabularies that are there
 
 models/*.json are vocabularies that several tokenizers share (the "model" of a tokenizer.json); NAME.json is
 the rest of one, with "model" the name of its vocabulary, or with flags to put over it; NAME.txt has a line
@@ -23,9 +23,10 @@ import io
 import json
 import pathlib
 import random
+import sys
 import tempfile
 
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
 
@@ -92,6 +93,15 @@ LLAMA_DECODER = decode(replace("▁", " "), {"type": "ByteFallback"}, {"type": "
 
 def metaspace(scheme, **more):
     return {"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, **more}
+
+
+BERT_SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+WORD_PIECES = {"type": "WordPiece", "prefix": "##", "cleanup": True}
+
+
+def bert_normalizer(lowercase, **more):
+    return {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None,
+            "lowercase": lowercase, **more}
 
 
 def specials(*names):
@@ -177,6 +187,17 @@ TOKENIZERS = {
         "normalizer": normal({"type": "NFKC"}, {"type": "Strip", "strip_left": True, "strip_right": False}),
         "pre_tokenizer": metaspace("first", split=False), "decoder": SPM_DECODER,
         "added_tokens": specials("<unk>", "<s>", "</s>")}),
+    "bert": ("word_pieces", {}, {
+        "normalizer": bert_normalizer(True), "pre_tokenizer": {"type": "BertPreTokenizer"}, "decoder": WORD_PIECES,
+        "post_processor": template(["[CLS]"], ["[SEP]"]), "added_tokens": specials(*BERT_SPECIAL)}),
+    "bert_cased": ("word_pieces", {}, {
+        "normalizer": bert_normalizer(False), "pre_tokenizer": {"type": "BertPreTokenizer"}, "decoder": WORD_PIECES,
+        "post_processor": {"type": "BertProcessing", "sep": ["[SEP]", None], "cls": ["[CLS]", None]},
+        "added_tokens": specials(*BERT_SPECIAL)}),
+    "bert_short_words": ("word_pieces", {"max_input_chars_per_word": 5}, {
+        "normalizer": bert_normalizer(True, clean_text=False, handle_chinese_chars=False, strip_accents=False),
+        "pre_tokenizer": {"type": "BertPreTokenizer"}, "decoder": WORD_PIECES,
+        "added_tokens": specials(*BERT_SPECIAL)}),
 }
 
 PIECES = [
@@ -247,6 +268,17 @@ def train_characters(texts, size, with_bytes, alphabet):
     return model
 
 
+def train_word_pieces(texts, size):
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(vocab_size=size, show_progress=False, special_tokens=BERT_SPECIAL,
+                                        limit_alphabet=250)
+    lowered = [t.lower() for t in texts]
+    tokenizer.train_from_iterator(texts + lowered, trainer)
+    return json.loads(tokenizer.to_str())["model"]
+
+
 def train_unigram(texts, size, sentencepiece, folder):
     """SentencePiece's trainer, whose scores are floats."""
     out = io.BytesIO()
@@ -315,6 +347,7 @@ def make_models(texts, size):
             "characters": train_characters(pieces, 2 * size, True, 150),
             "few_characters": train_characters(pieces, size, False, 60),
             "unigram": train_unigram(pieces, size, sentencepiece, path),
+            "word_pieces": train_word_pieces(pieces, 4 * size),
         }, tiny_charsmap(sentencepiece, path)
 
 
@@ -397,10 +430,18 @@ def main():
     texts = hard_texts()
     more = random_texts(120, 1)
     write_lines(out / "random_text.jsonl", [json.dumps(text) for text in more])
-    models_by_name, charsmap = make_models(texts, 300)
+    wanted = sys.argv[1:]
+    if wanted:
+        models_by_name = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (out / "models").glob("*.json")}
+        models_by_name.setdefault("word_pieces", train_word_pieces(training_texts(texts), 1200))
+        charsmap = None
+    else:
+        models_by_name, charsmap = make_models(texts, 300)
     for name, model in models_by_name.items():
         dump(out / "models" / f"{name}.json", model)
     for name, (vocabulary, flags, _) in TOKENIZERS.items():
+        if wanted and name not in wanted:
+            continue
         whole = complete(name, models_by_name, charsmap)
         tokenizer = Tokenizer.from_str(json.dumps(whole))
         lines = [" ".join(map(str, tokenizer.encode("Hello world").ids))]

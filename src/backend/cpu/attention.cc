@@ -61,7 +61,7 @@ class ItemWalker {
     int first = std::numeric_limits<int>::max(), last = 0;
     for (const int row : item_.rows) {
       first = std::min(first, call_.first_position(row));
-      last = std::max(last, call_.position(row));
+      last = std::max(last, call_.last_position(row));
     }
     first /= kSplit;
     last /= kSplit;
@@ -373,7 +373,7 @@ void merge_row(const AttentionCall& call, int row, int head, Scratch& scratch) {
   Arena arena = scratch.reserve(static_cast<size_t>(dim) * sizeof(float), 1);
   float* total = arena.take<float>(static_cast<size_t>(dim));
   float max = -std::numeric_limits<float>::infinity(), sum = 0.0f;
-  const int last = call.position(row) / kSplit;
+  const int last = call.last_position(row) / kSplit;
   for (int split = call.first_position(row) / kSplit; split <= last; ++split) {
     const float* partial = call.partial(row, head, split);
     ItemWalker::merge(partial[0], partial[1], partial + kPartialHeader, dim, max, sum, total);

@@ -16,7 +16,7 @@ constexpr int kItemsPerThread = 4;
 int64_t work_of(const AttentionCall& call) {
   int64_t keys = 0;
   for (int row = 0; row < call.rows(); ++row) {
-    keys += call.position(row) + 1 - call.first_position(row);
+    keys += call.last_position(row) + 1 - call.first_position(row);
   }
   return 2 * keys * call.parameters.heads * call.layer().head_dim;
 }
@@ -92,7 +92,7 @@ AttentionPlan make_plan(const AttentionCall& call, std::span<const int> rows, in
 AttentionPlans::AttentionPlans(std::span<const RowContext> contexts)
     : contexts_(contexts), ordered_(contexts.size()) {
   for (const RowContext& context : contexts) {
-    max_splits_ = std::max(max_splits_, context.position / kSplit + 1);
+    max_splits_ = std::max(max_splits_, (context.position + context.ahead) / kSplit + 1);
   }
   // Rows whose contexts begin alike become neighbours (a stable order: rows of a sequence stay as
   // they are).

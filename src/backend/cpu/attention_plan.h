@@ -40,13 +40,17 @@ struct AttentionCall {
   }
   bool same_sequence(int a, int b) const { return block_table(a).data() == block_table(b).data(); }
 
-  // The positions that a row sees: [first_position, position].
+  // The positions that a row sees: [first_position, last_position].
   int first_position(int row) const {
     return parameters.window > 0 ? std::max(0, position(row) - parameters.window + 1) : 0;
   }
+  int last_position(int row) const {
+    const int ahead = contexts[static_cast<size_t>(row)].ahead;
+    return position(row) + (parameters.window > 0 ? std::min(ahead, parameters.window - 1) : ahead);
+  }
   // ... within [begin, end): an empty range has second <= first.
   std::pair<int, int> visible(int row, int begin, int end) const {
-    return {std::max(begin, first_position(row)), std::min(end, position(row) + 1)};
+    return {std::max(begin, first_position(row)), std::min(end, last_position(row) + 1)};
   }
   std::pair<int, int> visible_in_tile(int row, int tile) const {
     return visible(row, tile * kBlockTokens, (tile + 1) * kBlockTokens);

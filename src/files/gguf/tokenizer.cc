@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "files/gguf/word_piece.h"
 
 namespace tessera::gguf {
 namespace {
@@ -19,7 +20,8 @@ TokenizerKind read_kind(const GgufMetadata& metadata) {
   if (model == "gpt2") return TokenizerKind::kBytePair;
   if (model == "llama") return TokenizerKind::kSentencePiece;
   if (model == "t5") return TokenizerKind::kUnigram;
-  fail("key 'tokenizer.ggml.model': expected 'gpt2', 'llama' or 't5', found '{}'",
+  if (model == "bert") return TokenizerKind::kWordPiece;
+  fail("key 'tokenizer.ggml.model': expected 'gpt2', 'llama', 't5' or 'bert', found '{}'",
        printable(model));
 }
 
@@ -81,6 +83,10 @@ TokenizerData read_tokenizer(const GgufMetadata& metadata) {
   TokenizerData data;
   data.kind = read_kind(metadata);
   data.vocabulary = read_vocabulary(metadata);
+  if (data.kind == TokenizerKind::kWordPiece) {
+    complete_word_piece(metadata, data);
+    return data;
+  }
   if (data.kind == TokenizerKind::kBytePair) {
     data.merges = metadata.get_strings("tokenizer.ggml.merges");
     return data;

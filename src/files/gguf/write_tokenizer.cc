@@ -14,6 +14,7 @@
 #include "base/printable.h"
 #include "base/utf8.h"
 #include "files/gguf/tokenizer.h"
+#include "files/gguf/word_piece.h"
 
 namespace tessera::gguf {
 namespace {
@@ -33,12 +34,15 @@ class Writer {
     set("pre", pre.empty() && data_.pipeline ? "default" : pre, !pre.empty() || data_.pipeline);
     write_entries(entries);
     write_roles();
-    if (data_.kind == TokenizerKind::kBytePair) {
+    if (data_.kind == TokenizerKind::kWordPiece) {
+      for (std::string& line : write_word_piece(data_, metadata_)) lost_.push_back(std::move(line));
+    } else if (data_.kind == TokenizerKind::kBytePair) {
       if (data_.merges) set("merges", GgufValue::Array(*data_.merges), true);
     } else {
       write_spaces();
     }
-    if (data_.pipeline) tell_of_pipeline(*data_.pipeline);
+    if (data_.pipeline && data_.kind != TokenizerKind::kWordPiece)
+      tell_of_pipeline(*data_.pipeline);
     for (std::string& line : lost_) line = fmt::format("the tokenizer in GGUF: {}", line);
     return std::move(lost_);
   }
@@ -50,6 +54,8 @@ class Writer {
         return "llama";
       case TokenizerKind::kUnigram:
         return "t5";
+      case TokenizerKind::kWordPiece:
+        return "bert";
       case TokenizerKind::kBytePair:
         break;
     }
@@ -78,7 +84,10 @@ class Writer {
                                  : static_cast<int32_t>(TokenType::kNormal));
     write_scores(std::max(texts.size(), entries));
     const std::unordered_set<std::string_view> known(from.texts.begin(), from.texts.end());
-    for (size_t i = 0; i < texts.size() && data_.kind != TokenizerKind::kBytePair; ++i) {
+    const bool marks_spaces =
+        data_.kind == TokenizerKind::kSentencePiece || data_.kind == TokenizerKind::kUnigram;
+    if (data_.kind == TokenizerKind::kWordPiece) mark_word_pieces(data_, texts);
+    for (size_t i = 0; i < texts.size() && marks_spaces; ++i) {
       if (types[i] != static_cast<int32_t>(TokenType::kUserDefined)) continue;
       // As llama.cpp's converter writes them: those are looked for in texts with spaces.
       std::string text = with_spaces(texts[i]);

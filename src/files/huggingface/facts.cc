@@ -48,12 +48,13 @@ class ConfigTranslation {
 
   void run() {
     check_activation();
-    if (from_.boolean("use_bidirectional_attention") == true)
+    if (from_.boolean("use_bidirectional_attention") == true && !into_.family->bidirectional)
       fail("key 'use_bidirectional_attention': true is not supported");
     for (const Row& row : kIntegers) copy_integer(row.fact, row.key);
     for (const Row& row : kNumbers) copy_number(row.fact, row.key);
     if (const auto parallel = from_.boolean("use_parallel_residual"))
       set("use_parallel_residual", "use_parallel_residual", {*parallel});
+    if (into_.family->bidirectional) read_embedding_model();
     read_attention_scale();
     check_unrotated_layers();
     read_windows();
@@ -83,7 +84,7 @@ class ConfigTranslation {
 
   // One of the names that it goes by.
   static std::string_view activation_of(std::string_view name) {
-    if (name == "swish") return "silu";
+    if (name == "swish" || name == "swiglu") return "silu";
     if (name == "gelu_new" || name == "gelu_fast") return "gelu_pytorch_tanh";
     return name;
   }
@@ -96,6 +97,23 @@ class ConfigTranslation {
     if (into_.family->model_type == "gemma" && found == "gelu") return;
     fail("key '{}': '{}' is not supported in {} models, expected '{}'", key, printable(found),
          into_.family->model_type, into_.family->activation);
+  }
+
+  void read_embedding_model() {
+    set("attention.causal", "is_decoder", {false});
+    const auto types = from_.integer("type_vocab_size");
+    // Other readers of GGUF want to be told.
+    if (types)
+      into_.metadata.set("tokenizer.ggml.token_type_count", {static_cast<uint32_t>(*types)});
+    const auto positions = from_.integer("max_position_embeddings");
+    // Beyond that, frequencies depend on the text's length (dynamic NTK).
+    const auto trained = from_.integer("max_trained_positions");
+    if (trained && from_.number("rotary_scaling_factor"))
+      set("context_length", "max_trained_positions", {static_cast<uint32_t>(*trained)});
+    if (!into_.family->counts_unused || !positions) return;
+    const int64_t used = *positions - into_.family->unused_positions;
+    if (used < 1) fail("key 'max_position_embeddings': {} is out of range", *positions);
+    set("context_length", "max_position_embeddings", {static_cast<uint32_t>(used)});
   }
 
   void copy_boolean(std::string_view fact, std::string_view key) {
@@ -296,12 +314,25 @@ class ConfigTranslation {
     }
     if (static_cast<int64_t>(full.size()) != layers)
       fail("key 'layer_types': {} types for {} layers", full.size(), layers);
+    if (into_.family->full_layers_first) return period_from_first(full);
     const auto first_full = std::ranges::find(full, true);
     // A period beyond the last layer: all have the window.
     const int64_t period = first_full == full.end() ? 1 : first_full - full.begin() + 1;
     if (std::ranges::find(full, false) == full.end()) return std::nullopt;
     for (size_t i = 0; i < full.size() && first_full != full.end(); ++i) {
       if (full[i] != ((static_cast<int64_t>(i) + 1) % period == 0))
+        fail("key 'layer_types': full attention in other than every n-th layer is not supported");
+    }
+    return period;
+  }
+
+  // Layers 0, n, 2n, ... attend to everything.
+  static std::optional<int64_t> period_from_first(const std::vector<bool>& full) {
+    if (std::ranges::find(full, false) == full.end()) return std::nullopt;
+    const auto second = std::find(full.begin() + 1, full.end(), true);
+    const int64_t period = second - full.begin();  // beyond the last layer, if there is none
+    for (size_t i = 0; i < full.size(); ++i) {
+      if (full[i] != (static_cast<int64_t>(i) % period == 0))
         fail("key 'layer_types': full attention in other than every n-th layer is not supported");
     }
     return period;
@@ -441,7 +472,10 @@ ModelConfig read_config(const json& config, std::string_view name) {
   ModelConfig result;
   const bool is_dense = *type == "granitemoehybrid" &&
                         ConfigReader(text).integer("num_local_experts").value_or(0) == 0;
-  result.family = &find_family(is_dense ? *type + " without experts" : *type);
+  const bool bidirectional =
+      ConfigReader(text).boolean("use_bidirectional_attention").value_or(false);
+  result.family =
+      &find_family(is_dense ? *type + " without experts" : *type, bidirectional);
   complete(*result.family, text);
   result.metadata.set("general.architecture", {std::string(result.family->architecture)});
   result.metadata.set("general.name", {std::string(name)});

@@ -20,6 +20,9 @@ enum class TensorStyle : uint8_t {
   kMpt,
   kLfm2,
   kNemotronH,
+  kBert,
+  kNomicBert,
+  kModernBert,
 };
 
 // What a folder calls its recurrent layers.
@@ -65,11 +68,15 @@ struct Family {
   // The rows of query_key_value are those of one key-value head after another: its queries', its
   // key's, its value's. Here all queries come first, then all keys, then all values.
   bool qkv_by_head = false;
-  bool transposed = false;      // matrices in layers lie the other way round (Conv1D)
-  int unused_positions = 0;     // rows of the table of positions that come before position 0
-  int feed_forward_factor = 0;  // of the embedding length, where config.json is silent
-  bool multipliers = false;     // of embeddings, residual, attention and logits, in these words
-  bool writable = true;         // is a folder written for it?
+  bool transposed = false;         // matrices in layers lie the other way round (Conv1D)
+  int unused_positions = 0;        // rows of the table of positions that come before position 0
+  int feed_forward_factor = 0;     // of the embedding length, where config.json is silent
+  bool counts_unused = false;      // by max_position_embeddings
+  bool bidirectional = false;      // embeds texts: has no logits
+  bool pooled_dense = false;       // modules of sentence-transformers behind the pooling
+  bool full_layers_first = false;  // of n layers the first attends to everything, not the last
+  bool multipliers = false;        // of embeddings, residual, attention and logits, in these words
+  bool writable = true;            // is a folder written for it?
 
   // JSON: keys of config.json under which the family says what others say under the key behind it.
   std::string_view aliases = "{}";
@@ -79,8 +86,9 @@ struct Family {
   std::string_view defaults = "{}";
 };
 
-// Error naming the known ones.
-const Family& find_family(std::string_view model_type);
+// Error naming the known ones. `bidirectional`: what config.json says of attention where a model
+// type has both kinds.
+const Family& find_family(std::string_view model_type, bool bidirectional = false);
 // The first of them that can have windows if they are needed, which a folder is written as. Error
 // if there is none.
 const Family& find_family_of(std::string_view architecture, bool windows);

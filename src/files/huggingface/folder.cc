@@ -19,6 +19,7 @@
 #include "files/huggingface/recurrent_layers.h"
 #include "files/huggingface/rotary_pairs.h"
 #include "files/huggingface/row_sources.h"
+#include "files/huggingface/sentence_transformers.h"
 #include "files/huggingface/shards.h"
 #include "files/huggingface/tensor_names.h"
 #include "files/huggingface/tokenizer.h"
@@ -123,6 +124,14 @@ HuggingFaceFolder HuggingFaceFolder::open(const fs::path& folder) {
   if (const auto threshold = in_file(config_path, [&] { return llm_int8_threshold(config); }))
     said.metadata.set("general.llm_int8_threshold", {static_cast<float>(*threshold)});
 
+  const EmbeddingModules modules = read_embedding_modules(folder);
+  if (modules.pooling)
+    said.metadata.set(std::string(said.family->architecture) + ".pooling_type", {*modules.pooling});
+  if (modules.dense.size() > (said.family->pooled_dense ? 2 : 0)) {
+    fail("'{}': {} modules of the type Dense are not supported in {} models", shown(folder),
+         modules.dense.size(), said.family->model_type);
+  }
+
   const Shards shards = find_shards(folder);
   RawTensors raw;
   for (size_t i = 0; i < shards.paths.size(); ++i) {
@@ -138,12 +147,12 @@ HuggingFaceFolder HuggingFaceFolder::open(const fs::path& folder) {
   check_names(folder, shards, raw);
   size_t ignored = 0;
   for (const std::string& name : raw.names()) {
-    if (!is_ignored(name)) continue;
+    if (!is_ignored(*said.family, name)) continue;
     raw.drop(name);
     ++ignored;
   }
   if (ignored > 0)
-    spdlog::info("{} tensors of other modalities or of multi-token prediction are left out",
+    spdlog::info("{} tensors of other modalities, tasks or of multi-token prediction are left out",
                  ignored);
   const auto quantization = find_json(folder / "hf_quant_config.json");
   in_file(folder, [&] {
@@ -163,6 +172,8 @@ HuggingFaceFolder HuggingFaceFolder::open(const fs::path& folder) {
       model.add_tensor(adapt(std::move(tensor), place.role));
     }
   });
+  for (size_t i = 0; i < modules.dense.size(); ++i)
+    model.add_dense(modules.dense[i], i == 0 ? TensorRole::kDense2 : TensorRole::kDense3);
   for (const auto& [role, factors] :
        {std::pair(TensorRole::kRopeFactors, &said.rope_factors),
         std::pair(TensorRole::kRopeFactorsLong, &said.rope_factors_long),
@@ -172,13 +183,27 @@ HuggingFaceFolder HuggingFaceFolder::open(const fs::path& folder) {
     tensor.name = model.tensor_name({role});
     model.add_tensor(make_vector(tensor, *factors));
   }
-  if (said.tied == false && model.find({TensorRole::kOutput}) == nullptr) {
+  if (said.tied == false && !said.family->bidirectional &&
+      model.find({TensorRole::kOutput}) == nullptr) {
     fail("'{}': tensor '{}' is missing, and config.json says that it is not tied to the embedding",
          shown(folder), model.tensor_name({TensorRole::kOutput}));
   }
   model.facts_ =
       std::make_unique<const FolderFacts>(std::move(said.metadata), std::move(said.keys));
   return model;
+}
+
+// A module's one tensor, "linear.weight".
+void HuggingFaceFolder::add_dense(const fs::path& path, TensorRole role) {
+  const size_t file_index = paths().size();
+  for (StoredTensor& tensor : safetensors::parse(add_file(path).bytes(), path.string())) {
+    if (tensor.name != "linear.weight")
+      fail("'{}': tensor '{}' is not supported, expected only 'linear.weight'", shown(path),
+           printable(tensor.name));
+    tensor.name = tensor_name({role});
+    tensor.file_index = file_index;
+    add_tensor(std::move(tensor));
+  }
 }
 
 TokenizerData HuggingFaceFolder::read_tokenizer() const {

@@ -29,6 +29,7 @@ class HuggingFaceFolder final : public Checkpoint {
 
  private:
   explicit HuggingFaceFolder(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  void add_dense(const std::filesystem::path& path, TensorRole role);
   std::string tensor_name(TensorPlace place) const override;
   TensorPlace tensor_place(std::string_view name) const override;
 

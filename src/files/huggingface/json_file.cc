@@ -98,12 +98,29 @@ std::string read_text(const std::filesystem::path& path, size_t max_bytes) {
   return text;
 }
 
-json read_json(const std::filesystem::path& path, size_t max_bytes) {
+namespace {
+
+json parse_file(const std::filesystem::path& path, size_t max_bytes) {
   const std::string text = read_text(path, max_bytes);
   Builder builder;
   if (!json::sax_parse(text, &builder)) fail("'{}' {}", shown(path), builder.error);
-  if (!builder.root.is_object()) fail("'{}' holds no JSON object", shown(path));
   return std::move(builder.root);
+}
+
+}  // namespace
+
+json read_json(const std::filesystem::path& path, size_t max_bytes) {
+  json root = parse_file(path, max_bytes);
+  if (!root.is_object()) fail("'{}' holds no JSON object", shown(path));
+  return root;
+}
+
+std::optional<json> find_json_list(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return std::nullopt;
+  json root = parse_file(path, kMaxJsonBytes);
+  if (!root.is_array()) fail("'{}' holds no JSON list", shown(path));
+  return root;
 }
 
 std::optional<json> find_json(const std::filesystem::path& path, size_t max_bytes) {

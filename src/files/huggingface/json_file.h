@@ -28,6 +28,9 @@ nlohmann::json read_json(const std::filesystem::path& path, size_t max_bytes = k
 std::optional<nlohmann::json> find_json(const std::filesystem::path& path,
                                         size_t max_bytes = kMaxJsonBytes);
 
+// The list in a file that need not be there, read as strictly.
+std::optional<nlohmann::json> find_json_list(const std::filesystem::path& path);
+
 // A path in a message.
 inline std::string shown(const std::filesystem::path& path) {
   return printable(path.string(), 400);

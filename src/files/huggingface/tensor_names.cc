@@ -341,6 +341,66 @@ constexpr auto kNemotronH = std::to_array<TensorNames::Row>({
     {kRecurrentNorm, "layers.*.mixer.norm.weight"},
     {kRecurrentOutput, "layers.*.mixer.out_proj.weight"},
 });
+constexpr auto kBert = std::to_array<TensorNames::Row>({
+    {kTokenEmbedding, "embeddings.word_embeddings.weight"},
+    {kPositionEmbedding, "embeddings.position_embeddings.weight"},
+    {kTokenTypeEmbedding, "embeddings.token_type_embeddings.weight"},
+    {kEmbeddingNorm, "embeddings.LayerNorm.weight"},
+    {kEmbeddingNormBias, "embeddings.LayerNorm.bias"},
+    {kQuery, "encoder.layer.*.attention.self.query.weight"},
+    {kQueryBias, "encoder.layer.*.attention.self.query.bias"},
+    {kKey, "encoder.layer.*.attention.self.key.weight"},
+    {kKeyBias, "encoder.layer.*.attention.self.key.bias"},
+    {kValue, "encoder.layer.*.attention.self.value.weight"},
+    {kValueBias, "encoder.layer.*.attention.self.value.bias"},
+    {kAttentionOutput, "encoder.layer.*.attention.output.dense.weight"},
+    {kAttentionOutputBias, "encoder.layer.*.attention.output.dense.bias"},
+    {kAttentionOutputNorm, "encoder.layer.*.attention.output.LayerNorm.weight"},
+    {kAttentionOutputNormBias, "encoder.layer.*.attention.output.LayerNorm.bias"},
+    {kUp, "encoder.layer.*.intermediate.dense.weight"},
+    {kUpBias, "encoder.layer.*.intermediate.dense.bias"},
+    {kDown, "encoder.layer.*.output.dense.weight"},
+    {kDownBias, "encoder.layer.*.output.dense.bias"},
+    {kLayerOutputNorm, "encoder.layer.*.output.LayerNorm.weight"},
+    {kLayerOutputNormBias, "encoder.layer.*.output.LayerNorm.bias"},
+});
+constexpr auto kNomicBert = std::to_array<TensorNames::Row>({
+    {kTokenEmbedding, "embeddings.word_embeddings.weight"},
+    {kTokenTypeEmbedding, "embeddings.token_type_embeddings.weight"},
+    {kEmbeddingNorm, "emb_ln.weight"},
+    {kEmbeddingNormBias, "emb_ln.bias"},
+    {kQueryKeyValue, "encoder.layers.*.attn.Wqkv.weight"},
+    {kAttentionOutput, "encoder.layers.*.attn.out_proj.weight"},
+    {kAttentionOutputNorm, "encoder.layers.*.norm1.weight"},
+    {kAttentionOutputNormBias, "encoder.layers.*.norm1.bias"},
+    {kUp, "encoder.layers.*.mlp.fc11.weight"},
+    {kGate, "encoder.layers.*.mlp.fc12.weight"},
+    {kDown, "encoder.layers.*.mlp.fc2.weight"},
+    {kLayerOutputNorm, "encoder.layers.*.norm2.weight"},
+    {kLayerOutputNormBias, "encoder.layers.*.norm2.bias"},
+});
+constexpr auto kModernBert = std::to_array<TensorNames::Row>({
+    {kTokenEmbedding, "embeddings.tok_embeddings.weight"},
+    {kEmbeddingNorm, "embeddings.norm.weight"},
+    {kEmbeddingNormBias, "embeddings.norm.bias"},
+    {kAttentionNorm, "layers.*.attn_norm.weight"},
+    {kAttentionNormBias, "layers.*.attn_norm.bias"},
+    {kQueryKeyValue, "layers.*.attn.Wqkv.weight"},
+    {kQueryKeyValueBias, "layers.*.attn.Wqkv.bias"},
+    {kAttentionOutput, "layers.*.attn.Wo.weight"},
+    {kAttentionOutputBias, "layers.*.attn.Wo.bias"},
+    {kFeedForwardNorm, "layers.*.mlp_norm.weight"},
+    {kFeedForwardNormBias, "layers.*.mlp_norm.bias"},
+    {kUp, "layers.*.mlp.Wi.weight"},
+    {kDown, "layers.*.mlp.Wo.weight"},
+    {kOutputNorm, "final_norm.weight"},
+    {kOutputNormBias, "final_norm.bias"},
+});
+// Modules of sentence-transformers, beside any style's.
+constexpr auto kModules = std::to_array<TensorNames::Row>({
+    {kDense2, "2_Dense.linear.weight"},
+    {kDense3, "3_Dense.linear.weight"},
+});
 
 struct Style {
   std::span<const TensorNames::Row> rows;
@@ -370,6 +430,12 @@ Style style_of(TensorStyle style) {
       return {kLfm2, "model."};
     case TensorStyle::kNemotronH:
       return {kNemotronH, "backbone."};
+    case TensorStyle::kBert:
+      return {kBert, ""};
+    case TensorStyle::kNomicBert:
+      return {kNomicBert, ""};
+    case TensorStyle::kModernBert:
+      return {kModernBert, ""};
     case TensorStyle::kLlama:
       break;
   }
@@ -395,6 +461,7 @@ std::vector<TensorNames> tables(const Family& family) {
                       : family.fused_experts  ? Rows(kFusedExperts)
                                               : Rows(kExperts)),
           TensorNames(kSharedExperts),
+          TensorNames(kModules),
           TensorNames(family.post_norms             ? Rows(kPostNorms)
                       : family.norm_after_attention ? Rows(kNormAfterAttention)
                                                     : Rows(kPreNorms))};
@@ -403,7 +470,7 @@ std::vector<TensorNames> tables(const Family& family) {
 // Longest first. Models that see or hear keep their text model under a name of its own.
 constexpr auto kPrefixes = std::to_array<std::string_view>(
     {"model.language_model.", "language_model.model.", "language_model.", "model.decoder.",
-     "decoder.", "gpt_neox.", "transformer.", "backbone.", "model."});
+     "decoder.", "gpt_neox.", "transformer.", "backbone.", "model.", "roberta.", "bert."});
 
 }  // namespace
 
@@ -417,6 +484,13 @@ std::string tensor_name(const Family& family, TensorPlace place) {
 }
 
 TensorPlace tensor_place(const Family& family, std::string_view name) {
+  std::string renamed;
+  if (family.style == TensorStyle::kBert) {  // as the first BERT's weights are called
+    for (const auto& [old, now] : {std::pair(".gamma", ".weight"), std::pair(".beta", ".bias")}) {
+      if (!name.ends_with(old)) continue;
+      name = renamed = std::string(name.substr(0, name.rfind('.'))) + now;
+    }
+  }
   const auto prefix =
       std::ranges::find_if(kPrefixes, [&](std::string_view p) { return name.starts_with(p); });
   if (prefix != kPrefixes.end()) name.remove_prefix(prefix->size());
@@ -427,10 +501,26 @@ TensorPlace tensor_place(const Family& family, std::string_view name) {
   return {};
 }
 
-bool is_ignored(std::string_view name) {
-  constexpr auto kTowers =
-      std::to_array<std::string_view>({"vision_tower.", "vision_model.", "visual.", "audio_tower.",
-                                       "multi_modal_projector.", "mtp."});
+namespace {
+
+// Of tasks that a model which embeds texts was trained on: what is behind its hidden states.
+bool is_of_task(std::string_view name) {
+  constexpr auto kHeads =
+      std::to_array<std::string_view>({"pooler.", "cls.", "lm_head.", "classifier.", "head.",
+                                       "decoder.", "embeddings.position_ids"});
+  for (const std::string_view prefix : {"model.", "roberta.", "bert."}) {
+    if (name.starts_with(prefix)) name.remove_prefix(prefix.size());
+  }
+  return std::ranges::any_of(kHeads, [&](std::string_view part) { return name.starts_with(part); });
+}
+
+}  // namespace
+
+bool is_ignored(const Family& family, std::string_view name) {
+  if (family.bidirectional && is_of_task(name)) return true;
+  constexpr auto kTowers = std::to_array<std::string_view>(
+      {"vision_tower.", "vision_model.", "visual.", "audio_tower.", "multi_modal_projector.",
+       "mtp."});
   if (name.starts_with("model.")) name.remove_prefix(6);
   const bool of_tower =
       std::ranges::any_of(kTowers, [&](std::string_view part) { return name.starts_with(part); });

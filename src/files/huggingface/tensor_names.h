@@ -15,7 +15,7 @@ TensorPlace tensor_place(const Family& family, std::string_view name);
 
 // Tensors that are no weights of the language model: those of vision and audio towers and of the
 // projections behind them, and tables that old folders keep though they follow from the
-// configuration.
-bool is_ignored(std::string_view name);
+// configuration; and of models that embed texts, the heads of the tasks that trained them.
+bool is_ignored(const Family& family, std::string_view name);
 
 }  // namespace tessera::huggingface

@@ -100,6 +100,23 @@ void read_bpe(const json& model, TokenizerFile& file) {
   file.data.merges = read_merges(part(model, "merges"));
 }
 
+void read_word_piece(const json& model, TokenizerFile& file) {
+  const ConfigReader reader(model);
+  TextPipeline& pipeline = *file.data.pipeline;
+  pipeline.continuing_prefix = reader.text("continuing_subword_prefix").value_or("##");
+  pipeline.longest_word = reader.integer("max_input_chars_per_word").value_or(100);
+  pipeline.strips_first_space = true;
+  const json* vocabulary = reader.object("vocab");
+  if (vocabulary == nullptr) fail("'vocab' is missing");
+  const std::string unknown = reader.text("unk_token").value_or("[UNK]");
+  file.vocabulary.expect(vocabulary->size());
+  for (const auto& [text, id] : vocabulary->items())
+    file.vocabulary.add(read_id(id, text), text,
+                        text == unknown ? TokenType::kUnknown : TokenType::kNormal);
+  pipeline.unknown_id = file.vocabulary.find(unknown);
+  if (!pipeline.unknown_id) fail("'vocab' lacks the unknown token '{}'", printable(unknown));
+}
+
 void read_unigram(const json& model, TokenizerFile& file) {
   const ConfigReader reader(model);
   TextPipeline& pipeline = *file.data.pipeline;
@@ -192,8 +209,12 @@ TokenizerFile read_tokenizer_json(const json& json) {
     if (of_bytes) fail("a Unigram model of bytes is not supported");
     file.data.kind = TokenizerKind::kUnigram;
     read_unigram(*model, file);
+  } else if (type == "WordPiece") {
+    file.data.kind = TokenizerKind::kWordPiece;
+    read_word_piece(*model, file);
   } else {
-    fail("a tokenizer of the model '{}' is not supported, BPE and Unigram are", printable(type));
+    fail("a tokenizer of the model '{}' is not supported, BPE, Unigram and WordPiece are",
+         printable(type));
   }
   if (file.vocabulary.size() == 0) fail("'vocab' is empty");
   read_added_tokens(part(json, "added_tokens"), file);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "checkpoint/bert_pipeline.h"
 #include "files/huggingface/base64.h"
 #include "files/huggingface/config_reader.h"
 
@@ -23,21 +24,11 @@ constexpr std::string_view kSpaceMark = "\u2581";
 constexpr size_t kMostSteps = 64;
 constexpr size_t kMostContentBytes = 256;
 
-// Digits, white space and punctuation as Rust and its crates have them. Their punctuation is that
-// of Unicode 8 (and ASCII's).
+// Digits and white space as Rust and its crates have them.
 constexpr const char* kDigit = R"(\p{N})";
 constexpr const char* kWhiteSpace = R"(\s)";
 constexpr const char* kWordsAndSigns =
     R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200C\u200D]+|[^\s\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200C\u200D]+)";
-constexpr const char* kPunctuation =
-    R"([\p{P}$+<=>\^`|~\u166D\x{111C9}&&[^\u061D\u09FD\u0A76\u0C77\u0C84\u1B4E\u1B4F\u1B7D-\u1B7F)"
-    R"(\u2E43-\u2E4F\u2E52-\u2E5D\x{10D6E}\x{10EAD}\x{10F55}-\x{10F59}\x{10F86}-\x{10F89})"
-    R"(\x{113D4}\x{113D5}\x{113D7}\x{113D8}\x{1144B}-\x{1144F}\x{1145A}\x{1145B}\x{1145D})"
-    R"(\x{11660}-\x{1166C}\x{116B9}\x{1183B}\x{11944}-\x{11946}\x{119E2}\x{11A3F}-\x{11A46})"
-    R"(\x{11A9A}-\x{11A9C}\x{11A9E}-\x{11AA2}\x{11B00}-\x{11B09}\x{11BE1}\x{11C41}-\x{11C45})"
-    R"(\x{11C70}\x{11C71}\x{11EF7}\x{11EF8}\x{11F43}-\x{11F4F}\x{11FFF}\x{12FF1}\x{12FF2})"
-    R"(\x{16D6D}-\x{16D6F}\x{16E97}-\x{16E9A}\x{16FE2}\x{1E5FF}\x{1E95E}\x{1E95F}]])";
-
 // Its marks are those of Unicode 9.
 constexpr const char* kMark =
     R"([\p{M}\u1CF2\u1CF3&&[^)"
@@ -174,6 +165,15 @@ void add_normalizer(const json& component, std::vector<NormalizerStep>& steps) {
     if (!charsmap->empty()) add(steps, Normal::kCharsmap, *charsmap);
   } else if (type == "ByteLevel") {
     add(steps, Normal::kToAlphabet);
+  } else if (type == "BertNormalizer") {
+    const bool lowercases = flag(component, "lowercase", true);
+    const json* strips = ConfigReader(component).find("strip_accents");  // null: as lowercase
+    for (NormalizerStep& step :
+         bert_normalizer({.cleans_text = flag(component, "clean_text", true),
+         .parts_ideographs = flag(component, "handle_chinese_chars", true),
+         .strips_accents = strips == nullptr ? lowercases : flag(component, "strip_accents"),
+         .lowercases = lowercases}))
+      steps.push_back(std::move(step));
   } else {
     fail("the normalizer '{}' is not supported", printable(type));
   }
@@ -207,14 +207,13 @@ void add_pre_tokenizer(const json& component, std::vector<WordStep>& steps) {
     steps.push_back(
         split({kDigit, true}, each ? SplitBehaviour::kIsolated : SplitBehaviour::kContiguous));
   } else if (type == "Punctuation") {
-    steps.push_back(split({kPunctuation, true}, behaviour(component, "Isolated")));
+    steps.push_back(split({kBertPunctuation, true}, behaviour(component, "Isolated")));
   } else if (type == "Whitespace") {
     steps.push_back(split({kWordsAndSigns, true}, SplitBehaviour::kRemoved, true));
   } else if (type == "WhitespaceSplit") {
     steps.push_back(split({kWhiteSpace, true}, SplitBehaviour::kRemoved));
   } else if (type == "BertPreTokenizer") {
-    steps.push_back(split({kWhiteSpace, true}, SplitBehaviour::kRemoved));
-    steps.push_back(split({kPunctuation, true}, SplitBehaviour::kIsolated));
+    for (WordStep& step : bert_words()) steps.push_back(std::move(step));
   } else if (type == "CharDelimiterSplit") {
     steps.push_back(split({text(component, "delimiter"), false}, SplitBehaviour::kRemoved));
   } else if (type == "FixedLength") {
@@ -251,6 +250,8 @@ void add_decoder(const json& component, Decoding& decoding) {
     if (text(component, "content") != " " || start > 1 || stop != 0)
       fail("a decoder that strips more than one space from the beginning is not supported");
     if (start == 1) decoding.strips_first_space = true;
+  } else if (type == "WordPiece") {
+    decoding.strips_first_space = true;
   } else if (type != "ByteFallback" && type != "Fuse") {
     fail("the decoder '{}' is not supported", printable(type));
   }

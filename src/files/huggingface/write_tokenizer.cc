@@ -252,6 +252,8 @@ ordered_json write_tokenizer_json(const TokenizerData& data) {
     case TokenizerKind::kUnigram:
       describe_unigram(data, json);
       break;
+    case TokenizerKind::kWordPiece:
+      break;  // has a pipeline
   }
   json["post_processor"] = post_processor(data);
   return json;

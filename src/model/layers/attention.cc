@@ -40,7 +40,8 @@ void Attention::for_each_tensor(TensorVisitor& visit) {
   using enum TensorRole;
   const Architecture& family = *config_.architecture;
   const int embedding = config_.embedding, q = shape().q_columns(), kv = shape().kv_columns();
-  if (family.pre_norms) norm_.tell(visit, config_, kAttentionNorm, kAttentionNormBias, embedding);
+  if (family.pre_norms && (family.first_norm || layer_ > 0))
+    norm_.tell(visit, config_, kAttentionNorm, kAttentionNormBias, embedding);
   if (family.output_gate) {
     const int heads = shape().heads, head = shape().head_dim;
     std::vector<StoredRows> parts;
@@ -68,6 +69,9 @@ void Attention::for_each_tensor(TensorVisitor& visit) {
   visit.vector({{kAttentionOutputBias, embedding}}, kOptional, output_bias_);
   if (family.attention_sinks) visit.vector({kAttentionSinks, shape().heads}, sinks_);
   if (family.post_norms) post_norm_.tell(visit, kPostAttentionNorm, embedding);
+  if (family.residual_norms) {
+    residual_norm_.tell(visit, config_, kAttentionOutputNorm, kAttentionOutputNormBias, embedding);
+  }
 }
 
 AttentionParameters Attention::parameters() const {
@@ -171,6 +175,7 @@ void Attention::forward(const Step& step, Tensor x) const {
   if (post_norm_) post_norm_.apply(b, config_, h, h);
   if (config_.residual_scale != 1) b.scale_and_cap(config_.residual_scale, 0, h);
   b.add(h, x);
+  if (residual_norm_) residual_norm_.apply(b, config_, x, x);
 }
 
 }  // namespace tessera

@@ -2,7 +2,7 @@
 // rotations or as slopes of the scores, sliding windows, and the norms that families put around it.
 //
 //   x += norm(W_o (attend(rope(norm(W_q h)), rope(norm(W_k h)), W_v h) * sigmoid(W_g h))),
-//   h = norm(x)
+//   h = norm(x);  x = norm(x)
 //
 // Each norm is in some families only, as is the gate, and no layer need rotate.
 #pragma once
@@ -37,6 +37,7 @@ class Attention final : public Part {
   int layer_;
   std::vector<float> slopes_;         // ALiBi's, of each query head; empty: none
   Norm norm_, post_norm_;             // [embedding]
+  Norm residual_norm_;                // [embedding], of what attention has added to
   Norm q_norm_, k_norm_;              // [head_dim], or of all heads together
   std::unique_ptr<Matrix> qkv_;       // [(heads + 2 kv_heads) * head_dim, embedding], gates behind
   std::unique_ptr<Vector> qkv_bias_;  // nullptr: none

@@ -30,6 +30,8 @@ void FeedForward::for_each_tensor(TensorVisitor& visit) {
   visit.matrix("down", {{kDown, embedding}}, n, down_);
   if (!family.gated) visit.vector({{kDownBias, embedding}}, kOptional, down_bias_);
   if (family.post_norms) post_norm_.tell(visit, kPostFeedForwardNorm, embedding);
+  if (family.residual_norms)
+    residual_norm_.tell(visit, config_, kLayerOutputNorm, kLayerOutputNormBias, embedding);
 }
 
 void FeedForward::read(const Step& step, Tensor x) const {
@@ -60,6 +62,7 @@ void FeedForward::forward(const Step& step, Tensor x) const {
   if (post_norm_) post_norm_.apply(b, config_, h, h);
   if (config_.residual_scale != 1) b.scale_and_cap(config_.residual_scale, 0, h);
   b.add(h, x);
+  if (residual_norm_) residual_norm_.apply(b, config_, x, x);
 }
 
 }  // namespace tessera

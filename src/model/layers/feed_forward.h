@@ -2,6 +2,8 @@
 //
 //   x += norm(W_down (activation(W_gate h) * W_up h)), h = norm(x)
 //   x += norm(W_down activation(W_up h))
+//
+// Behind that, x = norm(x) in some families.
 #pragma once
 
 #include <memory>
@@ -27,6 +29,7 @@ class FeedForward final : public Part {
   const Config& config_;
   int layer_;
   Norm norm_, post_norm_;            // [embedding]
+  Norm residual_norm_;               // [embedding], of what the network has added to
   std::unique_ptr<Matrix> up_;       // [feed_forward, embedding]; gated: gate, then up, two parts
   std::unique_ptr<Vector> up_bias_;  // of one without a gate; nullptr: none
   std::unique_ptr<Matrix> down_;     // [embedding, feed_forward]

@@ -105,6 +105,7 @@ void Service::chat_completions(const httplib::Request& http, httplib::Response& 
   const ChatRequest request = parse_chat_request(http.body, session_.sampling);
   const GenerationParameters& p = request.parameters;
   check_model(p.model);
+  session_.model->require_logits();
   const RenderedChat chat = render(request);
   std::vector<JobChoice> choices;
   add_choices(p, tokens_of(chat.prompt, p.prompt, std::max(1, p.generate.max_tokens)), "messages",

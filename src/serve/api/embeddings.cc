@@ -83,7 +83,7 @@ void Service::embeddings(const httplib::Request& http, httplib::Response& respon
     JobChoice choice;
     choice.request.prompt = tokens_of(input, "input", request.prompt);
     room_after(choice.request.prompt, "input");
-    choice.request.pooling = request.pooling;
+    choice.request.pooling = request.pooling.value_or(session_.model->config().pooling);
     choice.request.cache_salt = request.cache_salt;
     choice.request.adapters = adapters_of(request.model, request.lora);
     choices.push_back(std::move(choice));

@@ -141,11 +141,14 @@ EmbeddingRequest parse_embedding_request(std::string_view body) {
     bad_request("encoding_format", "'encoding_format' is '{}', expected float or base64", encoding);
   }
   request.base64 = encoding == "base64";
-  const std::string pooling = fields.text("pooling", "mean");
-  if (pooling != "mean" && pooling != "last") {
-    bad_request("pooling", "'pooling' is '{}', expected mean or last", pooling);
+  if (fields.has("pooling")) {
+    const std::string pooling = fields.text("pooling");
+    if (pooling != "mean" && pooling != "cls" && pooling != "last")
+      bad_request("pooling", "'pooling' is '{}', expected mean, cls or last", pooling);
+    request.pooling = pooling == "mean"  ? Pooling::kMean
+                      : pooling == "cls" ? Pooling::kCls
+                                         : Pooling::kLast;
   }
-  request.pooling = pooling == "mean" ? Pooling::kMean : Pooling::kLast;
   request.cache_salt = parse_cache_salt(fields);
   request.lora = parse_lora(fields);
   return request;

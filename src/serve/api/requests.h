@@ -86,7 +86,7 @@ struct EmbeddingRequest {
   PromptCut prompt;
   std::vector<Prompt> inputs;
   bool base64 = false;
-  Pooling pooling = Pooling::kMean;
+  std::optional<Pooling> pooling = {};  // none: what the model asks for
   LoraChoices lora = {};
   std::string cache_salt = {};
 };
