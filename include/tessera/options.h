@@ -50,6 +50,9 @@ struct LoadOptions {
   // Medusa heads trained for the model, for the decoders `auto` and `medusa`: a GGUF that `tessera
   // quantize` wrote, or the safetensors they are published in. "": none.
   std::string medusa = {};
+  // Load the model's own layer that predicts further tokens (multi-token prediction), for the
+  // decoders `auto` and `mtp`. Error if it has none.
+  bool mtp = false;
   // Adapters, in the order of their numbers; of any base, quantized or not.
   std::vector<LoraFile> lora = {};
   // Where weights are kept in a file without a name instead of in memory, for models larger than

@@ -119,6 +119,9 @@ void add_draft_flag(CLI::App& command, LoadOptions& load) {
           "Medusa heads trained for the model, which draft for the decoders auto and medusa: "
           "safetensors, or what `tessera quantize` made of them")
       ->type_name("FILE");
+  command.add_flag("--mtp", load.mtp,
+                   "load the model's own layer that predicts further tokens (multi-token "
+                   "prediction), which drafts for the decoders auto and mtp");
 }
 
 namespace {

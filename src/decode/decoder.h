@@ -29,6 +29,7 @@ struct DrafterKind {
   std::function<std::unique_ptr<Drafter>(const DraftMeans&)> make;
   bool needs_draft_model = false;
   bool needs_heads = false;
+  bool needs_next_tokens = false;
 };
 
 // Makes a kind known. Error if the name is taken. Not while requests are being checked.

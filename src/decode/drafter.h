@@ -25,6 +25,7 @@
 
 namespace tessera {
 
+class NextTokens;        // model/next_tokens.h
 class VocabularyBridge;  // text/vocabulary_bridge.h
 
 // What a drafter keeps of one sequence. Nothing in it may depend on the sequence's keys and values:
@@ -45,6 +46,7 @@ struct DraftMeans {
   int kv_blocks = 0;                         // of the engine's KV store
   const VocabularyBridge* bridge = nullptr;  // to the draft's vocabulary, if it is another one
   MedusaHeads* heads = nullptr;              // of the model, if there are any
+  NextTokens* next_tokens = nullptr;         // its layer for further tokens, if it was loaded
 };
 
 // A sequence that begins.
@@ -74,6 +76,7 @@ struct Observation {
   std::span<const int32_t> path = {};  // of the tree: the nodes whose tokens were committed after
   size_t committed = 0;                // tokens
   int first_row = 0, rows = 0;  // of the batch: a row for each node, or for each prompt token
+  int first_position = 0;       // of the first row, in the text
   int first_logits = -1;        // of the step's logits: those of first_row; -1: of no row
 };
 

@@ -105,6 +105,9 @@ void Engine::validate(const Request& request) const {
     fail("the decoder '{}' needs a draft model, and none was loaded", decoder.kind->name);
   if (decoder.kind != nullptr && decoder.kind->needs_heads && options_.heads == nullptr)
     fail("the decoder '{}' needs Medusa heads, and none were loaded", decoder.kind->name);
+  if (decoder.kind != nullptr && decoder.kind->needs_next_tokens && options_.next_tokens == nullptr)
+    fail("the decoder '{}' needs the model's own layer for further tokens, which was not loaded",
+         decoder.kind->name);
   request.beams.validate();
   if (request.beams.width > 1) validate_beams(request);
 }
@@ -173,7 +176,8 @@ std::shared_ptr<Drafter> Engine::drafter_of(const Decoder& decoder) {
                                   .draft = options_.draft,
                                   .kv_blocks = pool_.capacity(),
                                   .bridge = options_.draft_bridge,
-                                  .heads = options_.heads});
+                                  .heads = options_.heads,
+                                  .next_tokens = options_.next_tokens});
   }
   return drafter;
 }
@@ -356,7 +360,7 @@ Engine::Choice Engine::choose(const Scheduler::Share& share, RowRange range, Hos
 
 Engine::RowRange Engine::add_rows(const Scheduler::Share& share, Batch& batch) const {
   const Sequence& sequence = *share.sequence;
-  RowRange range{.first_row = batch.rows()};
+  RowRange range{.first_row = batch.rows(), .first_position = sequence.computed};
   const StateTable& states = sequence.blocks.states;
   const int32_t from = states.current().value_or(kNoState);
   if (share.tree.size() > 0) {

@@ -46,6 +46,8 @@ class Engine {
     const VocabularyBridge* draft_bridge = nullptr;
     // For the decoders `medusa` and `auto`, likewise.
     MedusaHeads* heads = nullptr;
+    // For the decoders `mtp` and `auto`, likewise.
+    NextTokens* next_tokens = nullptr;
     // Chooses the tokens of different sequences side by side; without one, the calling thread does.
     std::shared_ptr<ThreadPool> pool = nullptr;
   };
@@ -97,8 +99,9 @@ class Engine {
   // Where the rows of a share are in the batch.
   struct RowRange {
     int first_row = 0;
-    int prompt_wanted = 0;  // first of the logits that tell of prompt tokens, if there are any
-    int first_wanted = -1;  // -1: no token comes of it
+    int first_position = 0;  // in the text
+    int prompt_wanted = 0;   // first of the logits that tell of prompt tokens, if there are any
+    int first_wanted = -1;   // -1: no token comes of it
   };
   // What a share's rows gave.
   struct Choice {

@@ -97,6 +97,7 @@ void Engine::observe(std::span<const Scheduler::Share> shares, std::span<const R
            .committed = choices[i].kept,
            .first_row = ranges[i].first_row,
            .rows = observed,
+           .first_position = ranges[i].first_position,
            .first_logits = is_postponed ? -1 : ranges[i].first_wanted});
     }
     try {

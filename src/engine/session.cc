@@ -70,6 +70,8 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
     session.heads = std::make_unique<MedusaHeads>(*open_checkpoint(resolve_model(options.medusa)),
                                                   *session.model);
   }
+  if (options.mtp)
+    session.next_tokens = std::make_unique<NextTokens>(session.checkpoint, *session.model);
   session.load_ms = timer.milliseconds();
   spdlog::debug("loaded {} in {:.0f} ms: {}, {:.1f} MB of weights; {}", reference, session.load_ms,
                 session.model->config().architecture->name,
@@ -83,6 +85,7 @@ std::unique_ptr<Engine> Session::make_engine(Engine::Options options) const {
   options.draft = draft.get();
   options.draft_bridge = draft_bridge.get();
   options.heads = heads.get();
+  options.next_tokens = next_tokens.get();
   options.pool = pool;
   return std::make_unique<Engine>(*model, options, [t = tokenizer.get()](Token token) {
     return static_cast<size_t>(token) < t->vocabulary_size() && t->is_end_of_generation(token);

@@ -20,6 +20,7 @@
 #include "engine/engine.h"
 #include "grammar/structured_output.h"
 #include "model/model.h"
+#include "model/next_tokens.h"
 #include "tessera/tessera.h"
 #include "text/chat.h"
 #include "text/tokenizer.h"
@@ -36,6 +37,7 @@ struct Session {
   std::unique_ptr<Model> draft;                          // null: none
   std::unique_ptr<const VocabularyBridge> draft_bridge;  // null: it has the model's vocabulary
   std::unique_ptr<MedusaHeads> heads;                    // null: none
+  std::unique_ptr<NextTokens> next_tokens;               // null: not loaded
   std::vector<LoadedAdapter> adapters;                   // that the model has, by their numbers
   std::shared_ptr<ThreadPool> pool;
   KvFormat kv_format = KvFormat::kF16;

@@ -46,7 +46,9 @@ std::string word_piece(std::string_view entry, std::string_view continuing_prefi
     return std::string(entry.substr(continuing_prefix.size()));
   const bool is_mark =
       entry.size() == 1 && std::string_view(".,!?").find(entry[0]) != std::string_view::npos;
-  return (is_mark ? "" : " ") + std::string(entry);
+  std::string piece = is_mark ? "" : " ";
+  piece += entry;
+  return piece;
 }
 
 }  // namespace tessera

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -117,7 +118,9 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
   };
 
   std::mt19937 random_{11};
-  void compare(Model& model, const std::vector<Draft>& drafts, int cases);
+  // `checkpoint`: of the model, if it has a layer for further tokens.
+  void compare(Model& model, const std::vector<Draft>& drafts, int cases,
+               const std::shared_ptr<const Checkpoint>& checkpoint = nullptr);
   void compare_real(const char* name);
 
   // Low-rank adapters of model_, which texts may go through.
@@ -163,7 +166,8 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
 
 // How much `auto` drafts is decided by the clock, so no two runs of this test are alike; all of
 // them must give the same texts.
-void DecodersTest::compare(Model& model, const std::vector<Draft>& drafts, int cases) {
+void DecodersTest::compare(Model& model, const std::vector<Draft>& drafts, int cases,
+                           const std::shared_ptr<const Checkpoint>& checkpoint) {
   const std::string decoders[] = {"auto",
                                   "auto",
                                   "lookup",
@@ -179,12 +183,16 @@ void DecodersTest::compare(Model& model, const std::vector<Draft>& drafts, int c
                                   "lookahead,window=4,ngram=5",
                                   "medusa",
                                   "medusa,nodes=50,least=0.01",
+                                  "mtp",
+                                  "mtp,nodes=20,least=0.01",
                                   "recycle",
                                   "recycle,nodes=64,least=0.01",
                                   "random"};
   const auto heads_file = folder_.write(
       "heads.safetensors", test::random_medusa_heads(3, model.config().embedding, 300, 1));
   MedusaHeads heads(*open_checkpoint(heads_file), model);
+  std::optional<NextTokens> next_tokens;
+  if (checkpoint != nullptr) next_tokens.emplace(checkpoint, model);
   int compared = 0, drafted = 0, accepted = 0, preempted = 0, shared = 0, cancelled = 0;
   while (compared < cases) {
     std::vector<Request> requests;
@@ -213,13 +221,15 @@ void DecodersTest::compare(Model& model, const std::vector<Draft>& drafts, int c
                    .step_rows = pick({0, 0, 20}),
                    .draft = draft.model,
                    .draft_bridge = draft.bridge,
-                   .heads = &heads},
+                   .heads = &heads,
+                   .next_tokens = next_tokens ? &*next_tokens : nullptr},
                   [](Token token) { return token % 37 == 5; });
     std::vector<std::shared_ptr<Sequence>> sequences;
     for (size_t i = 0; i < requests.size(); ++i) {
       Request r = requests[i];
       const std::string& decoder = decoders[random_() % std::size(decoders)];
-      r.decoder = decoder == "random" ? "plain" : decoder;
+      const bool is_there = next_tokens || !decoder.starts_with("mtp");
+      r.decoder = decoder == "random" || !is_there ? "plain" : decoder;
       r.prediction = prediction(std::span(plain[i]->tokens).subspan(plain[i]->prompt_size()));
       sequences.push_back(engine.add(std::move(r), first[i] < i ? sequences[first[i]] : nullptr));
       if (decoder == "random")
@@ -272,10 +282,10 @@ TEST_P(DecodersTest, GiveThePlainTextInEveryCompany) {
 // States cannot be taken back, so what is drafted, forked and preempted goes other ways there.
 TEST_P(DecodersTest, GiveThePlainTextOfRecurrentLayers) {
   const int cases = std::getenv("TESSERA_TEST_BACKEND") == nullptr ? 400 : 30;
-  Model recurrent(std::make_shared<const GgufFile>(GgufFile::open(write_tiny_model(
-                      {.architecture = "qwen35", .head_dim = 32}, folder_.path()))),
-                  make_test_backend(2), {.context = 0, .rows = 96, .wanted_rows = 64});
-  compare(recurrent, {{&other_}, {&bytes_, &bridge_}}, cases);
+  const auto checkpoint = std::make_shared<const GgufFile>(GgufFile::open(write_tiny_model(
+      {.architecture = "qwen35", .head_dim = 32, .next_token_layers = 1}, folder_.path())));
+  Model recurrent(checkpoint, make_test_backend(2), {.context = 0, .rows = 96, .wanted_rows = 64});
+  compare(recurrent, {{&other_}, {&bytes_, &bridge_}}, cases, checkpoint);
 }
 
 // Real models, which have something to say; each is its own draft, cut short.

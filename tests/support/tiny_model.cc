@@ -300,6 +300,8 @@ class Plan {
       if (!feeds_forward(spec, layer)) continue;
       spec.experts > 0 && !(is_like_deepseek(spec) && layer == 0) ? experts() : feed_forward();
     }
+    for (int layer = spec.layers; layer < spec.layers + spec.next_token_layers; ++layer)
+      next_token_layer(layer);
     prefix_.clear();
     norm(is_lfm2(spec) ? "token_embd_norm" : "output_norm", spec.embedding, Role::kOutputNorm,
          1.0f);
@@ -383,6 +385,16 @@ class Plan {
     matrix("attn_v_b.weight", kLatent, kValue, 1.0f);
     tensors_.back().shape.push_back(static_cast<uint64_t>(heads_));
     matrix("attn_output.weight", heads_ * kValue, spec_.embedding, 1.0f);
+  }
+
+  // As the last of the others that attends, with its heads.
+  void next_token_layer(int layer) {
+    prefix_ = fmt::format("blk.{}.", layer);
+    attention();
+    spec_.experts > 0 ? experts() : feed_forward();
+    matrix("nextn.eh_proj.weight", 2 * spec_.embedding, spec_.embedding, 1.0f);
+    for (const char* name : {"enorm", "hnorm", "shared_head_norm"})
+      vector(fmt::format("nextn.{}.weight", name), spec_.embedding, Role::kNorm, 1.0f);
   }
 
   void mix(int layer) {
@@ -578,7 +590,8 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
   if (const auto type = file_type(spec.format)) metadata.set("general.file_type", GgufValue{*type});
   set("context_length", number(spec.context));
   set("embedding_length", number(spec.embedding));
-  set("block_count", number(spec.layers));
+  set("block_count", number(spec.layers + spec.next_token_layers));
+  if (spec.next_token_layers > 0) set("nextn_predict_layers", number(spec.next_token_layers));
   const auto by_layer = [&](std::string_view name, bool uneven, auto of) {
     if (!uneven) return set(name, number(of(spec, 0)));
     std::vector<uint32_t> values;
@@ -732,13 +745,14 @@ void write_tiny_model_file(const TinyModelSpec& given, const std::filesystem::pa
 std::filesystem::path write_tiny_model(const TinyModelSpec& given,
                                        const std::filesystem::path& folder) {
   const TinyModelSpec spec = with_defaults(given);
-  const std::string dimensions = fmt::format(
-      "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}", spec.experts,
-      spec.experts_used, spec.state_heads, spec.state_key_heads, spec.state_dim, spec.layers,
-      spec.embedding, spec.heads, spec.kv_heads, spec.head_dim, spec.rope_dimensions,
-      spec.feed_forward, spec.vocabulary, spec.context, spec.window, spec.tied,
-      spec.attention_output_bias, spec.uneven_layers, spec.uneven_kv_heads, spec.uneven_head_dims,
-      spec.repeat_blocks, spec.chat_template, spec.merges, fmt::join(spec.says, ","));
+  const std::string dimensions =
+      fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}",
+                  spec.experts, spec.experts_used, spec.state_heads, spec.state_key_heads,
+                  spec.state_dim, spec.next_token_layers, spec.layers, spec.embedding, spec.heads,
+                  spec.kv_heads, spec.head_dim, spec.rope_dimensions, spec.feed_forward,
+                  spec.vocabulary, spec.context, spec.window, spec.tied, spec.attention_output_bias,
+                  spec.uneven_layers, spec.uneven_kv_heads, spec.uneven_head_dims,
+                  spec.repeat_blocks, spec.chat_template, spec.merges, fmt::join(spec.says, ","));
   const auto path =
       folder / fmt::format("{}-{}-{}{}-{:08x}.gguf", spec.architecture, spec.format->name,
                            spec.seed, spec.rope_scaling, hash_text(dimensions) >> 32);

@@ -28,6 +28,7 @@ struct TinyModelSpec {
   // Of recurrent layers: heads, those that have keys of their own, and the length of keys and
   // values of each. 4, 2 and 32.
   int state_heads = 0, state_key_heads = 0, state_dim = 0;
+  int next_token_layers = 0;  // behind the others, which predict further tokens: glm4moe, qwen35
   int vocabulary = 0;  // at least 300: bytes, merges and special tokens; the rest are unused tokens
   int context = 0;     // 256
   int window = 0;      // sliding window in tokens: gemma2 and gemma3 take 24; -1 for none

@@ -1,33 +1,21 @@
 #include "decode/drafters/draft_model.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
-#include <limits>
 #include <utility>
 
 #include "base/timer.h"
-#include "decode/random.h"
 
 namespace tessera {
 namespace {
 
-// In logits, from each on.
-constexpr std::array<float, DraftedText::kMargins> kLeastMargins = {0, 0.5F, 1, 2, 4, 8};
-constexpr std::array<float, 3 * DraftedText::kMargins> kDraftChances = {
-    0.5F, 0.6F,  0.7F, 0.82F, 0.93F, 0.98F,  // the drafted token
-    0.3F, 0.25F, 0.2F, 0.1F,  0.04F, 0.01F,  // the second
-    0.4F, 0.5F,  0.6F, 0.7F,  0.75F, 0.8F};
-// Of finding out what a constraint allows behind a drafted token: more than forms that people
-// write take.
-constexpr auto kMaskTime = std::chrono::milliseconds(1);
-
-constexpr float kNothing = -std::numeric_limits<float>::infinity();
-
-int bucket_of(float margin) {
-  const auto above = std::ranges::upper_bound(kLeastMargins, margin);
-  return std::max(0, static_cast<int>(above - kLeastMargins.begin()) - 1);
-}
+constexpr std::array<float, 3 * DraftedText::kMargins> kDraftChances = [] {
+  // Behind a drawn token's and its second's: of one that may be the beginning of a longer one.
+  constexpr std::array kOfBeginnings = {0.4F, 0.5F, 0.6F, 0.7F, 0.75F, 0.8F};
+  std::array<float, 3 * DraftedText::kMargins> chances{};
+  const auto rest = std::ranges::copy(DrawnGuess::kChances, chances.begin()).out;
+  std::ranges::copy(kOfBeginnings, rest);
+  return chances;
+}();
 
 }  // namespace
 
@@ -107,9 +95,8 @@ DraftModel::DraftModel(const DraftMeans& means)
       bridge_(means.bridge),
       memory_(std::make_shared<DraftedText::Memory>(means.kv_blocks)),
       kv_(model_.make_kv(means.kv_blocks, kKvFormat)),
-      logits_(bridge_ == nullptr ? static_cast<size_t>(means.model.config().vocabulary)
-                                 : bridge_->reader().vocabulary_size(),
-              kNothing) {}
+      drawer_(bridge_ == nullptr ? static_cast<size_t>(means.model.config().vocabulary)
+                                 : bridge_->reader().vocabulary_size()) {}
 
 std::unique_ptr<DraftedText> DraftModel::start(const DraftStart& sequence) {
   return std::unique_ptr<DraftedText>(new DraftedText(memory_, sequence.cache_salt, bridge_));
@@ -204,7 +191,8 @@ void DraftModel::run_ahead(std::span<const Request> requests, GoesOn goes_on) {
       if (text.levels_.empty()) text.publish(request.tokens);
       if (!text.sampler_) text.sampler_ = request.sampler->twin();
       if (text.levels_.empty()) text.sampler_->follow(*request.sampler);
-      const auto level = draw(text, logits.row(row++), a.tokens, request.prompt_size);
+      const auto level =
+          drawer_.draw(*text.sampler_, logits.row(row++), a.tokens, request.prompt_size);
       if (!level) return true;
       text.levels_.push_back(*level);
       a.tokens.push_back(level->token);
@@ -213,26 +201,6 @@ void DraftModel::run_ahead(std::span<const Request> requests, GoesOn goes_on) {
       return depth >= request.most || !goes_on(a.request, depth, a.chance, texts);
     });
   }
-}
-
-std::optional<DraftedText::Level> DraftModel::draw(DraftedText& text, std::span<const float> logits,
-                                                   std::span<const Token> tokens,
-                                                   size_t prompt_size) {
-  Sampler& sampler = *text.sampler_;
-  if (!sampler.prepare(tokens.subspan(prompt_size), Deadline::in(kMaskTime))) return std::nullopt;
-  const size_t known = std::min(logits.size(), logits_.size());
-  std::ranges::copy(logits.first(known), logits_.begin());
-  const Token first = sampler.choose(logits_, tokens, prompt_size);
-  const float logit = std::exchange(logits_[static_cast<size_t>(first)], kNothing);
-  const Token second = sampler.choose(logits_, tokens, prompt_size);
-  const float other = logits_[static_cast<size_t>(second)];
-  if (second == first || other == kNothing) return DraftedText::Level{first, bucket_of(8), {}};
-  const auto noise = [&](Token token) {
-    return gumbel(sampler.seed(), tokens.size(), static_cast<uint32_t>(token));
-  };
-  const float temperature = sampler.options().temperature;
-  const float noise_margin = temperature > 0 ? temperature * (noise(first) - noise(second)) : 0.0F;
-  return DraftedText::Level{first, bucket_of(logit - other + noise_margin), second};
 }
 
 }  // namespace tessera

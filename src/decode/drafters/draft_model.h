@@ -21,6 +21,7 @@
 #include "base/function_ref.h"
 #include "cache/block_table.h"
 #include "decode/drafter.h"
+#include "decode/drafters/drawn_guess.h"
 #include "decode/guess_source.h"
 #include "decode/hit_rates.h"
 #include "decode/step_cost.h"
@@ -32,9 +33,9 @@ namespace tessera {
 // can be lost: then the text is read again.
 class DraftedText final : public GuessSource {
  public:
-  // The drafted token's buckets by margin; then the second's; then those of a drafted token that
-  // may be the beginning of a longer one.
-  static constexpr int kMargins = 6;
+  // DrawnGuess's buckets; then, by margin, those of a drafted token that may be the beginning of a
+  // longer one.
+  static constexpr int kMargins = DrawnGuess::kMargins;
 
   std::span<const float> chances() const override;
   Place here() const override { return {here_}; }
@@ -50,11 +51,7 @@ class DraftedText final : public GuessSource {
 
  private:
   friend class DraftModel;
-  struct Level {
-    Token token;
-    int bucket;
-    std::optional<Token> second;
-  };
+  using Level = DrawnGuess;
   struct Memory {
     explicit Memory(int blocks) : pool(blocks, kBlockTokens) {}
     BlockPool pool;
@@ -116,10 +113,6 @@ class DraftModel {
   HostRows run(const Batch& batch);
   void run_ahead(std::span<const Request> requests, GoesOn goes_on);
   bool reserve(const Request& request, int tokens, std::span<const Request> all);
-  // The token that the sampler would draw from `logits` behind `tokens`; nothing if that takes
-  // long.
-  std::optional<DraftedText::Level> draw(DraftedText& text, std::span<const float> logits,
-                                         std::span<const Token> tokens, size_t prompt_size);
 
   Model& model_;
   double relative_cost_;
@@ -127,7 +120,7 @@ class DraftModel {
   std::shared_ptr<DraftedText::Memory> memory_;
   std::unique_ptr<KvStore> kv_;
   StepCost cost_;
-  std::vector<float> logits_;  // of all tokens that it may say; what it does not know: -infinity
+  GuessDrawer drawer_;  // of all tokens that it may say
 };
 
 }  // namespace tessera

@@ -36,6 +36,9 @@ DrafterKind draft_kind();
 // What Medusa heads say comes next.
 DrafterKind medusa_kind();
 
+// What the model's own layer for further tokens says comes next.
+DrafterKind mtp_kind();
+
 // All of them together but recycling, as many nodes as pay off; where none does, plain decoding.
 DrafterKind auto_kind();
 

@@ -13,14 +13,14 @@ namespace {
 
 const DrafterKind& plain_kind() {
   static const DrafterKind plain{
-      std::string(kPlainDecoder), "one token a step", {}, {}, false, false};
+      std::string(kPlainDecoder), "one token a step", {}, {}, false, false, false};
   return plain;
 }
 
 std::deque<DrafterKind>& kinds() {
-  static std::deque<DrafterKind> all = {auto_kind(),   draft_kind(),      forced_kind(),
-                                        jacobi_kind(), lookahead_kind(),  lookup_kind(),
-                                        medusa_kind(), prediction_kind(), recycle_kind()};
+  static std::deque<DrafterKind> all = {
+      auto_kind(),   draft_kind(),  forced_kind(), jacobi_kind(),     lookahead_kind(),
+      lookup_kind(), medusa_kind(), mtp_kind(),    prediction_kind(), recycle_kind()};
   return all;
 }
 
