@@ -197,7 +197,7 @@ TEST_F(RunTest, AModelThatEmbedsTextsGeneratesNone) {
   const std::string text = folder_.write("text.txt", "a b c d").string();
   for (const std::string& arguments :
        {"run " + folder + " --raw hi", "run " + folder + " hi", "logits " + folder + " -p hi",
-        "eval perplexity " + folder + " " + text, "bench " + folder + " -p 8 -n 4"}) {
+        "eval perplexity " + folder + " " + text}) {
     expect_error(run(arguments), "a model of 'bert' embeds texts", arguments);
   }
 }

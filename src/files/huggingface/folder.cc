@@ -172,8 +172,15 @@ HuggingFaceFolder HuggingFaceFolder::open(const fs::path& folder) {
       model.add_tensor(adapt(std::move(tensor), place.role));
     }
   });
-  for (size_t i = 0; i < modules.dense.size(); ++i)
-    model.add_dense(modules.dense[i], i == 0 ? TensorRole::kDense2 : TensorRole::kDense3);
+  for (size_t i = 0; i < modules.dense.size(); ++i) {
+    const TensorRole role = i == 0 ? TensorRole::kDense2 : TensorRole::kDense3;
+    model.add_dense(modules.dense[i], role);
+    // Other readers of GGUF want to be told.
+    const StoredTensor& tensor = model.require({role});
+    const std::string prefix = fmt::format("{}.dense_{}_feat_", said.family->architecture, i + 2);
+    said.metadata.set(prefix + "in", {static_cast<uint32_t>(tensor.columns())});
+    said.metadata.set(prefix + "out", {static_cast<uint32_t>(tensor.rows())});
+  }
   for (const auto& [role, factors] :
        {std::pair(TensorRole::kRopeFactors, &said.rope_factors),
         std::pair(TensorRole::kRopeFactorsLong, &said.rope_factors_long),
