@@ -20,6 +20,11 @@ inline bool is_norm(TensorRole role) {
                                    kKeyValueDownNorm,
                                    kFeedForwardNorm,
                                    kPostFeedForwardNorm,
+                                   kPerLayerProjectionNorm,
+                                   kPerLayerNorm,
+                                   kExpertsNorm,
+                                   kPostExpertsNorm,
+                                   kPostDenseNorm,
                                    kNextTokenEmbeddingNorm,
                                    kNextTokenHiddenNorm,
                                    kNextTokenOutputNorm};
@@ -29,7 +34,8 @@ inline bool is_norm(TensorRole role) {
 // No matrix worth compressing: see TensorRole::kDelicate.
 inline bool is_delicate(TensorRole role) {
   using enum TensorRole;
-  constexpr TensorRole kAll[] = {kDelicate, kRouter, kSharedExpertRouter, kPositionEmbedding};
+  constexpr TensorRole kAll[] = {kDelicate, kRouter, kSharedExpertRouter, kPositionEmbedding,
+                                 kPerLayerModelProjection};
   return std::find(std::begin(kAll), std::end(kAll), role) != std::end(kAll);
 }
 

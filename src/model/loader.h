@@ -37,6 +37,7 @@ class Loader final : public TensorVisitor {
   void vector(std::initializer_list<StoredRows> parts, Presence presence,
               std::unique_ptr<Vector>& into) override;
   void values(StoredRows stored, Presence presence, std::vector<float>& into) override;
+  void constant(int length, float value, std::unique_ptr<Vector>& into) override;
 
   // A tensor [rows, columns] that stays in the checkpoint.
   const StoredTensor& take(TensorPlace place, int64_t columns, int64_t rows);

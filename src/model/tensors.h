@@ -19,6 +19,7 @@ struct StoredRows {
   int rows;
   int first = 0;
   int count = rows;
+  int each = count;  // of each of the matrices that are packed
 };
 
 class TensorVisitor {
@@ -39,6 +40,8 @@ class TensorVisitor {
                       std::unique_ptr<Vector>& into) = 0;
   // A vector that the host computes with: its values, empty where an optional one is not stored.
   virtual void values(StoredRows stored, Presence presence, std::vector<float>& into) = 0;
+  // A vector that no checkpoint holds: so many times a value.
+  virtual void constant(int /*length*/, float /*value*/, std::unique_ptr<Vector>& /*into*/) {}
   void vector(StoredRows stored, std::unique_ptr<Vector>& into) {
     vector({stored}, Presence::kRequired, into);
   }

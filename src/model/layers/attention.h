@@ -3,7 +3,8 @@
 //
 //   x += norm(W_o attend(rope(norm(W_q h)), rope(norm(W_k h)), W_v h)), h = norm(x)
 //
-// Each norm is in some families only, and no layer need rotate.
+// Each norm is in some families only, and no layer need rotate. In some models layers have no keys
+// and values of their own, or values that are keys before these are normalized and rotated.
 #pragma once
 
 #include <memory>
@@ -25,17 +26,21 @@ class Attention final : public Part {
  private:
   const LayerConfig& shape() const { return config_.layers[layer_]; }
   AttentionParameters parameters() const;
+  void tell_projections(TensorVisitor& visit);
+  void normalize(Backend& b, Tensor q, Tensor k, Tensor v) const;
   void rotate(const Step& step, Tensor q, Tensor k) const;
   void show_value_inputs(const Step& step, const Tap& tap, Tensor h, Tensor q, Tensor k) const;
 
   const Config& config_;
   int layer_;
-  std::vector<float> slopes_;         // ALiBi's, of each query head; empty: none
-  Norm norm_, post_norm_;             // [embedding]
-  Norm q_norm_, k_norm_;              // [head_dim], or of all heads together
-  std::unique_ptr<Matrix> qkv_;       // [(heads + 2 kv_heads) * head_dim, embedding]
-  std::unique_ptr<Vector> qkv_bias_;  // nullptr: none
-  std::unique_ptr<Matrix> output_;    // [embedding, heads * head_dim]
+  std::vector<float> slopes_;           // ALiBi's, of each query head; empty: none
+  Norm norm_, post_norm_;               // [embedding]
+  Norm q_norm_, k_norm_;                // [head_dim], or of all heads together
+  std::unique_ptr<Vector> value_norm_;  // [head_dim], of ones; nullptr: none
+  std::unique_ptr<Matrix> qkv_;         // [(heads + 2 kv_heads) * head_dim, embedding], or of it
+                                        // what the layer has
+  std::unique_ptr<Vector> qkv_bias_;    // nullptr: none
+  std::unique_ptr<Matrix> output_;      // [embedding, heads * head_dim]
   std::unique_ptr<Vector> output_bias_;
   std::unique_ptr<Vector> sinks_;  // [heads]; nullptr: none
 };

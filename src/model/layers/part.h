@@ -19,7 +19,8 @@ class Workspace {
  public:
   // kScores to kAnswers are a mixture's: what the router says of experts, the rows that visit one,
   // and what all of them answer; kLatent is latent attention's, kParallel what a feed-forward
-  // beside attention reads.
+  // beside attention reads, or one beside experts answers; kPerLayer holds what every layer reads
+  // beside the stream, kPerLayerTokens what of it a table says of the tokens.
   enum Slot {
     kHidden,
     kQkv,
@@ -30,6 +31,8 @@ class Workspace {
     kAnswers,
     kLatent,
     kParallel,
+    kPerLayer,
+    kPerLayerTokens,
     kTapped,
     kSlots
   };
