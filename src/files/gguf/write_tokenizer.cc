@@ -33,8 +33,9 @@ class Writer {
     set("pre", pre.empty() && data_.pipeline ? "default" : pre, !pre.empty() || data_.pipeline);
     write_entries(entries);
     write_roles();
-    if (data_.kind == TokenizerKind::kBytePair) {
+    if (data_.kind == TokenizerKind::kBytePair || is_gemma4()) {
       if (data_.merges) set("merges", GgufValue::Array(*data_.merges), true);
+      if (is_gemma4()) set("add_space_prefix", false);
     } else {
       write_spaces();
     }
@@ -44,7 +45,14 @@ class Writer {
   }
 
  private:
+  // Which is what its readers know: see read_tokenizer.
+  bool is_gemma4() const {
+    return data_.kind == TokenizerKind::kSentencePiece && data_.merges &&
+           metadata_.get_string("general.architecture") == kGemma4Model;
+  }
+
   std::string_view model() const {
+    if (is_gemma4()) return kGemma4Model;
     switch (data_.kind) {
       case TokenizerKind::kSentencePiece:
         return "llama";
@@ -78,7 +86,8 @@ class Writer {
                                  : static_cast<int32_t>(TokenType::kNormal));
     write_scores(std::max(texts.size(), entries));
     const std::unordered_set<std::string_view> known(from.texts.begin(), from.texts.end());
-    for (size_t i = 0; i < texts.size() && data_.kind != TokenizerKind::kBytePair; ++i) {
+    const bool is_as_merges = data_.kind == TokenizerKind::kBytePair || is_gemma4();
+    for (size_t i = 0; i < texts.size() && !is_as_merges; ++i) {
       if (types[i] != static_cast<int32_t>(TokenType::kUserDefined)) continue;
       // As llama.cpp's converter writes them: those are looked for in texts with spaces.
       std::string text = with_spaces(texts[i]);
@@ -110,7 +119,7 @@ class Writer {
     std::vector<double> scores;
     if (data_.vocabulary.scores) {
       scores = *data_.vocabulary.scores;
-    } else if (data_.kind == TokenizerKind::kSentencePiece) {
+    } else if (data_.kind == TokenizerKind::kSentencePiece && !is_gemma4()) {
       scores = scores_of_merges();
     }
     std::vector<float> floats;
