@@ -89,21 +89,21 @@ TEST_P(FolderGoldenTest, AsAGgufFileItAnswersTheSame) {
   expect_answer(answer(), file);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, FolderGoldenTest,
-                         testing::Values("llama", "llama-scaled", "llama-biased", "mistral",
-                                         "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "gemma",
-                                         "smollm3", "olmo2", "olmo3", "granite", "seed-oss",
-                                         "exaone4", "exaone4-global", "ministral3", "qwen2-vl",
-                                         "qwen3-vl", "gpt2", "opt", "gpt-neox", "gpt-neox-in-turn",
-                                         "phi", "starcoder2", "stablelm", "stablelm-parallel",
-                                         "cohere", "cohere2", "falcon", "falcon-grouped", "bloom",
-                                         "bloom-3-heads", "mpt", "mixtral", "qwen2-moe",
-                                         "qwen3-moe", "glm4-moe", "deepseek-v3", "gpt-oss"),
-                         [](const auto& kind) {
-                           std::string name = kind.param;
-                           std::ranges::replace(name, '-', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    All, FolderGoldenTest,
+    testing::Values("llama", "llama-scaled", "llama-biased", "mistral", "qwen2", "qwen3", "gemma2",
+                    "gemma3", "phi3", "gemma", "smollm3", "olmo2", "olmo3", "granite", "seed-oss",
+                    "exaone4", "exaone4-global", "ministral3", "qwen2-vl", "qwen3-vl", "gpt2",
+                    "opt", "gpt-neox", "gpt-neox-in-turn", "phi", "starcoder2", "stablelm",
+                    "stablelm-parallel", "cohere", "cohere2", "falcon", "falcon-grouped", "bloom",
+                    "bloom-3-heads", "mpt", "mixtral", "qwen2-moe", "qwen3-moe", "glm4-moe",
+                    "deepseek-v3", "gpt-oss", "gemma4", "gemma4-moe", "glm4-moe-lite", "olmoe",
+                    "minimax-m2"),
+    [](const auto& kind) {
+      std::string name = kind.param;
+      std::ranges::replace(name, '-', '_');
+      return name;
+    });
 
 // Layers as the official packages quantize them.
 struct Quantized {

@@ -43,6 +43,7 @@ struct Family {
   bool sigmoid_gating = false;    // of experts
   bool fused_experts = false;     // those of fused_experts.h, and a router with a bias
   bool sparse_moe_block = false;  // experts are block_sparse_moe's w1, w2, w3 (Mixtral)
+  bool layer_kinds = false;       // see layer_kinds.h
   bool windows = true;  // is there a sliding_window? Of others, transformers does not read it
   // Families of a query_pre_attn_scalar, where a GGUF file says nothing: models of more layers than
   // that divide by sqrt(embedding / heads), smaller ones by that of a head's length (Gemma's 27B).
