@@ -23,6 +23,11 @@ inline bool is_norm(TensorRole role) {
                                    kRecurrentNorm,
                                    kFeedForwardNorm,
                                    kPostFeedForwardNorm,
+                                   kPerLayerProjectionNorm,
+                                   kPerLayerNorm,
+                                   kExpertsNorm,
+                                   kPostExpertsNorm,
+                                   kPostDenseNorm,
                                    kNextTokenEmbeddingNorm,
                                    kNextTokenHiddenNorm,
                                    kNextTokenOutputNorm};
@@ -32,10 +37,17 @@ inline bool is_norm(TensorRole role) {
 // No matrix worth compressing: see TensorRole::kDelicate.
 inline bool is_delicate(TensorRole role) {
   using enum TensorRole;
-  constexpr TensorRole kAll[] = {kDelicate,          kRouter,          kSharedExpertRouter,
-                                 kPositionEmbedding, kRecurrentFilter, kConvolutionFilter,
-                                 kRecurrentDecay,    kRecurrentSkip,   kRecurrentNorm,
-                                 kTokenTypeEmbedding};
+  constexpr TensorRole kAll[] = {kDelicate,
+                                 kRouter,
+                                 kSharedExpertRouter,
+                                 kPositionEmbedding,
+                                 kRecurrentFilter,
+                                 kConvolutionFilter,
+                                 kRecurrentDecay,
+                                 kRecurrentSkip,
+                                 kRecurrentNorm,
+                                 kTokenTypeEmbedding,
+                                 kPerLayerModelProjection};
   return std::find(std::begin(kAll), std::end(kAll), role) != std::end(kAll);
 }
 

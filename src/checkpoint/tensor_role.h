@@ -12,12 +12,14 @@ enum class TensorRole : uint8_t {
               // is_delicate
 
   // Of the model as a whole.
-  kTokenEmbedding,      // [vocabulary, embedding]
-  kPerLayerEmbedding,   // a second table that every layer reads from (Gemma 3n)
-  kPositionEmbedding,   // [positions, embedding], added to the tokens' (GPT-2)
-  kTokenTypeEmbedding,  // [types, embedding], added to the tokens', too: of texts that are alone
-                        // the first row (BERT)
-  kEmbeddingNorm,       // of the embeddings, before the first layer (BLOOM)
+  kTokenEmbedding,           // [vocabulary, embedding]
+  kPerLayerEmbedding,        // a second table that every layer reads from (Gemma 3n)
+  kPerLayerModelProjection,  // [layers * per-layer length, embedding]: what it is added to
+  kPerLayerProjectionNorm,   // [per-layer length]
+  kPositionEmbedding,        // [positions, embedding], added to the tokens' (GPT-2)
+  kTokenTypeEmbedding,       // [types, embedding], added to the tokens', too: of texts that are
+                             // alone the first row (BERT)
+  kEmbeddingNorm,            // of the embeddings, before the first layer (BLOOM)
   kEmbeddingNormBias,
   kOutputNorm,
   kOutputNormBias,
@@ -69,6 +71,10 @@ enum class TensorRole : uint8_t {
   kPostFeedForwardNorm,
   kLayerOutputNorm,  // of the residual stream behind the feed-forward
   kLayerOutputNormBias,
+  kPerLayerGate,        // [per-layer length, embedding]
+  kPerLayerProjection,  // [embedding, per-layer length]
+  kPerLayerNorm,        // of what that adds
+  kLayerScale,          // [1]: of what the layer makes of the residual stream
 
   // Of recurrent layers: gated delta networks, whose queries, keys and values come from
   // kQueryKeyValue, and state-space models.
@@ -96,10 +102,16 @@ enum class TensorRole : uint8_t {
   kRouterCorrection,  // what is added to the scores of experts where they are chosen, not weighed
   kExpertsGate,       // of all experts: [experts, feed_forward, embedding]
   kExpertsUp,
+  kExpertsGateUp,    // both in one: of each expert the gate's rows, then up's
   kExpertsDown,      // [experts, embedding, feed_forward]
   kExpertsGateBias,  // [experts, feed_forward]
   kExpertsUpBias,
   kExpertsDownBias,     // [experts, embedding]
+  kExpertsDownScale,    // [experts]: of what each answers
+  kRouterScale,         // [embedding]: the weight of the norm that a router has of its own
+  kExpertsNorm,         // beside a dense network: what the experts read,
+  kPostExpertsNorm,     // what they answer,
+  kPostDenseNorm,       // and what the dense network does
   kSharedExpertRouter,  // [1, embedding]: how much of the expert that every token visits it gets
   kSharedExpertGate,
   kSharedExpertUp,

@@ -65,6 +65,8 @@ struct Architecture {
   bool qk_norm = false;           // RMSNorm of each query and key head
   bool may_have_qk_norm = false;  // in some models of the family
   bool joint_qk_norm = false;     // RMSNorm of all query heads together, and of all key heads
+  bool value_norm = false;        // RMSNorm of each value head, without a weight
+  bool shared_kv = false;         // the last layers may read an earlier one's keys and values
   bool qkv_bias = false;          // required; other families may ship one or not
   bool fused_qkv = false;         // one tensor attn_qkv
   bool fused_gate_up = false;     // ffn_up holds gate and up
@@ -83,8 +85,11 @@ struct Architecture {
   bool pooled_dense = false;  // in some models, pooled states go through two matrices
 
   bool latent_attention = false;
-  bool next_token_layers = false;  // behind the others, in some models
-  bool experts = false;            // in some models, or all
+  bool next_token_layers = false;     // behind the others, in some models
+  bool experts = false;               // in some models, or all
+  bool experts_beside_dense = false;  // see dense_beside_experts.h
+  bool per_layer_inputs = false;      // in some models: see per_layer_input.h
+  bool layer_scale = false;           // what a layer makes is scaled, where the checkpoint says so
 
   // Of a mixture of experts, where the checkpoint does not say otherwise.
   Gating gating = Gating::kSoftmax;
@@ -103,6 +108,7 @@ struct Architecture {
   // Up to this number of layers the attention scale is 1/sqrt(head_dim); the family's one larger
   // model uses 1/sqrt(embedding / heads).
   int head_dim_scale_layers = 1 << 30;
+  float attention_scale = 0.0f;  // whatever the heads' length; 0: the above
 };
 
 // nullptr if it is not known.

@@ -10,6 +10,7 @@
 #include "base/printable.h"
 #include "model/bounded_facts.h"
 #include "model/experts_config.h"
+#include "model/kv_layers.h"
 #include "model/recurrent_config.h"
 #include "model/rope.h"
 
@@ -67,9 +68,48 @@ LayerConfig latent_layer(const BoundedFacts& facts, const LatentConfig& latent, 
           .attention_scale = magnitude * magnitude / std::sqrt(static_cast<float>(latent.key))};
 }
 
+// Which layers attend to a window only: said for each, or every layer but one in so many.
+std::vector<bool> read_windowed(const Facts& facts, const BoundedFacts& bounded,
+                                const Architecture& architecture, size_t layers) {
+  constexpr std::string_view kPattern = "attention.sliding_window_pattern";
+  if (facts.is_list(kPattern)) {
+    std::vector<bool> windowed = *facts.get_bools(kPattern);
+    if (windowed.size() != layers)
+      fail("key '{}': {} values for {} layers", facts.key_of(kPattern), windowed.size(), layers);
+    return windowed;
+  }
+  const auto period = static_cast<size_t>(bounded.optional(kPattern, architecture.window_period));
+  std::vector<bool> windowed;
+  for (size_t i = 1; i <= layers; ++i) windowed.push_back(period == 1 || i % period != 0);
+  return windowed;
+}
+
+// Lengths of each layer's keys and values: in some models, windowed layers have their own.
+struct HeadLengths {
+  std::vector<int> keys, values;
+};
+
+HeadLengths read_head_lengths(const BoundedFacts& facts, const std::vector<bool>& windowed,
+                              std::vector<int> otherwise) {
+  HeadLengths lengths;
+  lengths.keys = facts.by_layer("attention.key_length", std::move(otherwise));
+  lengths.values = facts.by_layer("attention.value_length", lengths.keys);
+  const int keys = facts.or_none("attention.key_length_swa");
+  if (keys == 0) return lengths;
+  const int values = facts.optional("attention.value_length_swa", keys);
+  for (size_t i = 0; i < windowed.size(); ++i) {
+    if (!windowed[i]) continue;
+    lengths.keys[i] = keys;
+    lengths.values[i] = values;
+  }
+  return lengths;
+}
+
 // Without windows and ropes.
-std::vector<LayerConfig> read_layers(const BoundedFacts& facts, const Architecture& architecture,
-                                     int embedding, size_t tensors, int next_token_layers) {
+std::vector<LayerConfig> read_layers(const Checkpoint& checkpoint, const BoundedFacts& facts,
+                                     const Architecture& architecture, int embedding,
+                                     int next_token_layers) {
+  const size_t tensors = checkpoint.tensors().size();
   const int blocks = facts.required("block_count"), count = blocks - next_token_layers;
   if (static_cast<size_t>(blocks) > tensors) {  // before anything is made for each of them
     fail("key '{}': {} layers, but the checkpoint holds {} tensors", facts.key_of("block_count"),
@@ -89,15 +129,16 @@ std::vector<LayerConfig> read_layers(const BoundedFacts& facts, const Architectu
   const int most_heads = *std::ranges::max_element(heads);
   const std::vector<int> kv_heads =
       facts.by_layer("attention.head_count_kv", all(most_heads), least_keys);
-  const std::vector<int> head_dims =
-      facts.by_layer("attention.key_length", all(embedding / std::max(1, most_heads)));
+  const auto windowed =
+      read_windowed(checkpoint.facts(), facts, architecture, static_cast<size_t>(count));
+  const auto [head_dims, values] =
+      read_head_lengths(facts, windowed, all(embedding / std::max(1, most_heads)));
   const LatentConfig latent = read_latent(facts);
-  if (const auto values = facts.by_layer("attention.value_length", head_dims);
-      values != head_dims && latent.key_value == 0) {
+  if (values != head_dims && latent.key_value == 0) {
     const auto differ = std::ranges::mismatch(head_dims, values);
     fail("keys of length {} with values of length {} are not supported", *differ.in1, *differ.in2);
   }
-  const ExpertsConfig experts = read_experts(facts, embedding);
+  ExpertsConfig experts = read_experts(facts, embedding);
   const auto dense =
       static_cast<size_t>(experts.count > 0 ? facts.or_none("leading_dense_block_count") : count);
   std::vector<LayerConfig> result;
@@ -111,6 +152,8 @@ std::vector<LayerConfig> read_layers(const BoundedFacts& facts, const Architectu
     if (head_dims[i] < 1)
       fail("an embedding of {} cannot be shared by {} heads", embedding, heads[i]);
     if (head_dims[i] % 2 != 0) fail("head length {} is odd", head_dims[i]);
+    experts.fused_gate_up =
+        checkpoint.find({TensorRole::kExpertsGateUp, static_cast<int>(i)}) != nullptr;
     if (latent.key_value > 0) {
       result.push_back(latent_layer(facts, latent, heads[i], feed_forward[i]));
       result.back().experts = i < dense ? ExpertsConfig{} : experts;
@@ -120,7 +163,9 @@ std::vector<LayerConfig> read_layers(const BoundedFacts& facts, const Architectu
     const float scaled_length = count <= architecture.head_dim_scale_layers
                                     ? static_cast<float>(head_dims[i])
                                     : static_cast<float>(embedding) / static_cast<float>(heads[i]);
-    const float scale = facts.positive("attention.scale", 1.0f / std::sqrt(scaled_length));
+    const float scale = facts.positive("attention.scale", architecture.attention_scale > 0
+                                                              ? architecture.attention_scale
+                                                              : 1.0f / std::sqrt(scaled_length));
     result.push_back({.heads = heads[i],
                       .kv_heads = kv_heads[i],
                       .head_dim = head_dims[i],
@@ -154,9 +199,8 @@ class Ropes {
       fail("heads of more than {} lengths in one model are not supported", kMostKinds);
     }
     kinds_.push_back(kind);
-    Rope rope = read_rope(checkpoint_, config_, head_dim);
-    if (kind.local) rope = plain_rope(rope.dimensions, rope.interleaved, local_base_);
-    config_.ropes.push_back(std::move(rope));
+    config_.ropes.push_back(kind.local ? local_rope(head_dim)
+                                       : read_rope(checkpoint_, config_, head_dim));
     return index;
   }
 
@@ -168,31 +212,19 @@ class Ropes {
     bool operator==(const Kind&) const = default;
   };
 
+  Rope local_rope(int head_dim) const {
+    constexpr std::string_view kOwn = "rope.dimension_count_swa";
+    const Facts& facts = checkpoint_.facts();
+    const int dimensions =
+        rope_dimensions(facts, facts.get_int(kOwn) ? kOwn : "rope.dimension_count", head_dim);
+    return plain_rope(dimensions, config_.architecture->interleaved_rope, local_base_);
+  }
+
   const Checkpoint& checkpoint_;
   Config& config_;
   float local_base_ = 0.0f;  // 0: windowed layers are as the others
   std::vector<Kind> kinds_;  // of config_.ropes
 };
-
-// Which layers attend to a window only: said for each, or every layer but one in so many.
-std::vector<bool> read_windowed(const Facts& facts, const BoundedFacts& bounded,
-                                const Config& config) {
-  constexpr std::string_view kPattern = "attention.sliding_window_pattern";
-  const size_t layers = config.layers.size();
-  if (facts.is_list(kPattern)) {
-    std::vector<bool> windowed = *facts.get_bools(kPattern);
-    if (windowed.size() != layers)
-      fail("key '{}': {} values for {} layers", facts.key_of(kPattern), windowed.size(), layers);
-    return windowed;
-  }
-  const auto period =
-      static_cast<size_t>(bounded.optional(kPattern, config.architecture->window_period));
-  std::vector<bool> windowed;
-  const size_t first = config.architecture->full_layers_first ? 0 : 1;
-  for (size_t i = first; i < first + layers; ++i)
-    windowed.push_back(period == 1 || i % period != 0);
-  return windowed;
-}
 
 bool is_rotated(const Config& config, size_t layer, bool has_windows) {
   const bool windowed = config.layers[layer].window > 0;
@@ -219,7 +251,8 @@ void read_windows(const Checkpoint& checkpoint, const BoundedFacts& facts, Confi
   // Where texts are read ahead, both sides of a token together.
   const int window = config.architecture->has_windows ? facts.required("attention.sliding_window")
                                                       : facts.or_none("attention.sliding_window");
-  const std::vector<bool> windowed = read_windowed(checkpoint.facts(), facts, config);
+  const std::vector<bool> windowed =
+      read_windowed(checkpoint.facts(), facts, *config.architecture, config.layers.size());
   for (size_t i = 0; i < config.layers.size(); ++i)
     if (windowed[i]) config.layers[i].window = config.bidirectional ? window / 2 + 1 : window;
   Ropes ropes(checkpoint, config);
@@ -277,6 +310,8 @@ void refuse_other_parts(const BoundedFacts& facts, const Architecture& architect
   for (const auto& [fact, known] :
        {std::pair("attention.kv_lora_rank", architecture.latent_attention),
         std::pair("expert_count", architecture.experts),
+        std::pair("attention.shared_kv_layers", architecture.shared_kv),
+        std::pair("embedding_length_per_layer_input", architecture.per_layer_inputs),
         std::pair("nextn_predict_layers", architecture.next_token_layers),
         std::pair("ssm.conv_kernel", architecture.recurrent != RecurrentKind::kNone),
         std::pair("shortconv.l_cache",
@@ -332,6 +367,15 @@ void check_activation(const Checkpoint& checkpoint, const Config& config) {
          printable(*found));
 }
 
+// One row of activations holds that of all layers.
+void read_per_layer_input(const BoundedFacts& facts, Config& config) {
+  constexpr std::string_view kLength = "embedding_length_per_layer_input";
+  config.per_layer_input = facts.or_none(kLength);
+  if (int64_t{config.per_layer_input} * static_cast<int64_t>(config.layers.size()) > kMaxDimension)
+    fail("key '{}': {} for each of {} layers is too large", facts.key_of(kLength),
+         config.per_layer_input, config.layers.size());
+}
+
 // What layers are made of is reserved for each head and each expert before their tensors are
 // loaded: so there must be tensors of that size.
 void check_sizes(const Checkpoint& checkpoint, const Config& config) {
@@ -372,8 +416,8 @@ Config read_config(const Checkpoint& checkpoint, int context) {
   config.training_context = facts.required("context_length");
   config.context = context > 0 ? context : config.training_context;
   config.next_token_layers = facts.or_none("nextn_predict_layers");
-  config.layers = read_layers(facts, architecture, config.embedding, checkpoint.tensors().size(),
-                              config.next_token_layers);
+  config.layers =
+      read_layers(checkpoint, facts, architecture, config.embedding, config.next_token_layers);
   if (const ExpertsConfig& experts = config.layers.back().experts; experts.count > 0)
     config.routing = read_routing(facts, architecture, experts);
   const uint64_t vocabulary = checkpoint.require({TensorRole::kTokenEmbedding}).rows();
@@ -393,6 +437,8 @@ Config read_config(const Checkpoint& checkpoint, int context) {
   read_residual(checkpoint, facts, config);
   read_recurrent(checkpoint.facts(), facts, config);
   read_windows(checkpoint, facts, config);
+  read_kv_layers(checkpoint, facts, config);
+  read_per_layer_input(facts, config);
   check_sizes(checkpoint, config);
   return config;
 }
@@ -401,6 +447,7 @@ KvShape kv_shape(const Config& config, KvFormat format) {
   KvShape shape{.layers = {}, .blocks = 0, .format = format};
   for (const LayerConfig& layer : config.layers) {
     const RecurrentConfig& recurrent = layer.recurrent;
+    if (layer.shares_kv) continue;
     if (recurrent.kind == RecurrentKind::kNone) {
       shape.layers.push_back({.heads = layer.kv_heads, .head_dim = layer.head_dim});
     } else {

@@ -13,10 +13,11 @@ namespace tessera {
 
 // The experts of a layer whose feed-forward network is a mixture.
 struct ExpertsConfig {
-  int count = 0;         // 0: there are none
-  int used = 0;          // by each row
-  int feed_forward = 0;  // of each
-  int shared = 0;        // feed-forward length of the one that every row visits; 0: none
+  int count = 0;               // 0: there are none
+  int used = 0;                // by each row
+  int feed_forward = 0;        // of each
+  int shared = 0;              // feed-forward length of the one that every row visits; 0: none
+  bool fused_gate_up = false;  // the checkpoint has gate and up of all in one tensor
 };
 
 // Lengths of multi-head latent attention; its layers have one key-value head, of the latent and the
@@ -54,6 +55,9 @@ struct LayerConfig {
   int window = 0;  // positions that a row attends to on a side, its own included; 0: all
   int rope = 0;    // of Config::ropes; kUnrotated: queries and keys stay as they are
   static constexpr int kUnrotated = -1;
+  int kv_layer = 0;             // of the KV store: the one that holds its keys and values
+  bool shares_kv = false;       // these are an earlier layer's
+  bool keys_as_values = false;  // there is no matrix of values: they are what keys are made of
 
   int q_columns() const { return heads * head_dim; }
   int kv_columns() const { return kv_heads * head_dim; }
@@ -77,7 +81,8 @@ struct Config {
   float attention_soft_cap = 0.0f, final_soft_cap = 0.0f;  // 0: none
   Routing routing;                                         // of experts
   bool is_rotated = true;                                  // of Unrotated::kAsStored
-  int learned_positions = 0;                               // added to the embeddings; 0: none
+  int per_layer_input = 0;    // length of what each layer reads beside the stream; 0: nothing
+  int learned_positions = 0;  // added to the embeddings; 0: none
   // ALiBi: the slopes of n heads are powers of 2^(-max_slope_exponent / n); 0: none.
   float max_slope_exponent = 0.0f;
   // Queries at position p are multiplied by 1 + query_growth ln(1 + floor(p / growth_length)), for

@@ -33,7 +33,7 @@ ExpertsConfig read_experts(const BoundedFacts& facts, int embedding) {
   const int64_t widest = int64_t{experts.count} * std::max(embedding, experts.feed_forward);
   if (int64_t{experts.used} * embedding > kMaxDimension ||
       2 * int64_t{experts.shared} > kMaxDimension ||
-      2 * int64_t{experts.feed_forward} > kMaxDimension || widest > (int64_t{1} << 30)) {
+      2 * int64_t{experts.feed_forward} > kMaxDimension || widest >= (int64_t{1} << 30)) {
     fail("{} experts of length {}, of which {} are used, are too large for an embedding of {}",
          experts.count, experts.feed_forward, experts.used, embedding);
   }

@@ -15,6 +15,12 @@ LayerByLayer::LayerByLayer(std::shared_ptr<const Checkpoint> checkpoint,
       backend_(std::move(backend)),
       config_(read_config(*checkpoint_)),
       block_table_(blocks_for(rows)) {
+  // A layer is all that is in memory, and what a text brings to it.
+  if (config_.per_layer_input > 0 || config_.layers.back().shares_kv) {
+    fail(
+        "layers of this model read more than the layer before, which work layer by layer does "
+        "not support yet");
+  }
   if (rows > config_.context)
     fail("a text of {} tokens does not fit the model's context of {}", rows, config_.context);
   if (config_.bidirectional)

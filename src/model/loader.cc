@@ -71,9 +71,9 @@ void Loader::matrix(std::string_view label, std::span<const StoredRows> parts, i
   for (const StoredRows& part : parts) {
     const StoredTensor& tensor = take({part.role, layer_}, columns, part.rows);
     const auto first = static_cast<uint64_t>(part.first), count = static_cast<uint64_t>(part.count);
-    if (tensor.shape.size() > 2 && tensor.shape[1] != count) {
+    if (tensor.shape.size() > 2 && tensor.shape[1] != static_cast<uint64_t>(part.each)) {
       fail("tensor '{}' has {} rows in each of its matrices, expected {}", tensor.name,
-           tensor.shape[1], count);
+           tensor.shape[1], part.each);
     }
     const Format* other = recoding(tensor);
     if (other == nullptr && tensor.source == nullptr) {

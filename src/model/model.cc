@@ -19,6 +19,7 @@ Model::Model(std::shared_ptr<const Checkpoint> checkpoint, std::shared_ptr<Backe
   const int layers = static_cast<int>(config_.layers.size());
   for (int i = 0; i < layers; ++i) layers_.emplace_back(config_, i, workspace_);
   for (const Rope& rope : config_.ropes) ropes_.push_back(backend_->load_rope(rope));
+  if (config_.per_layer_input > 0) per_layer_inputs_.emplace(config_, workspace_);
   load(on_progress);
   most_rows_ = config_.bidirectional ? std::max(limits_.rows, config_.context) : limits_.rows;
   residual_ = backend_->allocate(most_rows_, config_.embedding);
@@ -46,7 +47,19 @@ void Model::load(const std::function<void(size_t, size_t)>& on_progress) {
                          loader.take({TensorRole::kTokenTypeEmbedding}, config_.embedding,
                                      static_cast<int64_t>(types->rows())),
                          1.0f);
+  if (per_layer_inputs_) {
+    per_layer_inputs_->set_table(
+        *checkpoint_, loader.take({TensorRole::kPerLayerEmbedding}, per_layer_inputs_->columns(),
+                                  config_.vocabulary));
+  }
   for_each_tensor(loader);
+  mark_unused(loader);
+  loader.require_all_taken();
+  weight_bytes_ = loader.matrix_bytes();
+}
+
+// Tensors that others read, or that nobody needs to.
+void Model::mark_unused(Loader& loader) const {
   for (const TensorRole rope_factors :
        {TensorRole::kRopeFactors, TensorRole::kRopeFactorsLong, TensorRole::kRopeFactorsShort}) {
     loader.mark_taken({rope_factors});  // read_rope has them
@@ -56,14 +69,18 @@ void Model::load(const std::function<void(size_t, size_t)>& on_progress) {
       loader.mark_taken({unused});
   }
   const int layers = static_cast<int>(layers_.size());
+  for (int layer = 0; layer < layers; ++layer) {
+    if (!config_.layers[static_cast<size_t>(layer)].shares_kv) continue;
+    // Published checkpoints hold what such a layer was trained from.
+    for (const TensorRole role : {TensorRole::kKey, TensorRole::kValue, TensorRole::kKeyNorm})
+      loader.mark_taken({role, layer});
+  }
   for (const StoredTensor& tensor : checkpoint_->tensors()) {
     const int layer = tensor.place.layer;
     if (layer < layers || layer >= layers + config_.next_token_layers) continue;
     checkpoint_->require({TensorRole::kNextTokenProjection, layer});  // or it is an ordinary layer
     loader.mark_taken(tensor.place);
   }
-  loader.require_all_taken();
-  weight_bytes_ = loader.matrix_bytes();
 }
 
 void Model::for_each_tensor(TensorVisitor& visit) {
@@ -71,6 +88,7 @@ void Model::for_each_tensor(TensorVisitor& visit) {
   visit.enter(kNoLayer);
   if (config_.architecture->embedding_norm)
     embedding_norm_.tell(visit, config_, kEmbeddingNorm, kEmbeddingNormBias, config_.embedding);
+  if (per_layer_inputs_) per_layer_inputs_->for_each_tensor(visit);
   for (Layer& layer : layers_) layer.for_each_tensor(visit);
   visit.enter(kNoLayer);
   if (config_.architecture->final_norm)
@@ -126,6 +144,7 @@ Tensor Model::forward(const Batch& batch, KvStore& kv, std::span<const Tap> taps
   const StepAdapters adapters(adapters_, batch.adapters);
   const Step step(*backend_, workspace_, ropes_, *rows, kv, adapters, taps);
   const Tensor x = embed(batch);
+  if (per_layer_inputs_) per_layer_inputs_->compute(step, batch.tokens, x);
   for (const Layer& layer : layers_) layer.forward(step, x);
   const Tensor logits = logits_of(x, batch);
   backend_->submit();

@@ -20,6 +20,8 @@
 
 namespace tessera {
 
+class Loader;
+
 class Model {
  public:
   struct Limits {
@@ -85,6 +87,7 @@ class Model {
  private:
   void load(const std::function<void(size_t done, size_t total)>& on_progress);
   Tensor embed(const Batch& batch);
+  void mark_unused(Loader& loader) const;
   Tensor logits_of(Tensor x, const Batch& batch);
 
   std::shared_ptr<const Checkpoint> checkpoint_;
@@ -96,6 +99,7 @@ class Model {
   std::optional<EmbeddingTable> embeddings_;
   std::optional<EmbeddingTable> positions_;  // of families that learned them
   std::optional<EmbeddingTable> token_types_;
+  std::optional<PerLayerInputs> per_layer_inputs_;
   Norm embedding_norm_;  // [embedding], of those that have one
   RopeTables ropes_;     // of config_.ropes
   std::vector<Layer> layers_;

@@ -24,6 +24,7 @@ Config with_next_layer(const Config& config) {
   LayerConfig next = *last;
   next.experts = config.layers.back().experts;
   next.feed_forward = config.layers.back().feed_forward;
+  next.kv_layer = static_cast<int>(longer.layers.size());
   longer.layers.push_back(next);
   return longer;
 }

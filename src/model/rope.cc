@@ -101,6 +101,14 @@ Rope plain_rope(int dimensions, bool interleaved, float base) {
   return rope;
 }
 
+int rope_dimensions(const Facts& facts, std::string_view name, int head_dim) {
+  const int64_t dimensions = facts.get_int(name).value_or(head_dim);
+  if (dimensions < 2 || dimensions > head_dim || dimensions % 2 != 0) {
+    fail("key '{}': {} does not fit heads of length {}", facts.key_of(name), dimensions, head_dim);
+  }
+  return static_cast<int>(dimensions);
+}
+
 float read_rope_base(const Facts& facts, std::string_view name, double fallback) {
   const double base = facts.get_float(name).value_or(fallback);
   if (!(base > 1) || !std::isfinite(base))
@@ -110,14 +118,10 @@ float read_rope_base(const Facts& facts, std::string_view name, double fallback)
 
 Rope read_rope(const Checkpoint& checkpoint, const Config& config, int head_dim) {
   const Facts& facts = checkpoint.facts();
-  const int64_t dimensions = facts.get_int("rope.dimension_count").value_or(head_dim);
-  if (dimensions < 2 || dimensions > head_dim || dimensions % 2 != 0) {
-    fail("key '{}': {} does not fit heads of length {}", facts.key_of("rope.dimension_count"),
-         dimensions, head_dim);
-  }
+  const int dimensions = rope_dimensions(facts, "rope.dimension_count", head_dim);
   const float base = read_rope_base(facts, "rope.freq_base", kRopeBase);
 
-  Rope rope = plain_rope(static_cast<int>(dimensions), config.architecture->interleaved_rope, base);
+  Rope rope = plain_rope(dimensions, config.architecture->interleaved_rope, base);
   const Scaling scaling = read_scaling(facts, config);
   rope.magnitude = static_cast<float>(scaling.attention_factor);
   if (scaling.type == "linear") {

@@ -15,6 +15,10 @@ Rope plain_rope(int dimensions, bool interleaved, float base);
 // Where the checkpoint is silent.
 inline constexpr double kRopeBase = 10000;
 
+// The fact `name`: how many values of heads of that length are rotated; all where it is silent.
+// Throws Error if that does not fit.
+int rope_dimensions(const Facts& facts, std::string_view name, int head_dim);
+
 // The fact `name`, a base above 1. Throws Error for anything else.
 float read_rope_base(const Facts& facts, std::string_view name, double fallback);
 

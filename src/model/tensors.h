@@ -20,6 +20,7 @@ struct StoredRows {
   int rows;
   int first = 0;
   int count = rows;
+  int each = count;  // of each of the matrices that are packed
 };
 
 class TensorVisitor {

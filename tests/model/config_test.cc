@@ -278,12 +278,70 @@ TEST_F(ConfigTest, RefusesPartsThatTheFamilyDoesNotHave) {
   for (const char* architecture : {"qwen3", "gpt2", "smollm3", "granite"}) {
     const auto path = write_tiny_model({.architecture = architecture}, folder_.path());
     for (const std::string fact :
-         {"attention.kv_lora_rank", "expert_count", "nextn_predict_layers"}) {
+         {"attention.kv_lora_rank", "expert_count", "nextn_predict_layers",
+          "attention.shared_kv_layers", "embedding_length_per_layer_input"}) {
       const std::string key = std::string(architecture) + "." + fact;
       EXPECT_EQ(error_of([&] { read_config(changed(path, key, uint32_t{4})); }),
                 "key '" + key + "': not supported in models of '" + architecture + "'");
     }
   }
+}
+
+// Three layers keep keys and values, of which the second and the third serve three more.
+TEST_F(ConfigTest, LayersMayReadAnotherOnesKeysAndValues) {
+  const Config config =
+      read_config(GgufFile::open(write_tiny_model({.architecture = "gemma4"}, folder_.path())));
+  ASSERT_EQ(config.layers.size(), 6U);
+  for (const auto& [layer, source] : {std::pair(0, 0), {1, 1}, {2, 2}, {3, 1}, {4, 1}, {5, 2}}) {
+    const LayerConfig& shape = config.layers[static_cast<size_t>(layer)];
+    EXPECT_EQ(shape.kv_layer, source);
+    EXPECT_EQ(shape.shares_kv, layer > 2);
+    EXPECT_FALSE(shape.keys_as_values);
+    EXPECT_EQ(shape.head_dim, layer % 3 == 2 ? 64 : 32);
+    EXPECT_FLOAT_EQ(shape.attention_scale, 1);
+  }
+  EXPECT_EQ(kv_shape(config, KvFormat::kF16).layers.size(), 3U);
+}
+
+TEST_F(ConfigTest, KeysMayStandForValues) {
+  const auto path = write_tiny_model({.architecture = "gemma4", .experts = 6}, folder_.path());
+  const Config config = read_config(GgufFile::open(path));
+  for (size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(config.layers[i].keys_as_values, i % 3 == 2);
+    EXPECT_EQ(config.layers[i].kv_heads, i % 3 == 2 ? 1 : 2);
+    EXPECT_TRUE(config.layers[i].experts.fused_gate_up);
+  }
+}
+
+TEST_F(ConfigTest, RefusesLayersThatShareWhatIsNotThere) {
+  const auto path = write_tiny_model({.architecture = "gemma4"}, folder_.path());
+  const auto refused = [&](const std::string& name, GgufValue::Variant value) {
+    return error_of([&] { read_config(changed(path, "gemma4." + name, std::move(value))); });
+  };
+  EXPECT_EQ(refused("attention.shared_kv_layers", uint32_t{6}),
+            "key 'gemma4.attention.shared_kv_layers': 6 of 6 layers");
+  EXPECT_EQ(refused("attention.shared_kv_layers", uint64_t{1} << 40),
+            "key 'gemma4.attention.shared_kv_layers': 1099511627776 is out of range");
+  // The first layer without a window is the third.
+  EXPECT_EQ(refused("attention.shared_kv_layers", uint32_t{4}),
+            "layer 2 shares keys and values, but no layer before it has any for its window");
+  EXPECT_EQ(
+      refused("attention.head_count_kv", GgufValue::Array(std::vector<uint32_t>{2, 2, 2, 1, 2, 2})),
+      "layer 3 has 1 key-value heads of length 32, but shares 2 of length 32");
+  EXPECT_EQ(refused("attention.key_length_swa", uint32_t{1 << 24}),
+            "keys of length 16777216 with values of length 32 are not supported");
+  EXPECT_EQ(refused("attention.key_length_swa", uint64_t{1} << 40),
+            "key 'gemma4.attention.key_length_swa': 1099511627776 is out of range");
+  EXPECT_EQ(refused("rope.dimension_count_swa", uint32_t{64}),
+            "key 'gemma4.rope.dimension_count_swa': 64 does not fit heads of length 32");
+}
+
+// Activations of a row are reserved before the tensors are looked at.
+TEST_F(ConfigTest, RefusesPerLayerInputsThatAreTooLong) {
+  const auto path = write_tiny_model({.architecture = "gemma4"}, folder_.path());
+  const std::string key = "gemma4.embedding_length_per_layer_input";
+  EXPECT_EQ(error_of([&] { read_config(changed(path, key, uint32_t{1 << 23})); }),
+            "key '" + key + "': 8388608 for each of 6 layers is too large");
 }
 
 // Nothing may be made for layers that the file cannot hold.

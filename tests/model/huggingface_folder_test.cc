@@ -98,7 +98,8 @@ INSTANTIATE_TEST_SUITE_P(
                     "stablelm-parallel", "cohere", "cohere2", "falcon", "falcon-grouped", "bloom",
                     "bloom-3-heads", "mpt", "mixtral", "qwen2-moe", "qwen3-moe", "glm4-moe",
                     "deepseek-v3", "gpt-oss", "qwen35", "qwen35-moe", "qwen3-next", "lfm2",
-                    "lfm2-moe", "granite-hybrid", "granite-hybrid-moe", "nemotron-h"),
+                    "lfm2-moe", "granite-hybrid", "granite-hybrid-moe", "nemotron-h", "gemma4",
+                    "gemma4-moe", "glm4-moe-lite", "olmoe", "minimax-m2"),
     [](const auto& kind) {
       std::string name = kind.param;
       std::ranges::replace(name, '-', '_');

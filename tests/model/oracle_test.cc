@@ -75,9 +75,9 @@ TEST_P(EveryArchitecture, AgreesWithTheOracle) {
 std::vector<Semantics> semantics() {
   std::vector<Semantics> all;
   for (const char* name :
-       {"llama", "qwen2",   "qwen2moe", "qwen3",    "qwen3moe", "gemma2",  "gemma3",
-        "phi3",  "gemma",   "smollm3",  "olmo2",    "granite",  "exaone4", "gpt2",
-        "opt",   "gptneox", "phi2",     "stablelm", "cohere2",  "bloom",   "mpt"}) {
+       {"llama", "qwen2",    "qwen2moe", "qwen3",   "qwen3moe", "gemma2", "gemma3", "phi3",
+        "gemma", "smollm3",  "olmo2",    "granite", "exaone4",  "gpt2",   "opt",    "gptneox",
+        "phi2",  "stablelm", "cohere2",  "bloom",   "mpt",      "olmoe"}) {
     all.push_back({name, {.architecture = name}});
   }
   all.push_back(
@@ -86,6 +86,8 @@ std::vector<Semantics> semantics() {
   all.push_back({"exaone4_no_window", {.architecture = "exaone4", .window = -1}});
   all.push_back({"bloom_6_heads", {.architecture = "bloom", .embedding = 96, .heads = 6}});
   all.push_back({"mixtral", {.experts = 4}});
+  all.push_back({"gemma4", {.architecture = "gemma4"}});
+  all.push_back({"gemma4_experts", {.architecture = "gemma4", .experts = 6}});
   all.push_back({"gpt_oss", {.architecture = "gpt-oss", .rope_scaling = "yarn"}});
   for (const char* name : {"llama", "qwen2", "qwen3", "gemma3", "phi3"}) {
     for (const char* scaling : {"linear", "yarn"}) {

@@ -81,16 +81,23 @@ class Oracle {
     window_ = integer("attention.sliding_window", 0);
     attention_cap_ = real("attn_logit_softcapping", 0);
     gpt_oss_ = architecture_ == "gpt-oss";
-    gemma_ = architecture_ == "gemma2" || architecture_ == "gemma3";
+    gemma4_ = architecture_ == "gemma4";
+    gemma_ = architecture_ == "gemma2" || architecture_ == "gemma3" || gemma4_;
+    if (!gemma4_) return;
+    windowed_ = *file.metadata().get_bools(key("attention.sliding_window_pattern"));
+    for (size_t i = 0; i < windowed_.size(); ++i)
+      if (windowed_[i]) head_dims_[i] = integer("attention.key_length_swa");
   }
 
   Rows logits(std::span<const Token> tokens) const {
     Rows x = embed(tokens);
+    const std::vector<Rows> beside = per_layer_inputs(tokens, x);
+    std::vector<KeysAndValues> kept;
     for (int layer = 0; layer < layers_; ++layer) {
       const std::string prefix = fmt::format("blk.{}.", layer);
       // Some families normalize what is added rather than what is read, or both.
       const Rows read = normalize_if_there(x, prefix + "attn_norm.weight");
-      Rows y = attention(layer, prefix, read);
+      Rows y = attention(layer, prefix, read, kept);
       if (!gpt_oss_) y = normalize_if_there(y, prefix + "post_attention_norm.weight");
       scale(y, real("residual_scale", 1));
       // GPT-J's residual: the feed-forward does not wait for attention, and may share its norm.
@@ -100,10 +107,18 @@ class Oracle {
       const bool shares = parallel && file_.find_tensor(own_norm) == nullptr;
       const Rows before = x;
       add(x, y);
+      const Rows after_attention = x;
       y = feed_forward(prefix, shares ? read : normalize_if_there(parallel ? before : x, own_norm));
+      if (file_.find_tensor(prefix + "post_ffw_norm_2.weight") != nullptr) {
+        y = normalize(y, prefix + "post_ffw_norm_1.weight");
+        add(y, normalize(experts_of_gemma4(prefix, after_attention),
+                         prefix + "post_ffw_norm_2.weight"));
+      }
       y = normalize_if_there(y, prefix + "post_ffw_norm.weight");
       scale(y, real("residual_scale", 1));
       add(x, y);
+      if (!beside.empty()) add(x, per_layer_input(prefix, x, beside[static_cast<size_t>(layer)]));
+      if (const auto out = find_vector(prefix + "layer_output_scale.weight")) scale(x, (*out)[0]);
     }
     const bool tied = file_.find_tensor("output.weight") == nullptr;
     Rows result =
@@ -217,17 +232,80 @@ class Oracle {
   }
 
   double activation(double x) const {
-    if (is_any_of({"gemma", "gemma2", "gemma3", "gpt2", "phi2", "bloom"})) return gelu(x);
+    if (gemma_ || is_any_of({"gemma", "gpt2", "phi2", "bloom"})) return gelu(x);
     if (is_any_of({"gptneox", "mpt"})) return gelu_erf(x);
     if (architecture_ == "opt") return std::max(x, 0.0);
     return silu(x);
+  }
+
+  // Gemma 4's, of the stream: the router has a norm of its own, and what an expert says a scale.
+  Rows experts_of_gemma4(const std::string& prefix, Rows x) const {
+    const Rows read = normalize(x, prefix + "pre_ffw_norm_2.weight");
+    const Vector scales = read_vector(prefix + "ffn_down_exps.scale");
+    Rows scores = x;
+    const Vector weight = read_vector(prefix + "ffn_gate_inp.scale");
+    for (Vector& row : scores) normalize(row, weight);
+    scale(scores, 1 / std::sqrt(static_cast<double>(embedding_)));
+    scores = linear(scores, prefix + "ffn_gate_inp.weight");
+    Rows result(x.size(), Vector(static_cast<size_t>(embedding_)));
+    for (size_t t = 0; t < x.size(); ++t) {
+      std::vector<size_t> order(scores[t].size());
+      std::iota(order.begin(), order.end(), 0);
+      std::sort(order.begin(), order.end(),
+                [&](size_t a, size_t b) { return scores[t][a] > scores[t][b]; });
+      order.resize(static_cast<size_t>(integer("expert_used_count")));
+      double all = 0;
+      for (const size_t e : order) all += std::exp(scores[t][e]);
+      for (const size_t e : order) {
+        const Vector both = expert({read[t]}, prefix + "ffn_gate_up_exps.weight", e)[0];
+        Rows hidden(1, Vector(both.size() / 2));
+        for (size_t i = 0; i < hidden[0].size(); ++i)
+          hidden[0][i] = gelu(both[i]) * both[i + hidden[0].size()];
+        const Rows y = expert(hidden, prefix + "ffn_down_exps.weight", e);
+        for (size_t i = 0; i < y[0].size(); ++i)
+          result[t][i] += std::exp(scores[t][e]) / all * scales[e] * y[0][i];
+      }
+    }
+    return result;
+  }
+
+  // What each layer reads beside the stream: what a table says of the token, and a matrix of its
+  // embedding. None in models without.
+  std::vector<Rows> per_layer_inputs(std::span<const Token> tokens, const Rows& x) const {
+    const auto n = static_cast<size_t>(integer("embedding_length_per_layer_input", 0));
+    if (n == 0) return {};
+    const StoredTensor& table = file_.require_tensor("per_layer_token_embd.weight");
+    const Vector weight = read_vector("per_layer_proj_norm.weight");
+    Rows all = linear(x, "per_layer_model_proj.weight");
+    scale(all, 1 / std::sqrt(static_cast<double>(embedding_)));
+    std::vector<Rows> result(static_cast<size_t>(layers_));
+    for (size_t t = 0; t < tokens.size(); ++t) {
+      const Vector of_token = decode_row(table, static_cast<uint64_t>(tokens[t]));
+      for (size_t layer = 0; layer < result.size(); ++layer) {
+        const std::span<double> part = std::span(all[t]).subspan(layer * n, n);
+        normalize(part, weight);
+        Vector& row = result[layer].emplace_back(part.begin(), part.end());
+        for (size_t i = 0; i < n; ++i) {
+          row[i] += std::sqrt(static_cast<double>(n)) * of_token[layer * n + i];
+          row[i] /= std::numbers::sqrt2;
+        }
+      }
+    }
+    return result;
+  }
+  Rows per_layer_input(const std::string& prefix, const Rows& x, const Rows& beside) const {
+    Rows gate = linear(x, prefix + "inp_gate.weight");
+    for (size_t t = 0; t < gate.size(); ++t) {
+      for (size_t i = 0; i < gate[t].size(); ++i) gate[t][i] = gelu(gate[t][i]) * beside[t][i];
+    }
+    return normalize(linear(gate, prefix + "proj.weight"), prefix + "post_norm.weight");
   }
 
   // A mixture: softmax over all experts' scores, the best few weighed by it (in Mixtral and Qwen 3
   // so that their weights add up to 1); Qwen 2 adds an expert that all visit, weighed by a sigmoid.
   Rows experts(const std::string& prefix, const Rows& x) const {
     const int used = integer("expert_used_count");
-    const bool normalized = architecture_ != "qwen2moe";
+    const bool normalized = !is_any_of({"qwen2moe", "olmoe"});
     const Rows scores = linear(x, prefix + "ffn_gate_inp.weight");
     Rows result(x.size(), Vector(static_cast<size_t>(embedding_)));
     for (size_t t = 0; t < x.size(); ++t) {
@@ -281,7 +359,8 @@ class Oracle {
   }
 
   Rows feed_forward(const std::string& prefix, const Rows& x) const {
-    if (file_.find_tensor(prefix + "ffn_gate_inp.weight") != nullptr) return experts(prefix, x);
+    if (!gemma4_ && file_.find_tensor(prefix + "ffn_gate_inp.weight") != nullptr)
+      return experts(prefix, x);
     if (is_any_of({"gpt2", "opt", "gptneox", "phi2", "bloom", "mpt"})) {  // without a gate
       Rows inner = linear(x, prefix + "ffn_up.weight");
       for (Vector& row : inner)
@@ -306,6 +385,7 @@ class Oracle {
   // Some layers of Gemma see only a window: all but every second (Gemma 2) or sixth (Gemma 3).
   // Other families with a window have it in every layer.
   bool is_windowed(int layer) const {
+    if (gemma4_) return windowed_[static_cast<size_t>(layer)];
     const int period = architecture_ == "gemma2" || gpt_oss_        ? 2
                        : architecture_ == "gemma3"                  ? 6
                        : is_any_of({"olmo2", "exaone4", "cohere2"}) ? 4
@@ -331,16 +411,41 @@ class Oracle {
     return {.queries = query_heads_[i],
             .keys = kv_heads_[i],
             .length = head_dims_[i],
-            .rotated = integer("rope.dimension_count", head_dims_[i]),
-            .scale = real("attention.scale", 1 / std::sqrt(scaled_length))};
+            .rotated = gemma4_ ? head_dims_[i] : integer("rope.dimension_count", head_dims_[i]),
+            .scale = gemma4_ ? 1 : real("attention.scale", 1 / std::sqrt(scaled_length))};
   }
 
-  Rows attention(int layer, const std::string& prefix, const Rows& x) const {
+  struct KeysAndValues {
+    Rows k, v;
+  };
+
+  // Makes the layer's keys and values and keeps them, or, in layers without a key matrix, returns
+  // those of the last layer with one that has a window if this one has, and else none.
+  const KeysAndValues& keys_and_values(int layer, const std::string& prefix, Rows k, Rows v,
+                                       std::vector<KeysAndValues>& kept) const {
+    if (gemma4_ && file_.find_tensor(prefix + "attn_k.weight") == nullptr) {
+      size_t source = kept.size() - 1;
+      while (is_windowed(static_cast<int>(source)) != is_windowed(layer)) --source;
+      return kept[source];
+    }
+    if (gemma4_ && v.empty()) v = k;
+    for (Vector& row : v) {
+      const int length = heads_of(layer).length;
+      for (int h = 0; gemma4_ && h < heads_of(layer).keys; ++h)
+        normalize(head(row, h, length), Vector(static_cast<size_t>(length), 1.0));
+    }
+    prepare_heads(layer, k, heads_of(layer).keys, find_vector(prefix + "attn_k_norm.weight"));
+    kept.push_back({std::move(k), std::move(v)});
+    return kept.back();
+  }
+
+  Rows attention(int layer, const std::string& prefix, const Rows& x,
+                 std::vector<KeysAndValues>& kept) const {
     const Heads heads = heads_of(layer);
-    Rows q, k, v;
-    project_heads(prefix, heads, x, q, k, v);
+    Rows q, own_k, own_v;
+    project_heads(prefix, heads, x, q, own_k, own_v);
     prepare_heads(layer, q, heads.queries, find_vector(prefix + "attn_q_norm.weight"));
-    prepare_heads(layer, k, heads.keys, find_vector(prefix + "attn_k_norm.weight"));
+    const auto& [k, v] = keys_and_values(layer, prefix, std::move(own_k), std::move(own_v), kept);
     // Llama 4's temperature: queries grow each time the original context is over.
     const double growth = real("attention.temperature_scale", 0);
     for (size_t t = 0; t < q.size(); ++t)
@@ -362,7 +467,7 @@ class Oracle {
   // Head h of out = softmax(scale q . k_j) v_j over positions j = first .. last and a sink without
   // a value.
   void attend(int last, int first, const Heads& heads, int h, const double* sink, Vector& queries,
-              Rows& k, Rows& v, Vector& out) const {
+              const Rows& k, const Rows& v, Vector& out) const {
     const int kv_head = h / (heads.queries / heads.keys);
     const std::span<double> q = head(queries, h, heads.length);
     Vector scores;
@@ -395,13 +500,19 @@ class Oracle {
   static std::span<double> head(Vector& row, int index, int length) {
     return std::span(row).subspan(static_cast<size_t>(index) * length, length);
   }
+  static std::span<const double> head(const Vector& row, int index, int length) {
+    return std::span(row).subspan(static_cast<size_t>(index) * length, length);
+  }
 
   void project_heads(const std::string& prefix, const Heads& heads, const Rows& x, Rows& q, Rows& k,
                      Rows& v) const {
     if (file_.find_tensor(prefix + "attn_qkv.weight") == nullptr) {
       q = linear(x, prefix + "attn_q.weight");
-      k = linear(x, prefix + "attn_k.weight");
-      v = linear(x, prefix + "attn_v.weight");
+      const auto find = [&](const std::string& name) {
+        return gemma4_ && file_.find_tensor(name) == nullptr ? Rows() : linear(x, name);
+      };
+      k = find(prefix + "attn_k.weight");
+      v = find(prefix + "attn_v.weight");
       return;
     }
     const auto q_end = heads.queries * heads.length, k_end = q_end + heads.keys * heads.length;
@@ -460,7 +571,7 @@ class Oracle {
 
   Rotation rotation_of(int layer) const {
     // Gemma 3's windowed layers have a base of their own and are never scaled.
-    const bool local = architecture_ == "gemma3" && is_windowed(layer);
+    const bool local = (architecture_ == "gemma3" || gemma4_) && is_windowed(layer);
     const double base = local ? real("rope.freq_base_swa", 10000) : real("rope.freq_base", 10000);
     const int dimensions = heads_of(layer).rotated;
     Rotation rotation;
@@ -517,7 +628,8 @@ class Oracle {
   int layers_ = 0, embedding_ = 0;
   std::vector<int> query_heads_, kv_heads_, head_dims_;  // of each layer
   int window_ = 0;
-  bool gemma_ = false, gpt_oss_ = false, layer_norms_ = false;
+  std::vector<bool> windowed_;  // of Gemma 4, each layer
+  bool gemma_ = false, gemma4_ = false, gpt_oss_ = false, layer_norms_ = false;
   double epsilon_ = 0, attention_cap_ = 0;
 };
 

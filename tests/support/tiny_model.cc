@@ -90,8 +90,24 @@ std::vector<float> by_state_head(const TinyModelSpec& spec, std::vector<float> f
 
 // Lengths of latent attention: of a head's keys half is rotated, which q8_0 keys want to be 32.
 constexpr int kLatent = 32, kRotated = 32, kKey = 64, kValue = 32, kQueryLatent = 32;
+bool is_gemma4(const TinyModelSpec& spec) {
+  return spec.architecture == "gemma4";
+}
 bool is_gemma(const TinyModelSpec& spec) {
-  return spec.architecture == "gemma2" || spec.architecture == "gemma3";
+  return spec.architecture == "gemma2" || spec.architecture == "gemma3" || is_gemma4(spec);
+}
+
+// Of gemma4: every third layer attends to everything, with heads twice as long. Without experts the
+// last three share keys and values, and all read so much beside the stream.
+constexpr int kGemma4Shared = 3, kPerLayerInput = 32;
+bool is_unwindowed(const TinyModelSpec& spec, int layer) {
+  return is_gemma4(spec) && layer % 3 == 2;
+}
+bool shares_kv(const TinyModelSpec& spec, int layer) {
+  return is_gemma4(spec) && spec.experts == 0 && layer >= spec.layers - kGemma4Shared;
+}
+bool has_keys_as_values(const TinyModelSpec& spec, int layer) {
+  return is_unwindowed(spec, layer) && spec.experts > 0;
 }
 
 // What a family's files hold beside, or instead of, what Llama's do.
@@ -161,6 +177,8 @@ constexpr Holds kFamilies[] = {
      .gate = false,
      .embedding_norm = true},
     {.architecture = "mpt", .layer_norms = true, .fused_qkv = true, .gate = false},
+    {.architecture = "olmoe", .qk_norms = Holds::kOfRows},
+    {.architecture = "minimax-m2", .qk_norms = Holds::kOfRows},
 };
 
 Holds holds_of(const TinyModelSpec& spec) {
@@ -168,12 +186,14 @@ Holds holds_of(const TinyModelSpec& spec) {
     if (family.architecture == spec.architecture) return family;
   return {.architecture = spec.architecture,
           .post_norms = is_gemma(spec),
-          .qk_norms = is_qwen3(spec) || is_recurrent(spec) || spec.architecture == "gemma3"
+          .qk_norms = is_qwen3(spec) || is_recurrent(spec) || spec.architecture == "gemma3" ||
+                              is_gemma4(spec)
                           ? Holds::kOfHeads
                           : Holds::kNone,
           .fused_qkv = spec.architecture == "phi3",
           .window = is_gemma(spec) || is_gpt_oss(spec) ? 24 : 0,
           .layers = spec.architecture == "gemma3"   ? 7
+                    : is_gemma4(spec)               ? 6
                     : spec.architecture == "gemma2" ? 3
                     : is_recurrent(spec)            ? 5  // of which the fourth attends
                                                     : 0,
@@ -260,13 +280,16 @@ int heads_of(const TinyModelSpec& spec, int layer) {
 int kv_heads_of(const TinyModelSpec& spec, int layer) {
   // What recurrent layers are like, Qwen's files say otherwise.
   if (!attends(spec, layer) && !is_recurrent(spec)) return 0;
+  if (has_keys_as_values(spec, layer)) return spec.kv_heads / 2;
   return half_of_odd(spec.uneven_kv_heads, layer, spec.kv_heads);
 }
 int head_dim_of(const TinyModelSpec& spec, int layer) {
+  if (is_unwindowed(spec, layer)) return 2 * spec.head_dim;
   return half_of_odd(spec.uneven_head_dims, layer, spec.head_dim);
 }
 int feed_forward_of(const TinyModelSpec& spec, int layer) {
   if (!feeds_forward(spec, layer)) return 0;
+  if (shares_kv(spec, layer)) return 2 * spec.feed_forward;
   return half_of_odd(spec.uneven_layers, layer, spec.feed_forward);
 }
 
@@ -290,13 +313,22 @@ class Plan {
                           Role::kEmbedding, 0.5f});
     }
     if (holds_.embedding_norm) norm("token_embd_norm", spec.embedding, Role::kNorm, 1.0f);
+    if (is_gemma4(spec) && spec.experts == 0) per_layer_inputs();
     for (int layer = 0; layer < spec.layers; ++layer) {
       prefix_ = fmt::format("blk.{}.", layer);
       heads_ = heads_of(spec, layer);
+      has_keys_ = !shares_kv(spec, layer);
+      has_values_ = has_keys_ && !has_keys_as_values(spec, layer);
       kv_heads_ = kv_heads_of(spec, layer);
       head_dim_ = head_dim_of(spec, layer);
       width_ = feed_forward_of(spec, layer);
       mix(layer);
+      if (is_gemma4(spec)) {
+        feed_forward();
+        spec.experts > 0 ? experts_beside_dense() : per_layer_input();
+        vector("layer_output_scale.weight", 1, Role::kNorm, 0.9f);
+        continue;
+      }
       if (!feeds_forward(spec, layer)) continue;
       spec.experts > 0 && !(is_like_deepseek(spec) && layer == 0) ? experts() : feed_forward();
     }
@@ -350,8 +382,8 @@ class Plan {
       if (holds_.biases) bias("attn_qkv", q_length + 2 * kv_length);
     } else {
       matrix("attn_q.weight", spec_.embedding, is_recurrent(spec_) ? 2 * q_length : q_length, 1.2f);
-      matrix("attn_k.weight", spec_.embedding, kv_length, 1.2f);
-      matrix("attn_v.weight", spec_.embedding, kv_length, 1.0f);
+      if (has_keys_) matrix("attn_k.weight", spec_.embedding, kv_length, 1.2f);
+      if (has_values_) matrix("attn_v.weight", spec_.embedding, kv_length, 1.0f);
     }
     if (spec_.architecture == "qwen2" || spec_.architecture == "qwen2moe" || is_gpt_oss(spec_) ||
         (holds_.biases && !holds_.fused_qkv)) {
@@ -361,8 +393,10 @@ class Plan {
     }
     if (holds_.qk_norms != Holds::kNone) {
       const bool rows = holds_.qk_norms == Holds::kOfRows;
-      vector("attn_q_norm.weight", rows ? q_length : head_dim_, Role::kNorm, 1.2f);
-      vector("attn_k_norm.weight", rows ? kv_length : head_dim_, Role::kNorm, 1.2f);
+      // Scores that nothing divides are larger.
+      const float gain = is_gemma4(spec_) ? 0.5f : 1.2f;
+      vector("attn_q_norm.weight", rows ? q_length : head_dim_, Role::kNorm, gain);
+      if (has_keys_) vector("attn_k_norm.weight", rows ? kv_length : head_dim_, Role::kNorm, gain);
     }
     matrix("attn_output.weight", q_length, spec_.embedding, 1.0f);
     if (is_gpt_oss(spec_)) vector("attn_sinks.weight", heads_, Role::kBias, 1.0f);
@@ -489,13 +523,42 @@ class Plan {
         tensors_.back().shape.push_back(static_cast<uint64_t>(spec_.experts));
       }
     }
-    if (is_like_deepseek(spec_)) vector("exp_probs_b.bias", spec_.experts, Role::kBias, 0.2f);
+    if (is_like_deepseek(spec_) || spec_.architecture == "minimax-m2")
+      vector("exp_probs_b.bias", spec_.experts, Role::kBias, 0.2f);
     const bool gated = spec_.architecture == "qwen2moe" || is_recurrent(spec_);
     if (!gated && !is_like_deepseek(spec_)) return;
     if (gated) vector("ffn_gate_inp_shexp.weight", spec_.embedding, Role::kBias, 0.1f);
     matrix("ffn_gate_shexp.weight", spec_.embedding, shared, 1.2f);
     matrix("ffn_up_shexp.weight", spec_.embedding, shared, 1.2f);
     matrix("ffn_down_shexp.weight", shared, spec_.embedding, 1.0f);
+  }
+  // What feed_forward() has no tensors for.
+  void experts_beside_dense() {
+    const int width = expert_width(spec_), embedding = spec_.embedding;
+    tensors_.push_back({prefix_ + "ffn_gate_inp.weight", &kF32, shape(embedding, spec_.experts),
+                        Role::kMatrix, 2.0f});
+    // The router's scores are divided by sqrt(embedding), which this makes up for.
+    vector("ffn_gate_inp.scale", embedding, Role::kNorm, std::sqrt(static_cast<float>(embedding)));
+    of_all_experts("ffn_gate_up_exps.weight", embedding, 2 * width, 1.2f);
+    of_all_experts("ffn_down_exps.weight", width, embedding, 1.0f);
+    vector("ffn_down_exps.scale", spec_.experts, Role::kNorm, 1.0f);
+    for (const char* name : {"pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2"})
+      norm(name, embedding, Role::kNorm, 1.0f);
+  }
+
+  void per_layer_inputs() {
+    const int columns = spec_.layers * kPerLayerInput;
+    tensors_.push_back({"per_layer_token_embd.weight", &fitting_format(*spec_.format, columns),
+                        shape(columns, spec_.vocabulary), Role::kEmbedding,
+                        1 / std::sqrt(static_cast<float>(kPerLayerInput))});
+    tensors_.push_back({"per_layer_model_proj.weight", &kF32, shape(spec_.embedding, columns),
+                        Role::kMatrix, 1.0f});
+    norm("per_layer_proj_norm", kPerLayerInput, Role::kNorm, 1.0f);
+  }
+  void per_layer_input() {
+    matrix("inp_gate.weight", spec_.embedding, kPerLayerInput, 1.2f);
+    matrix("proj.weight", kPerLayerInput, spec_.embedding, 1.0f);
+    norm("post_norm", spec_.embedding, Role::kNorm, 0.5f);
   }
   void of_all_experts(std::string_view name, int columns, int rows, float gain) {
     matrix(name, columns, rows, gain);
@@ -505,6 +568,11 @@ class Plan {
   void rope_factors() {
     const int pairs = spec_.rope_dimensions / 2;
     std::vector<float> factors, short_factors;
+    if (is_gemma4(spec_)) {  // of heads twice as long, whose first quarter is rotated
+      factors.assign(static_cast<size_t>(spec_.head_dim), 1e30f);
+      std::fill_n(factors.begin(), factors.size() / 4, 1.0f);
+      given("rope_freqs.weight", factors);
+    }
     if (spec_.rope_scaling == "llama3") {
       for (int i = 0; i < pairs; ++i) factors.push_back(llama3_factor(i));
       given("rope_freqs.weight", factors);
@@ -562,6 +630,7 @@ class Plan {
   const Holds holds_;
   std::string prefix_;                                       // "blk.N." inside a layer
   int heads_ = 0, kv_heads_ = 0, head_dim_ = 0, width_ = 0;  // of the layer
+  bool has_keys_ = true, has_values_ = true;
   std::vector<PlannedTensor> tensors_;
 };
 
@@ -598,7 +667,8 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
     for (int layer = 0; layer < spec.layers; ++layer) values.push_back(number(of(spec, layer)));
     set(name, GgufValue::Array{values});
   };
-  by_layer("feed_forward_length", spec.uneven_layers || !feeds_forward(spec, 0), feed_forward_of);
+  by_layer("feed_forward_length", spec.uneven_layers || is_gemma4(spec) || !feeds_forward(spec, 0),
+           feed_forward_of);
   if (spec.experts > 0) {
     set("expert_count", number(spec.experts));
     set("expert_used_count", number(spec.experts_used));
@@ -616,7 +686,8 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
   }
   by_layer("attention.head_count", spec.uneven_layers, heads_of);
   const bool some_attend = !attends(spec, 0) && !is_recurrent(spec);
-  by_layer("attention.head_count_kv", spec.uneven_kv_heads || some_attend, kv_heads_of);
+  by_layer("attention.head_count_kv", spec.uneven_kv_heads || some_attend || is_gemma4(spec),
+           kv_heads_of);
   const Holds holds = holds_of(spec);
   set(holds.layer_norms ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
       1e-6f);
@@ -661,13 +732,26 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
     set("attention.temperature_scale", 0.4f);
     set("rope.scaling.yarn_log_multiplier", 0.5f);
   }
-  if (spec.architecture == "gemma2") {
-    set("attn_logit_softcapping", 50.0f);
-    set("final_logit_softcapping", 30.0f);
+  if (spec.architecture == "gemma2") set("attn_logit_softcapping", 50.0f);
+  if (spec.architecture == "gemma2" || is_gemma4(spec)) set("final_logit_softcapping", 30.0f);
+  if (is_gemma4(spec)) {
+    std::vector<bool> windowed;
+    for (int layer = 0; layer < spec.layers; ++layer)
+      windowed.push_back(!is_unwindowed(spec, layer));
+    set("attention.sliding_window_pattern", GgufValue::Array(windowed));
+    for (const char* length : {"attention.key_length", "attention.value_length"}) {
+      set(length, number(2 * spec.head_dim));
+      set(std::string(length) + "_swa", number(spec.head_dim));
+    }
+    set("attention.shared_kv_layers", number(spec.experts > 0 ? 0 : kGemma4Shared));
+    set("embedding_length_per_layer_input", number(spec.experts > 0 ? 0 : kPerLayerInput));
+    set("rope.dimension_count_swa", number(spec.rope_dimensions));
+    set("rope.freq_base_swa", 10000.0f);
   }
 
-  if (!spec.uneven_head_dims) set("rope.dimension_count", number(spec.rope_dimensions));
-  set("rope.freq_base", spec.architecture == "gemma3" ? 100000.0f : 10000.0f);
+  if (!spec.uneven_head_dims)
+    set("rope.dimension_count", number(spec.rope_dimensions * (is_gemma4(spec) ? 2 : 1)));
+  set("rope.freq_base", spec.architecture == "gemma3" || is_gemma4(spec) ? 100000.0f : 10000.0f);
   if (spec.rope_scaling == "linear" || spec.rope_scaling == "yarn") {
     set("rope.scaling.type", spec.rope_scaling);
     set("rope.scaling.factor", 4.0f);
@@ -706,7 +790,8 @@ TinyModelSpec with_defaults(TinyModelSpec spec) {
   choose(spec.kv_heads, holds.fused_qkv && holds.layer_norms ? spec.heads : 2);
   choose(spec.head_dim, spec.embedding / spec.heads * (free_head_dim ? 2 : 1));
   choose(spec.rope_dimensions, is_recurrent(spec) ? spec.head_dim / 2 : spec.head_dim);
-  if (spec.architecture == "qwen2moe" || spec.architecture == "qwen3moe" || is_gpt_oss(spec) ||
+  if (spec.architecture == "qwen2moe" || spec.architecture == "qwen3moe" ||
+      spec.architecture == "olmoe" || spec.architecture == "minimax-m2" || is_gpt_oss(spec) ||
       is_like_deepseek(spec) || (is_recurrent(spec) && spec.architecture != "qwen35"))
     choose(spec.experts, 6);
   if (spec.experts > 0) choose(spec.experts_used, 2);

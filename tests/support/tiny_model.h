@@ -23,7 +23,9 @@ struct TinyModelSpec {
   int rope_dimensions = 0;  // head_dim; less leaves the rest of a head unrotated (phi3)
   int feed_forward = 0;
   // A mixture: of each layer's experts so many work on a row. families of mixtures take 6 and 2,
-  // some of them a shared expert, and a dense layer before the others.
+  // some of them a shared expert, and a dense layer before the others. gemma4 without experts has
+  // per-layer inputs and layers that share keys and values, as E2B; with them, keys in the place of
+  // values and a dense network beside the experts, as 26B-A4B.
   int experts = 0, experts_used = 0;
   // Of recurrent layers: heads, those that have keys of their own, and the length of keys and
   // values of each. 4, 2 and 32.

@@ -157,6 +157,27 @@ TEST(WrittenTokenizer, IsThatOfGgufsUnigram) {
   }
 }
 
+// All that Gemma's tokenizer.json says, but for added tokens' flags, its GGUF files imply.
+TEST(WrittenTokenizer, OfGemma4IsThatOfItsFolder) {
+  const test::TempFolder folder;
+  json whole = whole_tokenizer("gemma");
+  folder.write("tokenizer.json", whole.dump());
+  const TokenizerData data = huggingface::read_tokenizer(folder.path());
+  GgufMetadata metadata;
+  metadata.set("general.architecture", {std::string("gemma4")});
+  gguf::write_tokenizer(data, {}, metadata);
+  EXPECT_EQ(metadata.get_string("tokenizer.ggml.model"), "gemma4");
+  const auto first = Tokenizer::make(data),
+             second = Tokenizer::make(gguf::read_tokenizer(metadata));
+  for (const std::string& text : read_texts()) {
+    for (const bool special : {true, false}) {
+      const EncodeOptions options = {.add_special = false, .parse_special = special};
+      EXPECT_EQ(numbers(first->encode(text, options)), numbers(second->encode(text, options)))
+          << json(text);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Kinds, HuggingFaceTokenizer,
                          ::testing::Values("behaviours", "bert", "bert_cased", "bert_short_words",
                                            "byte_normalizer", "deepseek3", "deepseek_coder",

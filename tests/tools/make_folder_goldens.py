@@ -29,6 +29,13 @@ COMMON = dict(
     tie_word_embeddings=False,
 )
 GEMMA = dict(head_dim=8, query_pre_attn_scalar=16, sliding_window=8, tie_word_embeddings=True)
+GEMMA4 = dict(
+    head_dim=8,
+    global_head_dim=16,
+    sliding_window=8,
+    final_logit_softcapping=10.0,
+    tie_word_embeddings=True,
+)
 EXPERTS = dict(num_experts_per_tok=2, moe_intermediate_size=8)
 LLAMA3 = {
     "rope_type": "llama3",
@@ -181,6 +188,27 @@ MODELS = {
             head_dim=16,
         ),
     ),
+    "glm4-moe-lite": (
+        "glm4_moe_lite",
+        dict(
+            EXPERTS,
+            num_hidden_layers=3,
+            num_key_value_heads=2,
+            n_routed_experts=6,
+            n_shared_experts=1,
+            routed_scaling_factor=1.5,
+            q_lora_rank=12,
+            kv_lora_rank=12,
+            qk_rope_head_dim=4,
+            qk_nope_head_dim=8,
+            v_head_dim=6,
+        ),
+    ),
+    "olmoe": ("olmoe", dict(num_experts=6, num_experts_per_tok=2)),
+    "minimax-m2": (
+        "minimax_m2",
+        dict(num_local_experts=6, num_experts_per_tok=2, head_dim=8, rotary_dim=4, rope_theta=10000.0),
+    ),
     "gpt-oss": (
         "gpt_oss",
         dict(
@@ -195,6 +223,35 @@ MODELS = {
     "gemma3": (
         "gemma3_text",
         dict(GEMMA, num_hidden_layers=3, sliding_window_pattern=3, rope_local_base_freq=100.0, rope_theta=10000.0),
+    ),
+    "gemma4": (  # as E2B: per-layer inputs, layers that share keys and values
+        "gemma4_text",
+        dict(
+            GEMMA4,
+            num_hidden_layers=6,
+            layer_types=["sliding_attention", "sliding_attention", "full_attention"] * 2,
+            num_kv_shared_layers=3,
+            use_double_wide_mlp=True,
+            vocab_size_per_layer_input=64,
+            hidden_size_per_layer_input=4,
+        ),
+    ),
+    "gemma4-moe": (  # as 26B-A4B: keys in the place of values, experts beside a dense network
+        "gemma4_text",
+        dict(
+            GEMMA4,
+            num_hidden_layers=3,
+            layer_types=["sliding_attention", "sliding_attention", "full_attention"],
+            num_key_value_heads=2,
+            num_global_key_value_heads=1,
+            attention_k_eq_v=True,
+            hidden_size_per_layer_input=0,
+            use_bidirectional_attention="vision",
+            enable_moe_block=True,
+            num_experts=6,
+            top_k_experts=2,
+            moe_intermediate_size=8,
+        ),
     ),
     "phi3": (
         "phi3",
@@ -279,11 +336,15 @@ def make(name: str, kind: str, changes: dict, folder: pathlib.Path) -> None:
             # Larger than at the start of a training, so that attention and norms have something to say.
             scale = 0.3 if parameter.ndim == 1 else 1.5 / parameter.shape[-1] ** 0.5
             is_norm = parameter_name.endswith("weight") and ("norm" in parameter_name or ".ln_" in parameter_name)
-            offset = 1.0 if is_norm and not kind.startswith("gemma") else 0.0
+            # Norms that multiply with 1 + weight; a router's and experts' scales are no norms by name.
+            adds_one = kind in ("gemma", "gemma2", "gemma3_text")
+            offset = 1.0 if (is_norm and not adds_one) or parameter_name.endswith("scale") else 0.0
             parameter.copy_((torch.randn_like(parameter) * scale + offset).bfloat16().float())
         for buffer_name, buffer in model.named_buffers():
             if buffer_name.endswith("e_score_correction_bias"):
                 buffer.copy_((torch.randn_like(buffer) * 0.3).bfloat16().float())
+            if buffer_name.endswith("layer_scalar"):
+                buffer.copy_((torch.rand_like(buffer) + 0.5).bfloat16().float())
     tokens = torch.randint(3, COMMON["vocab_size"], (TOKENS,)).tolist()
     with torch.no_grad():
         cache = HalfCache() if not hasattr(config, "layer_types") else HalfCache(config=config)

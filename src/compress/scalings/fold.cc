@@ -51,10 +51,12 @@ std::vector<Fold> folds_of(const Checkpoint& checkpoint, const Config& config, i
   const bool is_dense = shape.experts.count == 0 && width > 0;
   // A norm that both read would have to be divided by the scales of both.
   const bool own_norms = family.pre_norms && !config.shared_norm;
+  std::vector<TensorRole> projections = {kQuery, kKey, kValue};
+  if (shape.keys_as_values) projections.pop_back();
   std::vector<Fold> folds;
   if (own_norms && attends) {
     folds.push_back({.inputs = TapPoint::kQkvInput,
-                     .matrices = fused(family.fused_qkv, kQueryKeyValue, {kQuery, kKey, kValue}),
+                     .matrices = fused(family.fused_qkv, kQueryKeyValue, projections),
                      .divided = norm(kAttentionNorm, kAttentionNormBias),
                      .source = each_its_own(n),
                      .sources = n});
@@ -63,7 +65,7 @@ std::vector<Fold> folds_of(const Checkpoint& checkpoint, const Config& config, i
   std::vector<Fold::Divided> values = {{family.fused_qkv ? kQueryKeyValue : kValue, first}};
   const TensorRole bias = family.fused_qkv ? kQueryKeyValueBias : kValueBias;
   if (checkpoint.find({bias, layer}) != nullptr) values.push_back({bias, first});
-  if (attends) {
+  if (attends && !family.value_norm) {  // which would undo it
     folds.push_back({.inputs = TapPoint::kOutputInput,
                      .matrices = {kAttentionOutput},
                      .divided = values,

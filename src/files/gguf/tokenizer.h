@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "checkpoint/chat_templates.h"
@@ -10,6 +11,9 @@
 #include "files/gguf/metadata.h"
 
 namespace tessera::gguf {
+
+// What tokenizer.ggml.model says of Gemma 4's vocabularies.
+inline constexpr std::string_view kGemma4Model = "gemma4";
 
 // Error if tokenizer.ggml.model or .tokens is missing, or is none that is known, or a key has the
 // wrong type.

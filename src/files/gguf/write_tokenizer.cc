@@ -36,8 +36,9 @@ class Writer {
     write_roles();
     if (data_.kind == TokenizerKind::kWordPiece) {
       for (std::string& line : write_word_piece(data_, metadata_)) lost_.push_back(std::move(line));
-    } else if (data_.kind == TokenizerKind::kBytePair) {
+    } else if (data_.kind == TokenizerKind::kBytePair || is_gemma4()) {
       if (data_.merges) set("merges", GgufValue::Array(*data_.merges), true);
+      if (is_gemma4()) set("add_space_prefix", false);
     } else {
       write_spaces();
     }
@@ -48,7 +49,14 @@ class Writer {
   }
 
  private:
+  // Which is what its readers know: see read_tokenizer.
+  bool is_gemma4() const {
+    return data_.kind == TokenizerKind::kSentencePiece && data_.merges &&
+           metadata_.get_string("general.architecture") == kGemma4Model;
+  }
+
   std::string_view model() const {
+    if (is_gemma4()) return kGemma4Model;
     switch (data_.kind) {
       case TokenizerKind::kSentencePiece:
         return "llama";
@@ -84,8 +92,8 @@ class Writer {
                                  : static_cast<int32_t>(TokenType::kNormal));
     write_scores(std::max(texts.size(), entries));
     const std::unordered_set<std::string_view> known(from.texts.begin(), from.texts.end());
-    const bool marks_spaces =
-        data_.kind == TokenizerKind::kSentencePiece || data_.kind == TokenizerKind::kUnigram;
+    const bool marks_spaces = (data_.kind == TokenizerKind::kSentencePiece && !is_gemma4()) ||
+                              data_.kind == TokenizerKind::kUnigram;
     if (data_.kind == TokenizerKind::kWordPiece) mark_word_pieces(data_, texts);
     for (size_t i = 0; i < texts.size() && marks_spaces; ++i) {
       if (types[i] != static_cast<int32_t>(TokenType::kUserDefined)) continue;
@@ -119,7 +127,7 @@ class Writer {
     std::vector<double> scores;
     if (data_.vocabulary.scores) {
       scores = *data_.vocabulary.scores;
-    } else if (data_.kind == TokenizerKind::kSentencePiece) {
+    } else if (data_.kind == TokenizerKind::kSentencePiece && !is_gemma4()) {
       scores = scores_of_merges();
     }
     std::vector<float> floats;

@@ -23,6 +23,8 @@ class ConfigReader {
     const auto found = object_.find(key);
     return found == object_.end() || found->is_null() ? nullptr : &*found;
   }
+  // Is the key there, null or not?
+  bool has(std::string_view key) const { return object_.contains(key); }
   // 0 to 2^32 - 1.
   std::optional<int64_t> integer(std::string_view key) const {
     const nlohmann::json* value = find(key);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "files/huggingface/config_reader.h"
+#include "files/huggingface/gemma4_layers.h"
 #include "files/huggingface/layer_kinds.h"
 #include "files/huggingface/rope_scaling.h"
 
@@ -48,8 +49,7 @@ class ConfigTranslation {
 
   void run() {
     check_activation();
-    if (from_.boolean("use_bidirectional_attention") == true && !into_.family->bidirectional)
-      fail("key 'use_bidirectional_attention': true is not supported");
+    check_direction();
     for (const Row& row : kIntegers) copy_integer(row.fact, row.key);
     for (const Row& row : kNumbers) copy_number(row.fact, row.key);
     if (const auto parallel = from_.boolean("use_parallel_residual"))
@@ -57,9 +57,13 @@ class ConfigTranslation {
     if (into_.family->bidirectional) read_embedding_model();
     read_attention_scale();
     check_unrotated_layers();
-    read_windows();
-    if (into_.family->rotary) read_ropes();
-    if (into_.family->experts) read_experts();
+    if (into_.family->gemma4_layers) {
+      read_kinds();
+    } else {
+      read_windows();
+      if (into_.family->rotary) read_ropes();
+      if (into_.family->experts) read_experts();
+    }
     if (into_.family->latent_attention) read_latent_attention();
     if (into_.family->recurrent != RecurrentStyle::kNone) read_recurrent_layers();
     into_.heads = from_.integer("num_attention_heads").value_or(0);
@@ -80,6 +84,21 @@ class ConfigTranslation {
   void copy_number(std::string_view fact, std::string_view key) {
     into_.keys.emplace(fact, key);
     if (const auto value = from_.number(key)) set(fact, key, {static_cast<float>(*value)});
+  }
+
+  // Images may be read in both directions ("vision"), texts not.
+  void check_direction() const {
+    constexpr std::string_view kKey = "use_bidirectional_attention";
+    const json* both = from_.find(kKey);
+    if (both == nullptr || (into_.family->bidirectional && *both == true)) return;
+    if (*both != false && *both != "vision")
+      fail("key '{}': {} is not supported", kKey, printable(both->dump(-1, ' ', true), 60));
+  }
+
+  void read_kinds() {
+    Gemma4Layers kinds = read_gemma4_layers(from_);
+    for (auto& [fact, key, value] : kinds.facts) set(fact, key, std::move(value));
+    into_.rope_factors = std::move(kinds.rope_factors);
   }
 
   // One of the names that it goes by.
@@ -129,6 +148,7 @@ class ConfigTranslation {
     copy_integer("expert_count", count);
     copy_integer("expert_shared_count", "n_shared_experts");
     copy_integer("leading_dense_block_count", "first_k_dense_replace");
+    read_dense_layers();
     copy_integer("expert_group_count", "n_group");
     copy_integer("expert_group_used_count", "topk_group");
     copy_number("expert_weights_scale", "routed_scaling_factor");
@@ -157,6 +177,19 @@ class ConfigTranslation {
     const json* dense = from_.find("mlp_only_layers");
     if (dense != nullptr && !dense->empty())
       fail("key 'mlp_only_layers': layers without experts are not supported");
+  }
+
+  // Newer folders list the layers' kinds. Those without experts come first.
+  void read_dense_layers() {
+    constexpr std::string_view kKey = "mlp_layer_types";
+    const json* types = from_.find(kKey);
+    if (types == nullptr) return;
+    if (!types->is_array()) fail("key '{}': expected a list", kKey);
+    const auto first = std::find(types->begin(), types->end(), "sparse");
+    if (std::any_of(types->begin(), first, [](const json& type) { return type != "dense"; }) ||
+        std::any_of(first, types->end(), [](const json& type) { return type != "sparse"; }))
+      fail("key '{}': other than dense layers before sparse ones is not supported", kKey);
+    set("leading_dense_block_count", kKey, {static_cast<uint32_t>(first - types->begin())});
   }
 
   // Lengths of keys and values as they are kept, and as each head has them.
@@ -379,8 +412,9 @@ class ConfigTranslation {
     }
     if (local) set("rope.freq_base_swa", "rope_local_base_freq", {static_cast<float>(*local)});
 
+    const double usual = from_.number("rotary_dim").value_or(head_dim) / std::max(1.0, head_dim);
     const double part = rope.number("partial_rotary_factor")
-                            .value_or(from_.number("partial_rotary_factor").value_or(1.0));
+                            .value_or(from_.number("partial_rotary_factor").value_or(usual));
     if (!(part > 0 && part <= 1)) fail("key 'partial_rotary_factor': {} is not in (0, 1]", part);
     const auto dimensions = static_cast<uint32_t>(head_dim * part);
     set("rope.dimension_count", "partial_rotary_factor", {dimensions});
@@ -474,8 +508,7 @@ ModelConfig read_config(const json& config, std::string_view name) {
                         ConfigReader(text).integer("num_local_experts").value_or(0) == 0;
   const bool bidirectional =
       ConfigReader(text).boolean("use_bidirectional_attention").value_or(false);
-  result.family =
-      &find_family(is_dense ? *type + " without experts" : *type, bidirectional);
+  result.family = &find_family(is_dense ? *type + " without experts" : *type, bidirectional);
   complete(*result.family, text);
   result.metadata.set("general.architecture", {std::string(result.family->architecture)});
   result.metadata.set("general.name", {std::string(name)});

@@ -83,6 +83,7 @@ constexpr auto kFusedExperts = std::to_array<TensorNames::Row>({
 });
 constexpr auto kSparseMoeBlock = std::to_array<TensorNames::Row>({
     {kRouter, "layers.*.block_sparse_moe.gate.weight"},
+    {kRouterCorrection, "layers.*.block_sparse_moe.e_score_correction_bias"},
     {kExpertsGate, "layers.*.block_sparse_moe.experts.w1.weight"},
     {kExpertsUp, "layers.*.block_sparse_moe.experts.w3.weight"},
     {kExpertsDown, "layers.*.block_sparse_moe.experts.w2.weight"},
@@ -124,6 +125,30 @@ constexpr auto kSharedMlpExperts = std::to_array<TensorNames::Row>({
     {kSharedExpertGate, "layers.*.shared_mlp.gate_proj.weight"},
     {kSharedExpertUp, "layers.*.shared_mlp.up_proj.weight"},
     {kSharedExpertDown, "layers.*.shared_mlp.output_linear.weight"},
+});
+// Of families whose layers are of several kinds.
+constexpr auto kGemma4Layers = std::to_array<TensorNames::Row>({
+    {kPerLayerEmbedding, "embed_tokens_per_layer.weight"},
+    {kPerLayerModelProjection, "per_layer_model_projection.weight"},
+    {kPerLayerProjectionNorm, "per_layer_projection_norm.weight"},
+    {kPerLayerGate, "layers.*.per_layer_input_gate.weight"},
+    {kPerLayerProjection, "layers.*.per_layer_projection.weight"},
+    {kPerLayerNorm, "layers.*.post_per_layer_input_norm.weight"},
+    {kLayerScale, "layers.*.layer_scalar"},
+    {kRouter, "layers.*.router.proj.weight"},
+    {kRouterScale, "layers.*.router.scale"},
+    {kExpertsDownScale, "layers.*.router.per_expert_scale"},
+    {kExpertsGateUp, "layers.*.experts.gate_up_proj"},
+    {kExpertsDown, "layers.*.experts.down_proj"},
+    {kExpertsNorm, "layers.*.pre_feedforward_layernorm_2.weight"},
+    {kPostExpertsNorm, "layers.*.post_feedforward_layernorm_2.weight"},
+    {kPostDenseNorm, "layers.*.post_feedforward_layernorm_1.weight"},
+});
+// The same experts one by one.
+constexpr auto kStackedExperts = std::to_array<TensorNames::Row>({
+    {kExpertsGate, "layers.*.experts.gate_proj.weight"},
+    {kExpertsUp, "layers.*.experts.up_proj.weight"},
+    {kExpertsDown, "layers.*.experts.down_proj.weight"},
 });
 constexpr auto kPreNorms = std::to_array<TensorNames::Row>({
     {kFeedForwardNorm, "layers.*.post_attention_layernorm.weight"},
@@ -457,10 +482,11 @@ std::vector<TensorNames> tables(const Family& family) {
           TensorNames(shared_mlp),
           TensorNames(kRows),
           TensorNames(family.fused ? Rows(kFused) : Rows(kSeparate)),
-          TensorNames(family.sparse_moe_block ? Rows(kSparseMoeBlock)
-                      : family.fused_experts  ? Rows(kFusedExperts)
-                                              : Rows(kExperts)),
-          TensorNames(kSharedExperts),
+          TensorNames(family.gemma4_layers      ? Rows(kGemma4Layers)
+                      : family.sparse_moe_block ? Rows(kSparseMoeBlock)
+                      : family.fused_experts    ? Rows(kFusedExperts)
+                                                : Rows(kExperts)),
+          TensorNames(family.gemma4_layers ? Rows(kStackedExperts) : Rows(kSharedExperts)),
           TensorNames(kModules),
           TensorNames(family.post_norms             ? Rows(kPostNorms)
                       : family.norm_after_attention ? Rows(kNormAfterAttention)
@@ -520,7 +546,7 @@ bool is_ignored(const Family& family, std::string_view name) {
   if (family.bidirectional && is_of_task(name)) return true;
   constexpr auto kTowers = std::to_array<std::string_view>(
       {"vision_tower.", "vision_model.", "visual.", "audio_tower.", "multi_modal_projector.",
-       "mtp."});
+       "mtp.", "vision_embedder.", "embed_vision.", "embed_audio."});
   if (name.starts_with("model.")) name.remove_prefix(6);
   const bool of_tower =
       std::ranges::any_of(kTowers, [&](std::string_view part) { return name.starts_with(part); });

@@ -42,29 +42,17 @@ void Attention::for_each_tensor(TensorVisitor& visit) {
   const int embedding = config_.embedding, q = shape().q_columns(), kv = shape().kv_columns();
   if (family.pre_norms && (family.first_norm || layer_ > 0))
     norm_.tell(visit, config_, kAttentionNorm, kAttentionNormBias, embedding);
-  if (family.output_gate) {
-    const int heads = shape().heads, head = shape().head_dim;
-    std::vector<StoredRows> parts;
-    for (int i = 0; i < heads; ++i) parts.push_back({kQuery, 2 * q, 2 * i * head, head});
-    parts.insert(parts.end(), {{kKey, kv}, {kValue, kv}});
-    for (int i = 0; i < heads; ++i) parts.push_back({kQuery, 2 * q, (2 * i + 1) * head, head});
-    visit.matrix("qkv, gate", parts, embedding, qkv_);
-  } else if (family.fused_qkv) {
-    visit.matrix("qkv", {{kQueryKeyValue, q + 2 * kv}}, embedding, qkv_);
-    visit.vector({{kQueryKeyValueBias, q + 2 * kv}}, kOptional, qkv_bias_);
-  } else {
-    visit.matrix("qkv", {{kQuery, q}, {kKey, kv}, {kValue, kv}}, embedding, qkv_);
-    visit.vector({{kQueryBias, q}, {kKeyBias, kv}, {kValueBias, kv}},
-                 family.qkv_bias ? kRequired : kOptional, qkv_bias_);
-  }
+  tell_projections(visit);
   if (family.qk_norm || family.may_have_qk_norm || family.joint_qk_norm) {
     const int head = shape().head_dim;
     const auto presence = family.may_have_qk_norm ? kOptional : kRequired;
     q_norm_.tell(visit, config_, kQueryNorm, kQueryNormBias, family.joint_qk_norm ? q : head,
                  presence);
-    k_norm_.tell(visit, config_, kKeyNorm, kKeyNormBias, family.joint_qk_norm ? kv : head,
-                 presence);
+    if (!shape().shares_kv)
+      k_norm_.tell(visit, config_, kKeyNorm, kKeyNormBias, family.joint_qk_norm ? kv : head,
+                   presence);
   }
+  if (family.value_norm && !shape().shares_kv) visit.constant(shape().head_dim, 1.0f, value_norm_);
   visit.matrix("attention output", {{kAttentionOutput, embedding}}, q, output_);
   visit.vector({{kAttentionOutputBias, embedding}}, kOptional, output_bias_);
   if (family.attention_sinks) visit.vector({kAttentionSinks, shape().heads}, sinks_);
@@ -74,8 +62,33 @@ void Attention::for_each_tensor(TensorVisitor& visit) {
   }
 }
 
+void Attention::tell_projections(TensorVisitor& visit) {
+  using enum TensorVisitor::Presence;
+  using enum TensorRole;
+  const int embedding = config_.embedding, q = shape().q_columns(), kv = shape().kv_columns();
+  if (config_.architecture->output_gate) {
+    const int heads = shape().heads, head = shape().head_dim;
+    std::vector<StoredRows> parts;
+    for (int i = 0; i < heads; ++i) parts.push_back({kQuery, 2 * q, 2 * i * head, head});
+    parts.insert(parts.end(), {{kKey, kv}, {kValue, kv}});
+    for (int i = 0; i < heads; ++i) parts.push_back({kQuery, 2 * q, (2 * i + 1) * head, head});
+    visit.matrix("qkv, gate", parts, embedding, qkv_);
+  } else if (config_.architecture->fused_qkv) {
+    visit.matrix("qkv", {{kQueryKeyValue, q + 2 * kv}}, embedding, qkv_);
+    visit.vector({{kQueryKeyValueBias, q + 2 * kv}}, kOptional, qkv_bias_);
+  } else if (shape().shares_kv) {
+    visit.matrix("query", {{kQuery, q}}, embedding, qkv_);
+  } else if (shape().keys_as_values) {
+    visit.matrix("query, key", {{kQuery, q}, {kKey, kv}}, embedding, qkv_);
+  } else {
+    visit.matrix("qkv", {{kQuery, q}, {kKey, kv}, {kValue, kv}}, embedding, qkv_);
+    visit.vector({{kQueryBias, q}, {kKeyBias, kv}, {kValueBias, kv}},
+                 config_.architecture->qkv_bias ? kRequired : kOptional, qkv_bias_);
+  }
+}
+
 AttentionParameters Attention::parameters() const {
-  return {.layer = layer_,
+  return {.layer = shape().kv_layer,
           .heads = shape().heads,
           .scale = shape().attention_scale,
           .soft_cap = config_.attention_soft_cap,
@@ -117,10 +130,18 @@ void Attention::show_value_inputs(const Step& step, const Tap& tap, Tensor h, Te
           std::ranges::copy(inputs[0].row(r), out.row(r) + c);
       }
     });
-    b.write_kv(step.kv, layer_, step.rows, k, values);
+    b.write_kv(step.kv, shape().kv_layer, step.rows, k, values);
     b.attend(step.kv, parameters(), queries, *rows, attended);
     tap.read(attended);
   }
+}
+
+// Each head alone, or all of a row. Values are made of keys as these are before.
+void Attention::normalize(Backend& b, Tensor q, Tensor k, Tensor v) const {
+  if (value_norm_)
+    b.rms_norm(shape().keys_as_values ? k : v, *value_norm_, config_.norm_epsilon, v);
+  if (q_norm_) q_norm_.apply(b, config_, q, q);
+  if (k_norm_) k_norm_.apply(b, config_, k, k);
 }
 
 // What says where queries and keys are: rotations, and queries that grow with their position.
@@ -130,7 +151,7 @@ void Attention::rotate(const Step& step, Tensor q, Tensor k) const {
   if (layer.rope != LayerConfig::kUnrotated) {
     const RopeTable& rope = step.rope(layer.rope);
     b.rope(rope, layer.head_dim, step.rows, q);
-    b.rope(rope, layer.head_dim, step.rows, k);
+    if (!layer.shares_kv) b.rope(rope, layer.head_dim, step.rows, k);
   }
   const std::span<const int32_t> positions = step.rows.host.positions;
   const auto growth = [&](int32_t position) {
@@ -158,15 +179,16 @@ void Attention::forward(const Step& step, Tensor x) const {
   const Tensor input = norm_ ? h : x;
   if (norm_) norm_.apply(b, config_, x, h);
   step.show(layer_, TapPoint::kQkvInput, input);
-  step.linear(*qkv_, input, qkv_bias_.get(), qkv);
-  if (q_norm_) q_norm_.apply(b, config_, q, q);
-  if (k_norm_) k_norm_.apply(b, config_, k, k);
+  step.linear(*qkv_, input, qkv_bias_.get(), qkv.slice(0, qkv_->rows));
+  normalize(b, q, k, v);
   rotate(step, q, k);
   for (const Tap& tap : step.taps()) {
-    if (tap.layer == layer_ && tap.point == TapPoint::kValueInput)
+    // What values are normalized by lies between their inputs and attention.
+    if (tap.layer == layer_ && tap.point == TapPoint::kValueInput && !value_norm_ &&
+        !layer.shares_kv)
       show_value_inputs(step, tap, input, q, k);
   }
-  b.write_kv(step.kv, layer_, step.rows, k, v);
+  if (!layer.shares_kv) b.write_kv(step.kv, layer.kv_layer, step.rows, k, v);
   b.attend(step.kv, parameters(), q, step.rows, attended);
   if (config_.architecture->output_gate)
     b.gate(Activation::kSigmoid, qkv.slice(q_columns + 2 * kv_columns, q_columns), attended);

@@ -2,8 +2,9 @@
 
 namespace tessera {
 
-FeedForward::FeedForward(const Config& config, int layer, Workspace& workspace)
-    : config_(config), layer_(layer) {
+FeedForward::FeedForward(const Config& config, int layer, Workspace& workspace,
+                         TensorRole post_norm)
+    : config_(config), layer_(layer), post_norm_role_(post_norm) {
   workspace.reserve(Workspace::kHidden, config.embedding);
   workspace.reserve(Workspace::kGated, width());
   if (config.parallel_residual) workspace.reserve(Workspace::kParallel, config.embedding);
@@ -29,7 +30,7 @@ void FeedForward::for_each_tensor(TensorVisitor& visit) {
   }
   visit.matrix("down", {{kDown, embedding}}, n, down_);
   if (!family.gated) visit.vector({{kDownBias, embedding}}, kOptional, down_bias_);
-  if (family.post_norms) post_norm_.tell(visit, kPostFeedForwardNorm, embedding);
+  if (family.post_norms) post_norm_.tell(visit, post_norm_role_, embedding);
   if (family.residual_norms)
     residual_norm_.tell(visit, config_, kLayerOutputNorm, kLayerOutputNormBias, embedding);
 }
@@ -39,6 +40,13 @@ void FeedForward::read(const Step& step, Tensor x) const {
 }
 
 void FeedForward::forward(const Step& step, Tensor x) const {
+  const Tensor h = step.take(Workspace::kHidden, config_.embedding);
+  answer(step, x, h);
+  step.backend.add(h, x);
+  if (residual_norm_) residual_norm_.apply(step.backend, config_, x, x);
+}
+
+void FeedForward::answer(const Step& step, Tensor x, Tensor out) const {
   Backend& b = step.backend;
   const Activation activation = config_.architecture->activation;
   const Tensor h = step.take(Workspace::kHidden, config_.embedding),
@@ -58,11 +66,9 @@ void FeedForward::forward(const Step& step, Tensor x) const {
     b.activate(activation, inner);
   }
   step.show(layer_, TapPoint::kDownInput, inner);
-  step.linear(*down_, inner, down_bias_.get(), h);
-  if (post_norm_) post_norm_.apply(b, config_, h, h);
-  if (config_.residual_scale != 1) b.scale_and_cap(config_.residual_scale, 0, h);
-  b.add(h, x);
-  if (residual_norm_) residual_norm_.apply(b, config_, x, x);
+  step.linear(*down_, inner, down_bias_.get(), out);
+  if (post_norm_) post_norm_.apply(b, config_, out, out);
+  if (config_.residual_scale != 1) b.scale_and_cap(config_.residual_scale, 0, out);
 }
 
 }  // namespace tessera

@@ -17,17 +17,21 @@ namespace tessera {
 class FeedForward final : public Part {
  public:
   // `config` must outlive it.
-  FeedForward(const Config& config, int layer, Workspace& workspace);
+  FeedForward(const Config& config, int layer, Workspace& workspace,
+              TensorRole post_norm = TensorRole::kPostFeedForwardNorm);
 
   void for_each_tensor(TensorVisitor& visit) override;
   void forward(const Step& step, Tensor x) const override;
   void read(const Step& step, Tensor x) const override;
+  // out = what forward() adds to x. Works in Workspace::kHidden, which may be `out`.
+  void answer(const Step& step, Tensor x, Tensor out) const;
 
  private:
   int width() const { return config_.layers[layer_].feed_forward; }
 
   const Config& config_;
   int layer_;
+  TensorRole post_norm_role_;
   Norm norm_, post_norm_;            // [embedding]
   Norm residual_norm_;               // [embedding], of what the network has added to
   std::unique_ptr<Matrix> up_;       // [feed_forward, embedding]; gated: gate, then up, two parts

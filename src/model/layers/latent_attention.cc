@@ -86,9 +86,9 @@ void LatentAttention::forward(const Step& step, Tensor x) const {
   b.rope(table, length, step.rows, q);
   b.rope(table, length, step.rows, k);
   // The latent is the value, too. It is kept twice: attention knows keys and values of one length.
-  b.write_kv(step.kv, layer_, step.rows, k, k);
-  b.attend(step.kv, {.layer = layer_, .heads = heads, .scale = shape().attention_scale}, q,
-           step.rows, attended);
+  b.write_kv(step.kv, shape().kv_layer, step.rows, k, k);
+  b.attend(step.kv, {.layer = shape().kv_layer, .heads = heads, .scale = shape().attention_scale},
+           q, step.rows, attended);
   const Tensor values = step.take(Workspace::kGated, heads * value);
   for (int head = 0; head < heads; ++head) {
     step.linear(*value_up_[static_cast<size_t>(head)], attended.slice(head * length + rope, rank),

@@ -18,25 +18,15 @@ void Mixture::for_each_tensor(TensorVisitor& visit) {
   using enum TensorVisitor::Presence;
   using enum TensorRole;
   const Architecture& family = *config_.architecture;
-  const int embedding = config_.embedding, n = shape().feed_forward, shared = shape().shared;
-  visit.vector({family.feed_forward_norm, embedding}, norm_);
+  const int embedding = config_.embedding, shared = shape().shared;
+  visit.vector({family.experts_beside_dense ? kExpertsNorm : family.feed_forward_norm, embedding},
+               norm_);
+  if (family.experts_beside_dense) visit.vector({kRouterScale, embedding}, router_norm_);
   visit.matrix("router", {{kRouter, shape().count}}, embedding, router_);
   if (family.expert_biases) visit.vector({kRouterBias, shape().count}, router_bias_);
   visit.values({kRouterCorrection, shape().count}, kOptional, correction_);
-  for (int e = 0; e < shape().count; ++e) {
-    Expert& expert = experts_[static_cast<size_t>(e)];
-    const int all = shape().count * n;
-    visit.matrix("experts' gate, up", {{kExpertsGate, all, e * n, n}, {kExpertsUp, all, e * n, n}},
-                 embedding, expert.gate_up);
-    visit.matrix("experts' down",
-                 {{kExpertsDown, shape().count * embedding, e * embedding, embedding}}, n,
-                 expert.down);
-    if (!family.expert_biases) continue;
-    visit.vector({{kExpertsGateBias, all, e * n, n}, {kExpertsUpBias, all, e * n, n}}, kRequired,
-                 expert.gate_up_bias);
-    visit.vector({{kExpertsDownBias, shape().count * embedding, e * embedding, embedding}},
-                 kRequired, expert.down_bias);
-  }
+  visit.values({kExpertsDownScale, shape().count}, kOptional, scales_);
+  tell_experts(visit);
   if (shared == 0) return;
   if (family.shared_expert_gate)
     visit.matrix("shared expert's weight", {{kSharedExpertRouter, 1}}, embedding, shared_router_);
@@ -45,15 +35,50 @@ void Mixture::for_each_tensor(TensorVisitor& visit) {
   visit.matrix("down", {{kSharedExpertDown, embedding}}, shared, shared_.down);
 }
 
-std::vector<ChosenExpert> Mixture::choose(const Step& step, Tensor h) const {
+void Mixture::tell_experts(TensorVisitor& visit) {
+  using enum TensorVisitor::Presence;
+  using enum TensorRole;
+  const int embedding = config_.embedding, n = shape().feed_forward;
+  for (int e = 0; e < shape().count; ++e) {
+    Expert& expert = experts_[static_cast<size_t>(e)];
+    const int all = shape().count * n;
+    if (shape().fused_gate_up) {
+      const StoredRows gate = {kExpertsGateUp, 2 * all, 2 * e * n, n, 2 * n};
+      visit.matrix("experts' gate, up", {gate, {gate.role, gate.rows, gate.first + n, n, 2 * n}},
+                   embedding, expert.gate_up);
+    } else {
+      visit.matrix("experts' gate, up",
+                   {{kExpertsGate, all, e * n, n}, {kExpertsUp, all, e * n, n}}, embedding,
+                   expert.gate_up);
+    }
+    visit.matrix("experts' down",
+                 {{kExpertsDown, shape().count * embedding, e * embedding, embedding}}, n,
+                 expert.down);
+    if (!config_.architecture->expert_biases) continue;
+    visit.vector({{kExpertsGateBias, all, e * n, n}, {kExpertsUpBias, all, e * n, n}}, kRequired,
+                 expert.gate_up_bias);
+    visit.vector({{kExpertsDownBias, shape().count * embedding, e * embedding, embedding}},
+                 kRequired, expert.down_bias);
+  }
+}
+
+std::vector<ChosenExpert> Mixture::choose(const Step& step, Tensor x, Tensor h) const {
+  Backend& b = step.backend;
   const Tensor scores = step.take(Workspace::kScores, shape().count);
-  step.linear(*router_, h, router_bias_.get(), scores);
-  const HostRows rows = step.backend.download(scores);
+  const Tensor input = router_norm_ ? step.take(Workspace::kVisitors, config_.embedding) : h;
+  if (router_norm_) b.rms_norm(x, *router_norm_, config_.norm_epsilon, input);
+  step.linear(*router_, input, router_bias_.get(), scores);
+  if (router_norm_)  // whose weight is of an input of length 1
+    b.scale_and_cap(1 / std::sqrt(static_cast<float>(config_.embedding)), 0, scores);
+  const HostRows rows = b.download(scores);
   const auto used = static_cast<size_t>(shape().used);
   std::vector<ChosenExpert> chosen(static_cast<size_t>(rows.rows) * used);
   for (int r = 0; r < rows.rows; ++r) {
     choose_experts(config_.routing, rows.row(r), correction_,
                    std::span(chosen).subspan(static_cast<size_t>(r) * used, used));
+  }
+  for (ChosenExpert& one : chosen) {
+    if (!scales_.empty()) one.weight *= scales_[static_cast<size_t>(one.expert)];
   }
   return chosen;
 }
@@ -66,13 +91,17 @@ void Mixture::visit(const Step& step, const Expert& expert, Tensor h, Tensor out
 }
 
 void Mixture::forward(const Step& step, Tensor x) const {
+  step.backend.add(answer(step, x), x);
+}
+
+Tensor Mixture::answer(const Step& step, Tensor x) const {
   Backend& b = step.backend;
   const int embedding = config_.embedding, used = shape().used;
   const Tensor h = step.take(Workspace::kHidden, embedding),
                visitors = step.take(Workspace::kVisitors, embedding),
                answers = step.take_several(Workspace::kAnswers, used, embedding);
   b.rms_norm(x, *norm_, config_.norm_epsilon, h);
-  const std::vector<ChosenExpert> chosen = choose(step, h);
+  const std::vector<ChosenExpert> chosen = choose(step, x, h);
   const ExpertRows sorted = sort_by_expert(chosen, used, shape().count);
   for (size_t e = 0; e < experts_.size(); ++e) {
     if (sorted.first[e] == sorted.first[e + 1]) continue;
@@ -91,7 +120,7 @@ void Mixture::forward(const Step& step, Tensor x) const {
     visit(step, experts_[e], visitors.top(count), out);
   }
   add_up(step, h, chosen, sorted);
-  b.add(h, x);
+  return h;
 }
 
 // h, the normalized rows, becomes what the experts make of them.

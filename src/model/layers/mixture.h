@@ -4,7 +4,8 @@
 //
 //   x += sum_e weight_e W_down_e (activation(W_gate_e h) * W_up_e h) + shared(h), h = norm(x)
 //
-// In some families the router and the experts have biases (gpt-oss, 2025).
+// In some families the router and the experts have biases (gpt-oss, 2025), or the router a norm of
+// its own and each expert's answer a scale (Gemma 4, 2026).
 //
 // The rows of a step are sorted by expert, so that each expert's weights are read once; a row's sum
 // goes through its experts in the order in which it chose them, whoever else visits them.
@@ -25,6 +26,8 @@ class Mixture final : public Part {
 
   void for_each_tensor(TensorVisitor& visit) override;
   void forward(const Step& step, Tensor x) const override;
+  // What forward() adds to x, in Workspace::kHidden.
+  Tensor answer(const Step& step, Tensor x) const;
 
  private:
   struct Expert {
@@ -34,7 +37,9 @@ class Mixture final : public Part {
   };
 
   const ExpertsConfig& shape() const { return config_.layers[layer_].experts; }
-  std::vector<ChosenExpert> choose(const Step& step, Tensor h) const;  // of all rows
+  void tell_experts(TensorVisitor& visit);
+  // Of all rows x, and the same normalized.
+  std::vector<ChosenExpert> choose(const Step& step, Tensor x, Tensor h) const;
   // What the expert makes of the normalized rows h.
   void visit(const Step& step, const Expert& expert, Tensor h, Tensor out) const;
   void add_up(const Step& step, Tensor h, std::span<const ChosenExpert> chosen,
@@ -43,9 +48,11 @@ class Mixture final : public Part {
   const Config& config_;
   int layer_;
   std::unique_ptr<Vector> norm_;         // [embedding]
+  std::unique_ptr<Vector> router_norm_;  // [embedding], of rows that it reads; nullptr: norm_
   std::unique_ptr<Matrix> router_;       // [experts, embedding]
   std::unique_ptr<Vector> router_bias_;  // [experts]; nullptr: none
   std::vector<float> correction_;        // [experts], or none
+  std::vector<float> scales_;            // [experts], of their answers, or none
   std::vector<Expert> experts_;
   Expert shared_;                          // no matrices: there is none
   std::unique_ptr<Matrix> shared_router_;  // [1, embedding]; nullptr: the weight is 1

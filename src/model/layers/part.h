@@ -19,7 +19,9 @@ class Workspace {
  public:
   // kScores to kAnswers are a mixture's: what the router says of experts, the rows that visit one,
   // and what all of them answer; kLatent is latent attention's, kConvolved recurrent layers',
-  // kParallel what a feed-forward beside attention reads.
+  // kParallel what a feed-forward beside attention reads, or one beside experts answers; kPerLayer
+  // holds what every layer reads beside the stream, kPerLayerTokens what of it a table says of the
+  // tokens.
   enum Slot {
     kHidden,
     kQkv,
@@ -31,6 +33,8 @@ class Workspace {
     kLatent,
     kConvolved,
     kParallel,
+    kPerLayer,
+    kPerLayerTokens,
     kTapped,
     kSlots
   };
