@@ -24,7 +24,6 @@
 #include "devices/device.h"
 #include "files/open.h"
 #include "files/save.h"
-#include "model/config.h"
 #include "text/tokenizer.h"
 
 namespace tessera {
@@ -184,10 +183,6 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   const Imatrix imatrix = options.imatrix.empty() ? Imatrix{} : read_imatrix(options.imatrix);
   const std::shared_ptr<const Checkpoint> checkpoint = open_checkpoint(source);
   const Checkpoint& model = *checkpoint;
-  // What could not be loaded should not be written; families that are not known are copied as told.
-  if (const auto family = model.facts().get_string("general.architecture");
-      family && look_up_architecture(*family) != nullptr)
-    read_config(model);
   check_output(model, out, options.overwrite);
   if (options.target && is_folder_name(out)) fail("a target size is for GGUF files");
   const std::unique_ptr<CheckpointWriter> writer = make_writer(model, out, recipe.folder);

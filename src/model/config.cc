@@ -254,7 +254,8 @@ void read_windows(const Checkpoint& checkpoint, const BoundedFacts& facts, Confi
   const std::vector<bool> windowed =
       read_windowed(checkpoint.facts(), facts, *config.architecture, config.layers.size());
   for (size_t i = 0; i < config.layers.size(); ++i)
-    if (windowed[i]) config.layers[i].window = config.bidirectional ? window / 2 + 1 : window;
+    if (windowed[i] && window > 0)
+      config.layers[i].window = config.bidirectional ? window / 2 + 1 : window;
   Ropes ropes(checkpoint, config);
   for (size_t i = 0; i < config.layers.size(); ++i) {
     LayerConfig& layer = config.layers[i];

@@ -108,10 +108,10 @@ TEST(Decoders, WhatIsNotKnownNamesWhatIs) {
   const auto error = [](const char* text) { return error_of([&] { parse_decoder(text); }); };
   EXPECT_EQ(error("magic"),
             "there is no decoder 'magic' (known: plain, auto, draft, forced, jacobi, lookahead, "
-            "lookup, medusa, prediction, recycle)");
+            "lookup, medusa, mtp, prediction, recycle)");
   EXPECT_EQ(error(""),
             "there is no decoder '' (known: plain, auto, draft, forced, jacobi, lookahead, lookup, "
-            "medusa, prediction, recycle)");
+            "medusa, mtp, prediction, recycle)");
   EXPECT_EQ(error("plain,nodes=2"), "the decoder 'plain' has no settings, found 'nodes=2'");
   EXPECT_EQ(error("lookup,node=2"),
             "the decoder 'lookup' has no setting 'node' (known: nodes, least)");

@@ -204,8 +204,8 @@ TEST_F(ConfigTest, RefusesStatesThatDoNotFit) {
       "recurrent layers of 4 heads with keys of 32, values of 32 and 1000 taps are too large");
   EXPECT_EQ(refused("qwen35", "ssm.state_size", uint32_t{64}),
             "tensor 'blk.0.ssm_conv1d.weight' is 4 x 256, expected 384 rows");
-  EXPECT_EQ(refused("qwen35", "ssm.inner_size", uint32_t{1 << 23}),
-            "tensor 'blk.0.ssm_conv1d.weight' is 4 x 256, expected 8388736 rows");
+  EXPECT_EQ(refused("qwen35", "ssm.inner_size", uint32_t{1 << 22}),
+            "tensor 'blk.0.ssm_conv1d.weight' is 4 x 256, expected 4194432 rows");
   EXPECT_EQ(refused("qwen35", "attention.recurrent_layers",
                     GgufValue::Array(std::vector<bool>{true, false})),
             "key 'qwen35.attention.recurrent_layers': 2 values for 5 layers");

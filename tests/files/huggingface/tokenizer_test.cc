@@ -177,7 +177,7 @@ struct Mistake {
 TEST(HuggingFaceTokenizer, SaysInOneLineWhatIsWrong) {
   const std::string added = R"({"content": "<x>", "special": true, "id": )";
   const std::vector<Mistake> mistakes = {
-      {"/model/type", R"("WordPiece")", "'WordPiece' is not supported"},
+      {"/model/type", R"("WordLevel")", "'WordLevel' is not supported"},
       {"/model/type", R"("WordLevel")", "'WordLevel' is not supported"},
       {"/model", "null", "'model' is missing"},
       {"/model", "[]", "expected an object"},
@@ -197,7 +197,7 @@ TEST(HuggingFaceTokenizer, SaysInOneLineWhatIsWrong) {
       {"/model/unk_token", R"("?")", "lacks the unknown token '?'"},
       {"/model/end_of_word_suffix", R"("</w>")", "end_of_word_suffix"},
       {"/model/continuing_subword_prefix", R"("##")", "continuing_subword_prefix"},
-      {"/normalizer", R"({"type": "BertNormalizer"})", "'BertNormalizer' is not supported"},
+      {"/normalizer", R"({"type": "Nmt"})", "'Nmt' is not supported"},
       {"/normalizer", R"({"type": "Replace", "pattern": {}, "content": ""})", "'pattern'"},
       {"/normalizer", R"({"type": "Precompiled", "precompiled_charsmap": "?"})", "base64"},
       {"/normalizer", R"("NFC")", "expected an object"},
