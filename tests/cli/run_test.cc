@@ -194,7 +194,9 @@ TEST_F(RunTest, AModelThatEmbedsTextsGeneratesNone) {
   const std::string folder = (folder_ / "bert").string();
   std::filesystem::create_directory(folder);
   copy_embedding_folder(TESSERA_TEST_DATA, "bert", folder);
-  const std::string text = folder_.write("text.txt", "a b c d").string();
+  std::string words;
+  for (int i = 0; i < 600; ++i) words += "a b c d ";
+  const std::string text = folder_.write("text.txt", words).string();
   for (const std::string& arguments :
        {"run " + folder + " --raw hi", "run " + folder + " hi", "logits " + folder + " -p hi",
         "eval perplexity " + folder + " " + text}) {

@@ -6,7 +6,7 @@
 
 Each folder holds config.json, model.safetensors (float32), the modules of sentence-transformers where the model has
 some, and answer.json: texts as token ids, each with its final hidden states pooled as the modules say (mean, if there
-are none) and taken through their dense layers, computed by transformers in float32.
+are none) and taken through their dense layers, computed by transformers in float32 with keys and values in float16.
 """
 import json
 import pathlib
@@ -15,7 +15,8 @@ import sys
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModel
+from transformers import AttentionInterface, AutoConfig, AutoModel
+from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
 VOCABULARY = 64
 # Shorter than a window, longer than several, and longer than a step of other models has rows.
@@ -71,6 +72,20 @@ MODELS = {
 }
 
 
+def half_attention(module, query, key, value, attention_mask, scaling=None, **more):
+    """Keys and values in float16, as Tessera keeps them."""
+    groups = query.shape[1] // key.shape[1]
+    key, value = (x.half().float().repeat_interleave(groups, 1) for x in (key, value))
+    scores = query @ key.transpose(2, 3) * (scaling if scaling is not None else query.shape[-1] ** -0.5)
+    if attention_mask is not None:
+        scores = scores + attention_mask[..., : key.shape[2]]
+    return (scores.softmax(-1) @ value).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register("half", half_attention)
+AttentionMaskInterface.register("half", eager_mask)
+
+
 def scaled(parameter: torch.Tensor, is_norm: bool) -> torch.Tensor:
     """Larger than at the start of a training, so that attention and norms have something to say."""
     scale = 0.3 if parameter.ndim == 1 else 1.5 / parameter.shape[-1] ** 0.5
@@ -111,7 +126,7 @@ def make(name: str, folder: pathlib.Path) -> None:
     known = AutoConfig.for_model(kind).to_dict()
     common = {key: value for key, value in COMMON.items() if key in known}
     config = AutoConfig.for_model(kind, **(common | changes))
-    config._attn_implementation = "eager"
+    config._attn_implementation = "half"
     model = AutoModel.from_config(config).eval()
     with torch.no_grad():
         for parameter_name, parameter in model.named_parameters():
