@@ -79,8 +79,10 @@ std::vector<bool> read_windowed(const Facts& facts, const BoundedFacts& bounded,
     return windowed;
   }
   const auto period = static_cast<size_t>(bounded.optional(kPattern, architecture.window_period));
+  const size_t first = architecture.full_layers_first ? 0 : 1;
   std::vector<bool> windowed;
-  for (size_t i = 1; i <= layers; ++i) windowed.push_back(period == 1 || i % period != 0);
+  for (size_t i = first; i < first + layers; ++i)
+    windowed.push_back(period == 1 || i % period != 0);
   return windowed;
 }
 

@@ -89,6 +89,7 @@ bool is_run_of_newlines(std::string_view text) {
 void read_gemma4(const GgufMetadata& metadata, TokenizerData& data) {
   VocabularyData& vocabulary = data.vocabulary;
   data.merges = metadata.get_strings("tokenizer.ggml.merges");
+  if (!data.merges) fail("tokenizer: the merges are missing, which BPE needs");
   vocabulary.add_bos_token = true;  // also in files that say false
   if (!vocabulary.types) vocabulary.types.emplace(vocabulary.texts.size(), TokenType::kNormal);
   TextPipeline& pipeline = data.pipeline.emplace();

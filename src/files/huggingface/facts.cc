@@ -506,8 +506,8 @@ ModelConfig read_config(const json& config, std::string_view name) {
   ModelConfig result;
   const bool is_dense = *type == "granitemoehybrid" &&
                         ConfigReader(text).integer("num_local_experts").value_or(0) == 0;
-  const bool bidirectional =
-      ConfigReader(text).boolean("use_bidirectional_attention").value_or(false);
+  const json* directions = ConfigReader(text).find("use_bidirectional_attention");
+  const bool bidirectional = directions != nullptr && *directions == true;
   result.family = &find_family(is_dense ? *type + " without experts" : *type, bidirectional);
   complete(*result.family, text);
   result.metadata.set("general.architecture", {std::string(result.family->architecture)});

@@ -36,16 +36,20 @@ json with(json config, const json& members) {
   return config;
 }
 
+// The numbers of `config` are read as a file's are: those built here are signed.
+huggingface::Gemma4Layers read(const json& config) {
+  const json parsed = json::parse(config.dump());
+  return huggingface::read_gemma4_layers(huggingface::ConfigReader(parsed));
+}
+
 GgufMetadata facts_of(const json& config) {
   GgufMetadata metadata;
-  for (auto& [fact, key, value] :
-       huggingface::read_gemma4_layers(huggingface::ConfigReader(config)).facts)
-    metadata.set(fact, value);
+  for (auto& [fact, key, value] : read(config).facts) metadata.set(fact, value);
   return metadata;
 }
 
 std::vector<float> factors_of(const json& config) {
-  return huggingface::read_gemma4_layers(huggingface::ConfigReader(config)).rope_factors;
+  return read(config).rope_factors;
 }
 
 TEST(Gemma4LayersTest, FactsAreGgufs) {
