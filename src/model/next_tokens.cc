@@ -1,7 +1,6 @@
 #include "model/next_tokens.h"
 
 #include <algorithm>
-#include <ranges>
 
 #include "base/assert.h"
 #include "base/error.h"
@@ -16,10 +15,10 @@ Config with_next_layer(const Config& config) {
     fail("this model has no layer that predicts further tokens (multi-token prediction)");
   }
   Config longer = config;
-  const auto attends = [](const LayerConfig& layer) { return layer.heads > 0; };
-  const auto last = std::ranges::find_if(longer.layers | std::views::reverse, [&](const auto& l) {
-    return attends(l) && l.recurrent.kind == RecurrentKind::kNone;
-  });
+  const auto attends = [](const LayerConfig& layer) {
+    return layer.heads > 0 && layer.recurrent.kind == RecurrentKind::kNone;
+  };
+  const auto last = std::find_if(longer.layers.rbegin(), longer.layers.rend(), attends);
   if (last == longer.layers.rend()) fail("no layer of this model attends");
   LayerConfig next = *last;
   next.experts = config.layers.back().experts;
