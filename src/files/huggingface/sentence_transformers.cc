@@ -70,6 +70,23 @@ fs::path module_folder(const fs::path& folder, const std::string& name) {
   return folder / path;
 }
 
+struct Module {
+  std::string kind;
+  fs::path path;  // empty if it has no folder
+};
+
+Module read_module(const fs::path& folder, const nlohmann::json& entry) {
+  if (!entry.is_object()) fail("expected a list of objects");
+  const ConfigReader from(entry);
+  const std::string type = from.text("type").value_or("");
+  std::string kind = type.substr(type.rfind('.') + 1);
+  const bool is_folder = kind == "Pooling" || kind == "Dense";
+  if (!is_folder && kind != "Transformer" && kind != "Normalize")
+    fail("the module '{}' is not supported", printable(type));
+  fs::path path = is_folder ? module_folder(folder, from.text("path").value_or("")) : "";
+  return {std::move(kind), std::move(path)};
+}
+
 }  // namespace
 
 EmbeddingModules read_embedding_modules(const fs::path& folder) {
@@ -78,26 +95,16 @@ EmbeddingModules read_embedding_modules(const fs::path& folder) {
   const auto list = find_json_list(list_path);
   if (!list) return modules;
   for (const nlohmann::json& entry : *list) {
-    const auto [kind, path] = in_file(list_path, [&] {
-      if (!entry.is_object()) fail("expected a list of objects");
-      const ConfigReader from(entry);
-      const std::string type = from.text("type").value_or("");
-      std::string name = type.substr(type.rfind('.') + 1);
-      const bool is_folder = name == "Pooling" || name == "Dense";
-      if (!is_folder && name != "Transformer" && name != "Normalize")
-        fail("the module '{}' is not supported", printable(type));
-      fs::path place = is_folder ? module_folder(folder, from.text("path").value_or("")) : "";
-      return std::pair(std::move(name), std::move(place));
-    });
-    if (path.empty()) continue;
-    const fs::path config_path = path / "config.json";
+    const Module module = in_file(list_path, [&] { return read_module(folder, entry); });
+    if (module.path.empty()) continue;
+    const fs::path config_path = module.path / "config.json";
     const nlohmann::json config = read_json(config_path);
     in_file(config_path, [&] {
-      if (kind == "Pooling") {
+      if (module.kind == "Pooling") {
         modules.pooling = read_pooling(config);
       } else {
         check_dense(config);
-        modules.dense.push_back(path / "model.safetensors");
+        modules.dense.push_back(module.path / "model.safetensors");
       }
     });
   }
