@@ -18,6 +18,9 @@ class StateTable {
  public:
   // Enough for one sequence to go on: what it goes on from, and what a step writes.
   static constexpr int kLeast = 3;
+  // As many as are of use where that many sequences run at once, each of which reads one and writes
+  // another, with as many texts again that somebody may come back to.
+  static constexpr int64_t useful(int sequences) { return kLeast + 4 * int64_t{sequences}; }
 
   explicit StateTable(BlockPool& pool) : pool_(&pool) {}
   ~StateTable() { clear(); }

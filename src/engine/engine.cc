@@ -37,13 +37,12 @@ Scheduler::Limits scheduler_limits(const Model& model, const Engine::Options& op
           .draft_budget = options.draft_budget};
 }
 
-// Of an engine that was not told: some sequences at once, and as many states for those who come
-// back.
+// Of an engine that was not told: enough for some sequences.
 int states_of(const Model& model, const Engine::Options& options) {
   constexpr int kSequences = 16;
   if (model.state_bytes() == 0) return 0;
   if (options.states > 0) return std::max(options.states, StateTable::kLeast);
-  return 4 * limit(options.sequences, kSequences) + StateTable::kLeast;
+  return static_cast<int>(StateTable::useful(limit(options.sequences, kSequences)));
 }
 
 std::vector<StateSave> saves_of(std::span<const StateTable::Save> saves) {

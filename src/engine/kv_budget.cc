@@ -43,8 +43,7 @@ size_t kv_block_bytes(const Model& model, const Model* draft, KvFormat format) {
 
 namespace {
 
-// For the sequences that run, each of which reads one and writes another, and for as many texts
-// again that somebody may come back to.
+// As many as are of use and fit into half of the memory.
 int states_for(const Model& model, size_t memory, int sequences) {
   const size_t state = model.state_bytes();
   if (state == 0) return 0;
@@ -52,7 +51,8 @@ int states_for(const Model& model, size_t memory, int sequences) {
   if (memory / 2 / state < least)
     fail("the states of recurrent layers take {} bytes each: {} bytes are too little", state,
          memory);
-  return static_cast<int>(std::min(memory / 2 / state, least + 4 * static_cast<size_t>(sequences)));
+  return static_cast<int>(
+      std::min(memory / 2 / state, static_cast<size_t>(StateTable::useful(sequences))));
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/half.h"
 #include "base/simd/target.h"
+#include "support/all_targets.h"
 #include "support/random_floats.h"
 
 namespace tessera::cpu {
@@ -197,19 +198,6 @@ std::string describe(const Case& c) {
                      c.heads, c.kv_heads, c.head_dim, c.length,
                      c.format == KvFormat::kF16 ? "f16" : "q8_0", c.window, c.soft_cap,
                      target_name());
-}
-
-// Runs `body` on every instruction set of this machine, but for the last resort without vectors
-// (where there is a better one), which is slow.
-template <typename F>
-void on_all_targets(F body) {
-  auto targets = available_targets();
-  if (targets.size() > 1) targets.pop_back();
-  for (const char* target : targets) {
-    cap_target(target);
-    body();
-  }
-  cap_target("");
 }
 
 void expect_near_oracle(const Case& c) {

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/simd/target.h"
+#include "support/all_targets.h"
 #include "support/random_floats.h"
 
 namespace tessera::cpu {
@@ -28,19 +29,6 @@ void expect_near(double got, double expected, double relative, double absolute =
 
 bool same_bits(const Floats& a, const Floats& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
-
-// Runs `body` on every instruction set of this machine, but for the last resort without vectors
-// (where there is a better one), which is slow.
-template <typename F>
-void on_all_targets(F body) {
-  auto targets = available_targets();
-  if (targets.size() > 1) targets.pop_back();
-  for (const char* target : targets) {
-    cap_target(target);
-    body();
-  }
-  cap_target("");
 }
 
 const int kSizes[] = {1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 63, 64, 65, 100, 576, 1000};

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/simd/target.h"
+#include "support/all_targets.h"
 #include "support/random_floats.h"
 
 namespace tessera::cpu {
@@ -26,17 +27,6 @@ struct Rows {
   int columns;
   Floats values;
 };
-
-template <typename F>
-void on_all_targets(F body) {
-  auto targets = available_targets();
-  if (targets.size() > 1) targets.pop_back();
-  for (const char* target : targets) {
-    cap_target(target);
-    body();
-  }
-  cap_target("");
-}
 
 constexpr int kRows = 23, kStates = 8;
 
