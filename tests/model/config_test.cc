@@ -232,6 +232,7 @@ TEST_F(ConfigTest, LayersWithoutKeysAreRecurrent) {
   EXPECT_EQ(kinds("lfm2"), "rrrar");
   EXPECT_EQ(kinds("granitehybrid"), "rrrar");
   EXPECT_EQ(kinds("nemotron_h"), "r-rar-r");
+  EXPECT_EQ(kinds("mamba2"), "rr");
 }
 
 // Without them, these would answer with something else.

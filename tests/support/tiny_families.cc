@@ -84,6 +84,7 @@ Holds holds_of(const TinyModelSpec& spec) {
 }
 
 int heads_of(const TinyModelSpec& spec, int layer) {
+  if (is_mamba2(spec)) return 0;
   return half_of_odd(spec.uneven_layers, layer, spec.heads);
 }
 int kv_heads_of(const TinyModelSpec& spec, int layer) {

@@ -25,20 +25,24 @@ inline bool is_recurrent(const TinyModelSpec& spec) {
   return spec.architecture == "qwen35" || spec.architecture == "qwen35moe" ||
          spec.architecture == "qwen3next";
 }
+inline bool is_mamba2(const TinyModelSpec& spec) {
+  return spec.architecture == "mamba2";
+}
 inline bool is_state_space(const TinyModelSpec& spec) {
-  return spec.architecture == "granitehybrid" || spec.architecture == "nemotron_h";
+  return spec.architecture == "granitehybrid" || spec.architecture == "nemotron_h" ||
+         is_mamba2(spec);
 }
 inline bool is_lfm2(const TinyModelSpec& spec) {
   return spec.architecture == "lfm2";
 }
 // Every fourth layer attends. Of Nemotron-H one in two of the others is a feed-forward, and no
-// layer has two parts.
+// layer has two parts. Of Mamba-2 no layer does either.
 inline bool attends(const TinyModelSpec& spec, int layer) {
   const bool is_mixed = is_recurrent(spec) || is_state_space(spec) || is_lfm2(spec);
-  return !is_mixed || layer % 4 == 3;
+  return !is_mixed || (layer % 4 == 3 && !is_mamba2(spec));
 }
 inline bool feeds_forward(const TinyModelSpec& spec, int layer) {
-  return spec.architecture != "nemotron_h" || layer % 4 == 1;
+  return !is_mamba2(spec) && (spec.architecture != "nemotron_h" || layer % 4 == 1);
 }
 inline constexpr int kTaps = 4;  // of recurrent layers' convolutions
 

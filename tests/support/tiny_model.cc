@@ -51,7 +51,8 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
     for (int layer = 0; layer < spec.layers; ++layer) values.push_back(number(of(spec, layer)));
     set(name, GgufValue::Array{values});
   };
-  by_layer("feed_forward_length", spec.uneven_layers || is_gemma4(spec) || !feeds_forward(spec, 0),
+  by_layer("feed_forward_length",
+           spec.uneven_layers || is_gemma4(spec) || (!feeds_forward(spec, 0) && !is_mamba2(spec)),
            feed_forward_of);
   if (spec.experts > 0) {
     set("expert_count", number(spec.experts));
@@ -70,8 +71,10 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
   }
   by_layer("attention.head_count", spec.uneven_layers, heads_of);
   const bool some_attend = !attends(spec, 0) && !is_recurrent(spec);
-  by_layer("attention.head_count_kv", spec.uneven_kv_heads || some_attend || is_gemma4(spec),
-           kv_heads_of);
+  if (!is_mamba2(spec)) {
+    by_layer("attention.head_count_kv", spec.uneven_kv_heads || some_attend || is_gemma4(spec),
+             kv_heads_of);
+  }
   const Holds holds = holds_of(spec);
   set(holds.layer_norms ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon",
       1e-6f);
