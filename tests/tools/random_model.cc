@@ -89,6 +89,7 @@ std::vector<Shape> shapes() {
       {"tiny-qwen35moe", {.architecture = "qwen35moe", .context = 8192}},
       {"tiny-qwen3next", {.architecture = "qwen3next", .context = 8192}},
       {"tiny-lfm2", {.architecture = "lfm2", .context = 8192}},
+      {"tiny-mamba2", {.architecture = "mamba2", .context = 8192}},
       {"tiny-granitehybrid", {.architecture = "granitehybrid", .context = 8192}},
       {"tiny-nemotron_h", {.architecture = "nemotron_h", .context = 8192}},
       {"qwen3.5-4b",
