@@ -174,9 +174,34 @@ void ProfilingBackend::activate(Activation activation, Tensor x) {
 void ProfilingBackend::add(Tensor x, Tensor into) {
   record("add", activations(3 * bytes_of(x), size_of(x)), [&] { backend().add(x, into); });
 }
+void ProfilingBackend::gate(Activation activation, Tensor gate, Tensor x) {
+  record("gate", activations(3 * bytes_of(x), size_of(x)),
+         [&] { backend().gate(activation, gate, x); });
+}
 void ProfilingBackend::scale_and_cap(float factor, float cap, Tensor x) {
   record("cap", activations(2 * bytes_of(x), size_of(x)),
          [&] { backend().scale_and_cap(factor, cap, x); });
+}
+
+void ProfilingBackend::convolve(KvStore& kv, int layer, const Vector& filter, const Vector* bias,
+                                PreparedRows& rows, Tensor x, Tensor out) {
+  const int taps = kv.shape.layers[static_cast<size_t>(layer)].state.taps;
+  record("convolution", activations(2 * bytes_of(x), taps * size_of(x)),
+         [&] { backend().convolve(kv, layer, filter, bias, rows, x, out); });
+}
+void ProfilingBackend::recur(KvStore& kv, const Recurrence& recurrence, PreparedRows& rows,
+                             const RecurrenceInputs& inputs, Tensor out) {
+  const StateLayer& state = kv.shape.layers[static_cast<size_t>(recurrence.layer)].state;
+  const double values = static_cast<double>(state.heads) * state.key_dim * state.value_dim;
+  // A text's state is read and written once, whatever its rows; each row decays it, adds to it and
+  // asks it, by the delta rule twice.
+  const double products = (recurrence.delta_rule ? 4 : 3) * values * out.rows;
+  const double states = 2 * sizeof(float) * values * static_cast<double>(rows.host.runs.size());
+  record("recurrence", activations(states + 2 * bytes_of(out), products),
+         [&] { backend().recur(kv, recurrence, rows, inputs, out); });
+}
+void ProfilingBackend::keep_states(KvStore& kv, std::span<const StatePath> paths) {
+  record("keep states", activations(0), [&] { backend().keep_states(kv, paths); });
 }
 
 void ProfilingBackend::on_host(std::span<const Tensor> inputs, Tensor into,

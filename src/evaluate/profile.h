@@ -68,7 +68,13 @@ class ProfilingBackend final : public ForwardingBackend {
                     Tensor out, std::span<const LowRankRows> added) override;
   void activate(Activation activation, Tensor x) override;
   void add(Tensor x, Tensor into) override;
+  void gate(Activation activation, Tensor gate, Tensor x) override;
   void scale_and_cap(float factor, float cap, Tensor x) override;
+  void convolve(KvStore& kv, int layer, const Vector& filter, const Vector* bias,
+                PreparedRows& rows, Tensor x, Tensor out) override;
+  void recur(KvStore& kv, const Recurrence& recurrence, PreparedRows& rows,
+             const RecurrenceInputs& inputs, Tensor out) override;
+  void keep_states(KvStore& kv, std::span<const StatePath> paths) override;
   void on_host(std::span<const Tensor> inputs, Tensor into, HostOperation operation) override;
 
  private:

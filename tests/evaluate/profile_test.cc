@@ -136,6 +136,25 @@ TEST(Profile, CountsTheKeysOfATreeOnce) {
   EXPECT_EQ(work.float_macs, kLayers * 2.0 * (6 + 7 + 7) * kHeads * kHeadDim);
 }
 
+TEST(Profile, CountsWhatRowsDoToRecurrentStates) {
+  const test::TempFolder folder;
+  Profiled profiled(write_tiny_model({.architecture = "qwen35", .format = &kF32}, folder.path()));
+  double values = 0;
+  int layers = 0;
+  for (const KvLayer& layer : profiled.context.kv->shape.layers) {
+    values += 1.0 * layer.state.heads * layer.state.key_dim * layer.state.value_dim;
+    if (layer.state.heads > 0) ++layers;
+  }
+  ASSERT_GT(layers, 0);
+  Batch batch;
+  batch.add_chain(random_tokens(3, 300, 1), 0, profiled.context.block_table);
+  profiled.run(batch);
+  // Decay, the value under the key, the one that is written, the query: each over the whole state.
+  EXPECT_EQ(profiled.total("recurrence").work.float_macs, 3 * 4 * values);
+  EXPECT_EQ(profiled.total("recurrence").calls, layers);
+  EXPECT_EQ(profiled.total("convolution").calls, layers);
+}
+
 TEST(Profile, NamesMatricesByFormatAndShape) {
   const test::TempFolder folder;
   Profiled profiled(write_tiny_model(spec_of(kQ8_0), folder.path()));

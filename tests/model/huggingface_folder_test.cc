@@ -61,6 +61,14 @@ void expect_answer(const json& expected, const fs::path& model) {
   EXPECT_LT(divergence(early, logits[7]), kMostDivergence);
 }
 
+// llama.cpp does not open a mixture without (script/compare-families).
+TEST_P(FolderGoldenTest, SaysHowLongItsExpertsAre) {
+  const auto model = open_checkpoint(folder_);
+  const Facts& facts = model->facts();
+  if (facts.get_int("expert_count").value_or(0) == 0) GTEST_SKIP() << "no mixture of experts";
+  EXPECT_GT(facts.get_int("expert_feed_forward_length").value_or(0), 0);
+}
+
 TEST_P(FolderGoldenTest, AnswersAsTransformersDoes) {
   expect_answer(answer(), folder_);
 }

@@ -166,7 +166,10 @@ class ConfigTranslation {
       fail("key 'swiglu_limit': {} is not supported, expected 7", *limit);
     if (const auto alpha = from_.number("swiglu_alpha"); alpha && *alpha != 1.702)
       fail("key 'swiglu_alpha': {} is not supported, expected 1.702", *alpha);
-    copy_integer("expert_feed_forward_length", "moe_intermediate_size");
+    // Where no length of experts is told, there is only one. llama.cpp looks for it here.
+    copy_integer("expert_feed_forward_length", from_.find("moe_intermediate_size") != nullptr
+                                                   ? "moe_intermediate_size"
+                                                   : "intermediate_size");
     copy_integer("expert_shared_feed_forward_length", "shared_expert_intermediate_size");
     copy_boolean("expert_weights_norm", "norm_topk_prob");
     if (const auto frequency = from_.integer("moe_layer_freq"); frequency && *frequency != 1)
