@@ -1,0 +1,24 @@
+// Work on rows, shared by threads in stretches that do not depend on how many there are.
+#pragma once
+
+#include <algorithm>
+
+#include "base/thread_pool.h"
+
+namespace tessera::train {
+
+inline constexpr int kStretch = 32;  // rows
+
+inline int stretches(int rows) {
+  return (rows + kStretch - 1) / kStretch;
+}
+
+// Calls body(first, end, number) for each stretch [first, end) of the rows.
+template <class Body>
+void for_stretches(ThreadPool& pool, int rows, Body body) {
+  pool.parallel_for(stretches(rows), [&](int number, int) {
+    body(number * kStretch, std::min(rows, (number + 1) * kStretch), number);
+  });
+}
+
+}  // namespace tessera::train
