@@ -2,10 +2,16 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 
 #include "base/thread_pool.h"
 
 namespace tessera::train {
+
+// A count, to compute sizes with.
+inline size_t wide(int count) {
+  return static_cast<size_t>(count);
+}
 
 inline constexpr int kStretch = 32;  // rows
 

@@ -111,6 +111,9 @@ class TapeBackend::Kv final : public KvStore {
   int layer = -1;
 };
 
+TapeBackend::TapeBackend(ThreadPool& pool) : pool_(pool) {}
+TapeBackend::~TapeBackend() = default;
+
 HostTensor TapeBackend::values(Tensor x) {
   return {static_cast<Memory&>(*x.memory).values() + x.offset, x.rows, x.columns, x.stride};
 }

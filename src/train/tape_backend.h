@@ -25,7 +25,8 @@ namespace tessera::train {
 
 class TapeBackend final : public Backend {
  public:
-  explicit TapeBackend(ThreadPool& pool) : pool_(pool) {}
+  explicit TapeBackend(ThreadPool& pool);
+  ~TapeBackend() override;
 
   // --- the way back
   // Notes what follows.

@@ -6,15 +6,12 @@
 
 #include "train/curves.h"
 #include "train/product.h"
+#include "train/row_ranges.h"
 
 namespace tessera::train {
 namespace {
 
 constexpr int kQueries = 64;  // whose scores are computed together
-
-size_t at(int place) {
-  return static_cast<size_t>(place);
-}
 
 // Rows [first, end) of a text against keys [begin, end) of it, all counted from the text's first.
 struct Block {
@@ -35,7 +32,7 @@ void for_blocks(const AttentionShape& shape, int count, Body body) {
 // The columns of a head, in the rows of a text.
 template <class Rows>
 Rows head_of(Rows x, const TextRows& text, int head, int head_dim) {
-  x.data += at(text.first) * at(x.stride) + at(head) * at(head_dim);
+  x.data += wide(text.first) * wide(x.stride) + wide(head) * wide(head_dim);
   x.rows = text.count;
   x.columns = head_dim;
   return x;
@@ -44,9 +41,9 @@ Rows head_of(Rows x, const TextRows& text, int head, int head_dim) {
 // C = factor A B^T, of rows [a_first, + rows) of A and [b_first, + columns) of B.
 void multiply_rows(HostRows a, int a_first, int rows, HostRows b, int b_first, int columns,
                    float factor, float* c) {
-  multiply(nullptr, by_rows(a.data + at(a_first) * at(a.stride), at(a.stride)),
-           transposed(b.data + at(b_first) * at(b.stride), at(b.stride)), at(rows), at(a.columns),
-           at(columns), factor, c, at(columns), Into::kReplace);
+  multiply(nullptr, by_rows(a.data + wide(a_first) * wide(a.stride), wide(a.stride)),
+           transposed(b.data + wide(b_first) * wide(b.stride), wide(b.stride)), wide(rows),
+           wide(a.columns), wide(columns), factor, c, wide(columns), Into::kReplace);
 }
 
 // The scores of one head: s after its cap, in the columns that each row sees.
@@ -56,7 +53,7 @@ class Scores {
 
   void compute(const Block& block, HostRows q, HostRows k) {
     keys_ = block.keys();
-    values_.resize(at(block.rows()) * at(keys_));
+    values_.resize(wide(block.rows()) * wide(keys_));
     multiply_rows(q, block.first, block.rows(), k, block.begin, keys_, shape_.scale,
                   values_.data());
     for (int r = 0; r < block.rows(); ++r) {
@@ -64,16 +61,18 @@ class Scores {
       const std::span<float> row = this->row(r);
       std::fill(row.begin(), row.begin() + begin, 0.0f);
       std::fill(row.begin() + end, row.end(), 0.0f);
-      const float slope = shape_.slopes.empty() ? 0 : shape_.slopes[at(head_)];
+      const float slope = shape_.slopes.empty() ? 0 : shape_.slopes[wide(head_)];
       if (slope == 0 && shape_.soft_cap == 0) continue;
       for (int j = begin; j < end; ++j) {
-        float& score = row[at(j)];
+        float& score = row[wide(j)];
         score -= slope * static_cast<float>(end - 1 - j);
         if (shape_.soft_cap > 0) score = shape_.soft_cap * std::tanh(score / shape_.soft_cap);
       }
     }
   }
-  std::span<float> row(int r) { return std::span(values_).subspan(at(r) * at(keys_), at(keys_)); }
+  std::span<float> row(int r) {
+    return std::span(values_).subspan(wide(r) * wide(keys_), wide(keys_));
+  }
   // Which of its columns row r sees; the others are 0.
   struct Range {
     int begin, end;
@@ -85,7 +84,7 @@ class Scores {
   }
   std::span<float> seen_of(const Block& block, int r) {
     const auto [begin, end] = seen(block, r);
-    return row(r).subspan(at(begin), at(end - begin));
+    return row(r).subspan(wide(begin), wide(end - begin));
   }
   const float* data() const { return values_.data(); }
 
@@ -103,14 +102,14 @@ void change_scores(const AttentionShape& shape, const Block& block, Scores& scor
     const auto o = out.row(block.first + r), d = dout.row(block.first + r);
     const auto mean = static_cast<float>(std::inner_product(o.begin(), o.end(), d.begin(), 0.0));
     const auto [begin, end] = scores.seen(block, r);
-    float *score = scores.row(r).data(), *change = changes.data() + at(r) * at(block.keys());
+    float *score = scores.row(r).data(), *change = changes.data() + wide(r) * wide(block.keys());
     std::fill(change, change + begin, 0.0f);
     std::fill(change + end, change + block.keys(), 0.0f);
     for (int j = begin; j < end; ++j) {
       const float share = shape.soft_cap > 0 ? score[j] / shape.soft_cap : 0;
       change[j] = (change[j] - mean) * (1 - share * share) * shape.scale;
     }
-    const std::span<float> seen(score + begin, at(end - begin));
+    const std::span<float> seen(score + begin, wide(end - begin));
     exponentials(seen, log_sums.row(block.first + r)[0], seen.data());
     for (int j = begin; j < end; ++j) change[j] *= score[j];
   }
@@ -122,7 +121,7 @@ void attend(ThreadPool& pool, const AttentionShape& shape, std::span<const TextR
             HostRows q, HostRows k, HostRows v, HostTensor out, HostTensor log_sums) {
   const int dim = shape.head_dim, group = shape.heads / shape.kv_heads;
   pool.parallel_for(static_cast<int>(texts.size()) * shape.heads, [&](int task, int) {
-    const TextRows& text = texts[at(task / shape.heads)];
+    const TextRows& text = texts[wide(task / shape.heads)];
     const int head = task % shape.heads;
     const HostRows queries = head_of(q, text, head, dim),
                    keys = head_of(k, text, head / group, dim),
@@ -137,10 +136,10 @@ void attend(ThreadPool& pool, const AttentionShape& shape, std::span<const TextR
         for (float& weight : seen) weight /= sum;
         sums.row(block.first + r)[0] = most + std::log(sum);
       }
-      multiply(nullptr, by_rows(scores.data(), at(block.keys())),
-               by_rows(values.data + at(block.begin) * at(values.stride), at(values.stride)),
-               at(block.rows()), at(block.keys()), at(dim), 1, to.row(block.first), at(to.stride),
-               Into::kReplace);
+      multiply(nullptr, by_rows(scores.data(), wide(block.keys())),
+               by_rows(values.data + wide(block.begin) * wide(values.stride), wide(values.stride)),
+               wide(block.rows()), wide(block.keys()), wide(dim), 1, to.row(block.first),
+               wide(to.stride), Into::kReplace);
     });
   });
 }
@@ -151,7 +150,7 @@ void attend_back(ThreadPool& pool, const AttentionShape& shape, std::span<const 
   const int dim = shape.head_dim, group = shape.heads / shape.kv_heads;
   // The heads that share a key add to it in turn.
   pool.parallel_for(static_cast<int>(texts.size()) * shape.kv_heads, [&](int task, int) {
-    const TextRows& text = texts[at(task / shape.kv_heads)];
+    const TextRows& text = texts[wide(task / shape.kv_heads)];
     const int kv_head = task % shape.kv_heads;
     const HostRows keys = head_of(k, text, kv_head, dim), values = head_of(v, text, kv_head, dim);
     const HostTensor to_keys = head_of(dk, text, kv_head, dim),
@@ -164,21 +163,22 @@ void attend_back(ThreadPool& pool, const AttentionShape& shape, std::span<const 
       const HostTensor to_queries = head_of(dq, text, head, dim);
       Scores scores(shape, head);
       for_blocks(shape, text.count, [&](const Block& block) {
-        const size_t rows = at(block.rows()), count = at(block.keys());
+        const size_t rows = wide(block.rows()), count = wide(block.keys());
         changes.resize(rows * count);
         scores.compute(block, queries, keys);
         multiply_rows(douts, block.first, block.rows(), values, block.begin, block.keys(), 1,
                       changes.data());
         change_scores(shape, block, scores, sums, outs, douts, changes);
         const auto rows_of = [&](HostRows x, int first) {
-          return by_rows(x.data + at(first) * at(x.stride), at(x.stride));
+          return by_rows(x.data + wide(first) * wide(x.stride), wide(x.stride));
         };
         multiply(nullptr, transposed(scores.data(), count), rows_of(douts, block.first), count,
-                 rows, at(dim), 1, to_values.row(block.begin), at(to_values.stride), Into::kAdd);
+                 rows, wide(dim), 1, to_values.row(block.begin), wide(to_values.stride),
+                 Into::kAdd);
         multiply(nullptr, transposed(changes.data(), count), rows_of(queries, block.first), count,
-                 rows, at(dim), 1, to_keys.row(block.begin), at(to_keys.stride), Into::kAdd);
+                 rows, wide(dim), 1, to_keys.row(block.begin), wide(to_keys.stride), Into::kAdd);
         multiply(nullptr, by_rows(changes.data(), count), rows_of(keys, block.begin), rows, count,
-                 at(dim), 1, to_queries.row(block.first), at(to_queries.stride), Into::kAdd);
+                 wide(dim), 1, to_queries.row(block.first), wide(to_queries.stride), Into::kAdd);
       });
     }
   });

@@ -3,14 +3,6 @@
 #include "train/row_ranges.h"
 
 namespace tessera::train {
-namespace {
-
-size_t wide(int count) {
-  return static_cast<size_t>(count);
-}
-
-}  // namespace
-
 void linear(ThreadPool& pool, HostRows x, const float* weights, float factor, HostTensor y,
             Into into) {
   multiply(&pool, by_rows(x.data, wide(x.stride)), transposed(weights, wide(x.columns)),
