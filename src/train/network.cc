@@ -83,24 +83,7 @@ Network::Network(std::shared_ptr<const Checkpoint> checkpoint, ThreadPool& pool,
   kv_ = backend_.allocate_kv(shape);
   inputs_.resize(wide(layers));
 
-  Loader load = loader();
-  LearnedBinder bind(learned_);
-  const auto tell = [&](TensorVisitor& visit) {
-    using enum TensorRole;
-    visit.enter(kNoLayer);
-    if (config_.architecture->embedding_norm)
-      embedding_norm_.tell(visit, config_, kEmbeddingNorm, kEmbeddingNormBias, config_.embedding);
-    if (config_.architecture->final_norm)
-      output_norm_.tell(visit, config_, config_.architecture->output_norm, kOutputNormBias,
-                        config_.embedding);
-    const bool tied = checkpoint_->find({kOutput}) == nullptr;
-    visit.matrix("logits", {{tied ? kTokenEmbedding : kOutput, config_.vocabulary}},
-                 config_.embedding, output_);
-    visit.vector({{kOutputBias, config_.vocabulary}}, TensorVisitor::Presence::kOptional,
-                 output_bias_);
-  };
-  tell(load);
-  tell(bind);
+  load_ends();
   const int together = std::clamp(kLogits / config_.vocabulary, 1, rows);
   last_ = backend_.allocate(together, config_.embedding);
   normalized_ = backend_.allocate(together, config_.embedding);
@@ -124,6 +107,28 @@ Loader Network::loader() const {
                   const auto found = whole_.find(tensor.place);
                   return found == whole_.end() ? nullptr : &found->second;
                 });
+}
+
+// What stands before the first layer and behind the last.
+void Network::load_ends() {
+  Loader load = loader();
+  LearnedBinder bind(learned_);
+  const auto tell = [&](TensorVisitor& visit) {
+    using enum TensorRole;
+    visit.enter(kNoLayer);
+    if (config_.architecture->embedding_norm)
+      embedding_norm_.tell(visit, config_, kEmbeddingNorm, kEmbeddingNormBias, config_.embedding);
+    if (config_.architecture->final_norm)
+      output_norm_.tell(visit, config_, config_.architecture->output_norm, kOutputNormBias,
+                        config_.embedding);
+    const bool tied = checkpoint_->find({kOutput}) == nullptr;
+    visit.matrix("logits", {{tied ? kTokenEmbedding : kOutput, config_.vocabulary}},
+                 config_.embedding, output_);
+    visit.vector({{kOutputBias, config_.vocabulary}}, TensorVisitor::Presence::kOptional,
+                 output_bias_);
+  };
+  tell(load);
+  tell(bind);
 }
 
 void Network::load_layer(int layer) {
@@ -263,6 +268,10 @@ double Network::run(std::span<const Example> examples, const float* factor) {
                                     .slots = rows.batch.slots,
                                     .contexts = rows.batch.contexts,
                                     .runs = rows.batch.runs});
+  if (!whole_.empty()) {  // their values may be others by now
+    loaded_ = -1;
+    load_ends();
+  }
   const int layers = static_cast<int>(config_.layers.size());
   const int lowest = factor == nullptr ? layers : first_learned_layer();
   std::vector<float> x, dx;

@@ -45,6 +45,7 @@ class Network {
   struct Rows;  // of the examples, as layers see them
 
   double run(std::span<const Example> examples, const float* factor);
+  void load_ends();
   void load_layer(int layer);
   void embed(const Rows& rows, std::vector<float>& x);
   void forward(const Rows& rows, std::vector<float>& x);

@@ -43,6 +43,7 @@ def make(base: pathlib.Path, folder: pathlib.Path) -> None:
 
 
 def main() -> None:
+    torch.set_num_threads(1)
     bases, out = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
     print("transformers", transformers.__version__, "torch", torch.__version__)
     for name in sys.argv[3:] or NAMES:

@@ -7,7 +7,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -16,36 +15,16 @@
 #include "files/open.h"
 #include "paths.h"
 #include "support/error_of.h"
+#include "support/model_runner.h"
 #include "support/random_floats.h"
 #include "support/temp_folder.h"
-#include "support/tiny_model.h"
+#include "train/whole_model.h"
 
 namespace tessera::train {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-std::vector<float> decoded(const StoredTensor& tensor) {
-  std::vector<float> values(tensor.elements());
-  tensor.decode(0, tensor.rows(), values);
-  return values;
-}
-
-// Everything is learned, but for what the configuration says.
-Learned whole_model(const Checkpoint& model) {
-  constexpr std::array kConfiguration = {TensorRole::kRopeFactors, TensorRole::kRopeFactorsLong,
-                                         TensorRole::kRopeFactorsShort};
-  Learned learned;
-  for (const StoredTensor& tensor : model.tensors()) {
-    if (std::ranges::find(kConfiguration, tensor.place.role) != kConfiguration.end()) continue;
-    Parameter parameter(tensor.name, static_cast<int>(tensor.rows()),
-                        static_cast<int>(tensor.columns()));
-    parameter.values = decoded(tensor);
-    learned.whole.emplace(tensor.place, std::move(parameter));
-  }
-  return learned;
-}
 
 int rows_of(std::span<const Example> examples) {
   int rows = 0;
@@ -196,6 +175,29 @@ TEST(NetworkTest, GradientsOfAnAdapterAreThoseOfItsMatrix) {
         EXPECT_NEAR(static_cast<double>(learned.down.gradient[at(k, c)]), sum, 1e-5);
       }
     }
+  }
+}
+
+// In which keys and values are f16; there is no other difference.
+TEST(NetworkTest, LossIsThatOfTheModelThatServes) {
+  for (const char* name : {"llama", "gemma2", "cohere2", "bloom", "phi3"}) {
+    const fs::path folder = fs::path(TESSERA_TEST_DATA) / "folders" / name;
+    const std::vector<Example> examples = two_texts();
+    ModelRunner runner(folder);
+    double expected = 0;
+    for (const Example& example : examples) {
+      const auto logits = runner.run_text(example.tokens);
+      for (size_t i = 0; i < logits.size(); ++i) {
+        double sum = 0;
+        for (const float logit : logits[i]) sum += std::exp(static_cast<double>(logit));
+        expected +=
+            std::log(sum) - static_cast<double>(logits[i][static_cast<size_t>(example.targets[i])]);
+      }
+    }
+    ThreadPool pool(2);
+    Learned learned;
+    Network network(open_checkpoint(folder), pool, rows_of(examples), learned);
+    EXPECT_NEAR(network.loss(examples) / expected, 1, 2e-4) << name;
   }
 }
 
