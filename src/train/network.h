@@ -18,11 +18,12 @@
 #include "model/loader.h"
 #include "train/example.h"
 #include "train/learned.h"
+#include "train/objective.h"
 #include "train/tape_backend.h"
 
 namespace tessera::train {
 
-class Network {
+class Network final : public Objective {
  public:
   // `rows`: of a step, at most. `learned` stays where it is for as long as this lives. Error for a
   // model that cannot be trained yet, which names what there is no way back through.
@@ -34,10 +35,9 @@ class Network {
   const Config& config() const { return config_; }
   const Checkpoint& checkpoint() const { return *checkpoint_; }
 
-  // The sum of -log p(target) over all targets that count.
-  double loss(std::span<const Example> examples) { return run(examples, nullptr); }
-  // The same; adds factor * d loss / d value to the gradients of what is learned.
-  double differentiate(std::span<const Example> examples, float factor) {
+  // -log p(target).
+  double loss(std::span<const Example> examples) override { return run(examples, nullptr); }
+  double differentiate(std::span<const Example> examples, float factor) override {
     return run(examples, &factor);
   }
 

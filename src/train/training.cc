@@ -11,9 +11,9 @@
 
 namespace tessera::train {
 
-Training::Training(Network& network, ThreadPool& pool, Learned& learned, const Data& data, int rows,
-                   TrainingOptions options, std::string identity)
-    : network_(network),
+Training::Training(Objective& objective, ThreadPool& pool, Learned& learned, const Data& data,
+                   int rows, TrainingOptions options, std::string identity)
+    : objective_(objective),
       pool_(pool),
       learned_(learned),
       data_(data),
@@ -35,7 +35,7 @@ double Training::evaluate(std::span<const Example> examples) {
   double sum = 0, counting = 0;
   for (size_t first = 0; first < examples.size();) {
     const auto some = some_of(examples, first);
-    sum += network_.loss(some);
+    sum += objective_.loss(some);
     for (const Example& example : some) counting += example.counting();
     first += some.size();
   }
@@ -73,7 +73,7 @@ double Training::step(int* tokens) {
   double sum = 0;
   for (size_t first = 0; first < batch.size();) {
     const auto some = some_of(batch, first);
-    sum += network_.differentiate(some, 1.0f / static_cast<float>(counting));
+    sum += objective_.differentiate(some, 1.0f / static_cast<float>(counting));
     first += some.size();
   }
   const double loss = sum / counting;

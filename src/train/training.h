@@ -10,7 +10,7 @@
 
 #include "train/adamw.h"
 #include "train/data.h"
-#include "train/network.h"
+#include "train/objective.h"
 #include "train/schedule.h"
 
 namespace tessera::train {
@@ -36,9 +36,9 @@ struct LossCurve {
 
 class Training {
  public:
-  // `data` has examples to learn from. `rows`: of the network, at most, at a time; no example has
+  // `data` has examples to learn from. `rows`: of the objective, at most, at a time; no example has
   // more. `identity`: what the state of another training would differ in, for people.
-  Training(Network& network, ThreadPool& pool, Learned& learned, const Data& data, int rows,
+  Training(Objective& objective, ThreadPool& pool, Learned& learned, const Data& data, int rows,
            TrainingOptions options, std::string identity);
 
   // Steps until all are done, or until `goes_on`, called after each with its number from 1 on, its
@@ -65,7 +65,7 @@ class Training {
   const std::vector<uint32_t>& order_of(uint64_t epoch);
   void evaluate_held_out();
 
-  Network& network_;
+  Objective& objective_;
   ThreadPool& pool_;
   Learned& learned_;
   const Data& data_;

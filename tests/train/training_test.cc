@@ -19,6 +19,7 @@
 #include "support/tiny_model.h"
 #include "train/lora.h"
 #include "train/loss_picture.h"
+#include "train/network.h"
 #include "train/whole_model.h"
 
 namespace tessera::train {
