@@ -109,6 +109,34 @@ TEST_F(TrainProgramTest, AFullDiskLeavesNothingHalfWritten) {
     EXPECT_EQ(entry.path().filename().string().find("full"), std::string::npos) << entry.path();
 }
 
+TEST_F(TrainProgramTest, HeadsDraftAndChangeNoToken) {
+  const std::string heads = path("heads.gguf");
+  const Outcome outcome =
+      run("train medusa " + model_ +
+          " --length 24 --batch 3 --rate 0.01 --steps 20 --heads 2 --json --data " + text() +
+          " -o " + heads);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const json result = json::parse(outcome.out);
+  EXPECT_LT(result["held_out"].back()["loss"], result["held_out"][0]["loss"]);
+  ASSERT_EQ(result["heads"].size(), 2u);
+  EXPECT_LE(result["heads"][0]["top1"], result["heads"][0]["top5"]);
+  const auto tokens = [&](const std::string& flags) {
+    const Outcome answer =
+        run("run " + model_ + " --raw 'the same' -n 24 --temp 0 --json " + flags);
+    EXPECT_EQ(answer.status, 0) << answer.err;
+    return json::parse(answer.out)["tokens"];
+  };
+  EXPECT_EQ(tokens("--decoder medusa --medusa " + heads), tokens("--decoder plain"));
+}
+
+TEST_F(TrainProgramTest, WithoutDataTheModelWritesWhatHeadsLearn) {
+  const Outcome outcome = run("train medusa " + model_ +
+                              " --length 16 --steps 2 --heads 1 --self-texts 4 --held-out 0.3 -o " +
+                              path("heads.gguf"));
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("head 1: first "), std::string::npos) << outcome.out;
+}
+
 TEST_F(TrainProgramTest, NamesWhatItCannotTrain) {
   const std::string mixture =
       write_tiny_model({.architecture = "qwen3moe"}, folder_.path()).string();
