@@ -23,6 +23,7 @@ void add_inspect(CLI::App& app);
 void add_quantize(CLI::App& app);
 void add_prune(CLI::App& app);
 void add_imatrix(CLI::App& app);
+void add_train(CLI::App& app);
 void add_pull(CLI::App& app);
 void add_list(CLI::App& app);
 void add_show(CLI::App& app);

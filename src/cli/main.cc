@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
   for (const auto add :
        {cli::add_run, cli::add_chat, cli::add_serve, cli::add_bench, cli::add_eval, cli::add_logits,
         cli::add_tokenize, cli::add_inspect, cli::add_quantize, cli::add_prune, cli::add_imatrix,
-        cli::add_pull, cli::add_list, cli::add_show, cli::add_rm}) {
+        cli::add_train, cli::add_pull, cli::add_list, cli::add_show, cli::add_rm}) {
     add(app);
   }
   cli::tame_options(app);

@@ -1,0 +1,13 @@
+// tessera train: what inference needs and a model does not bring.
+#include "cli/training.h"
+
+namespace tessera::cli {
+
+void add_train(CLI::App& app) {
+  CLI::App* train = app.add_subcommand("train", "train what a model needs to run well");
+  train->require_subcommand(1);
+  add_train_lora(*train);
+  add_train_medusa(*train);
+}
+
+}  // namespace tessera::cli

@@ -1,0 +1,70 @@
+// tessera train lora: a low-rank adapter.
+#include <memory>
+
+#include "cli/training.h"
+#include "files/model_reference.h"
+#include "files/open.h"
+#include "files/save_adapter.h"
+#include "train/lora.h"
+#include "train/network.h"
+
+namespace tessera::cli {
+namespace {
+
+struct LoraFlags {
+  TrainingFlags training;
+  train::LoraOptions lora;
+  double alpha = 0;
+};
+
+void train_lora(LoraFlags& flags) {
+  TrainingFlags& training = flags.training;
+  prepare_training(training);
+  flags.lora.seed = training.options.seed;
+  flags.lora.alpha = flags.alpha > 0 ? flags.alpha : 2 * flags.lora.rank;
+
+  const auto model = open_checkpoint(resolve_model(training.model));
+  train::require_trainable(read_config(*model));
+  train::Learned learned = train::make_lora(*model, flags.lora);
+  const auto tokenizer = Tokenizer::make(model->read_tokenizer());
+  const ChatFormats formats(model->read_chat_templates(), *tokenizer);
+  const train::Data data = read_training_data(training, *tokenizer, formats);
+  ThreadPool pool(training.threads);
+  train::Network network(model, pool, training.rows, learned);
+  const std::string what =
+      fmt::format("lora of rank {}, alpha {}, {} tensors of '{}'", flags.lora.rank,
+                  flags.lora.alpha, model->tensors().size(), network.config().architecture->name);
+  const train::LossCurve curve =
+      run_training(training, network, pool, learned, data, what, "LoRA on " + training.model);
+  save_adapter(train::stored_adapter(learned), *model, training.out);
+  end_training(training, curve);
+}
+
+}  // namespace
+
+void add_train_lora(CLI::App& train) {
+  auto flags = std::make_shared<LoraFlags>();
+  CLI::App* command = train.add_subcommand(
+      "lora", "learn a low-rank adapter on a model as it is stored, quantized or not");
+  command
+      ->add_option("MODEL", flags->training.model,
+                   "a GGUF file, a Hugging Face folder or a model's name")
+      ->required();
+  command
+      ->add_option("-o,--out", flags->training.out,
+                   "the adapter: a folder as PEFT writes it, or with the ending .gguf a file")
+      ->required();
+  add_data_flag(*command, flags->training, "")->required();
+  command->add_option("--rank", flags->lora.rank, "of the adapter's matrices")
+      ->check(CLI::Range(1, 1 << 14))
+      ->capture_default_str();
+  command
+      ->add_option("--alpha", flags->alpha,
+                   "what the adapter adds is scaled by alpha / rank; 0: twice the rank")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  add_training_flags(*command, flags->training, "");
+  command->callback([flags] { train_lora(*flags); });
+}
+
+}  // namespace tessera::cli

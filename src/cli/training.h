@@ -1,0 +1,52 @@
+// What the commands of `tessera train` share: data, steps, a state to go on from, how it is told.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "cli/commands.h"
+#include "text/chat.h"
+#include "text/tokenizer.h"
+#include "train/training.h"
+
+namespace tessera::cli {
+
+struct TrainingFlags {
+  std::string model, out, svg, schedule = "cosine";
+  std::vector<std::string> data, held_out_data;
+  double held_out = 0.05, warmup = 0.05;
+  int length = 512, rows = 1024, threads = 0;
+  bool resume = false, force = false;
+  train::TrainingOptions options;
+  JsonFlags json;
+
+  std::filesystem::path state() const { return out + ".training"; }
+};
+// All but --data, which some commands can do without.
+void add_training_flags(CLI::App& command, TrainingFlags& flags, const std::string& fields);
+CLI::Option* add_data_flag(CLI::App& command, TrainingFlags& flags, const std::string& help);
+
+// Completes the options; Error for what cannot be written, before the long work.
+void prepare_training(TrainingFlags& flags);
+// Of --data, --held-out and --held-out-data. `text`: more to learn from.
+train::Data read_training_data(const TrainingFlags& flags, const Tokenizer& tokenizer,
+                               const ChatFormats& formats, const std::string& text = {});
+
+// Steps until the end, with a line on a terminal, and draws --svg. Error if Ctrl-C came before the
+// end. `what`: all that would make another training of it beside these flags and the data; `title`:
+// of the picture.
+train::LossCurve run_training(const TrainingFlags& flags, train::Objective& objective,
+                              ThreadPool& pool, train::Learned& learned, const train::Data& data,
+                              const std::string& what, const std::string& title);
+// Once the output is written: the state goes, the result is told. `more`: of the JSON; `text`:
+// behind the losses.
+void end_training(const TrainingFlags& flags, const train::LossCurve& curve,
+                  const nlohmann::ordered_json& more = nlohmann::ordered_json::object(),
+                  const std::string& text = {});
+
+// The commands.
+void add_train_lora(CLI::App& train);
+void add_train_medusa(CLI::App& train);
+
+}  // namespace tessera::cli

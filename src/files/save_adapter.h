@@ -1,0 +1,15 @@
+// Writing a LoRA adapter, as the kind that a path asks for; open_adapter() opens it again.
+#pragma once
+
+#include <filesystem>
+
+#include "checkpoint/stored_adapter.h"
+
+namespace tessera {
+
+// With the ending .gguf a GGUF file, as llama.cpp's converter writes it; else the folder that PEFT
+// writes. Values in F32. Errors: see files/gguf/write_lora.h and files/huggingface/write_peft.h.
+void save_adapter(const StoredAdapter& adapter, const Checkpoint& model,
+                  const std::filesystem::path& path);
+
+}  // namespace tessera

@@ -1,0 +1,48 @@
+// What of a model is learned: tensors of its own, or what low-rank adapters add to them.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "checkpoint/tensor_names.h"
+
+namespace tessera::train {
+
+// Values that are learned, in f32, and d loss / d value of them, which whoever steps sets to zero.
+struct Parameter {
+  std::string name;           // for people and files
+  int rows = 0, columns = 0;  // a vector is one row
+  std::vector<float> values, gradient;
+
+  Parameter() = default;
+  Parameter(std::string of, int row_count, int column_count)
+      : name(std::move(of)),
+        rows(row_count),
+        columns(column_count),
+        values(static_cast<size_t>(row_count) * static_cast<size_t>(column_count)),
+        gradient(values.size()) {}
+};
+
+// scale B A is added to a matrix [up.rows, down.columns] (LoRA, Hu et al. 2021).
+struct LowRankPair {
+  Parameter down, up;  // A [rank, columns], B [rows, rank]
+  float scale = 1;
+};
+
+// By what they belong to. None moves while a model is bound to them.
+struct Learned {
+  std::map<TensorPlace, Parameter> whole;  // instead of what the checkpoint has
+  std::map<TensorPlace, LowRankPair> low_rank;
+
+  // All of them, always in the same order.
+  std::vector<Parameter*> parameters() {
+    std::vector<Parameter*> all;
+    for (auto& [place, parameter] : whole) all.push_back(&parameter);
+    for (auto& [place, pair] : low_rank) all.insert(all.end(), {&pair.down, &pair.up});
+    return all;
+  }
+};
+
+}  // namespace tessera::train
