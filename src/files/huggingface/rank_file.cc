@@ -21,9 +21,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMostFileBytes = size_t{64} << 20;
+constexpr size_t kMostRankFileBytes = size_t{64} << 20;
 // Of an entry. Joining its bytes takes their square.
-constexpr size_t kMostBytes = 256;
+constexpr size_t kMostEntryBytes = 256;
 
 // Kimi's expression, written so that no state is kept for each letter: ideographs; words of
 // capitals and then at least one other letter, or up to the last letter that has no case; capitals
@@ -41,7 +41,7 @@ constexpr std::string_view kKimiWords =
 #undef CONTRACTION
 
 using Ranks = std::unordered_map<std::string_view, uint32_t>;
-constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
+constexpr uint32_t kNoRank = std::numeric_limits<uint32_t>::max();
 
 // Where the second of the two parts begins that entry number `rank` is made of; 0 if its bytes do
 // not come down to two.
@@ -53,10 +53,10 @@ size_t find_cut(std::string_view entry, uint32_t rank, const Ranks& ranks) {
   std::vector<Part> parts;
   const auto rank_of = [&](size_t begin, size_t end) {
     const auto found = ranks.find(entry.substr(begin, end - begin));
-    return found == ranks.end() ? kNone : found->second;
+    return found == ranks.end() ? kNoRank : found->second;
   };
   for (size_t i = 0; i < entry.size(); ++i)
-    parts.push_back({i, i + 2 <= entry.size() ? rank_of(i, i + 2) : kNone});
+    parts.push_back({i, i + 2 <= entry.size() ? rank_of(i, i + 2) : kNoRank});
   const auto end_of = [&](size_t part) {
     return part + 1 < parts.size() ? parts[part + 1].begin : entry.size();
   };
@@ -67,7 +67,7 @@ size_t find_cut(std::string_view entry, uint32_t rank, const Ranks& ranks) {
     parts.erase(best + 1);
     const auto update = [&](size_t part) {
       parts[part].joint =
-          part + 1 < parts.size() ? rank_of(parts[part].begin, end_of(part + 1)) : kNone;
+          part + 1 < parts.size() ? rank_of(parts[part].begin, end_of(part + 1)) : kNoRank;
     };
     update(place);
     if (place > 0) update(place - 1);
@@ -94,8 +94,9 @@ std::vector<std::string> read_entries(std::string_view text) {
     if (!bytes || bytes->empty() || !is_number)
       fail("line {}: expected bytes in base64 and a rank, found '{}'", line,
            printable(content, 40));
-    if (bytes->size() > kMostBytes)
-      fail("line {}: an entry of {} bytes, at most {} expected", line, bytes->size(), kMostBytes);
+    if (bytes->size() > kMostEntryBytes)
+      fail("line {}: an entry of {} bytes, at most {} expected", line, bytes->size(),
+           kMostEntryBytes);
     if (rank != entries.size())
       fail("line {}: the rank {}, expected {}", line, rank, entries.size());
     entries.push_back(*std::move(bytes));
@@ -153,7 +154,7 @@ std::optional<TokenizerFile> find_rank_file(const fs::path& folder) {
         "would do",
         shown(path), printable(code));
   }
-  const std::string text = read_text(path, kMostFileBytes);
+  const std::string text = read_text(path, kMostRankFileBytes);
   return in_file(path, [&] { return read_rank_file(text); });
 }
 
