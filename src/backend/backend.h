@@ -237,6 +237,7 @@ struct AttentionParameters {
   float scale = 1.0f;
   float soft_cap = 0.0f;  // 0: none, else cap * tanh(score / cap)  (Gemma 2)
   int window = 0;         // 0: all, else positions p - window + 1 .. p + window - 1
+  int chunk = 0;          // 0: all, else those of its own chunk of so many (Llama 4)
   // [heads]: a score in each head's softmax with no value behind it (Xiao et al. 2023; learned in
   // gpt-oss); nullptr: none.
   const Vector* sinks = nullptr;

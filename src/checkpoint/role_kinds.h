@@ -13,6 +13,7 @@ inline bool is_norm(TensorRole role) {
   constexpr TensorRole kNorms[] = {kEmbeddingNorm,
                                    kOutputNorm,
                                    kAttentionNorm,
+                                   kAttentionNorm2,
                                    kQueryNorm,
                                    kKeyNorm,
                                    kPostAttentionNorm,

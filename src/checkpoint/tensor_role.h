@@ -34,6 +34,8 @@ enum class TensorRole : uint8_t {
   // Of each layer.
   kAttentionNorm,
   kAttentionNormBias,
+  kAttentionNorm2,  // attention's own, where the other is the feed-forward's (Falcon 40B)
+  kAttentionNorm2Bias,
   kQuery,
   kKey,
   kValue,

@@ -33,7 +33,7 @@ struct NormalizerStep {
     kCharsmap,    // `content` is SentencePiece's precompiled_charsmap (text/charsmap.h), applied as
                   // Hugging Face does: the shortest key for a cluster of characters
     kOwnCharsmap,  // the same, applied as SentencePiece does: the longest key at each place
-    kToAlphabet,   // bytes become GPT-2's letters (text/byte_alphabet.h)
+    kToAlphabet,   // bytes become GPT-2's letters (checkpoint/byte_alphabet.h)
   };
   Kind kind = Kind::kNfc;
   TextPattern pattern;

@@ -101,7 +101,8 @@ ModelShape cut_shape(const Config& config, const PruneOptions& options) {
   require_plain_layers(config, options);
   if (options.layers > 0) {
     for (const LayerConfig& layer : config.layers) {
-      if (layer.window != config.layers[0].window || layer.rope != config.layers[0].rope)
+      if (layer.window != config.layers[0].window || layer.chunk != config.layers[0].chunk ||
+          layer.rope != config.layers[0].rope)
         fail("the layers of this model take turns, which dropping some would confuse");
     }
     after.layers = left_of(before.layers, options.layers);

@@ -56,8 +56,9 @@ Work work_of_attend(double bytes_of_token, const AttentionParameters& parameters
     int first = contexts[i].position, end = 0;
     for (; i < contexts.size() && contexts[i].block_table.data() == sequence; ++i) {
       const RowContext& row = contexts[i];
-      const int begin =
-          parameters.window > 0 ? std::max(0, row.position - parameters.window + 1) : 0;
+      const int begin = parameters.chunk > 0    ? row.position / parameters.chunk * parameters.chunk
+                        : parameters.window > 0 ? std::max(0, row.position - parameters.window + 1)
+                                                : 0;
       const int ahead =
           parameters.window > 0 ? std::min<int>(row.ahead, parameters.window - 1) : row.ahead;
       seen += row.position + ahead + 1 - begin;

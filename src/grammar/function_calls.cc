@@ -47,8 +47,9 @@ Syntax function_calls_syntax(const FunctionCalls& calls) {
   syntax.rules.push_back({.name = "call"});
   std::vector<Expr> any;
   for (const FunctionCalls::Function& function : calls.functions) {
-    const std::string beginning =
-        fmt::format("{}\"{}\"{}", calls.open, json_escaped(function.name), calls.between);
+    const std::string name =
+        calls.quotes_names ? fmt::format("\"{}\"", json_escaped(function.name)) : function.name;
+    const std::string beginning = calls.open + name + calls.between;
     any.push_back(
         sequence({literal(beginning), arguments_of(function, syntax), literal(calls.close)}));
   }

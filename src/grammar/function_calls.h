@@ -18,7 +18,8 @@ struct FunctionCalls {
   std::vector<Function> functions = {};
   // A call is `open`, the name as a JSON string, `between`, the arguments, `close`.
   std::string open, between, close;
-  int most = 1;  // calls; at least one is made
+  bool quotes_names = true;  // else names stand as they are
+  int most = 1;              // calls; at least one is made
   std::string separator = {};
   // What the answer may be instead of calls, at most one of the two: what a grammar in GBNF gives,
   // or a value of a JSON schema.

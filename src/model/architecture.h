@@ -65,11 +65,13 @@ struct Architecture {
   bool qk_norm = false;           // RMSNorm of each query and key head
   bool may_have_qk_norm = false;  // in some models of the family
   bool joint_qk_norm = false;     // RMSNorm of all query heads together, and of all key heads
-  bool value_norm = false;        // RMSNorm of each value head, without a weight
-  bool shared_kv = false;         // the last layers may read an earlier one's keys and values
-  bool qkv_bias = false;          // required; other families may ship one or not
-  bool fused_qkv = false;         // one tensor attn_qkv
-  bool fused_gate_up = false;     // ffn_up holds gate and up
+  bool unit_qk_norm = false;      // RMSNorm of each rotated head, without a weight, in some models
+  bool may_have_head_norms = false;  // LayerNorm of each, by a weight of its own, in some models
+  bool value_norm = false;           // RMSNorm of each value head, without a weight
+  bool shared_kv = false;            // the last layers may read an earlier one's keys and values
+  bool qkv_bias = false;             // required; other families may ship one or not
+  bool fused_qkv = false;            // one tensor attn_qkv, unless a checkpoint has them apart
+  bool fused_gate_up = false;        // ffn_up holds gate and up
 
   bool attention_sinks = false;
 
@@ -96,10 +98,13 @@ struct Architecture {
   bool normalize_experts = false;   // the weights of those that a row visits add up to 1
   bool expert_biases = false;       // and of the router
   bool shared_expert_gate = false;  // the expert that every row visits has a weight, too
+  bool shared_expert = false;       // there is one, as long as the others
+  bool weighs_inputs = false;       // weights are of what experts read, not of what they answer
 
   // Sliding windows: with period n, layers n-1, 2n-1, ... attend to everything and the others to
   // the window; 1 gives every layer the window.
   int window_period = 1;
+  int chunk = 0;             // those layers attend to chunks of so many positions instead
   bool has_windows = false;  // every model has: the fact "attention.sliding_window" must be there
   bool full_layers_first = false;  // with period n, layers 0, n, 2n, ... attend to everything
   // RoPE base of the windowed layers, never scaled; 0: as the others, scaling included; -1: theirs,
@@ -109,6 +114,10 @@ struct Architecture {
   // model uses 1/sqrt(embedding / heads).
   int head_dim_scale_layers = 1 << 30;
   float attention_scale = 0.0f;  // whatever the heads' length; 0: the above
+  // Of Config's, where the checkpoint is silent; of layers that are not rotated, from position 1
+  // on.
+  float query_growth = 0.0f;
+  int growth_length = 0;
 };
 
 // nullptr if it is not known.

@@ -107,6 +107,12 @@ HeadLengths read_head_lengths(const BoundedFacts& facts, const std::vector<bool>
   return lengths;
 }
 
+// Converters keep queries, keys and values together or apart, whatever the family.
+bool is_fused(const Checkpoint& checkpoint, const Architecture& architecture, int layer) {
+  if (checkpoint.find({TensorRole::kQuery, layer}) != nullptr) return false;
+  return architecture.fused_qkv || checkpoint.find({TensorRole::kQueryKeyValue, layer}) != nullptr;
+}
+
 // Without windows and ropes.
 std::vector<LayerConfig> read_layers(const Checkpoint& checkpoint, const BoundedFacts& facts,
                                      const Architecture& architecture, int embedding,
@@ -141,13 +147,13 @@ std::vector<LayerConfig> read_layers(const Checkpoint& checkpoint, const Bounded
     fail("keys of length {} with values of length {} are not supported", *differ.in1, *differ.in2);
   }
   ExpertsConfig experts = read_experts(facts, embedding);
-  const auto dense =
-      static_cast<size_t>(experts.count > 0 ? facts.or_none("leading_dense_block_count") : count);
+  if (architecture.shared_expert && experts.shared == 0) experts.shared = experts.feed_forward;
+  const DenseLayers dense = read_dense_layers(facts, experts);
   std::vector<LayerConfig> result;
   for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
     if (kv_heads[i] == 0 || heads[i] == 0) {
       result.push_back(
-          {.feed_forward = feed_forward[i], .experts = i < dense ? ExpertsConfig{} : experts});
+          {.feed_forward = feed_forward[i], .experts = dense.has(i) ? ExpertsConfig{} : experts});
       check_layer(result.back());
       continue;
     }
@@ -158,7 +164,7 @@ std::vector<LayerConfig> read_layers(const Checkpoint& checkpoint, const Bounded
         checkpoint.find({TensorRole::kExpertsGateUp, static_cast<int>(i)}) != nullptr;
     if (latent.key_value > 0) {
       result.push_back(latent_layer(facts, latent, heads[i], feed_forward[i]));
-      result.back().experts = i < dense ? ExpertsConfig{} : experts;
+      result.back().experts = dense.has(i) ? ExpertsConfig{} : experts;
       check_layer(result.back());
       continue;
     }
@@ -172,8 +178,9 @@ std::vector<LayerConfig> read_layers(const Checkpoint& checkpoint, const Bounded
                       .kv_heads = kv_heads[i],
                       .head_dim = head_dims[i],
                       .feed_forward = feed_forward[i],
-                      .experts = i < dense ? ExpertsConfig{} : experts,
-                      .attention_scale = scale});
+                      .experts = dense.has(i) ? ExpertsConfig{} : experts,
+                      .attention_scale = scale,
+                      .fused_qkv = is_fused(checkpoint, architecture, static_cast<int>(i))});
     check_layer(result.back());
   }
   return result;
@@ -229,7 +236,7 @@ class Ropes {
 };
 
 bool is_rotated(const Config& config, size_t layer, bool has_windows) {
-  const bool windowed = config.layers[layer].window > 0;
+  const bool windowed = config.layers[layer].window > 0 || config.layers[layer].chunk > 0;
   switch (config.architecture->unrotated) {
     case Unrotated::kNone:
       return true;
@@ -248,6 +255,18 @@ bool is_rotated(const Config& config, size_t layer, bool has_windows) {
   return false;
 }
 
+// The length of chunks that windowed layers have instead of windows; 0: they have none. llama.cpp
+// knows one length, whatever files say of windows; they have no word for another.
+int read_chunk(const Checkpoint& checkpoint, const BoundedFacts& facts,
+               const Architecture& architecture) {
+  if (architecture.chunk == 0) return 0;
+  constexpr std::string_view kWindow = "attention.sliding_window";
+  if (checkpoint.facts().get_int(kWindow) == 0)
+    fail("key '{}': 0 is not supported in models of '{}'", facts.key_of(kWindow),
+         architecture.name);
+  return facts.optional("attention.chunk_size", architecture.chunk);
+}
+
 // The layers' windows and rotary embeddings.
 void read_windows(const Checkpoint& checkpoint, const BoundedFacts& facts, Config& config) {
   // Where texts are read ahead, both sides of a token together.
@@ -255,9 +274,13 @@ void read_windows(const Checkpoint& checkpoint, const BoundedFacts& facts, Confi
                                                       : facts.or_none("attention.sliding_window");
   const std::vector<bool> windowed =
       read_windowed(checkpoint.facts(), facts, *config.architecture, config.layers.size());
-  for (size_t i = 0; i < config.layers.size(); ++i)
-    if (windowed[i] && window > 0)
-      config.layers[i].window = config.bidirectional ? window / 2 + 1 : window;
+  const int chunk = read_chunk(checkpoint, facts, *config.architecture);
+  for (size_t i = 0; i < config.layers.size(); ++i) {
+    LayerConfig& layer = config.layers[i];
+    if (!windowed[i]) continue;
+    layer.chunk = chunk;
+    if (window > 0 && chunk == 0) layer.window = config.bidirectional ? window / 2 + 1 : window;
+  }
   Ropes ropes(checkpoint, config);
   for (size_t i = 0; i < config.layers.size(); ++i) {
     LayerConfig& layer = config.layers[i];
@@ -282,10 +305,14 @@ void read_scales(const BoundedFacts& facts, Config& config) {
 
 // Positions other than rotations.
 void read_positions(const BoundedFacts& facts, Config& config) {
-  config.query_growth = facts.real("attention.temperature_scale", 0);
-  if (config.query_growth != 0)
+  const Architecture& family = *config.architecture;
+  config.query_growth = facts.real("attention.temperature_scale", family.query_growth);
+  if (config.query_growth != 0) {
     config.growth_length =
-        facts.optional("rope.scaling.original_context_length", config.training_context);
+        family.growth_length > 0
+            ? facts.optional("attention.temperature_length", family.growth_length)
+            : facts.optional("rope.scaling.original_context_length", config.training_context);
+  }
   config.is_rotated = facts.is("rope.scaling.finetuned", true);
   if (config.architecture->unrotated != Unrotated::kAll) return;
   config.max_slope_exponent =
@@ -304,8 +331,19 @@ void read_residual(const Checkpoint& checkpoint, const BoundedFacts& facts, Conf
   const bool has_norm = checkpoint.find({TensorRole::kFeedForwardNorm, 0}) != nullptr;
   config.shared_norm =
       residual == Residual::kSharedNorm || (residual == Residual::kAsStored && !has_norm);
-  config.parallel_residual = config.shared_norm || (residual == Residual::kParallel &&
-                                                    facts.is("use_parallel_residual", true));
+  // Falcon's larger models have one for each.
+  const bool has_second = checkpoint.find({TensorRole::kAttentionNorm2, 0}) != nullptr;
+  if (has_second) config.shared_norm = false;
+  const NormRoles first = {TensorRole::kAttentionNorm, TensorRole::kAttentionNormBias},
+                  second = {TensorRole::kAttentionNorm2, TensorRole::kAttentionNorm2Bias};
+  config.attention_norm = has_second ? second : first;
+  config.feed_forward_norm =
+      has_second || config.shared_norm
+          ? first
+          : NormRoles{config.architecture->feed_forward_norm, TensorRole::kFeedForwardNormBias};
+  config.parallel_residual =
+      has_second || config.shared_norm ||
+      (residual == Residual::kParallel && facts.is("use_parallel_residual", true));
 }
 
 // A fact that a family has no part for would be left out of its answers.
@@ -421,8 +459,13 @@ Config read_config(const Checkpoint& checkpoint, int context) {
   config.next_token_layers = facts.or_none("nextn_predict_layers");
   config.layers =
       read_layers(checkpoint, facts, architecture, config.embedding, config.next_token_layers);
-  if (const ExpertsConfig& experts = config.layers.back().experts; experts.count > 0)
-    config.routing = read_routing(facts, architecture, experts);
+  const auto mixture = std::ranges::find_if(
+      config.layers, [](const LayerConfig& layer) { return layer.experts.count > 0; });
+  if (mixture != config.layers.end())
+    config.routing = read_routing(facts, architecture, mixture->experts);
+  // Of Llama 4, all but the largest, which files tell by its experts alone.
+  if (architecture.unit_qk_norm)
+    config.unit_qk_norm = facts.is("attention.unit_qk_norm", facts.or_none("expert_count") != 128);
   const uint64_t vocabulary = checkpoint.require({TensorRole::kTokenEmbedding}).rows();
   if (vocabulary > kMaxDimension) fail("a vocabulary of {} is out of range", vocabulary);
   config.vocabulary = static_cast<int>(vocabulary);

@@ -53,14 +53,21 @@ struct LayerConfig {
   RecurrentConfig recurrent = {};
   float attention_scale = 0.0f;
   int window = 0;  // positions that a row attends to on a side, its own included; 0: all
+  int chunk = 0;   // positions of a chunk, to whose own a row attends; 0: all
   int rope = 0;    // of Config::ropes; kUnrotated: queries and keys stay as they are
   static constexpr int kUnrotated = -1;
   int kv_layer = 0;             // of the KV store: the one that holds its keys and values
   bool shares_kv = false;       // these are an earlier layer's
+  bool fused_qkv = false;       // one matrix holds queries, keys and values
   bool keys_as_values = false;  // there is no matrix of values: they are what keys are made of
 
   int q_columns() const { return heads * head_dim; }
   int kv_columns() const { return kv_heads * head_dim; }
+};
+
+// What a norm's tensors are in the checkpoint.
+struct NormRoles {
+  TensorRole weight = TensorRole::kUnknown, bias = TensorRole::kUnknown;
 };
 
 // Maps that pooled states may go through.
@@ -86,11 +93,13 @@ struct Config {
   // ALiBi: the slopes of n heads are powers of 2^(-max_slope_exponent / n); 0: none.
   float max_slope_exponent = 0.0f;
   // Queries at position p are multiplied by 1 + query_growth ln(1 + floor(p / growth_length)), for
-  // contexts beyond the one of pretraining (Llama 4).
+  // contexts beyond the one of pretraining; of Llama 4 with p + 1, and where nothing is rotated.
   float query_growth = 0.0f;
   int growth_length = 0;
-  bool parallel_residual = false;  // the feed-forward reads what attention reads,
-  bool shared_norm = false;        // through the same norm
+  bool unit_qk_norm = false;                    // Architecture's, in this model
+  bool parallel_residual = false;               // the feed-forward reads what attention reads,
+  bool shared_norm = false;                     // through the same norm
+  NormRoles attention_norm, feed_forward_norm;  // of what they read
   // Every token attends to all of its text, which is computed in one step, and there are no logits.
   bool bidirectional = false;
   Pooling pooling = Pooling::kMean;  // of embeddings, where nobody asks for another

@@ -40,6 +40,12 @@ ExpertsConfig read_experts(const BoundedFacts& facts, int embedding) {
   return experts;
 }
 
+DenseLayers read_dense_layers(const BoundedFacts& facts, const ExpertsConfig& experts) {
+  return {.leading = facts.or_none("leading_dense_block_count"),
+          .period = facts.optional("interleave_moe_layer_step", 1),
+          .all = experts.count == 0};
+}
+
 Routing read_routing(const BoundedFacts& facts, const Architecture& architecture,
                      const ExpertsConfig& config) {
   const int experts = config.count, used = config.used;

@@ -104,7 +104,8 @@ void Loader::matrix(std::string_view label, std::span<const StoredRows> parts, i
 bool Loader::is_absent(StoredRows stored, Presence presence) {
   if (presence != Presence::kOptional) return false;
   const StoredTensor* found = checkpoint_.find({stored.role, layer_});
-  ++(found == nullptr ? absent_ : present_)[stored.role];
+  if (stored.first == 0)  // once, where a tensor is read in several parts
+    ++(found == nullptr ? absent_ : present_)[stored.role];
   return found == nullptr;
 }
 

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
-#include "text/byte_alphabet.h"
+#include "checkpoint/byte_alphabet.h"
 #include "text/vocabulary.h"
 #include "text/word_model.h"
 

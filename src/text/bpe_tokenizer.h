@@ -18,9 +18,10 @@ namespace tessera {
 class BpeTokenizer final : public Tokenizer {
  public:
   explicit BpeTokenizer(TokenizerData data);
+  // As those of `family`, whatever the data call their pre-tokenizer.
+  BpeTokenizer(TokenizerData&& data, const PreTokenizerFamily& family);
 
  private:
-  BpeTokenizer(TokenizerData&& data, const PreTokenizerFamily& family);
   void encode_text(std::string_view text, bool after_special,
                    std::vector<Token>& tokens) const override;
   void encode_word(std::string_view word, std::vector<Symbol>& scratch,

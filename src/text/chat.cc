@@ -5,6 +5,14 @@
 #include "text/literal_contents.h"
 
 namespace tessera {
+namespace {
+
+// Behind a turn in which the model has called a function and answered, its templates open none.
+void open_gemma4_turn(std::string& prompt) {
+  if (prompt.ends_with("<turn|>\n")) prompt += "<|turn>model\n";
+}
+
+}  // namespace
 
 ChatPrompt make_chat_prompt(const ChatFormat& format, const std::vector<Message>& messages,
                             const ChatOptions& options) {
@@ -22,12 +30,16 @@ ChatPrompt make_chat_prompt(const ChatFormat& format, const std::vector<Message>
   if (!options.variables.is_object())
     fail("the variables of a chat template must be a JSON object");
   variables.update(options.variables);
+  ChatPrompt prompt;
   if (options.parse_special || format.tokenizer == nullptr) {
-    return {.text = format.source.render(variables)};
+    prompt.text = format.source.render(variables);
+  } else {
+    const LiteralContents contents(variables, format.tokenizer->control_spellings());
+    prompt.text = format.source.render(variables);
+    prompt.literal = contents.unmark(prompt.text);
   }
-  const LiteralContents contents(variables, format.tokenizer->control_spellings());
-  ChatPrompt prompt{.text = format.source.render(variables)};
-  prompt.literal = contents.unmark(prompt.text);
+  if (options.add_generation_prompt && format.tool_style == ToolStyle::kGemma4)
+    open_gemma4_turn(prompt.text);
   return prompt;
 }
 

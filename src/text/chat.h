@@ -41,7 +41,7 @@ struct ChatPrompt {
 };
 
 // How a template teaches its model to call functions (text/tool_calls.h has examples).
-enum class ToolStyle { kHermes, kLlama3 };
+enum class ToolStyle { kHermes, kLlama3, kGemma4 };
 
 // What a model ships for chatting.
 struct ChatFormat {

@@ -7,6 +7,7 @@ namespace {
 
 ToolStyle tool_style_of(std::string_view source) {
   const auto has = [&](std::string_view text) { return source.find(text) != source.npos; };
+  if (has("<|tool_call>call:")) return ToolStyle::kGemma4;
   const bool llama = has("<|python_tag|>") || (has("ipython") && has("\"parameters\""));
   return llama && !has("<tool_call>") ? ToolStyle::kLlama3 : ToolStyle::kHermes;
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "text/tool_responses.h"
+
 namespace tessera {
 namespace {
 
@@ -94,6 +96,7 @@ void let_user_begin(std::vector<Message>& messages) {
 std::vector<Message> fit_messages(std::vector<Message> messages,
                                   const TemplateCapabilities& capabilities) {
   messages = with_systems_in_place(std::move(messages), capabilities);
+  if (capabilities.tool_responses) messages = with_tool_responses(std::move(messages));
   if (!capabilities.leading_assistant) let_user_begin(messages);
   std::vector<Message> result;
   for (Message& message : messages) {

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
-#include "text/byte_alphabet.h"
+#include "checkpoint/byte_alphabet.h"
 #include "text/sentencepiece_tokenizer.h"
 #include "text/vocabulary.h"
 #include "text/word_piece_model.h"

@@ -3,10 +3,13 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "checkpoint/character_pairs.h"
 
 namespace tessera {
 
@@ -26,6 +29,8 @@ struct PreTokenizerFamily {
   std::span<const SplitStep> steps;
   bool ignore_merges = false;  // a word that is a vocabulary entry is that token, merges or not
   bool adds_bos = false;       // where the checkpoint does not say
+  // Entries are texts, not GPT-2's letters for bytes, and texts are cut as this says.
+  std::optional<CharacterPairs> characters = {};
 };
 
 // Throws Error for an unknown name. "" is "default", with a warning.

@@ -36,6 +36,8 @@ constexpr SplitStep kQwen35Steps[] = {
     {CONTRACTION "|[^\r\n%L%N]?[%L%M]+|%N| ?[^%W%L%M%N]+[\r\n]*|" SPACES}};
 constexpr SplitStep kSeedCoderSteps[] = {
     {CONTRACTION "|[^\r\n%L%N]?%L+|%N| ?[^%W%L%N\r\n]+|" SPACES}};
+constexpr SplitStep kLagunaSteps[] = {
+    {"\n+"}, {CONTRACTION "|[^\r\n%L%N]?%L+|%N| ?[^%W%L%N]+[\r\n]*|" SPACES}};
 constexpr SplitStep kBailingSteps[] = {
     {"'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\r\n%L%N]?%L+|%N| ?[^%W%L%N]+[\r\n]*"
      "|%W*[\r\n]|%W+(?!%w)|%W+"}};
@@ -61,12 +63,42 @@ constexpr SplitStep kTekkenSteps[] = {{CASED_WORD "|%N| ?[^%W%L%N]+[\r\n/]*|" SP
 constexpr SplitStep kGpt4oSteps[] = {
     {CASED_WORD CONTRACTION "?|%N{1,3}| ?[^%W%L%N]+[\r\n/]*|" SPACES}};
 #undef CASED_WORD
+// The same where marks count as letters of either case. One may stand before a word as well, so
+// words without a small letter come last for both.
+constexpr SplitStep kGraniteEmbeddingSteps[] = {
+    {"[^\r\n%L%N]?(?:(?:(?![a-z])[%L%M])*+(?:(?![A-Z])[%L%M])++"
+     "|(?:[A-Z]*+(?![A-Za-z])[%L%M])++)" CONTRACTION "?|[^\r\n%L%N]?[A-Z]++" CONTRACTION
+     "?|%N{1,3}| ?[^%W%L%N]+[\r\n/]*|" SPACES}};
 
-constexpr std::string_view kDeepSeek3Words =
-    "[!\"#$\\%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n%L%P%S]?[%L%M]+| "
-    "?[%P%S]+[\r\n]*|" SPACES;
+// Where tokenizer.json names the case of letters by category, llama.cpp tells none: words of
+// letters and marks.
+#define WORD "[^\r\n%L%N]?[%L%M]+" CONTRACTION "?"
+constexpr SplitStep kTinyAyaSteps[] = {{"%N+", true},
+                                       {WORD "|%N{1,3}| ?[^%W%L%N]+[\r\n/]*|" SPACES}};
+constexpr SplitStep kYoutuSteps[] = {
+    {"[\uAC00-\uD7A3\u3131-\u318E]+"
+     "|[\uFF01\u2026\u201C\u201D\u2018\u2019\u2014\uFF1A\uFF1B\uFF0C\u3001-\u303F\uFE30-\uFE4F]+"
+     "|[\u3105-\u312F]+|[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+"},
+    {WORD "|%N| ?[^%W%L%N]+[\r\n/]*|" SPACES}};
+#undef WORD
+
+// Ideographs are words of their own; other words take contractions along, and no marks.
+#define HAN                                                                           \
+  "\u4E00-\u9FFF\u3400-\u4DBF\U00020000-\U0002A6DF\U0002A700-\U0002EBEF\uF900-\uFAFF" \
+  "\U0002F800-\U0002FA1F"
+constexpr SplitStep kKimiK2Steps[] = {{"[" HAN "]+|[^\r\n%L%N]?(?:(?![" HAN "])%L)++" CONTRACTION
+                                       "?|%N{1,3}| ?[^%W%L%N]+[\r\n]*|" SPACES}};
+#undef HAN
+
+#define DEEPSEEK_WORDS \
+  "[!\"#$\\%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n%L%P%S]?[%L%M]+| ?[%P%S]+"
+constexpr std::string_view kDeepSeek3Words = DEEPSEEK_WORDS "[\r\n]*|" SPACES;
 constexpr SplitStep kDeepSeek3Steps[] = {
     {"%N{1,3}"}, {"[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+"}, {kDeepSeek3Words}};
+constexpr SplitStep kSparkSteps[] = {{"%N"},
+                                     {"[\u4E00-\u9FA5\u3040-\u309F\u30A0-\u30FF]+"},
+                                     {DEEPSEEK_WORDS "|[\r\n]|%W+(?!%w)|%W+"}};
+#undef DEEPSEEK_WORDS
 // llama.cpp glues characters that no step matches to the digits behind them; tokenizer.json does
 // not.
 constexpr SplitStep kAfmoeSteps[] = {
@@ -112,6 +144,12 @@ constexpr SplitStep kChameleonSteps[] = {{"<sentinel:[0-9]+>"},  {"(?:IMGIMG)[A-
                                          {"[\t\n]|    |  "},     {"%N"},
                                          {"[%P!-/:-@\\[-`{-~]"}, {kGpt2}};
 
+// Of vocabularies of characters, for splits alone: pair_characters() cuts the texts.
+constexpr SplitStep kLineSteps[] = {{"\n+"}};
+constexpr SplitStep kSpaceSteps[] = {{"%W+"}};
+constexpr CharacterPairs kLines = {.joins_newlines = false};
+constexpr CharacterPairs kBetweenSpaces = {.marks_spaces = false, .joins_newlines = false};
+
 struct NamedFamily {
   std::string_view name;
   PreTokenizerFamily family;
@@ -126,6 +164,7 @@ constexpr auto kFamilies = std::to_array<NamedFamily>({
     {"chameleon", {kChameleonSteps, false, true}},
     {"chatglm-bpe", {kLlama3Steps}},
     {"codeshell", {kSingleDigitGpt2Steps}},
+    {"cohere2moe", {kTinyAyaSteps}},
     {"command-r", {kSingleDigitGpt2Steps}},
     {"dbrx", {kLlama3Steps}},
     {"deepseek-coder", {kDeepSeekCoderSteps}},
@@ -140,6 +179,7 @@ constexpr auto kFamilies = std::to_array<NamedFamily>({
     {"falcon", {kFalconSteps}},
     {"falcon-h1", {kLlama3Steps, true, true}},
     {"falcon3", {kLlama3Steps, true, true}},
+    {"gemma4", {kLineSteps, false, false, CharacterPairs()}},
     {"gigachat", {kGpt2Steps}},
     {"glm4", {kLlama3Steps, true}},
     {"glm5", {kLlama3Steps, true}},
@@ -147,9 +187,12 @@ constexpr auto kFamilies = std::to_array<NamedFamily>({
     {"gpt-4o", {kGpt4oSteps}},
     {"gpt3-finnish", {kBloomSteps}},
     {"granite-docling", {kGpt2Steps}},
+    {"granite-embed-multi-311m", {kLineSteps, false, false, CharacterPairs()}},
+    {"granite-embed-multi-97m", {kGraniteEmbeddingSteps, true}},
     {"grok-2", {kQwen2Steps}},
     {"hunyuan", {kQwen2Steps}},
     {"hunyuan-dense", {kDeepSeek3Steps}},
+    {"hy_v4", {kDeepSeek3Steps}},
     {"jais", {kGpt2Steps}},
     {"jais-2", {kJais2Steps}},
     {"jina-de", {kGpt2Steps}},
@@ -161,7 +204,9 @@ constexpr auto kFamilies = std::to_array<NamedFamily>({
     {"jina-v5-nano", {kLlama3Steps, true, true}},
     {"joyai-llm", {kDeepSeek3Steps}},
     {"kanana2", {kGpt4oSteps}},
+    {"kimi-k2", {kKimiK2Steps}},
     {"kormo", {kQwen2Steps}},
+    {"laguna", {kLagunaSteps}},
     {"lfm2", {kLlama3Steps, true, true}},
     {"llada-moe", {kBailingSteps}},
     {"llama-bpe", {kLlama3Steps, true, true}},
@@ -185,18 +230,23 @@ constexpr auto kFamilies = std::to_array<NamedFamily>({
     {"qwen35", {kQwen35Steps}},
     {"refact", {kSingleDigitGpt2Steps}},
     {"roberta-bpe", {kGpt2Steps}},
+    {"sarvam-moe", {kLineSteps, false, false, kLines}},
     {"seed-coder", {kSeedCoderSteps}},
     {"smaug-bpe", {kLlama3Steps}},
     {"smollm", {kSingleDigitGpt2Steps}},
     {"solar-open", {kQwen2Steps}},
+    {"spark2_5", {kSparkSteps}},
     {"stablelm2", {kQwen2Steps}},
     {"starcoder", {kSingleDigitGpt2Steps}},
     {"superbpe", {kSuperBpeSteps}},
     {"talkie", {kGpt4oSteps}},
     {"tekken", {kTekkenSteps, true, true}},
+    {"tiny_aya", {kTinyAyaSteps}},
     {"trillion", {kGpt2Steps}},
     {"ufakzeka", {kUfakZekaSteps}},
     {"viking", {kVikingSteps}},
+    {"whitespace", {kSpaceSteps, false, false, kBetweenSpaces}},
+    {"youtu", {kYoutuSteps, true}},
 });
 
 }  // namespace

@@ -30,10 +30,16 @@ class Probe {
   bool shows(std::initializer_list<std::string_view> words, std::initializer_list<Turn> turns,
              const Json& tools = nullptr) const {
     Json messages = Json::array();
-    for (const auto& [role, content] : turns) {
-      const Json parts = {{{"type", "text"}, {"text", content}}};
-      messages.push_back({{"role", role}, {"content", parts_ ? parts : Json(content)}});
-    }
+    for (const auto& [role, content] : turns)
+      messages.push_back({{"role", role}, {"content", content_of(content)}});
+    return shows(words, std::move(messages), tools);
+  }
+  // A text as contents are given.
+  Json content_of(std::string_view text) const {
+    return parts_ ? Json{{{"type", "text"}, {"text", text}}} : Json(text);
+  }
+  bool shows(std::initializer_list<std::string_view> words, Json messages,
+             const Json& tools) const {
     jinja::RenderOptions options;
     options.limits.steps = 500'000;
     options.limits.text_bytes = size_t{1} << 20;
@@ -71,6 +77,25 @@ Json declaration(std::string_view name) {
               {"required", {"argument"}}}}}}};
 }
 
+// A question, a call, and its result: as a turn, or beside the call.
+Json called(const Probe& probe, bool as_turn) {
+  const Json function = {{"name", kFirst}, {"arguments", {{"argument", kFiller}}}};
+  const Json made = {{"id", "probecall"}, {"type", "function"}, {"function", function}};
+  Json turn = {{"role", "assistant"}, {"content", ""}, {"tool_calls", Json::array({made})}};
+  const Json response = {{"name", kFirst}, {"response", kSecond}};
+  if (!as_turn) turn["tool_responses"] = Json::array({response});
+  Json turns = Json::array();
+  turns.push_back({{"role", "user"}, {"content", probe.content_of(kFiller)}});
+  turns.push_back(std::move(turn));
+  if (as_turn) {
+    turns.push_back({{"role", "tool"},
+                     {"content", probe.content_of(kSecond)},
+                     {"tool_call_id", "probecall"},
+                     {"name", kFirst}});
+  }
+  return turns;
+}
+
 }  // namespace
 
 TemplateCapabilities probe_template(const ChatTemplate& source, const std::string& bos_token,
@@ -95,7 +120,12 @@ TemplateCapabilities probe_template(const ChatTemplate& source, const std::strin
   found.repeated_assistant = probe.shows(
       {kFirst, kSecond}, {filler, {"assistant", kFirst}, {"assistant", kSecond}, filler});
   found.leading_assistant = probe.shows({kFirst}, {{"assistant", kFirst}, filler});
-  found.tools = probe.shows({kFirst}, {filler}, Json::array({declaration(kFirst)}));
+  const Json tools = Json::array({declaration(kFirst)});
+  found.tools = probe.shows({kFirst}, {filler}, tools);
+  if (found.tools) {
+    found.tool_role = probe.shows({kSecond}, called(probe, true), tools);
+    found.tool_responses = !found.tool_role && probe.shows({kSecond}, called(probe, false), tools);
+  }
   return found;
 }
 

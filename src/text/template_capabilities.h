@@ -19,6 +19,8 @@ struct TemplateCapabilities {
   // Contents may be texts; else they are lists of parts, {"type", "text"}.
   bool text_content = true;
   bool tools = false;  // function declarations reach the prompt
+  // Results do as turns of the role "tool", or else beside the calls (tool_responses.h).
+  bool tool_role = true, tool_responses = false;
 };
 
 // A template lacks what makes it raise an exception, and also what it silently leaves out: each

@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
-#include "text/byte_alphabet.h"
+#include "checkpoint/byte_alphabet.h"
 #include "text/characters.h"
 #include "text/charsmap.h"
 #include "text/oniguruma.h"

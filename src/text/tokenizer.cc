@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "text/bpe_tokenizer.h"
 #include "text/pipeline_tokenizer.h"
+#include "text/pre_tokenizer.h"
 #include "text/sentencepiece_tokenizer.h"
 #include "text/special_spellings.h"
 #include "text/special_tokens.h"
@@ -23,13 +24,20 @@ void check_token(const Vocabulary& vocabulary, Token token) {
   }
 }
 
+std::unique_ptr<const Tokenizer> make_byte_pair(TokenizerData data) {
+  const PreTokenizerFamily family = find_pre_tokenizer_family(data.vocabulary.pre_tokenizer);
+  if (!family.characters) return std::make_unique<const BpeTokenizer>(std::move(data), family);
+  pair_characters(*family.characters, data);
+  return std::make_unique<const PipelineTokenizer>(std::move(data));
+}
+
 }  // namespace
 
 std::unique_ptr<const Tokenizer> Tokenizer::make(TokenizerData data) {
   if (data.pipeline) return std::make_unique<const PipelineTokenizer>(std::move(data));
   switch (data.kind) {
     case TokenizerKind::kBytePair:
-      return std::make_unique<const BpeTokenizer>(std::move(data));
+      return make_byte_pair(std::move(data));
     case TokenizerKind::kSentencePiece:
       return std::make_unique<const SentencePieceTokenizer>(std::move(data));
     case TokenizerKind::kUnigram:

@@ -52,6 +52,7 @@ size_t find_close(std::string_view text) {
 }  // namespace
 
 ToolCallParser::Output ToolCallParser::push(std::string_view text) {
+  if (channels_) return channels_->push(text, false, false);
   held_ += text;
   Output output;
   style_ == ToolStyle::kHermes ? push_hermes(output, End::kOpen) : push_llama3(output, End::kOpen);
@@ -59,6 +60,7 @@ ToolCallParser::Output ToolCallParser::push(std::string_view text) {
 }
 
 ToolCallParser::Output ToolCallParser::finish(bool is_cut) {
+  if (channels_) return channels_->push("", true, is_cut);
   const End end = is_cut ? End::kCut : End::kWhole;
   Output output;
   style_ == ToolStyle::kHermes ? push_hermes(output, end) : push_llama3(output, end);

@@ -64,12 +64,18 @@ constexpr auto kFillInMiddleNames = std::to_array<std::string_view>({
     "<MID>",          "\u2581<MID>",  "<|code_middle|>", "<|middle|>",
 });
 
-// The frame of gpt-oss's channels: parsers need to see it in the text.
+// The frames of gpt-oss's channels and of Gemma 4's channels and calls: parsers need to see them in
+// the text.
 constexpr auto kShownNames = std::to_array<std::string_view>({
     "<|channel|>",
     "<|message|>",
     "<|start|>",
     "<|constrain|>",
+    "<|channel>",
+    "<channel|>",
+    "<|tool_call>",
+    "<tool_call|>",
+    "<|\"|>",
 });
 
 bool holds_any(std::string_view text, std::initializer_list<std::string_view> parts) {
@@ -237,9 +243,9 @@ bool Vocabulary::steers(Token token) const {
 }
 
 void Vocabulary::show_control(Token token) {
-  TokenType& type = types_[static_cast<size_t>(token)];
-  if (type == TokenType::kControl) shown_controls_.insert(token);
-  type = TokenType::kUserDefined;
+  // Some files have made it one that shows.
+  shown_controls_.insert(token);
+  types_[static_cast<size_t>(token)] = TokenType::kUserDefined;
 }
 
 std::vector<Token> Vocabulary::special_tokens() const {

@@ -49,8 +49,8 @@ class Vocabulary {
   bool is_end_of_generation(Token token) const { return end_of_generation_.contains(token); }
   // In the text for its own sake (user-defined), or only when special tokens are parsed.
   bool needs_parse_special(Token token) const;
-  // Not for what people write: control tokens, and the frame of gpt-oss's messages, which is
-  // user-defined only so that it can be seen in answers.
+  // Not for what people write: control tokens, and the frames of gpt-oss's and Gemma 4's messages,
+  // which are user-defined only so that they can be seen in answers.
   bool steers(Token token) const;
   // Takes the white space before / after it along ("<mask>", the tokens of Phi-3).
   bool strips_left(Token token) const { return strip_left_.contains(token); }

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "text/byte_alphabet.h"
+#include "checkpoint/byte_alphabet.h"
 #include "text/oniguruma.h"
 #include "text/regex.h"
 

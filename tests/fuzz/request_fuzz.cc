@@ -32,7 +32,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   attempt([&] { parse_embedding_request(body); });
   attempt([&] { parse_tokenize_request(body); });
   attempt([&] { parse_detokenize_request(body); });
-  for (const auto style : {tessera::ToolStyle::kHermes, tessera::ToolStyle::kLlama3}) {
+  for (const auto style :
+       {tessera::ToolStyle::kHermes, tessera::ToolStyle::kLlama3, tessera::ToolStyle::kGemma4}) {
     for (const bool is_cut : {false, true}) {
       tessera::ToolCallParser parser(style);
       parser.push(body.substr(0, size / 2));

@@ -12,9 +12,9 @@
 #include <utility>
 
 #include "base/error.h"
+#include "checkpoint/byte_alphabet.h"
 #include "grammar/grammar_support.h"
 #include "grammar/shared_grammar.h"
-#include "text/byte_alphabet.h"
 
 namespace {
 

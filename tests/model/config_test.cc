@@ -259,6 +259,45 @@ TEST_F(ConfigTest, FactsThatEveryModelOfAFamilyHasAreAsked) {
             "key 'command-r.logit_scale' is missing");
 }
 
+// Llama 4: three layers in four attend to chunks, and are rotated; where files are silent, its own
+// numbers hold.
+TEST_F(ConfigTest, ReadsChunks) {
+  const auto path = write_tiny_model({.architecture = "llama4"}, folder_.path());
+  const Config config = read_config(GgufFile::open(path));
+  for (size_t i = 0; i < config.layers.size(); ++i) {
+    const LayerConfig& layer = config.layers[i];
+    EXPECT_EQ(layer.chunk, i == 3 ? 0 : 24) << i;
+    EXPECT_EQ(layer.rope == LayerConfig::kUnrotated, i == 3) << i;
+    EXPECT_EQ(layer.window, 0);
+    EXPECT_EQ(layer.experts.count, i % 2 == 1 ? 6 : 0) << i;
+    EXPECT_EQ(layer.experts.shared, i % 2 == 1 ? 80 : 0) << i;
+  }
+  EXPECT_TRUE(config.unit_qk_norm);
+  EXPECT_EQ(config.growth_length, 40);
+  const auto silent = test::rewrite_gguf(
+      path, folder_ / "silent.gguf", {.metadata = [](GgufMetadata& metadata) {
+        for (const char* name : {"chunk_size", "temperature_length", "temperature_scale"})
+          metadata.erase(std::string("llama4.attention.") + name);
+        metadata.set("llama4.attention.sliding_window", {uint32_t{512}});  // which says nothing
+      }});
+  const Config usual = read_config(GgufFile::open(silent));
+  EXPECT_EQ(usual.layers[0].chunk, 8192);
+  EXPECT_EQ(usual.growth_length, 8192);
+  EXPECT_FLOAT_EQ(usual.query_growth, 0.1f);
+  const auto refused = [&](const std::string& name, auto value) {
+    return error_of([&] { read_config(changed(path, "llama4." + name, value)); });
+  };
+  for (const int32_t chunk : {0, -8, 1 << 30})
+    EXPECT_EQ(refused("attention.chunk_size", chunk),
+              "key 'llama4.attention.chunk_size': " + std::to_string(chunk) + " is out of range");
+  EXPECT_EQ(refused("attention.sliding_window", uint32_t{0}),
+            "key 'llama4.attention.sliding_window': 0 is not supported in models of 'llama4'");
+  EXPECT_EQ(refused("attention.temperature_length", uint32_t{0}),
+            "key 'llama4.attention.temperature_length': 0 is out of range");
+  EXPECT_EQ(refused("interleave_moe_layer_step", uint32_t{0}),
+            "key 'llama4.interleave_moe_layer_step': 0 is out of range");
+}
+
 // What is reserved for heads and experts before their tensors are loaded is no more than these are.
 TEST_F(ConfigTest, RefusesHeadsAndExpertsWithoutTensors) {
   const auto refused = [&](const std::string& architecture, const std::string& name,

@@ -260,15 +260,16 @@ TEST_P(Exactness, E5WeightsOnTheDisk) {
 std::vector<Subject> subjects() {
   std::vector<Subject> all;
   for (const char* architecture :
-       {"llama",         "qwen2",      "qwen2moe", "qwen3",     "qwen3moe",   "gpt-oss",
-        "glm4moe",       "deepseek2",  "qwen35",   "qwen35moe", "qwen3next",  "lfm2",
-        "granitehybrid", "nemotron_h", "gemma2",   "gemma3",    "phi3",       "smollm3",
-        "olmo2",         "granite",    "exaone4",  "mistral3",  "gpt2",       "gptneox",
-        "cohere2",       "bloom",      "gemma4",   "olmoe",     "minimax-m2", "mamba2"}) {
+       {"llama",      "qwen2",  "qwen2moe",  "qwen3",     "qwen3moe", "gpt-oss",       "glm4moe",
+        "deepseek2",  "qwen35", "qwen35moe", "qwen3next", "lfm2",     "granitehybrid", "nemotron_h",
+        "gemma2",     "gemma3", "phi3",      "smollm3",   "olmo2",    "granite",       "exaone4",
+        "mistral3",   "gpt2",   "gptneox",   "cohere2",   "bloom",    "gemma4",        "olmoe",
+        "minimax-m2", "mamba2", "llama4"}) {
     all.push_back({architecture, "Q4_0", KvFormat::kF16});
   }
   // What attention does differently meets the other format of keys and values, too.
-  for (const char* architecture : {"llama", "qwen3", "gpt-oss", "deepseek2", "gemma3", "bloom"})
+  for (const char* architecture :
+       {"llama", "qwen3", "gpt-oss", "deepseek2", "gemma3", "bloom", "llama4"})
     all.push_back({architecture, "Q4_0", KvFormat::kQ8_0});
   all.push_back({"gemma4", "Q4_0", KvFormat::kQ8_0});
   for (const KvFormat kv : {KvFormat::kF16, KvFormat::kQ8_0}) {

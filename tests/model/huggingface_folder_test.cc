@@ -107,7 +107,8 @@ INSTANTIATE_TEST_SUITE_P(
                     "bloom-3-heads", "mpt", "mixtral", "qwen2-moe", "qwen3-moe", "glm4-moe",
                     "deepseek-v3", "gpt-oss", "qwen35", "qwen35-moe", "qwen3-next", "lfm2",
                     "lfm2-moe", "granite-hybrid", "granite-hybrid-moe", "nemotron-h", "gemma4",
-                    "gemma4-moe", "glm4-moe-lite", "olmoe", "minimax-m2"),
+                    "gemma4-moe", "glm4-moe-lite", "olmoe", "minimax-m2", "llama4", "llama4-plain",
+                    "cohere-plus", "stablelm-heads", "falcon-two-norms"),
     [](const auto& kind) {
       std::string name = kind.param;
       std::ranges::replace(name, '-', '_');

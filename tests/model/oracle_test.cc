@@ -77,7 +77,7 @@ std::vector<Semantics> semantics() {
   for (const char* name :
        {"llama", "qwen2",    "qwen2moe", "qwen3",   "qwen3moe", "gemma2", "gemma3", "phi3",
         "gemma", "smollm3",  "olmo2",    "granite", "exaone4",  "gpt2",   "opt",    "gptneox",
-        "phi2",  "stablelm", "cohere2",  "bloom",   "mpt",      "olmoe"}) {
+        "phi2",  "stablelm", "cohere2",  "bloom",   "mpt",      "olmoe",  "llama4"}) {
     all.push_back({name, {.architecture = name}});
   }
   all.push_back(

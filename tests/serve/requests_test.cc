@@ -327,6 +327,14 @@ TEST(Requests, WholeNumbersMayHaveAPoint) {
   }
 }
 
+TEST(Requests, ThoughtsAreToldApartUnlessTheRequestSaysSo) {
+  EXPECT_TRUE(chat("").tells_thoughts);
+  EXPECT_TRUE(chat(R"("reasoning_format":"auto")").tells_thoughts);
+  EXPECT_FALSE(chat(R"("reasoning_format":"none")").tells_thoughts);
+  EXPECT_THAT(error_of([] { chat(R"("reasoning_format":"deepseek")"); }).what(),
+              HasSubstr("'reasoning_format' is 'deepseek', expected auto or none"));
+}
+
 TEST(Requests, MinusOneAndEmptyTextsAskForNothing) {
   EXPECT_FALSE(chat(R"("seed":-1)").parameters.generate.sampling.seed.has_value());
   EXPECT_FALSE(chat(R"("seed":-1.0)").parameters.generate.sampling.seed.has_value());

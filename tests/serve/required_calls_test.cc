@@ -49,6 +49,8 @@ TEST(RequiredCalls, AreWrittenInTheStyle) {
                "<tool_call>\n{\"name\": \"g\", \"arguments\": {}}\n</tool_call>", "\n");
   expect_calls(ToolStyle::kLlama3, R"({"name": "f", "parameters": {"a": 1}})",
                R"({"name": "g", "parameters": {}})", "; ");
+  expect_calls(ToolStyle::kGemma4, R"(<|tool_call>call:f{"a": 1}<tool_call|>)",
+               "<|tool_call>call:g{}<tool_call|>", "");
 }
 
 }  // namespace

@@ -56,6 +56,7 @@ constexpr Holds kFamilies[] = {
     {.architecture = "mpt", .layer_norms = true, .fused_qkv = true, .gate = false},
     {.architecture = "olmoe", .qk_norms = Holds::kOfRows},
     {.architecture = "minimax-m2", .qk_norms = Holds::kOfRows},
+    {.architecture = "llama4", .layers = 5},
 };
 
 int half_of_odd(bool uneven, int layer, int value) {

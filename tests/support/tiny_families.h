@@ -21,6 +21,17 @@ inline bool is_deepseek(const TinyModelSpec& spec) {
 inline bool is_like_deepseek(const TinyModelSpec& spec) {
   return is_deepseek(spec) || spec.architecture == "glm4moe";
 }
+// Chunks of positions; every second layer is a mixture, whose shared expert is as long as the
+// others.
+inline constexpr int kChunk = 24;
+inline bool is_llama4(const TinyModelSpec& spec) {
+  return spec.architecture == "llama4";
+}
+inline bool is_mixture(const TinyModelSpec& spec, int layer) {
+  if (spec.experts == 0) return false;
+  if (is_llama4(spec)) return layer % 2 == 1;
+  return !(is_like_deepseek(spec) && layer == 0);
+}
 inline bool is_recurrent(const TinyModelSpec& spec) {
   return spec.architecture == "qwen35" || spec.architecture == "qwen35moe" ||
          spec.architecture == "qwen3next";

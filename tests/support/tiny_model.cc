@@ -66,6 +66,13 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
       set("expert_weights_norm", true);
       set("expert_weights_scale", 1.5f);
     }
+    if (is_llama4(spec)) {
+      set("interleave_moe_layer_step", uint32_t{2});
+      set("attention.chunk_size", number(kChunk));
+      // Queries grow from position 39 on.
+      set("attention.temperature_length", uint32_t{40});
+      set("attention.temperature_scale", 0.4f);
+    }
     if (spec.architecture == "qwen2moe" || is_recurrent(spec))
       set("expert_shared_feed_forward_length", number(spec.feed_forward));
   }
@@ -179,9 +186,10 @@ TinyModelSpec with_defaults(TinyModelSpec spec) {
   choose(spec.rope_dimensions, is_recurrent(spec) ? spec.head_dim / 2 : spec.head_dim);
   if (spec.architecture == "qwen2moe" || spec.architecture == "qwen3moe" ||
       spec.architecture == "olmoe" || spec.architecture == "minimax-m2" || is_gpt_oss(spec) ||
-      is_like_deepseek(spec) || (is_recurrent(spec) && spec.architecture != "qwen35"))
+      is_like_deepseek(spec) || is_llama4(spec) ||
+      (is_recurrent(spec) && spec.architecture != "qwen35"))
     choose(spec.experts, 6);
-  if (spec.experts > 0) choose(spec.experts_used, 2);
+  if (spec.experts > 0) choose(spec.experts_used, is_llama4(spec) ? 1 : 2);
   choose(spec.state_heads, 4);
   choose(spec.state_key_heads, 2);
   choose(spec.state_dim, 32);

@@ -22,7 +22,8 @@ struct TinyModelSpec {
   int heads = 0, kv_heads = 0, head_dim = 0;
   int rope_dimensions = 0;  // head_dim; less leaves the rest of a head unrotated (phi3)
   int feed_forward = 0;
-  // A mixture: of each layer's experts so many work on a row. families of mixtures take 6 and 2,
+  // A mixture: of each layer's experts so many work on a row. Families of mixtures take 6 and 2
+  // (llama4 6 and 1, in every second layer),
   // some of them a shared expert, and a dense layer before the others. gemma4 without experts has
   // per-layer inputs and layers that share keys and values, as E2B; with them, keys in the place of
   // values and a dense network beside the experts, as 26B-A4B.

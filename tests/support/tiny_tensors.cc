@@ -119,7 +119,7 @@ class Plan {
         continue;
       }
       if (!feeds_forward(spec, layer)) continue;
-      spec.experts > 0 && !(is_like_deepseek(spec) && layer == 0) ? experts() : feed_forward();
+      is_mixture(spec, layer) ? experts() : feed_forward();
     }
     for (int layer = spec.layers; layer < spec.layers + spec.next_token_layers; ++layer)
       next_token_layer(layer);
@@ -296,7 +296,8 @@ class Plan {
   }
 
   void experts() {
-    const int width = expert_width(spec_), shared = is_like_deepseek(spec_) ? width : width_;
+    const int width = expert_width(spec_),
+              shared = is_like_deepseek(spec_) || is_llama4(spec_) ? width : width_;
     norm(feed_forward_norm(), spec_.embedding, Role::kNorm, 1.0f);
     // In F32, as in real files; scores apart enough for some experts to count much more than
     // others.
@@ -315,7 +316,7 @@ class Plan {
     if (is_like_deepseek(spec_) || spec_.architecture == "minimax-m2")
       vector("exp_probs_b.bias", spec_.experts, Role::kBias, 0.2f);
     const bool gated = spec_.architecture == "qwen2moe" || is_recurrent(spec_);
-    if (!gated && !is_like_deepseek(spec_)) return;
+    if (!gated && !is_like_deepseek(spec_) && !is_llama4(spec_)) return;
     if (gated) vector("ffn_gate_inp_shexp.weight", spec_.embedding, Role::kBias, 0.1f);
     matrix("ffn_gate_shexp.weight", spec_.embedding, shared, 1.2f);
     matrix("ffn_up_shexp.weight", spec_.embedding, shared, 1.2f);

@@ -46,8 +46,8 @@ TEST(GgufTokenizer, ReadsGemma4s) {
             "tokenizer: the merges are missing, which BPE needs");
   metadata.set("tokenizer.ggml.model", {std::string("gemma5")});
   EXPECT_EQ(error_of([&] { gguf::read_tokenizer(metadata); }),
-            "key 'tokenizer.ggml.model': expected 'gpt2', 'llama', 't5', 'bert' or 'gemma4', found "
-            "'gemma5'");
+            "key 'tokenizer.ggml.model': expected 'gpt2', 'llama', 't5', 'bert', 'whitespace' or "
+            "'gemma4', found 'gemma5'");
 }
 
 }  // namespace

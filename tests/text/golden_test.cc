@@ -9,10 +9,10 @@
 #include <sstream>
 
 #include "base/utf8.h"
+#include "checkpoint/byte_alphabet.h"
 #include "files/gguf/reader.h"
 #include "paths.h"
 #include "support/token_finder.h"
-#include "text/byte_alphabet.h"
 #include "text/stream_decoder.h"
 #include "text/tokenizer.h"
 #include "text/vocabulary_bridge.h"

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "checkpoint/byte_alphabet.h"
 #include "files/gguf/metadata.h"
 #include "files/gguf/tokenizer.h"
-#include "text/byte_alphabet.h"
 #include "text/tokenizer.h"
 
 namespace tessera {

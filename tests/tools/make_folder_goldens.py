@@ -59,6 +59,17 @@ MINISTRAL = {
 MROPE = {"rope_type": "default", "mrope_section": [2, 1, 1]}
 VISION2 = dict(depth=1, patch_size=4, hidden_size=16, intermediate_size=16, num_heads=2, out_hidden_size=16, fullatt_block_indexes=[0])
 VISION3 = dict(depth=1, patch_size=4, num_position_embeddings=4, hidden_size=16, intermediate_size=16, num_heads=2, out_hidden_size=16, deepstack_visual_indexes=[0])
+# Rows from 8 and from 16 on begin chunks; queries grow from positions 4, 9, 14 and 19 on.
+LLAMA4 = dict(
+    head_dim=8,
+    num_local_experts=4,
+    num_experts_per_tok=1,
+    intermediate_size=12,
+    intermediate_size_mlp=24,
+    attention_chunk_size=8,
+    floor_scale=5,
+    attn_scale=0.3,
+)
 GPT = dict(n_embd=16, n_layer=2, n_head=2)
 FALCON = dict(parallel_attn=True, alibi=False, bias=False, tie_word_embeddings=True)
 # Of recurrent layers: two heads share a key; the fourth layer of five attends.
@@ -287,7 +298,12 @@ MODELS = {
     "starcoder2": ("starcoder2", dict(use_bias=True, sliding_window=None, tie_word_embeddings=True)),
     "stablelm": ("stablelm", dict(use_qkv_bias=True, partial_rotary_factor=0.5)),
     "stablelm-parallel": ("stablelm", dict(use_parallel_residual=True, partial_rotary_factor=0.5)),
+    "stablelm-heads": (
+        "stablelm",
+        dict(num_attention_heads=4, num_key_value_heads=2, qk_layernorm=True, use_parallel_residual=True, partial_rotary_factor=0.5),
+    ),
     "cohere": ("cohere", dict(logit_scale=0.5, tie_word_embeddings=True)),
+    "cohere-plus": ("cohere", dict(num_attention_heads=4, num_key_value_heads=2, use_qk_norm=True, logit_scale=0.5, tie_word_embeddings=True)),
     "cohere2": ("cohere2", dict(num_hidden_layers=4, head_dim=8, sliding_window=8, logit_scale=0.5, tie_word_embeddings=True)),
     "falcon": ("falcon", dict(FALCON, multi_query=True)),
     "falcon-grouped": (
@@ -301,6 +317,31 @@ MODELS = {
             num_kv_heads=2,
             ffn_hidden_size=40,
         ),
+    ),
+    "falcon-two-norms": (
+        "falcon",
+        dict(
+            FALCON,
+            new_decoder_architecture=True,
+            num_ln_in_parallel_attn=2,
+            hidden_size=32,
+            num_attention_heads=4,
+            num_kv_heads=2,
+            ffn_hidden_size=40,
+        ),
+    ),
+    "llama4": (
+        "llama4_text",
+        dict(
+            LLAMA4,
+            num_hidden_layers=5,
+            interleave_moe_layer_step=2,
+            rope_scaling=LLAMA3,
+        ),
+    ),
+    "llama4-plain": (
+        "llama4_text",
+        dict(LLAMA4, interleave_moe_layer_step=1, use_qk_norm=False, attn_temperature_tuning=False),
     ),
     "bloom": ("bloom", dict(hidden_size=16, n_layer=2, n_head=2, tie_word_embeddings=True)),
     "bloom-3-heads": ("bloom", dict(n_layer=2, n_head=3, hidden_size=24, tie_word_embeddings=True)),

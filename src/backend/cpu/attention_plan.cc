@@ -25,7 +25,7 @@ int64_t work_of(const AttentionCall& call) {
 int rows_per_group(const AttentionCall& call, int threads) {
   const int unit = std::max(1, 8 / call.group_heads());
   int rows = std::max(unit, kMaxGroupQueries / call.group_heads() / unit * unit);
-  const int window = call.parameters.window;
+  const int window = std::max(call.parameters.window, call.parameters.chunk);
   const int splits = window > 0 ? std::min(call.max_splits, window / kSplit + 2) : call.max_splits;
   const int64_t pieces = int64_t{call.rows()} * call.layer().heads * splits;
   while (rows > unit && pieces < threads * kItemsPerThread * rows) {
@@ -108,7 +108,8 @@ const AttentionPlan& AttentionPlans::plan(const AttentionCall& call, int threads
   const Kind kind{.heads = call.parameters.heads,
                   .kv_heads = call.layer().heads,
                   .head_dim = call.layer().head_dim,
-                  .window = call.parameters.window};
+                  .window = call.parameters.window,
+                  .chunk = call.parameters.chunk};
   const auto known = std::ranges::find(planned_, kind, &Planned::kind);
   if (known != planned_.end()) return known->plan;
   planned_.push_back({kind, make_plan(call, ordered_, threads)});

@@ -42,6 +42,7 @@ struct AttentionCall {
 
   // The positions that a row sees: [first_position, last_position].
   int first_position(int row) const {
+    if (parameters.chunk > 0) return position(row) / parameters.chunk * parameters.chunk;
     return parameters.window > 0 ? std::max(0, position(row) - parameters.window + 1) : 0;
   }
   int last_position(int row) const {
@@ -88,14 +89,14 @@ class AttentionPlans {
   std::span<const RowContext> contexts() const { return contexts_; }
   int max_splits() const { return max_splits_; }  // of any row
 
-  // The plan for a call on all of the contexts. It depends on the heads, their length and the
-  // window, so that most models make one or two a step, each when the first layer asks for it.
-  // Always with the same `threads`.
+  // The plan for a call on all of the contexts. It depends on the heads, their length, the window
+  // and the chunks, so that most models make one or two a step, each when the first layer asks for
+  // it. Always with the same `threads`.
   const AttentionPlan& plan(const AttentionCall& call, int threads);
 
  private:
   struct Kind {
-    int heads, kv_heads, head_dim, window;
+    int heads, kv_heads, head_dim, window, chunk;
     bool operator==(const Kind&) const = default;
   };
   struct Planned {

@@ -56,14 +56,14 @@ std::vector<Fold> folds_of(const Checkpoint& checkpoint, const Config& config, i
   std::vector<Fold> folds;
   if (own_norms && attends) {
     folds.push_back({.inputs = TapPoint::kQkvInput,
-                     .matrices = fused(family.fused_qkv, kQueryKeyValue, projections),
-                     .divided = norm(kAttentionNorm, kAttentionNormBias),
+                     .matrices = fused(shape.fused_qkv, kQueryKeyValue, projections),
+                     .divided = norm(config.attention_norm.weight, config.attention_norm.bias),
                      .source = each_its_own(n),
                      .sources = n});
   }
-  const int first = family.fused_qkv ? shape.q_columns() + kv : 0;
-  std::vector<Fold::Divided> values = {{family.fused_qkv ? kQueryKeyValue : kValue, first}};
-  const TensorRole bias = family.fused_qkv ? kQueryKeyValueBias : kValueBias;
+  const int first = shape.fused_qkv ? shape.q_columns() + kv : 0;
+  std::vector<Fold::Divided> values = {{shape.fused_qkv ? kQueryKeyValue : kValue, first}};
+  const TensorRole bias = shape.fused_qkv ? kQueryKeyValueBias : kValueBias;
   if (checkpoint.find({bias, layer}) != nullptr) values.push_back({bias, first});
   if (attends && !family.value_norm) {  // which would undo it
     folds.push_back({.inputs = TapPoint::kOutputInput,
@@ -75,11 +75,12 @@ std::vector<Fold> folds_of(const Checkpoint& checkpoint, const Config& config, i
   if (own_norms && is_dense) {
     std::vector<TensorRole> matrices = {kGate, kUp};
     if (family.fused_gate_up || !family.gated) matrices = {kUp};
-    folds.push_back({.inputs = TapPoint::kGateUpInput,
-                     .matrices = matrices,
-                     .divided = norm(family.feed_forward_norm, kFeedForwardNormBias),
-                     .source = each_its_own(n),
-                     .sources = n});
+    folds.push_back(
+        {.inputs = TapPoint::kGateUpInput,
+         .matrices = matrices,
+         .divided = norm(config.feed_forward_norm.weight, config.feed_forward_norm.bias),
+         .source = each_its_own(n),
+         .sources = n});
   }
   // Without a gate an activation lies between up and down, which is not linear.
   if (family.gated && is_dense) {

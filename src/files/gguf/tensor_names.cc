@@ -26,6 +26,8 @@ constexpr auto kRows = std::to_array<TensorNames::Row>({
     {TensorRole::kRopeFactorsShort, "rope_factors_short.weight"},
     {TensorRole::kAttentionNorm, "blk.*.attn_norm.weight"},
     {TensorRole::kAttentionNormBias, "blk.*.attn_norm.bias"},
+    {TensorRole::kAttentionNorm2, "blk.*.attn_norm_2.weight"},
+    {TensorRole::kAttentionNorm2Bias, "blk.*.attn_norm_2.bias"},
     {TensorRole::kQuery, "blk.*.attn_q.weight"},
     {TensorRole::kKey, "blk.*.attn_k.weight"},
     {TensorRole::kValue, "blk.*.attn_v.weight"},

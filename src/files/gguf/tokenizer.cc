@@ -11,21 +11,24 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "checkpoint/character_pairs.h"
 #include "files/gguf/word_piece.h"
 
 namespace tessera::gguf {
 namespace {
 
 constexpr std::string_view kModel = "tokenizer.ggml.model";
+// Words between white space (Jina Embeddings v2, Chinese).
+constexpr std::string_view kWhitespaceModel = "whitespace";
 
 TokenizerKind read_kind(const GgufMetadata& metadata) {
   const std::string model = metadata.require_string(kModel);
-  if (model == "gpt2") return TokenizerKind::kBytePair;
+  if (model == "gpt2" || model == kWhitespaceModel) return TokenizerKind::kBytePair;
   if (model == "llama" || model == kGemma4Model) return TokenizerKind::kSentencePiece;
   if (model == "t5") return TokenizerKind::kUnigram;
   if (model == "bert") return TokenizerKind::kWordPiece;
-  fail("key '{}': expected 'gpt2', 'llama', 't5', 'bert' or '{}', found '{}'", kModel, kGemma4Model,
-       printable(model));
+  fail("key '{}': expected 'gpt2', 'llama', 't5', 'bert', '{}' or '{}', found '{}'", kModel,
+       kWhitespaceModel, kGemma4Model, printable(model));
 }
 
 std::optional<std::vector<TokenType>> read_types(const GgufMetadata& metadata) {
@@ -80,40 +83,15 @@ std::string read_charsmap(const GgufMetadata& metadata) {
   return bytes;
 }
 
-bool is_run_of_newlines(std::string_view text) {
-  return text.size() > 1 && text.find_first_not_of('\n') == std::string_view::npos;
-}
-
-// Gemma 4's way, which no key tells: merges as its tokenizer.json has them, over texts that are not
-// cut into words, spaces marked. Files hold no merges for runs of newlines, which are tokens.
-void read_gemma4(const GgufMetadata& metadata, TokenizerData& data) {
+// Gemma 4's way, which no key tells. Files hold no merges for runs of newlines, which are tokens.
+void read_gemma4(TokenizerData& data) {
   VocabularyData& vocabulary = data.vocabulary;
-  data.merges = metadata.get_strings("tokenizer.ggml.merges");
-  if (!data.merges) fail("tokenizer: the merges are missing, which BPE needs");
   vocabulary.add_bos_token = true;  // also in files that say false
-  if (!vocabulary.types) vocabulary.types.emplace(vocabulary.texts.size(), TokenType::kNormal);
-  TextPipeline& pipeline = data.pipeline.emplace();
-  NormalizerStep& marks = pipeline.normalizer.emplace_back();
-  marks.kind = NormalizerStep::Kind::kReplace;
-  marks.pattern.text = " ";
-  marks.content = "\u2581";
-  pipeline.byte_fallback = true;
-  pipeline.fuses_unknown = true;
-  if (vocabulary.unknown_token_id.value_or(-1) >= 0)
-    pipeline.unknown_id = vocabulary.unknown_token_id;
-  std::vector<TokenType>& types = *vocabulary.types;
-  for (size_t i = 0; i < std::min(types.size(), vocabulary.texts.size()); ++i) {
-    if (is_run_of_newlines(vocabulary.texts[i])) types[i] = TokenType::kUserDefined;
-    // It ends the model's turn, though parsers need to see it.
-    if (vocabulary.texts[i] == "<|tool_response>")
-      vocabulary.end_token_ids.push_back(static_cast<int64_t>(i));
-    const bool is_special = types[i] == TokenType::kControl || types[i] == TokenType::kUnknown;
-    if (!is_special && types[i] != TokenType::kUserDefined) continue;
-    AddedToken& token = pipeline.added_tokens.emplace_back();
-    token.id = static_cast<int64_t>(i);
-    token.in_model = true;
-    token.special = is_special;
-  }
+  // It ends the model's turn, though parsers need to see it.
+  const auto end = std::ranges::find(vocabulary.texts, "<|tool_response>");
+  if (end != vocabulary.texts.end())
+    vocabulary.end_token_ids.push_back(end - vocabulary.texts.begin());
+  pair_characters({}, data);
 }
 
 }  // namespace
@@ -126,14 +104,18 @@ TokenizerData read_tokenizer(const GgufMetadata& metadata) {
     complete_word_piece(metadata, data);
     return data;
   }
-  if (data.kind == TokenizerKind::kBytePair) {
+  const auto model = metadata.get_string(kModel);
+  if (data.kind == TokenizerKind::kBytePair || model == kGemma4Model)
     data.merges = metadata.get_strings("tokenizer.ggml.merges");
-    return data;
+  if (model == kGemma4Model) read_gemma4(data);
+  if (model == kWhitespaceModel) {
+    pair_characters(
+        {.marks_spaces = false,
+         .joins_newlines = false,
+         .lowercases = metadata.get_bool("tokenizer.ggml.normalizer.lowercase").value_or(false)},
+        data);
   }
-  if (metadata.get_string(kModel) == kGemma4Model) {
-    read_gemma4(metadata, data);
-    return data;
-  }
+  if (data.merges) return data;
   data.add_space_prefix = metadata.get_bool("tokenizer.ggml.add_space_prefix");
   data.remove_extra_whitespaces = metadata.get_bool("tokenizer.ggml.remove_extra_whitespaces");
   if (data.kind == TokenizerKind::kUnigram) data.precompiled_charsmap = read_charsmap(metadata);

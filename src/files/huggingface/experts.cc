@@ -1,6 +1,7 @@
 #include "files/huggingface/experts.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <map>
 #include <memory>
@@ -15,7 +16,8 @@
 namespace tessera::huggingface {
 namespace {
 
-constexpr std::string_view kExperts = ".experts.";
+// Of experts, and of heads that have norms of their own.
+constexpr auto kNumbered = std::to_array<std::string_view>({".experts.", ".norms."});
 
 struct ExpertName {
   std::string all;  // without the number
@@ -23,14 +25,17 @@ struct ExpertName {
 };
 
 std::optional<ExpertName> expert_name(std::string_view name) {
-  const size_t at = name.find(kExperts);
-  if (at == std::string_view::npos) return std::nullopt;
-  const std::string_view rest = name.substr(at + kExperts.size());
+  size_t begin = std::string_view::npos;
+  for (const std::string_view part : kNumbered) {
+    if (const size_t at = name.find(part); at != std::string_view::npos) begin = at + part.size();
+  }
+  if (begin == std::string_view::npos) return std::nullopt;
+  const std::string_view rest = name.substr(begin);
   ExpertName found;
   const auto [end, error] = std::from_chars(rest.begin(), rest.end(), found.number);
   if (error != std::errc() || end == rest.end() || *end != '.' || found.number < 0)
     return std::nullopt;
-  found.all = std::string(name.substr(0, at + kExperts.size())) + std::string(end + 1, rest.end());
+  found.all = std::string(name.substr(0, begin)) + std::string(end + 1, rest.end());
   return found;
 }
 
@@ -82,6 +87,7 @@ StoredTensor stack(const std::string& name, std::map<int, StoredTensor> experts)
   StoredTensor all = first;
   all.name = name;
   all.shape = {first.columns(), first.rows(), parts.size()};
+  if (first.shape.size() == 1) all.shape = {first.columns(), parts.size()};
   all.bytes = {};
   all.source = std::make_shared<const StackedRows>(std::move(parts));
   return all;

@@ -8,8 +8,8 @@
 namespace tessera::huggingface {
 
 // "X.experts.0.Y", "X.experts.1.Y", ... become "X.experts.Y": [experts, rows, columns], where the
-// first of them stood. Error if a number is missing, or if they differ in format, shape or the
-// order of their columns.
+// first of them stood; heads' norms, "X.norms.0.Y", ..., become "X.norms.Y": [heads, columns].
+// Error if a number is missing, or if they differ in format, shape or the order of their columns.
 std::vector<StoredTensor> stack_experts(std::vector<StoredTensor> tensors);
 
 }  // namespace tessera::huggingface

@@ -6,6 +6,7 @@
 #include "files/huggingface/config_reader.h"
 #include "files/huggingface/gemma4_layers.h"
 #include "files/huggingface/layer_kinds.h"
+#include "files/huggingface/llama4_layers.h"
 #include "files/huggingface/rope_scaling.h"
 
 namespace tessera::huggingface {
@@ -63,6 +64,9 @@ class ConfigTranslation {
       read_windows();
       if (into_.family->rotary) read_ropes();
       if (into_.family->experts) read_experts();
+    }
+    if (into_.family->llama4_layers) {
+      for (auto& [fact, key, value] : read_llama4_layers(from_)) set(fact, key, std::move(value));
     }
     if (into_.family->latent_attention) read_latent_attention();
     if (into_.family->recurrent != RecurrentStyle::kNone) read_recurrent_layers();

@@ -23,6 +23,7 @@ enum class TensorStyle : uint8_t {
   kBert,
   kNomicBert,
   kModernBert,
+  kLlama4,
 };
 
 // What a folder calls its recurrent layers.
@@ -58,6 +59,7 @@ struct Family {
   bool shared_mlp = false;        // feed-forwards are Granite's, gate and up in one tensor
   bool sparse_moe_block = false;  // experts are block_sparse_moe's w1, w2, w3 (Mixtral)
   bool gemma4_layers = false;     // see gemma4_layers.h
+  bool llama4_layers = false;     // see llama4_layers.h
   bool windows = true;  // is there a sliding_window? Of others, transformers does not read it
   // Families of a query_pre_attn_scalar, where a GGUF file says nothing: models of more layers than
   // that divide by sqrt(embedding / heads), smaller ones by that of a head's length (Gemma's 27B).

@@ -16,6 +16,7 @@
 #include "files/huggingface/latent_attention.h"
 #include "files/huggingface/layouts/layouts.h"
 #include "files/huggingface/layouts/raw_tensors.h"
+#include "files/huggingface/llama4_layers.h"
 #include "files/huggingface/recurrent_layers.h"
 #include "files/huggingface/rotary_pairs.h"
 #include "files/huggingface/row_sources.h"
@@ -159,6 +160,7 @@ HuggingFaceFolder HuggingFaceFolder::open(const fs::path& folder) {
     apply_layouts(config, quantization ? &*quantization : nullptr, raw);
     const Adaptation adapt(said);
     std::vector<StoredTensor> tensors = stack_experts(raw.take_all());
+    if (said.family->llama4_layers) tensors = split_llama4_experts(std::move(tensors));
     if (said.family->fused_experts) tensors = split_fused_experts(std::move(tensors));
     if (said.family->latent_attention) {
       tensors = split_latent(std::move(tensors), static_cast<uint64_t>(said.heads),

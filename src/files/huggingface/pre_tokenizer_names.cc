@@ -38,6 +38,12 @@ constexpr std::string_view kDeepSeekWords =
 constexpr std::string_view kDeepSeekCoderIdeographs = "[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF]+";
 constexpr std::string_view kBloom = " ?[^(\\s|[.,!?\u2026\u3002\uFF0C\u3001\u0964\u06D4\u060C])]+";
 
+constexpr std::string_view kKimiK2 =
+    R"([\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*)"
+    R"([\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+)" CONTRACTION
+    R"(?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+)"
+    R"([\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*)" CONTRACTION R"(?|\p{N}{1,3}|)" SIGNS "|" SPACES;
+
 #undef CONTRACTION
 #undef WORD
 #undef SIGNS
@@ -65,6 +71,7 @@ constexpr auto kFamilies = std::to_array<PatternFamily>({
      {},
      {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", kDeepSeekCoderIdeographs, kDigit}},
     {"bloom", {}, {kBloom}},
+    {"kimi-k2", {}, {kKimiK2}},
 });
 
 // The expressions of all steps that cut, one after another. Some hold line breaks themselves,

@@ -42,6 +42,11 @@ constexpr auto kRows = std::to_array<TensorNames::Row>({
     {kGate, "layers.*.mlp.gate_proj.weight"},
     {kDown, "layers.*.mlp.down_proj.weight"},
 });
+// Those of all heads: see stack_experts. StableLM's.
+constexpr auto kHeadNorms = std::to_array<TensorNames::Row>({
+    {kQueryNorm, "layers.*.self_attn.q_layernorm.norms.weight"},
+    {kKeyNorm, "layers.*.self_attn.k_layernorm.norms.weight"},
+});
 constexpr auto kSeparate = std::to_array<TensorNames::Row>({
     {kUp, "layers.*.mlp.up_proj.weight"},
 });
@@ -274,6 +279,10 @@ constexpr auto kFalcon = std::to_array<TensorNames::Row>({
     {kOutput, "lm_head.weight"},
     {kAttentionNorm, "h.*.input_layernorm.weight"},
     {kAttentionNormBias, "h.*.input_layernorm.bias"},
+    {kAttentionNorm, "h.*.ln_mlp.weight"},  // of the models with two
+    {kAttentionNormBias, "h.*.ln_mlp.bias"},
+    {kAttentionNorm2, "h.*.ln_attn.weight"},
+    {kAttentionNorm2Bias, "h.*.ln_attn.bias"},
     {kQueryKeyValue, "h.*.self_attention.query_key_value.weight"},
     {kQueryKeyValueBias, "h.*.self_attention.query_key_value.bias"},
     {kAttentionOutput, "h.*.self_attention.dense.weight"},
@@ -389,6 +398,28 @@ constexpr auto kBert = std::to_array<TensorNames::Row>({
     {kLayerOutputNorm, "encoder.layer.*.output.LayerNorm.weight"},
     {kLayerOutputNormBias, "encoder.layer.*.output.LayerNorm.bias"},
 });
+constexpr auto kLlama4 = std::to_array<TensorNames::Row>({
+    {kTokenEmbedding, "embed_tokens.weight"},
+    {kOutputNorm, "norm.weight"},
+    {kOutput, "lm_head.weight"},
+    {kRopeFactors, "rope_factors"},  // which follow from config.json
+    {kAttentionNorm, "layers.*.input_layernorm.weight"},
+    {kQuery, "layers.*.self_attn.q_proj.weight"},
+    {kKey, "layers.*.self_attn.k_proj.weight"},
+    {kValue, "layers.*.self_attn.v_proj.weight"},
+    {kAttentionOutput, "layers.*.self_attn.o_proj.weight"},
+    {kFeedForwardNorm, "layers.*.post_attention_layernorm.weight"},
+    {kGate, "layers.*.feed_forward.gate_proj.weight"},
+    {kUp, "layers.*.feed_forward.up_proj.weight"},
+    {kDown, "layers.*.feed_forward.down_proj.weight"},
+    {kRouter, "layers.*.feed_forward.router.weight"},
+    {kExpertsGate, "layers.*.feed_forward.experts.gate_proj.weight"},  // see split_llama4_experts
+    {kExpertsUp, "layers.*.feed_forward.experts.up_proj.weight"},
+    {kExpertsDown, "layers.*.feed_forward.experts.down_proj.weight"},
+    {kSharedExpertGate, "layers.*.feed_forward.shared_expert.gate_proj.weight"},
+    {kSharedExpertUp, "layers.*.feed_forward.shared_expert.up_proj.weight"},
+    {kSharedExpertDown, "layers.*.feed_forward.shared_expert.down_proj.weight"},
+});
 constexpr auto kNomicBert = std::to_array<TensorNames::Row>({
     {kTokenEmbedding, "embeddings.word_embeddings.weight"},
     {kTokenTypeEmbedding, "embeddings.token_type_embeddings.weight"},
@@ -461,6 +492,8 @@ Style style_of(TensorStyle style) {
       return {kNomicBert, ""};
     case TensorStyle::kModernBert:
       return {kModernBert, ""};
+    case TensorStyle::kLlama4:
+      return {kLlama4, "model."};
     case TensorStyle::kLlama:
       break;
   }
@@ -488,6 +521,7 @@ std::vector<TensorNames> tables(const Family& family) {
                                                 : Rows(kExperts)),
           TensorNames(family.gemma4_layers ? Rows(kStackedExperts) : Rows(kSharedExperts)),
           TensorNames(kModules),
+          TensorNames(kHeadNorms),
           TensorNames(family.post_norms             ? Rows(kPostNorms)
                       : family.norm_after_attention ? Rows(kNormAfterAttention)
                                                     : Rows(kPreNorms))};

@@ -41,7 +41,8 @@ void Attention::for_each_tensor(TensorVisitor& visit) {
   const Architecture& family = *config_.architecture;
   const int embedding = config_.embedding, q = shape().q_columns(), kv = shape().kv_columns();
   if (family.pre_norms && (family.first_norm || layer_ > 0))
-    norm_.tell(visit, config_, kAttentionNorm, kAttentionNormBias, embedding);
+    norm_.tell(visit, config_, config_.attention_norm.weight, config_.attention_norm.bias,
+               embedding);
   tell_projections(visit);
   if (family.qk_norm || family.may_have_qk_norm || family.joint_qk_norm) {
     const int head = shape().head_dim;
@@ -52,6 +53,12 @@ void Attention::for_each_tensor(TensorVisitor& visit) {
       k_norm_.tell(visit, config_, kKeyNorm, kKeyNormBias, family.joint_qk_norm ? kv : head,
                    presence);
   }
+  if (family.may_have_head_norms) {
+    tell_heads(visit, kQueryNorm, shape().heads, q_heads_);
+    tell_heads(visit, kKeyNorm, shape().kv_heads, k_heads_);
+  }
+  if (config_.unit_qk_norm && shape().rope != LayerConfig::kUnrotated)
+    visit.constant(shape().head_dim, 1.0f, unit_norm_);
   if (family.value_norm && !shape().shares_kv) visit.constant(shape().head_dim, 1.0f, value_norm_);
   visit.matrix("attention output", {{kAttentionOutput, embedding}}, q, output_);
   visit.vector({{kAttentionOutputBias, embedding}}, kOptional, output_bias_);
@@ -59,6 +66,17 @@ void Attention::for_each_tensor(TensorVisitor& visit) {
   if (family.post_norms) post_norm_.tell(visit, kPostAttentionNorm, embedding);
   if (family.residual_norms) {
     residual_norm_.tell(visit, config_, kAttentionOutputNorm, kAttentionOutputNormBias, embedding);
+  }
+}
+
+// The weights of heads that have one each.
+void Attention::tell_heads(TensorVisitor& visit, TensorRole role, int heads,
+                           std::vector<std::vector<float>>& into) {
+  const int length = shape().head_dim;
+  into.resize(static_cast<size_t>(heads));
+  for (int head = 0; head < heads; ++head) {
+    visit.values({role, heads * length, head * length, length}, TensorVisitor::Presence::kOptional,
+                 into[static_cast<size_t>(head)]);
   }
 }
 
@@ -73,7 +91,7 @@ void Attention::tell_projections(TensorVisitor& visit) {
     parts.insert(parts.end(), {{kKey, kv}, {kValue, kv}});
     for (int i = 0; i < heads; ++i) parts.push_back({kQuery, 2 * q, (2 * i + 1) * head, head});
     visit.matrix("qkv, gate", parts, embedding, qkv_);
-  } else if (config_.architecture->fused_qkv) {
+  } else if (shape().fused_qkv) {
     visit.matrix("qkv", {{kQueryKeyValue, q + 2 * kv}}, embedding, qkv_);
     visit.vector({{kQueryKeyValueBias, q + 2 * kv}}, kOptional, qkv_bias_);
   } else if (shape().shares_kv) {
@@ -93,6 +111,7 @@ AttentionParameters Attention::parameters() const {
           .scale = shape().attention_scale,
           .soft_cap = config_.attention_soft_cap,
           .window = shape().window,
+          .chunk = shape().chunk,
           .sinks = sinks_.get(),
           .slopes = slopes_};
 }
@@ -140,8 +159,32 @@ void Attention::show_value_inputs(const Step& step, const Tap& tap, Tensor h, Te
 void Attention::normalize(Backend& b, Tensor q, Tensor k, Tensor v) const {
   if (value_norm_)
     b.rms_norm(shape().keys_as_values ? k : v, *value_norm_, config_.norm_epsilon, v);
+  if (!q_heads_.empty() && !q_heads_[0].empty()) normalize_heads(b, q_heads_, q);
+  if (!k_heads_.empty() && !k_heads_[0].empty()) normalize_heads(b, k_heads_, k);
   if (q_norm_) q_norm_.apply(b, config_, q, q);
   if (k_norm_) k_norm_.apply(b, config_, k, k);
+}
+
+// LayerNorm of each head alone, by its own weights.
+void Attention::normalize_heads(Backend& b, const std::vector<std::vector<float>>& weights,
+                                Tensor x) const {
+  const auto length = static_cast<size_t>(shape().head_dim);
+  b.on_host(std::span(&x, 1), x, [&](std::span<const HostRows> inputs, HostTensor out) {
+    for (int r = 0; r < out.rows; ++r) {
+      for (size_t h = 0; h < weights.size(); ++h) {
+        const auto head = inputs[0].row(r).subspan(h * length, length);
+        double sum = 0, squares = 0;
+        for (const float value : head) sum += value;
+        const double mean = sum / static_cast<double>(length);
+        for (const float value : head) squares += (value - mean) * (value - mean);
+        const double scale =
+            1 / std::sqrt(squares / static_cast<double>(length) + config_.norm_epsilon);
+        for (size_t i = 0; i < length; ++i) {
+          out.row(r)[h * length + i] = static_cast<float>((head[i] - mean) * scale) * weights[h][i];
+        }
+      }
+    }
+  });
 }
 
 // What says where queries and keys are: rotations, and queries that grow with their position.
@@ -152,13 +195,21 @@ void Attention::rotate(const Step& step, Tensor q, Tensor k) const {
     const RopeTable& rope = step.rope(layer.rope);
     b.rope(rope, layer.head_dim, step.rows, q);
     if (!layer.shares_kv) b.rope(rope, layer.head_dim, step.rows, k);
+    for (const Tensor rotated : {q, k}) {
+      if (unit_norm_) b.rms_norm(rotated, *unit_norm_, config_.norm_epsilon, rotated);
+    }
   }
+  const bool is_llama4 = config_.architecture->growth_length > 0;
+  if (config_.query_growth == 0 || (is_llama4 && layer.rope != LayerConfig::kUnrotated)) return;
   const std::span<const int32_t> positions = step.rows.host.positions;
-  const auto growth = [&](int32_t position) {
-    const double periods = std::floor(position / static_cast<double>(config_.growth_length));
-    return static_cast<float>(1 + config_.query_growth * std::log1p(periods));
+  const auto periods = [&](int32_t position) {
+    return (int64_t{position} + (is_llama4 ? 1 : 0)) / config_.growth_length;
   };
-  if (config_.query_growth == 0 || std::ranges::max(positions) < config_.growth_length) return;
+  const auto growth = [&](int32_t position) {
+    const auto passed = static_cast<double>(periods(position));
+    return static_cast<float>(1 + config_.query_growth * std::log1p(passed));
+  };
+  if (periods(std::ranges::max(positions)) == 0) return;
   b.on_host(std::span(&q, 1), q, [&](std::span<const HostRows> inputs, HostTensor out) {
     for (int r = 0; r < out.rows; ++r) {
       const float factor = growth(positions[static_cast<size_t>(r)]);

@@ -33,17 +33,23 @@ class Attention final : public Part {
   }
   AttentionParameters parameters() const;
   void tell_projections(TensorVisitor& visit);
+  void tell_heads(TensorVisitor& visit, TensorRole role, int heads,
+                  std::vector<std::vector<float>>& into);
   void normalize(Backend& b, Tensor q, Tensor k, Tensor v) const;
+  void normalize_heads(Backend& b, const std::vector<std::vector<float>>& weights, Tensor x) const;
   void rotate(const Step& step, Tensor q, Tensor k) const;
   void show_value_inputs(const Step& step, const Tap& tap, Tensor h, Tensor q, Tensor k) const;
 
   const Config& config_;
   int layer_;
-  std::vector<float> slopes_;           // ALiBi's, of each query head; empty: none
-  Norm norm_, post_norm_;               // [embedding]
-  Norm residual_norm_;                  // [embedding], of what attention has added to
-  Norm q_norm_, k_norm_;                // [head_dim], or of all heads together
+  std::vector<float> slopes_;  // ALiBi's, of each query head; empty: none
+  Norm norm_, post_norm_;      // [embedding]
+  Norm residual_norm_;         // [embedding], of what attention has added to
+  Norm q_norm_, k_norm_;       // [head_dim], or of all heads together
+  // [heads][head_dim], of LayerNorm; none: there are none.
+  std::vector<std::vector<float>> q_heads_, k_heads_;
   std::unique_ptr<Vector> value_norm_;  // [head_dim], of ones; nullptr: none
+  std::unique_ptr<Vector> unit_norm_;   // the same, of rotated queries and keys
   std::unique_ptr<Matrix> qkv_;         // [(heads + 2 kv_heads) * head_dim, embedding], gates
                                         // behind; or of it what the layer has
   std::unique_ptr<Vector> qkv_bias_;    // nullptr: none

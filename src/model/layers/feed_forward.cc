@@ -15,10 +15,9 @@ void FeedForward::for_each_tensor(TensorVisitor& visit) {
   using enum TensorVisitor::Presence;
   const Architecture& family = *config_.architecture;
   const int embedding = config_.embedding, n = width();
-  if (config_.shared_norm) {
-    norm_.tell(visit, config_, kAttentionNorm, kAttentionNormBias, embedding);
-  } else if (family.pre_norms) {
-    norm_.tell(visit, config_, family.feed_forward_norm, kFeedForwardNormBias, embedding);
+  if (config_.shared_norm || family.pre_norms) {
+    const auto [weight, bias] = config_.feed_forward_norm;
+    norm_.tell(visit, config_, weight, bias, embedding);
   }
   if (!family.gated) {
     visit.matrix("up", {{kUp, n}}, embedding, up_);

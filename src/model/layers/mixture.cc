@@ -112,15 +112,33 @@ Tensor Mixture::answer(const Step& step, Tensor x) const {
     const int first = sorted.first[e], count = sorted.first[e + 1] - first;
     if (count == 0) continue;
     const Tensor out = answers.middle(first, count);
-    if (count == h.rows) {
+    const bool weighs = config_.architecture->weighs_inputs;
+    if (count == h.rows && !weighs) {
       visit(step, experts_[e], h, out);
       continue;
     }
     b.gather_rows(h, std::span(sorted.rows).subspan(first, count), visitors.top(count));
+    if (weighs) weigh(step, chosen, sorted, first, visitors.top(count));
     visit(step, experts_[e], visitors.top(count), out);
   }
   add_up(step, h, chosen, sorted);
   return h;
+}
+
+void Mixture::weigh(const Step& step, std::span<const ChosenExpert> chosen,
+                    const ExpertRows& sorted, int first, Tensor visitors) const {
+  std::vector<float> weights(static_cast<size_t>(visitors.rows));
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    const int place = sorted.places[i] - first;
+    if (place >= 0 && place < visitors.rows) weights[static_cast<size_t>(place)] = chosen[i].weight;
+  }
+  step.backend.on_host(
+      std::span(&visitors, 1), visitors, [&](std::span<const HostRows> inputs, HostTensor out) {
+        for (int r = 0; r < out.rows; ++r) {
+          const float weight = weights[static_cast<size_t>(r)];
+          std::ranges::transform(inputs[0].row(r), out.row(r), [&](float v) { return weight * v; });
+        }
+      });
 }
 
 // h, the normalized rows, becomes what the experts make of them.
@@ -146,7 +164,8 @@ void Mixture::add_up(const Step& step, Tensor h, std::span<const ChosenExpert> c
       };
       for (int c = 0; c < used; ++c) {
         const auto i = static_cast<size_t>(r * used + c);
-        add(chosen[i].weight, values[0].row(sorted.places[i]));
+        add(config_.architecture->weighs_inputs ? 1.0f : chosen[i].weight,
+            values[0].row(sorted.places[i]));
       }
       if (values.size() > 1) {
         const float score = values.size() > 2 ? values[2].row(r)[0] : 0.0f;

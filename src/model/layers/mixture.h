@@ -4,8 +4,9 @@
 //
 //   x += sum_e weight_e W_down_e (activation(W_gate_e h) * W_up_e h) + shared(h), h = norm(x)
 //
-// In some families the router and the experts have biases (gpt-oss, 2025), or the router a norm of
-// its own and each expert's answer a scale (Gemma 4, 2026).
+// In Llama 4 (2025) the weight is of what an expert reads, not of what it answers. In some families
+// the router and the experts have biases (gpt-oss, 2025), or the router a norm of its own and each
+// expert's answer a scale (Gemma 4, 2026).
 //
 // The rows of a step are sorted by expert, so that each expert's weights are read once; a row's sum
 // goes through its experts in the order in which it chose them, whoever else visits them.
@@ -42,6 +43,9 @@ class Mixture final : public Part {
   std::vector<ChosenExpert> choose(const Step& step, Tensor x, Tensor h) const;
   // What the expert makes of the normalized rows h.
   void visit(const Step& step, const Expert& expert, Tensor h, Tensor out) const;
+  // Scales rows that expert by expert read by what their choices weigh.
+  void weigh(const Step& step, std::span<const ChosenExpert> chosen, const ExpertRows& sorted,
+             int first, Tensor visitors) const;
   void add_up(const Step& step, Tensor h, std::span<const ChosenExpert> chosen,
               const ExpertRows& sorted) const;
 

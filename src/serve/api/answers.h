@@ -44,6 +44,7 @@ struct AnswersOptions {
   bool tools = false;
   ToolStyle tool_style = ToolStyle::kHermes;
   std::vector<std::string> tool_names = {};
+  bool tells_thoughts = true;  // apart from the answer, of models that mark them
   bool parallel_tool_calls = true;
   // Completions:
   std::vector<Echo> echoes = {};  // for each choice; may be empty

@@ -20,7 +20,12 @@ class ChatAnswers final : public ChoiceAnswers {
                       "chat.completion.chunk") {
     for (int i = 0; i < options_.choices; ++i) {
       Choice& choice = choices_.emplace_back();
-      if (options_.tools) choice.parser.emplace(options_.tool_style, options_.tool_names);
+      if (options_.tool_style == ToolStyle::kGemma4) {
+        choice.parser.emplace(
+            ChannelParser::Options{.thoughts = options_.tells_thoughts, .calls = options_.tools});
+      } else if (options_.tools) {
+        choice.parser.emplace(options_.tool_style, options_.tool_names);
+      }
     }
   }
 
@@ -38,6 +43,7 @@ class ChatAnswers final : public ChoiceAnswers {
     ToolCallParser::Output output = read(choice, update);
     Json delta = Json::object();
     if (!output.content.empty()) delta["content"] = output.content;
+    if (!output.reasoning.empty()) delta["reasoning_content"] = output.reasoning;
     Json calls = Json::array();
     for (ToolCall& call : output.calls) {
       if (!options_.parallel_tool_calls && !choice.calls.empty()) break;
@@ -50,6 +56,7 @@ class ChatAnswers final : public ChoiceAnswers {
     }
     if (!calls.empty()) delta["tool_calls"] = std::move(calls);
     choice.content += output.content;
+    choice.reasoning += output.reasoning;
     Json logprobs = logprobs_of(update);
     for (const Json& entry : logprobs) choice.logprobs.push_back(entry);
 
@@ -73,6 +80,7 @@ class ChatAnswers final : public ChoiceAnswers {
       Choice& choice = choices_[i];
       if (choice.is_absent) continue;
       Json message = {{"role", "assistant"}, {"content", choice.content}, {"refusal", nullptr}};
+      if (!choice.reasoning.empty()) message["reasoning_content"] = choice.reasoning;
       if (!choice.calls.empty()) {
         if (choice.content.empty()) message["content"] = nullptr;
         message["tool_calls"] = std::move(choice.calls);
@@ -87,7 +95,7 @@ class ChatAnswers final : public ChoiceAnswers {
 
  private:
   struct Choice {
-    std::string content, finish_reason;
+    std::string content, reasoning, finish_reason;
     Json calls = Json::array(), logprobs = Json::array();
     bool last_call_is_whole = true;
     bool is_absent = false;
@@ -95,11 +103,12 @@ class ChatAnswers final : public ChoiceAnswers {
   };
 
   static ToolCallParser::Output read(Choice& choice, Update& update) {
-    if (!choice.parser) return {.content = std::move(update.text), .calls = {}};
+    if (!choice.parser) return {.content = std::move(update.text)};
     ToolCallParser::Output output = choice.parser->push(update.text);
     if (update.outcome) {
       ToolCallParser::Output rest = choice.parser->finish(update.outcome->is_cut);
       output.content += rest.content;
+      output.reasoning += rest.reasoning;
       for (ToolCall& call : rest.calls) output.calls.push_back(std::move(call));
     }
     return output;

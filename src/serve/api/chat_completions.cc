@@ -119,6 +119,7 @@ void Service::chat_completions(const httplib::Request& http, httplib::Response& 
                          .tools = chat.tools,
                          .tool_style = chat.style,
                          .tool_names = names_of(request.tools),
+                         .tells_thoughts = request.tells_thoughts,
                          .parallel_tool_calls = request.parallel_tool_calls};
   respond(response, std::move(job), make_chat_answers(*session_.tokenizer, std::move(options)),
           p.stream);

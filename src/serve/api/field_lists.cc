@@ -64,11 +64,10 @@ constexpr FieldGroup kGeneration[] = {
 };
 
 constexpr FieldGroup kChat[] = {
-    {kHonoured, "tool_choice parallel_tool_calls top_logprobs"},
+    {kHonoured, "tool_choice parallel_tool_calls top_logprobs reasoning_format"},
     {kNeutral, "echo thinking_forced_open", "[false]"},
     {kNeutral, "parse_tool_calls include_reasoning", "[true]"},
     {kNeutral, "modalities", R"([["text"]])"},
-    {kNeutral, "reasoning_format", R"(["none"])"},
     {kNeutral, "verbosity", R"(["medium"])"},
     {kNeutral, "reasoning_budget thinking_budget_tokens", "[-1]"},
     {kRefused, "function_call", "use 'tool_choice'"},

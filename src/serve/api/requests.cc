@@ -92,6 +92,11 @@ ChatRequest parse_chat_request(std::string_view body, const SamplingOptions& sam
   ChatRequest request{.parameters = parse_generation(fields, sampling), .messages = {}};
   parse_conversation(fields, request);
   request.parallel_tool_calls = fields.boolean("parallel_tool_calls", true);
+  const std::string thoughts = fields.text("reasoning_format");
+  if (!thoughts.empty() && thoughts != "auto" && thoughts != "none") {
+    bad_request("reasoning_format", "'reasoning_format' is '{}', expected auto or none", thoughts);
+  }
+  request.tells_thoughts = thoughts != "none";
   const bool logprobs = fields.boolean("logprobs", false);
   const int top = fields.integer("top_logprobs", 0, 0, kMaxTopLogprobs);
   if (top > 0 && !logprobs) {

@@ -69,6 +69,7 @@ struct ChatRequest {
   ToolChoice tool_choice = ToolChoice::kNone;
   std::string tool_name = {};  // kNamed
   bool parallel_tool_calls = true;
+  bool tells_thoughts = true;                // reasoning_format is not "none"
   Json template_variables = Json::object();  // chat_template_kwargs
 };
 

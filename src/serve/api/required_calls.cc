@@ -10,19 +10,31 @@ namespace {
 // Of an answer that may make several: a small model may not find an end.
 constexpr int kMostCalls = 16;
 
+// What stands around a call.
+FunctionCalls frame_of(ToolStyle style) {
+  switch (style) {
+    case ToolStyle::kHermes:
+      break;
+    case ToolStyle::kLlama3:
+      return {
+          .open = "{\"name\": ", .between = ", \"parameters\": ", .close = "}", .separator = "; "};
+    case ToolStyle::kGemma4:  // whose arguments are JSON here, which is understood as well
+      return {.open = "<|tool_call>call:",
+              .between = "",
+              .close = "<tool_call|>",
+              .quotes_names = false};
+  }
+  return {.open = fmt::format("{}\n{{\"name\": ", kToolCallOpen),
+          .between = ", \"arguments\": ",
+          .close = fmt::format("}}\n{}", kToolCallClose),
+          .separator = "\n"};
+}
+
 }  // namespace
 
 FunctionCalls required_calls(ToolStyle style, const Json& tools, std::string_view name,
                              bool parallel) {
-  FunctionCalls calls = style == ToolStyle::kHermes
-                            ? FunctionCalls{.open = fmt::format("{}\n{{\"name\": ", kToolCallOpen),
-                                            .between = ", \"arguments\": ",
-                                            .close = fmt::format("}}\n{}", kToolCallClose),
-                                            .separator = "\n"}
-                            : FunctionCalls{.open = "{\"name\": ",
-                                            .between = ", \"parameters\": ",
-                                            .close = "}",
-                                            .separator = "; "};
+  FunctionCalls calls = frame_of(style);
   if (name.empty() && parallel) calls.most = kMostCalls;
   for (const Json& tool : tools) {
     const Json& function = tool["function"];
