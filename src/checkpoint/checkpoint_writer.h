@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "checkpoint/tensor_names.h"
 #include "formats/format.h"
 
 namespace tessera {
@@ -23,9 +24,15 @@ class CheckpointWriter {
 
   // Adds a fact, or replaces it. Names: see Facts.
   virtual void set_fact(std::string_view name, uint32_t value) = 0;
+  virtual void set_fact(std::string_view name, const std::vector<bool>& value) = 0;
   // Of the model's layers only these are declared, and count from 0 anew: the facts that are lists
   // of a value for each layer follow. Error for a kind of checkpoint that cannot say so.
   virtual void keep_layers(std::span<const int> layers) = 0;
+  // What a matrix is encoded to, and declared as, that is to be in `format` in the file: where the
+  // file keeps a part of it elsewhere.
+  virtual const Format& encoded_format(TensorPlace /*place*/, const Format& format) const {
+    return format;
+  }
   // Error for a name that is taken or too long, a dimension of 0, a row of a fraction of a block.
   virtual void declare(std::string name, const Format& format, std::vector<uint64_t> shape) = 0;
   // What the file will hold beside the bytes of its tensors, once they are declared; 0 of kinds

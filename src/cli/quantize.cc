@@ -157,6 +157,8 @@ void add_quantize(CLI::App& app) {
                    "of gptq and sparsegpt: what is added to the Hessian's diagonal, as a share of "
                    "its mean; by default, the more the fewer tokens it is of")
       ->check(CLI::Range(1e-6, 100.0));
+  command->add_flag("--group-aware", flags->options.group_aware,
+                    "of gptq: columns of large inputs first, as far as groups stay together");
   command->add_option("--imatrix", flags->options.imatrix,
                       "an importance matrix, of tessera imatrix or llama-imatrix, for rtn");
   command->add_option("--calibrate", flags->calibration_file,

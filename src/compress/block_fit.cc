@@ -26,7 +26,7 @@ BlockFit::BlockFit(const Format& format, const RowEncoder* grid)
   if (block_.join == nullptr || format.encode == nullptr)
     fail("{} has no blocks that codes can be chosen for", format.name);
   for (auto* vector : {&scale_, &min_, &values_, &gradient_, &work_, &by_scale_, &by_min_,
-                       &s_by_scale_, &s_by_min_}) {
+                       &s_by_scale_, &s_by_min_, &settled_}) {
     vector->resize(size_);
   }
   if (block_.values != nullptr) floats_.emplace(block_.values, block_.code_bits);
@@ -56,7 +56,8 @@ int BlockFit::nearest(size_t k, float v) const {
     if (scale_[k] == 0) return std::clamp(zero_, lowest, last);
     const float code = (v - min_[k]) / scale_[k] + static_cast<float>(zero_);
     const float within = std::clamp(code, static_cast<float>(lowest), static_cast<float>(last));
-    return static_cast<int>(std::lrintf(within));
+    constexpr float kWhole = 0x1.8p23f;  // whose neighbours are whole numbers: rounds to even
+    return static_cast<int>(within + kWhole - kWhole);
   }
   if (floats_) return floats_->nearest(scale_[k] == 0 ? 0.0f : v / scale_[k]);
   int best = lowest;
@@ -77,18 +78,19 @@ void BlockFit::set_codes() {
 
 double BlockFit::error() {
   for (size_t k = 0; k < size_; ++k) work_[k] = target_[k] - values_[k];
-  multiply_symmetric(metric_->s, work_, gradient_);
   return dot(work_, gradient_);
 }
 
 void BlockFit::round_with_feedback() {
-  std::ranges::copy(target_, work_.begin());
-  for (size_t k = 0; k < size_; ++k) {
-    const int code = nearest(k, work_[k]);
+  const auto order = metric_->order;
+  for (size_t i = 0; i < size_; ++i) work_[i] = target_[order[i]];
+  for (size_t i = 0; i < size_; ++i) {
+    const size_t k = order[i];
+    const int code = nearest(k, work_[i]);
     parts_.codes[k] = static_cast<uint8_t>(code);
     values_[k] = value(k, code);
-    add_scaled(target_[k] - values_[k], metric_->u + k * metric_->stride + k + 1,
-               std::span(work_).subspan(k + 1));
+    add_scaled(target_[k] - values_[k], metric_->u + i * metric_->stride + i + 1,
+               std::span(work_).subspan(i + 1));
   }
 }
 
@@ -106,10 +108,14 @@ void BlockFit::solve_floats() {
   }
   // gradient_ = S (target - values), so these are the steps from where we are.
   double aa = 0, ab = 0, bb = 0;
-  multiply_symmetric(metric_->s, by_scale_, s_by_scale_);
+  // S values is known, and minimums are alike within parts: no products with S are left to do.
+  std::ranges::fill(s_by_min_, 0.0f);
+  for (size_t part = 0; block_.has_min && part * BlockMetric::kPart < size_; ++part)
+    add_scaled(by_min_[part * BlockMetric::kPart], metric_->parts + part * size_, s_by_min_);
+  for (size_t k = 0; k < size_; ++k)
+    s_by_scale_[k] = (settled_[k] - gradient_[k] - m * s_by_min_[k]) / d;
   aa = dot(by_scale_, s_by_scale_);
   if (block_.has_min) {
-    multiply_symmetric(metric_->s, by_min_, s_by_min_);
     ab = dot(by_min_, s_by_scale_);
     bb = dot(by_min_, s_by_min_);
   }
@@ -224,6 +230,10 @@ void BlockFit::fit(std::span<const float> target, const BlockMetric& metric, std
   block_.split(reinterpret_cast<const uint8_t*>(out), parts_);
   read_scales();
   round_with_feedback();
+  for (size_t k = 0; k < size_; ++k) work_[k] = target_[k] - values_[k];
+  multiply_symmetric(metric.s, work_, gradient_);
+  multiply_symmetric(metric.s, values_, settled_);
+  for (size_t k = 0; k < size_; ++k) settled_[k] += gradient_[k];
   double now = error();
   BlockParts best = parts_;
   double best_error = now;
@@ -239,15 +249,16 @@ void BlockFit::fit(std::span<const float> target, const BlockMetric& metric, std
   write(best, out, values);
 }
 
-void BlockFit::refine(std::span<const float> gradient, const float* s, std::byte* block,
+void BlockFit::refine(std::span<const float> gradient, const BlockMetric& metric, std::byte* block,
                       std::span<float> values, std::span<const uint8_t> zeros) {
-  const BlockMetric metric{.s = s, .u = nullptr, .stride = 0, .importance = {}};
   metric_ = &metric;
   zeros_ = zeros;
   std::ranges::copy(gradient, gradient_.begin());
   block_.split(reinterpret_cast<const uint8_t*>(block), parts_);
   read_scales();
   set_codes();
+  multiply_symmetric(metric.s, values_, settled_);
+  for (size_t k = 0; k < size_; ++k) settled_[k] += gradient_[k];
   for (int round = 0; round < kRefineRounds; ++round) improve();
   write(parts_, block, values);
 }

@@ -27,6 +27,12 @@ struct BlockMetric {
   const float* u;  // rows `stride` apart
   size_t stride;
   std::span<const float> importance;  // the diagonal of S
+  // S times a vector of ones in so many elements, zeros in all others, for each such part:
+  // [elements / kPart, elements].
+  static constexpr size_t kPart = 16;
+  const float* parts;
+  // U is of S with its elements in this order, in which they are rounded.
+  std::span<const uint32_t> order;
 };
 
 class BlockFit {
@@ -41,8 +47,9 @@ class BlockFit {
   void fit(std::span<const float> target, const BlockMetric& metric, std::byte* out,
            std::span<float> values, std::span<const uint8_t> zeros = {});
   // Goes on from a block as it is, where `gradient` = S (target - x): what S is of other blocks may
-  // stand in it. `values` is what the block decodes to in the end.
-  void refine(std::span<const float> gradient, const float* s, std::byte* block,
+  // stand in it. `values` is what the block decodes to in the end. Of the metric S and its parts
+  // alone count.
+  void refine(std::span<const float> gradient, const BlockMetric& metric, std::byte* block,
               std::span<float> values, std::span<const uint8_t> zeros = {});
 
  private:
@@ -51,7 +58,7 @@ class BlockFit {
   float value(size_t k, int code) const;
   int nearest(size_t k, float v) const;
   void set_codes();  // values_ from parts_
-  double error();    // of values_; leaves gradient_ = S (target - values)
+  double error();    // of values_, with gradient_ = S (target - values)
 
   void improve();  // goes down by one round of each; keeps gradient_ up to date
   void write(const BlockParts& parts, std::byte* out, std::span<float> values) const;
@@ -71,6 +78,7 @@ class BlockFit {
   std::vector<float> scale_, min_, values_, gradient_, work_;
   // Derivatives of values_ by the block's floats, and their products with S.
   std::vector<float> by_scale_, by_min_, s_by_scale_, s_by_min_;
+  std::vector<float> settled_;  // gradient_ + S values_, which stays while both change
   std::span<const float> target_;
   std::span<const uint8_t> zeros_;
   const BlockMetric* metric_ = nullptr;

@@ -58,7 +58,7 @@ Calibration::Calibration(std::shared_ptr<const Checkpoint> checkpoint, const Dev
                          CalibrationText text)
     : device_(device),
       text_(std::move(text)),
-      model_(std::move(checkpoint), device.backend, text_.length),
+      model_(std::move(checkpoint), device.backend, text_.length, text_.chunks()),
       rows_(text_.tokens.size() * static_cast<size_t>(model_.config().embedding)) {
   const int vocabulary = model_.config().vocabulary;
   for (const Token token : text_.tokens) {
@@ -74,21 +74,33 @@ std::span<float> Calibration::rows_of(int chunk) {
   return std::span(rows_).subspan(static_cast<size_t>(chunk) * size, size);
 }
 
+LayerByLayer::Text Calibration::text_of(int chunk) const {
+  const auto length = static_cast<size_t>(text_.length);
+  return {.tokens = std::span(text_.tokens).subspan(static_cast<size_t>(chunk) * length, length),
+          .number = chunk};
+}
+
 Calibration::Moments Calibration::observe(int layer, InputMoments::Kind kind,
                                           const Loader::Instead& instead, const Progress& progress,
                                           Then then) {
   using enum TapPoint;
+  const LayerConfig& shape = model_.config().layers[static_cast<size_t>(layer)];
   Moments moments;
   std::vector<Tap> taps;
-  for (const TapPoint point : {kQkvInput, kOutputInput, kGateUpInput, kDownInput}) {
-    taps.push_back({.layer = layer, .point = point, .rows = {}, .read = [&, point](Tensor x) {
-                      auto found = moments.find(point);
-                      if (found == moments.end())
-                        found = moments.emplace(point, InputMoments(x.columns, kind)).first;
-                      found->second.add(device_.backend->download(x), *device_.pool);
-                    }});
+  const auto observe_at = [&](TapPlace place) {
+    const auto read = [&, place](Tensor x) {
+      moments.try_emplace(place, x.columns, kind)
+          .first->second.add(device_.backend->download(x), *device_.pool);
+    };
+    taps.push_back({layer, place.point, {}, read, place.expert});
+  };
+  for (const TapPoint point :
+       {kQkvInput, kOutputInput, kGateUpInput, kDownInput, kSharedInput, kSharedDownInput})
+    observe_at(point);
+  for (int expert = 0; expert < shape.experts.count; ++expert) {
+    observe_at({kExpertInput, expert});
+    observe_at({kExpertDownInput, expert});
   }
-  const LayerConfig& shape = model_.config().layers[static_cast<size_t>(layer)];
   ValueInputs values(model_.config().embedding);
   if (kind == InputMoments::Kind::kHessian) {
     std::vector<int32_t> queries;
@@ -105,7 +117,7 @@ Calibration::Moments Calibration::observe(int layer, InputMoments::Kind kind,
   for (int chunk = 0; chunk < text_.chunks(); ++chunk) {
     const auto rows = rows_of(chunk);
     if (then == kStay) copy.assign(rows.begin(), rows.end());
-    model_.forward(then == kStay ? std::span(copy) : rows, taps);
+    model_.forward(then == kStay ? std::span(copy) : rows, text_of(chunk), taps);
     if (progress) progress(static_cast<double>(chunk + 1) / text_.chunks());
   }
   return moments;
@@ -114,7 +126,7 @@ Calibration::Moments Calibration::observe(int layer, InputMoments::Kind kind,
 void Calibration::advance(int layer, const Loader::Instead& instead, const Progress& progress) {
   model_.load(layer, instead);
   for (int chunk = 0; chunk < text_.chunks(); ++chunk) {
-    model_.forward(rows_of(chunk));
+    model_.forward(rows_of(chunk), text_of(chunk));
     if (progress) progress(static_cast<double>(chunk + 1) / text_.chunks());
   }
 }
@@ -133,7 +145,7 @@ double Calibration::influence(int layer, const Progress& progress) {
   for (int chunk = 0; chunk < text_.chunks(); ++chunk) {
     const auto rows = rows_of(chunk);
     before.assign(rows.begin(), rows.end());
-    model_.forward(rows);
+    model_.forward(rows, text_of(chunk));
     for (size_t at = 0; at < rows.size(); at += width) {
       double product = 0, in = 0, out = 0;
       for (size_t c = at; c < at + width; ++c) {

@@ -32,20 +32,21 @@ CalibrationText cut_text(const Tokenizer& tokenizer, std::string_view text, int 
 
 class Calibration {
  public:
-  using Moments = std::map<TapPoint, InputMoments>;
+  using Moments = InputsOfLayer;
   using Progress = std::function<void(double share)>;  // of a pass over one layer; may be empty
 
   Calibration(std::shared_ptr<const Checkpoint> checkpoint, const Device& device,
               CalibrationText text);
 
   int layers() const { return model_.layers(); }
+  uint64_t tokens() const { return text_.tokens.size(); }
   const Config& config() const { return model_.config(); }
   // What the layers so far have made of the text, to be kept, or put back: [tokens, embedding].
   std::span<float> rows() { return rows_; }
   // For other texts beside it: the layer that is loaded is the one it was asked for last.
   LayerByLayer& model() { return model_; }
-  // What the layer's matrices multiply, with the layer as it is stored, or as `instead` says. The
-  // text stays before the layer, unless it is to advance.
+  // What the layer's matrices multiply, with the layer as it is stored, or as `instead` says; of
+  // experts that some rows chose. The text stays before the layer, unless it is to advance.
   enum Then { kStay, kAdvance };
   Moments observe(int layer, InputMoments::Kind kind, const Loader::Instead& instead,
                   const Progress& progress = {}, Then then = kStay);
@@ -57,6 +58,7 @@ class Calibration {
 
  private:
   std::span<float> rows_of(int chunk);
+  LayerByLayer::Text text_of(int chunk) const;
 
   Device device_;
   CalibrationText text_;

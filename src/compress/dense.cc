@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 HWY_BEFORE_NAMESPACE();
@@ -24,14 +25,31 @@ constexpr size_t kLanes = hn::MaxLanes(DF());
 constexpr size_t kStripRows = 6, kStripColumns = 2 * kLanes;  // of c, in registers
 constexpr size_t kDepth = 256;
 
-// Strips of `width` columns of `from`, one after the other, each [depth, width]; zeros at the end.
-void pack(ConstBlock from, size_t depth, size_t columns, size_t width, float* out) {
-  for (size_t first = 0; first < columns; first += width) {
-    const size_t count = std::min(width, columns - first);
-    for (size_t k = 0; k < depth; ++k, out += width) {
+// Strips of so many columns of `from`, one after the other, each [depth, kWidth]; zeros at the end.
+template <size_t kWidth>
+void pack(ConstBlock from, size_t depth, size_t columns, float* out) {
+  for (size_t first = 0; first < columns; first += kWidth) {
+    const size_t count = std::min(kWidth, columns - first);
+    for (size_t k = 0; k < depth; ++k, out += kWidth) {
       const float* row = from.data + k * from.stride + first;
-      std::copy_n(row, count, out);
-      std::fill(out + count, out + width, 0.0f);
+      if (count == kWidth) {
+        std::memcpy(out, row, kWidth * sizeof(float));  // of a length that the compiler knows
+      } else {
+        std::fill(std::copy_n(row, count, out), out + kWidth, 0.0f);
+      }
+    }
+  }
+}
+
+// The same of what lies transposed.
+template <size_t kWidth>
+void pack_transposed(ConstBlock from, size_t depth, size_t columns, float* out) {
+  for (size_t first = 0; first < columns; first += kWidth, out += depth * kWidth) {
+    const float* column[kWidth];
+    for (size_t i = 0; i < kWidth; ++i)
+      column[i] = from.data + std::min(first + i, columns - 1) * from.stride;
+    for (size_t k = 0; k < depth; ++k) {
+      for (size_t i = 0; i < kWidth; ++i) out[k * kWidth + i] = column[i][k];
     }
   }
 }
@@ -70,8 +88,12 @@ void add_tile(ConstBlock a, ConstBlock b, size_t depth, size_t rows, size_t colu
   HWY_ALIGN float strip[kStripRows * kStripColumns];
   for (size_t k = 0; k < depth; k += kDepth) {
     const size_t count = std::min(kDepth, depth - k);
-    pack({a.data + k * a.stride, a.stride}, count, rows, kStripRows, packed_a);
-    pack({b.data + k * b.stride, b.stride}, count, columns, kStripColumns, packed_b);
+    if (a.transposed) {
+      pack_transposed<kStripRows>({a.data + k, a.stride}, count, rows, packed_a);
+    } else {
+      pack<kStripRows>({a.data + k * a.stride, a.stride}, count, rows, packed_a);
+    }
+    pack<kStripColumns>({b.data + k * b.stride, b.stride}, count, columns, packed_b);
     for (size_t j = 0; j < columns; j += kStripColumns) {
       for (size_t i = 0; i < rows; i += kStripRows) {
         if (lower && i + kStripRows <= j) continue;
@@ -207,8 +229,9 @@ void add_product(ThreadPool* pool, ConstBlock a, ConstBlock b, size_t depth, siz
     const size_t j = static_cast<size_t>(index) % tile_columns * kTile;
     if (lower && j > i) return;
     HWY_DYNAMIC_DISPATCH(add_tile)
-    ({a.data + i, a.stride}, {b.data + j, b.stride}, depth, std::min(kTile, rows - i),
-     std::min(kTile, columns - j), alpha, {c.data + i * c.stride + j, c.stride}, lower && i == j);
+    ({a.data + (a.transposed ? i * a.stride : i), a.stride, a.transposed}, {b.data + j, b.stride},
+     depth, std::min(kTile, rows - i), std::min(kTile, columns - j), alpha,
+     {c.data + i * c.stride + j, c.stride}, lower && i == j);
   };
   const int tiles = static_cast<int>(tile_rows * tile_columns);
   if (pool != nullptr) return pool->parallel_for(tiles, run);

@@ -12,18 +12,20 @@
 
 namespace tessera {
 
-// Rows of floats, `stride` apart.
+// Rows of floats, `stride` apart. `transposed`: its rows are what else were its columns.
 struct ConstBlock {
   const float* data;
   size_t stride;
+  bool transposed = false;
 };
 struct Block {
   float* data;
   size_t stride;
 };
 
-// c += alpha * a^T b, with a [depth, rows], b [depth, columns], c [rows, columns]. `lower`: only of
-// the elements of c on the diagonal and below it. With a pool its threads share the work.
+// c += alpha * a^T b, with a [depth, rows], which may lie transposed, b [depth, columns], c [rows,
+// columns]. `lower`: only of the elements of c on the diagonal and below it. With a pool its
+// threads share the work.
 void add_product(ThreadPool* pool, ConstBlock a, ConstBlock b, size_t depth, size_t rows,
                  size_t columns, float alpha, Block c, bool lower = false);
 

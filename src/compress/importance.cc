@@ -30,12 +30,25 @@ Imatrix collect_importance(const std::filesystem::path& source, std::string_view
     for (const StoredTensor& tensor : checkpoint->tensors()) {
       const auto point = input_of(tensor.place.role);
       if (tensor.place.layer != layer || !point) continue;
-      const InputMoments& inputs = moments.at(*point);
-      if (!std::ranges::all_of(inputs.squares(), [](double sum) { return std::isfinite(sum); }))
-        fail("the activations that '{}' multiplies are not finite", printable(tensor.name));
-      imatrix.entries[written_name(*checkpoint, tensor)] = {
-          .sums = {inputs.squares().begin(), inputs.squares().end()},
-          .counts = {static_cast<float>(inputs.rows())}};
+      const int matrices =
+          is_of_experts(*point)
+              ? calibration.config().layers[static_cast<size_t>(layer)].experts.count
+              : 1;
+      Imatrix::Entry& entry = imatrix.entries[written_name(*checkpoint, tensor)];
+      for (int m = 0; m < matrices; ++m) {
+        const auto inputs = moments.find({*point, m});
+        if (inputs == moments.end()) {  // an expert that no row chose
+          entry.sums.resize(entry.sums.size() + tensor.columns());
+          entry.counts.push_back(0);
+          continue;
+        }
+        for (const double sum : inputs->second.squares()) {
+          if (!std::isfinite(sum))
+            fail("the activations that '{}' multiplies are not finite", printable(tensor.name));
+          entry.sums.push_back(static_cast<float>(sum));
+        }
+        entry.counts.push_back(static_cast<float>(inputs->second.rows()));
+      }
     }
   }
   return imatrix;

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <vector>
 
 #include "base/host_tensor.h"
 #include "base/thread_pool.h"
 #include "compress/dense.h"
+#include "model/taps.h"
 
 namespace tessera {
 
@@ -56,5 +58,8 @@ class InputMoments {
   std::vector<float> largest_;
   std::vector<float> hessian_;  // [columns, columns], on the diagonal and below
 };
+
+// Of all inputs of a layer's matrices.
+using InputsOfLayer = std::map<TapPlace, InputMoments>;
 
 }  // namespace tessera

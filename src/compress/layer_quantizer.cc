@@ -1,10 +1,13 @@
 #include "compress/layer_quantizer.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/printable.h"
+#include "compress/layer_encoders.h"
 #include "compress/recoder.h"
 
 namespace tessera {
@@ -99,8 +102,11 @@ void LayerQuantizer::finish_next(std::span<QuantizedTensor> summaries, const Pro
       summaries[tensor].rounding = kept.rounding;
       done_[tensor] = std::move(bytes);
     }
-    if (next_ == work_->finished() && next_ < calibration_.layers())
+    if (calibration_.model().reads_text()) {  // later layers may read what this one has read
+      advance(layer, {});
+    } else if (next_ == work_->finished() && next_ < calibration_.layers()) {
       work_->read_rows(calibration_.rows());
+    }
     return;
   }
   quantize_next(summaries, progress);
@@ -117,7 +123,7 @@ void LayerQuantizer::finish_next(std::span<QuantizedTensor> summaries, const Pro
 void LayerQuantizer::quantize_next(std::span<QuantizedTensor> summaries, const Progress& progress) {
   const auto& tensors = checkpoint_->tensors();
   const int layer = next_++;
-  ChangedTensors sources, results;
+  ChangedTensors sources;
   std::vector<size_t> changing;
   double bytes = 0, encoded = 0;
   for (size_t i = 0; i < tensors.size(); ++i) {
@@ -127,9 +133,9 @@ void LayerQuantizer::quantize_next(std::span<QuantizedTensor> summaries, const P
     require_finite(tensors[i], *device_.pool);  // or the text's rows would not be, either
     if (merge_.changes(tensors[i])) sources.emplace(&tensors[i], merge_.merged(tensors[i]));
   }
-  const auto find_in = [](const auto& map, const StoredTensor& tensor) -> const StoredTensor* {
-    const auto found = map.find(&tensor);
-    return found == map.end() ? nullptr : &found->second;
+  const auto source_of = [&](const StoredTensor& tensor) -> const StoredTensor* {
+    const auto found = sources.find(&tensor);
+    return found == sources.end() ? nullptr : &found->second;
   };
   const auto say = [&](double share) {
     if (progress) progress(share * bytes);
@@ -137,9 +143,8 @@ void LayerQuantizer::quantize_next(std::span<QuantizedTensor> summaries, const P
 
   using Kind = InputMoments::Kind;
   const Kind kind = method_.needs_hessian() ? Kind::kHessian : Kind::kDiagonal;
-  auto moments = calibration_.observe(
-      layer, kind, [&](const StoredTensor& tensor) { return find_in(sources, tensor); },
-      [&](double share) { say(kObserving * share); });
+  auto moments =
+      calibration_.observe(layer, kind, source_of, [&](double share) { say(kObserving * share); });
 
   if (method_.scaling != nullptr) {
     scale_layer(
@@ -150,42 +155,57 @@ void LayerQuantizer::quantize_next(std::span<QuantizedTensor> summaries, const P
         moments, sources, *device_.pool);
   }
 
-  std::map<TapPoint, std::unique_ptr<PreparedInputs>> prepared;
-  const auto encoder_of = [&](const StoredTensor& tensor, const Format& format) {
-    const Method& method = method_.method;
-    const auto point = observed_input(tensor.place.role, moments);  // none of a norm, a bias
-    if (!point) return round_to_nearest(format);
-    if (method.prepare == nullptr) return method.without_text(format, {}, options_);
-    auto& inputs = prepared[*point];
-    if (inputs == nullptr) inputs = method.prepare(moments.at(*point), options_, *device_.pool);
-    return inputs->encoder(format, *device_.pool);
-  };
+  const int experts = calibration_.config().layers[static_cast<size_t>(layer)].experts.count;
+  std::optional<LayerEncoders> encoders(std::in_place, method_.method, options_, moments,
+                                        calibration_.tokens(), experts, *device_.pool);
   for (const size_t i : changing) {
     const StoredTensor& tensor = tensors[i];
-    const StoredTensor* source = find_in(sources, tensor);
+    const StoredTensor* source = source_of(tensor);
     try {
-      const auto encoder = encoder_of(tensor, *plan_[i].format);
-      done_[i] = recode(source == nullptr ? tensor : *source, *plan_[i].format, *encoder,
-                        *device_.pool, summaries[i]);
+      const auto each = encoders->of(tensor, *plan_[i].format);
+      done_[i] = recode(source == nullptr ? tensor : *source, *plan_[i].format, each, *device_.pool,
+                        summaries[i]);
     } catch (const Error& error) {
       fail("tensor '{}': {}", printable(tensor.name), error.what());
     }
     checkpoint_->release(tensor);
-    StoredTensor result = tensor;
-    result.format = plan_[i].format;
-    result.bytes = done_[i];
-    result.source = nullptr;
-    result.order = nullptr;
-    results.emplace(&tensor, std::move(result));
     encoded += static_cast<double>(tensor.stored_bytes());
     say(kObserving + kEncoding * encoded / bytes);
   }
-  prepared.clear();
+  experts_ += experts;
+  rounded_experts_ += static_cast<int>(encoders->rounded_experts().size());
+  encoders.reset();
   moments.clear();
-  if (layer + 1 == calibration_.layers()) return;
-  calibration_.advance(
-      layer, [&](const StoredTensor& tensor) { return find_in(results, tensor); },
-      [&](double share) { say(kObserving + kEncoding + (1 - kObserving - kEncoding) * share); });
+  if (layer + 1 == calibration_.layers()) return warn_of_rounded_experts();
+  advance(layer, [&](double share) {
+    say(kObserving + kEncoding + (1 - kObserving - kEncoding) * share);
+  });
+}
+
+void LayerQuantizer::advance(int layer, const Calibration::Progress& progress) {
+  ChangedTensors results;
+  for (const auto& [number, bytes] : done_) {
+    const StoredTensor& tensor = checkpoint_->tensors()[number];
+    if (tensor.place.layer != layer) continue;
+    StoredTensor result = tensor;
+    result.format = plan_[number].format;
+    result.bytes = bytes;
+    result.source = nullptr;
+    result.order = nullptr;
+    results.emplace(&tensor, std::move(result));
+  }
+  const auto instead = [&](const StoredTensor& tensor) -> const StoredTensor* {
+    const auto found = results.find(&tensor);
+    return found == results.end() ? nullptr : &found->second;
+  };
+  calibration_.advance(layer, instead, progress);
+}
+
+void LayerQuantizer::warn_of_rounded_experts() const {
+  if (rounded_experts_ == 0) return;
+  spdlog::warn("{} of {} experts were chosen by fewer than {} % of the text's tokens: they are {}",
+               rounded_experts_, experts_, 100 * LayerEncoders::kLeastShare,
+               method_.method.prunes ? "pruned by their weights alone" : "rounded to nearest");
 }
 
 }  // namespace tessera

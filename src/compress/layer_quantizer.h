@@ -39,7 +39,10 @@ class LayerQuantizer {
  private:
   void finish_next(std::span<QuantizedTensor> summaries, const Progress& progress);
   void quantize_next(std::span<QuantizedTensor> summaries, const Progress& progress);
+  // Takes the text through a layer whose encoded tensors nobody has taken yet.
+  void advance(int layer, const Calibration::Progress& progress);
   void find_folds();
+  void warn_of_rounded_experts() const;
   bool can_encode(size_t tensor) const;
   uint64_t planned_bytes(size_t tensor) const;  // as it is encoded, whatever its file makes of that
 
@@ -54,6 +57,7 @@ class LayerQuantizer {
   std::set<const StoredTensor*> scaled_;  // that they change
   WorkFolder* work_;
   int next_ = 0;
+  int experts_ = 0, rounded_experts_ = 0;          // of the layers that were quantized
   std::map<size_t, std::vector<std::byte>> done_;  // tensors that nobody has taken yet
 };
 

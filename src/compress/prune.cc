@@ -111,7 +111,10 @@ class Pruner {
   }
 
   void declare_shape(CheckpointWriter& writer) const {
-    if (after_.layers < before_.layers) writer.keep_layers(kept_);
+    if (after_.layers < before_.layers) {
+      writer.keep_layers(kept_);
+      declare_kinds(writer);
+    }
     if (after_.feed_forward < before_.feed_forward)
       writer.set_fact("feed_forward_length", static_cast<uint32_t>(after_.feed_forward));
     if (after_.heads < before_.heads) {
@@ -124,11 +127,24 @@ class Pruner {
     }
   }
 
+  // Which layers are recurrent, where nothing else says so of each.
+  void declare_kinds(CheckpointWriter& writer) const {
+    const Architecture& family = *config_.architecture;
+    if (family.recurrent == RecurrentKind::kNone || family.recurrent_without_keys) return;
+    std::vector<bool> recurrent;
+    for (const int layer : kept_) {
+      const LayerConfig& shape = config_.layers[static_cast<size_t>(layer)];
+      recurrent.push_back(shape.recurrent.kind != RecurrentKind::kNone);
+    }
+    writer.set_fact("attention.recurrent_layers", recurrent);
+  }
+
   // Any parts of the right number will do for the shape.
   TensorPart part_for_shape(const StoredTensor& tensor) const {
     LayerParts parts;
-    for (auto [list, count] : {std::pair(&parts.heads, after_.heads),
-                               {&parts.kv_heads, after_.kv_heads},
+    const bool cuts_heads = options_.heads > 0;
+    for (auto [list, count] : {std::pair(&parts.heads, cuts_heads ? after_.heads : 0),
+                               {&parts.kv_heads, cuts_heads ? after_.kv_heads : 0},
                                {&parts.neurons, after_.feed_forward}}) {
       list->resize(static_cast<size_t>(count));
       std::iota(list->begin(), list->end(), size_t{0});
@@ -203,25 +219,28 @@ class Pruner {
     moments.erase(TapPoint::kQkvInput);
     moments.erase(TapPoint::kGateUpInput);
 
-    const StoredTensor& output = checkpoint_->require({TensorRole::kAttentionOutput, layer});
     const StoredTensor& down = checkpoint_->require({TensorRole::kDown, layer});
-    InputMoments& output_inputs = moments.at(TapPoint::kOutputInput);
     InputMoments& down_inputs = moments.at(TapPoint::kDownInput);
-    const OutputCut output_cut(output, *device_.pool), down_cut(down, *device_.pool);
-    const auto columns = output_cut.scores(output_inputs);
-    std::vector<double> heads(static_cast<size_t>(before_.heads));
-    for (size_t c = 0; c < columns.size(); ++c)
-      heads[c / static_cast<size_t>(config_.layers[0].head_dim)] += columns[c];
-    const LayerParts& parts = parts_[layer] =
-        choose_parts(before_, after_, heads, down_cut.scores(down_inputs));
-
+    const OutputCut down_cut(down, *device_.pool);
+    LayerParts& parts = parts_[layer];
+    parts.neurons = best_neurons(before_, after_, down_cut.scores(down_inputs));
     const auto keep = [&](const StoredTensor& tensor, const OutputCut& cut, InputMoments& inputs) {
       const TensorPart part = part_of(tensor, config_, parts);
       if (part.kept.size() == tensor.columns()) return;
       const auto values = cut.keep(part.kept, options_.repair ? &inputs : nullptr);
       done_[&tensor] = encode(tensor, values, part.kept.size());
     };
-    keep(output, output_cut, output_inputs);
+    if (options_.heads > 0) {
+      const StoredTensor& output = checkpoint_->require({TensorRole::kAttentionOutput, layer});
+      InputMoments& output_inputs = moments.at(TapPoint::kOutputInput);
+      const OutputCut output_cut(output, *device_.pool);
+      const auto columns = output_cut.scores(output_inputs);
+      std::vector<double> heads(static_cast<size_t>(before_.heads));
+      for (size_t c = 0; c < columns.size(); ++c)
+        heads[c / static_cast<size_t>(config_.layers[0].head_dim)] += columns[c];
+      choose_heads(before_, after_, heads, parts);
+      keep(output, output_cut, output_inputs);
+    }
     keep(down, down_cut, down_inputs);
     say(done + 1);
   }

@@ -111,7 +111,12 @@ MethodOptions method_options(const QuantizeOptions& options, const ChosenMethod&
     fail("a damping is for gptq and sparsegpt, {} has no Hessian to factorize", method.name);
   if (!(options.damping >= 0 && std::isfinite(options.damping)))
     fail("a Hessian cannot be damped by {}", options.damping);
-  return {.sparsity = sparsity, .damping = options.damping, .grid = chosen.grid};
+  if (options.group_aware && !method.orders_columns)
+    fail("an order of the columns is for gptq, {} has none", method.name);
+  return {.sparsity = sparsity,
+          .damping = options.damping,
+          .group_aware_order = options.group_aware,
+          .grid = chosen.grid};
 }
 
 // Of a whole run, in bytes of the source. Measuring counts as much as encoding.
@@ -140,6 +145,18 @@ void check_methods(const ChosenMethod& chosen, const Checkpoint& model,
                    std::span<const PlannedFormat> plan) {
   if (chosen.grid != nullptr) check_method(*chosen.grid, model, plan);
   check_method(chosen.method, model, plan);
+}
+
+// The formats of what is encoded; what is copied has its own.
+std::vector<PlannedFormat> encoded_formats(const Checkpoint& model, const CheckpointWriter& writer,
+                                           std::span<const PlannedFormat> plan) {
+  std::vector<PlannedFormat> encoded(plan.begin(), plan.end());
+  for (size_t i = 0; i < plan.size(); ++i) {
+    const StoredTensor& tensor = model.tensors()[i];
+    if (plan[i].format != tensor.format)
+      encoded[i].format = &writer.encoded_format(tensor.place, *plan[i].format);
+  }
+  return encoded;
 }
 
 uint64_t bytes_beside_tensors(const Checkpoint& model, std::span<const PlannedFormat> plan,
@@ -218,13 +235,14 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
 
   writer->set_fact("general.quantization_version", kQuantizationVersion);
   writer->set_fact("general.file_type", like->file_type);
-  declare_tensors(model, plan, *writer);
+  const std::vector<PlannedFormat> encoded = encoded_formats(model, *writer, plan);
+  declare_tensors(model, encoded, *writer);
   QuantizeSummary summary = planned_summary(model, *writer, plan);
   summary.by_target = static_cast<bool>(options.target);
   summary.expected_divergence = expected;
   std::optional<LayerQuantizer> layers;
-  if (text) layers.emplace(checkpoint, device, std::move(*text), chosen, by, plan, merge, kept);
-  TensorEncoder others(model, plan, chosen.method, by, merge, imatrix, layers.has_value(),
+  if (text) layers.emplace(checkpoint, device, std::move(*text), chosen, by, encoded, merge, kept);
+  TensorEncoder others(model, encoded, chosen.method, by, merge, imatrix, layers.has_value(),
                        *device.pool);
   writer->write(out, [&](size_t i) {
     const StoredTensor& tensor = model.tensors()[i];

@@ -37,6 +37,7 @@ struct QuantizeOptions {
   std::string sparsity = {};        // of methods that prune: see parse_sparsity(); empty: 50%
   std::string sparsity_scope = {};  // of magnitude without a text: see parse_sparsity_scope()
   float damping = 0;  // of gptq and sparsegpt: see MethodOptions; 0: as many rows as there are say
+  bool group_aware = false;  // of gptq: see MethodOptions::group_aware_order
   // An importance matrix (files/imatrix.h) for rounding to nearest; "": none.
   std::string imatrix = {};
   // A text whose activations say what matters; "": none, for methods that can do without.

@@ -43,8 +43,9 @@ class Recoder {
 
   std::vector<std::byte> run(ThreadPool& pool, QuantizedTensor& summary) const {
     const uint64_t rows = source_.rows() / encoders_.size();
-    const uint64_t rows_in_chunk = std::max<uint64_t>(
-        {1, kChunkElements / source_.columns(), static_cast<uint64_t>(encoders_.front()->panel())});
+    uint64_t rows_in_chunk = std::max<uint64_t>(1, kChunkElements / source_.columns());
+    for (const RowEncoder* encoder : encoders_)
+      rows_in_chunk = std::max<uint64_t>(rows_in_chunk, encoder->panel());
     const uint64_t chunks = (rows + rows_in_chunk - 1) / rows_in_chunk;
     std::vector<std::byte> out(source_.rows() * target_row_);
     std::vector<PartErrors> errors(chunks * encoders_.size());

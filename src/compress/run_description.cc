@@ -21,6 +21,7 @@ std::string describe_run(const Checkpoint& model, const QuantizeOptions& options
   add("method {}", options.method);
   if (!options.sparsity.empty()) add("sparsity {}", options.sparsity);
   if (options.damping > 0) add("damping {}", options.damping);
+  if (options.group_aware) add("columns of large inputs first");
   if (options.target) {
     add("target {} bits per weight, {} bytes", options.target.bits_per_weight,
         options.target.bytes);

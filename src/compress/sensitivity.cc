@@ -160,10 +160,12 @@ class TextMeter {
   }
 
  private:
-  // Those that no layer has: the embedding, the output.
+  // Those that no layer has, the embedding, the output; and experts, each of which sees too little
+  // of so short a text.
   bool is_outside(size_t number) const {
     const TensorPlace& place = meter_.stored(number).place;
-    return place.layer < 0 || place.layer >= layers_.layers() || !input_of(place.role);
+    const auto point = input_of(place.role);
+    return place.layer < 0 || place.layer >= layers_.layers() || !point || is_of_experts(*point);
   }
 
   // Otherwise what it costs is the same whatever is done.
@@ -202,7 +204,7 @@ class TextMeter {
     auto fitted = fitted_.observe(layer, kind_, meter_.instead(), {}, Calibration::kAdvance);
     const auto judged = judged_.observe(layer, kind_, meter_.instead(), {}, Calibration::kAdvance);
     disturbance_.pass();
-    std::map<TapPoint, std::unique_ptr<PreparedInputs>> prepared;
+    std::map<TapPlace, std::unique_ptr<PreparedInputs>> prepared;
     Group attention, feed_forward;
     for (const size_t number : tensors_) {
       const StoredTensor& tensor = meter_.stored(number);
@@ -217,7 +219,8 @@ class TextMeter {
       const InputMoments& inputs = judged.at(point);
       found_.push_back(meter_.errors_of(number, prepared_inputs.get(), &inputs));
       if (!has_choice()) continue;
-      const bool is_attention = point != TapPoint::kGateUpInput && point != TapPoint::kDownInput;
+      const bool is_attention = point == TapPoint::kQkvInput || point == TapPoint::kOutputInput ||
+                                point == TapPoint::kValueInput;
       Group& group = is_attention ? attention : feed_forward;
       if (group.text == kNone) group.text = disturbance_.branch();
       const auto disturbed = meter_.disturb(number, &inputs);
@@ -274,8 +277,8 @@ class TextMeter {
 }  // namespace
 
 std::vector<const Format*> possible_formats(const StoredTensor& tensor) {
-  static constexpr std::array kGrids = {&kQ2_K, &kQ3_K, &kIQ4_XS, &kQ4_K, &kIQ4_NL, &kQ4_0,
-                                        &kQ4_1, &kQ5_K, &kQ5_0,   &kQ5_1, &kQ6_K,   &kQ8_0};
+  static constexpr std::array kGrids = {&kQ2_K, &kQ3_K, &kIQ4_XS, &kMXFP4, &kQ4_K, &kIQ4_NL, &kQ4_0,
+                                        &kQ4_1, &kQ5_K, &kQ5_0,   &kQ5_1,  &kQ6_K, &kQ8_0};
   std::vector<const Format*> formats;
   for (const Format* format : kGrids) {
     if (tensor.columns() % format->block_elements == 0) formats.push_back(format);
@@ -290,6 +293,12 @@ std::vector<const Format*> possible_formats(const StoredTensor& tensor) {
 std::vector<Sensitivity> measure_sensitivity(const MeasuredModel& model,
                                              std::span<const size_t> tensors,
                                              const CalibrationText& text) {
+  const Config config = read_config(*model.checkpoint);
+  if (config.per_layer_input > 0 || config.layers.back().shares_kv) {
+    fail(
+        "layers of this model read more than what the one before has made: what errors in them "
+        "cost cannot be measured yet; name a format, or --calibrate none");
+  }
   return TextMeter(model, tensors, text).run();
 }
 

@@ -46,8 +46,8 @@ void cut_heads(ModelShape& shape, double share) {
 
 void require_plain_layers(const Config& config, const PruneOptions& options) {
   const LayerConfig &first = config.layers.front(), &last = config.layers.back();
-  if (config.architecture->recurrent != RecurrentKind::kNone && options.heads + options.layers > 0)
-    fail("this model has recurrent layers: neither its heads nor its layers can be cut");
+  if (config.architecture->recurrent != RecurrentKind::kNone && options.heads > 0)
+    fail("this model has recurrent layers: its heads cannot be cut");
   if (options.neurons > 0 && last.experts.count > 0)
     fail("this model is a mixture of experts, whose neurons cannot be cut");
   if (options.heads > 0 && first.latent.key_value > 0)
@@ -60,13 +60,26 @@ void require_plain_layers(const Config& config, const PruneOptions& options) {
   }
 }
 
-void require_same_shape(const Config& config) {
+void require_same_shape(const Config& config, bool cuts_heads) {
   const LayerConfig& first = config.layers.front();
   for (const LayerConfig& layer : config.layers) {
-    if (layer.heads != first.heads || layer.kv_heads != first.kv_heads ||
-        layer.head_dim != first.head_dim || layer.feed_forward != first.feed_forward) {
+    const bool same_heads = layer.heads == first.heads && layer.kv_heads == first.kv_heads &&
+                            layer.head_dim == first.head_dim;
+    if ((cuts_heads && !same_heads) || layer.feed_forward != first.feed_forward)
       fail("the layers of this model have different shapes: their heads and neurons cannot be cut");
-    }
+  }
+}
+
+// Windows or positions that some layers have, and others do not, by their numbers. Which layers are
+// recurrent is said of each, and so is no matter of its number.
+void require_no_turns(const Config& config) {
+  const LayerConfig* first = nullptr;
+  for (const LayerConfig& layer : config.layers) {
+    if (layer.recurrent.kind != RecurrentKind::kNone || layer.heads == 0) continue;
+    if (first == nullptr) first = &layer;
+    if (layer.window != first->window || layer.chunk != first->chunk ||
+        layer.rope != first->rope)
+      fail("the layers of this model take turns, which dropping some would confuse");
   }
 }
 
@@ -100,18 +113,14 @@ ModelShape cut_shape(const Config& config, const PruneOptions& options) {
   ModelShape after = before;
   require_plain_layers(config, options);
   if (options.layers > 0) {
-    for (const LayerConfig& layer : config.layers) {
-      if (layer.window != config.layers[0].window || layer.chunk != config.layers[0].chunk ||
-          layer.rope != config.layers[0].rope)
-        fail("the layers of this model take turns, which dropping some would confuse");
-    }
+    require_no_turns(config);
     after.layers = left_of(before.layers, options.layers);
     if (after.layers == before.layers || after.layers == 0) {
       fail("{:.0f} % of {} layers is {}", 100 * options.layers, before.layers,
            after.layers == 0 ? "all of them" : "none");
     }
   }
-  if (options.neurons > 0 || options.heads > 0) require_same_shape(config);
+  if (options.neurons > 0 || options.heads > 0) require_same_shape(config, options.heads > 0);
   if (options.neurons > 0) {
     after.feed_forward = neurons_left(before.feed_forward, options.neurons);
     if (after.feed_forward >= before.feed_forward)
@@ -127,6 +136,9 @@ TensorPart part_of(const StoredTensor& tensor, const Config& config, const Layer
   const LayerConfig& layer = config.layers.front();
   const int size = layer.head_dim;
   const bool is_vector = tensor.shape.size() == 1;
+  const bool is_of_neurons = tensor.place.role == kGate || tensor.place.role == kUp ||
+                             tensor.place.role == kUpBias || tensor.place.role == kDown;
+  if (parts.heads.empty() && !is_of_neurons) return {};
   TensorPart part{is_vector ? TensorPart::Axis::kColumns : TensorPart::Axis::kRows};
   switch (tensor.place.role) {
     case kQuery:
@@ -181,27 +193,30 @@ TensorPart part_of(const StoredTensor& tensor, const Config& config, const Layer
        printable(tensor.name));
 }
 
-LayerParts choose_parts(const ModelShape& before, const ModelShape& after,
-                        std::span<const double> head_scores,
-                        std::span<const double> neuron_scores) {
-  LayerParts parts;
+std::vector<size_t> best_neurons(const ModelShape& before, const ModelShape& after,
+                                 std::span<const double> scores) {
+  std::vector<size_t> kept;
+  choose(scores, 0, static_cast<size_t>(before.feed_forward),
+         static_cast<size_t>(after.feed_forward), kept);
+  return kept;
+}
+
+void choose_heads(const ModelShape& before, const ModelShape& after, std::span<const double> scores,
+                  LayerParts& parts) {
   const auto heads = static_cast<size_t>(before.heads), kv = static_cast<size_t>(before.kv_heads),
              group = heads / kv;
   if (after.kv_heads < before.kv_heads) {
     std::vector<double> groups(kv);
-    for (size_t h = 0; h < heads; ++h) groups[h / group] += head_scores[h];
+    for (size_t h = 0; h < heads; ++h) groups[h / group] += scores[h];
     choose(groups, 0, kv, static_cast<size_t>(after.kv_heads), parts.kv_heads);
     for (const size_t g : parts.kv_heads)
       for (size_t h = 0; h < group; ++h) parts.heads.push_back(g * group + h);
   } else {
     for (size_t g = 0; g < kv; ++g) {
       parts.kv_heads.push_back(g);
-      choose(head_scores, g * group, group, static_cast<size_t>(after.heads) / kv, parts.heads);
+      choose(scores, g * group, group, static_cast<size_t>(after.heads) / kv, parts.heads);
     }
   }
-  choose(neuron_scores, 0, static_cast<size_t>(before.feed_forward),
-         static_cast<size_t>(after.feed_forward), parts.neurons);
-  return parts;
 }
 
 }  // namespace tessera

@@ -21,7 +21,8 @@ ModelShape shape_of(const Config& config);
 // heads and neurons of layers that differ.
 ModelShape cut_shape(const Config& config, const PruneOptions& options);
 
-// Which heads and neurons of a layer stay, ascending.
+// Which heads and neurons of a layer stay, ascending. No heads: all of them, whatever mixes the
+// positions.
 struct LayerParts {
   std::vector<size_t> heads, kv_heads, neurons;
 };
@@ -34,9 +35,11 @@ struct TensorPart {
 // Error for a tensor of which it is not known what belongs to which head or neuron.
 TensorPart part_of(const StoredTensor& tensor, const Config& config, const LayerParts& parts);
 
-// The parts of a layer with the highest scores: of its heads, and of its neurons. `after`: how many
-// there are to be.
-LayerParts choose_parts(const ModelShape& before, const ModelShape& after,
-                        std::span<const double> head_scores, std::span<const double> neuron_scores);
+// The neurons of a layer with the highest scores. `after`: how many there are to be.
+std::vector<size_t> best_neurons(const ModelShape& before, const ModelShape& after,
+                                 std::span<const double> scores);
+// The same of its heads, and of the key-value heads that they share.
+void choose_heads(const ModelShape& before, const ModelShape& after, std::span<const double> scores,
+                  LayerParts& parts);
 
 }  // namespace tessera

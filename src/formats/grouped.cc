@@ -137,7 +137,7 @@ struct Entry {
     block.scaling = kind.f32_scales ? BlockScaling::kF32 : BlockScaling::kF16;
     block.has_min = kind.offset == GroupedOffset::kMin;
     block.has_zero = kind.offset == GroupedOffset::kZero;
-    if (kind.scope == ScaleScope::kRow && kind.codes == GroupedCodes::kInteger)
+    if (kind.scope == ScaleScope::kRow && kind.codes == GroupedCodes::kInteger && kind.bits == 8)
       block.lowest_code = 1;                                        // as many below zero as above
     if (kind.scope == ScaleScope::kMatrix) block.highest_code = 2;  // ternary
     block.split = split_of(kind);

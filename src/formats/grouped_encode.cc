@@ -33,13 +33,15 @@ constexpr GroupedKind shared(GroupedCodes codes, int bits, int zero, int group, 
 // All that files/huggingface/layouts/ writes.
 constexpr auto kEncodable = [] {
   using enum GroupedCodes;
-  constexpr size_t kIntegers = 4 * 3 * 2, kFloats = 2 * 2, kShared = 3 * 4, kPairs = 1;
+  constexpr size_t kIntegers = 4 * 3 * 3, kFloats = 2 * 2, kShared = 6 * 4, kPairs = 1;
   std::array<GroupedKind, kIntegers + kFloats + kShared + kPairs> kinds{};
   size_t n = 0;
   for (const int bits : {2, 3, 4, 8}) {
     for (const int group : {32, 64, 128}) {
       for (const auto offset : {GroupedOffset::kNone, GroupedOffset::kZero})
         kinds[n++] = integers(bits, group, offset);
+      kinds[n++] = {
+          .bits = bits, .f32_scales = true, .offset = GroupedOffset::kMin, .group = group};
     }
   }
   for (const auto codes : {kNF4, kFP4}) {
@@ -47,7 +49,8 @@ constexpr auto kEncodable = [] {
     kinds[n++] = shared(codes, 4, 0, 64, ScaleScope::kNested);
   }
   for (const int group : {32, 64, 128, 256}) {
-    kinds[n++] = shared(kInteger, 8, 128, group, ScaleScope::kRow);
+    for (const int bits : {2, 3, 4, 8})
+      kinds[n++] = shared(kInteger, bits, 1 << (bits - 1), group, ScaleScope::kRow);
     kinds[n++] = shared(kE4M3, 4, 0, group, ScaleScope::kRow);
     kinds[n++] = shared(kInteger, 2, 1, group, ScaleScope::kMatrix);
   }
@@ -106,6 +109,20 @@ ZeroFit search_zero(int bits, const float* x, const float* weight) {
   ends.scale = round_scale_f16(ends.scale);
   best.scale = round_scale_f16(best.scale);
   return moments_of(ends).rr < moments_of(best).rr ? ends : best;
+}
+
+// x ~ scale * (code - zero), zero any number, both of which f16 holds (HQQ). The block has the
+// minimum, -zero * scale, which f32 holds.
+template <int N>
+void encode_by_min(const GroupedKind& kind, const BlockInput<N>& in, std::byte* block) {
+  const IntegerLevels levels{0, static_cast<float>((1 << kind.bits) - 1)};
+  AffineF16 fit = search_affine_f16<N>(levels, in.x, in.weight, kRanges);
+  if (fit.scale == 0) fit.scale = std::fabs(fit.offset);  // all are the minimum
+  const float zero = fit.scale == 0 ? 0.0f : std::clamp(-fit.offset / fit.scale, -kF16Max, kF16Max);
+  const float min = -f16_to_f32(f32_to_f16(zero)) * fit.scale;
+  std::array<uint8_t, N> codes;
+  Coder(levels, fit.scale, min).encode(in.x, N, codes.data());
+  write_grouped_block(kind, fit.scale, min, codes, block);
 }
 
 template <int N>
@@ -172,7 +189,11 @@ void encode_groups(const GroupedKind& kind, std::span<const float> src, std::byt
       const float limit = static_cast<float>(1 << (kind.bits - 1)) * kF16Max;
       for (size_t i = 0; i < N; ++i) input.x[i] = std::clamp(x[i], -limit, limit);
       block_weights(importance.empty() ? importance : importance.subspan(at, N), input.weight);
-      encode_integers<N>(kind, input, dst);
+      if (kind.offset == GroupedOffset::kMin) {
+        encode_by_min<N>(kind, input, dst);
+      } else {
+        encode_integers<N>(kind, input, dst);
+      }
     }
   }
 }

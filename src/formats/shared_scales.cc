@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/half.h"
+#include "formats/f16_field.h"
 #include "formats/float8.h"
 #include "formats/float_codebook.h"
 
@@ -22,6 +23,34 @@ float largest_magnitude(std::span<const float> values) {
 // Of a kind whose scale makes its largest magnitude the largest level.
 float largest_level(const GroupedKind& kind) {
   return kind.codes == GroupedCodes::kE4M3 ? kMostE4M3 : 127;
+}
+
+// Of integers that have few levels, one more below zero than above: large values may be cut off. 0
+// of a row of zeros.
+float best_row_scale(int bits, std::span<const float> values) {
+  const auto top = static_cast<float>((1 << (bits - 1)) - 1);
+  const float widest = largest_magnitude(values) / top;
+  double best_error = INFINITY;
+  float best = 0;
+  constexpr int kShrinks = 24;
+  for (int i = 0; i < kShrinks && widest > 0; ++i) {
+    const float scale = round_scale_f16(widest * (1 - 0.03f * static_cast<float>(i)));
+    if (scale == 0) break;
+    double error = 0;
+    for (const float value : values) {
+      const float level = std::clamp(std::nearbyint(value / scale), -top - 1, top);
+      const auto off = static_cast<double>(value - scale * level);
+      error += off * off;
+    }
+    if (!(error < best_error)) continue;
+    best_error = error;
+    best = scale;
+  }
+  return best;
+}
+
+bool is_searched(const GroupedKind& kind) {
+  return kind.scope == ScaleScope::kRow && kind.codes == GroupedCodes::kInteger && kind.bits < 8;
 }
 
 // Loaders keep scales in the type of the model: a number that F16 has, too.
@@ -77,6 +106,10 @@ void SharedScales::observe(uint64_t row, std::span<const float> values) {
     for (const float value : values) sums_[row] += static_cast<double>(std::fabs(value));
     return;
   }
+  if (is_searched(kind_)) {
+    of(row, 0) = best_row_scale(kind_.bits, values);
+    return;
+  }
   const uint64_t part = columns_ / across_;
   for (uint64_t g = 0; g < across_; ++g)
     of(row, g) = largest_magnitude(values.subspan(g * part, part));
@@ -87,6 +120,7 @@ void SharedScales::settle() {
     case ScaleScope::kGroup:
       break;
     case ScaleScope::kRow:
+      if (is_searched(kind_)) break;
       for (float& number : numbers_) number = round_up_to_bf16(number / largest_level(kind_));
       break;
     case ScaleScope::kMatrix: {

@@ -2,7 +2,9 @@
 // all groups of a matrix share (ScaleScope). They are settled before codes are chosen: whoever
 // encodes shows all rows, then has the scales written, and the encoder finds them in the blocks.
 //
-//   kRow     the largest magnitude of the row lands on the largest level, or just below
+//   kRow     the largest magnitude of the row lands on the largest level, or just below; of
+//   integers
+//            of less than 8 bits beyond it, where the row's squared error is least
 //   kMatrix  the mean of all magnitudes: absmean (Ma et al. 2024, BitNet b1.58)
 //   kNested  absmax of each group, less the mean of all, in 8 bits, with a scale for 256 groups:
 //            map[code] * scale + offset (bitsandbytes)

@@ -10,17 +10,10 @@
 namespace tessera {
 
 LayerByLayer::LayerByLayer(std::shared_ptr<const Checkpoint> checkpoint,
-                           std::shared_ptr<Backend> backend, int rows)
+                           std::shared_ptr<Backend> backend, int rows, int texts)
     : checkpoint_(std::move(checkpoint)),
       backend_(std::move(backend)),
-      config_(read_config(*checkpoint_)),
-      block_table_(blocks_for(rows)) {
-  // A layer is all that is in memory, and what a text brings to it.
-  if (config_.per_layer_input > 0 || config_.layers.back().shares_kv) {
-    fail(
-        "layers of this model read more than the layer before, which work layer by layer does "
-        "not support yet");
-  }
+      config_(read_config(*checkpoint_)) {
   if (rows > config_.context)
     fail("a text of {} tokens does not fit the model's context of {}", rows, config_.context);
   if (config_.bidirectional)
@@ -40,13 +33,24 @@ LayerByLayer::LayerByLayer(std::shared_ptr<const Checkpoint> checkpoint,
     embedding_norm_.tell(loader, config_, TensorRole::kEmbeddingNorm,
                          TensorRole::kEmbeddingNormBias, config_.embedding);
   for (int i = 0; i < layers(); ++i) Layer(config_, i, workspace_);  // each reserves what it needs
+  if (config_.per_layer_input > 0) {
+    per_layer_inputs_.emplace(config_, workspace_);
+    per_layer_inputs_->set_table(
+        *checkpoint_, loader.take({TensorRole::kPerLayerEmbedding}, per_layer_inputs_->columns(),
+                                  config_.vocabulary));
+    per_layer_inputs_->for_each_tensor(loader);
+  }
   workspace_.reserve(Workspace::kTapped, workspace_.widest());
   workspace_.allocate(*backend_, rows);
   for (const Rope& rope : config_.ropes) ropes_.push_back(backend_->load_rope(rope));
   residual_ = backend_->allocate(rows, config_.embedding);
-  std::iota(block_table_.begin(), block_table_.end(), 0);
+  const int told_apart = config_.layers.back().shares_kv ? texts : 1;
+  for (int text = 0; text < told_apart; ++text) {
+    auto& table = block_tables_.emplace_back(blocks_for(rows));
+    std::iota(table.begin(), table.end(), text * blocks_for(rows));
+  }
   KvShape shape = kv_shape(config_, KvFormat::kF16);
-  shape.blocks = blocks_for(rows);
+  shape.blocks = told_apart * blocks_for(rows);
   kv_ = backend_->allocate_kv(shape);
 }
 
@@ -64,11 +68,31 @@ void LayerByLayer::load(int layer, const Loader::Instead& instead) {
   layer_->for_each_tensor(loader);
 }
 
-void LayerByLayer::forward(std::span<float> x, std::span<const Tap> taps) {
+// Does a later layer read this one's keys and values, or this one those of an earlier layer?
+bool LayerByLayer::shares_kv(int layer) const {
+  const int kept = config_.layers[static_cast<size_t>(layer)].kv_layer;
+  return std::ranges::any_of(config_.layers, [&](const LayerConfig& other) {
+    return other.shares_kv && other.kv_layer == kept;
+  });
+}
+
+void LayerByLayer::read_text(const Step& step, std::span<const Token> tokens, Tensor residual) {
+  std::vector<float> embedded(tokens.size() * static_cast<size_t>(config_.embedding));
+  embeddings_->read(tokens, embedded);
+  backend_->upload(embedded, residual);
+  per_layer_inputs_->compute(step, tokens, residual);
+}
+
+void LayerByLayer::forward(std::span<float> x, const Text& text, std::span<const Tap> taps) {
   const auto rows = x.size() / static_cast<size_t>(config_.embedding);
   TESSERA_ASSERT(layer_ && static_cast<int>(rows) <= residual_.rows);
+  if (reads_text() && text.tokens.size() != rows)
+    fail("layers of this model read more than what the one before has made, which is not kept");
+  // Only what is shared is kept of each text; all others have the memory of the first.
+  const auto& table =
+      block_tables_[shares_kv(loaded_) ? static_cast<size_t>(text.number) : size_t{0}];
   Batch batch;  // its tokens are in x already
-  batch.add_chain(std::vector<Token>(rows), 0, block_table_);
+  batch.add_chain(std::vector<Token>(rows), 0, table);
   const auto prepared = backend_->prepare({.positions = batch.positions,
                                            .slots = batch.slots,
                                            .contexts = batch.contexts,
@@ -76,6 +100,7 @@ void LayerByLayer::forward(std::span<float> x, std::span<const Tap> taps) {
   const StepAdapters adapters({}, {});
   const Step step(*backend_, workspace_, ropes_, *prepared, *kv_, adapters, taps);
   const Tensor residual = residual_.top(static_cast<int>(rows));
+  if (per_layer_inputs_) read_text(step, text.tokens, residual);
   if (loaded_ == 0 && positions_) positions_->add(batch.positions, x);
   backend_->upload(x, residual);
   if (loaded_ == 0 && embedding_norm_)

@@ -24,9 +24,24 @@ std::optional<TapPoint> input_of(TensorRole role) {
       return TapPoint::kGateUpInput;
     case TensorRole::kDown:
       return TapPoint::kDownInput;
+    case TensorRole::kExpertsGate:
+    case TensorRole::kExpertsUp:
+    case TensorRole::kExpertsGateUp:
+      return TapPoint::kExpertInput;
+    case TensorRole::kExpertsDown:
+      return TapPoint::kExpertDownInput;
+    case TensorRole::kSharedExpertGate:
+    case TensorRole::kSharedExpertUp:
+      return TapPoint::kSharedInput;
+    case TensorRole::kSharedExpertDown:
+      return TapPoint::kSharedDownInput;
     default:
       return std::nullopt;
   }
+}
+
+bool is_of_experts(TapPoint point) {
+  return point == TapPoint::kExpertInput || point == TapPoint::kExpertDownInput;
 }
 
 }  // namespace tessera

@@ -57,6 +57,7 @@ TEST_F(QuantizeProgramTest, WhatWouldHaveNoEffectIsRefused) {
                "empty.txt' is empty", "an empty text");
   expect_error(run("quantize " + model_ + " --damping 0.1" + out), "for gptq and sparsegpt",
                "damping");
+  expect_error(run("quantize " + model_ + " --group-aware" + out), "is for gptq", "group-aware");
   expect_error(run("quantize " + model_ + " --target-size 10B --calibrate none" + out),
                "10 bytes cannot be had", "the size that was asked for");
   expect_error(run("quantize " + model_ + " --target-size 9pounds" + out), "'9pounds' is no size",

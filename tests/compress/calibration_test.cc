@@ -100,14 +100,14 @@ TEST_P(CalibrationTest, LayerByLayerIsWhatTheModelDoes) {
   for (int layer = 0; layer < layers; ++layer) {
     const auto moments = calibration.observe(layer, InputMoments::Kind::kHessian, {});
     ASSERT_EQ(moments.size(), 5U);
-    for (const auto& [point, inputs] : moments) {
-      if (point == TapPoint::kValueInput) {
+    for (const auto& [place, inputs] : moments) {
+      if (place.point == TapPoint::kValueInput) {
         EXPECT_EQ(inputs.rows(), 48U * static_cast<unsigned>(model.config().layers[layer].heads));
         EXPECT_TRUE(std::ranges::equal(inputs.squares(), averaged[layer])) << layer;
         continue;
       }
       EXPECT_EQ(inputs.rows(), 192U);
-      EXPECT_TRUE(std::ranges::equal(inputs.squares(), squares[layer][point])) << layer;
+      EXPECT_TRUE(std::ranges::equal(inputs.squares(), squares[layer][place.point])) << layer;
     }
     calibration.advance(layer, {});
   }
@@ -126,6 +126,40 @@ TEST_P(CalibrationTest, ThreadsDoNotMatter) {
       }
       EXPECT_EQ(files[0], files[1]) << method << " " << format;
     }
+  }
+}
+
+// Of all kinds of layers: recurrences, mixtures, such as read tokens or another layer's keys.
+TEST(LayerByLayerText, IsWhatTheModelMakesOfIt) {
+  const test::TempFolder folder;
+  for (const char* family : {"qwen35", "qwen3next", "lfm2", "mamba2", "nemotron_h", "granitehybrid",
+                             "deepseek2", "gemma4", "gpt-oss"}) {
+    const auto checkpoint =
+        open_checkpoint(write_tiny_model({.architecture = family, .format = &kF16}, folder.path()));
+    const Device device = open_cpu(2);
+    const CalibrationText text =
+        cut_text(*Tokenizer::make(checkpoint->read_tokenizer()), test::some_text(60), 64, 3);
+    Calibration calibration(checkpoint, device, text);
+    for (int layer = 0; layer < calibration.layers(); ++layer) {
+      calibration.observe(layer, InputMoments::Kind::kHessian, {});
+      calibration.advance(layer, {});
+    }
+
+    Model model(checkpoint, device.backend, {.rows = 64});
+    std::vector<float> expected;
+    const Tap tap{.layer = calibration.layers() - 1, .read = [&](Tensor x) {
+                    const HostRows rows = device.backend->download(x);
+                    for (int r = 0; r < rows.rows; ++r)
+                      expected.insert(expected.end(), rows.row(r).begin(), rows.row(r).end());
+                  }};
+    for (int chunk = 0; chunk < text.chunks(); ++chunk) {
+      FlatContext context(model, 64, KvFormat::kF16);
+      Batch batch;
+      batch.add_chain(std::span(text.tokens).subspan(static_cast<size_t>(chunk) * 64, 64), 0,
+                      context.block_table);
+      model.forward(batch, *context.kv, std::span(&tap, 1));
+    }
+    EXPECT_TRUE(std::ranges::equal(calibration.rows(), expected)) << family;
   }
 }
 

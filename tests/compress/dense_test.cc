@@ -20,6 +20,11 @@ TEST(Dense, ProductsAddUpWhateverTheShape) {
     add_product(&pool, {a.data(), rows}, {b.data(), columns}, depth, rows, columns, -2,
                 {shared.data(), columns});
     EXPECT_EQ(alone, shared);
+    Floats turned(a.size()), from_turned(rows * columns, 1.0f);
+    for (size_t i = 0; i < a.size(); ++i) turned[i % rows * depth + i / rows] = a[i];
+    add_product(&pool, {turned.data(), depth, true}, {b.data(), columns}, depth, rows, columns, -2,
+                {from_turned.data(), columns});
+    EXPECT_EQ(alone, from_turned);
     for (size_t i = 0; i < rows; ++i) {
       for (size_t j = 0; j < columns; ++j) {
         double sum = 0;

@@ -4,10 +4,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "compress/calibration_support.h"
 #include "compress/quantize.h"
 #include "files/open.h"
 #include "paths.h"
 #include "support/error_of.h"
+#include "support/model_runner.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
 
@@ -49,13 +51,22 @@ TEST_P(FolderWriterTest, SaysWhatTheFileSays) {
       ASSERT_NEAR(found[i], expected[i], 2e-5f * std::max(1.0f, std::abs(expected[i])))
           << tensor.name;
   }
-  for (const char* fact : {"block_count", "embedding_length", "feed_forward_length",
-                           "context_length", "attention.head_count", "attention.head_count_kv"})
+  for (const char* fact :
+       {"block_count", "embedding_length", "feed_forward_length", "context_length",
+        "attention.head_count", "attention.head_count_kv", "expert_count", "expert_used_count"})
     EXPECT_EQ(folder->facts().get_int(fact), gguf->facts().get_int(fact)) << fact;
   const auto a = gguf->read_tokenizer(), b = folder->read_tokenizer();
   EXPECT_EQ(a.vocabulary.texts, b.vocabulary.texts);
   EXPECT_EQ(a.vocabulary.eos_token_id, b.vocabulary.eos_token_id);
   EXPECT_EQ(gguf->read_chat_templates().standard, folder->read_chat_templates().standard);
+}
+
+TEST_P(FolderWriterTest, AnswersAlike) {
+  if (GetParam().experts == 0 && !GetParam().architecture.ends_with("moe"))
+    GTEST_SKIP() << "no mixture: other tests have it";
+  const fs::path source = write_tiny_model(GetParam(), folder_.path());
+  const std::vector<Token> tokens = random_tokens(40, 300, 3);
+  EXPECT_EQ(test::logits_of(to_folder(source, "F32"), tokens), test::logits_of(source, tokens));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -69,12 +80,16 @@ INSTANTIATE_TEST_SUITE_P(
                     TinyModelSpec{.architecture = "olmo2", .rope_scaling = "yarn"},
                     TinyModelSpec{.architecture = "olmo2", .window = -1},
                     TinyModelSpec{.architecture = "granite"},
+                    TinyModelSpec{.architecture = "qwen3moe"},
+                    TinyModelSpec{.architecture = "qwen2moe"},
+                    TinyModelSpec{.architecture = "llama", .experts = 4, .experts_used = 2},
                     TinyModelSpec{.architecture = "phi3", .rope_scaling = "longrope"}));
 
 // From folder to folder: Llama 3's factors and Gemma 3's two ropes among them.
 TEST_F(FolderWriterTest, FoldersAreWrittenAgain) {
-  for (const char* name : {"llama-scaled", "llama-biased", "mistral", "qwen2", "gemma2", "gemma3",
-                           "phi3", "gemma", "smollm3", "olmo2", "olmo3", "granite"}) {
+  for (const char* name :
+       {"llama-scaled", "llama-biased", "mistral", "qwen2", "gemma2", "gemma3", "phi3", "gemma",
+        "smollm3", "olmo2", "olmo3", "granite", "mixtral", "qwen2-moe", "qwen3-moe"}) {
     const auto source = fs::path(TESSERA_TEST_DATA) / "folders" / name;
     const auto out = folder_ / (std::string(name) + "/");
     quantize_file(source, {.format = "BF16", .threads = 2}, out);
@@ -174,6 +189,8 @@ TEST_F(FolderWriterTest, WhatAFolderCannotSay) {
   EXPECT_THAT(error({.uneven_layers = true}, "F16"), HasSubstr("differs by layer"));
   EXPECT_THAT(error({.architecture = "gpt2"}, "F16"),
               HasSubstr("'gpt2' cannot be written as a Hugging Face folder"));
+  EXPECT_THAT(error({.architecture = "gpt-oss"}, "F16"),
+              HasSubstr("'gpt-oss' cannot be written as a Hugging Face folder yet"));
 }
 
 }  // namespace

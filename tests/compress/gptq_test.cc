@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "compress/methods/gptq.h"
 #include "compress/methods/method.h"
 #include "compress/plain_gptq.h"
 #include "formats/grouped.h"
@@ -30,10 +31,12 @@ class Gptq : public testing::TestWithParam<const Format*> {
     format.decode(bytes.data(), values);
     return values;
   }
-  std::vector<std::byte> encode(const Method& method, const Format& format, int threads) const {
+  std::vector<std::byte> encode(const Method& method, const Format& format, int threads,
+                                bool in_order = false) const {
     ThreadPool pool(threads);
     InputMoments moments = observe(pool);
-    const auto inputs = method.prepare(moments, {.damping = 0.01f}, pool);
+    const auto inputs =
+        method.prepare(moments, {.damping = 0.01f, .group_aware_order = in_order}, pool);
     const auto encoder = inputs->encoder(format, pool);
     std::vector<std::byte> bytes = before_codes(format);
     encoder->encode(weights_, kRows, bytes.data());
@@ -105,6 +108,12 @@ TEST_P(Gptq, LosesNoMoreThanAPlainReimplementation) {
   EXPECT_LT(here, 0.3 * nearest);
   RecordProperty("ratio_to_plain", std::to_string(here / plain));
   RecordProperty("ratio_to_nearest", std::to_string(here / nearest));
+}
+
+TEST_P(Gptq, LosesNoMoreInAnotherOrder) {
+  const Format& format = *GetParam();
+  const double here = error(decoded(format, encode(kGptq, format, 2, true)));
+  EXPECT_LE(here, (shares_scales(format) ? 0.8 : 0.75) * error(plain_gptq(format)));
 }
 
 TEST_P(Gptq, ThreadsDoNotMatter) {
@@ -188,6 +197,33 @@ TEST_F(GptqOnAGrid, MovesNothingButCodes) {
     EXPECT_LT(error(decoded(*format, here)), 0.5 * error(decoded(*format, there)))
         << format->name << ", " << other->name;
   }
+}
+
+TEST(GroupAwareOrder, KeepsBlocksOfEverySizeTogether) {
+  Doubles diagonal(512);
+  for (size_t c = 0; c < diagonal.size(); ++c) diagonal[c] = static_cast<double>(c * 131 % 509);
+  diagonal[300] = 1000;
+  const auto order = group_aware_order(diagonal);
+  ASSERT_EQ(order.size(), diagonal.size());
+  EXPECT_EQ(order[0], 300U);
+  for (const size_t block : {16, 32, 64, 128, 256, 512}) {
+    double before = INFINITY;
+    for (size_t first = 0; first < order.size(); first += block) {
+      double largest = 0;
+      for (size_t k = first; k < first + block; ++k) {
+        EXPECT_EQ(order[k] / block, order[first] / block);
+        largest = std::max(largest, diagonal[order[k]]);
+      }
+      EXPECT_EQ(largest, diagonal[order[first]]);
+      if (first % (2 * block) != 0 || block == 256) {
+        EXPECT_LE(largest, before);
+      }
+      before = largest;
+    }
+  }
+  auto sorted = order;
+  std::ranges::sort(sorted);
+  for (size_t k = 0; k < sorted.size(); ++k) EXPECT_EQ(sorted[k], k);
 }
 
 using GptqErrors = Gptq;

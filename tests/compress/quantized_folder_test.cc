@@ -71,6 +71,9 @@ struct Kind {
 constexpr Kind kKinds[] = {
     {"gptq-4bit-32g", "gptq", 0.12, "float16", {"bits", "group_size"}},
     {"gptq-3bit-64g-asym", "gptq", 0.25, "float16", {"desc_act", "sym"}},
+    {"gptq-4bit-row", "gptq", 0.2, "float16", {"bits", "group_size"}},
+    {"hqq-4bit-64g", "hqq", 0.1, "float16", {"quant_config", "skip_modules"}},
+    {"hqq-3bit-32g", "hqq", 0.22, "float16", {"quant_config", "skip_modules"}},
     {"awq-4bit-64g", "awq", 0.12, "float16", {"version", "zero_point"}},
     {"W4A16", "compressed-tensors", 0.13, "float16", {"config_groups", "ignore"}},
     {"W8A8", "compressed-tensors", 0.02, "bfloat16", {"config_groups", "format"}},
@@ -113,7 +116,8 @@ TEST_F(QuantizedFolders, HoldWhatTheModelIs) {
 // next layer is calibrated on what was stored.
 TEST_F(QuantizedFolders, AreWrittenByAnyMethod) {
   const fs::path source = write_tiny_model(kSpec, folder_.path());
-  for (const char* format : {"gptq-4bit-128g-asym", "W8A16", "NVFP4A16", "bnb-fp4-double"}) {
+  for (const char* format : {"gptq-4bit-128g-asym", "gptq-3bit-row", "hqq-4bit-64g", "W8A16",
+                             "NVFP4A16", "bnb-fp4-double"}) {
     const QuantizeSummary summary = quantize(source, format, "gptq");
     const auto after = open_checkpoint(out_), before = open_checkpoint(source);
     for (size_t i = 0; i < summary.tensors.size(); ++i) {
@@ -122,6 +126,28 @@ TEST_F(QuantizedFolders, AreWrittenByAnyMethod) {
       EXPECT_NEAR(relative_error(after->require(tensor.place), tensor),
                   summary.tensors[i].relative_error, 1e-6)
           << format << " " << tensor.name;
+    }
+  }
+}
+
+TEST_F(QuantizedFolders, ExpertsHaveTensorsOfTheirOwn) {
+  TinyModelSpec spec = kSpec;
+  spec.architecture = "qwen3moe";
+  const fs::path source = write_tiny_model(spec, folder_.path());
+  const auto before = open_checkpoint(source);
+  for (const char* method : {"rtn", "gptq"}) {
+    for (const char* format : {"gptq-4bit-32g", "awq-4bit-32g", "hqq-4bit-32g", "NVFP4A16"}) {
+      quantize(source, format, method);
+      const std::string file = test::read_bytes(out_ / "model.safetensors");
+      EXPECT_THAT(file, HasSubstr("\"model.layers.1.mlp.experts.5.down_proj."));
+      EXPECT_THAT(file, HasSubstr("\"model.layers.1.mlp.gate.weight\""));
+      const auto after = open_checkpoint(out_);
+      for (const TensorRole role : {TensorRole::kExpertsGate, TensorRole::kExpertsDown}) {
+        const StoredTensor& tensor = before->require({role, 1});
+        ASSERT_EQ(after->require(tensor.place).shape, tensor.shape);
+        EXPECT_LE(relative_error(after->require(tensor.place), tensor), 0.2)
+            << method << " " << format;
+      }
     }
   }
 }

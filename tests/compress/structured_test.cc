@@ -154,6 +154,60 @@ TEST_P(Structured, AllAtOnceAndThreadsDoNotMatter) {
 
 INSTANTIATE_TEST_SUITE_P(Families, Structured, testing::Values("llama", "qwen2", "qwen3", "phi3"));
 
+class RecurrentLayers : public testing::TestWithParam<const char*> {
+ protected:
+  std::filesystem::path prune(const std::filesystem::path& source, PruneOptions options) {
+    const auto out = folder_ / "out.gguf";
+    options.calibration = test::some_text();
+    options.calibration_length = 64;
+    prune_file(source, options, out);
+    return out;
+  }
+  test::TempFolder folder_;
+};
+
+// One that is a recurrence, and one that attends or is of another kind.
+TEST_P(RecurrentLayers, ThatAddNothingGo) {
+  const auto adds_up = [](TensorRole role) {
+    using enum TensorRole;
+    return role == kAttentionOutput || role == kRecurrentOutput || role == kConvolutionOutput ||
+           role == kDown || role == kExpertsDown || role == kSharedExpertDown;
+  };
+  const auto source =
+      with_zeros(write_tiny_model({.architecture = GetParam(), .layers = 8}, folder_.path()),
+                 [&](const StoredTensor& tensor, size_t, size_t) {
+                   const int layer = tensor.place.layer;
+                   return adds_up(tensor.place.role) && (layer == 2 || layer == 3);
+                 });
+  const auto cut = prune(source, {.layers = 0.25});
+  EXPECT_EQ(read_config(*open_checkpoint(cut)).layers.size(), 6U);
+  const auto tokens = random_tokens(40, 300, 5);
+  EXPECT_EQ(ModelRunner(cut).run_text(tokens), ModelRunner(source).run_text(tokens));
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, RecurrentLayers,
+                         testing::Values("qwen35", "qwen35moe", "qwen3next", "lfm2",
+                                         "granitehybrid", "nemotron_h", "mamba2"));
+
+TEST(RecurrentNeurons, ThatAddNothingGo) {
+  const test::TempFolder folder;
+  for (const char* family : {"qwen35", "lfm2"}) {
+    const auto source = with_zeros(
+        write_tiny_model({.architecture = family, .feed_forward = 256}, folder.path()),
+        [](const StoredTensor& tensor, size_t, size_t column) {
+          return tensor.place.role == TensorRole::kDown && (column + tensor.place.layer) % 4 == 1;
+        });
+    PruneOptions options{.neurons = 0.25, .repair = false};
+    options.calibration = test::some_text();
+    options.calibration_length = 64;
+    const auto cut = folder / (std::string(family) + "-cut.gguf");
+    prune_file(source, options, cut);
+    EXPECT_EQ(read_config(*open_checkpoint(cut)).layers[0].feed_forward, 192);
+    const auto tokens = random_tokens(40, 300, 5);
+    EXPECT_EQ(ModelRunner(cut).run_text(tokens), ModelRunner(source).run_text(tokens)) << family;
+  }
+}
+
 TEST(StructuredErrors, AreSaidBeforeAnythingIsWritten) {
   const test::TempFolder folder;
   const auto out = folder / "out.gguf";
@@ -174,6 +228,8 @@ TEST(StructuredErrors, AreSaidBeforeAnythingIsWritten) {
   EXPECT_THAT(error({.uneven_layers = true}, {.neurons = 0.25}), HasSubstr("different shapes"));
   EXPECT_THAT(error({.architecture = "qwen3moe"}, {.neurons = 0.25}), HasSubstr("of experts"));
   EXPECT_THAT(error({.architecture = "deepseek2"}, {.heads = 0.25}), HasSubstr("latent attention"));
+  EXPECT_THAT(error({.architecture = "qwen35"}, {.heads = 0.25}), HasSubstr("recurrent layers"));
+  EXPECT_THAT(error({.architecture = "mamba2"}, {.neurons = 0.25}), HasSubstr("of 0 neurons"));
   EXPECT_THAT(error({.architecture = "mpt"}, {.heads = 0.25}), HasSubstr("slopes"));
   EXPECT_THAT(error({.architecture = "glm4moe", .layers = 4}, {.layers = 0.25}),
               HasSubstr("of another kind"));

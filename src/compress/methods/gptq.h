@@ -13,16 +13,22 @@
 
 namespace tessera {
 
-// What errors cost within each block of so many columns.
+// What errors cost within each block of so many columns, the blocks as they follow each other, of
+// each the columns as the weights have them.
 struct BlockMetrics {
   std::vector<float> s;  // later columns make good what they can: [columns / size, size, size]
-  std::vector<float> importance;  // [columns]: their diagonals
-  std::vector<float> h;           // all other columns are settled: H itself, as s
+  std::vector<float> importance;        // [columns]: their diagonals
+  std::vector<float> h;                 // all other columns are settled: H itself, as s
+  std::vector<float> s_parts, h_parts;  // BlockMetric::parts of s and h
+  std::vector<float> ordered_h;         // h with columns in the order of U; empty: as h
+  std::vector<uint32_t> first;          // [columns / size]: each block's first column
+  std::vector<uint32_t> within;  // [columns]: in the order of U, a column's place in its block
 };
 
 class GptqRows final : public RowEncoder {
  public:
-  // `grid`: see BlockFit.
+  // Of factors of H with its blocks, and the columns within each, in an order of their own, which
+  // `metrics` tells. `grid`: see BlockFit.
   GptqRows(const UduFactors& factors, const BlockMetrics& metrics, const Format& format,
            std::unique_ptr<RowEncoder> grid = nullptr)
       : factors_(factors), metrics_(metrics), format_(format), grid_(std::move(grid)) {}
@@ -49,10 +55,18 @@ class GptqRows final : public RowEncoder {
   std::unique_ptr<RowEncoder> grid_;
 };
 
+// The columns, those with the largest of `diagonal` first, as far as those of each block stay
+// together, whatever the size of a block: sorted within blocks of 16, these within blocks of 32,
+// and so on to 256, by their largest (GPTQModel's group-aware order, 2025).
+std::vector<size_t> group_aware_order(std::span<const double> diagonal);
+
 class GptqInputs final : public PreparedInputs {
  public:
-  explicit GptqInputs(UduFactors factors, const Method* grid = nullptr)
-      : factors_(std::move(factors)), grid_(grid) {}
+  // `order`: column k of the factors is that column of the weights; those of each block of a format
+  // follow each other. Empty: k itself.
+  explicit GptqInputs(UduFactors factors, const Method* grid = nullptr,
+                      std::vector<size_t> order = {})
+      : factors_(std::move(factors)), grid_(grid), order_(std::move(order)) {}
 
   const UduFactors& factors() const { return factors_; }
   std::unique_ptr<RowEncoder> encoder(const Format& format, ThreadPool& pool) override;
@@ -62,6 +76,7 @@ class GptqInputs final : public PreparedInputs {
  private:
   UduFactors factors_;
   const Method* grid_;
+  std::vector<size_t> order_;
   std::map<uint32_t, BlockMetrics> metrics_;  // by the size of a block
 };
 

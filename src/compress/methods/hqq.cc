@@ -130,8 +130,9 @@ class HqqRows final : public RowEncoder {
       return;
     }
     const double min = (block_.zero_point - zero) * scale;
-    if (block_.scaling == BlockScaling::kF32) {
-      parts.min = static_cast<float>(min);
+    if (block_.scaling == BlockScaling::kF32) {  // HQQ's own, which keep the zero in f16
+      const float kept = f16_to_f32(f32_to_f16(static_cast<float>(zero)));
+      if (std::isfinite(kept)) parts.min = -kept * static_cast<float>(scale);
     } else if (block_.scaling == BlockScaling::kF16) {
       parts.m = f32_to_f16(round_offset_f16(static_cast<float>(min)));
     } else if (const double unit = static_cast<double>(f16_to_f32(parts.m)); unit != 0) {

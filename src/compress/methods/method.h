@@ -40,6 +40,8 @@ struct Method;
 struct MethodOptions {
   Sparsity sparsity = {};  // of methods that prune
   float damping = 0;  // of a Hessian, as a share of its mean diagonal; 0: by the rows it is from
+  // Columns of large inputs first, as far as a format's blocks allow: of gptq.
+  bool group_aware_order = false;
   // Gives each block its scales and zeros, which stay ("hqq+gptq"); nullptr: the method itself
   // does.
   const Method* grid = nullptr;
@@ -48,10 +50,11 @@ struct MethodOptions {
 struct Method {
   std::string_view name;
   bool needs_hessian = false;
-  bool feeds_back = false;    // later columns make good for errors, as a damped Hessian has it
-  bool takes_grid = false;    // MethodOptions::grid
-  bool by_magnitude = false;  // prunes by the weights alone, which may be compared anywhere
-  bool prunes = false;        // leaves zeros behind: also where the format stays
+  bool feeds_back = false;      // later columns make good for errors, as a damped Hessian has it
+  bool takes_grid = false;      // MethodOptions::grid
+  bool orders_columns = false;  // MethodOptions::group_aware_order
+  bool by_magnitude = false;    // prunes by the weights alone, which may be compared anywhere
+  bool prunes = false;          // leaves zeros behind: also where the format stays
   // The formats that it is for; nullptr: all. Others are rounded to nearest.
   bool (*takes)(const Format& format) = nullptr;
   // For matrices of whose inputs nothing is known but, perhaps, their importance. nullptr: the

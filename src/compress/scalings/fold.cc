@@ -22,6 +22,36 @@ std::vector<int> value_rows(const LayerConfig& layer) {
   return source;
 }
 
+// What a recurrence reads, behind the layer's norm, and what its output matrix does.
+struct RecurrentFolds {
+  std::vector<TensorRole> inputs;
+  TensorRole output;
+  Fold::Divided before_output;
+  std::vector<int> source;
+  int sources;
+};
+
+RecurrentFolds recurrent_folds(const Config& config, const RecurrentConfig& shape) {
+  using enum TensorRole;
+  const int n = config.embedding, values = shape.values();
+  if (shape.kind == RecurrentKind::kShortConvolution) {
+    // Of its three parts the second gates what it has made.
+    return {{kConvolutionInput}, kConvolutionOutput, {kConvolutionInput, n}, each_its_own(n), n};
+  }
+  if (shape.kind == RecurrentKind::kStateSpace) {
+    return {{kRecurrentInput}, kRecurrentOutput, {kRecurrentNorm}, each_its_own(values), values};
+  }
+  std::vector<TensorRole> inputs = {kQueryKeyValue, kRecurrentGate};
+  if (shape.grouped) {
+    inputs.push_back(kRecurrentRateAndStep);
+  } else {
+    inputs.insert(inputs.end(), {kRecurrentRate, kRecurrentStep});
+  }
+  std::vector<int> source;  // the heads share a norm
+  for (int i = 0; i < values; ++i) source.push_back(i % shape.value_dim);
+  return {inputs, kRecurrentOutput, {kRecurrentNorm}, std::move(source), shape.value_dim};
+}
+
 }  // namespace
 
 std::vector<float> Fold::spread(const std::vector<float>& scales) const {
@@ -45,7 +75,6 @@ std::vector<Fold> folds_of(const Checkpoint& checkpoint, const Config& config, i
     return divided;
   };
   // Latents lie between the matrices of latent attention, and a router reads what experts read.
-  // A recurrence, whose keys are as long as they are to be, takes no scales either.
   const bool attends = shape.heads > 0 && shape.latent.key_value == 0 &&
                        shape.recurrent.kind == RecurrentKind::kNone;
   const bool is_dense = shape.experts.count == 0 && width > 0;
@@ -54,6 +83,19 @@ std::vector<Fold> folds_of(const Checkpoint& checkpoint, const Config& config, i
   std::vector<TensorRole> projections = {kQuery, kKey, kValue};
   if (shape.keys_as_values) projections.pop_back();
   std::vector<Fold> folds;
+  if (own_norms && shape.recurrent.kind != RecurrentKind::kNone) {
+    RecurrentFolds recurrent = recurrent_folds(config, shape.recurrent);
+    folds.push_back({.inputs = TapPoint::kQkvInput,
+                     .matrices = recurrent.inputs,
+                     .divided = norm(kAttentionNorm, kAttentionNormBias),
+                     .source = each_its_own(n),
+                     .sources = n});
+    folds.push_back({.inputs = TapPoint::kOutputInput,
+                     .matrices = {recurrent.output},
+                     .divided = {recurrent.before_output},
+                     .source = std::move(recurrent.source),
+                     .sources = recurrent.sources});
+  }
   if (own_norms && attends) {
     folds.push_back({.inputs = TapPoint::kQkvInput,
                      .matrices = fused(shape.fused_qkv, kQueryKeyValue, projections),

@@ -33,7 +33,8 @@ struct Fold {
 
 // Of a layer that is stored so. Norm to queries, keys and values; values to attention's output;
 // norm to gate and up; up to down. Those that the family has: a norm of their own behind which
-// matrices stand, a product of up and gate.
+// matrices stand, a product of up and gate. Of a recurrence norm to all that it reads, and its
+// output's norm, or what gates it, to its output.
 std::vector<Fold> folds_of(const Checkpoint& checkpoint, const Config& config, int layer);
 
 }  // namespace tessera

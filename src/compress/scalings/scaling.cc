@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "checkpoint/role_kinds.h"
 
 namespace tessera {
 namespace {
@@ -20,7 +21,8 @@ class ScaledRows final : public RowSource {
     base_.decode(first, count, values);
     for (uint64_t row = 0; row < count; ++row) {
       float* at = values.data() + row * columns;
-      for (uint64_t c = 0; !columns_.empty() && c < columns; ++c) at[c] *= columns_[c];
+      const float* by = columns_.data() + (columns_.size() > columns ? (first + row) * columns : 0);
+      for (uint64_t c = 0; !columns_.empty() && c < columns; ++c) at[c] *= by[c];
       for (uint64_t c = 0; !rows_.empty() && c < columns; ++c) at[c] *= rows_[first + row];
     }
     kF32.encode(values, out, {});
@@ -89,8 +91,7 @@ StoredTensor scaled(const StoredTensor& tensor, std::vector<float> rows,
 
 void scale_layer(const Scaling& scaling, const Checkpoint& checkpoint, std::span<const Fold> folds,
                  int layer, const std::function<const Format&(const StoredTensor&)>& plan,
-                 std::map<TapPoint, InputMoments>& moments, ChangedTensors& changed,
-                 ThreadPool& pool) {
+                 InputsOfLayer& moments, ChangedTensors& changed, ThreadPool& pool) {
   const auto now = [&](const StoredTensor& tensor) -> const StoredTensor& {
     const auto found = changed.find(&tensor);
     return found == changed.end() ? tensor : found->second;
@@ -113,8 +114,9 @@ void scale_layer(const Scaling& scaling, const Checkpoint& checkpoint, std::span
       multiply(checkpoint.require({role, layer}), {}, columns);
     for (const auto& [role, first] : fold.divided) {
       const StoredTensor& tensor = checkpoint.require({role, layer});
-      const bool is_vector = tensor.shape.size() == 1;
-      std::vector<float> factors(is_vector ? tensor.columns() : tensor.rows(), 1.0f);
+      // A norm may be stored in rows, one for each group.
+      const bool is_vector = tensor.shape.size() == 1 || is_norm(role);
+      std::vector<float> factors(is_vector ? tensor.elements() : tensor.rows(), 1.0f);
       for (size_t i = 0; i < scales.size(); ++i)
         factors[static_cast<size_t>(first) + i] = 1 / scales[i];
       is_vector ? multiply(tensor, {}, std::move(factors))

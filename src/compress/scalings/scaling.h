@@ -56,8 +56,8 @@ struct ChosenMethod {
 // "gptq", "awq", "awq+gptq", "hqq+gptq", "awq+hqq+gptq". Error that lists the known ones.
 ChosenMethod choose_method(std::string_view name);
 
-// The tensor with its rows and columns multiplied by factors, in F32; empty: by none. What it is
-// read from must outlive it.
+// The tensor with its rows and columns multiplied by factors, in F32; empty: by none. `columns` may
+// be as many as the tensor has elements: one for each. What it is read from must outlive it.
 StoredTensor scaled(const StoredTensor& tensor, std::vector<float> rows,
                     std::vector<float> columns);
 
@@ -68,7 +68,6 @@ using ChangedTensors = std::map<const StoredTensor*, StoredTensor>;
 // they are with them. `plan`: the format that each tensor is to have.
 void scale_layer(const Scaling& scaling, const Checkpoint& checkpoint, std::span<const Fold> folds,
                  int layer, const std::function<const Format&(const StoredTensor&)>& plan,
-                 std::map<TapPoint, InputMoments>& moments, ChangedTensors& changed,
-                 ThreadPool& pool);
+                 InputsOfLayer& moments, ChangedTensors& changed, ThreadPool& pool);
 
 }  // namespace tessera

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "formats/grouped.h"
+#include "formats/shared_scales.h"
 
 namespace tessera::gguf {
 namespace {
@@ -130,6 +131,34 @@ StoredTensor multiply(const StoredTensor& weight, const StoredTensor& factors) {
 
 uint64_t tail_bytes(const Format& format) {
   return format.name == kI2S ? kTernaryTail : 0;
+}
+
+const Format& factored_nvfp4() {
+  static const Format& format = grouped_format(
+      {.codes = GroupedCodes::kE2M1, .f32_scales = true, .group = 16, .scope = ScaleScope::kE4M3});
+  return format;
+}
+
+FactoredRows factored_rows(std::span<const std::byte> rows) {
+  const Format& format = factored_nvfp4();
+  const size_t groups = kNVFP4.block_elements / format.block_elements;
+  FactoredRows factored;
+  factored.blocks.resize(rows.size() / format.block_bytes / groups * kNVFP4.block_bytes);
+  BlockParts parts;
+  const std::byte* group = rows.data();
+  for (size_t at = 0; at < factored.blocks.size(); at += kNVFP4.block_bytes) {
+    auto* block = reinterpret_cast<uint8_t*>(factored.blocks.data() + at);
+    for (size_t g = 0; g < groups; ++g, group += format.block_bytes) {
+      const ScaleNote note = scale_note(*kind_of(format), group);
+      factored.factor = note.common == 0 ? 1 : 1 / note.common;
+      format.quantized->split(reinterpret_cast<const uint8_t*>(group), parts);
+      block[g] = note.code;
+      for (size_t i = 0; i < 8; ++i)
+        block[groups + 8 * g + i] =
+            static_cast<uint8_t>(parts.codes[i] | (parts.codes[i + 8] << 4));
+    }
+  }
+  return factored;
 }
 
 void join_compounds(std::vector<StoredTensor>& tensors) {

@@ -13,7 +13,9 @@
 //          llama_model_base::load_tensors)
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "checkpoint/stored_tensor.h"
@@ -22,6 +24,16 @@ namespace tessera::gguf {
 
 // Bytes behind the blocks of a tensor.
 uint64_t tail_bytes(const Format& format);
+
+// NVFP4 with a factor for the whole matrix, which puts its scales where they have bits: what is
+// encoded to, and written as two tensors.
+const Format& factored_nvfp4();
+// The blocks of NVFP4 that rows in that format are, and the factor.
+struct FactoredRows {
+  std::vector<std::byte> blocks;
+  float factor = 0;
+};
+FactoredRows factored_rows(std::span<const std::byte> rows);
 
 // Replaces each such tensor by one whose rows are in a format of blocks (formats/grouped.h); what
 // was beside it is gone. Error for a factor of another type or shape.

@@ -104,6 +104,10 @@ void GgufWriter::set_fact(std::string_view name, uint32_t value) {
   metadata_.set(key_of(name), {value});
 }
 
+void GgufWriter::set_fact(std::string_view name, const std::vector<bool>& value) {
+  metadata_.set(key_of(name), {GgufValue::Array(value)});
+}
+
 void GgufWriter::keep_layers(std::span<const int> layers) {
   const auto count = static_cast<size_t>(metadata_.require_int(key_of("block_count")));
   const std::string prefix = key_of("");
@@ -124,7 +128,32 @@ void GgufWriter::keep_layers(std::span<const int> layers) {
   set_fact("block_count", static_cast<uint32_t>(layers.size()));
 }
 
+// Embeddings and the output have no factor in llama.cpp.
+const Format& GgufWriter::encoded_format(TensorPlace place, const Format& format) const {
+  return &format == &kNVFP4 && place.layer >= 0 ? gguf::factored_nvfp4() : format;
+}
+
 void GgufWriter::declare(std::string name, const Format& format, std::vector<uint64_t> shape) {
+  numbers_.push_back(tensors_.size());
+  if (&format != &gguf::factored_nvfp4())
+    return add({.name = std::move(name), .format = &format, .shape = std::move(shape)});
+  constexpr std::string_view kWeight = ".weight";
+  if (!name.ends_with(kWeight) || shape.size() < 2)
+    fail("tensor '{}' is no matrix, which alone may be in NVFP4 with a factor", printable(name));
+  const std::string factor = name.substr(0, name.size() - kWeight.size()) + ".scale";
+  const uint64_t experts = shape.size() > 2 ? shape[2] : 1;
+  add({.name = std::move(name), .format = &kNVFP4, .shape = std::move(shape), .has_factor = true});
+  add({.name = factor, .format = &kF32, .shape = {experts}});
+}
+
+uint64_t GgufWriter::stored_bytes(size_t index) const {
+  const size_t at = numbers_[index];
+  return tensors_[at].bytes() + (tensors_[at].has_factor ? tensors_[at + 1].bytes() : 0);
+}
+
+void GgufWriter::add(Declared tensor) {
+  auto& [name, declared_format, shape, has_factor] = tensor;
+  const Format& format = *declared_format;
   check_name(name, "tensor name", gguf::kMaxTensorNameBytes);
   if (shape.empty() || shape.size() > gguf::kMaxAxes) {
     fail("tensor '{}': expected 1 to {} dimensions, found {}", printable(name), gguf::kMaxAxes,
@@ -134,7 +163,7 @@ void GgufWriter::declare(std::string name, const Format& format, std::vector<uin
     fail("tensor '{}': a dimension is 0", printable(name));
   format.row_bytes(shape[0]);  // throws unless a row is a whole number of blocks
   if (!names_.insert(name).second) fail("tensor '{}' is declared twice", printable(name));
-  tensors_.push_back({std::move(name), &format, std::move(shape)});
+  tensors_.push_back(std::move(tensor));
 }
 
 uint64_t GgufWriter::Declared::bytes() const {
@@ -181,14 +210,26 @@ void GgufWriter::write(const std::filesystem::path& path, const Fill& fill) {
   AtomicFile file(path);
   file.write(header(alignment));
   pad(file, alignment);
-  for (size_t i = 0; i < tensors_.size(); ++i) {
-    const std::vector<std::byte> bytes = fill(i);
-    if (bytes.size() != tensors_[i].bytes()) {
-      fail("tensor '{}': {} bytes to write, but {} were declared", printable(tensors_[i].name),
-           bytes.size(), tensors_[i].bytes());
+  const auto add_bytes = [&](const Declared& tensor, std::span<const std::byte> bytes) {
+    if (bytes.size() != tensor.bytes()) {
+      fail("tensor '{}': {} bytes to write, but {} were declared", printable(tensor.name),
+           bytes.size(), tensor.bytes());
     }
     file.write(bytes);
     pad(file, alignment);
+  };
+  for (size_t i = 0; i < numbers_.size(); ++i) {
+    const std::vector<std::byte> bytes = fill(i);
+    const Declared& tensor = tensors_[numbers_[i]];
+    if (!tensor.has_factor) {
+      add_bytes(tensor, bytes);
+      continue;
+    }
+    const gguf::FactoredRows rows = gguf::factored_rows(bytes);
+    const Declared& factor = tensors_[numbers_[i] + 1];
+    add_bytes(tensor, rows.blocks);
+    const std::vector<float> factors(factor.shape[0], rows.factor);
+    add_bytes(factor, std::as_bytes(std::span(factors)));
   }
   file.commit();
 }

@@ -1,4 +1,4 @@
-// Writes a GGUF v3 file.
+// Writes a GGUF v3 file. A matrix in gguf::factored_nvfp4() becomes two tensors.
 #pragma once
 
 #include <cstddef>
@@ -19,10 +19,12 @@ class GgufWriter final : public CheckpointWriter {
   explicit GgufWriter(GgufMetadata metadata);
 
   void set_fact(std::string_view name, uint32_t value) override;
+  void set_fact(std::string_view name, const std::vector<bool>& value) override;
   void keep_layers(std::span<const int> layers) override;
+  const Format& encoded_format(TensorPlace place, const Format& format) const override;
   void declare(std::string name, const Format& format, std::vector<uint64_t> shape) override;
   uint64_t bytes_beside_tensors() const override;
-  uint64_t stored_bytes(size_t index) const override { return tensors_[index].bytes(); }
+  uint64_t stored_bytes(size_t index) const override;
   void write(const std::filesystem::path& path, const Fill& fill) override;
 
  private:
@@ -30,14 +32,17 @@ class GgufWriter final : public CheckpointWriter {
     std::string name;
     const Format* format;
     std::vector<uint64_t> shape;
+    bool has_factor = false;  // which is the tensor behind it
 
     uint64_t bytes() const;
   };
+  void add(Declared tensor);
   std::string header(uint64_t alignment) const;
   std::string key_of(std::string_view fact) const;
 
   GgufMetadata metadata_;
   std::vector<Declared> tensors_;
+  std::vector<size_t> numbers_;  // of what was declared, in tensors_
   std::unordered_set<std::string> names_;
 };
 

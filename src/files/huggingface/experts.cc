@@ -95,6 +95,13 @@ StoredTensor stack(const std::string& name, std::map<int, StoredTensor> experts)
 
 }  // namespace
 
+std::string name_of_expert(std::string_view all, uint64_t expert) {
+  const size_t at = all.find(kExperts);
+  if (at == std::string_view::npos) fail("tensor '{}' is none of experts", printable(all));
+  return fmt::format("{}{}.{}", all.substr(0, at + kExperts.size()), expert,
+                     all.substr(at + kExperts.size()));
+}
+
 std::vector<StoredTensor> stack_experts(std::vector<StoredTensor> tensors) {
   std::map<std::string, std::map<int, StoredTensor>, std::less<>> experts;
   std::vector<StoredTensor> result;

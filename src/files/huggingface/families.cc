@@ -646,9 +646,10 @@ const Family& family_of_architecture(std::string_view architecture) {
   fail("what Hugging Face calls the tensors of '{}' models is not known", printable(architecture));
 }
 
-const Family& find_family_of(std::string_view architecture, bool windows) {
+const Family& find_family_of(std::string_view architecture, bool windows, bool experts) {
   for (const Family& family : kFamilies) {
-    if (family.architecture == architecture && (family.windows || !windows) && family.writable)
+    if (family.architecture == architecture && (family.windows || !windows) &&
+        family.experts == experts && family.writable)
       return family;
   }
   fail("models of the architecture '{}' cannot be written as a Hugging Face folder",

@@ -92,9 +92,9 @@ struct Family {
 // Error naming the known ones. `bidirectional`: what config.json says of attention where a model
 // type has both kinds.
 const Family& find_family(std::string_view model_type, bool bidirectional = false);
-// The first of them that can have windows if they are needed, which a folder is written as. Error
-// if there is none.
-const Family& find_family_of(std::string_view architecture, bool windows);
+// The first of them that can have windows if they are needed, and has experts or none, which a
+// folder is written as. Error if there is none.
+const Family& find_family_of(std::string_view architecture, bool windows, bool experts);
 // The first family whose models have that architecture (the fact "general.architecture"); those
 // that share one call their tensors alike. Error if none has.
 const Family& family_of_architecture(std::string_view architecture);

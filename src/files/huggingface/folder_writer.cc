@@ -12,6 +12,7 @@
 #include "base/printable.h"
 #include "checkpoint/role_kinds.h"
 #include "files/gguf/tensor_names.h"
+#include "files/huggingface/experts.h"
 #include "files/huggingface/facts.h"
 #include "files/huggingface/folder.h"
 #include "files/huggingface/json_file.h"
@@ -73,7 +74,8 @@ FolderWriter::FolderWriter(const Checkpoint& model, const FolderFormat* quantize
     : quantized_(quantized),
       plain_(quantized == nullptr ? nullptr : &quantized->plain_format(model)),
       family_(&find_family_of(model.facts().require_string("general.architecture"),
-                              model.facts().get_int("attention.sliding_window").value_or(0) > 0)),
+                              model.facts().get_int("attention.sliding_window").value_or(0) > 0,
+                              model.facts().get_int("expert_count").value_or(0) > 0)),
       parts_(std::make_unique<Parts>()) {
   parts_->config = write_config(model, *family_);
   heads_ = head_counts(model.facts(), 0);
@@ -134,20 +136,32 @@ void FolderWriter::declare(std::string name, const Format& format, std::vector<u
   if (own.empty() && !is_factor)
     fail("tensor '{}' has no place in a folder of {} models", printable(name), family_->model_type);
   std::vector<LayoutPart> parts;
-  if (quantized_ != nullptr && format.quantized != nullptr) {
-    const std::string module = own.substr(0, own.size() - kWeight.size());
-    try {
-      if (&format != &quantized_->format_of(shape.at(0)))
-        fail("the format {}, which is not that of {}", format.name, quantized_->name);
-      parts = quantized_->writer->parts(shape.at(1), shape.at(0));
-    } catch (const Error& error) {
-      fail("'{}' has {}", own, error.what());
+  if (shape.size() > 2) {  // each expert has tensors of its own
+    for (uint64_t expert = 0; expert < shape[2]; ++expert) {
+      for (LayoutPart& part : parts_of(name_of_expert(own, expert), format, {shape[0], shape[1]}))
+        parts.push_back(std::move(part));
     }
-    for (LayoutPart& part : parts) part.name = module + part.name;
   } else if (!is_factor) {
-    parts = {{own, dtype_of(stored_format(format)), {shape.rbegin(), shape.rend()}}};
+    parts = parts_of(own, format, shape);
   }
   tensors_.push_back({std::move(own), place, &format, std::move(shape), std::move(parts)});
+}
+
+std::vector<LayoutPart> FolderWriter::parts_of(const std::string& name, const Format& format,
+                                               const std::vector<uint64_t>& shape) const {
+  if (quantized_ == nullptr || format.quantized == nullptr)
+    return {{name, dtype_of(stored_format(format)), {shape.rbegin(), shape.rend()}}};
+  std::vector<LayoutPart> parts;
+  try {
+    if (&format != &quantized_->format_of(shape.at(0)))
+      fail("the format {}, which is not that of {}", format.name, quantized_->name);
+    parts = quantized_->writer->parts(shape.at(1), shape.at(0));
+  } catch (const Error& error) {
+    fail("'{}' has {}", name, error.what());
+  }
+  const std::string module = name.substr(0, name.size() - kWeight.size());
+  for (LayoutPart& part : parts) part.name = module + part.name;
+  return parts;
 }
 
 // Loaders expect one type.
@@ -212,8 +226,13 @@ void FolderWriter::write_shard(const fs::path& path, size_t first, size_t end,
       file.write(bytes);
       continue;
     }
-    const EncodedMatrix matrix(*tensor.format, tensor.shape[1], tensor.shape[0], bytes);
-    for (const auto& part : quantized_->writer->pack(matrix, torch_dtype())) file.write(part);
+    const uint64_t experts = tensor.shape.size() > 2 ? tensor.shape[2] : 1;
+    const size_t each = bytes.size() / experts;
+    for (uint64_t expert = 0; expert < experts; ++expert) {
+      const EncodedMatrix matrix(*tensor.format, tensor.shape[1], tensor.shape[0],
+                                 std::span(bytes).subspan(expert * each, each));
+      for (const auto& part : quantized_->writer->pack(matrix, torch_dtype())) file.write(part);
+    }
   }
   file.commit();
 }

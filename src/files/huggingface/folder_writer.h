@@ -28,7 +28,8 @@ class FolderWriter final : public CheckpointWriter {
   ~FolderWriter() override;
 
   void set_fact(std::string_view, uint32_t) override {}  // they are GGUF's
-  void keep_layers(std::span<const int>) override;       // Error
+  void set_fact(std::string_view, const std::vector<bool>&) override {}
+  void keep_layers(std::span<const int>) override;  // Error
   void declare(std::string name, const Format& format, std::vector<uint64_t> shape) override;
   uint64_t stored_bytes(size_t index) const override { return tensors_[index].stored_bytes(); }
   // Creates the folder `path`; config.json comes last: who finds it finds all.
@@ -40,11 +41,14 @@ class FolderWriter final : public CheckpointWriter {
     TensorPlace place;
     const Format* format;
     std::vector<uint64_t> shape;
-    std::vector<LayoutPart> parts;  // in the file: itself, or those of its layout
+    std::vector<LayoutPart> parts;  // in the file: itself, or those of its layout; each expert's
 
     uint64_t bytes() const;  // as it is given
     uint64_t stored_bytes() const;
   };
+  // Of a matrix or a vector under that name.
+  std::vector<LayoutPart> parts_of(const std::string& name, const Format& format,
+                                   const std::vector<uint64_t>& shape) const;
   struct Parts;  // JSON
   void write_shard(const std::filesystem::path& path, size_t first, size_t end,
                    const Fill& fill) const;

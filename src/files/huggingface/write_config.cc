@@ -19,10 +19,16 @@ class Description {
   ordered_json json;
 
   void copy_shape() {
-    if (integer("expert_count").value_or(0) > 0)
-      fail("mixtures of experts cannot be written as a Hugging Face folder yet");
+    const bool is_mixture = integer("expert_count").value_or(0) > 0;
+    if (is_mixture) copy_experts();
     copy("vocab_size", model_.require({TensorRole::kTokenEmbedding}).rows());
     for (const auto& [key, fact] : kIntegers) copy(key, integer(fact));
+    const auto width = integer("feed_forward_length");
+    if (!is_mixture || (width && !family_.sparse_moe_block)) {
+      copy("intermediate_size", width);
+    } else {  // that of an expert, where nothing else is dense
+      copy("intermediate_size", model_.require({TensorRole::kExpertsDown, 0}).columns());
+    }
     const int64_t heads = *integer("attention.head_count");
     copy("num_key_value_heads", integer("attention.head_count_kv").value_or(heads));
     head_dim_ = integer("attention.key_length")
@@ -80,9 +86,27 @@ class Description {
   }
 
  private:
+  void copy_experts() {
+    const bool has_words =
+        !family_.latent_attention && !family_.sigmoid_gating && !family_.fused_experts;
+    if (!has_words)
+      fail("mixtures of experts of '{}' cannot be written as a Hugging Face folder yet",
+           family_.architecture);
+    copy(family_.sparse_moe_block ? "num_local_experts" : "num_experts", integer("expert_count"));
+    copy("num_experts_per_tok", integer("expert_used_count"));
+    if (family_.sparse_moe_block) return;
+    copy("moe_intermediate_size", model_.require({TensorRole::kExpertsDown, 0}).columns());
+    if (const auto* shared = model_.find({TensorRole::kSharedExpertDown, 0}))
+      copy("shared_expert_intermediate_size", shared->columns());
+    // What GGUF's readers take where a file is silent.
+    json["norm_topk_prob"] =
+        facts_.get_bool("expert_weights_norm").value_or(family_.architecture == "qwen3moe");
+    json["decoder_sparse_step"] = 1;
+    json["mlp_only_layers"] = ordered_json::array();
+  }
+
   static constexpr std::pair<const char*, const char*> kIntegers[] = {
       {"hidden_size", "embedding_length"},
-      {"intermediate_size", "feed_forward_length"},
       {"num_hidden_layers", "block_count"},
       {"num_attention_heads", "attention.head_count"},
       {"max_position_embeddings", "context_length"},

@@ -83,11 +83,19 @@ std::vector<ChosenExpert> Mixture::choose(const Step& step, Tensor x, Tensor h) 
   return chosen;
 }
 
-void Mixture::visit(const Step& step, const Expert& expert, Tensor h, Tensor out) const {
+void Mixture::visit(const Step& step, const Expert& expert, TapPlace input, TapPlace down_input,
+                    Tensor h, Tensor out) const {
   const Tensor gated = step.take(Workspace::kGated, expert.down->columns).top(h.rows);
+  step.show(layer_, input, h);
   step.backend.linear_gated(*expert.gate_up, h, expert.gate_up_bias.get(),
                             config_.architecture->activation, gated);
+  step.show(layer_, down_input, gated);
   step.backend.linear(*expert.down, gated, expert.down_bias.get(), out);
+}
+
+void Mixture::visit(const Step& step, int expert, Tensor h, Tensor out) const {
+  visit(step, experts_[static_cast<size_t>(expert)], {TapPoint::kExpertInput, expert},
+        {TapPoint::kExpertDownInput, expert}, h, out);
 }
 
 void Mixture::forward(const Step& step, Tensor x) const {
@@ -114,12 +122,12 @@ Tensor Mixture::answer(const Step& step, Tensor x) const {
     const Tensor out = answers.middle(first, count);
     const bool weighs = config_.architecture->weighs_inputs;
     if (count == h.rows && !weighs) {
-      visit(step, experts_[e], h, out);
+      visit(step, static_cast<int>(e), h, out);
       continue;
     }
     b.gather_rows(h, std::span(sorted.rows).subspan(first, count), visitors.top(count));
     if (weighs) weigh(step, chosen, sorted, first, visitors.top(count));
-    visit(step, experts_[e], visitors.top(count), out);
+    visit(step, static_cast<int>(e), visitors.top(count), out);
   }
   add_up(step, h, chosen, sorted);
   return h;
@@ -149,7 +157,7 @@ void Mixture::add_up(const Step& step, Tensor h, std::span<const ChosenExpert> c
   std::vector<Tensor> inputs = {step.take_several(Workspace::kAnswers, used, config_.embedding)};
   if (shared_.down != nullptr) {
     inputs.push_back(step.take(Workspace::kVisitors, config_.embedding));
-    visit(step, shared_, h, inputs.back());
+    visit(step, shared_, TapPoint::kSharedInput, TapPoint::kSharedDownInput, h, inputs.back());
     if (shared_router_ != nullptr) {
       inputs.push_back(step.take(Workspace::kScores, 1));
       step.linear(*shared_router_, h, nullptr, inputs.back());

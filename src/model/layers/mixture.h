@@ -41,8 +41,10 @@ class Mixture final : public Part {
   void tell_experts(TensorVisitor& visit);
   // Of all rows x, and the same normalized.
   std::vector<ChosenExpert> choose(const Step& step, Tensor x, Tensor h) const;
-  // What the expert makes of the normalized rows h.
-  void visit(const Step& step, const Expert& expert, Tensor h, Tensor out) const;
+  // What the expert makes of the normalized rows h. `input`, `down_input`: what its matrices read.
+  void visit(const Step& step, const Expert& expert, TapPlace input, TapPlace down_input, Tensor h,
+             Tensor out) const;
+  void visit(const Step& step, int expert, Tensor h, Tensor out) const;
   // Scales rows that expert by expert read by what their choices weigh.
   void weigh(const Step& step, std::span<const ChosenExpert> chosen, const ExpertRows& sorted,
              int first, Tensor visitors) const;

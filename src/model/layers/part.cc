@@ -30,9 +30,9 @@ Tensor Workspace::take_several(Slot slot, int rows, int each, int columns) const
   return {whole.memory, whole.offset, rows * each, columns, columns};
 }
 
-void Step::show_to_taps(int layer, TapPoint point, Tensor x) const {
+void Step::show_to_taps(int layer, TapPlace place, Tensor x) const {
   for (const Tap& tap : taps_) {
-    if (tap.layer != layer || tap.point != point) continue;
+    if (tap.layer != layer || tap.point != place.point || tap.expert != place.expert) continue;
     if (tap.rows.empty()) {
       tap.read(x);
       continue;

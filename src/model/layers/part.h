@@ -84,9 +84,9 @@ class Step {
                     Tensor out) const {
     backend.linear_gated(weights, x, bias, activation, out, adapters_.added_to(weights));
   }
-  // Shows x to those who tap this point.
-  void show(int layer, TapPoint point, Tensor x) const {
-    if (!taps_.empty()) show_to_taps(layer, point, x);
+  // Shows x to those who tap this place.
+  void show(int layer, TapPlace place, Tensor x) const {
+    if (!taps_.empty()) show_to_taps(layer, place, x);
   }
   // For what is computed only if somebody taps it.
   std::span<const Tap> taps() const { return taps_; }
@@ -96,7 +96,7 @@ class Step {
   KvStore& kv;
 
  private:
-  void show_to_taps(int layer, TapPoint point, Tensor x) const;
+  void show_to_taps(int layer, TapPlace place, Tensor x) const;
 
   const Workspace& workspace_;
   const RopeTables& ropes_;

@@ -9,11 +9,14 @@
 
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "files/gguf/compound_tensors.h"
 #include "files/gguf/reader.h"
 #include "files/gguf/writer.h"
 #include "files/safetensors/parse.h"
+#include "formats/shared_scales.h"
 #include "paths.h"
 #include "support/error_of.h"
+#include "support/random_floats.h"
 #include "support/temp_folder.h"
 
 namespace tessera {
@@ -122,6 +125,42 @@ TEST_F(CompoundTensors, FloatsWithTheirFactorBesideThem) {
   EXPECT_EQ(file.tensors()[0].name, "blk.0.ffn_up.weight");
   EXPECT_EQ(file.tensors()[0].stored_bytes(), 4 * 72u + 4u);
   expect_values(file.tensors()[0], golden.values());
+}
+
+// Weights as small as those of language models, whose own scales would be of few bits.
+TEST_F(CompoundTensors, FloatsAreWrittenWithTheirFactor) {
+  std::vector<float> values = random_floats(128 * 6, 3);
+  for (float& value : values) value *= 0.002f;
+  const Format& format = gguf::factored_nvfp4();
+  std::vector<std::byte> bytes(format.row_bytes(128) * 6);
+  write_shared_scales(format, values, 128, bytes.data());
+  format.encode(values, bytes.data(), {});
+  GgufWriter writer((GgufMetadata()));
+  writer.declare("blk.0.ffn_up.weight", format, {128, 6});
+  writer.declare("blk.0.ffn_down_exps.weight", format, {128, 3, 2});
+  writer.declare("blk.0.norm.weight", kF32, {1});
+  EXPECT_EQ(writer.stored_bytes(0), 6 * 72U + 4U);
+  EXPECT_EQ(writer.stored_bytes(2), 4U);
+  writer.write(folder_ / "m.gguf",
+               [&](size_t i) { return i == 2 ? std::vector<std::byte>(4) : bytes; });
+  const GgufFile file = GgufFile::open(folder_ / "m.gguf");
+  ASSERT_EQ(file.tensors().size(), 3U);
+  std::vector<float> encoded(values.size()), found(values.size()), plain(values.size());
+  format.decode(bytes.data(), encoded);
+  double error = 0, plain_error = 0;
+  std::vector<std::byte> blocks(kNVFP4.row_bytes(128) * 6);
+  kNVFP4.encode(values, blocks.data(), {});
+  kNVFP4.decode(blocks.data(), plain);
+  for (const size_t tensor : {0, 1}) {
+    file.tensors()[tensor].decode(0, 6, found);
+    for (size_t i = 0; i < found.size(); ++i)
+      EXPECT_FLOAT_EQ(found[i], encoded[i]) << tensor << " " << i;
+  }
+  for (size_t i = 0; i < found.size(); ++i) {
+    error += std::pow(found[i] - values[i], 2);
+    plain_error += std::pow(plain[i] - values[i], 2);
+  }
+  EXPECT_LT(error, 0.8 * plain_error);
 }
 
 TEST_F(CompoundTensors, FloatsWithoutAFactorStayAsTheyAre) {

@@ -41,14 +41,6 @@ ordered_json dynamic_activations(const char* type) {
           {"dynamic", true}};
 }
 
-// Scales of rows.
-PackedBytes first_of_rows(const EncodedMatrix& matrix) {
-  std::vector<float> scales;
-  for (uint64_t row = 0; row < matrix.rows; ++row)
-    scales.push_back(matrix.scales[row * matrix.groups]);
-  return f32_bytes(scales);
-}
-
 PackedBytes code_bytes(const EncodedMatrix& matrix, uint8_t flip = 0) {
   PackedBytes bytes;
   bytes.reserve(matrix.codes.size());
@@ -76,7 +68,7 @@ class PackedWriter final : public LayoutWriter {
     const auto as_bytes = std::as_bytes(std::span(shape));
     std::vector<PackedBytes> bytes = {
         pack_row_words(matrix.codes, matrix.columns, scheme_.bits),
-        scheme_.group == 0 ? first_of_rows(matrix) : f16_bytes(matrix.scales),
+        scheme_.group == 0 ? f32_bytes(matrix.row_scales()) : f16_bytes(matrix.scales),
         {as_bytes.begin(), as_bytes.end()}};
     if (!scheme_.symmetric)
       bytes.push_back(
@@ -107,7 +99,7 @@ class ChannelWriter final : public LayoutWriter {
     return {{".weight", dtype_, {rows, columns}}, {".weight_scale", "F32", {rows, 1}}};
   }
   std::vector<PackedBytes> pack(const EncodedMatrix& matrix, std::string_view) const override {
-    return {code_bytes(matrix, flip_), first_of_rows(matrix)};
+    return {code_bytes(matrix, flip_), f32_bytes(matrix.row_scales())};
   }
   ordered_json config(std::string_view) const override {
     return one_group(format_, weight_arguments(8, type_, "channel"), dynamic_activations(type_));

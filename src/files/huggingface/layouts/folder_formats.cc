@@ -50,11 +50,26 @@ std::vector<FolderFormat> make_all() {
                      gptq_writer(scheme));
       }
     }
+    for (const int bits : {2, 3, 4, 8}) {
+      all.push_back({.name = fmt::format("hqq-{}bit-{}g", bits, group),
+                     .writer = hqq_writer(bits, group),
+                     .kind = {.bits = bits,
+                              .f32_scales = true,
+                              .offset = GroupedOffset::kMin,
+                              .group = static_cast<int>(group)},
+                     .f16_scales = true});
+    }
     add_integers(fmt::format("awq-4bit-{}g", group), {4, group, false}, awq_writer(group));
   }
   for (const bool symmetric : {true, false}) {
     const GroupScheme scheme = {4, 128, symmetric};
     add_integers(symmetric ? "W4A16" : "W4A16_ASYM", scheme, packed_writer(scheme));
+  }
+  for (const int bits : {2, 3, 4}) {  // 8: W8A16
+    all.push_back({.name = fmt::format("gptq-{}bit-row", bits),
+                   .writer = gptq_writer({bits, 0, true}),
+                   .kind = shared_integers(bits, 1 << (bits - 1), ScaleScope::kRow),
+                   .f16_scales = true});
   }
   const auto add = [&](std::string name, LayoutWriterPtr writer, const GroupedKind& kind) {
     all.push_back({.name = std::move(name), .writer = std::move(writer), .kind = kind});
@@ -117,7 +132,8 @@ const FolderFormat* find_folder_format(std::string_view name) {
 }
 
 std::string_view folder_format_names() {
-  return "gptq-{2,3,4,8}bit-{32,64,128}g[-asym], awq-4bit-{32,64,128}g, W4A16, W4A16_ASYM, W8A16, "
+  return "gptq-{2,3,4,8}bit-{32,64,128}g[-asym], gptq-{2,3,4}bit-row, awq-4bit-{32,64,128}g, "
+         "hqq-{2,3,4,8}bit-{32,64,128}g, W4A16, W4A16_ASYM, W8A16, "
          "W8A8, FP8_DYNAMIC, NVFP4A16, MXFP4A16, bnb-nf4, bnb-fp4, bnb-nf4-double, bnb-fp4-double, "
          "bitnet";
 }

@@ -27,9 +27,16 @@ EncodedMatrix::EncodedMatrix(const Format& format, uint64_t row_count, uint64_t 
     } else {
       scales.push_back(group_scale(block, parts, 0).scale);
     }
+    if (block.has_min) mins.push_back(group_scale(block, parts, 0).min);
     if (block.has_zero) zeros.push_back(parts.zero);
     if (kind != nullptr && kind->note_bytes() > 0) notes.push_back(scale_note(*kind, at));
   }
+}
+
+std::vector<float> EncodedMatrix::row_scales() const {
+  std::vector<float> of_rows;
+  for (uint64_t row = 0; row < rows; ++row) of_rows.push_back(scales[row * groups]);
+  return of_rows;
 }
 
 uint64_t LayoutPart::bytes() const {

@@ -25,7 +25,11 @@ struct EncodedMatrix {
   std::vector<uint8_t> codes;      // [rows, columns]
   std::vector<float> scales;       // [rows, groups]; MXFP4: the exponents
   std::vector<uint8_t> zeros;      // [rows, groups]; none: they are the format's
+  std::vector<float> mins;         // [rows, groups], where groups have minimums
   std::vector<ScaleNote> notes;    // [rows, groups], of scales that are made of others
+
+  // Where a row has one scale: [rows].
+  std::vector<float> row_scales() const;
 };
 
 struct LayoutPart {
@@ -58,6 +62,7 @@ struct GroupScheme {
 
 LayoutWriterPtr gptq_writer(const GroupScheme& scheme);
 LayoutWriterPtr awq_writer(uint64_t group);
+LayoutWriterPtr hqq_writer(int bits, uint64_t group);
 LayoutWriterPtr bitsandbytes_writer(std::string_view quant_type, bool nested);  // nf4, fp4
 LayoutWriterPtr bitnet_writer();
 // compressed-tensors.
