@@ -28,12 +28,18 @@ inline bool is_recurrent(const TinyModelSpec& spec) {
 inline bool is_mamba2(const TinyModelSpec& spec) {
   return spec.architecture == "mamba2";
 }
+inline bool is_nemotron(const TinyModelSpec& spec) {
+  return spec.architecture == "nemotron_h" || spec.architecture == "nemotron_h_moe";
+}
 inline bool is_state_space(const TinyModelSpec& spec) {
-  return spec.architecture == "granitehybrid" || spec.architecture == "nemotron_h" ||
-         is_mamba2(spec);
+  return spec.architecture == "granitehybrid" || is_nemotron(spec) || is_mamba2(spec);
 }
 inline bool is_lfm2(const TinyModelSpec& spec) {
-  return spec.architecture == "lfm2";
+  return spec.architecture == "lfm2" || spec.architecture == "lfm2moe";
+}
+// The first layer's network is dense.
+inline bool has_dense_layer(const TinyModelSpec& spec) {
+  return is_like_deepseek(spec) || spec.architecture == "lfm2moe";
 }
 // Every fourth layer attends. Of Nemotron-H one in two of the others is a feed-forward, and no
 // layer has two parts. Of Mamba-2 no layer does either.
@@ -42,9 +48,10 @@ inline bool attends(const TinyModelSpec& spec, int layer) {
   return !is_mixed || (layer % 4 == 3 && !is_mamba2(spec));
 }
 inline bool feeds_forward(const TinyModelSpec& spec, int layer) {
-  return !is_mamba2(spec) && (spec.architecture != "nemotron_h" || layer % 4 == 1);
+  return !is_mamba2(spec) && (!is_nemotron(spec) || layer % 4 == 1);
 }
-inline constexpr int kTaps = 4;  // of recurrent layers' convolutions
+inline constexpr int kTaps = 4;           // of recurrent layers' convolutions
+inline constexpr int kExpertLatent = 32;  // what experts of nemotron_h_moe read and answer
 
 // A number for each recurrent head: memories of different length, for example.
 inline std::vector<float> by_state_head(const TinyModelSpec& spec, std::vector<float> first) {
@@ -54,8 +61,6 @@ inline std::vector<float> by_state_head(const TinyModelSpec& spec, std::vector<f
   return values;
 }
 
-// Lengths of latent attention: of a head's keys half is rotated, which q8_0 keys want to be 32.
-inline constexpr int kLatent = 32, kRotated = 32, kKey = 64, kValue = 32, kQueryLatent = 32;
 inline bool is_gemma4(const TinyModelSpec& spec) {
   return spec.architecture == "gemma4";
 }
