@@ -161,8 +161,8 @@ HuggingFaceFolder HuggingFaceFolder::open(const fs::path& folder) {
     std::vector<StoredTensor> tensors = stack_experts(raw.take_all());
     if (said.family->fused_experts) tensors = split_fused_experts(std::move(tensors));
     if (said.family->latent_attention) {
-      tensors = split_latent(std::move(tensors), static_cast<uint64_t>(said.heads),
-                             static_cast<uint64_t>(said.latent_key));
+      tensors = split_latents(std::move(tensors), static_cast<uint64_t>(said.heads),
+                              static_cast<uint64_t>(said.latent_key));
     }
     tensors = split_recurrent(std::move(tensors), said.recurrent);
     if (said.family->shared_mlp) tensors = split_shared_mlp(std::move(tensors));
