@@ -3,17 +3,13 @@
 #include <array>
 #include <cmath>
 
-#include "model/layers/softplus.h"
+#include "model/layers/recurrence.h"
 
 namespace tessera {
 
 StateSpace::StateSpace(const Config& config, int layer, Workspace& workspace)
     : config_(config), layer_(layer) {
-  workspace.reserve(Workspace::kHidden, config.embedding);
-  workspace.reserve(Workspace::kQkv, input_columns());
-  workspace.reserve(Workspace::kConvolved, shape().channels);
-  workspace.reserve(Workspace::kScores, 2 * shape().heads);
-  workspace.reserve(Workspace::kAttended, shape().values());
+  RecurrenceRows::reserve(workspace, config, shape(), input_columns());
 }
 
 void StateSpace::for_each_tensor(TensorVisitor& visit) {
@@ -68,11 +64,7 @@ void StateSpace::forward(const Step& step, Tensor x) const {
   Backend& b = step.backend;
   const RecurrentConfig& s = shape();
   const int values = s.values(), keys = s.keys();
-  const Tensor h = step.take(Workspace::kHidden, config_.embedding),
-               input = step.take(Workspace::kQkv, input_columns()),
-               vkq = step.take(Workspace::kConvolved, s.channels),
-               steps = step.take(Workspace::kScores, 2 * s.heads),
-               out = step.take(Workspace::kAttended, values);
+  const auto [h, input, vkq, steps, out] = RecurrenceRows::take(step, config_, s, input_columns());
   norm_.apply(b, config_, x, h);
   step.show(layer_, TapPoint::kQkvInput, h);
   step.linear(*input_, h, nullptr, input);
