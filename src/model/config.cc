@@ -143,11 +143,16 @@ std::vector<LayerConfig> read_layers(const Checkpoint& checkpoint, const Bounded
   ExpertsConfig experts = read_experts(facts, embedding);
   const auto dense =
       static_cast<size_t>(experts.count > 0 ? facts.or_none("leading_dense_block_count") : count);
+  // Where a layer is a feed-forward or something else, it tells by its tensors which.
+  const auto experts_of = [&](size_t i) {
+    const bool has_router = !architecture.single_parts ||
+                            checkpoint.find({TensorRole::kRouter, static_cast<int>(i)}) != nullptr;
+    return i >= dense && has_router ? experts : ExpertsConfig{};
+  };
   std::vector<LayerConfig> result;
   for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
     if (kv_heads[i] == 0 || heads[i] == 0) {
-      result.push_back(
-          {.feed_forward = feed_forward[i], .experts = i < dense ? ExpertsConfig{} : experts});
+      result.push_back({.feed_forward = feed_forward[i], .experts = experts_of(i)});
       check_layer(result.back());
       continue;
     }
@@ -158,7 +163,7 @@ std::vector<LayerConfig> read_layers(const Checkpoint& checkpoint, const Bounded
         checkpoint.find({TensorRole::kExpertsGateUp, static_cast<int>(i)}) != nullptr;
     if (latent.key_value > 0) {
       result.push_back(latent_layer(facts, latent, heads[i], feed_forward[i]));
-      result.back().experts = i < dense ? ExpertsConfig{} : experts;
+      result.back().experts = experts_of(i);
       check_layer(result.back());
       continue;
     }
@@ -172,7 +177,7 @@ std::vector<LayerConfig> read_layers(const Checkpoint& checkpoint, const Bounded
                       .kv_heads = kv_heads[i],
                       .head_dim = head_dims[i],
                       .feed_forward = feed_forward[i],
-                      .experts = i < dense ? ExpertsConfig{} : experts,
+                      .experts = experts_of(i),
                       .attention_scale = scale});
     check_layer(result.back());
   }
@@ -421,8 +426,10 @@ Config read_config(const Checkpoint& checkpoint, int context) {
   config.next_token_layers = facts.or_none("nextn_predict_layers");
   config.layers =
       read_layers(checkpoint, facts, architecture, config.embedding, config.next_token_layers);
-  if (const ExpertsConfig& experts = config.layers.back().experts; experts.count > 0)
-    config.routing = read_routing(facts, architecture, experts);
+  const auto has_experts = [](const LayerConfig& layer) { return layer.experts.count > 0; };
+  if (const auto some = std::ranges::find_if(config.layers, has_experts);
+      some != config.layers.end())
+    config.routing = read_routing(facts, architecture, some->experts);
   const uint64_t vocabulary = checkpoint.require({TensorRole::kTokenEmbedding}).rows();
   if (vocabulary > kMaxDimension) fail("a vocabulary of {} is out of range", vocabulary);
   config.vocabulary = static_cast<int>(vocabulary);

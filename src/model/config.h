@@ -17,6 +17,7 @@ struct ExpertsConfig {
   int used = 0;                // by each row
   int feed_forward = 0;        // of each
   int shared = 0;              // feed-forward length of the one that every row visits; 0: none
+  int latent = 0;              // length of what the others read and answer; 0: the stream's
   bool fused_gate_up = false;  // the checkpoint has gate and up of all in one tensor
 };
 

@@ -14,6 +14,10 @@ Config with_next_layer(const Config& config) {
   if (config.next_token_layers == 0) {
     fail("this model has no layer that predicts further tokens (multi-token prediction)");
   }
+  if (config.architecture->single_parts) {
+    fail("layers for further tokens of models of '{}' are not supported",
+         config.architecture->name);
+  }
   Config longer = config;
   const auto attends = [](const LayerConfig& layer) {
     return layer.heads > 0 && layer.recurrent.kind == RecurrentKind::kNone;

@@ -81,6 +81,8 @@ constexpr auto kRows = std::to_array<TensorNames::Row>({
     {TensorRole::kExpertsUp, "blk.*.ffn_up_exps.weight"},
     {TensorRole::kExpertsGateUp, "blk.*.ffn_gate_up_exps.weight"},
     {TensorRole::kExpertsDown, "blk.*.ffn_down_exps.weight"},
+    {TensorRole::kExpertsLatentDown, "blk.*.ffn_latent_down.weight"},
+    {TensorRole::kExpertsLatentUp, "blk.*.ffn_latent_up.weight"},
     {TensorRole::kExpertsGateBias, "blk.*.ffn_gate_exps.bias"},
     {TensorRole::kExpertsUpBias, "blk.*.ffn_up_exps.bias"},
     {TensorRole::kExpertsDownBias, "blk.*.ffn_down_exps.bias"},

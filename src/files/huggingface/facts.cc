@@ -1,5 +1,6 @@
 #include "files/huggingface/facts.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -66,9 +67,11 @@ class ConfigTranslation {
     }
     if (into_.family->latent_attention) read_latent_attention();
     if (into_.family->recurrent != RecurrentStyle::kNone) read_recurrent_layers();
+    into_.layers = from_.integer("num_hidden_layers").value_or(0);
     into_.heads = from_.integer("num_attention_heads").value_or(0);
     into_.kv_heads = from_.integer("num_key_value_heads").value_or(into_.heads);
     into_.tied = from_.boolean("tie_word_embeddings");
+    into_.qk_norm = from_.boolean("use_qk_norm");
   }
 
  private:
@@ -149,18 +152,9 @@ class ConfigTranslation {
     copy_integer("expert_shared_count", "n_shared_experts");
     copy_integer("leading_dense_block_count", "first_k_dense_replace");
     read_dense_layers();
-    copy_integer("expert_group_count", "n_group");
-    copy_integer("expert_group_used_count", "topk_group");
+    copy_integer("moe_latent_size", "moe_latent_size");
     copy_number("expert_weights_scale", "routed_scaling_factor");
-    for (const auto& [key, known] :
-         {std::pair("scoring_func", "sigmoid"), std::pair("topk_method", "noaux_tc")}) {
-      const auto said = from_.text(key);
-      if (into_.family->sigmoid_gating && said && *said != known)
-        fail("key '{}': '{}' is not supported, expected '{}'", key, printable(*said), known);
-    }
-    if (into_.family->sigmoid_gating)  // llama_expert_gating_func_type
-      set("expert_gating_func", "scoring_func", {uint32_t{2}});
-    read_next_token_layers();
+    read_gating();
     copy_integer("expert_used_count", "num_experts_per_tok");
     if (const auto limit = from_.number("swiglu_limit"); limit && *limit != 7)
       fail("key 'swiglu_limit': {} is not supported, expected 7", *limit);
@@ -177,6 +171,24 @@ class ConfigTranslation {
     const json* dense = from_.find("mlp_only_layers");
     if (dense != nullptr && !dense->empty())
       fail("key 'mlp_only_layers': layers without experts are not supported");
+  }
+
+  // How experts are scored, and of which groups they may be.
+  void read_gating() {
+    const bool is_sigmoid = into_.family->sigmoid_gating;
+    const auto scoring = from_.text("scoring_func"), method = from_.text("topk_method");
+    if (is_sigmoid && scoring && *scoring != "sigmoid")
+      fail("key 'scoring_func': '{}' is not supported, expected 'sigmoid'", printable(*scoring));
+    const bool has_groups = !method || *method != "greedy";
+    const bool is_known =
+        !method || (is_sigmoid ? *method == "noaux_tc"
+                               : *method == "group_limited_greedy" || *method == "greedy");
+    if (!is_known) fail("key 'topk_method': '{}' is not supported", printable(*method));
+    if (is_sigmoid)  // llama_expert_gating_func_type
+      set("expert_gating_func", "scoring_func", {uint32_t{2}});
+    if (!has_groups) return;
+    copy_integer("expert_group_count", "n_group");
+    copy_integer("expert_group_used_count", "topk_group");
   }
 
   // Newer folders list the layers' kinds. Those without experts come first.
@@ -259,13 +271,23 @@ class ConfigTranslation {
         .heads = found[0], .key_heads = found[1], .key_dim = found[2], .value_dim = found[3]};
   }
 
+  // No layer of Mamba-2 attends or feeds forward; other readers of GGUF want to be told.
+  void set_no_other_parts() {
+    const std::string prefix = std::string(into_.family->architecture) + ".";
+    for (const char* fact : {"attention.key_length", "attention.value_length"})
+      into_.metadata.erase(prefix + fact);
+    set("attention.head_count", "num_attention_heads", {uint32_t{0}});
+    set("feed_forward_length", "intermediate_size", {uint32_t{0}});
+  }
+
   void set_layer_kinds() {
+    if (into_.family->style == TensorStyle::kMamba2) return set_no_other_parts();
     const std::vector<LayerKind> kinds = read_layer_kinds(from_);
     if (into_.family->recurrent == RecurrentStyle::kLinearAttention) {
       if (kinds.empty()) return;
       std::vector<bool> recurrent;
       for (const LayerKind kind : kinds) {
-        if (kind == LayerKind::kFeedForward)
+        if (kind != LayerKind::kRecurrent && kind != LayerKind::kAttention)
           fail("key 'layer_types': feed-forward layers are not supported in {} models",
                into_.family->model_type);
         recurrent.push_back(kind == LayerKind::kRecurrent);
@@ -280,24 +302,16 @@ class ConfigTranslation {
     set("attention.head_count_kv", "num_key_value_heads", {GgufValue::Array(kv_heads)});
     set("block_count", "num_hidden_layers", {static_cast<uint32_t>(kinds.size())});
     if (into_.family->style != TensorStyle::kNemotronH) return;
-    const auto length = static_cast<uint32_t>(
-        std::clamp<int64_t>(from_.integer("intermediate_size").value_or(0), 0, UINT32_MAX));
-    for (const LayerKind kind : kinds)
-      feed_forward.push_back(kind == LayerKind::kFeedForward ? length : 0);
+    const auto length = [&](std::string_view key) {
+      return static_cast<uint32_t>(
+          std::clamp<int64_t>(from_.integer(key).value_or(0), 0, UINT32_MAX));
+    };
+    for (const LayerKind kind : kinds) {
+      feed_forward.push_back(kind == LayerKind::kFeedForward ? length("intermediate_size")
+                             : kind == LayerKind::kExperts   ? length("moe_intermediate_size")
+                                                             : 0);
+    }
     set("feed_forward_length", "intermediate_size", {GgufValue::Array(feed_forward)});
-  }
-
-  // Layers that predict further tokens stand behind the others, whose number they are not in.
-  void read_next_token_layers() {
-    const bool newer = from_.find("num_mtp_layers") != nullptr;
-    const std::string_view key = newer ? "num_mtp_layers" : "num_nextn_predict_layers";
-    const int64_t more = from_.integer(key).value_or(0);
-    const auto layers = from_.integer("num_hidden_layers");
-    if (more == 0 || !layers) return;
-    if (more > 64) fail("key '{}': {} is out of range", key, more);
-    set("nextn_predict_layers", key, {static_cast<uint32_t>(more)});
-    set("block_count", "num_hidden_layers",
-        {static_cast<uint32_t>(std::min<int64_t>(*layers + more, UINT32_MAX))});
   }
 
   void read_attention_scale() {
@@ -464,9 +478,11 @@ void complete(const Family& family, json& config) {
   for (const auto& [own, key] : aliases.items()) {
     if (ConfigReader(config).find(own) != nullptr) config[key.get<std::string>()] = config[own];
   }
-  const json defaults = json::parse(family.defaults);
-  for (const auto& [key, value] : defaults.items())
-    if (!config.contains(key)) config[key] = value;
+  for (const std::string_view part : {family.more_defaults, family.defaults}) {
+    const json defaults = json::parse(part);
+    for (const auto& [key, value] : defaults.items())
+      if (!config.contains(key)) config[key] = value;
+  }
   const json expected = json::parse(family.expected);
   for (const auto& [key, value] : expected.items()) {
     if (config.contains(key) && config[key] != value && !config[key].is_null())
@@ -499,22 +515,82 @@ json text_part(const json& config) {
   return part;
 }
 
+namespace {
+
+// Of model types that have models of several kinds.
+FamilyKind kind_of(std::string_view type, const ConfigReader& config) {
+  const json* directions = config.find("use_bidirectional_attention");
+  FamilyKind kind{.bidirectional = directions != nullptr && *directions == true};
+  if (type == "granitemoehybrid")
+    kind.experts = config.integer("num_local_experts").value_or(0) > 0;
+  if (type == "nemotron_h") {
+    const std::vector<LayerKind> kinds = read_layer_kinds(config);
+    kind.experts = std::ranges::find(kinds, LayerKind::kExperts) != kinds.end();
+  }
+  return kind;
+}
+
+// The config.json of state-spaces/mamba's own Mamba-2 as transformers would say it. What it leaves
+// out is as in mamba_ssm/modules/mamba2.py.
+void read_state_spaces(json& config) {
+  const ConfigReader from(config);
+  const json* layer = from.has("model_type") ? nullptr : from.object("ssm_cfg");
+  if (layer == nullptr || ConfigReader(*layer).text("layer") != "Mamba2") return;
+  if (const json* attends = from.find("attn_layer_idx"); attends != nullptr && !attends->empty())
+    fail("key 'attn_layer_idx': layers that attend are not supported in mamba2 models");
+  if (from.integer("d_intermediate").value_or(0) != 0)
+    fail("key 'd_intermediate': feed-forward layers are not supported in mamba2 models");
+  const ConfigReader shape(*layer);
+  const auto of_layer = [&](std::string_view key, uint64_t otherwise) {
+    return static_cast<uint64_t>(shape.integer(key).value_or(static_cast<int64_t>(otherwise)));
+  };
+  const uint64_t width = static_cast<uint64_t>(from.integer("d_model").value_or(0)),
+                 head = std::max<uint64_t>(1, of_layer("headdim", 64));
+  json said = {{"model_type", "mamba2"},
+               {"head_dim", head},
+               {"num_heads", width * of_layer("expand", 2) / head},
+               {"state_size", of_layer("d_state", 128)},
+               {"n_groups", of_layer("ngroups", 1)},
+               {"conv_kernel", of_layer("d_conv", 4)},
+               {"tie_word_embeddings", from.boolean("tie_embeddings").value_or(true)}};
+  for (const auto& [own, key] :
+       {std::pair("d_model", "hidden_size"), std::pair("n_layer", "num_hidden_layers"),
+        std::pair("rms_norm", "rms_norm")}) {
+    if (from.find(own) != nullptr) said[key] = config[own];
+  }
+  config = std::move(said);
+}
+
+}  // namespace
+
 ModelConfig read_config(const json& config, std::string_view name) {
   json text = config;
+  read_state_spaces(text);
   const auto type = ConfigReader(text).text("model_type");
   if (!type) fail("key 'model_type' is missing (expected a text)");
   ModelConfig result;
-  const bool is_dense = *type == "granitemoehybrid" &&
-                        ConfigReader(text).integer("num_local_experts").value_or(0) == 0;
-  const json* directions = ConfigReader(text).find("use_bidirectional_attention");
-  const bool bidirectional = directions != nullptr && *directions == true;
-  result.family = &find_family(is_dense ? *type + " without experts" : *type, bidirectional);
+  result.family = &find_family(*type, kind_of(*type, ConfigReader(text)));
   complete(*result.family, text);
   result.metadata.set("general.architecture", {std::string(result.family->architecture)});
   result.metadata.set("general.name", {std::string(name)});
   result.keys.emplace("general.architecture", "model_type");
   ConfigTranslation(text, result).run();
   return result;
+}
+
+void add_next_token_layers(ModelConfig& config, int count) {
+  if (count == 0) return;
+  const std::string prefix = std::string(config.family->architecture) + ".";
+  const std::string recurrent = prefix + "attention.recurrent_layers";
+  const auto set = [&](std::string_view fact, int64_t value) {
+    config.metadata.set(prefix + std::string(fact), {static_cast<uint32_t>(value)});
+  };
+  set("block_count", std::min<int64_t>(config.layers + count, UINT32_MAX));
+  set("nextn_predict_layers", count);
+  if (auto of_layers = config.metadata.get_bools(recurrent)) {  // they attend
+    of_layers->resize(of_layers->size() + static_cast<size_t>(count));
+    config.metadata.set(recurrent, {GgufValue::Array(*of_layers)});
+  }
 }
 
 void read_generation_config(const json& config, GgufMetadata& metadata) {

@@ -63,6 +63,8 @@ constexpr auto kSharedExperts = std::to_array<TensorNames::Row>({
     {kSharedExpertGate, "layers.*.mlp.shared_experts.gate_proj.weight"},
     {kSharedExpertUp, "layers.*.mlp.shared_experts.up_proj.weight"},
     {kSharedExpertDown, "layers.*.mlp.shared_experts.down_proj.weight"},
+});
+constexpr auto kNextTokens = std::to_array<TensorNames::Row>({
     {kNextTokenProjection, "layers.*.eh_proj.weight"},
     {kNextTokenEmbedding, "layers.*.embed_tokens.weight"},
     {kNextTokenEmbeddingNorm, "layers.*.enorm.weight"},
@@ -357,6 +359,14 @@ constexpr auto kNemotronH = std::to_array<TensorNames::Row>({
     {kAttentionOutput, "layers.*.mixer.o_proj.weight"},
     {kUp, "layers.*.mixer.up_proj.weight"},
     {kDown, "layers.*.mixer.down_proj.weight"},
+    {kRouter, "layers.*.mixer.gate.weight"},
+    {kRouterCorrection, "layers.*.mixer.gate.e_score_correction_bias"},
+    {kExpertsUp, "layers.*.mixer.experts.up_proj.weight"},
+    {kExpertsDown, "layers.*.mixer.experts.down_proj.weight"},
+    {kExpertsLatentDown, "layers.*.mixer.fc1_latent_proj.weight"},
+    {kExpertsLatentUp, "layers.*.mixer.fc2_latent_proj.weight"},
+    {kSharedExpertUp, "layers.*.mixer.shared_experts.up_proj.weight"},
+    {kSharedExpertDown, "layers.*.mixer.shared_experts.down_proj.weight"},
     {kRecurrentInput, "layers.*.mixer.in_proj.weight"},
     {kRecurrentFilter, "layers.*.mixer.conv1d.weight"},
     {kRecurrentFilterBias, "layers.*.mixer.conv1d.bias"},
@@ -365,6 +375,24 @@ constexpr auto kNemotronH = std::to_array<TensorNames::Row>({
     {kRecurrentSkip, "layers.*.mixer.D"},
     {kRecurrentNorm, "layers.*.mixer.norm.weight"},
     {kRecurrentOutput, "layers.*.mixer.out_proj.weight"},
+});
+// As transformers calls what state-spaces/mamba calls otherwise, and as that does.
+constexpr auto kMamba2 = std::to_array<TensorNames::Row>({
+    {kTokenEmbedding, "embeddings.weight"},
+    {kOutputNorm, "norm_f.weight"},
+    {kOutput, "lm_head.weight"},
+    {kAttentionNorm, "layers.*.norm.weight"},
+    {kRecurrentInput, "layers.*.mixer.in_proj.weight"},
+    {kRecurrentFilter, "layers.*.mixer.conv1d.weight"},
+    {kRecurrentFilterBias, "layers.*.mixer.conv1d.bias"},
+    {kRecurrentStepBias, "layers.*.mixer.dt_bias"},
+    {kRecurrentDecay, "layers.*.mixer.A_log"},
+    {kRecurrentSkip, "layers.*.mixer.D"},
+    {kRecurrentNorm, "layers.*.mixer.norm.weight"},
+    {kRecurrentOutput, "layers.*.mixer.out_proj.weight"},
+});
+constexpr auto kStateSpaces = std::to_array<TensorNames::Row>({
+    {kTokenEmbedding, "embedding.weight"},
 });
 constexpr auto kBert = std::to_array<TensorNames::Row>({
     {kTokenEmbedding, "embeddings.word_embeddings.weight"},
@@ -455,6 +483,8 @@ Style style_of(TensorStyle style) {
       return {kLfm2, "model."};
     case TensorStyle::kNemotronH:
       return {kNemotronH, "backbone."};
+    case TensorStyle::kMamba2:
+      return {kMamba2, "backbone."};
     case TensorStyle::kBert:
       return {kBert, ""};
     case TensorStyle::kNomicBert:
@@ -470,6 +500,8 @@ Style style_of(TensorStyle style) {
 // The tables of a family: all rows of all of them.
 std::vector<TensorNames> tables(const Family& family) {
   using Rows = std::span<const TensorNames::Row>;
+  if (family.style == TensorStyle::kMamba2)
+    return {TensorNames(kMamba2), TensorNames(kStateSpaces)};
   if (family.style != TensorStyle::kLlama) return {TensorNames(style_of(family.style).rows)};
   const Rows recurrent = family.recurrent == RecurrentStyle::kLinearAttention
                              ? Rows(kLinearAttention)
@@ -487,6 +519,7 @@ std::vector<TensorNames> tables(const Family& family) {
                       : family.fused_experts    ? Rows(kFusedExperts)
                                                 : Rows(kExperts)),
           TensorNames(family.gemma4_layers ? Rows(kStackedExperts) : Rows(kSharedExperts)),
+          TensorNames(family.next_token_layers ? Rows(kNextTokens) : Rows()),
           TensorNames(kModules),
           TensorNames(family.post_norms             ? Rows(kPostNorms)
                       : family.norm_after_attention ? Rows(kNormAfterAttention)
@@ -546,8 +579,13 @@ bool is_ignored(const Family& family, std::string_view name) {
   if (family.bidirectional && is_of_task(name)) return true;
   constexpr auto kTowers = std::to_array<std::string_view>(
       {"vision_tower.", "vision_model.", "visual.", "audio_tower.", "multi_modal_projector.",
-       "mtp.", "vision_embedder.", "embed_vision.", "embed_audio."});
+       "vision_embedder.", "embed_vision.", "embed_audio."});
   if (name.starts_with("model.")) name.remove_prefix(6);
+  // Of layers that predict further tokens, the first is of use.
+  if (name.starts_with("mtp.") &&
+      !(family.next_token_layers &&
+        (!name.starts_with("mtp.layers.") || name.starts_with("mtp.layers.0."))))
+    return true;
   const bool of_tower =
       std::ranges::any_of(kTowers, [&](std::string_view part) { return name.starts_with(part); });
   // The last four are GPT's masks of the future.
