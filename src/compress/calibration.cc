@@ -80,7 +80,8 @@ Calibration::Moments Calibration::observe(int layer, InputMoments::Kind kind,
   using enum TapPoint;
   Moments moments;
   std::vector<Tap> taps;
-  for (const TapPoint point : {kQkvInput, kOutputInput, kGateUpInput, kDownInput}) {
+  for (const TapPoint point :
+       {kQkvInput, kOutputInput, kRecurrentOutputInput, kGateUpInput, kDownInput}) {
     taps.push_back({.layer = layer, .point = point, .rows = {}, .read = [&, point](Tensor x) {
                       auto found = moments.find(point);
                       if (found == moments.end())

@@ -403,9 +403,8 @@ void check_sizes(const Checkpoint& checkpoint, const Config& config) {
       expect(is_short ? TensorRole::kConvolutionFilter : TensorRole::kRecurrentFilter, number, true,
              layer.recurrent.channels);
       if (!is_short) expect(TensorRole::kRecurrentOutput, number, false, layer.recurrent.values());
-      continue;
     }
-    if (layer.heads == 0) continue;
+    if (!layer.attends()) continue;
     const int value = layer.latent.key_value > 0 ? layer.latent.value : layer.head_dim;
     expect(TensorRole::kAttentionOutput, number, false, int64_t{layer.heads} * value);
   }
@@ -458,17 +457,19 @@ KvShape kv_shape(const Config& config, KvFormat format) {
   for (const LayerConfig& layer : config.layers) {
     const RecurrentConfig& recurrent = layer.recurrent;
     if (layer.shares_kv) continue;
-    if (recurrent.kind == RecurrentKind::kNone) {
-      shape.layers.push_back({.heads = layer.kv_heads, .head_dim = layer.head_dim});
-    } else {
-      shape.layers.push_back({.state = {.channels = recurrent.channels,
-                                        .taps = recurrent.taps,
-                                        .heads = recurrent.heads,
-                                        .key_dim = recurrent.key_dim,
-                                        .value_dim = recurrent.value_dim,
-                                        .key_heads = recurrent.key_heads,
-                                        .grouped = recurrent.grouped}});
+    KvLayer& kept = shape.layers.emplace_back();
+    if (layer.attends()) {
+      kept.heads = layer.kv_heads;
+      kept.head_dim = layer.head_dim;
     }
+    if (recurrent.kind == RecurrentKind::kNone) continue;
+    kept.state = {.channels = recurrent.channels,
+                  .taps = recurrent.taps,
+                  .heads = recurrent.heads,
+                  .key_dim = recurrent.key_dim,
+                  .value_dim = recurrent.value_dim,
+                  .key_heads = recurrent.key_heads,
+                  .grouped = recurrent.grouped};
   }
   return shape;
 }

@@ -39,6 +39,7 @@ struct RecurrentConfig {
   int key_dim = 0, value_dim = 0;  // of a head
   int channels = 0;                // of the convolution
   bool grouped = false;            // StateLayer's
+  bool beside = false;             // the layer attends, too
 
   int keys() const { return key_heads * key_dim; }
   int values() const { return heads * value_dim; }
@@ -60,6 +61,9 @@ struct LayerConfig {
   bool shares_kv = false;       // these are an earlier layer's
   bool keys_as_values = false;  // there is no matrix of values: they are what keys are made of
 
+  bool attends() const {
+    return heads > 0 && (recurrent.kind == RecurrentKind::kNone || recurrent.beside);
+  }
   int q_columns() const { return heads * head_dim; }
   int kv_columns() const { return kv_heads * head_dim; }
 };

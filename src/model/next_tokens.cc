@@ -19,9 +19,7 @@ Config with_next_layer(const Config& config) {
          config.architecture->name);
   }
   Config longer = config;
-  const auto attends = [](const LayerConfig& layer) {
-    return layer.heads > 0 && layer.recurrent.kind == RecurrentKind::kNone;
-  };
+  const auto attends = [](const LayerConfig& layer) { return layer.attends(); };
   const auto last = std::find_if(longer.layers.rbegin(), longer.layers.rend(), attends);
   if (last == longer.layers.rend()) fail("no layer of this model attends");
   LayerConfig next = *last;

@@ -262,12 +262,12 @@ TEST_P(Exactness, E5WeightsOnTheDisk) {
 std::vector<Subject> subjects() {
   std::vector<Subject> all;
   for (const char* architecture :
-       {"llama",      "qwen2",          "qwen2moe",      "qwen3",      "qwen3moe",  "gpt-oss",
-        "glm4moe",    "deepseek2",      "qwen35",        "qwen35moe",  "qwen3next", "lfm2",
-        "lfm2moe",    "nemotron_h_moe", "granitehybrid", "nemotron_h", "gemma2",    "gemma3",
-        "phi3",       "smollm3",        "olmo2",         "granite",    "exaone4",   "mistral3",
-        "gpt2",       "gptneox",        "cohere2",       "bloom",      "gemma4",    "olmoe",
-        "minimax-m2", "mamba2"}) {
+       {"llama",    "qwen2",          "qwen2moe",  "qwen3",         "qwen3moe",   "gpt-oss",
+        "glm4moe",  "deepseek2",      "qwen35",    "qwen35moe",     "qwen3next",  "lfm2",
+        "lfm2moe",  "nemotron_h_moe", "falcon-h1", "granitehybrid", "nemotron_h", "gemma2",
+        "gemma3",   "phi3",           "smollm3",   "olmo2",         "granite",    "exaone4",
+        "mistral3", "gpt2",           "gptneox",   "cohere2",       "bloom",      "gemma4",
+        "olmoe",    "minimax-m2",     "mamba2"}) {
     all.push_back({architecture, "Q4_0", KvFormat::kF16});
   }
   // What attention does differently meets the other format of keys and values, too.

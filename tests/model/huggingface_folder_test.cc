@@ -84,7 +84,7 @@ INSTANTIATE_TEST_SUITE_P(
                     "gemma4-moe", "glm4-moe-lite", "olmoe", "minimax-m2", "qwen35-mtp",
                     "qwen3-next-mtp", "glm4-moe-mtp", "deepseek-v3-mtp", "mamba2", "nemotron-h-moe",
                     "nemotron-h-latent", "deepseek-v2", "deepseek-v2-lite", "deepseek-v3-fp8",
-                    "mamba2-state-spaces"),
+                    "mamba2-state-spaces", "falcon-h1", "falcon-h1-norm"),
     [](const auto& kind) {
       std::string name = kind.param;
       std::ranges::replace(name, '-', '_');

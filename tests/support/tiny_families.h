@@ -31,6 +31,11 @@ inline bool is_mamba2(const TinyModelSpec& spec) {
 inline bool is_nemotron(const TinyModelSpec& spec) {
   return spec.architecture == "nemotron_h" || spec.architecture == "nemotron_h_moe";
 }
+// All layers attend and recur.
+inline bool is_falcon_h1(const TinyModelSpec& spec) {
+  return spec.architecture == "falcon-h1";
+}
+// Those that attend do not.
 inline bool is_state_space(const TinyModelSpec& spec) {
   return spec.architecture == "granitehybrid" || is_nemotron(spec) || is_mamba2(spec);
 }

@@ -100,7 +100,7 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
     set("attention.value_length_mla", number(spec.latent.value));
   }
   if (is_lfm2(spec)) set("shortconv.l_cache", number(kTaps));
-  if (is_recurrent(spec) || is_state_space(spec)) {
+  if (is_recurrent(spec) || is_state_space(spec) || is_falcon_h1(spec)) {
     set("ssm.conv_kernel", number(kTaps));
     set("ssm.state_size", number(spec.state_dim));
     set("ssm.group_count", number(spec.state_key_heads));

@@ -222,6 +222,10 @@ class Plan {
   }
 
   void mix(int layer) {
+    if (is_falcon_h1(spec_)) {
+      attention();
+      return state_space();
+    }
     if (attends(spec_, layer)) return is_deepseek(spec_) ? latent_attention() : attention();
     if (is_recurrent(spec_)) return gated_delta_net();
     if (is_lfm2(spec_)) return short_convolution();
@@ -239,7 +243,7 @@ class Plan {
   void state_space() {
     const int heads = spec_.state_heads, values = heads * spec_.state_dim;
     const int channels = 2 * spec_.state_key_heads * spec_.state_dim + values;
-    vector("attn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
+    if (!is_falcon_h1(spec_)) vector("attn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
     matrix("ssm_in.weight", spec_.embedding, values + channels + heads, 1.2f);
     tensors_.push_back(
         {prefix_ + "ssm_conv1d.weight", &kF32, shape(kTaps, channels), Role::kMatrix, 1.5f});
@@ -250,8 +254,10 @@ class Plan {
       tensors_.back().shape = shape(1, heads);
     }
     vector("ssm_dt.bias", heads, Role::kBias, 0.5f);
-    vector("ssm_norm.weight", values / spec_.state_key_heads, Role::kNorm, 1.0f);
-    tensors_.back().shape.push_back(static_cast<uint64_t>(spec_.state_key_heads));
+    if (!is_falcon_h1(spec_)) {
+      vector("ssm_norm.weight", values / spec_.state_key_heads, Role::kNorm, 1.0f);
+      tensors_.back().shape.push_back(static_cast<uint64_t>(spec_.state_key_heads));
+    }
     matrix("ssm_out.weight", values, spec_.embedding, 1.0f);
   }
 

@@ -46,8 +46,8 @@ std::vector<Fold> folds_of(const Checkpoint& checkpoint, const Config& config, i
   };
   // Latents lie between the matrices of latent attention, and a router reads what experts read.
   // A recurrence, whose keys are as long as they are to be, takes no scales either.
-  const bool attends = shape.heads > 0 && shape.latent.key_value == 0 &&
-                       shape.recurrent.kind == RecurrentKind::kNone;
+  // What a recurrence reads through the same norm would have to be scaled with it.
+  const bool attends = shape.attends() && shape.latent.key_value == 0 && !shape.recurrent.beside;
   const bool is_dense = shape.experts.count == 0 && width > 0;
   // A norm that both read would have to be divided by the scales of both.
   const bool own_norms = family.pre_norms && !config.shared_norm;

@@ -115,6 +115,12 @@ constexpr auto kRows = std::to_array<TensorNames::Row>({
 });
 constexpr TensorNames kNames(kRows);
 
+// As llama.cpp's converter names them in single families: Falcon-H1's norm has no ending.
+constexpr auto kOtherRows = std::to_array<TensorNames::Row>({
+    {TensorRole::kFeedForwardNorm, "blk.*.ffn_norm"},
+});
+constexpr TensorNames kOtherNames(kOtherRows);
+
 // Parts of the names of tensors that are kDelicate, in any family that has a GGUF conversion.
 constexpr auto kDelicateParts = std::to_array<std::string_view>({
     "_norm.weight",
@@ -163,6 +169,7 @@ std::string tensor_name(TensorPlace place) {
 
 TensorPlace tensor_place(std::string_view name) {
   TensorPlace place = kNames.place_of(name);
+  if (place.role == TensorRole::kUnknown) place = kOtherNames.place_of(name);
   const size_t block = name.find(".blk.");
   if (place.role == TensorRole::kUnknown && block != std::string_view::npos) {
     place.role = kNames.place_of(name.substr(block + 1)).role;

@@ -14,6 +14,7 @@
 #include "files/gguf/metadata.h"
 #include "files/huggingface/families.h"
 #include "files/huggingface/recurrent_layers.h"
+#include "files/huggingface/row_scales.h"
 
 namespace tessera::huggingface {
 
@@ -39,6 +40,7 @@ struct ModelConfig {
   int64_t layers = 0, heads = 0, kv_heads = 0;  // 0: not said
   int64_t latent_key = 0;  // of latent attention: a head's keys that are not rotated
   RecurrentShape recurrent;
+  RowScales row_scales;         // by which weights are multiplied; see row_scales.h
   std::optional<bool> tied;     // is the token embedding the output, too?
   std::optional<bool> qk_norm;  // are queries and keys normalized, where the family leaves it open?
   // What each rotary frequency is divided by; empty: by nothing. See TensorRole::kRopeFactors.

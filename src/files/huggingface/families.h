@@ -21,6 +21,7 @@ enum class TensorStyle : uint8_t {
   kLfm2,
   kNemotronH,
   kMamba2,
+  kFalconH1,
   kBert,
   kNomicBert,
   kModernBert,

@@ -19,6 +19,7 @@
 #include "files/huggingface/next_token_layers.h"
 #include "files/huggingface/recurrent_layers.h"
 #include "files/huggingface/rotary_pairs.h"
+#include "files/huggingface/row_scales.h"
 #include "files/huggingface/row_sources.h"
 #include "files/huggingface/sentence_transformers.h"
 #include "files/huggingface/shards.h"
@@ -72,7 +73,7 @@ class Adaptation {
   explicit Adaptation(const ModelConfig& config) : config_(config) {}
 
   StoredTensor operator()(const StoredTensor& stored, TensorRole role) const {
-    StoredTensor tensor = rearrange(stored, role);
+    StoredTensor tensor = scale_rows(rearrange(stored, role), role, config_.row_scales);
     const bool is_vector = tensor.shape.size() == 1;
     const uint64_t rows = is_vector ? tensor.columns() : tensor.rows();
     // Where config.json does not say how many heads there are, loading tells that it is missing.

@@ -86,7 +86,7 @@ void GatedDeltaNet::forward(const Step& step, Tensor x) const {
           out);
   b.rms_norm(out, *head_norm_, config_.norm_epsilon, out);
   b.gate(Activation::kSilu, input.slice(channels, values), out);
-  step.show(layer_, TapPoint::kOutputInput, out);
+  step.show(layer_, TapPoint::kRecurrentOutputInput, out);
   step.linear(*output_, out, nullptr, h);
   b.add(h, x);
 }

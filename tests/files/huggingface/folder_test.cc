@@ -230,6 +230,25 @@ TEST_F(FolderTest, NormsOfQueriesAndKeysAreThereIfConfigSaysSo) {
                     HasSubstr("use_qk_norm is false")));
 }
 
+TEST_F(FolderTest, WhatAFamilyMayNotSayIsRefused) {
+  const std::tuple<const char*, json, const char*> cases[] = {
+      {"falcon-h1", {{"ssm_multipliers", {1, 2}}}, "'ssm_multipliers': 2 numbers, expected 5"},
+      {"falcon-h1-norm", {{"mamba_norm_before_gate", true}}, "mamba_norm_before_gate"},
+      {"falcon-h1-norm", {{"lm_head_multiplier", 0}}, "lm_head_multiplier"},
+      {"deepseek-v2", {{"topk_method", "made_up"}}, "made_up"},
+      {"deepseek-v2", {{"scoring_func", "sigmoid"}}, "scoring_func"},
+      {"deepseek-v3", {{"topk_method", "greedy"}}, "greedy"},
+      {"nemotron-h-moe", {{"mlp_bias", true}}, "mlp_bias"},
+      {"mamba2-state-spaces", {{"attn_layer_idx", {1}}}, "attn_layer_idx"},
+  };
+  for (const auto& [name, members, expected] : cases) {
+    fs::remove_all(folder_.path());
+    fs::copy(kFolders / name, folder_.path());
+    EXPECT_EQ(error(), "(no error)") << name;
+    EXPECT_THAT(error_with(members), HasSubstr(expected)) << name;
+  }
+}
+
 // Whatever config.json says of their number: transformers saves none of them.
 TEST_F(FolderTest, LayersForFurtherTokensAreCounted) {
   const auto facts = [&](const char* name) {
