@@ -104,9 +104,11 @@ enum class TensorRole : uint8_t {
   kRouterCorrection,  // what is added to the scores of experts where they are chosen, not weighed
   kExpertsGate,       // of all experts: [experts, feed_forward, embedding]
   kExpertsUp,
-  kExpertsGateUp,    // both in one: of each expert the gate's rows, then up's
-  kExpertsDown,      // [experts, embedding, feed_forward]
-  kExpertsGateBias,  // [experts, feed_forward]
+  kExpertsGateUp,      // both in one: of each expert the gate's rows, then up's
+  kExpertsDown,        // [experts, embedding, feed_forward]
+  kExpertsLatentDown,  // [latent, embedding]: what experts read instead of the stream,
+  kExpertsLatentUp,    // [embedding, latent]: and what is made of their answers (Nemotron 3)
+  kExpertsGateBias,    // [experts, feed_forward]
   kExpertsUpBias,
   kExpertsDownBias,     // [experts, embedding]
   kExpertsDownScale,    // [experts]: of what each answers

@@ -94,8 +94,8 @@ Calibration::Moments Calibration::observe(int layer, InputMoments::Kind kind,
     };
     taps.push_back({layer, place.point, {}, read, place.expert});
   };
-  for (const TapPoint point :
-       {kQkvInput, kOutputInput, kGateUpInput, kDownInput, kSharedInput, kSharedDownInput})
+  for (const TapPoint point : {kQkvInput, kOutputInput, kRecurrentOutputInput, kGateUpInput,
+                               kDownInput, kSharedInput, kSharedDownInput})
     observe_at(point);
   for (int expert = 0; expert < shape.experts.count; ++expert) {
     observe_at({kExpertInput, expert});

@@ -15,6 +15,7 @@
 #include "base/printable.h"
 #include "compress/importance.h"
 #include "files/save.h"
+#include "model/config.h"
 
 namespace tessera {
 namespace {
@@ -39,6 +40,11 @@ bool is_in_layers(TensorRole role) {
 }
 
 }  // namespace
+
+void check_configuration(const Checkpoint& model) {
+  const auto name = model.facts().get_string("general.architecture");
+  if (name && look_up_architecture(*name) != nullptr) read_config(model);
+}
 
 void check_not_source(const std::filesystem::path& source, const std::filesystem::path& out) {
   std::error_code ignored;  // `out` need not exist

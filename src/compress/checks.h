@@ -12,6 +12,10 @@
 
 namespace tessera {
 
+// Error for a configuration that loading refuses. Of architectures that are not known here, files
+// are quantized without a look at it.
+void check_configuration(const Checkpoint& model);
+
 // Error if `out` is what is read, however it is spelled.
 void check_not_source(const std::filesystem::path& source, const std::filesystem::path& out);
 void check_not_source(const Checkpoint& model, const std::filesystem::path& out);

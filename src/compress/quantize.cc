@@ -201,6 +201,7 @@ QuantizeSummary quantize_file(const std::filesystem::path& source, const Quantiz
   const std::shared_ptr<const Checkpoint> checkpoint = open_checkpoint(source);
   const Checkpoint& model = *checkpoint;
   check_output(model, out, options.overwrite);
+  check_configuration(model);
   if (options.target && is_folder_name(out)) fail("a target size is for GGUF files");
   const std::unique_ptr<CheckpointWriter> writer = make_writer(model, out, recipe.folder);
 

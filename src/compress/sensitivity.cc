@@ -220,6 +220,7 @@ class TextMeter {
       found_.push_back(meter_.errors_of(number, prepared_inputs.get(), &inputs));
       if (!has_choice()) continue;
       const bool is_attention = point == TapPoint::kQkvInput || point == TapPoint::kOutputInput ||
+                                point == TapPoint::kRecurrentOutputInput ||
                                 point == TapPoint::kValueInput;
       Group& group = is_attention ? attention : feed_forward;
       if (group.text == kNone) group.text = disturbance_.branch();

@@ -77,8 +77,7 @@ void require_no_turns(const Config& config) {
   for (const LayerConfig& layer : config.layers) {
     if (layer.recurrent.kind != RecurrentKind::kNone || layer.heads == 0) continue;
     if (first == nullptr) first = &layer;
-    if (layer.window != first->window || layer.chunk != first->chunk ||
-        layer.rope != first->rope)
+    if (layer.window != first->window || layer.chunk != first->chunk || layer.rope != first->rope)
       fail("the layers of this model take turns, which dropping some would confuse");
   }
 }

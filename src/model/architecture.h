@@ -80,6 +80,7 @@ struct Architecture {
   // Of layers that do not attend: those that the checkpoint names, or else three in four,
   RecurrentKind recurrent = RecurrentKind::kNone;
   bool recurrent_without_keys = false;  // or those without key-value heads.
+  bool recurrent_beside = false;        // all do both, and read what one norm makes of the stream
   bool single_parts = false;            // a layer is a feed-forward, or else attends or recurs
   bool grouped_keys = false;  // heads that share a key lie together, rather than key_heads apart
   // A token attends to what follows it as well: of models that embed texts, and have no logits.

@@ -149,11 +149,16 @@ std::vector<LayerConfig> read_layers(const Checkpoint& checkpoint, const Bounded
   ExpertsConfig experts = read_experts(facts, embedding);
   if (architecture.shared_expert && experts.shared == 0) experts.shared = experts.feed_forward;
   const DenseLayers dense = read_dense_layers(facts, experts);
+  // Where a layer is a feed-forward or something else, it tells by its tensors which.
+  const auto experts_of = [&](size_t i) {
+    const bool has_router = !architecture.single_parts ||
+                            checkpoint.find({TensorRole::kRouter, static_cast<int>(i)}) != nullptr;
+    return has_router && !dense.has(i) ? experts : ExpertsConfig{};
+  };
   std::vector<LayerConfig> result;
   for (size_t i = 0; i < static_cast<size_t>(count); ++i) {
     if (kv_heads[i] == 0 || heads[i] == 0) {
-      result.push_back(
-          {.feed_forward = feed_forward[i], .experts = dense.has(i) ? ExpertsConfig{} : experts});
+      result.push_back({.feed_forward = feed_forward[i], .experts = experts_of(i)});
       check_layer(result.back());
       continue;
     }
@@ -164,7 +169,7 @@ std::vector<LayerConfig> read_layers(const Checkpoint& checkpoint, const Bounded
         checkpoint.find({TensorRole::kExpertsGateUp, static_cast<int>(i)}) != nullptr;
     if (latent.key_value > 0) {
       result.push_back(latent_layer(facts, latent, heads[i], feed_forward[i]));
-      result.back().experts = dense.has(i) ? ExpertsConfig{} : experts;
+      result.back().experts = experts_of(i);
       check_layer(result.back());
       continue;
     }
@@ -178,7 +183,7 @@ std::vector<LayerConfig> read_layers(const Checkpoint& checkpoint, const Bounded
                       .kv_heads = kv_heads[i],
                       .head_dim = head_dims[i],
                       .feed_forward = feed_forward[i],
-                      .experts = dense.has(i) ? ExpertsConfig{} : experts,
+                      .experts = experts_of(i),
                       .attention_scale = scale,
                       .fused_qkv = is_fused(checkpoint, architecture, static_cast<int>(i))});
     check_layer(result.back());
@@ -436,9 +441,8 @@ void check_sizes(const Checkpoint& checkpoint, const Config& config) {
       expect(is_short ? TensorRole::kConvolutionFilter : TensorRole::kRecurrentFilter, number, true,
              layer.recurrent.channels);
       if (!is_short) expect(TensorRole::kRecurrentOutput, number, false, layer.recurrent.values());
-      continue;
     }
-    if (layer.heads == 0) continue;
+    if (!layer.attends()) continue;
     const int value = layer.latent.key_value > 0 ? layer.latent.value : layer.head_dim;
     expect(TensorRole::kAttentionOutput, number, false, int64_t{layer.heads} * value);
   }
@@ -494,17 +498,19 @@ KvShape kv_shape(const Config& config, KvFormat format) {
   for (const LayerConfig& layer : config.layers) {
     const RecurrentConfig& recurrent = layer.recurrent;
     if (layer.shares_kv) continue;
-    if (recurrent.kind == RecurrentKind::kNone) {
-      shape.layers.push_back({.heads = layer.kv_heads, .head_dim = layer.head_dim});
-    } else {
-      shape.layers.push_back({.state = {.channels = recurrent.channels,
-                                        .taps = recurrent.taps,
-                                        .heads = recurrent.heads,
-                                        .key_dim = recurrent.key_dim,
-                                        .value_dim = recurrent.value_dim,
-                                        .key_heads = recurrent.key_heads,
-                                        .grouped = recurrent.grouped}});
+    KvLayer& kept = shape.layers.emplace_back();
+    if (layer.attends()) {
+      kept.heads = layer.kv_heads;
+      kept.head_dim = layer.head_dim;
     }
+    if (recurrent.kind == RecurrentKind::kNone) continue;
+    kept.state = {.channels = recurrent.channels,
+                  .taps = recurrent.taps,
+                  .heads = recurrent.heads,
+                  .key_dim = recurrent.key_dim,
+                  .value_dim = recurrent.value_dim,
+                  .key_heads = recurrent.key_heads,
+                  .grouped = recurrent.grouped};
   }
   return shape;
 }

@@ -17,6 +17,7 @@ struct ExpertsConfig {
   int used = 0;                // by each row
   int feed_forward = 0;        // of each
   int shared = 0;              // feed-forward length of the one that every row visits; 0: none
+  int latent = 0;              // length of what the others read and answer; 0: the stream's
   bool fused_gate_up = false;  // the checkpoint has gate and up of all in one tensor
 };
 
@@ -38,6 +39,7 @@ struct RecurrentConfig {
   int key_dim = 0, value_dim = 0;  // of a head
   int channels = 0;                // of the convolution
   bool grouped = false;            // StateLayer's
+  bool beside = false;             // the layer attends, too
 
   int keys() const { return key_heads * key_dim; }
   int values() const { return heads * value_dim; }
@@ -61,6 +63,9 @@ struct LayerConfig {
   bool fused_qkv = false;       // one matrix holds queries, keys and values
   bool keys_as_values = false;  // there is no matrix of values: they are what keys are made of
 
+  bool attends() const {
+    return heads > 0 && (recurrent.kind == RecurrentKind::kNone || recurrent.beside);
+  }
   int q_columns() const { return heads * head_dim; }
   int kv_columns() const { return kv_heads * head_dim; }
 };

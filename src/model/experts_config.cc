@@ -30,8 +30,10 @@ ExpertsConfig read_experts(const BoundedFacts& facts, int embedding) {
       fail("key '{}': {} is out of range", facts.key_of("expert_shared_count"), shared);
     experts.shared = static_cast<int>(shared) * experts.feed_forward;
   }
-  const int64_t widest = int64_t{experts.count} * std::max(embedding, experts.feed_forward);
-  if (int64_t{experts.used} * embedding > kMaxDimension ||
+  experts.latent = facts.or_none("moe_latent_size");
+  const int64_t widest =
+      int64_t{experts.count} * std::max({embedding, experts.feed_forward, experts.latent});
+  if (int64_t{experts.used} * std::max(embedding, experts.latent) > kMaxDimension ||
       2 * int64_t{experts.shared} > kMaxDimension ||
       2 * int64_t{experts.feed_forward} > kMaxDimension || widest >= (int64_t{1} << 30)) {
     fail("{} experts of length {}, of which {} are used, are too large for an embedding of {}",

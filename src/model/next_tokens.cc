@@ -14,10 +14,12 @@ Config with_next_layer(const Config& config) {
   if (config.next_token_layers == 0) {
     fail("this model has no layer that predicts further tokens (multi-token prediction)");
   }
+  if (config.architecture->single_parts) {
+    fail("layers for further tokens of models of '{}' are not supported",
+         config.architecture->name);
+  }
   Config longer = config;
-  const auto attends = [](const LayerConfig& layer) {
-    return layer.heads > 0 && layer.recurrent.kind == RecurrentKind::kNone;
-  };
+  const auto attends = [](const LayerConfig& layer) { return layer.attends(); };
   const auto last = std::find_if(longer.layers.rbegin(), longer.layers.rend(), attends);
   if (last == longer.layers.rend()) fail("no layer of this model attends");
   LayerConfig next = *last;

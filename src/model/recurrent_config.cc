@@ -16,6 +16,7 @@ std::vector<bool> read_layers(const Facts& facts, const BoundedFacts& bounded,
                               const Config& config) {
   constexpr std::string_view kLayers = "attention.recurrent_layers";
   const size_t layers = config.layers.size();
+  if (config.architecture->recurrent_beside) return std::vector<bool>(layers, true);
   if (config.architecture->recurrent_without_keys) {
     std::vector<bool> recurrent;
     for (const LayerConfig& layer : config.layers) {
@@ -45,7 +46,8 @@ RecurrentConfig read_shape(const BoundedFacts& facts, const Architecture& family
                         .heads = facts.required("ssm.time_step_rank"),
                         .key_heads = facts.required("ssm.group_count"),
                         .key_dim = facts.required("ssm.state_size"),
-                        .grouped = family.grouped_keys};
+                        .grouped = family.grouped_keys,
+                        .beside = family.recurrent_beside};
   const int values = facts.required("ssm.inner_size");
   if (shape.heads % shape.key_heads != 0)
     fail("key '{}': {} heads cannot share {} keys", facts.key_of("ssm.group_count"), shape.heads,

@@ -16,9 +16,10 @@ std::optional<TapPoint> input_of(TensorRole role) {
     case TensorRole::kConvolutionInput:
       return TapPoint::kQkvInput;
     case TensorRole::kAttentionOutput:
-    case TensorRole::kRecurrentOutput:
     case TensorRole::kConvolutionOutput:
       return TapPoint::kOutputInput;
+    case TensorRole::kRecurrentOutput:
+      return TapPoint::kRecurrentOutputInput;
     case TensorRole::kGate:
     case TensorRole::kUp:
       return TapPoint::kGateUpInput;

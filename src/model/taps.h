@@ -15,12 +15,13 @@ namespace tessera {
 
 // A place in the pass. From kQkvInput on, they are what the layer's matrices multiply.
 enum class TapPoint {
-  kLayerInput,   // the residual stream before the layer   [rows, embedding]
-  kLayerOutput,  // and after it                           [rows, embedding]
-  kQkvInput,     // normalized, into queries, keys, values [rows, embedding]
-  kOutputInput,  // into attention's output matrix         [rows, heads * head_dim]
-  kGateUpInput,  // normalized, into gate and up           [rows, embedding]
-  kDownInput,    // gated, into down                       [rows, feed_forward]
+  kLayerInput,            // the residual stream before the layer   [rows, embedding]
+  kLayerOutput,           // and after it                           [rows, embedding]
+  kQkvInput,              // normalized, into queries, keys, values [rows, embedding]
+  kOutputInput,           // into attention's output matrix         [rows, heads * head_dim]
+  kRecurrentOutputInput,  // and into a recurrence's       [rows, values]
+  kGateUpInput,           // normalized, into gate and up           [rows, embedding]
+  kDownInput,             // gated, into down                       [rows, feed_forward]
   // What the values' matrix multiplies, as far as it matters to anybody: the inputs of kQkvInput,
   // averaged by each head's attention, which could as well average first. Shown head_dim columns of
   // them at a time, from the first on, the last filled up with zeros   [rows, heads * head_dim]

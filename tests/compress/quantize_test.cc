@@ -136,10 +136,10 @@ TEST_F(Quantize, TheSummarySaysWhichColumnsDidNotFit) {
     EXPECT_EQ(describe_totals(run("Q8_0", out_)).find("columns"), std::string::npos);
     EXPECT_EQ(describe_totals(run("F16", out_)).find("columns"), std::string::npos);
   }
-  shape_.columns = 33;
+  shape_.columns = 40;
   test::ToyModel(shape_, kF16).write(source_);
   EXPECT_THAT(describe_totals(run("Q8_0", out_)),
-              HasSubstr("16 matrices have 33 columns, which are no whole blocks of 32: Q8_0 became "
+              HasSubstr("16 matrices have 40 columns, which are no whole blocks of 32: Q8_0 became "
                         "F16 (16)"));
 }
 
@@ -212,6 +212,23 @@ TEST_F(Quantize, RefusesToOverwriteItsSource) {
   EXPECT_THAT(error_of([&] { run("Q8_0", folder_ / "link.gguf"); }),
               HasSubstr("is the source itself"));
   EXPECT_EQ(test::read_bytes(source_), bytes);
+}
+
+// Before anything is written: nobody waits an hour for a file that nothing can run.
+TEST_F(Quantize, AConfigurationThatLoadingRefusesIsRefused) {
+  const auto error_with = [&](std::string_view key, GgufValue value) {
+    test::ToyModel model(shape_, kF16);
+    model.metadata.set(std::string(key), std::move(value));
+    model.write(source_);
+    return error_of([&] { run("Q8_0", out_); });
+  };
+  EXPECT_EQ(error_with("llama.attention.head_count_kv", {uint32_t{3}}),
+            "4 query heads cannot share 3 key-value heads");
+  EXPECT_EQ(error_with("llama.nextn_predict_layers", {uint32_t{1}}),
+            "key 'llama.nextn_predict_layers': not supported in models of 'llama'");
+  EXPECT_FALSE(std::filesystem::exists(out_));
+  // What is not known here cannot be judged.
+  EXPECT_EQ(error_with("general.architecture", {std::string("made-up")}), "(no error)");
 }
 
 TEST_F(Quantize, UnknownFormatListsTheKnownOnes) {

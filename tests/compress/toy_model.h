@@ -44,8 +44,14 @@ class ToyModel {
     metadata.set(prefix + "block_count", {shape.layers});
     metadata.set(prefix + "attention.head_count", {shape.heads});
     metadata.set(prefix + "attention.head_count_kv", {shape.kv_heads});
-    if (shape.experts > 0) metadata.set(prefix + "expert_count", {shape.experts});
     const uint64_t n = shape.columns;
+    metadata.set(prefix + "embedding_length", {static_cast<uint32_t>(n)});
+    metadata.set(prefix + "feed_forward_length", {uint32_t{4}});
+    metadata.set(prefix + "context_length", {uint32_t{64}});
+    if (shape.experts > 0) {
+      metadata.set(prefix + "expert_count", {shape.experts});
+      metadata.set(prefix + "expert_used_count", {uint32_t{1}});
+    }
     add("token_embd.weight", {n, 8});
     for (uint32_t layer = 0; layer < shape.layers; ++layer) {
       const std::string block = "blk." + std::to_string(layer) + ".";

@@ -28,8 +28,9 @@ constexpr int kLength = 90;  // past two blocks of the KV cache, and past gemma'
 struct Subject {
   std::string architecture, format;
   KvFormat kv;
-  bool uneven = false;  // layers of different key-value heads, in number and length
-  int experts = 0;      // 0: the family's usual ones
+  bool uneven = false;    // layers of different key-value heads, in number and length
+  int experts = 0;        // 0: the family's usual ones
+  std::string like = {};  // a model of the family whose lengths of heads it has
 };
 
 // Bits, not values: -0 is not 0, and NaN (which no test may produce) equals nothing here.
@@ -68,6 +69,7 @@ class Exactness : public ::testing::TestWithParam<Subject> {
                              .embedding = GetParam().uneven ? 256 : 128,
                              .heads = 4,
                              .experts = GetParam().experts,
+                             .latent = GetParam().like.empty() ? LatentLengths{} : kGlm47Flash,
                              .context = GetParam().architecture == "mistral3" ? 160 : 0,
                              // Queries that grow from position 40 on.
                              .rope_scaling = GetParam().architecture == "mistral3" ? "yarn" : "",
@@ -260,11 +262,12 @@ TEST_P(Exactness, E5WeightsOnTheDisk) {
 std::vector<Subject> subjects() {
   std::vector<Subject> all;
   for (const char* architecture :
-       {"llama",      "qwen2",  "qwen2moe",  "qwen3",     "qwen3moe", "gpt-oss",       "glm4moe",
-        "deepseek2",  "qwen35", "qwen35moe", "qwen3next", "lfm2",     "granitehybrid", "nemotron_h",
-        "gemma2",     "gemma3", "phi3",      "smollm3",   "olmo2",    "granite",       "exaone4",
-        "mistral3",   "gpt2",   "gptneox",   "cohere2",   "bloom",    "gemma4",        "olmoe",
-        "minimax-m2", "mamba2", "llama4"}) {
+       {"llama",    "qwen2",          "qwen2moe",  "qwen3",         "qwen3moe",   "gpt-oss",
+        "glm4moe",  "deepseek2",      "qwen35",    "qwen35moe",     "qwen3next",  "lfm2",
+        "lfm2moe",  "nemotron_h_moe", "falcon-h1", "granitehybrid", "nemotron_h", "gemma2",
+        "gemma3",   "phi3",           "smollm3",   "olmo2",         "granite",    "exaone4",
+        "mistral3", "gpt2",           "gptneox",   "cohere2",       "bloom",      "gemma4",
+        "olmoe",    "minimax-m2",     "mamba2",    "llama4"}) {
     all.push_back({architecture, "Q4_0", KvFormat::kF16});
   }
   // What attention does differently meets the other format of keys and values, too.
@@ -272,6 +275,8 @@ std::vector<Subject> subjects() {
        {"llama", "qwen3", "gpt-oss", "deepseek2", "gemma3", "bloom", "llama4"})
     all.push_back({architecture, "Q4_0", KvFormat::kQ8_0});
   all.push_back({"gemma4", "Q4_0", KvFormat::kQ8_0});
+  for (const KvFormat kv : {KvFormat::kF16, KvFormat::kQ8_0})
+    all.push_back({"deepseek2", "Q4_0", kv, false, 0, "glm47flash"});
   for (const KvFormat kv : {KvFormat::kF16, KvFormat::kQ8_0}) {
     all.push_back({"gemma4", "Q4_0", kv, false, 6});
     for (const char* format :
@@ -291,6 +296,7 @@ INSTANTIATE_TEST_SUITE_P(Model, Exactness, ::testing::ValuesIn(subjects()),
                                instance.param.architecture + "_" + instance.param.format +
                                (instance.param.uneven ? "_uneven" : "") +
                                (instance.param.experts > 0 ? "_experts" : "") +
+                               (instance.param.like.empty() ? "" : "_" + instance.param.like) +
                                (instance.param.kv == KvFormat::kF16 ? "_kv_f16" : "_kv_q8_0");
                            std::ranges::replace(name, '-', '_');
                            return name;

@@ -11,8 +11,9 @@
 #include <nlohmann/json.hpp>
 
 #include "files/open.h"
-#include "files/save.h"
+#include "model/next_tokens.h"
 #include "paths.h"
+#include "support/gguf_in_f32.h"
 #include "support/model_runner.h"
 #include "support/temp_folder.h"
 #include "support/test_backend.h"
@@ -75,26 +76,7 @@ TEST_P(FolderGoldenTest, AnswersAsTransformersDoes) {
 
 TEST_P(FolderGoldenTest, AsAGgufFileItAnswersTheSame) {
   const test::TempFolder folder;
-  for (const auto& entry : fs::directory_iterator(folder_))
-    fs::copy(entry.path(), folder.path() / entry.path().filename());
-  std::ofstream(folder.path() / "tokenizer.json")  // there must be one
-      << R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []},
-             "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false},
-             "decoder": {"type": "ByteLevel"}})";
-  const auto model = open_checkpoint(folder.path());
-  const fs::path file = folder.path() / "model.gguf";
-  const auto writer = make_writer(*model, file);
-  for (const StoredTensor& tensor : model->tensors())
-    writer->declare(written_name(*model, tensor), kF32, tensor.shape);
-  writer->write(file, [&](size_t i) {
-    const StoredTensor& tensor = model->tensors()[i];
-    std::vector<float> values(tensor.elements());
-    tensor.decode(0, tensor.rows(), values);
-    std::vector<std::byte> bytes(kF32.row_bytes(values.size()));
-    kF32.encode(values, bytes.data(), {});
-    return bytes;
-  });
-  expect_answer(answer(), file);
+  expect_answer(answer(), test::folder_as_gguf(folder_, folder));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -108,12 +90,70 @@ INSTANTIATE_TEST_SUITE_P(
                     "deepseek-v3", "gpt-oss", "qwen35", "qwen35-moe", "qwen3-next", "lfm2",
                     "lfm2-moe", "granite-hybrid", "granite-hybrid-moe", "nemotron-h", "gemma4",
                     "gemma4-moe", "glm4-moe-lite", "olmoe", "minimax-m2", "llama4", "llama4-plain",
-                    "cohere-plus", "stablelm-heads", "falcon-two-norms"),
+                    "cohere-plus", "stablelm-heads", "falcon-two-norms", "qwen35-mtp",
+                    "qwen3-next-mtp", "glm4-moe-mtp", "deepseek-v3-mtp", "mamba2", "nemotron-h-moe",
+                    "nemotron-h-latent", "deepseek-v2", "deepseek-v2-lite", "deepseek-v3-fp8",
+                    "mamba2-state-spaces", "falcon-h1", "falcon-h1-norm"),
     [](const auto& kind) {
       std::string name = kind.param;
       std::ranges::replace(name, '-', '_');
       return name;
     });
+
+// The layer for further tokens foretells what the same parts of transformers do.
+class FurtherTokensTest : public FolderGoldenTest {
+ protected:
+  static constexpr int kRows = 23;  // of the text's tokens all but the first
+
+  static std::vector<float> foretold(const fs::path& path, const std::vector<Token>& tokens,
+                                     std::vector<int32_t> wanted) {
+    const auto checkpoint = open_checkpoint(path);
+    ModelRunner runner(checkpoint, {});
+    runner.run_text(tokens);
+    const HostRows rows = runner.model().backend().download(runner.model().hidden_states(0, kRows));
+    std::vector<float> hidden;
+    for (int r = 0; r < kRows; ++r)
+      hidden.insert(hidden.end(), rows.row(r).begin(), rows.row(r).end());
+    NextTokens next(checkpoint, runner.model());
+    const std::vector<int32_t> table = {0};
+    const auto kv = next.make_kv(1);
+    Batch batch;
+    batch.add_chain(std::span(tokens).subspan(1, kRows), 0, table);
+    batch.wanted = std::move(wanted);
+    return next.forward(batch, hidden, *kv).logits;
+  }
+
+  void expect_foretold(const fs::path& path) const {
+    const json expected = answer();
+    const auto tokens = expected["tokens"].get<std::vector<Token>>();
+    ASSERT_EQ(tokens.size(), kRows + 1);
+    const std::vector<float> found = foretold(path, tokens, {7, kRows - 1});
+    for (size_t i = 0; i < 2; ++i) {
+      const auto row = expected["next"][i].get<std::vector<float>>();
+      ASSERT_EQ(found.size(), 2 * row.size());
+      EXPECT_LT(divergence(row, std::span(found).subspan(i * row.size(), row.size())),
+                kMostDivergence);
+    }
+  }
+};
+
+TEST_P(FurtherTokensTest, AreForetoldAsTransformersPartsDo) {
+  expect_foretold(folder_);
+}
+
+TEST_P(FurtherTokensTest, AreForetoldByTheGgufFileThatIsMadeOfIt) {
+  const test::TempFolder folder;
+  expect_foretold(test::folder_as_gguf(folder_, folder));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, FurtherTokensTest,
+                         testing::Values("qwen35-mtp", "qwen3-next-mtp", "glm4-moe-mtp",
+                                         "deepseek-v3-mtp"),
+                         [](const auto& kind) {
+                           std::string name = kind.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
 
 // Layers as the official packages quantize them.
 struct Quantized {

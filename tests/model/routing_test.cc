@@ -61,6 +61,12 @@ TEST(RoutingTest, OnlyTheBestGroupsMayBeChosen) {
   EXPECT_THAT(numbers(choose(routing, {3, -9, -9, 1, 1, 0}, 2)), ElementsAre(3, 4));
 }
 
+// DeepSeek-V2's groups, whose scores are probabilities.
+TEST(RoutingTest, AGroupOfProbabilitiesIsAsGoodAsItsBestExpert) {
+  const Routing routing{.gating = Gating::kSoftmax, .groups = 2, .groups_used = 1};
+  EXPECT_THAT(numbers(choose(routing, {3, -9, -9, 2.9f, 2.9f, 0}, 2)), ElementsAre(0, 1));
+}
+
 TEST(RoutingTest, OfEqualScoresTheFirstIsBetter) {
   EXPECT_THAT(numbers(choose({}, {1, 2, 2, 1, 2}, 4)), ElementsAre(1, 2, 4, 0));
 }

@@ -6,8 +6,10 @@ namespace {
 constexpr Holds kFamilies[] = {
     {.architecture = "gemma", .tied = true},
     {.architecture = "lfm2", .qk_norms = Holds::kOfHeads, .layers = 5},
+    {.architecture = "lfm2moe", .qk_norms = Holds::kOfHeads, .layers = 5},
     {.architecture = "granitehybrid", .layers = 5},
     {.architecture = "nemotron_h", .gate = false, .layers = 7},
+    {.architecture = "nemotron_h_moe", .gate = false, .layers = 7},
     {.architecture = "smollm3", .layers = 5},
     {.architecture = "olmo2",
      .pre_norms = false,

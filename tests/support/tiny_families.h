@@ -27,11 +27,6 @@ inline constexpr int kChunk = 24;
 inline bool is_llama4(const TinyModelSpec& spec) {
   return spec.architecture == "llama4";
 }
-inline bool is_mixture(const TinyModelSpec& spec, int layer) {
-  if (spec.experts == 0) return false;
-  if (is_llama4(spec)) return layer % 2 == 1;
-  return !(is_like_deepseek(spec) && layer == 0);
-}
 inline bool is_recurrent(const TinyModelSpec& spec) {
   return spec.architecture == "qwen35" || spec.architecture == "qwen35moe" ||
          spec.architecture == "qwen3next";
@@ -39,12 +34,28 @@ inline bool is_recurrent(const TinyModelSpec& spec) {
 inline bool is_mamba2(const TinyModelSpec& spec) {
   return spec.architecture == "mamba2";
 }
+inline bool is_nemotron(const TinyModelSpec& spec) {
+  return spec.architecture == "nemotron_h" || spec.architecture == "nemotron_h_moe";
+}
+// All layers attend and recur.
+inline bool is_falcon_h1(const TinyModelSpec& spec) {
+  return spec.architecture == "falcon-h1";
+}
+// Those that attend do not.
 inline bool is_state_space(const TinyModelSpec& spec) {
-  return spec.architecture == "granitehybrid" || spec.architecture == "nemotron_h" ||
-         is_mamba2(spec);
+  return spec.architecture == "granitehybrid" || is_nemotron(spec) || is_mamba2(spec);
 }
 inline bool is_lfm2(const TinyModelSpec& spec) {
-  return spec.architecture == "lfm2";
+  return spec.architecture == "lfm2" || spec.architecture == "lfm2moe";
+}
+// The first layer's network is dense.
+inline bool has_dense_layer(const TinyModelSpec& spec) {
+  return is_like_deepseek(spec) || spec.architecture == "lfm2moe";
+}
+inline bool is_mixture(const TinyModelSpec& spec, int layer) {
+  if (spec.experts == 0) return false;
+  if (is_llama4(spec)) return layer % 2 == 1;
+  return !(has_dense_layer(spec) && layer == 0);
 }
 // Every fourth layer attends. Of Nemotron-H one in two of the others is a feed-forward, and no
 // layer has two parts. Of Mamba-2 no layer does either.
@@ -53,9 +64,10 @@ inline bool attends(const TinyModelSpec& spec, int layer) {
   return !is_mixed || (layer % 4 == 3 && !is_mamba2(spec));
 }
 inline bool feeds_forward(const TinyModelSpec& spec, int layer) {
-  return !is_mamba2(spec) && (spec.architecture != "nemotron_h" || layer % 4 == 1);
+  return !is_mamba2(spec) && (!is_nemotron(spec) || layer % 4 == 1);
 }
-inline constexpr int kTaps = 4;  // of recurrent layers' convolutions
+inline constexpr int kTaps = 4;           // of recurrent layers' convolutions
+inline constexpr int kExpertLatent = 32;  // what experts of nemotron_h_moe read and answer
 
 // A number for each recurrent head: memories of different length, for example.
 inline std::vector<float> by_state_head(const TinyModelSpec& spec, std::vector<float> first) {
@@ -65,8 +77,6 @@ inline std::vector<float> by_state_head(const TinyModelSpec& spec, std::vector<f
   return values;
 }
 
-// Lengths of latent attention: of a head's keys half is rotated, which q8_0 keys want to be 32.
-inline constexpr int kLatent = 32, kRotated = 32, kKey = 64, kValue = 32, kQueryLatent = 32;
 inline bool is_gemma4(const TinyModelSpec& spec) {
   return spec.architecture == "gemma4";
 }

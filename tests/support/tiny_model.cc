@@ -59,10 +59,12 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
     set("expert_used_count", number(spec.experts_used));
     if (spec.architecture != "llama")  // where it is the feed-forward length
       set("expert_feed_forward_length", number(expert_width(spec)));
-    if (is_like_deepseek(spec)) {
+    if (has_dense_layer(spec)) {
       set("leading_dense_block_count", uint32_t{1});
-      set("expert_shared_count", uint32_t{1});
       set("expert_gating_func", uint32_t{2});
+    }
+    if (is_like_deepseek(spec)) {
+      set("expert_shared_count", uint32_t{1});
       set("expert_weights_norm", true);
       set("expert_weights_scale", 1.5f);
     }
@@ -73,8 +75,13 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
       set("attention.temperature_length", uint32_t{40});
       set("attention.temperature_scale", 0.4f);
     }
-    if (spec.architecture == "qwen2moe" || is_recurrent(spec))
+    if (spec.architecture == "qwen2moe" || is_recurrent(spec) || is_nemotron(spec))
       set("expert_shared_feed_forward_length", number(spec.feed_forward));
+  }
+  if (spec.experts > 0 && is_nemotron(spec)) {
+    set("moe_latent_size", number(kExpertLatent));
+    set("expert_weights_norm", true);
+    set("expert_weights_scale", 1.5f);
   }
   by_layer("attention.head_count", spec.uneven_layers, heads_of);
   const bool some_attend = !attends(spec, 0) && !is_recurrent(spec);
@@ -92,15 +99,15 @@ GgufMetadata make_metadata(const TinyModelSpec& spec) {
   }
   if (is_deepseek(spec)) {
     set("vocab_size", number(spec.vocabulary));
-    set("attention.q_lora_rank", number(kQueryLatent));
-    set("attention.kv_lora_rank", number(kLatent));
-    set("attention.key_length", number(kLatent + kRotated));
-    set("attention.value_length", number(kLatent));
-    set("attention.key_length_mla", number(kKey));
-    set("attention.value_length_mla", number(kValue));
+    set("attention.q_lora_rank", number(spec.latent.query));
+    set("attention.kv_lora_rank", number(spec.latent.key_value));
+    set("attention.key_length", number(spec.latent.key_value + spec.latent.rotated));
+    set("attention.value_length", number(spec.latent.key_value));
+    set("attention.key_length_mla", number(spec.latent.key));
+    set("attention.value_length_mla", number(spec.latent.value));
   }
   if (is_lfm2(spec)) set("shortconv.l_cache", number(kTaps));
-  if (is_recurrent(spec) || is_state_space(spec)) {
+  if (is_recurrent(spec) || is_state_space(spec) || is_falcon_h1(spec)) {
     set("ssm.conv_kernel", number(kTaps));
     set("ssm.state_size", number(spec.state_dim));
     set("ssm.group_count", number(spec.state_key_heads));
@@ -178,14 +185,15 @@ TinyModelSpec with_defaults(TinyModelSpec spec) {
   choose(spec.heads, wide ? 8 : 4);
   if (is_deepseek(spec)) {
     spec.kv_heads = 1;
-    spec.rope_dimensions = kRotated;
+    spec.rope_dimensions = spec.latent.rotated;
   }
   // Those before grouped-query attention have a key for each query.
   choose(spec.kv_heads, holds.fused_qkv && holds.layer_norms ? spec.heads : 2);
   choose(spec.head_dim, spec.embedding / spec.heads * (free_head_dim ? 2 : 1));
   choose(spec.rope_dimensions, is_recurrent(spec) ? spec.head_dim / 2 : spec.head_dim);
   if (spec.architecture == "qwen2moe" || spec.architecture == "qwen3moe" ||
-      spec.architecture == "olmoe" || spec.architecture == "minimax-m2" || is_gpt_oss(spec) ||
+      spec.architecture == "olmoe" || spec.architecture == "minimax-m2" ||
+      spec.architecture == "nemotron_h_moe" || spec.architecture == "lfm2moe" || is_gpt_oss(spec) ||
       is_like_deepseek(spec) || is_llama4(spec) ||
       (is_recurrent(spec) && spec.architecture != "qwen35"))
     choose(spec.experts, 6);
@@ -225,14 +233,14 @@ void write_tiny_model_file(const TinyModelSpec& given, const std::filesystem::pa
 std::filesystem::path write_tiny_model(const TinyModelSpec& given,
                                        const std::filesystem::path& folder) {
   const TinyModelSpec spec = with_defaults(given);
-  const std::string dimensions =
-      fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}",
-                  spec.experts, spec.experts_used, spec.state_heads, spec.state_key_heads,
-                  spec.state_dim, spec.next_token_layers, spec.layers, spec.embedding, spec.heads,
-                  spec.kv_heads, spec.head_dim, spec.rope_dimensions, spec.feed_forward,
-                  spec.vocabulary, spec.context, spec.window, spec.tied, spec.attention_output_bias,
-                  spec.uneven_layers, spec.uneven_kv_heads, spec.uneven_head_dims,
-                  spec.repeat_blocks, spec.chat_template, spec.merges, fmt::join(spec.says, ","));
+  const std::string dimensions = fmt::format(
+      "{} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {} {}",
+      spec.latent.key_value, spec.latent.key, spec.experts, spec.experts_used, spec.state_heads,
+      spec.state_key_heads, spec.state_dim, spec.next_token_layers, spec.layers, spec.embedding,
+      spec.heads, spec.kv_heads, spec.head_dim, spec.rope_dimensions, spec.feed_forward,
+      spec.vocabulary, spec.context, spec.window, spec.tied, spec.attention_output_bias,
+      spec.uneven_layers, spec.uneven_kv_heads, spec.uneven_head_dims, spec.repeat_blocks,
+      spec.chat_template, spec.merges, fmt::join(spec.says, ","));
   const auto path =
       folder / fmt::format("{}-{}-{}{}-{:08x}.gguf", spec.architecture, spec.format->name,
                            spec.seed, spec.rope_scaling, hash_text(dimensions) >> 32);

@@ -11,6 +11,15 @@
 
 namespace tessera {
 
+// Of latent attention: of the latents, and of each head's keys, which q8_0 keys want to be rotated
+// by 32, and values.
+struct LatentLengths {
+  int query = 32, key_value = 32;
+  int rotated = 32, key = 64, value = 32;
+};
+inline constexpr LatentLengths kGlm47Flash = {
+    .query = 768, .key_value = 512, .rotated = 64, .key = 256, .value = 256};
+
 // A number that is 0 takes the default of the architecture and the format (small, but a whole
 // number of blocks in every row).
 struct TinyModelSpec {
@@ -31,6 +40,7 @@ struct TinyModelSpec {
   // Of recurrent layers: heads, those that have keys of their own, and the length of keys and
   // values of each. 4, 2 and 32.
   int state_heads = 0, state_key_heads = 0, state_dim = 0;
+  LatentLengths latent = {};
   int next_token_layers = 0;  // behind the others, which predict further tokens: glm4moe, qwen35
   int vocabulary = 0;  // at least 300: bytes, merges and special tokens; the rest are unused tokens
   int context = 0;     // 256

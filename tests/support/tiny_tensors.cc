@@ -197,17 +197,18 @@ class Plan {
   }
 
   void latent_attention() {
+    const LatentLengths& n = spec_.latent;
     vector("attn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
-    matrix("attn_q_a.weight", spec_.embedding, kQueryLatent, 1.0f);
-    vector("attn_q_a_norm.weight", kQueryLatent, Role::kNorm, 1.0f);
-    matrix("attn_q_b.weight", kQueryLatent, heads_ * kKey, 1.2f);
-    matrix("attn_kv_a_mqa.weight", spec_.embedding, kLatent + kRotated, 1.2f);
-    vector("attn_kv_a_norm.weight", kLatent, Role::kNorm, 1.0f);
-    matrix("attn_k_b.weight", kKey - kRotated, kLatent, 1.0f);
+    matrix("attn_q_a.weight", spec_.embedding, n.query, 1.0f);
+    vector("attn_q_a_norm.weight", n.query, Role::kNorm, 1.0f);
+    matrix("attn_q_b.weight", n.query, heads_ * n.key, 1.2f);
+    matrix("attn_kv_a_mqa.weight", spec_.embedding, n.key_value + n.rotated, 1.2f);
+    vector("attn_kv_a_norm.weight", n.key_value, Role::kNorm, 1.0f);
+    matrix("attn_k_b.weight", n.key - n.rotated, n.key_value, 1.0f);
     tensors_.back().shape.push_back(static_cast<uint64_t>(heads_));
-    matrix("attn_v_b.weight", kLatent, kValue, 1.0f);
+    matrix("attn_v_b.weight", n.key_value, n.value, 1.0f);
     tensors_.back().shape.push_back(static_cast<uint64_t>(heads_));
-    matrix("attn_output.weight", heads_ * kValue, spec_.embedding, 1.0f);
+    matrix("attn_output.weight", heads_ * n.value, spec_.embedding, 1.0f);
   }
 
   // As the last of the others that attends, with its heads.
@@ -221,10 +222,14 @@ class Plan {
   }
 
   void mix(int layer) {
+    if (is_falcon_h1(spec_)) {
+      attention();
+      return state_space();
+    }
     if (attends(spec_, layer)) return is_deepseek(spec_) ? latent_attention() : attention();
     if (is_recurrent(spec_)) return gated_delta_net();
     if (is_lfm2(spec_)) return short_convolution();
-    if (spec_.architecture != "nemotron_h" || !feeds_forward(spec_, layer)) state_space();
+    if (!is_nemotron(spec_) || !feeds_forward(spec_, layer)) state_space();
   }
 
   void short_convolution() {
@@ -238,7 +243,7 @@ class Plan {
   void state_space() {
     const int heads = spec_.state_heads, values = heads * spec_.state_dim;
     const int channels = 2 * spec_.state_key_heads * spec_.state_dim + values;
-    vector("attn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
+    if (!is_falcon_h1(spec_)) vector("attn_norm.weight", spec_.embedding, Role::kNorm, 1.0f);
     matrix("ssm_in.weight", spec_.embedding, values + channels + heads, 1.2f);
     tensors_.push_back(
         {prefix_ + "ssm_conv1d.weight", &kF32, shape(kTaps, channels), Role::kMatrix, 1.5f});
@@ -249,8 +254,10 @@ class Plan {
       tensors_.back().shape = shape(1, heads);
     }
     vector("ssm_dt.bias", heads, Role::kBias, 0.5f);
-    vector("ssm_norm.weight", values / spec_.state_key_heads, Role::kNorm, 1.0f);
-    tensors_.back().shape.push_back(static_cast<uint64_t>(spec_.state_key_heads));
+    if (!is_falcon_h1(spec_)) {
+      vector("ssm_norm.weight", values / spec_.state_key_heads, Role::kNorm, 1.0f);
+      tensors_.back().shape.push_back(static_cast<uint64_t>(spec_.state_key_heads));
+    }
     matrix("ssm_out.weight", values, spec_.embedding, 1.0f);
   }
 
@@ -275,14 +282,14 @@ class Plan {
   }
 
   const char* feed_forward_norm() const {
+    if (is_nemotron(spec_)) return "attn_norm";
     return is_gpt_oss(spec_) || is_recurrent(spec_) || spec_.architecture == "glm4moe"
                ? "post_attention_norm"
                : "ffn_norm";
   }
   void feed_forward() {
     if (holds_.pre_norms && holds_.feed_forward_norm)
-      norm(spec_.architecture == "nemotron_h" ? "attn_norm" : feed_forward_norm(), spec_.embedding,
-           Role::kNorm, 1.0f);
+      norm(feed_forward_norm(), spec_.embedding, Role::kNorm, 1.0f);
     if (spec_.architecture == "phi3") {
       matrix("ffn_up.weight", spec_.embedding, 2 * width_, 1.2f);
     } else {
@@ -303,9 +310,14 @@ class Plan {
     // others.
     tensors_.push_back({prefix_ + "ffn_gate_inp.weight", &kF32,
                         shape(spec_.embedding, spec_.experts), Role::kMatrix, 2.0f});
-    of_all_experts("ffn_gate_exps.weight", spec_.embedding, width, 1.2f);
-    of_all_experts("ffn_up_exps.weight", spec_.embedding, width, 1.2f);
-    of_all_experts("ffn_down_exps.weight", width, spec_.embedding, 1.0f);
+    const int read = is_nemotron(spec_) ? kExpertLatent : spec_.embedding;
+    if (holds_.gate) of_all_experts("ffn_gate_exps.weight", read, width, 1.2f);
+    of_all_experts("ffn_up_exps.weight", read, width, 1.2f);
+    of_all_experts("ffn_down_exps.weight", width, read, 1.0f);
+    if (is_nemotron(spec_)) {
+      matrix("ffn_latent_down.weight", spec_.embedding, read, 1.0f);
+      matrix("ffn_latent_up.weight", read, spec_.embedding, 1.0f);
+    }
     if (is_gpt_oss(spec_)) {
       vector("ffn_gate_inp.bias", spec_.experts, Role::kBias, 0.5f);
       for (const char* name : {"ffn_gate_exps.bias", "ffn_up_exps.bias", "ffn_down_exps.bias"}) {
@@ -313,12 +325,12 @@ class Plan {
         tensors_.back().shape.push_back(static_cast<uint64_t>(spec_.experts));
       }
     }
-    if (is_like_deepseek(spec_) || spec_.architecture == "minimax-m2")
+    if (has_dense_layer(spec_) || is_nemotron(spec_) || spec_.architecture == "minimax-m2")
       vector("exp_probs_b.bias", spec_.experts, Role::kBias, 0.2f);
     const bool gated = spec_.architecture == "qwen2moe" || is_recurrent(spec_);
-    if (!gated && !is_like_deepseek(spec_) && !is_llama4(spec_)) return;
+    if (!gated && !is_like_deepseek(spec_) && !is_nemotron(spec_) && !is_llama4(spec_)) return;
     if (gated) vector("ffn_gate_inp_shexp.weight", spec_.embedding, Role::kBias, 0.1f);
-    matrix("ffn_gate_shexp.weight", spec_.embedding, shared, 1.2f);
+    if (holds_.gate) matrix("ffn_gate_shexp.weight", spec_.embedding, shared, 1.2f);
     matrix("ffn_up_shexp.weight", spec_.embedding, shared, 1.2f);
     matrix("ffn_down_shexp.weight", shared, spec_.embedding, 1.0f);
   }

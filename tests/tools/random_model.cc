@@ -92,6 +92,8 @@ std::vector<Shape> shapes() {
       {"tiny-mamba2", {.architecture = "mamba2", .context = 8192}},
       {"tiny-granitehybrid", {.architecture = "granitehybrid", .context = 8192}},
       {"tiny-nemotron_h", {.architecture = "nemotron_h", .context = 8192}},
+      {"tiny-nemotron_h_moe", {.architecture = "nemotron_h_moe", .context = 8192}},
+      {"tiny-falcon-h1", {.architecture = "falcon-h1", .context = 8192}},
       {"qwen3.5-4b",
        {.architecture = "qwen35",
         .layers = 32,

@@ -75,22 +75,23 @@ std::vector<Fold> folds_of(const Checkpoint& checkpoint, const Config& config, i
     return divided;
   };
   // Latents lie between the matrices of latent attention, and a router reads what experts read.
-  const bool attends = shape.heads > 0 && shape.latent.key_value == 0 &&
-                       shape.recurrent.kind == RecurrentKind::kNone;
+  // What a recurrence beside attention reads through the same norm would have to be scaled with it.
+  const bool recurs = shape.recurrent.kind != RecurrentKind::kNone && !shape.recurrent.beside;
+  const bool attends = shape.attends() && shape.latent.key_value == 0 && !shape.recurrent.beside;
   const bool is_dense = shape.experts.count == 0 && width > 0;
   // A norm that both read would have to be divided by the scales of both.
   const bool own_norms = family.pre_norms && !config.shared_norm;
   std::vector<TensorRole> projections = {kQuery, kKey, kValue};
   if (shape.keys_as_values) projections.pop_back();
   std::vector<Fold> folds;
-  if (own_norms && shape.recurrent.kind != RecurrentKind::kNone) {
+  if (own_norms && recurs) {
     RecurrentFolds recurrent = recurrent_folds(config, shape.recurrent);
     folds.push_back({.inputs = TapPoint::kQkvInput,
                      .matrices = recurrent.inputs,
                      .divided = norm(kAttentionNorm, kAttentionNormBias),
                      .source = each_its_own(n),
                      .sources = n});
-    folds.push_back({.inputs = TapPoint::kOutputInput,
+    folds.push_back({.inputs = *input_of(recurrent.output),
                      .matrices = {recurrent.output},
                      .divided = {recurrent.before_output},
                      .source = std::move(recurrent.source),

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "files/gguf/compound_tensors.h"
+#include "files/gguf/latent_attention.h"
 #include "files/gguf/layout.h"
 #include "files/gguf/parse.h"
 #include "files/gguf/split.h"
@@ -75,6 +76,7 @@ GgufFile GgufFile::open(const std::filesystem::path& path) {
   GgufFile model;
   const std::vector<std::filesystem::path> members = member_paths(path);
   std::vector<StoredTensor> tensors;
+  GgufMetadata metadata;
   for (size_t i = 0; i < members.size(); ++i) {
     gguf::Header header = gguf::parse(model.add_file(members[i]).bytes(), members[i].string());
     check_split_keys(header.metadata, members[i], i, members.size());
@@ -83,16 +85,18 @@ GgufFile GgufFile::open(const std::filesystem::path& path) {
       tensors.push_back(std::move(tensor));
     }
     if (i > 0) continue;  // the first member's metadata is the model's
-    model.facts_ = std::make_unique<const GgufFacts>(std::move(header.metadata));
+    metadata = std::move(header.metadata);
     model.version_ = header.version;
     model.alignment_ = header.alignment;
   }
-  if (members.size() > 1) check_tensor_total(model.metadata(), members[0], tensors.size());
+  if (members.size() > 1) check_tensor_total(metadata, members[0], tensors.size());
   try {
     gguf::join_compounds(tensors);
+    gguf::split_old_latents(metadata, tensors);
   } catch (const Error& error) {
     fail("'{}': {}", shown(members[0]), error.what());
   }
+  model.facts_ = std::make_unique<const GgufFacts>(std::move(metadata));
   for (StoredTensor& tensor : tensors) model.add_tensor(std::move(tensor));
   model.index_tensors();
   return model;

@@ -83,6 +83,8 @@ constexpr auto kRows = std::to_array<TensorNames::Row>({
     {TensorRole::kExpertsUp, "blk.*.ffn_up_exps.weight"},
     {TensorRole::kExpertsGateUp, "blk.*.ffn_gate_up_exps.weight"},
     {TensorRole::kExpertsDown, "blk.*.ffn_down_exps.weight"},
+    {TensorRole::kExpertsLatentDown, "blk.*.ffn_latent_down.weight"},
+    {TensorRole::kExpertsLatentUp, "blk.*.ffn_latent_up.weight"},
     {TensorRole::kExpertsGateBias, "blk.*.ffn_gate_exps.bias"},
     {TensorRole::kExpertsUpBias, "blk.*.ffn_up_exps.bias"},
     {TensorRole::kExpertsDownBias, "blk.*.ffn_down_exps.bias"},
@@ -114,6 +116,12 @@ constexpr auto kRows = std::to_array<TensorNames::Row>({
     {TensorRole::kTokenMap, "token_map"},
 });
 constexpr TensorNames kNames(kRows);
+
+// As llama.cpp's converter names them in single families: Falcon-H1's norm has no ending.
+constexpr auto kOtherRows = std::to_array<TensorNames::Row>({
+    {TensorRole::kFeedForwardNorm, "blk.*.ffn_norm"},
+});
+constexpr TensorNames kOtherNames(kOtherRows);
 
 // Parts of the names of tensors that are kDelicate, in any family that has a GGUF conversion.
 constexpr auto kDelicateParts = std::to_array<std::string_view>({
@@ -163,6 +171,7 @@ std::string tensor_name(TensorPlace place) {
 
 TensorPlace tensor_place(std::string_view name) {
   TensorPlace place = kNames.place_of(name);
+  if (place.role == TensorRole::kUnknown) place = kOtherNames.place_of(name);
   const size_t block = name.find(".blk.");
   if (place.role == TensorRole::kUnknown && block != std::string_view::npos) {
     place.role = kNames.place_of(name.substr(block + 1)).role;

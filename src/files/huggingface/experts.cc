@@ -16,8 +16,9 @@
 namespace tessera::huggingface {
 namespace {
 
-// Of experts, and of heads that have norms of their own.
-constexpr auto kNumbered = std::to_array<std::string_view>({".experts.", ".norms."});
+constexpr std::string_view kOfExperts = ".experts.";
+// Beside them, heads that have norms of their own.
+constexpr auto kNumbered = std::to_array<std::string_view>({kOfExperts, ".norms."});
 
 struct ExpertName {
   std::string all;  // without the number
@@ -96,10 +97,10 @@ StoredTensor stack(const std::string& name, std::map<int, StoredTensor> experts)
 }  // namespace
 
 std::string name_of_expert(std::string_view all, uint64_t expert) {
-  const size_t at = all.find(kExperts);
+  const size_t at = all.find(kOfExperts);
   if (at == std::string_view::npos) fail("tensor '{}' is none of experts", printable(all));
-  return fmt::format("{}{}.{}", all.substr(0, at + kExperts.size()), expert,
-                     all.substr(at + kExperts.size()));
+  return fmt::format("{}{}.{}", all.substr(0, at + kOfExperts.size()), expert,
+                     all.substr(at + kOfExperts.size()));
 }
 
 std::vector<StoredTensor> stack_experts(std::vector<StoredTensor> tensors) {

@@ -1,8 +1,10 @@
 #include "files/huggingface/facts.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
+#include "files/huggingface/complete_config.h"
 #include "files/huggingface/config_reader.h"
 #include "files/huggingface/gemma4_layers.h"
 #include "files/huggingface/layer_kinds.h"
@@ -70,9 +72,11 @@ class ConfigTranslation {
     }
     if (into_.family->latent_attention) read_latent_attention();
     if (into_.family->recurrent != RecurrentStyle::kNone) read_recurrent_layers();
+    into_.layers = from_.integer("num_hidden_layers").value_or(0);
     into_.heads = from_.integer("num_attention_heads").value_or(0);
     into_.kv_heads = from_.integer("num_key_value_heads").value_or(into_.heads);
     into_.tied = from_.boolean("tie_word_embeddings");
+    into_.qk_norm = from_.boolean("use_qk_norm");
   }
 
  private:
@@ -153,18 +157,9 @@ class ConfigTranslation {
     copy_integer("expert_shared_count", "n_shared_experts");
     copy_integer("leading_dense_block_count", "first_k_dense_replace");
     read_dense_layers();
-    copy_integer("expert_group_count", "n_group");
-    copy_integer("expert_group_used_count", "topk_group");
+    copy_integer("moe_latent_size", "moe_latent_size");
     copy_number("expert_weights_scale", "routed_scaling_factor");
-    for (const auto& [key, known] :
-         {std::pair("scoring_func", "sigmoid"), std::pair("topk_method", "noaux_tc")}) {
-      const auto said = from_.text(key);
-      if (into_.family->sigmoid_gating && said && *said != known)
-        fail("key '{}': '{}' is not supported, expected '{}'", key, printable(*said), known);
-    }
-    if (into_.family->sigmoid_gating)  // llama_expert_gating_func_type
-      set("expert_gating_func", "scoring_func", {uint32_t{2}});
-    read_next_token_layers();
+    read_gating();
     copy_integer("expert_used_count", "num_experts_per_tok");
     if (const auto limit = from_.number("swiglu_limit"); limit && *limit != 7)
       fail("key 'swiglu_limit': {} is not supported, expected 7", *limit);
@@ -184,6 +179,24 @@ class ConfigTranslation {
     const json* dense = from_.find("mlp_only_layers");
     if (dense != nullptr && !dense->empty())
       fail("key 'mlp_only_layers': layers without experts are not supported");
+  }
+
+  // How experts are scored, and of which groups they may be.
+  void read_gating() {
+    const bool is_sigmoid = into_.family->sigmoid_gating;
+    const auto scoring = from_.text("scoring_func"), method = from_.text("topk_method");
+    if (is_sigmoid && scoring && *scoring != "sigmoid")
+      fail("key 'scoring_func': '{}' is not supported, expected 'sigmoid'", printable(*scoring));
+    const bool has_groups = !method || *method != "greedy";
+    const bool is_known =
+        !method || (is_sigmoid ? *method == "noaux_tc"
+                               : *method == "group_limited_greedy" || *method == "greedy");
+    if (!is_known) fail("key 'topk_method': '{}' is not supported", printable(*method));
+    if (is_sigmoid)  // llama_expert_gating_func_type
+      set("expert_gating_func", "scoring_func", {uint32_t{2}});
+    if (!has_groups) return;
+    copy_integer("expert_group_count", "n_group");
+    copy_integer("expert_group_used_count", "topk_group");
   }
 
   // Newer folders list the layers' kinds. Those without experts come first.
@@ -236,6 +249,7 @@ class ConfigTranslation {
         copy_integer("ssm.conv_kernel", "mamba_d_conv");
         read_recurrence({"mamba_n_heads", "mamba_n_groups", "mamba_d_state", "mamba_d_head"});
         into_.recurrent.is_state_space = true;
+        if (into_.family->style == TensorStyle::kFalconH1) return read_multipliers();
         if (into_.family->rotary)
           set("rope.scaling.finetuned", "position_embedding_type",
               {from_.text("position_embedding_type") == "rope"});
@@ -248,6 +262,18 @@ class ConfigTranslation {
       case RecurrentStyle::kNone:
         break;
     }
+  }
+
+  void read_multipliers() {
+    into_.row_scales = read_row_scales(from_, into_.recurrent);
+    into_.metadata.erase(std::string(into_.family->architecture) + ".embedding_scale");
+    if (from_.boolean("tie_word_embeddings") != true) return;
+    // The embedding's factor is in the output, too.
+    const double output = from_.number("lm_head_multiplier").value_or(1),
+                 embedding = from_.number("embedding_multiplier").value_or(1);
+    if (!(output > 0 && embedding > 0))
+      fail("keys 'lm_head_multiplier' and 'embedding_multiplier': expected positive numbers");
+    set("logit_scale", "lm_head_multiplier", {static_cast<float>(output / embedding)});
   }
 
   // By the keys of heads, heads with keys of their own, and the lengths of keys and values.
@@ -266,13 +292,23 @@ class ConfigTranslation {
         .heads = found[0], .key_heads = found[1], .key_dim = found[2], .value_dim = found[3]};
   }
 
+  // No layer of Mamba-2 attends or feeds forward; other readers of GGUF want to be told.
+  void set_no_other_parts() {
+    const std::string prefix = std::string(into_.family->architecture) + ".";
+    for (const char* fact : {"attention.key_length", "attention.value_length"})
+      into_.metadata.erase(prefix + fact);
+    set("attention.head_count", "num_attention_heads", {uint32_t{0}});
+    set("feed_forward_length", "intermediate_size", {uint32_t{0}});
+  }
+
   void set_layer_kinds() {
+    if (into_.family->style == TensorStyle::kMamba2) return set_no_other_parts();
     const std::vector<LayerKind> kinds = read_layer_kinds(from_);
     if (into_.family->recurrent == RecurrentStyle::kLinearAttention) {
       if (kinds.empty()) return;
       std::vector<bool> recurrent;
       for (const LayerKind kind : kinds) {
-        if (kind == LayerKind::kFeedForward)
+        if (kind != LayerKind::kRecurrent && kind != LayerKind::kAttention)
           fail("key 'layer_types': feed-forward layers are not supported in {} models",
                into_.family->model_type);
         recurrent.push_back(kind == LayerKind::kRecurrent);
@@ -287,24 +323,16 @@ class ConfigTranslation {
     set("attention.head_count_kv", "num_key_value_heads", {GgufValue::Array(kv_heads)});
     set("block_count", "num_hidden_layers", {static_cast<uint32_t>(kinds.size())});
     if (into_.family->style != TensorStyle::kNemotronH) return;
-    const auto length = static_cast<uint32_t>(
-        std::clamp<int64_t>(from_.integer("intermediate_size").value_or(0), 0, UINT32_MAX));
-    for (const LayerKind kind : kinds)
-      feed_forward.push_back(kind == LayerKind::kFeedForward ? length : 0);
+    const auto length = [&](std::string_view key) {
+      return static_cast<uint32_t>(
+          std::clamp<int64_t>(from_.integer(key).value_or(0), 0, UINT32_MAX));
+    };
+    for (const LayerKind kind : kinds) {
+      feed_forward.push_back(kind == LayerKind::kFeedForward ? length("intermediate_size")
+                             : kind == LayerKind::kExperts   ? length("moe_intermediate_size")
+                                                             : 0);
+    }
     set("feed_forward_length", "intermediate_size", {GgufValue::Array(feed_forward)});
-  }
-
-  // Layers that predict further tokens stand behind the others, whose number they are not in.
-  void read_next_token_layers() {
-    const bool newer = from_.find("num_mtp_layers") != nullptr;
-    const std::string_view key = newer ? "num_mtp_layers" : "num_nextn_predict_layers";
-    const int64_t more = from_.integer(key).value_or(0);
-    const auto layers = from_.integer("num_hidden_layers");
-    if (more == 0 || !layers) return;
-    if (more > 64) fail("key '{}': {} is out of range", key, more);
-    set("nextn_predict_layers", key, {static_cast<uint32_t>(more)});
-    set("block_count", "num_hidden_layers",
-        {static_cast<uint32_t>(std::min<int64_t>(*layers + more, UINT32_MAX))});
   }
 
   void read_attention_scale() {
@@ -460,40 +488,6 @@ class ConfigTranslation {
   ModelConfig& into_;
 };
 
-// The family's own keys as others call them, and what it says where config.json is silent.
-void complete(const Family& family, json& config) {
-  if (const json* nested = ConfigReader(config).object("attn_config")) {
-    const json more = *nested;
-    for (const auto& [key, value] : more.items())
-      if (!config.contains(key)) config[key] = value;
-  }
-  const json aliases = json::parse(family.aliases);
-  for (const auto& [own, key] : aliases.items()) {
-    if (ConfigReader(config).find(own) != nullptr) config[key.get<std::string>()] = config[own];
-  }
-  const json defaults = json::parse(family.defaults);
-  for (const auto& [key, value] : defaults.items())
-    if (!config.contains(key)) config[key] = value;
-  const json expected = json::parse(family.expected);
-  for (const auto& [key, value] : expected.items()) {
-    if (config.contains(key) && config[key] != value && !config[key].is_null())
-      fail("key '{}': {} is not supported in {} models, expected {}", key,
-           printable(config[key].dump(-1, ' ', true), 60), family.model_type, value.dump());
-  }
-  const ConfigReader from(config);
-  const auto embedding = from.integer("hidden_size");
-  if (family.feed_forward_factor > 0 && embedding && !from.integer("intermediate_size"))
-    config["intermediate_size"] = static_cast<uint64_t>(family.feed_forward_factor * *embedding);
-  if (family.style != TensorStyle::kFalcon) return;
-  // Falcon says it in two words.
-  const bool by_heads = from.boolean("new_decoder_architecture").value_or(false);
-  if (!by_heads && from.boolean("multi_query").value_or(true)) {
-    config["num_key_value_heads"] = 1U;
-  } else if (const auto keys = from.integer("num_kv_heads")) {
-    config["num_key_value_heads"] = static_cast<uint64_t>(*keys);
-  }
-}
-
 }  // namespace
 
 json text_part(const json& config) {
@@ -508,20 +502,28 @@ json text_part(const json& config) {
 
 ModelConfig read_config(const json& config, std::string_view name) {
   json text = config;
-  const auto type = ConfigReader(text).text("model_type");
-  if (!type) fail("key 'model_type' is missing (expected a text)");
   ModelConfig result;
-  const bool is_dense = *type == "granitemoehybrid" &&
-                        ConfigReader(text).integer("num_local_experts").value_or(0) == 0;
-  const json* directions = ConfigReader(text).find("use_bidirectional_attention");
-  const bool bidirectional = directions != nullptr && *directions == true;
-  result.family = &find_family(is_dense ? *type + " without experts" : *type, bidirectional);
-  complete(*result.family, text);
+  result.family = &complete_config(text);
   result.metadata.set("general.architecture", {std::string(result.family->architecture)});
   result.metadata.set("general.name", {std::string(name)});
   result.keys.emplace("general.architecture", "model_type");
   ConfigTranslation(text, result).run();
   return result;
+}
+
+void add_next_token_layers(ModelConfig& config, int count) {
+  if (count == 0) return;
+  const std::string prefix = std::string(config.family->architecture) + ".";
+  const std::string recurrent = prefix + "attention.recurrent_layers";
+  const auto set = [&](std::string_view fact, int64_t value) {
+    config.metadata.set(prefix + std::string(fact), {static_cast<uint32_t>(value)});
+  };
+  set("block_count", std::min<int64_t>(config.layers + count, UINT32_MAX));
+  set("nextn_predict_layers", count);
+  if (auto of_layers = config.metadata.get_bools(recurrent)) {  // they attend
+    of_layers->resize(of_layers->size() + static_cast<size_t>(count));
+    config.metadata.set(recurrent, {GgufValue::Array(*of_layers)});
+  }
 }
 
 void read_generation_config(const json& config, GgufMetadata& metadata) {

@@ -1,5 +1,5 @@
-// The model families whose Hugging Face folders are read: how each one's folder differs from what
-// Tessera, like GGUF, calls the same model.
+// The model families whose Hugging Face folders are read (families/): how each one's folder differs
+// from what Tessera, like GGUF, calls the same model.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +20,8 @@ enum class TensorStyle : uint8_t {
   kMpt,
   kLfm2,
   kNemotronH,
+  kMamba2,
+  kFalconH1,
   kBert,
   kNomicBert,
   kModernBert,
@@ -53,13 +55,14 @@ struct Family {
   bool norm_after_attention = false;
   bool fused = false;  // qkv_proj, gate_up_proj
   bool experts = false;
-  bool latent_attention = false;  // kv_b_proj is each head's keys, then its values (DeepSeek)
-  bool sigmoid_gating = false;    // of experts
-  bool fused_experts = false;     // those of fused_experts.h, and a router with a bias
-  bool shared_mlp = false;        // feed-forwards are Granite's, gate and up in one tensor
-  bool sparse_moe_block = false;  // experts are block_sparse_moe's w1, w2, w3 (Mixtral)
-  bool gemma4_layers = false;     // see gemma4_layers.h
-  bool llama4_layers = false;     // see llama4_layers.h
+  bool latent_attention = false;   // kv_b_proj is each head's keys, then its values (DeepSeek)
+  bool sigmoid_gating = false;     // of experts
+  bool next_token_layers = false;  // in some folders: see next_token_layers.h
+  bool fused_experts = false;      // those of fused_experts.h, and a router with a bias
+  bool shared_mlp = false;         // feed-forwards are Granite's, gate and up in one tensor
+  bool sparse_moe_block = false;   // experts are block_sparse_moe's w1, w2, w3 (Mixtral)
+  bool gemma4_layers = false;      // see gemma4_layers.h
+  bool llama4_layers = false;      // see llama4_layers.h
   bool windows = true;  // is there a sliding_window? Of others, transformers does not read it
   // Families of a query_pre_attn_scalar, where a GGUF file says nothing: models of more layers than
   // that divide by sqrt(embedding / heads), smaller ones by that of a head's length (Gemma's 27B).
@@ -85,13 +88,18 @@ struct Family {
   std::string_view aliases = "{}";
   // JSON: what config.json may not say otherwise, for it would change the answers.
   std::string_view expected = "{}";
-  // JSON: what config.json means where it is silent, of what folders are known to leave out.
-  std::string_view defaults = "{}";
+  // JSON: what config.json means where it is silent, of what folders are known to leave out; what
+  // comes with `more_defaults` goes before.
+  std::string_view defaults = "{}", more_defaults = "{}";
 };
 
-// Error naming the known ones. `bidirectional`: what config.json says of attention where a model
-// type has both kinds.
-const Family& find_family(std::string_view model_type, bool bidirectional = false);
+// What config.json says beside its model type, where there are models of both kinds.
+struct FamilyKind {
+  bool bidirectional = false;  // of attention
+  bool experts = false;
+};
+// Error naming the known ones.
+const Family& find_family(std::string_view model_type, FamilyKind kind = {});
 // The first of them that can have windows if they are needed, and has experts or none, which a
 // folder is written as. Error if there is none.
 const Family& find_family_of(std::string_view architecture, bool windows, bool experts);

@@ -17,8 +17,10 @@
 #include "files/huggingface/layouts/layouts.h"
 #include "files/huggingface/layouts/raw_tensors.h"
 #include "files/huggingface/llama4_layers.h"
+#include "files/huggingface/next_token_layers.h"
 #include "files/huggingface/recurrent_layers.h"
 #include "files/huggingface/rotary_pairs.h"
+#include "files/huggingface/row_scales.h"
 #include "files/huggingface/row_sources.h"
 #include "files/huggingface/sentence_transformers.h"
 #include "files/huggingface/shards.h"
@@ -56,13 +58,23 @@ void check_names(const fs::path& folder, const Shards& shards, const RawTensors&
   }
 }
 
+// Gives them the names that they have in other folders, and tells how many there are.
+void take_next_token_layers(std::vector<StoredTensor>& tensors, ModelConfig& said) {
+  std::vector<std::string> names;
+  for (StoredTensor& tensor : tensors) {
+    tensor.name = numbered_next_token_name(tensor.name, said.layers);
+    names.push_back(tensor.name);
+  }
+  add_next_token_layers(said, count_next_token_layers(names, said.layers));
+}
+
 // Makes of a folder's tensors those of GGUF's definition of the same family.
 class Adaptation {
  public:
   explicit Adaptation(const ModelConfig& config) : config_(config) {}
 
   StoredTensor operator()(const StoredTensor& stored, TensorRole role) const {
-    StoredTensor tensor = rearrange(stored, role);
+    StoredTensor tensor = scale_rows(rearrange(stored, role), role, config_.row_scales);
     const bool is_vector = tensor.shape.size() == 1;
     const uint64_t rows = is_vector ? tensor.columns() : tensor.rows();
     // Where config.json does not say how many heads there are, loading tells that it is missing.
@@ -153,18 +165,20 @@ HuggingFaceFolder HuggingFaceFolder::open(const fs::path& folder) {
     ++ignored;
   }
   if (ignored > 0)
-    spdlog::info("{} tensors of other modalities, tasks or of multi-token prediction are left out",
+    spdlog::info("{} tensors of other modalities or tasks, or that are of no use, are left out",
                  ignored);
   const auto quantization = find_json(folder / "hf_quant_config.json");
   in_file(folder, [&] {
     apply_layouts(config, quantization ? &*quantization : nullptr, raw);
     const Adaptation adapt(said);
-    std::vector<StoredTensor> tensors = stack_experts(raw.take_all());
+    std::vector<StoredTensor> taken = raw.take_all();
+    if (said.family->next_token_layers) take_next_token_layers(taken, said);
+    std::vector<StoredTensor> tensors = stack_experts(std::move(taken));
     if (said.family->llama4_layers) tensors = split_llama4_experts(std::move(tensors));
     if (said.family->fused_experts) tensors = split_fused_experts(std::move(tensors));
     if (said.family->latent_attention) {
-      tensors = split_latent(std::move(tensors), static_cast<uint64_t>(said.heads),
-                             static_cast<uint64_t>(said.latent_key));
+      tensors = split_latents(std::move(tensors), static_cast<uint64_t>(said.heads),
+                              static_cast<uint64_t>(said.latent_key));
     }
     tensors = split_recurrent(std::move(tensors), said.recurrent);
     if (said.family->shared_mlp) tensors = split_shared_mlp(std::move(tensors));
@@ -196,6 +210,11 @@ HuggingFaceFolder HuggingFaceFolder::open(const fs::path& folder) {
       model.find({TensorRole::kOutput}) == nullptr) {
     fail("'{}': tensor '{}' is missing, and config.json says that it is not tied to the embedding",
          shown(folder), model.tensor_name({TensorRole::kOutput}));
+  }
+  const TensorPlace query_norm{TensorRole::kQueryNorm, 0};
+  if (said.qk_norm && *said.qk_norm != (model.find(query_norm) != nullptr)) {
+    fail("'{}': tensor '{}' is {}, and config.json says that use_qk_norm is {}", shown(folder),
+         model.tensor_name(query_norm), *said.qk_norm ? "missing" : "there", *said.qk_norm);
   }
   model.facts_ =
       std::make_unique<const FolderFacts>(std::move(said.metadata), std::move(said.keys));

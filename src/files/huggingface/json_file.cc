@@ -2,6 +2,7 @@
 
 #include <fstream>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -100,8 +101,24 @@ std::string read_text(const std::filesystem::path& path, size_t max_bytes) {
 
 namespace {
 
+// Python writes a word that is no JSON where a bound is open; here it is null.
+void replace_infinities(std::string& text) {
+  constexpr std::string_view kWord = "Infinity", kInstead = "null    ";
+  bool in_string = false;
+  for (size_t at = 0; at < text.size(); ++at) {
+    if (in_string && text[at] == '\\') {
+      ++at;
+    } else if (text[at] == '"') {
+      in_string = !in_string;
+    } else if (!in_string && text.compare(at, kWord.size(), kWord) == 0) {
+      text.replace(at, kWord.size(), kInstead);
+    }
+  }
+}
+
 json parse_file(const std::filesystem::path& path, size_t max_bytes) {
-  const std::string text = read_text(path, max_bytes);
+  std::string text = read_text(path, max_bytes);
+  if (text.find("Infinity") != std::string::npos) replace_infinities(text);
   Builder builder;
   if (!json::sax_parse(text, &builder)) fail("'{}' {}", shown(path), builder.error);
   return std::move(builder.root);

@@ -22,7 +22,8 @@ inline constexpr size_t kMaxJsonValues = 8'000'000;
 std::string read_text(const std::filesystem::path& path, size_t max_bytes = kMaxJsonBytes);
 
 // The object in a file. Error (with the file's name) for what is no JSON object, is nested more
-// deeply than kMaxJsonDepth, has more than kMaxJsonValues values, or says one key twice.
+// deeply than kMaxJsonDepth, has more than kMaxJsonValues values, or says one key twice. Python's
+// Infinity is read as null.
 nlohmann::json read_json(const std::filesystem::path& path, size_t max_bytes = kMaxJsonBytes);
 // The same of a file that need not be there.
 std::optional<nlohmann::json> find_json(const std::filesystem::path& path,

@@ -4,14 +4,12 @@
 #include <string_view>
 #include <utility>
 
-#include "base/error.h"
-#include "base/printable.h"
-#include "files/huggingface/row_sources.h"
+#include "checkpoint/latent_split.h"
 
 namespace tessera::huggingface {
 
-std::vector<StoredTensor> split_latent(std::vector<StoredTensor> tensors, uint64_t heads,
-                                       uint64_t key) {
+std::vector<StoredTensor> split_latents(std::vector<StoredTensor> tensors, uint64_t heads,
+                                        uint64_t key) {
   constexpr std::string_view kJoined = "kv_b_proj.weight";
   std::vector<StoredTensor> result;
   for (StoredTensor& tensor : tensors) {
@@ -19,19 +17,12 @@ std::vector<StoredTensor> split_latent(std::vector<StoredTensor> tensors, uint64
       result.push_back(std::move(tensor));
       continue;
     }
-    const uint64_t latent = tensor.columns(), rows = tensor.rows();
-    const uint64_t each = heads > 0 ? rows / heads : 0;
-    if (heads == 0 || rows % heads != 0 || each <= key) {
-      fail("tensor '{}' is {} x {}, which are no keys of {} and values for each of {} heads",
-           printable(tensor.name), latent, rows, key, heads);
-    }
     const std::string module = tensor.name.substr(0, tensor.name.size() - kJoined.size());
-    result.push_back(
-        stepped_rows(tensor, module + "k_b_proj.weight", {key, latent, heads},
-                     {.first = 0, .expert = each * latent, .row = 1, .column = latent}));
-    result.push_back(
-        stepped_rows(tensor, module + "v_b_proj.weight", {latent, each - key, heads},
-                     {.first = key * latent, .expert = each * latent, .row = latent, .column = 1}));
+    auto [keys, values] = split_latent(tensor, heads, key);
+    keys.name = module + "k_b_proj.weight";
+    values.name = module + "v_b_proj.weight";
+    result.push_back(std::move(keys));
+    result.push_back(std::move(values));
   }
   return result;
 }

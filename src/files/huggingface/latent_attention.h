@@ -1,5 +1,4 @@
-// The matrix that takes a latent to each head's keys and values (multi-head latent attention), as
-// GGUF has it: in two, the first of which takes queries to the latent instead.
+// The matrix that takes a latent to each head's keys and values, as GGUF has it.
 #pragma once
 
 #include <vector>
@@ -9,9 +8,8 @@
 namespace tessera::huggingface {
 
 // X.kv_b_proj.weight [heads * (key + value), latent] becomes X.k_b_proj.weight [heads, latent, key]
-// and X.v_b_proj.weight [heads, value, latent]. Error if the heads do not divide it, or if it is
-// not of floats.
-std::vector<StoredTensor> split_latent(std::vector<StoredTensor> tensors, uint64_t heads,
-                                       uint64_t key);
+// and X.v_b_proj.weight [heads, value, latent]: see checkpoint/latent_split.h, errors included.
+std::vector<StoredTensor> split_latents(std::vector<StoredTensor> tensors, uint64_t heads,
+                                        uint64_t key);
 
 }  // namespace tessera::huggingface

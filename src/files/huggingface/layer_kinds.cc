@@ -20,6 +20,8 @@ LayerKind layer_kind(std::string_view key, std::string_view name) {
     if (name == known) return LayerKind::kRecurrent;
   for (const std::string_view known : {"mlp", "-"})
     if (name == known) return LayerKind::kFeedForward;
+  for (const std::string_view known : {"moe", "E"})
+    if (name == known) return LayerKind::kExperts;
   fail("key '{}': '{}' is not supported", key, printable(name));
 }
 

@@ -9,7 +9,7 @@
 
 namespace tessera::huggingface {
 
-enum class LayerKind : uint8_t { kAttention, kRecurrent, kFeedForward };
+enum class LayerKind : uint8_t { kAttention, kRecurrent, kFeedForward, kExperts };
 
 // One entry a layer, in one of the ways in which folders say it; nothing if config.json is silent.
 // Error for a kind that is not known.

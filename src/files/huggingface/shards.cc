@@ -104,7 +104,7 @@ bool is_folder_file(std::string_view name) {
 
 bool names_a_model(const fs::path& folder) {
   const auto config = find_json(folder / "config.json");
-  return config && config->contains("model_type");
+  return config && (config->contains("model_type") || config->contains("ssm_cfg"));
 }
 
 }  // namespace tessera::huggingface

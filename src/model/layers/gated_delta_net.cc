@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "model/layers/softplus.h"
+#include "model/layers/recurrence.h"
 
 namespace tessera {
 namespace {
@@ -14,11 +14,7 @@ constexpr float kLengthEpsilon = 1e-6f;
 
 GatedDeltaNet::GatedDeltaNet(const Config& config, int layer, Workspace& workspace)
     : config_(config), layer_(layer) {
-  workspace.reserve(Workspace::kHidden, config.embedding);
-  workspace.reserve(Workspace::kQkv, input_columns());
-  workspace.reserve(Workspace::kConvolved, shape().channels);
-  workspace.reserve(Workspace::kScores, 2 * shape().heads);
-  workspace.reserve(Workspace::kAttended, shape().values());
+  RecurrenceRows::reserve(workspace, config, shape(), input_columns());
 }
 
 void GatedDeltaNet::for_each_tensor(TensorVisitor& visit) {
@@ -70,11 +66,7 @@ void GatedDeltaNet::forward(const Step& step, Tensor x) const {
   Backend& b = step.backend;
   const RecurrentConfig& s = shape();
   const int channels = s.channels, values = s.values(), keys = s.keys();
-  const Tensor h = step.take(Workspace::kHidden, config_.embedding),
-               input = step.take(Workspace::kQkv, input_columns()),
-               qkv = step.take(Workspace::kConvolved, channels),
-               gates = step.take(Workspace::kScores, 2 * s.heads),
-               out = step.take(Workspace::kAttended, values);
+  const auto [h, input, qkv, gates, out] = RecurrenceRows::take(step, config_, s, input_columns());
   norm_.apply(b, config_, x, h);
   step.show(layer_, TapPoint::kQkvInput, h);
   step.linear(*input_, h, nullptr, input);
@@ -94,7 +86,7 @@ void GatedDeltaNet::forward(const Step& step, Tensor x) const {
           out);
   b.rms_norm(out, *head_norm_, config_.norm_epsilon, out);
   b.gate(Activation::kSilu, input.slice(channels, values), out);
-  step.show(layer_, TapPoint::kOutputInput, out);
+  step.show(layer_, TapPoint::kRecurrentOutputInput, out);
   step.linear(*output_, out, nullptr, h);
   b.add(h, x);
 }

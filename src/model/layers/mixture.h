@@ -4,8 +4,10 @@
 //
 //   x += sum_e weight_e W_down_e (activation(W_gate_e h) * W_up_e h) + shared(h), h = norm(x)
 //
-// In Llama 4 (2025) the weight is of what an expert reads, not of what it answers. In some families
-// the router and the experts have biases (gpt-oss, 2025), or the router a norm of its own and each
+// Experts without a gate are W_down_e activation(W_up_e h). Where they read and answer a latent
+// (Nemotron 3, 2025), h is W_latent_down h to them, and W_latent_up takes their sum back. In Llama
+// 4 (2025) the weight is of what an expert reads, not of what it answers. In some families the
+// router and the experts have biases (gpt-oss, 2025), or the router a norm of its own and each
 // expert's answer a scale (Gemma 4, 2026).
 //
 // The rows of a step are sorted by expert, so that each expert's weights are read once; a row's sum
@@ -32,12 +34,14 @@ class Mixture final : public Part {
 
  private:
   struct Expert {
-    std::unique_ptr<Matrix> gate_up;                  // [2 feed_forward, embedding]: gate, then up
-    std::unique_ptr<Matrix> down;                     // [embedding, feed_forward]
+    std::unique_ptr<Matrix> gate_up;  // [2 feed_forward, width()]: gate, then up; or up alone
+    std::unique_ptr<Matrix> down;     // [width(), feed_forward]
     std::unique_ptr<Vector> gate_up_bias, down_bias;  // nullptr: none
   };
 
   const ExpertsConfig& shape() const { return config_.layers[layer_].experts; }
+  // Of what experts read and answer, but for the shared one.
+  int width() const { return shape().latent > 0 ? shape().latent : config_.embedding; }
   void tell_experts(TensorVisitor& visit);
   // Of all rows x, and the same normalized.
   std::vector<ChosenExpert> choose(const Step& step, Tensor x, Tensor h) const;
@@ -59,6 +63,7 @@ class Mixture final : public Part {
   std::unique_ptr<Vector> router_bias_;  // [experts]; nullptr: none
   std::vector<float> correction_;        // [experts], or none
   std::vector<float> scales_;            // [experts], of their answers, or none
+  std::unique_ptr<Matrix> latent_down_, latent_up_;  // nullptr: experts read the normalized rows
   std::vector<Expert> experts_;
   Expert shared_;                          // no matrices: there is none
   std::unique_ptr<Matrix> shared_router_;  // [1, embedding]; nullptr: the weight is 1

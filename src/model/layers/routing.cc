@@ -35,14 +35,17 @@ std::vector<int> best(std::span<const double> values, size_t count) {
   return order;
 }
 
+// A group counts as its best two do (DeepSeek-V3), or where scores are probabilities, as its best
+// one (DeepSeek-V2).
 void keep_best_groups(const Routing& routing, std::vector<double>& values) {
+  const size_t counted = routing.gating == Gating::kSoftmax ? 1 : 2;
   const auto groups = static_cast<size_t>(routing.groups);
   const size_t size = values.size() / groups;
   std::vector<double> sums;
   for (size_t g = 0; g < groups; ++g) {
     const auto group = std::span(values).subspan(g * size, size);
     sums.push_back(0);
-    for (const int one : best(group, std::min<size_t>(2, size)))
+    for (const int one : best(group, std::min(counted, size)))
       sums.back() += group[static_cast<size_t>(one)];
   }
   std::vector<bool> kept(groups);

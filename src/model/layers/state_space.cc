@@ -3,17 +3,14 @@
 #include <array>
 #include <cmath>
 
-#include "model/layers/softplus.h"
+#include "model/layers/recurrence.h"
 
 namespace tessera {
 
 StateSpace::StateSpace(const Config& config, int layer, Workspace& workspace)
     : config_(config), layer_(layer) {
-  workspace.reserve(Workspace::kHidden, config.embedding);
-  workspace.reserve(Workspace::kQkv, input_columns());
-  workspace.reserve(Workspace::kConvolved, shape().channels);
-  workspace.reserve(Workspace::kScores, 2 * shape().heads);
-  workspace.reserve(Workspace::kAttended, shape().values());
+  RecurrenceRows::reserve(workspace, config, shape(), input_columns());
+  if (shape().beside) workspace.reserve(Workspace::kParallel, config.embedding);
 }
 
 void StateSpace::for_each_tensor(TensorVisitor& visit) {
@@ -31,7 +28,8 @@ void StateSpace::for_each_tensor(TensorVisitor& visit) {
   const int groups = s.key_heads, group = values / groups;
   group_norms_.resize(static_cast<size_t>(groups));
   for (int i = 0; i < groups; ++i)
-    visit.vector({kRecurrentNorm, values, i * group, group}, group_norms_[static_cast<size_t>(i)]);
+    visit.vector({{kRecurrentNorm, values, i * group, group}}, s.beside ? kOptional : kRequired,
+                 group_norms_[static_cast<size_t>(i)]);
   visit.matrix("recurrent output", {{kRecurrentOutput, embedding}}, values, output_);
 }
 
@@ -64,17 +62,24 @@ void StateSpace::skip(const Step& step, Tensor values, Tensor out) const {
   });
 }
 
+void StateSpace::read(const Step& step, Tensor x) const {
+  answer(step, x, step.take(Workspace::kParallel, config_.embedding));
+}
+
 void StateSpace::forward(const Step& step, Tensor x) const {
+  const Tensor answered =
+      step.take(shape().beside ? Workspace::kParallel : Workspace::kHidden, config_.embedding);
+  if (!shape().beside) answer(step, x, answered);
+  step.backend.add(answered, x);
+}
+
+void StateSpace::answer(const Step& step, Tensor x, Tensor into) const {
   Backend& b = step.backend;
   const RecurrentConfig& s = shape();
   const int values = s.values(), keys = s.keys();
-  const Tensor h = step.take(Workspace::kHidden, config_.embedding),
-               input = step.take(Workspace::kQkv, input_columns()),
-               vkq = step.take(Workspace::kConvolved, s.channels),
-               steps = step.take(Workspace::kScores, 2 * s.heads),
-               out = step.take(Workspace::kAttended, values);
+  const auto [h, input, vkq, steps, out] = RecurrenceRows::take(step, config_, s, input_columns());
   norm_.apply(b, config_, x, h);
-  step.show(layer_, TapPoint::kQkvInput, h);
+  if (!s.beside) step.show(layer_, TapPoint::kQkvInput, h);  // attention does
   step.linear(*input_, h, nullptr, input);
   b.convolve(step.kv, layer_, *filter_, filter_bias_.get(), step.rows,
              input.slice(values, s.channels), vkq);
@@ -90,14 +95,13 @@ void StateSpace::forward(const Step& step, Tensor x) const {
   skip(step, vkq.slice(0, values), out);
   b.gate(Activation::kSilu, input.slice(0, values), out);
   const int group = values / s.key_heads;
-  for (size_t i = 0; i < group_norms_.size(); ++i) {
+  for (size_t i = 0; i < group_norms_.size() && group_norms_[i] != nullptr; ++i) {
     const Tensor part = out.slice(static_cast<int>(i) * group, group);
     b.rms_norm(part, *group_norms_[i], config_.norm_epsilon, part);
   }
-  step.show(layer_, TapPoint::kOutputInput, out);
-  step.linear(*output_, out, nullptr, h);
-  if (config_.residual_scale != 1) b.scale_and_cap(config_.residual_scale, 0, h);
-  b.add(h, x);
+  step.show(layer_, TapPoint::kRecurrentOutputInput, out);
+  step.linear(*output_, out, nullptr, into);
+  if (config_.residual_scale != 1) b.scale_and_cap(config_.residual_scale, 0, into);
 }
 
 }  // namespace tessera

@@ -21,9 +21,12 @@ class StateSpace final : public Part {
   StateSpace(const Config& config, int layer, Workspace& workspace);
 
   void for_each_tensor(TensorVisitor& visit) override;
+  // Beside attention: computes what it adds, and keeps it until forward() adds it.
+  void read(const Step& step, Tensor x) const override;
   void forward(const Step& step, Tensor x) const override;
 
  private:
+  void answer(const Step& step, Tensor x, Tensor into) const;
   const RecurrentConfig& shape() const { return config_.layers[layer_].recurrent; }
   int input_columns() const { return shape().values() + shape().channels + shape().heads; }
   void find_steps(const Step& step, Tensor input, Tensor decays_and_steps) const;
@@ -36,7 +39,8 @@ class StateSpace final : public Part {
   std::unique_ptr<Vector> filter_;       // [taps, channels]
   std::unique_ptr<Vector> filter_bias_;  // [channels]; nullptr: none
   std::vector<float> decay_, step_bias_, skip_;  // [heads]
-  // [values]; as many groups are normalized apart from each other as keys are shared by.
+  // [values]; as many groups are normalized apart from each other as keys are shared by. nullptr
+  // where no norm is stored.
   std::vector<std::unique_ptr<Vector>> group_norms_;
   std::unique_ptr<Matrix> output_;  // [embedding, values]
 };

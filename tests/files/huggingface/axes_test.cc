@@ -89,7 +89,7 @@ TEST(FusedExpertsTest, OddWidthsAndOtherAxesAreRefused) {
 
 TEST(LatentTest, KeysAreTurnedAndValuesAreNot) {
   const Counted joined("a.kv_b_proj.weight", {2, 6});  // two heads of two keys and a value
-  const auto split = split_latent({joined.tensor}, 2, 2);
+  const auto split = split_latents({joined.tensor}, 2, 2);
   ASSERT_EQ(split.size(), 2U);
   EXPECT_EQ(split[0].name, "a.k_b_proj.weight");
   EXPECT_EQ(split[0].shape, (std::vector<uint64_t>{2, 2, 2}));
@@ -101,9 +101,9 @@ TEST(LatentTest, KeysAreTurnedAndValuesAreNot) {
 
 TEST(LatentTest, HeadsThatDoNotDivideItAreRefused) {
   const Counted joined("a.kv_b_proj.weight", {2, 6});
-  EXPECT_THAT(error_of([&] { split_latent({joined.tensor}, 4, 1); }), HasSubstr("is 2 x 6"));
-  EXPECT_THAT(error_of([&] { split_latent({joined.tensor}, 2, 3); }), HasSubstr("keys of 3"));
-  EXPECT_THAT(error_of([&] { split_latent({joined.tensor}, 0, 3); }), HasSubstr("0 heads"));
+  EXPECT_THAT(error_of([&] { split_latents({joined.tensor}, 4, 1); }), HasSubstr("is 2 x 6"));
+  EXPECT_THAT(error_of([&] { split_latents({joined.tensor}, 2, 3); }), HasSubstr("keys of 3"));
+  EXPECT_THAT(error_of([&] { split_latents({joined.tensor}, 0, 3); }), HasSubstr("0 heads"));
 }
 
 }  // namespace

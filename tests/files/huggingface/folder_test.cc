@@ -218,6 +218,66 @@ TEST_F(FolderTest, OutputsThatAreTied) {
               AllOf(HasSubstr("lm_head.weight"), HasSubstr("missing")));
 }
 
+TEST_F(FolderTest, NormsOfQueriesAndKeysAreThereIfConfigSaysSo) {
+  EXPECT_THAT(error_with({{"use_qk_norm", true}}),
+              AllOf(HasSubstr("'model.layers.0.self_attn.q_norm.weight' is missing"),
+                    HasSubstr("use_qk_norm is true")));
+  fs::remove_all(folder_.path());
+  fs::copy(kFolders / "glm4-moe", folder_.path());
+  EXPECT_EQ(error(), "(no error)");
+  EXPECT_THAT(error_with({{"use_qk_norm", false}}),
+              AllOf(HasSubstr("'model.layers.0.self_attn.q_norm.weight' is there"),
+                    HasSubstr("use_qk_norm is false")));
+}
+
+TEST_F(FolderTest, WhatAFamilyMayNotSayIsRefused) {
+  const std::tuple<const char*, json, const char*> cases[] = {
+      {"falcon-h1", {{"ssm_multipliers", {1, 2}}}, "'ssm_multipliers': 2 numbers, expected 5"},
+      {"falcon-h1-norm", {{"mamba_norm_before_gate", true}}, "mamba_norm_before_gate"},
+      {"falcon-h1-norm", {{"lm_head_multiplier", 0}}, "lm_head_multiplier"},
+      {"deepseek-v2", {{"topk_method", "made_up"}}, "made_up"},
+      {"deepseek-v2", {{"scoring_func", "sigmoid"}}, "scoring_func"},
+      {"deepseek-v3", {{"topk_method", "greedy"}}, "greedy"},
+      {"nemotron-h-moe", {{"mlp_bias", true}}, "mlp_bias"},
+      {"mamba2-state-spaces", {{"attn_layer_idx", {1}}}, "attn_layer_idx"},
+  };
+  for (const auto& [name, members, expected] : cases) {
+    fs::remove_all(folder_.path());
+    fs::copy(kFolders / name, folder_.path());
+    EXPECT_EQ(error(), "(no error)") << name;
+    EXPECT_THAT(error_with(members), HasSubstr(expected)) << name;
+  }
+}
+
+// Whatever config.json says of their number: transformers saves none of them.
+TEST_F(FolderTest, LayersForFurtherTokensAreCounted) {
+  const auto facts = [&](const char* name) {
+    return open_checkpoint(kFolders / name)->facts().get_int("nextn_predict_layers");
+  };
+  EXPECT_EQ(facts("glm4-moe"), std::nullopt);
+  for (const char* name : {"glm4-moe-mtp", "deepseek-v3-mtp", "qwen35-mtp", "qwen3-next-mtp"})
+    EXPECT_EQ(facts(name), 1) << name;
+  const auto model = open_checkpoint(kFolders / "qwen3-next-mtp");
+  EXPECT_EQ(model->facts().get_int("block_count"), 6);
+  EXPECT_EQ(model->facts().get_bools("attention.recurrent_layers")->size(), 6U);
+  EXPECT_NE(model->find({TensorRole::kNextTokenProjection, 5}), nullptr);
+  EXPECT_NE(model->find({TensorRole::kExpertsUp, 5}), nullptr);
+}
+
+TEST_F(FolderTest, PythonsInfinityIsAnOpenBound) {
+  fs::remove_all(folder_.path());
+  fs::copy(kFolders / "nemotron-h", folder_.path());
+  change("config.json", [](json& config) { config["time_step_limit"] = {0.0, "@"}; });
+  std::string text = test::read_bytes(folder_ / "config.json");
+  text.replace(text.find("\"@\""), 3, "Infinity");
+  folder_.write("config.json", text);
+  EXPECT_EQ(error(), "(no error)");
+  const std::string quoted = "\"nemotron_h\"";
+  text.replace(text.find(quoted), quoted.size(), "\"\\\"Infinity\"");  // not within a text
+  folder_.write("config.json", text);
+  EXPECT_THAT(error(), HasSubstr("'\"Infinity' is not supported"));
+}
+
 TEST_F(FolderTest, PicklesAreRefusedByName) {
   for (const auto& entry : fs::directory_iterator(folder_.path())) {
     if (entry.path().extension() == ".safetensors" ||

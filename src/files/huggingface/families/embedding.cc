@@ -1,0 +1,96 @@
+#include "files/huggingface/families/tables.h"
+
+#include <array>
+
+namespace tessera::huggingface {
+namespace {
+
+// Models that embed texts.
+constexpr std::array kEmbeddingFamilies = {
+    Family{.model_type = "bert",
+           .architecture = "bert",
+           .class_name = "BertModel",
+           .activation = "gelu",
+           .windows = false,
+           .style = TensorStyle::kBert,
+           .rotary = false,
+           .bidirectional = true,
+           .writable = false,
+           .expected = R"({"position_embedding_type": "absolute", "is_decoder": false,
+                           "add_cross_attention": false})",
+           .defaults = R"({"layer_norm_eps": 1e-12, "max_position_embeddings": 512,
+                           "type_vocab_size": 2})"},
+    Family{.model_type = "xlm-roberta",
+           .architecture = "bert",
+           .class_name = "XLMRobertaModel",
+           .activation = "gelu",
+           .windows = false,
+           .style = TensorStyle::kBert,
+           .rotary = false,
+           .unused_positions = 2,
+           .counts_unused = true,
+           .bidirectional = true,
+           .writable = false,
+           .expected = R"({"position_embedding_type": "absolute", "is_decoder": false,
+                           "add_cross_attention": false, "pad_token_id": 1})",
+           .defaults = R"({"layer_norm_eps": 1e-5, "max_position_embeddings": 514,
+                           "type_vocab_size": 1})"},
+    Family{.model_type = "nomic_bert",
+           .architecture = "nomic-bert",
+           .class_name = "NomicBertModel",
+           .windows = false,
+           .style = TensorStyle::kNomicBert,
+           .bidirectional = true,
+           .writable = false,
+           .aliases = R"({"n_embd": "hidden_size", "n_layer": "num_hidden_layers",
+                          "n_head": "num_attention_heads", "n_inner": "intermediate_size",
+                          "n_positions": "max_position_embeddings",
+                          "activation_function": "hidden_act",
+                          "rotary_emb_base": "rope_theta",
+                          "rotary_emb_fraction": "partial_rotary_factor"})",
+           .expected = R"({"prenorm": false, "rotary_emb_interleaved": false, "causal": false,
+                           "rotary_emb_scale_base": null,
+                           "qkv_proj_bias": false, "mlp_fc1_bias": false, "mlp_fc2_bias": false,
+                           "use_rms_norm": false, "parallel_block": false,
+                           "moe_every_n_layers": 0, "scale_attn_weights": true})",
+           .defaults = R"({"layer_norm_eps": 1e-12, "max_position_embeddings": 2048,
+                           "rope_theta": 1000.0, "type_vocab_size": 2})"},
+    Family{.model_type = "modernbert",
+           .architecture = "modern-bert",
+           .class_name = "ModernBertModel",
+           .activation = "gelu",
+           .style = TensorStyle::kModernBert,
+           .bidirectional = true,
+           .full_layers_first = true,
+           .writable = false,
+           .aliases = R"({"norm_eps": "layer_norm_eps", "local_attention": "sliding_window",
+                          "global_attn_every_n_layers": "sliding_window_pattern",
+                          "global_rope_theta": "rope_theta",
+                          "local_rope_theta": "rope_local_base_freq"})",
+           .defaults = R"({"layer_norm_eps": 1e-5, "max_position_embeddings": 8192,
+                           "rope_theta": 160000.0, "rope_local_base_freq": 10000.0,
+                           "sliding_window": 128, "sliding_window_pattern": 3})"},
+    Family{.model_type = "gemma3_text",
+           .architecture = "gemma-embedding",
+           .class_name = "Gemma3TextModel",
+           .activation = "gelu_pytorch_tanh",
+           .norms_add_one = true,
+           .post_norms = true,
+           .bidirectional = true,
+           .pooled_dense = true,
+           .writable = false,
+           .expected = R"({"attn_logit_softcapping": null, "final_logit_softcapping": null})",
+           .defaults = R"({"rms_norm_eps": 1e-6, "max_position_embeddings": 2048,
+                           "rope_theta": 1000000.0, "rope_local_base_freq": 10000.0,
+                           "num_attention_heads": 3, "num_key_value_heads": 1,
+                           "head_dim": 256, "query_pre_attn_scalar": 256,
+                           "sliding_window": 512, "sliding_window_pattern": 6})"},
+};
+
+}  // namespace
+
+std::span<const Family> embedding_families() {
+  return kEmbeddingFamilies;
+}
+
+}  // namespace tessera::huggingface
