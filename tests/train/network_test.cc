@@ -201,6 +201,19 @@ TEST(NetworkTest, LossIsThatOfTheModelThatServes) {
   }
 }
 
+TEST(NetworkTest, RefusesExamplesThatAreNotTheModels) {
+  const auto model = open_checkpoint(fs::path(TESSERA_TEST_DATA) / "folders/gpt2");
+  ThreadPool pool(1);
+  Learned learned;
+  Network network(model, pool, 80, learned);
+  const std::vector<Example> longer = {plain_example(std::vector<Token>(70, 5))},
+                             foreign = {plain_example(std::vector<Token>{5, 64, 5})};
+  EXPECT_EQ(error_of([&] { network.loss(longer); }),
+            "an example of 69 tokens does not fit the model's context of 64");
+  EXPECT_EQ(error_of([&] { network.loss(foreign); }),
+            "token 64 of an example is none of the model's 64");
+}
+
 TEST(NetworkTest, NamesWhatItCannotTrain) {
   const std::pair<std::string, std::string> kinds[] = {
       {"mixtral", "mixtures of experts"},
