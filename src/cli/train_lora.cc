@@ -1,4 +1,5 @@
 // tessera train lora: a low-rank adapter.
+#include <algorithm>
 #include <memory>
 
 #include "cli/training.h"
@@ -24,7 +25,9 @@ void train_lora(LoraFlags& flags) {
   flags.lora.alpha = flags.alpha > 0 ? flags.alpha : 2 * flags.lora.rank;
 
   const auto model = open_checkpoint(resolve_model(training.model));
-  train::require_trainable(read_config(*model));
+  const Config config = read_config(*model);
+  train::require_trainable(config);
+  training.length = std::min(training.length, config.context);
   train::Learned learned = train::make_lora(*model, flags.lora);
   const auto tokenizer = Tokenizer::make(model->read_tokenizer());
   const ChatFormats formats(model->read_chat_templates(), *tokenizer);
@@ -33,7 +36,7 @@ void train_lora(LoraFlags& flags) {
   train::Network network(model, pool, training.rows, learned);
   const std::string what =
       fmt::format("lora of rank {}, alpha {}, {} tensors of '{}'", flags.lora.rank,
-                  flags.lora.alpha, model->tensors().size(), network.config().architecture->name);
+                  flags.lora.alpha, model->tensors().size(), config.architecture->name);
   const train::LossCurve curve =
       run_training(training, network, pool, learned, data, what, "LoRA on " + training.model);
   save_adapter(train::stored_adapter(learned), *model, training.out);

@@ -1,4 +1,5 @@
 // tessera train medusa: heads that draft.
+#include <algorithm>
 #include <memory>
 
 #include "cli/calibration_text.h"
@@ -17,7 +18,8 @@ struct MedusaFlags {
 };
 
 // What the model writes itself, where there is nothing else to learn from.
-std::string self_text(const MedusaFlags& flags, const LoadOptions& load) {
+std::string self_text(const MedusaFlags& flags, LoadOptions load) {
+  load.context = flags.training.length;  // there is no need of memory for more
   ProgressBar bar("writing text to learn from", 1);
   return write_calibration_text(flags.training.model, load, flags.self_texts, flags.training.length,
                                 shown_on(bar));
@@ -28,9 +30,9 @@ void train_medusa(MedusaFlags& flags) {
   prepare_training(training);
   LoadOptions load;
   load.threads = training.threads;
-  load.context = training.length;
   const std::string text = training.data.empty() ? self_text(flags, load) : "";
-  const Session session = Session::load(training.model, load, {.rows = training.length});
+  const Session session = Session::load(training.model, load);
+  training.length = std::min(training.length, session.model->config().context);
   const train::Data data =
       read_training_data(training, *session.tokenizer, *session.chat_formats, text);
   const Config& config = session.model->config();

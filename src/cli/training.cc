@@ -109,7 +109,9 @@ void check_output(const TrainingFlags& flags) {
 }
 
 void add_example_flags(CLI::App& command, TrainingFlags& flags) {
-  command.add_option("--length", flags.length, "tokens of an example, at most")
+  command
+      .add_option("--length", flags.length,
+                  "tokens of an example, at most: no more than the model's context")
       ->check(CLI::Range(8, 1 << 20))
       ->capture_default_str();
   command

@@ -101,8 +101,8 @@ void Network::learn_whole() {
   }
 }
 
-Loader Network::loader() const {
-  return Loader(*checkpoint_, const_cast<TapeBackend&>(backend_), no_progress_, {},
+Loader Network::loader() {
+  return Loader(*checkpoint_, backend_, no_progress_, {},
                 [this](const StoredTensor& tensor) -> const StoredTensor* {
                   const auto found = whole_.find(tensor.place);
                   return found == whole_.end() ? nullptr : &found->second;
@@ -261,7 +261,23 @@ double Network::head(const Rows& rows, const std::vector<float>& x, const float*
   return sum;
 }
 
+void Network::check(std::span<const Example> examples) const {
+  for (const Example& example : examples) {
+    if (example.rows() > config_.context) {
+      fail("an example of {} tokens does not fit the model's context of {}", example.rows(),
+           config_.context);
+    }
+    for (const auto* tokens : {&example.tokens, &example.targets}) {
+      for (const Token token : *tokens) {
+        if (token >= config_.vocabulary)
+          fail("token {} of an example is none of the model's {}", token, config_.vocabulary);
+      }
+    }
+  }
+}
+
 double Network::run(std::span<const Example> examples, const float* factor) {
+  check(examples);
   Rows rows(examples, residual_.rows);
   TESSERA_ASSERT(rows.batch.rows() <= residual_.rows);
   rows.prepared = backend_.prepare({.positions = rows.batch.positions,

@@ -35,7 +35,8 @@ class Network final : public Objective {
   const Config& config() const { return config_; }
   const Checkpoint& checkpoint() const { return *checkpoint_; }
 
-  // -log p(target).
+  // Of a target, -log p(target). Error for an example that is longer than the model's context, or
+  // has a token that is none of the model's.
   double loss(std::span<const Example> examples) override { return run(examples, nullptr); }
   double differentiate(std::span<const Example> examples, float factor) override {
     return run(examples, &factor);
@@ -53,7 +54,8 @@ class Network final : public Objective {
   void embed_back(const Rows& rows, std::vector<float>& dx);
   double head(const Rows& rows, const std::vector<float>& x, const float* factor,
               std::vector<float>& dx);
-  Loader loader() const;
+  Loader loader();
+  void check(std::span<const Example> examples) const;
   void learn_whole();
   int first_learned_layer() const;
 

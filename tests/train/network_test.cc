@@ -102,7 +102,7 @@ INSTANTIATE_TEST_SUITE_P(All, GradientGoldenTest,
                          });
 
 std::vector<Example> two_texts() {
-  return {plain_example(std::vector<Token>{5, 9, 30, 7, 2, 41, 17, 8, 60, 12}),
+  return {plain_example(std::vector<Token>{5, 9, 30, 7, 2, 41, 17, 8, 44, 12}),
           plain_example(std::vector<Token>{11, 3, 3, 25, 9})};
 }
 
@@ -199,6 +199,33 @@ TEST(NetworkTest, LossIsThatOfTheModelThatServes) {
     Network network(open_checkpoint(folder), pool, rows_of(examples), learned);
     EXPECT_NEAR(network.loss(examples) / expected, 1, 2e-4) << name;
   }
+}
+
+// However weights are stored: panels of a matrix are decoded by threads, from sources that put them
+// together, with columns in another order.
+TEST(NetworkTest, QuantizedWeightsAreWhatTheyDecodeTo) {
+  for (const char* name : {"nf4", "gptq-order", "awq", "hqq", "compressed-nvfp4", "fp8-block"}) {
+    const auto model = open_checkpoint(fs::path(TESSERA_TEST_DATA) / "quantized" / name);
+    ThreadPool pool(2);
+    Learned nothing, everything = whole_model(*model);
+    const std::vector<Example> examples = two_texts();
+    Network stored(model, pool, rows_of(examples), nothing);
+    Network decoded_before(model, pool, rows_of(examples), everything);
+    EXPECT_EQ(stored.loss(examples), decoded_before.loss(examples)) << name;
+  }
+}
+
+TEST(NetworkTest, RefusesExamplesThatAreNotTheModels) {
+  const auto model = open_checkpoint(fs::path(TESSERA_TEST_DATA) / "folders/gpt2");
+  ThreadPool pool(1);
+  Learned learned;
+  Network network(model, pool, 80, learned);
+  const std::vector<Example> longer = {plain_example(std::vector<Token>(70, 5))},
+                             foreign = {plain_example(std::vector<Token>{5, 64, 5})};
+  EXPECT_EQ(error_of([&] { network.loss(longer); }),
+            "an example of 69 tokens does not fit the model's context of 64");
+  EXPECT_EQ(error_of([&] { network.loss(foreign); }),
+            "token 64 of an example is none of the model's 64");
 }
 
 TEST(NetworkTest, NamesWhatItCannotTrain) {
