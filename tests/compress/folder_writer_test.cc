@@ -45,7 +45,9 @@ TEST_P(FolderWriterTest, SaysWhatTheFileSays) {
   for (const StoredTensor& tensor : gguf->tensors()) {
     const StoredTensor* same = folder->find(tensor.place);
     ASSERT_NE(same, nullptr) << tensor.name;
-    EXPECT_EQ(same->shape, tensor.shape) << tensor.name;
+    auto shape = same->shape;  // of one row, where GGUF has a vector
+    if (tensor.place.role == TensorRole::kSharedExpertRouter) shape.resize(tensor.shape.size());
+    EXPECT_EQ(shape, tensor.shape) << tensor.name;
     const auto expected = values_of(tensor), found = values_of(*same);
     for (size_t i = 0; i < expected.size(); ++i)  // Gemma's norms lose a bit with their 1
       ASSERT_NEAR(found[i], expected[i], 2e-5f * std::max(1.0f, std::abs(expected[i])))

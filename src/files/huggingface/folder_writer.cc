@@ -61,6 +61,17 @@ std::string_view dtype_of(const Format& format) {
   fail("a Hugging Face folder is written in F32, F16 or BF16, not in {}", format.name);
 }
 
+// Among the modules that a layout is not for, in the words of its tool: parts of their names.
+void leave_routers_out(const Family& family, ordered_json& settings) {
+  const std::string_view block = family.sparse_moe_block ? "block_sparse_moe" : "mlp";
+  for (const std::string& router :
+       {fmt::format("{}.gate", block), std::string("shared_expert_gate")}) {
+    if (settings.contains("ignore")) settings["ignore"].push_back(fmt::format("re:.*{}$", router));
+    for (const char* names : {"modules_to_not_convert", "skip_modules"})
+      if (settings.contains(names)) settings[names].push_back(router);
+  }
+}
+
 }  // namespace
 
 // What stands in files of JSON and text.
@@ -135,6 +146,8 @@ void FolderWriter::declare(std::string name, const Format& format, std::vector<u
   std::string own = is_factor ? "" : tensor_name(*family_, place);
   if (own.empty() && !is_factor)
     fail("tensor '{}' has no place in a folder of {} models", printable(name), family_->model_type);
+  // A vector to GGUF, a matrix of one row to transformers.
+  if (place.role == kSharedExpertRouter && shape.size() == 1) shape.push_back(1);
   std::vector<LayoutPart> parts;
   if (shape.size() > 2) {  // each expert has tensors of its own
     for (uint64_t expert = 0; expert < shape[2]; ++expert) {
@@ -303,8 +316,11 @@ void FolderWriter::write(const fs::path& path, const Fill& fill) {
     }
   }
   parts_->config["torch_dtype"] = torch_dtype();
-  if (quantized_ != nullptr)
-    parts_->config["quantization_config"] = quantized_->writer->config(torch_dtype());
+  if (quantized_ != nullptr) {
+    ordered_json settings = quantized_->writer->config(torch_dtype());
+    if (family_->experts) leave_routers_out(*family_, settings);
+    parts_->config["quantization_config"] = std::move(settings);
+  }
   write_json(path / "config.json", parts_->config);
 }
 
