@@ -1,5 +1,7 @@
 #include "compress/layer_encoders.h"
 
+#include "base/error.h"
+#include "base/printable.h"
 #include "compress/importance.h"
 
 namespace tessera {
@@ -12,6 +14,8 @@ std::vector<std::unique_ptr<RowEncoder>> LayerEncoders::of(const StoredTensor& t
     encoders.push_back(round_to_nearest(format));
   } else if (method_.prepare == nullptr) {
     encoders.push_back(method_.without_text(format, {}, options_));
+  } else if (is_of_experts(*point) ? experts_ == 0 : !inputs_.contains(*point)) {
+    fail("tensor '{}' belongs to no part that its layer has", printable(tensor.name));
   } else if (!is_of_experts(*point)) {
     encoders.push_back(at(*point, format));
   } else {

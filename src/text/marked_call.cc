@@ -8,6 +8,8 @@
 namespace tessera {
 namespace {
 
+constexpr std::string_view kNoNames = ":}<\n";  // none of these within a name
+
 constexpr int kMaxCallDepth = 64;
 constexpr std::string_view kCallBlanks = " \t\r\n", kCallWord = "call:";
 
@@ -59,7 +61,7 @@ class MarkedCallReader {
   void read_name() {
     const size_t end = rest_.find('{');
     call_.name = rest_.substr(0, end);
-    if (call_.name.find_first_of(":}<\n") != std::string::npos) stop(MarkedCall::Kind::kNone);
+    if (call_.name.find_first_of(kNoNames) != std::string::npos) stop(MarkedCall::Kind::kNone);
     if (end == rest_.npos) stop(MarkedCall::Kind::kBeginning);
     if (call_.name.empty()) stop(MarkedCall::Kind::kNone);
     call_.has_name = true;
@@ -190,6 +192,10 @@ size_t find_outside_texts(std::string_view call, std::string_view mark) {
     }
   }
   return call.npos;
+}
+
+bool can_be_marked(std::string_view name) {
+  return !name.empty() && name.find_first_of(kNoNames) == name.npos && name.find('{') == name.npos;
 }
 
 }  // namespace tessera

@@ -26,6 +26,9 @@ struct MarkedCall {
 // All of `text`. What is nested more deeply than templates nest is none.
 MarkedCall parse_marked_call(std::string_view text);
 
+// May a function have that name, which stands without quotes?
+bool can_be_marked(std::string_view name);
+
 // Where `mark` stands outside of the texts of a call; npos if it does not.
 size_t find_outside_texts(std::string_view call, std::string_view mark);
 

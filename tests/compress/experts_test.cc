@@ -8,8 +8,11 @@
 #include "compress/calibration.h"
 #include "compress/calibration_support.h"
 #include "compress/importance.h"
+#include "compress/layer_encoders.h"
+#include "compress/methods/method.h"
 #include "compress/quantize.h"
 #include "files/open.h"
+#include "support/error_of.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
 
@@ -114,6 +117,21 @@ TEST_F(ExpertsTest, ThreadsDoNotMatter) {
   const auto source = tiny("qwen3moe");
   EXPECT_EQ(test::read_bytes(quantize(source, {.threads = 1, .method = "gptq"})),
             test::read_bytes(quantize(source, {.threads = 3, .method = "gptq"})));
+}
+
+// A stranger's file may hold experts where its configuration knows of none.
+TEST_F(ExpertsTest, OfALayerWithoutAnyAreRefused) {
+  ThreadPool pool(1);
+  InputsOfLayer none;
+  const MethodOptions options;
+  LayerEncoders encoders(kGptq, options, none, 100, 0, pool);
+  for (const TensorRole role : {TensorRole::kExpertsUp, TensorRole::kSharedExpertUp}) {
+    StoredTensor stray;
+    stray.name = "stray";
+    stray.place = {role, 0};
+    EXPECT_THAT(error_of([&] { encoders.of(stray, kQ4_0); }),
+                HasSubstr("tensor 'stray' belongs to no part"));
+  }
 }
 
 TEST_F(ExpertsTest, ThatHardlyAnyRowChoosesAreRounded) {

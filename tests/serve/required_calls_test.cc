@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "base/error.h"
 #include "grammar/automaton.h"
 #include "grammar/structured_output.h"
 #include "text/tool_calls.h"
@@ -51,6 +52,15 @@ TEST(RequiredCalls, AreWrittenInTheStyle) {
                R"({"name": "g", "parameters": {}})", "; ");
   expect_calls(ToolStyle::kGemma4, R"(<|tool_call>call:f{"a": 1}<tool_call|>)",
                "<|tool_call>call:g{}<tool_call|>", "");
+}
+
+// A call that the parser would take for text is none.
+TEST(RequiredCalls, AreRefusedWhereTheNameCannotBeSpelled) {
+  for (const char* name : {"a:b", "a}", "a{b", "<a", "a\nb"}) {
+    const Json tools = Json::array({{{"function", {{"name", name}}}}});
+    EXPECT_THROW(required_calls(ToolStyle::kGemma4, tools, "", true), Error) << name;
+    EXPECT_EQ(required_calls(ToolStyle::kHermes, tools, "", true).functions.size(), 1U) << name;
+  }
 }
 
 }  // namespace

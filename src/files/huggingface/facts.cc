@@ -76,7 +76,8 @@ class ConfigTranslation {
     into_.heads = from_.integer("num_attention_heads").value_or(0);
     into_.kv_heads = from_.integer("num_key_value_heads").value_or(into_.heads);
     into_.tied = from_.boolean("tie_word_embeddings");
-    into_.qk_norm = from_.boolean("use_qk_norm");
+    // Of Llama 4 it is a norm without weights.
+    if (!into_.family->llama4_layers) into_.qk_norm = from_.boolean("use_qk_norm");
   }
 
  private:

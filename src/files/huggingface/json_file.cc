@@ -101,24 +101,20 @@ std::string read_text(const std::filesystem::path& path, size_t max_bytes) {
 
 namespace {
 
-// Python writes a word that is no JSON where a bound is open; here it is null.
-void replace_infinities(std::string& text) {
+// Python writes a word that is no JSON where a bound is open (Mamba-2's); here it is null. Nowhere
+// else: null is silence, which would have a default take the place of what was said.
+void open_bounds(std::string& text) {
   constexpr std::string_view kWord = "Infinity", kInstead = "null    ";
-  bool in_string = false;
-  for (size_t at = 0; at < text.size(); ++at) {
-    if (in_string && text[at] == '\\') {
-      ++at;
-    } else if (text[at] == '"') {
-      in_string = !in_string;
-    } else if (!in_string && text.compare(at, kWord.size(), kWord) == 0) {
-      text.replace(at, kWord.size(), kInstead);
-    }
-  }
+  const size_t key = text.find("\"time_step_limit\"");
+  if (key == std::string::npos) return;
+  const size_t end = text.find(']', key);
+  for (size_t at = text.find(kWord, key); at < end; at = text.find(kWord, at))
+    text.replace(at, kWord.size(), kInstead);
 }
 
 json parse_file(const std::filesystem::path& path, size_t max_bytes) {
   std::string text = read_text(path, max_bytes);
-  if (text.find("Infinity") != std::string::npos) replace_infinities(text);
+  open_bounds(text);
   Builder builder;
   if (!json::sax_parse(text, &builder)) fail("'{}' {}", shown(path), builder.error);
   return std::move(builder.root);

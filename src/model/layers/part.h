@@ -18,10 +18,10 @@ namespace tessera {
 class Workspace {
  public:
   // kScores to kAnswers are a mixture's: what the router says of experts, the rows that visit one,
-  // and what all of them answer; kLatent is latent attention's, kConvolved recurrent layers',
-  // kParallel what a feed-forward beside attention reads, or one beside experts answers; kPerLayer
-  // holds what every layer reads beside the stream, kPerLayerTokens what of it a table says of the
-  // tokens.
+  // and what all of them answer; kLatent is latent attention's, or what experts read of a latent;
+  // kConvolved recurrent layers', kParallel what a feed-forward or a recurrence beside attention
+  // reads, or one beside experts answers; kPerLayer holds what every layer reads beside the stream,
+  // kPerLayerTokens what of it a table says of the tokens.
   enum Slot {
     kHidden,
     kQkv,

@@ -88,13 +88,13 @@ std::shared_ptr<const ConstraintSource> Service::constraint_of(const ChatRequest
   const bool must_call = request.tool_choice >= ToolChoice::kRequired;
   const bool may_call = request.tool_choice == ToolChoice::kAuto && form != nullptr;
   if (!must_call && !may_call) return form;
-  FunctionCalls calls =
-      required_calls(style, request.tools, request.tool_name, request.parallel_tool_calls);
-  if (may_call) {
-    calls.or_grammar = request.parameters.generate.grammar;
-    calls.or_json_schema = request.parameters.generate.json_schema;
-  }
   try {
+    FunctionCalls calls =
+        required_calls(style, request.tools, request.tool_name, request.parallel_tool_calls);
+    if (may_call) {
+      calls.or_grammar = request.parameters.generate.grammar;
+      calls.or_json_schema = request.parameters.generate.json_schema;
+    }
     return session_.structured_output->function_calls(calls);
   } catch (const Error& error) {
     bad_request("tools", "{}", error.what());

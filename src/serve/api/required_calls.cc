@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "base/error.h"
+#include "base/printable.h"
+#include "text/marked_call.h"
 #include "text/tool_calls.h"
 
 namespace tessera::serve {
@@ -40,6 +43,9 @@ FunctionCalls required_calls(ToolStyle style, const Json& tools, std::string_vie
     const Json& function = tool["function"];
     const auto& declared = function["name"].get_ref<const std::string&>();
     if (!name.empty() && declared != name) continue;
+    if (style == ToolStyle::kGemma4 && !can_be_marked(declared))
+      fail("function '{}' has a name that this model's calls cannot spell",
+           printable(declared, 100));
     const auto parameters = function.find("parameters");
     const bool none = parameters == function.end() || parameters->is_null();
     calls.functions.push_back({declared, none ? "" : to_text(*parameters)});
