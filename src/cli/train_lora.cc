@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/error.h"
 #include "cli/training.h"
 #include "files/model_reference.h"
 #include "files/open.h"
@@ -20,27 +21,32 @@ struct LoraFlags {
 
 void train_lora(LoraFlags& flags) {
   TrainingFlags& training = flags.training;
-  prepare_training(training);
+  prepare_training(training, is_adapter_file(training.out) ? Output::kFile : Output::kFolder);
   flags.lora.seed = training.options.seed;
   flags.lora.alpha = flags.alpha > 0 ? flags.alpha : 2 * flags.lora.rank;
 
   const auto model = open_checkpoint(resolve_model(training.model));
   const Config config = read_config(*model);
-  train::require_trainable(config);
+  check_not_source(training, *model);
+  train::require_trainable(*model, config);
   training.length = std::min(training.length, config.context);
   train::Learned learned = train::make_lora(*model, flags.lora);
+  check_adapter(train::stored_adapter(learned), *model, training.out);
   const auto tokenizer = Tokenizer::make(model->read_tokenizer());
+  if (tokenizer->vocabulary_size() > static_cast<size_t>(config.vocabulary)) {
+    fail("the tokenizer has {} tokens, the model only {}", tokenizer->vocabulary_size(),
+         config.vocabulary);
+  }
   const ChatFormats formats(model->read_chat_templates(), *tokenizer);
   const train::Data data = read_training_data(training, *tokenizer, formats);
   ThreadPool pool(training.threads);
   train::Network network(model, pool, training.rows, learned);
-  const std::string what =
-      fmt::format("lora of rank {}, alpha {}, {} tensors of '{}'", flags.lora.rank,
-                  flags.lora.alpha, model->tensors().size(), config.architecture->name);
-  const train::LossCurve curve =
-      run_training(training, network, pool, learned, data, what, "LoRA on " + training.model);
+  const std::string what = fmt::format("lora of rank {}, alpha {}, {}", flags.lora.rank,
+                                       flags.lora.alpha, identity_of(*model));
+  const std::string title = "LoRA on " + training.model;
+  const train::LossCurve curve = run_training(training, network, pool, learned, data, what, title);
   save_adapter(train::stored_adapter(learned), *model, training.out);
-  end_training(training, curve);
+  end_training(training, curve, title);
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include "cli/progress.h"
 #include "cli/training.h"
 #include "engine/session.h"
+#include "files/model_reference.h"
+#include "files/open.h"
 #include "model/medusa_heads.h"
 #include "train/medusa.h"
 
@@ -27,7 +29,8 @@ std::string self_text(const MedusaFlags& flags, LoadOptions load) {
 
 void train_medusa(MedusaFlags& flags) {
   TrainingFlags& training = flags.training;
-  prepare_training(training);
+  prepare_training(training, Output::kFile);
+  check_not_source(training, *open_checkpoint(resolve_model(training.model)));
   LoadOptions load;
   load.threads = training.threads;
   const std::string text = training.data.empty() ? self_text(flags, load) : "";
@@ -39,22 +42,25 @@ void train_medusa(MedusaFlags& flags) {
   train::Learned learned = train::make_medusa_heads(flags.heads, config.embedding);
   train::MedusaObjective objective(*session.checkpoint, *session.model, *session.pool, learned);
   const std::string what =
-      fmt::format("{} Medusa heads, {} tensors of '{}'", flags.heads,
-                  session.checkpoint->tensors().size(), config.architecture->name);
-  const train::LossCurve curve = run_training(training, objective, *session.pool, learned, data,
-                                              what, "Medusa heads for " + training.model);
-  const auto accuracies = objective.accuracies(data.held_out);
+      fmt::format("{} Medusa heads, {}", flags.heads, identity_of(*session.checkpoint));
+  const std::string title = "Medusa heads for " + training.model;
+  const train::LossCurve curve =
+      run_training(training, objective, *session.pool, learned, data, what, title);
   train::save_medusa_heads(learned, training.out);
+  const auto accuracies = objective.accuracies(data.held_out);
   nlohmann::ordered_json heads = nlohmann::ordered_json::array();
   std::string lines;
   for (size_t i = 0; i < accuracies.size(); ++i) {
-    const auto [first, five] = accuracies[i];
+    if (!accuracies[i]) {
+      heads.push_back(nullptr);
+      continue;
+    }
+    const auto [first, five] = *accuracies[i];
     heads.push_back({{"top1", first}, {"top5", five}});
-    if (!data.held_out.empty())
-      lines += fmt::format("head {}: first {:.1f} %, among five {:.1f} %\n", i + 1, 100 * first,
-                           100 * five);
+    lines += fmt::format("head {}: first {:.1f} %, among five {:.1f} %\n", i + 1, 100 * first,
+                         100 * five);
   }
-  end_training(training, curve, {{"heads", heads}}, lines);
+  end_training(training, curve, title, {{"heads", heads}}, lines);
 }
 
 }  // namespace
@@ -69,15 +75,18 @@ void add_train_medusa(CLI::App& train) {
                    "a GGUF file, a Hugging Face folder or a model's name")
       ->required();
   command->add_option("-o,--out", flags->training.out, "the GGUF file of the heads")->required();
-  add_data_flag(*command, flags->training, "; without it the model writes itself what it learns");
+  CLI::Option* data = add_data_flag(*command, flags->training,
+                                    "; without it the model writes itself what it learns");
   command->add_option("--heads", flags->heads, "heads, each for a token further ahead")
       ->check(CLI::Range(1, MedusaHeads::kMost))
       ->capture_default_str();
   command
       ->add_option("--self-texts", flags->self_texts, "texts that the model writes without --data")
       ->check(CLI::Range(1, 1 << 20))
+      ->excludes(data)
       ->capture_default_str();
-  add_training_flags(*command, flags->training, "  heads: [{top1, top5}], on what is held out\n");
+  add_training_flags(*command, flags->training,
+                     "  heads: [{top1, top5}], on what is held out; null: nothing judges it\n");
   command->callback([flags] { train_medusa(*flags); });
 }
 

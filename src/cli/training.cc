@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/printable.h"
+#include "compress/checks.h"
 #include "train/loss_picture.h"
 
 namespace tessera::cli {
@@ -93,11 +94,25 @@ std::string identity_of(const TrainingFlags& flags, const std::string& what,
       tokens, sum);
 }
 
+// Is opened, to fail before the long work.
+void check_file(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::is_directory(path, ignored))
+    fail("'{}' is a folder, and a file is to be written", printable(path.string(), 400));
+  AtomicFile{path};
+}
+
 // What cannot be written fails before the long work.
-void check_output(const TrainingFlags& flags) {
+void check_output(const TrainingFlags& flags, Output kind) {
   const fs::path state = flags.state();
   std::error_code ignored;
   const std::string shown = printable(state.string(), 400);
+  const bool is_folder = fs::is_directory(flags.out, ignored);
+  if (kind == Output::kFolder && fs::exists(flags.out, ignored) && !is_folder) {
+    fail("'{}' is a file, and a folder is to be written (or a file that ends in .gguf)",
+         printable(flags.out, 400));
+  }
+  if (kind == Output::kFile && is_folder) check_file(flags.out);
   if (fs::exists(flags.out, ignored) && !flags.force)
     fail("'{}' exists; --force overwrites it", printable(flags.out, 400));
   if (!fs::exists(state, ignored) && flags.resume)
@@ -105,7 +120,17 @@ void check_output(const TrainingFlags& flags) {
   if (fs::exists(state, ignored) && !flags.resume && !flags.force)
     fail("'{}' is a training that has not ended: --resume goes on with it, --force begins anew",
          shown);
-  AtomicFile{state};
+  check_file(state);
+  if (kind == Output::kFile) check_file(flags.out);
+  if (is_folder) check_file(fs::path(flags.out) / "adapter_config.json");
+  if (!flags.svg.empty()) check_file(flags.svg);
+}
+
+void draw(const TrainingFlags& flags, const train::LossCurve& curve, const std::string& title) {
+  if (flags.svg.empty()) return;
+  AtomicFile picture(flags.svg);
+  picture.write(train::draw_losses(curve, title));
+  picture.commit();
 }
 
 void add_example_flags(CLI::App& command, TrainingFlags& flags) {
@@ -114,14 +139,13 @@ void add_example_flags(CLI::App& command, TrainingFlags& flags) {
                   "tokens of an example, at most: no more than the model's context")
       ->check(CLI::Range(8, 1 << 20))
       ->capture_default_str();
-  command
-      .add_option("--held-out", flags.held_out,
-                  "the share of the examples that is not learned but judges")
-      ->check(CLI::Range(0.0, 0.9))
-      ->capture_default_str();
+  CLI::Option* share = command.add_option(
+      "--held-out", flags.held_out, "the share of the examples that is not learned but judges");
+  share->check(CLI::Range(0.0, 0.9))->capture_default_str();
   command
       .add_option("--held-out-data", flags.held_out_data,
                   "other data to judge by; may be given again")
+      ->excludes(share)
       ->allow_extra_args(false);
 }
 
@@ -196,13 +220,37 @@ void add_training_flags(CLI::App& command, TrainingFlags& flags, const std::stri
                      fields);
 }
 
-void prepare_training(TrainingFlags& flags) {
+void prepare_training(TrainingFlags& flags, Output kind) {
   while (flags.out.size() > 1 && flags.out.ends_with('/')) flags.out.pop_back();
   train::Schedule& schedule = flags.options.schedule;
   schedule.decline = train::parse_decline(flags.schedule);
   schedule.warmup = static_cast<int>(flags.warmup * schedule.steps);
   flags.rows = std::max(flags.rows, flags.length);
-  check_output(flags);
+  check_output(flags, kind);
+}
+
+void check_not_source(const TrainingFlags& flags, const Checkpoint& model) {
+  for (const std::string& written : {flags.out, flags.svg}) {
+    if (written.empty()) continue;
+    tessera::check_not_source(model, written);
+    for (const auto* read : {&flags.data, &flags.held_out_data}) {
+      for (const std::string& path : *read) tessera::check_not_source(path, written);
+    }
+  }
+}
+
+std::string identity_of(const Checkpoint& model) {
+  constexpr size_t kBeginning = 64;  // bytes, of each
+  uint64_t size = 0, sum = 0;
+  for (const StoredTensor& tensor : model.tensors()) {
+    size += tensor.stored_bytes();
+    for (const std::span<const std::byte> bytes : tensor.stored()) {
+      for (const std::byte byte : bytes.first(std::min(bytes.size(), kBeginning)))
+        sum = sum * 31 + std::to_integer<uint64_t>(byte);
+    }
+  }
+  return fmt::format("{} tensors of '{}' in {} bytes ({:x})", model.tensors().size(),
+                     printable(model.facts().require_string("general.architecture")), size, sum);
 }
 
 train::Data read_training_data(const TrainingFlags& flags, const Tokenizer& tokenizer,
@@ -232,18 +280,16 @@ train::LossCurve run_training(const TrainingFlags& flags, train::Objective& obje
       return !interrupted();
     });
   }
-  if (!flags.svg.empty()) {
-    AtomicFile picture(flags.svg);
-    picture.write(train::draw_losses(training.curve(), title));
-    picture.commit();
-  }
-  if (!training.is_done())
+  if (!training.is_done()) {
+    draw(flags, training.curve(), title);
     fail("stopped after step {}: the same command with --resume goes on", training.step());
+  }
   return training.curve();
 }
 
 void end_training(const TrainingFlags& flags, const train::LossCurve& curve,
-                  const ordered_json& more, const std::string& text) {
+                  const std::string& title, const ordered_json& more, const std::string& text) {
+  draw(flags, curve, title);
   std::error_code ignored;
   fs::remove(flags.state(), ignored);
   if (flags.json.wanted) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/checkpoint.h"
 #include "cli/commands.h"
 #include "text/chat.h"
 #include "text/tokenizer.h"
@@ -27,21 +28,27 @@ struct TrainingFlags {
 void add_training_flags(CLI::App& command, TrainingFlags& flags, const std::string& fields);
 CLI::Option* add_data_flag(CLI::App& command, TrainingFlags& flags, const std::string& help);
 
+enum class Output { kFile, kFolder };
 // Completes the options; Error for what cannot be written, before the long work.
-void prepare_training(TrainingFlags& flags);
+void prepare_training(TrainingFlags& flags, Output kind);
+// Error if what is written is what is read.
+void check_not_source(const TrainingFlags& flags, const Checkpoint& model);
+// What another model would differ in: its size, and what its tensors begin with.
+std::string identity_of(const Checkpoint& model);
 // Of --data, --held-out and --held-out-data. `text`: more to learn from.
 train::Data read_training_data(const TrainingFlags& flags, const Tokenizer& tokenizer,
                                const ChatFormats& formats, const std::string& text = {});
 
-// Steps until the end, with a line on a terminal, and draws --svg. Error if Ctrl-C came before the
-// end. `what`: all that would make another training of it beside these flags and the data; `title`:
-// of the picture.
+// Steps until the end, with a line on a terminal. Error if Ctrl-C came before the end, behind a
+// picture of what there is. `what`: all that would make another training of it beside these flags
+// and the data; `title`: of the picture.
 train::LossCurve run_training(const TrainingFlags& flags, train::Objective& objective,
                               ThreadPool& pool, train::Learned& learned, const train::Data& data,
                               const std::string& what, const std::string& title);
-// Once the output is written: the state goes, the result is told. `more`: of the JSON; `text`:
-// behind the losses.
+// Once the output is written: --svg is drawn, the state goes, the result is told. `more`: of the
+// JSON; `text`: behind the losses.
 void end_training(const TrainingFlags& flags, const train::LossCurve& curve,
+                  const std::string& title,
                   const nlohmann::ordered_json& more = nlohmann::ordered_json::object(),
                   const std::string& text = {});
 

@@ -15,15 +15,27 @@ Json tool_response_of(const Json& content) {
   return parsed.is_object() ? parsed : content;
 }
 
+// Null where it has none, or is no object.
+Json member(const Json& object, const char* name) {
+  if (!object.is_object()) return nullptr;
+  const auto found = object.find(name);
+  return found == object.end() ? Json() : *found;
+}
+
 // The function that a result is of: by its id, else by its place, else as the result says.
 Json tool_name_of(const Json& calls, const Message& result, size_t place) {
-  const auto id = result.extra.find("tool_call_id");
-  for (const Json& call : calls) {
-    if (id != result.extra.end() && call.value("id", Json()) == *id)
-      return call["function"]["name"];
+  const auto name_of = [](const Json& of) {
+    Json name = member(of, "name");
+    return name.is_string() ? name : Json("unknown");
+  };
+  if (calls.is_array()) {
+    const Json id = member(result.extra, "tool_call_id");
+    for (const Json& call : calls) {
+      if (!id.is_null() && member(call, "id") == id) return name_of(member(call, "function"));
+    }
+    if (place < calls.size()) return name_of(member(calls[place], "function"));
   }
-  if (place < calls.size()) return calls[place]["function"]["name"];
-  return result.extra.value("name", "unknown");
+  return name_of(result.extra);
 }
 
 bool is_content_alone(const Message& message) {

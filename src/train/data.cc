@@ -13,6 +13,23 @@ namespace {
 
 using nlohmann::ordered_json;
 
+constexpr int kMaxDepth = 64;  // of values: whatever walks them goes as deep
+
+bool bound_depth(int depth, ordered_json::parse_event_t, ordered_json&) {
+  if (depth > kMaxDepth) fail("the JSON is nested more than {} deep", kMaxDepth);
+  return true;
+}
+
+ordered_json parse_line(std::string_view line, size_t number) {
+  try {
+    return ordered_json::parse(line, bound_depth);
+  } catch (const nlohmann::json::exception& error) {
+    fail("line {} is no JSON: {}", number, printable(error.what()));
+  } catch (const Error& error) {
+    fail("line {}: {}", number, error.what());
+  }
+}
+
 // A text of which some stretches count.
 class Builder {
  public:
@@ -61,6 +78,23 @@ std::string text_member(const ordered_json& object, const char* name) {
   return found->get<std::string>();
 }
 
+// As templates have them: with arguments that are an object, where OpenAI's API has a string.
+ordered_json read_tool_calls(const ordered_json& list) {
+  if (!list.is_array()) fail("'tool_calls' is no list of calls");
+  ordered_json calls = list;
+  for (ordered_json& call : calls) {
+    const auto function = call.is_object() ? call.find("function") : call.end();
+    if (function == call.end() || !function->is_object()) fail("'tool_calls' is no list of calls");
+    text_member(*function, "name");
+    const auto arguments = function->find("arguments");
+    if (arguments == function->end() || !arguments->is_string()) continue;
+    ordered_json parsed =
+        ordered_json::parse(arguments->get_ref<const std::string&>(), bound_depth, false);
+    if (parsed.is_object()) *arguments = std::move(parsed);
+  }
+  return calls;
+}
+
 std::vector<Message> read_messages(const ordered_json& list) {
   if (!list.is_array() || list.empty()) fail("'messages' is no list of messages");
   std::vector<Message> messages;
@@ -68,8 +102,13 @@ std::vector<Message> read_messages(const ordered_json& list) {
     if (!entry.is_object()) fail("'messages' is no list of messages");
     Message message{.role = text_member(entry, "role"), .content = nullptr};
     for (const auto& [key, value] : entry.items()) {
-      if (key == "content") message.content = value;
-      if (key != "content" && key != "role") message.extra[key] = value;
+      if (key == "role" || value.is_null()) continue;
+      if (key == "content") {
+        if (!value.is_string() && !value.is_array()) fail("'content' is no text");
+        message.content = value;
+      } else {
+        message.extra[key] = key == "tool_calls" ? read_tool_calls(value) : value;
+      }
     }
     messages.push_back(std::move(message));
   }
@@ -132,8 +171,8 @@ int read_lines(const Tokenizer& tokenizer, const ChatFormat& format, std::string
     const std::string_view line = lines.substr(0, end);
     lines.remove_prefix(std::min(lines.size(), end + 1));
     if (line.find_first_not_of(" \t\r") == line.npos) continue;
+    const ordered_json json = parse_line(line, number);
     try {
-      const ordered_json json = ordered_json::parse(line);
       Builder builder(tokenizer);
       if (!json.is_object()) fail("expected an object");
       if (json.contains("messages")) {
@@ -152,7 +191,7 @@ int read_lines(const Tokenizer& tokenizer, const ChatFormat& format, std::string
       left_out += example ? 0 : 1;
       if (example) into.push_back(*std::move(example));
     } catch (const nlohmann::json::exception& error) {
-      fail("line {} is no JSON: {}", number, printable(error.what()));
+      fail("line {}: {}", number, printable(error.what()));
     } catch (const Error& error) {
       fail("line {}: {}", number, error.what());
     }

@@ -195,10 +195,10 @@ double MedusaObjective::differentiate(std::span<const Example> examples, float f
   return run(examples, &factor);
 }
 
-std::vector<MedusaObjective::Accuracy> MedusaObjective::accuracies(
+std::vector<std::optional<MedusaObjective::Accuracy>> MedusaObjective::accuracies(
     std::span<const Example> examples) {
   load_heads();
-  std::vector<Accuracy> accuracies(wide(heads_));
+  std::vector<Accuracy> counts(wide(heads_));
   for (const Example& example : examples) {
     const std::span<const Example> one(&example, 1);
     const std::vector<float> states = hidden_states(one);
@@ -211,17 +211,17 @@ std::vector<MedusaObjective::Accuracy> MedusaObjective::accuracies(
                      const float own = row[wide(tokens[i])];
                      const auto above =
                          std::ranges::count_if(row, [&](float v) { return v > own; });
-                     accuracies[wide(head)].first += above < 1 ? 1 : 0;
-                     accuracies[wide(head)].five += above < 5 ? 1 : 0;
+                     counts[wide(head)].first += above < 1 ? 1 : 0;
+                     counts[wide(head)].five += above < 5 ? 1 : 0;
                    }
                  });
     }
   }
+  std::vector<std::optional<Accuracy>> accuracies(wide(heads_));
   for (int head = 0; head < heads_; ++head) {
     const auto count = static_cast<double>(targets_of(examples, head).rows.size());
-    if (count == 0) continue;
-    accuracies[wide(head)].first /= count;
-    accuracies[wide(head)].five /= count;
+    const auto [first, five] = counts[wide(head)];
+    if (count > 0) accuracies[wide(head)] = {.first = first / count, .five = five / count};
   }
   return accuracies;
 }

@@ -11,6 +11,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "model/loader.h"
@@ -40,7 +41,8 @@ class MedusaObjective final : public Objective {
   struct Accuracy {
     double first = 0, five = 0;  // how often the token is a head's first, or among its first five
   };
-  std::vector<Accuracy> accuracies(std::span<const Example> examples);
+  // Of each head; nothing where no example is long enough to judge it.
+  std::vector<std::optional<Accuracy>> accuracies(std::span<const Example> examples);
 
  private:
   struct Targets;

@@ -15,25 +15,34 @@ namespace {
 
 constexpr int kLogits = 8 << 20;  // that are in memory at a time
 
-const char* untrainable_part(const Config& config) {
+bool has_head_norms(const Checkpoint& model, const Config& config) {
+  if (!config.architecture->may_have_head_norms) return false;
+  return std::ranges::any_of(model.tensors(), [](const StoredTensor& tensor) {
+    return tensor.place.role == TensorRole::kQueryNorm || tensor.place.role == TensorRole::kKeyNorm;
+  });
+}
+
+const char* untrainable_part(const Checkpoint& model, const Config& config) {
   if (config.bidirectional) return "models that embed texts";
   if (config.per_layer_input > 0) return "per-layer inputs";
   if (config.query_growth != 0 && config.context >= config.growth_length)
     return "queries that grow with their position";
   for (const LayerConfig& layer : config.layers) {
     if (layer.experts.count > 0) return "mixtures of experts";
+    if (layer.chunk > 0) return "attention to chunks";
     if (layer.latent.key_value > 0) return "multi-head latent attention";
     if (layer.recurrent.kind != RecurrentKind::kNone) return "recurrent layers";
     if (layer.shares_kv) return "layers that share keys and values";
   }
   if (config.architecture->attention_sinks) return "attention sinks";
+  if (has_head_norms(model, config)) return "norms of each head";
   return nullptr;
 }
 
 }  // namespace
 
-void require_trainable(const Config& config) {
-  if (const char* part = untrainable_part(config)) {
+void require_trainable(const Checkpoint& model, const Config& config) {
+  if (const char* part = untrainable_part(model, config)) {
     fail("models of '{}' cannot be trained yet: training has no way back through {}",
          config.architecture->name, part);
   }
@@ -70,7 +79,7 @@ Network::Network(std::shared_ptr<const Checkpoint> checkpoint, ThreadPool& pool,
       pool_(pool),
       learned_(learned),
       config_(read_config(*checkpoint_)) {
-  require_trainable(config_);
+  require_trainable(*checkpoint_, config_);
   learn_whole();
   const int layers = static_cast<int>(config_.layers.size());
   for (int i = 0; i < layers; ++i) Layer(config_, i, workspace_);  // each reserves what it needs
@@ -267,11 +276,13 @@ void Network::check(std::span<const Example> examples) const {
       fail("an example of {} tokens does not fit the model's context of {}", example.rows(),
            config_.context);
     }
-    for (const auto* tokens : {&example.tokens, &example.targets}) {
-      for (const Token token : *tokens) {
-        if (token >= config_.vocabulary)
-          fail("token {} of an example is none of the model's {}", token, config_.vocabulary);
-      }
+    const auto require_token = [&](Token token) {
+      if (token < 0 || token >= config_.vocabulary)
+        fail("token {} of an example is none of the model's {}", token, config_.vocabulary);
+    };
+    for (const Token token : example.tokens) require_token(token);
+    for (const Token target : example.targets) {
+      if (target != kNothing) require_token(target);
     }
   }
 }

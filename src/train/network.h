@@ -81,6 +81,6 @@ class Network final : public Objective {
 };
 
 // Error if training has no way back through a part of such a model.
-void require_trainable(const Config& config);
+void require_trainable(const Checkpoint& model, const Config& config);
 
 }  // namespace tessera::train

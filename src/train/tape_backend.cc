@@ -364,6 +364,7 @@ void TapeBackend::attend(const KvStore& store, const AttentionParameters& parame
   const auto& kv = static_cast<const Kv&>(store);
   if (kv.layer != parameters.layer) unsupported("layers that share keys and values");
   if (parameters.sinks != nullptr) unsupported("attention sinks");
+  if (parameters.chunk > 0) unsupported("chunks that rows attend to");
   const KvLayer& layer = kv.shape.layers[static_cast<size_t>(parameters.layer)];
   const AttentionShape shape{.heads = parameters.heads,
                              .kv_heads = layer.heads,

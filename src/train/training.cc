@@ -1,5 +1,6 @@
 #include "train/training.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <utility>
@@ -105,7 +106,7 @@ void Training::run(const std::filesystem::path& state, const GoesOn& goes_on) {
     curve_.learned.push_back(static_cast<float>(loss));
     if (is_done() || is_due(options_.evaluate_every, step_)) evaluate_held_out();
     const bool stops = !goes_on(step_, loss, tokens);
-    if (!is_done() && (stops || is_due(options_.save_every, step_))) {
+    if (is_done() || stops || is_due(options_.save_every, step_)) {
       save(state);
       saved = step_;
     }
@@ -136,7 +137,7 @@ void Training::load(const std::filesystem::path& path) {
     fits = state.values[i].size() == parameters[i / 3]->values.size();
   if (!fits) fail("'{}' does not hold the values of this training", shown);
   for (size_t i = 0; i < parameters.size(); ++i) {
-    parameters[i]->values = std::move(state.values[3 * i]);
+    std::ranges::copy(state.values[3 * i], parameters[i]->values.begin());  // others refer to them
     adamw_.moments()[i] = {std::move(state.values[3 * i + 1]), std::move(state.values[3 * i + 2])};
   }
   step_ = state.step;

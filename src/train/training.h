@@ -42,9 +42,9 @@ class Training {
            TrainingOptions options, std::string identity);
 
   // Steps until all are done, or until `goes_on`, called after each with its number from 1 on, its
-  // loss and how many tokens counted, says no. The state is saved every so often, and when it stops
-  // before its end. Error, naming the step, if the loss is no number: the state that was saved last
-  // stays.
+  // loss and how many tokens counted, says no. The state is saved every so often, and when it
+  // stops, at its end too: what was learned is not lost with an output that cannot be written.
+  // Error, naming the step, if the loss is no number: the state that was saved last stays.
   using GoesOn = std::function<bool(int step, double loss, int tokens)>;
   void run(const std::filesystem::path& state, const GoesOn& goes_on);
   bool is_done() const { return step_ == options_.schedule.steps; }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cli/program.h"
+#include "support/rewritten_gguf.h"
 
 namespace tessera {
 namespace {
@@ -57,9 +58,9 @@ TEST_F(TrainProgramTest, WritesAnAdapterThatMakesItsTextLikelier) {
 }
 
 TEST_F(TrainProgramTest, GoesOnWhereItStopped) {
-  const std::string flags = "--steps 9 --save-every 2 --data " + text() + " -o ";
+  // More steps than it can take while a shell sees that the first state is there.
+  const std::string flags = "--steps 40 --save-every 2 --data " + text() + " -o ";
   ASSERT_EQ(train(flags + path("whole")).status, 0);
-  // A second process ends the first behind its first state, however far it is.
   const std::string state = path("cut") + ".training";
   const std::string command =
       TESSERA_BINARY_DIR "/src/tessera train lora " + model_ +
@@ -67,14 +68,77 @@ TEST_F(TrainProgramTest, GoesOnWhereItStopped) {
       " 2>/dev/null & p=$!; while [ ! -e " + state +
       " ] && kill -0 $p 2>/dev/null; do :; done; kill -9 $p 2>/dev/null; wait $p; true";
   ASSERT_EQ(std::system(command.c_str()), 0);
-  if (fs::exists(path("cut"))) fs::remove_all(path("cut"));  // it was faster
-  if (fs::exists(state)) {
-    expect_error(train(flags + path("cut")), "--resume goes on with it", "neither");
-    expect_error(train("--resume --seed 2 " + flags + path("cut")), "the state of another training",
-                 "seed");
-    const Outcome resumed = train("--resume " + flags + path("cut"));
-    ASSERT_EQ(resumed.status, 0) << resumed.err;
-    EXPECT_EQ(bytes("cut"), bytes("whole"));
+  ASSERT_FALSE(fs::exists(path("cut")));
+  ASSERT_TRUE(fs::exists(state));
+  expect_error(train(flags + path("cut")), "--resume goes on with it", "neither");
+  expect_error(train("--resume --seed 2 " + flags + path("cut")), "the state of another training",
+               "seed");
+  const std::string other = write_tiny_model({.seed = 2}, folder_.path()).string();
+  expect_error(run("train lora " + other + " --length 24 --batch 3 --rank 2 --rate 0.01 --resume " +
+                   flags + path("cut")),
+               "the state of another training", "another model of the same shape");
+  const Outcome resumed = train("--resume " + flags + path("cut"));
+  ASSERT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_EQ(bytes("cut"), bytes("whole"));
+}
+
+TEST_F(TrainProgramTest, AnOutputThatCannotBeWrittenCostsNoStep) {
+  const std::string flags = "--steps 5 --data " + text() + " -o ";
+  ASSERT_EQ(train(flags + path("whole")).status, 0);
+  fs::create_directories(path("late/adapter_model.safetensors"));  // in the way at the end
+  expect_error(train("--force " + flags + path("late")), "adapter_model.safetensors", "in the way");
+  ASSERT_TRUE(fs::exists(path("late.training")));
+  fs::remove(path("late/adapter_model.safetensors"));
+  const Outcome resumed = train("--resume --force --json " + flags + path("late"));
+  ASSERT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_EQ(json::parse(resumed.out)["losses"].size(), 5u);
+  EXPECT_EQ(bytes("late"), bytes("whole"));
+  EXPECT_FALSE(fs::exists(path("late.training")));
+}
+
+// Before the first step: none leaves a state.
+TEST_F(TrainProgramTest, WhatCannotBeWrittenFailsAtOnce) {
+  const std::string data = " --data " + text();
+  const auto file = folder_.write("taken", "x").string();
+  expect_error(train("--force" + data + " -o " + file), "is a file, and a folder is to be written",
+               "file");
+  fs::create_directory(path("folder.gguf"));
+  expect_error(train("--force" + data + " -o " + path("folder.gguf")), "is a folder", "folder");
+  expect_error(run("train medusa " + model_ + " --force" + data + " -o " + path("folder.gguf")),
+               "is a folder", "heads");
+  expect_error(train("--force" + data + " -o " + model_), "is the source itself", "model");
+  const auto words = folder_.write("words.gguf", "some words").string();
+  expect_error(train("--force --data " + words + " -o " + words), "is the source itself", "data");
+  expect_error(train(data + " -o " + path("learned") + " --svg " + model_), "is the source itself",
+               "picture");
+  expect_error(train(data + " -o " + path("learned") + " --svg " + path("no/such.svg")),
+               "no/such.svg", "picture's folder");
+  for (const char* family : {"gpt-neox", "bloom"}) {
+    expect_error(run(std::string("train lora --rank 2 ") + TESSERA_TEST_DATA "/folders/" + family +
+                     data + " -o " + path("learned")),
+                 "name a file that ends in .gguf", family);
+  }
+  for (const auto& entry : fs::directory_iterator(folder_.path()))
+    EXPECT_NE(entry.path().extension(), ".training") << entry.path();
+}
+
+TEST_F(TrainProgramTest, TokensThatTheModelHasNoRowsForAreRefused) {
+  const auto narrow = test::rewrite_gguf(
+      model_, folder_ / "narrow.gguf",
+      {.tensor =
+           [](StoredTensor& tensor) {
+             if (tensor.name.starts_with("token_embd") || tensor.name.starts_with("output.weight"))
+               tensor.shape[1] -= 8;
+             return true;
+           },
+       .bytes =
+           [](const StoredTensor& tensor, std::vector<std::byte>& bytes) {
+             bytes.resize(tensor.elements() * sizeof(float));
+           }});
+  for (const std::string command : {"lora", "medusa"}) {
+    expect_error(run("train " + command + " " + narrow.string() + " --length 24 --data " + text() +
+                     " -o " + path("out.gguf")),
+                 "tokens, the model only", command);
   }
 }
 
@@ -94,6 +158,9 @@ TEST_F(TrainProgramTest, WhatIsWrongIsOneLine) {
                "a rank of 4000 does not fit", "rank");
   EXPECT_EQ(run("train lora " + model_ + " --rank 0 --data " + data + out).status, 2);
   EXPECT_EQ(run("train").status, 2);
+  EXPECT_EQ(train("--held-out 0.1 --held-out-data " + data + " --data " + data + out).status, 2);
+  EXPECT_EQ(run("train medusa " + model_ + " --self-texts 4 --data " + data + out + ".gguf").status,
+            2);
   expect_error(train("--data " + data + " -o " + path("no/such/folder/out")), "no/such/folder",
                "folder");
   ASSERT_EQ(train("--steps 1 --data " + data + out).status, 0);
@@ -120,13 +187,24 @@ TEST_F(TrainProgramTest, HeadsDraftAndChangeNoToken) {
   EXPECT_LT(result["held_out"].back()["loss"], result["held_out"][0]["loss"]);
   ASSERT_EQ(result["heads"].size(), 2u);
   EXPECT_LE(result["heads"][0]["top1"], result["heads"][0]["top5"]);
-  const auto tokens = [&](const std::string& flags) {
-    const Outcome answer =
+  const auto answer = [&](const std::string& flags) {
+    const Outcome answered =
         run("run " + model_ + " --raw 'the same' -n 24 --temp 0 --json " + flags);
-    EXPECT_EQ(answer.status, 0) << answer.err;
-    return json::parse(answer.out)["tokens"];
+    EXPECT_EQ(answered.status, 0) << answered.err;
+    return json::parse(answered.out);
   };
-  EXPECT_EQ(tokens("--decoder medusa --medusa " + heads), tokens("--decoder plain"));
+  const json drafted = answer("--decoder medusa --medusa " + heads);
+  EXPECT_EQ(drafted["tokens"], answer("--decoder plain")["tokens"]);
+  EXPECT_GT(drafted["decoder"]["drafted"], 0);
+}
+
+TEST_F(TrainProgramTest, HeadsThatNothingJudgesHaveNoAccuracy) {
+  const Outcome outcome = run("train medusa " + model_ +
+                              " --length 24 --batch 3 --steps 1 --heads 2 --held-out 0 --json "
+                              "--data " +
+                              text() + " -o " + path("heads.gguf"));
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(json::parse(outcome.out)["heads"], json::parse("[null, null]"));
 }
 
 TEST_F(TrainProgramTest, WithoutDataTheModelWritesWhatHeadsLearn) {

@@ -43,6 +43,12 @@ class DataTest : public testing::Test {
   mutable int left_out_ = 0;
 };
 
+std::string with_calls(const std::string& calls) {
+  return R"({"messages": [{"role": "user", "content": "x"}, )"
+         R"({"role": "assistant", "content": "y", "tool_calls": )" +
+         calls + "}]}";
+}
+
 TEST_F(DataTest, ATextIsCutAndEveryTokenIsFollowedByTheNext) {
   const std::string text = "one two three four five six seven";
   const auto whole = plain(text, 1000);
@@ -95,9 +101,61 @@ TEST_F(DataTest, BadLinesAreNamed) {
       {R"({"messages": 3})", "line 1: 'messages' is no list of messages"},
       {R"({"messages": [{"content": "x"}]})", "line 1: 'role' is no text"},
       {R"({"messages": [{"role": "user", "content": "x"}]})",
-       "line 1: no message is the assistant's"}};
+       "line 1: no message is the assistant's"},
+      {R"({"messages": [{"role": "user", "content": 7}]})", "line 1: 'content' is no text"},
+      {with_calls("7"), "line 1: 'tool_calls' is no list of calls"},
+      {with_calls("[7]"), "line 1: 'tool_calls' is no list of calls"},
+      {with_calls("[{}]"), "line 1: 'tool_calls' is no list of calls"},
+      {with_calls(R"([{"function": {"name": 7}}])"), "line 1: 'name' is no text"},
+      {with_calls(R"([{"function": {"name": "f", "arguments": ")" + std::string(100, '[') +
+                  "\"}}]"),
+       "line 1: the JSON is nested more than 64 deep"},
+      {"{}\n" + std::string(200000, '['), "line 1: expected"},
+      {"\n" + std::string(200000, '['), "line 2: the JSON is nested more than 64 deep"}};
   for (const auto& one : cases)
     EXPECT_THAT(error_of([&] { lines(one.first); }), testing::StartsWith(one.second));
+}
+
+// Of templates that have results beside the calls: the name of one that is of no call, and says
+// none.
+TEST_F(DataTest, ResultsOfNoCallAreUnknowns) {
+  const std::string source =
+      "{% if tools %}{% for t in tools %}{{ t.function.name }}{% endfor %}{% endif %}"
+      "{% for m in messages %}{% if m.role != 'tool' %}|{{ m.role }}:{{ m.content }}"
+      "{% if m.tool_calls %}{% for c in m.tool_calls %}<{{ c.function.name }}>{% endfor %}"
+      "{% endif %}{% if m.tool_responses %}{% for r in m.tool_responses %}"
+      "[{{ r.name }} {{ r.response }}]{% endfor %}{% endif %}{% endif %}{% endfor %}"
+      "{% if add_generation_prompt %}|assistant:{% endif %}";
+  const ChatFormat format = make_chat_format(&source, *tokenizer_);
+  ASSERT_TRUE(format.capabilities.tool_responses);
+  std::vector<Example> examples;
+  read_lines(
+      *tokenizer_, format,
+      R"({"messages": [{"role": "user", "content": "x"}, )"
+      R"({"role": "assistant", "content": "y", "tool_calls": [{"function": {"name": "f"}}]}, )"
+      R"({"role": "tool", "content": "5", "tool_call_id": "a"}, )"
+      R"({"role": "tool", "content": "6", "name": 7}, )"
+      R"({"role": "user", "content": "z"}, {"role": "assistant", "content": "w v"}]})",
+      1000, examples);
+  ASSERT_EQ(examples.size(), 1u);
+  EXPECT_THAT(all(examples[0]), testing::HasSubstr("<f>[f 5][unknown 6]|user:z"));
+}
+
+// Folders with columns for every member leave null where there is none.
+TEST_F(DataTest, CallsAreLearnedAsTheServerWritesThem) {
+  const std::string source =
+      "{% for m in messages %}{{ m.role }}:{{ m.content }}{% if m.tool_calls %}"
+      "{% for c in m.tool_calls %}<{{ c.function.name }} {{ c.function.arguments.x }}>{% endfor %}"
+      "{% endif %}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}";
+  const ChatFormat format = make_chat_format(&source, *tokenizer_);
+  std::vector<Example> examples;
+  read_lines(*tokenizer_, format,
+             with_calls(R"([{"function": {"name": "f", "arguments": "{\"x\": 5}"}}])") + "\n" +
+                 with_calls("null"),
+             1000, examples);
+  ASSERT_EQ(examples.size(), 2u);
+  EXPECT_EQ(counted(examples[0]), "y<f 5>");
+  EXPECT_EQ(counted(examples[1]), "y");
 }
 
 TEST_F(DataTest, HeldOutExamplesAreSpread) {

@@ -86,9 +86,15 @@ TEST_F(MedusaTrainingTest, LearnsWhatComesAndServesIt) {
   const auto accuracies = objective.accuracies(data.held_out);
   ASSERT_EQ(accuracies.size(), 3u);
   for (const auto& accuracy : accuracies) {
-    EXPECT_GT(accuracy.first, 0.9);
-    EXPECT_GE(accuracy.five, accuracy.first);
+    ASSERT_TRUE(accuracy);
+    EXPECT_GT(accuracy->first, 0.9);
+    EXPECT_GE(accuracy->five, accuracy->first);
   }
+  // Of three tokens, the second head has none to say and the first one.
+  const std::vector<Example> brief = {plain_example(std::vector<Token>{5, 9, 7})};
+  EXPECT_TRUE(objective.accuracies(brief)[0]);
+  EXPECT_FALSE(objective.accuracies(brief)[1]);
+  EXPECT_FALSE(objective.accuracies({})[0]);
 
   const std::filesystem::path file = folder_ / "heads.gguf";
   save_medusa_heads(learned, file);

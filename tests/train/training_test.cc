@@ -205,6 +205,40 @@ TEST_F(LoraTrainingTest, ALossThatIsNoNumberStopsAndKeepsTheState) {
   EXPECT_EQ(training.step(), 4);
 }
 
+TEST_F(LoraTrainingTest, RefusesAFolderForMatricesThatHaveNoNameInOne) {
+  Learned learned = make_lora(*model_, {.rank = 2, .alpha = 4});
+  StoredAdapter adapter = stored_adapter(learned);
+  EXPECT_NO_THROW(check_adapter(adapter, *model_, folder_ / "adapter"));
+  adapter.matrices[0].down.place.role = TensorRole::kMedusaBlock;
+  EXPECT_NO_THROW(check_adapter(adapter, *model_, folder_ / "adapter.gguf"));
+  const auto refusal = testing::HasSubstr("has no name in folders of llama models");
+  EXPECT_THAT(error_of([&] { check_adapter(adapter, *model_, folder_ / "adapter"); }), refusal);
+  EXPECT_THAT(error_of([&] { save_adapter(adapter, *model_, folder_ / "adapter"); }), refusal);
+}
+
+// What it learned is in the state when it ends, and whoever refers to the values sees those of the
+// state.
+TEST_F(LoraTrainingTest, TheStateOfTheEndIsWhatWasLearned) {
+  const fs::path state = folder_ / "state";
+  ThreadPool pool(1);
+  const auto run = [&](const auto& body) {
+    Learned learned = whole_model(*model_);
+    Network network(model_, pool, 20, learned);
+    Training training(network, pool, learned, data_, 20, options(0.002), "a test");
+    body(training);
+    return training.evaluate(data_.held_out);
+  };
+  const double before = run([](Training&) {});
+  const double learned =
+      run([&](Training& training) { training.run(state, [](int, double, int) { return true; }); });
+  EXPECT_LT(learned, before);
+  EXPECT_EQ(run([&](Training& training) {
+              training.load(state);
+              EXPECT_TRUE(training.is_done());
+            }),
+            learned);
+}
+
 TEST_F(LoraTrainingTest, RefusesAStateThatIsAnothers) {
   ThreadPool pool(1);
   Learned learned = make_lora(*model_, {.rank = 2, .alpha = 4});

@@ -70,26 +70,45 @@ void write_safetensors(const fs::path& path, const std::vector<Written>& tensors
   file.commit();
 }
 
+// What the folder calls the matrix that it is added to, without ".weight".
+std::string written_module(const StoredLowRank& one, const Family& family) {
+  const TensorPlace place = one.down.place;
+  if (family.qkv_by_head && place.role == TensorRole::kQueryKeyValue)
+    fail("adapters of {} models are written as GGUF only: name a file that ends in .gguf",
+         family.model_type);
+  constexpr std::string_view kEnd = ".weight";
+  std::string name = tensor_name(family, place);
+  if (!name.ends_with(kEnd)) {
+    fail("'{}' has no name in folders of {} models: name a file that ends in .gguf",
+         printable(one.down.name), family.model_type);
+  }
+  name.resize(name.size() - kEnd.size());
+  return name;
+}
+
+const Family& family_of(const Checkpoint& model) {
+  return family_of_architecture(model.facts().require_string("general.architecture"));
+}
+
 }  // namespace
+
+void check_peft(const StoredAdapter& adapter, const Checkpoint& model) {
+  const Family& family = family_of(model);
+  for (const StoredLowRank& one : adapter.matrices) written_module(one, family);
+}
 
 void write_peft(const StoredAdapter& adapter, const Checkpoint& model, const fs::path& folder) {
   if (adapter.matrices.empty()) fail("an adapter without a matrix cannot be written");
-  const Family& family =
-      family_of_architecture(model.facts().require_string("general.architecture"));
+  const Family& family = family_of(model);
   const uint64_t rank = adapter.matrices[0].down.rows();
   const float scale = adapter.matrices[0].scale;
   std::vector<Written> tensors;
   std::set<std::string> modules;
   for (const StoredLowRank& one : adapter.matrices) {
-    const TensorPlace place = one.down.place;
-    std::string module = tensor_name(family, place);
-    if (family.qkv_by_head && place.role == TensorRole::kQueryKeyValue)
-      fail("adapters of {} models are written as GGUF only: name a file that ends in .gguf",
-           family.model_type);
+    const std::string module = written_module(one, family);
     if (one.down.rows() != rank || one.scale != scale)
       fail("module '{}' has another rank or scale than others, which is not written",
            printable(module));
-    module.resize(module.size() - std::string_view(".weight").size());
     modules.insert(module.substr(module.rfind('.') + 1));
     tensors.push_back({"base_model.model." + module + ".lora_A.weight", rank, one.down.columns(),
                        decoded(one.down)});
