@@ -270,7 +270,8 @@ class Writer {
 
 std::vector<std::string> write_tokenizer(const TokenizerData& data, const ChatTemplates& templates,
                                          GgufMetadata& metadata, size_t entries) {
-  constexpr std::string_view kKey = "tokenizer.chat_template", kNames = "tokenizer.chat_templates";
+  constexpr std::string_view kKey = "tokenizer.chat_template",
+                             kListKey = "tokenizer.chat_templates";
   std::vector<std::string> old;
   for (const auto& [key, value] : metadata.entries()) {
     if (key.starts_with(kKey)) old.push_back(key);
@@ -282,7 +283,7 @@ std::vector<std::string> write_tokenizer(const TokenizerData& data, const ChatTe
     metadata.set(fmt::format("{}.{}", kKey, name), {source});
     names.push_back(name);
   }
-  if (!names.empty()) metadata.set(std::string(kNames), {GgufValue::Array(names)});
+  if (!names.empty()) metadata.set(std::string(kListKey), {GgufValue::Array(names)});
   return Writer(data, metadata).write(entries);
 }
 
