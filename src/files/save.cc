@@ -64,11 +64,10 @@ std::string written_name(const Checkpoint& model, const StoredTensor& tensor) {
 }
 
 std::string written_name(const Checkpoint& model, const StoredTensor& tensor, int layer) {
-  const std::string name = gguf::tensor_name({tensor.place.role, layer});
-  if (name.empty()) {
-    fail("tensor '{}' has no place in {} models", printable(tensor.name),
-         model.facts().require_string("general.architecture"));
-  }
+  const std::string architecture = model.facts().require_string("general.architecture");
+  const std::string name = gguf::tensor_name({tensor.place.role, layer}, architecture);
+  if (name.empty())
+    fail("tensor '{}' has no place in {} models", printable(tensor.name), architecture);
   return name;
 }
 

@@ -117,7 +117,7 @@ constexpr auto kRows = std::to_array<TensorNames::Row>({
 });
 constexpr TensorNames kNames(kRows);
 
-// As llama.cpp's converter names them in single families: Falcon-H1's norm has no ending.
+// As llama.cpp names them in single families: Falcon-H1's norm has no ending. Read in any.
 constexpr auto kOtherRows = std::to_array<TensorNames::Row>({
     {TensorRole::kFeedForwardNorm, "blk.*.ffn_norm"},
 });
@@ -165,8 +165,9 @@ bool is_delicate(std::string_view name) {
 
 }  // namespace
 
-std::string tensor_name(TensorPlace place) {
-  return kNames.name_of(place);
+std::string tensor_name(TensorPlace place, std::string_view architecture) {
+  const std::string other = architecture == "falcon-h1" ? kOtherNames.name_of(place) : "";
+  return other.empty() ? kNames.name_of(place) : other;
 }
 
 TensorPlace tensor_place(std::string_view name) {

@@ -16,6 +16,8 @@ TEST(GgufTensorNames, NamesAndPlacesAgree) {
     EXPECT_EQ(gguf::tensor_place(gguf::tensor_name(place)), place) << gguf::tensor_name(place);
   }
   EXPECT_EQ(gguf::tensor_name({TensorRole::kValue, 31}), "blk.31.attn_v.weight");
+  EXPECT_EQ(gguf::tensor_name({TensorRole::kFeedForwardNorm, 3}, "falcon-h1"), "blk.3.ffn_norm");
+  EXPECT_EQ(gguf::tensor_name({TensorRole::kValue, 3}, "falcon-h1"), "blk.3.attn_v.weight");
 }
 
 TEST(GgufTensorNames, OtherStacksHaveRolesButNoLayer) {
