@@ -1,5 +1,3 @@
-// The product: tiles of c, each summed over panels of kDepth, from copies of a and b that lie as
-// the innermost loop reads them (Goto & van de Geijn 2008).
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "compress/dense.cc"
 #include "base/simd/simd_targets.h"
@@ -12,8 +10,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <utility>
+
+#include "base/matrix_product.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tessera::HWY_NAMESPACE {
@@ -22,93 +21,6 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using DF = hn::ScalableTag<float>;
 constexpr size_t kLanes = hn::MaxLanes(DF());
-constexpr size_t kStripRows = 6, kStripColumns = 2 * kLanes;  // of c, in registers
-constexpr size_t kDepth = 256;
-
-// Strips of so many columns of `from`, one after the other, each [depth, kWidth]; zeros at the end.
-template <size_t kWidth>
-void pack(ConstBlock from, size_t depth, size_t columns, float* out) {
-  for (size_t first = 0; first < columns; first += kWidth) {
-    const size_t count = std::min(kWidth, columns - first);
-    for (size_t k = 0; k < depth; ++k, out += kWidth) {
-      const float* row = from.data + k * from.stride + first;
-      if (count == kWidth) {
-        std::memcpy(out, row, kWidth * sizeof(float));  // of a length that the compiler knows
-      } else {
-        std::fill(std::copy_n(row, count, out), out + kWidth, 0.0f);
-      }
-    }
-  }
-}
-
-// The same of what lies transposed.
-template <size_t kWidth>
-void pack_transposed(ConstBlock from, size_t depth, size_t columns, float* out) {
-  for (size_t first = 0; first < columns; first += kWidth, out += depth * kWidth) {
-    const float* column[kWidth];
-    for (size_t i = 0; i < kWidth; ++i)
-      column[i] = from.data + std::min(first + i, columns - 1) * from.stride;
-    for (size_t k = 0; k < depth; ++k) {
-      for (size_t i = 0; i < kWidth; ++i) out[k * kWidth + i] = column[i][k];
-    }
-  }
-}
-
-// c, [kStripRows, kStripColumns], = alpha * a^T b.
-void multiply_strips(const float* a, const float* b, size_t depth, float alpha, float* c) {
-  const DF df;
-  hn::Vec<DF> sums[kStripRows][2];
-  for (auto& row : sums) row[0] = row[1] = hn::Zero(df);
-  for (size_t k = 0; k < depth; ++k, a += kStripRows, b += kStripColumns) {
-    const auto b0 = hn::Load(df, b), b1 = hn::Load(df, b + kLanes);
-    for (size_t i = 0; i < kStripRows; ++i) {
-      const auto ai = hn::Set(df, a[i]);
-      sums[i][0] = hn::MulAdd(ai, b0, sums[i][0]);
-      sums[i][1] = hn::MulAdd(ai, b1, sums[i][1]);
-    }
-  }
-  const auto by = hn::Set(df, alpha);
-  for (size_t i = 0; i < kStripRows; ++i) {
-    hn::Store(hn::Mul(by, sums[i][0]), df, c + i * kStripColumns);
-    hn::Store(hn::Mul(by, sums[i][1]), df, c + i * kStripColumns + kLanes);
-  }
-}
-
-// `lower`: the tile lies on the diagonal, of which nothing above is touched.
-void add_tile(ConstBlock a, ConstBlock b, size_t depth, size_t rows, size_t columns, float alpha,
-              Block c, bool lower) {
-  const auto padded = [](size_t n, size_t unit) { return (n + unit - 1) / unit * unit; };
-  thread_local std::vector<float> memory;
-  const size_t a_size = padded(kDepth * padded(rows, kStripRows), 16);
-  const size_t b_size = kDepth * padded(columns, kStripColumns);
-  memory.resize(a_size + b_size + 16);
-  float* packed_a = memory.data();
-  packed_a += (64 - reinterpret_cast<uintptr_t>(packed_a) % 64) % 64 / sizeof(float);
-  float* packed_b = packed_a + a_size;
-  HWY_ALIGN float strip[kStripRows * kStripColumns];
-  for (size_t k = 0; k < depth; k += kDepth) {
-    const size_t count = std::min(kDepth, depth - k);
-    if (a.transposed) {
-      pack_transposed<kStripRows>({a.data + k, a.stride}, count, rows, packed_a);
-    } else {
-      pack<kStripRows>({a.data + k * a.stride, a.stride}, count, rows, packed_a);
-    }
-    pack<kStripColumns>({b.data + k * b.stride, b.stride}, count, columns, packed_b);
-    for (size_t j = 0; j < columns; j += kStripColumns) {
-      for (size_t i = 0; i < rows; i += kStripRows) {
-        if (lower && i + kStripRows <= j) continue;
-        multiply_strips(packed_a + i * count, packed_b + j * count, count, alpha, strip);
-        for (size_t r = 0; r < std::min(kStripRows, rows - i); ++r) {
-          float* to = c.data + (i + r) * c.stride + j;
-          const float* from = strip + r * kStripColumns;
-          size_t width = std::min(kStripColumns, columns - j);
-          if (lower) width = std::min(width, i + r + 1 > j ? i + r + 1 - j : 0);
-          for (size_t s = 0; s < width; ++s) to[s] += from[s];
-        }
-      }
-    }
-  }
-}
 
 void add_scaled_kernel(float a, const float* x, size_t size, float* y) {
   const DF df;
@@ -176,13 +88,10 @@ HWY_AFTER_NAMESPACE();
 namespace tessera {
 namespace {
 
-HWY_EXPORT(add_tile);
 HWY_EXPORT(add_scaled_kernel);
 HWY_EXPORT(dot_kernel);
 HWY_EXPORT(quadratic_kernel);
 HWY_EXPORT(multiply_symmetric_kernel);
-
-constexpr size_t kTile = 192;
 
 // Rows of U that are factorized at once.
 constexpr size_t kPanel = 64;
@@ -221,23 +130,6 @@ bool factorize_panel(ThreadPool& pool, Block h, size_t first, size_t end) {
 
 }  // namespace
 
-void add_product(ThreadPool* pool, ConstBlock a, ConstBlock b, size_t depth, size_t rows,
-                 size_t columns, float alpha, Block c, bool lower) {
-  const size_t tile_rows = (rows + kTile - 1) / kTile, tile_columns = (columns + kTile - 1) / kTile;
-  const auto run = [&](int index, int) {
-    const size_t i = static_cast<size_t>(index) / tile_columns * kTile;
-    const size_t j = static_cast<size_t>(index) % tile_columns * kTile;
-    if (lower && j > i) return;
-    HWY_DYNAMIC_DISPATCH(add_tile)
-    ({a.data + (a.transposed ? i * a.stride : i), a.stride, a.transposed}, {b.data + j, b.stride},
-     depth, std::min(kTile, rows - i), std::min(kTile, columns - j), alpha,
-     {c.data + i * c.stride + j, c.stride}, lower && i == j);
-  };
-  const int tiles = static_cast<int>(tile_rows * tile_columns);
-  if (pool != nullptr) return pool->parallel_for(tiles, run);
-  for (int tile = 0; tile < tiles; ++tile) run(tile, 0);
-}
-
 void add_scaled(float a, const float* x, std::span<float> y) {
   HWY_DYNAMIC_DISPATCH(add_scaled_kernel)(a, x, y.size(), y.data());
 }
@@ -268,8 +160,9 @@ bool factorize(ThreadPool& pool, std::vector<float>& matrix, float damping, UduF
   for (size_t end = n; end > 0;) {
     const size_t first = (end - 1) / kPanel * kPanel;
     if (!factorize_panel(pool, h, first, end)) return false;
-    const ConstBlock panel{matrix.data() + first * n, n};
-    add_product(&pool, panel, panel, end - first, first, first, -1, h, true);
+    const float* panel = matrix.data() + first * n;
+    multiply(&pool, transposed(panel, n), by_rows(panel, n), first, end - first, first, -1,
+             matrix.data(), n, Into::kAddLower);
     end = first;
   }
   factors.d.resize(n);

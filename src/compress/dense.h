@@ -1,4 +1,5 @@
-// Dense linear algebra in f32, as much as methods need: one product, and a factorization.
+// Dense linear algebra in f32, as much as methods need beside base/matrix_product.h: a
+// factorization above all.
 //
 // Every element is summed in an order that its position alone decides, so that results do not
 // depend on the number of threads.
@@ -12,22 +13,15 @@
 
 namespace tessera {
 
-// Rows of floats, `stride` apart. `transposed`: its rows are what else were its columns.
+// Rows of floats, `stride` apart.
 struct ConstBlock {
   const float* data;
   size_t stride;
-  bool transposed = false;
 };
 struct Block {
   float* data;
   size_t stride;
 };
-
-// c += alpha * a^T b, with a [depth, rows], which may lie transposed, b [depth, columns], c [rows,
-// columns]. `lower`: only of the elements of c on the diagonal and below it. With a pool its
-// threads share the work.
-void add_product(ThreadPool* pool, ConstBlock a, ConstBlock b, size_t depth, size_t rows,
-                 size_t columns, float alpha, Block c, bool lower = false);
 
 // y += a x
 void add_scaled(float a, const float* x, std::span<float> y);

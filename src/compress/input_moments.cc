@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/matrix_product.h"
 
 namespace tessera {
 namespace {
@@ -45,10 +46,9 @@ void InputMoments::add(HostRows x, ThreadPool& pool) {
     }
   });
   if (kind_ == Kind::kDiagonal) return;
-  const ConstBlock block{x.data, static_cast<size_t>(x.stride)};
-  const size_t n = squares_.size();
-  add_product(&pool, block, block, static_cast<size_t>(x.rows), n, n, 1, {hessian_.data(), n},
-              true);
+  const size_t n = squares_.size(), stride = static_cast<size_t>(x.stride);
+  multiply(&pool, transposed(x.data, stride), by_rows(x.data, stride), n,
+           static_cast<size_t>(x.rows), n, 1, hessian_.data(), n, Into::kAddLower);
 }
 
 std::vector<float> InputMoments::importance() const {
@@ -115,9 +115,9 @@ double InputMoments::energy(std::span<const float> rows, ThreadPool& pool) const
   pool.parallel_for(static_cast<int>((n + kPanel - 1) / kPanel), [&](int panel, int) {
     const size_t first = static_cast<size_t>(panel) * kPanel, width = std::min(kPanel, n - first);
     std::vector<float> products(width * count);
-    add_product(nullptr, {hessian_.data() + first * n + first, n},
-                {columns.data() + first * count, count}, n - first, width, count, 1,
-                {products.data(), count});
+    multiply(nullptr, transposed(hessian_.data() + first * n + first, n),
+             by_rows(columns.data() + first * count, count), width, n - first, count, 1,
+             products.data(), count, Into::kAdd);
     for (size_t c = 0; c < width; ++c) {
       const auto diagonal = static_cast<double>(hessian_[(first + c) * n + first + c]);
       for (size_t r = 0; r < count; ++r) {

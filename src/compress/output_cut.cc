@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/matrix_product.h"
 #include "compress/recoder.h"
 
 namespace tessera {
@@ -63,8 +64,8 @@ std::vector<float> OutputCut::keep(std::span<const size_t> kept, InputMoments* i
         for (size_t r = 0; r < count; ++r)
           gone[i * count + r] = weights_[(first + r) * columns_ + order[i]];
       }
-      add_product(nullptr, {u + go, columns_}, {gone.data(), count}, go, stay, count, 1,
-                  {added.data(), count});
+      multiply(nullptr, transposed(u + go, columns_), by_rows(gone.data(), count), stay, go, count,
+               1, added.data(), count, Into::kAdd);
     }
     for (size_t r = 0; r < count; ++r) {
       for (size_t i = 0; i < stay; ++i) row[i] = added[i * count + r];

@@ -4,52 +4,11 @@
 
 #include <cmath>
 
+#include "base/matrix_product.h"
 #include "support/random_floats.h"
 
 namespace tessera {
 namespace {
-
-TEST(Dense, ProductsAddUpWhateverTheShape) {
-  ThreadPool pool(3);
-  for (const auto& [depth, rows, columns] :
-       {std::array<size_t, 3>{1, 1, 1}, {7, 5, 33}, {300, 200, 401}, {512, 193, 64}}) {
-    const Floats a = random_floats(depth * rows, 1), b = random_floats(depth * columns, 2);
-    Floats alone(rows * columns, 1.0f), shared = alone;
-    add_product(nullptr, {a.data(), rows}, {b.data(), columns}, depth, rows, columns, -2,
-                {alone.data(), columns});
-    add_product(&pool, {a.data(), rows}, {b.data(), columns}, depth, rows, columns, -2,
-                {shared.data(), columns});
-    EXPECT_EQ(alone, shared);
-    Floats turned(a.size()), from_turned(rows * columns, 1.0f);
-    for (size_t i = 0; i < a.size(); ++i) turned[i % rows * depth + i / rows] = a[i];
-    add_product(&pool, {turned.data(), depth, true}, {b.data(), columns}, depth, rows, columns, -2,
-                {from_turned.data(), columns});
-    EXPECT_EQ(alone, from_turned);
-    for (size_t i = 0; i < rows; ++i) {
-      for (size_t j = 0; j < columns; ++j) {
-        double sum = 0;
-        for (size_t k = 0; k < depth; ++k) {
-          sum += static_cast<double>(a[k * rows + i]) * static_cast<double>(b[k * columns + j]);
-        }
-        ASSERT_NEAR(alone[i * columns + j], 1 - 2 * sum, 1e-4 * std::sqrt(depth));
-      }
-    }
-  }
-}
-
-TEST(Dense, TheLowerTriangleLeavesTheUpperAlone) {
-  ThreadPool pool(2);
-  const size_t n = 450, depth = 40;
-  const Floats a = random_floats(depth * n, 1);
-  Floats all(n * n, 3.0f), lower = all;
-  add_product(&pool, {a.data(), n}, {a.data(), n}, depth, n, n, 1, {all.data(), n});
-  add_product(&pool, {a.data(), n}, {a.data(), n}, depth, n, n, 1, {lower.data(), n}, true);
-  for (size_t i = 0; i < n; ++i) {
-    for (size_t j = 0; j < n; ++j) {
-      ASSERT_EQ(lower[i * n + j], j <= i ? all[i * n + j] : 3.0f) << i << " " << j;
-    }
-  }
-}
 
 TEST(Dense, DotsAndQuadraticForms) {
   for (const size_t n : {1, 5, 16, 32, 77, 256}) {
@@ -73,7 +32,8 @@ TEST(Dense, DotsAndQuadraticForms) {
 Floats moments(size_t n, size_t depth, ThreadPool& pool) {
   const Floats x = random_floats(depth * n, 7);
   Floats h(n * n);
-  add_product(&pool, {x.data(), n}, {x.data(), n}, depth, n, n, 1, {h.data(), n}, true);
+  multiply(&pool, transposed(x.data(), n), by_rows(x.data(), n), n, depth, n, 1, h.data(), n,
+           Into::kAddLower);
   return h;
 }
 

@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/matrix_product.h"
 #include "compress/block_fit.h"
 
 namespace tessera {
@@ -61,7 +62,8 @@ BlockMetrics block_metrics(const UduFactors& factors, std::span<const size_t> or
       }
     }
     float* s = metrics.s.data() + first * size;
-    add_product(nullptr, {u.data(), size}, {scaled.data(), size}, size, size, size, 1, {s, size});
+    multiply(nullptr, transposed(u.data(), size), by_rows(scaled.data(), size), size, size, size, 1,
+             s, size, Into::kAdd);
     for (size_t k = 0; k < size; ++k) metrics.importance[first + k] = s[k * size + k];
     for (size_t r = 0; r < size; ++r) {
       for (size_t c = 0; c <= r; ++c) {
@@ -132,8 +134,8 @@ void GptqRows::encode(std::span<const float> rows, size_t count, std::span<const
   for (size_t first = 0; first < n; first += size) {
     const float* u = factors_.u.data() + first * n + first;
     std::ranges::fill(feedback, 0.0f);
-    add_product(nullptr, {factors_.u.data() + first, n}, {errors.data(), count}, first, size, count,
-                1, {feedback.data(), count});
+    multiply(nullptr, transposed(factors_.u.data() + first, n), by_rows(errors.data(), count), size,
+             first, count, 1, feedback.data(), count, Into::kAdd);
     const auto within = std::span(metrics_.within).subspan(first, size);
     const size_t begin = metrics_.first[first / size];
     const BlockMetric metric{
@@ -192,15 +194,15 @@ void GptqRows::gradients_of(size_t first, std::span<const float> errors, size_t 
                             std::span<float> gradients) const {
   const size_t n = factors_.size(), size = format_.block_elements, end = first + size;
   const float* h = factors_.u.data();
-  const Block out{gradients.data(), count};
   std::ranges::fill(gradients, 0.0f);
-  const auto add = [&](ConstBlock part, size_t from, size_t depth) {
-    add_product(nullptr, part, {errors.data() + from * count, count}, depth, size, count, 1, out);
+  const auto add = [&](Operand part, size_t from, size_t depth) {
+    multiply(nullptr, part, by_rows(errors.data() + from * count, count), size, depth, count, 1,
+             gradients.data(), count, Into::kAdd);
   };
-  add({h + first * n, n, true}, 0, first);
+  add(by_rows(h + first * n, n), 0, first);
   const auto& inner = metrics_.ordered_h.empty() ? metrics_.h : metrics_.ordered_h;
-  add({inner.data() + first * size, size}, first, size);
-  if (end < n) add({h + end * n + first, n}, end, n - end);
+  add(transposed(inner.data() + first * size, size), first, size);
+  if (end < n) add(transposed(h + end * n + first, n), end, n - end);
 }
 
 std::unique_ptr<GptqRows> GptqInputs::rows(const Format& format, ThreadPool& pool) {

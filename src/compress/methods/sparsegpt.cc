@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/matrix_product.h"
 #include "compress/methods/gptq.h"
 
 namespace tessera {
@@ -32,8 +33,8 @@ class SparseGptRows final : public RowEncoder {
     for (size_t first = 0; first < n; first += kBlock) {
       const size_t size = std::min(kBlock, n - first);
       std::ranges::fill(feedback, 0.0f);
-      add_product(nullptr, {factors_.u.data() + first, n}, {errors.data(), count}, first, size,
-                  count, 1, {feedback.data(), count});
+      multiply(nullptr, transposed(factors_.u.data() + first, n), by_rows(errors.data(), count),
+               size, first, count, 1, feedback.data(), count, Into::kAdd);
       for (size_t r = 0; r < count; ++r) {
         for (size_t k = 0; k < size; ++k)
           wanted[k] = rows[r * n + first + k] + feedback[k * count + r];

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/matrix_product.h"
 #include "compress/scalings/scaling.h"
 #include "formats/shared_scales.h"
 
@@ -84,8 +85,8 @@ double error_with(const Sample& sample, std::span<const float> scales,
     sample.format->decode(bytes.data(), values);
     for (size_t c = 0; c < n; ++c) errors[c * rows + r] = row[c] - values[c] / scales[c];
   });
-  add_product(&pool, {hessian.data(), n}, {errors.data(), rows}, n, n, rows, 1,
-              {products.data(), rows});
+  multiply(&pool, transposed(hessian.data(), n), by_rows(errors.data(), rows), n, n, rows, 1,
+           products.data(), rows, Into::kAdd);
   double sum = 0;
   for (size_t i = 0; i < errors.size(); ++i)
     sum += static_cast<double>(errors[i]) * static_cast<double>(products[i]);

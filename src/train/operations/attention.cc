@@ -4,8 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "base/matrix_product.h"
 #include "train/curves.h"
-#include "train/product.h"
 #include "train/row_ranges.h"
 
 namespace tessera::train {

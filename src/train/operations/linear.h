@@ -8,8 +8,8 @@
 #include <span>
 
 #include "base/host_tensor.h"
+#include "base/matrix_product.h"
 #include "base/thread_pool.h"
-#include "train/product.h"
 
 namespace tessera::train {
 

@@ -1,21 +1,22 @@
 // Tiles of C, each summed over panels of kDepth, from a copy of B (and of A, where its rows are not
 // contiguous) that lies as the innermost loop reads it (Goto & van de Geijn 2008).
 #undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "train/product.cc"
+#define HWY_TARGET_INCLUDE "base/matrix_product.cc"
 #include "base/simd/simd_targets.h"
 //
 #include <hwy/foreach_target.h>
 
 #include "base/simd/simd.h"
 //
-#include "train/product.h"
+#include "base/matrix_product.h"
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 HWY_BEFORE_NAMESPACE();
-namespace tessera::train::HWY_NAMESPACE {
+namespace tessera::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
@@ -28,8 +29,13 @@ constexpr size_t kDepth = 256;
 void pack_columns(Operand b, size_t depth, size_t count, float* out) {
   if (b.column == 1) {
     for (size_t k = 0; k < depth; ++k, out += kStripColumns) {
-      std::copy_n(b.data + k * b.row, count, out);
-      std::fill(out + count, out + kStripColumns, 0.0f);
+      const float* row = b.data + k * b.row;
+      if (count == kStripColumns) {
+        std::memcpy(out, row,
+                    kStripColumns * sizeof(float));  // of a length that the compiler knows
+      } else {
+        std::fill(std::copy_n(row, count, out), out + kStripColumns, 0.0f);
+      }
     }
     return;
   }
@@ -53,8 +59,14 @@ void pack_columns(Operand b, size_t depth, size_t count, float* out) {
 // One strip of A whose columns are contiguous, as [depth, kStripRows]. What stands for rows behind
 // the last is never read from C.
 void pack_rows(Operand a, size_t depth, size_t count, float* out) {
-  for (size_t k = 0; k < depth; ++k, out += kStripRows)
-    std::copy_n(a.data + k * a.column, count, out);
+  for (size_t k = 0; k < depth; ++k, out += kStripRows) {
+    const float* column = a.data + k * a.column;
+    if (count == kStripRows) {
+      std::memcpy(out, column, kStripRows * sizeof(float));
+    } else {
+      std::copy_n(column, count, out);
+    }
+  }
 }
 
 // c, [kStripRows, kStripColumns], = factor * A B: element (i, k) of A is a[i][k * step].
@@ -78,18 +90,23 @@ void multiply_strips(const float* const* a, size_t step, const float* b, size_t 
   }
 }
 
-void store(const float* strip, size_t rows, size_t columns, float* c, size_t stride, bool add) {
-  for (size_t r = 0; r < rows; ++r, strip += kStripColumns, c += stride) {
-    if (!add) {
+// `below`: how many rows the first of these lies below the diagonal's place in their first column.
+void store(const float* strip, size_t rows, size_t columns, float* c, size_t stride, Into into,
+           ptrdiff_t below) {
+  for (size_t r = 0; r < rows; ++r, strip += kStripColumns, c += stride, ++below) {
+    size_t width = columns;
+    if (into == Into::kReplace) {
       std::copy_n(strip, columns, c);
-    } else {
-      for (size_t s = 0; s < columns; ++s) c[s] += strip[s];
+      continue;
     }
+    if (into == Into::kAddLower)
+      width = std::min(columns, static_cast<size_t>(std::max<ptrdiff_t>(0, below + 1)));
+    for (size_t s = 0; s < width; ++s) c[s] += strip[s];
   }
 }
 
 void multiply_tile(Operand a, Operand b, size_t rows, size_t depth, size_t columns, float factor,
-                   float* c, size_t stride, bool add) {
+                   float* c, size_t stride, Into into, ptrdiff_t below) {
   const size_t strips = (columns + kStripColumns - 1) / kStripColumns;
   const size_t row_strips = (rows + kStripRows - 1) / kStripRows;
   const bool copies_rows = a.column != 1;
@@ -116,6 +133,8 @@ void multiply_tile(Operand a, Operand b, size_t rows, size_t depth, size_t colum
     }
     for (size_t j = 0; j < columns; j += kStripColumns) {
       for (size_t i = 0; i < rows; i += kStripRows) {
+        const ptrdiff_t here = below + static_cast<ptrdiff_t>(i) - static_cast<ptrdiff_t>(j);
+        if (into == Into::kAddLower && here + static_cast<ptrdiff_t>(kStripRows) <= 0) continue;
         const float* at[kStripRows];
         for (size_t r = 0; r < kStripRows; ++r) {
           at[r] = copies_rows ? packed_a + i * count + r
@@ -124,17 +143,18 @@ void multiply_tile(Operand a, Operand b, size_t rows, size_t depth, size_t colum
         multiply_strips(at, copies_rows ? kStripRows : 1, packed_b + j * count, count, factor,
                         strip);
         store(strip, std::min(kStripRows, rows - i), std::min(kStripColumns, columns - j),
-              c + i * stride + j, stride, add || k > 0);
+              c + i * stride + j, stride, k > 0 && into == Into::kReplace ? Into::kAdd : into,
+              here);
       }
     }
   }
 }
 
-}  // namespace tessera::train::HWY_NAMESPACE
+}  // namespace tessera::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace tessera::train {
+namespace tessera {
 namespace {
 
 HWY_EXPORT(multiply_tile);
@@ -153,15 +173,17 @@ void multiply(ThreadPool* pool, Operand a, Operand b, size_t rows, size_t depth,
   const auto run = [&](int index, int) {
     const size_t i = static_cast<size_t>(index) / across * kTileRows;
     const size_t j = static_cast<size_t>(index) % across * kTileColumns;
+    const size_t height = std::min(kTileRows, rows - i);
+    if (into == Into::kAddLower && i + height <= j) return;
     HWY_DYNAMIC_DISPATCH(multiply_tile)
-    ({a.data + i * a.row, a.row, a.column}, {b.data + j * b.column, b.row, b.column},
-     std::min(kTileRows, rows - i), depth, std::min(kTileColumns, columns - j), factor,
-     c + i * c_stride + j, c_stride, into == Into::kAdd);
+    ({a.data + i * a.row, a.row, a.column}, {b.data + j * b.column, b.row, b.column}, height, depth,
+     std::min(kTileColumns, columns - j), factor, c + i * c_stride + j, c_stride, into,
+     static_cast<ptrdiff_t>(i) - static_cast<ptrdiff_t>(j));
   };
   const int tiles = static_cast<int>(across * down);
   if (pool != nullptr && tiles > 1) return pool->parallel_for(tiles, run);
   for (int tile = 0; tile < tiles; ++tile) run(tile, 0);
 }
 
-}  // namespace tessera::train
+}  // namespace tessera
 #endif
