@@ -33,7 +33,7 @@ endfunction()
 
 # The same for a room. tests/embedding builds the library within another project and finds every object in the
 # compiler's cache, if it is compiled by the same words: so they are ours, not CMake's, and name the same folder.
-# Not with Clang, which asks for the same sanitizers, and compiles some rooms as a few files anyway (TESSERA_UNITY).
+# Not with Clang, which asks for the same sanitizers: tests/fuzz knows which room has which.
 function(tessera_room_reads target name)
   if(NOT CMAKE_CXX_COMPILER_ID STREQUAL GNU OR CMAKE_DISABLE_PRECOMPILE_HEADERS)
     return()
