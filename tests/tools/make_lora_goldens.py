@@ -14,7 +14,8 @@ import sys
 import peft
 import torch
 import transformers
-from make_folder_goldens import COMMON, TOKENS, HalfCache
+from folder_models import COMMON, TOKENS
+from make_folder_goldens import HalfCache
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
