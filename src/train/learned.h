@@ -1,12 +1,14 @@
 // What of a model is learned: tensors of its own, or what low-rank adapters add to them.
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "checkpoint/tensor_names.h"
+#include "base/thread_pool.h"
+#include "checkpoint/stored_tensor.h"
 
 namespace tessera::train {
 
@@ -44,5 +46,11 @@ struct Learned {
     return all;
   }
 };
+
+// The values as a tensor in F32, whose bytes they stay.
+StoredTensor stored_tensor(const Parameter& parameter, TensorPlace place);
+// The values in that format, each row rounded to nearest as it would be alone. Error for a value
+// that a format of blocks cannot hold: NaN or infinity.
+std::vector<std::byte> encoded(const Parameter& parameter, const Format& format, ThreadPool& pool);
 
 }  // namespace tessera::train

@@ -22,16 +22,6 @@ float drawn(uint64_t seed, TensorPlace place, size_t index) {
   return static_cast<float>(words[0] >> 8) / 8388608.0f - 1;
 }
 
-StoredTensor stored(const Parameter& parameter, TensorPlace place) {
-  StoredTensor tensor;
-  tensor.name = parameter.name;
-  tensor.place = place;
-  tensor.format = &kF32;
-  tensor.shape = {static_cast<uint64_t>(parameter.columns), static_cast<uint64_t>(parameter.rows)};
-  tensor.bytes = std::as_bytes(std::span(parameter.values));
-  return tensor;
-}
-
 }  // namespace
 
 Learned make_lora(const Checkpoint& model, const LoraOptions& options) {
@@ -60,7 +50,8 @@ Learned make_lora(const Checkpoint& model, const LoraOptions& options) {
 StoredAdapter stored_adapter(const Learned& learned) {
   StoredAdapter adapter;
   for (const auto& [place, pair] : learned.low_rank) {
-    adapter.matrices.push_back({stored(pair.down, place), stored(pair.up, place), pair.scale});
+    adapter.matrices.push_back(
+        {stored_tensor(pair.down, place), stored_tensor(pair.up, place), pair.scale});
   }
   return adapter;
 }

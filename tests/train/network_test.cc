@@ -12,6 +12,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "decoded.h"
 #include "files/open.h"
 #include "paths.h"
 #include "support/error_of.h"
@@ -19,7 +20,7 @@
 #include "support/random_floats.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
-#include "train/whole_model.h"
+#include "train/whole.h"
 
 namespace tessera::train {
 namespace {
@@ -78,7 +79,7 @@ TEST_P(GradientGoldenTest, EqualTorchs) {
   std::vector<Example> examples;
   for (const json& text : golden["texts"])
     examples.push_back(plain_example(text.get<std::vector<Token>>()));
-  const auto [loss, learned] = differentiate(model, examples, 2, whole_model(*model));
+  const auto [loss, learned] = differentiate(model, examples, 2, make_whole(*model));
   EXPECT_NEAR(loss, golden["loss"].get<double>(), 1e-5);
   for (const auto& [place, parameter] : learned.whole) {
     std::vector<float> wanted = decoded(expected->require(place));
@@ -115,8 +116,8 @@ std::vector<std::vector<float>> gradients(Learned& learned) {
 
 TEST(NetworkTest, ThreadsChangeNoBitOfAGradient) {
   const auto model = open_checkpoint(fs::path(TESSERA_TEST_DATA) / "folders/gemma3");
-  auto one = differentiate(model, two_texts(), 1, whole_model(*model));
-  auto three = differentiate(model, two_texts(), 3, whole_model(*model));
+  auto one = differentiate(model, two_texts(), 1, make_whole(*model));
+  auto three = differentiate(model, two_texts(), 3, make_whole(*model));
   EXPECT_EQ(one.loss, three.loss);
   EXPECT_EQ(gradients(one.learned), gradients(three.learned));
 }
@@ -125,8 +126,8 @@ TEST(NetworkTest, TargetsThatDoNotCountChangeNothing) {
   const auto model = open_checkpoint(fs::path(TESSERA_TEST_DATA) / "folders/llama");
   std::vector<Example> examples = two_texts();
   std::ranges::fill(examples[1].targets, kNothing);
-  auto both = differentiate(model, examples, 2, whole_model(*model));
-  auto alone = differentiate(model, {examples[0]}, 2, whole_model(*model));
+  auto both = differentiate(model, examples, 2, make_whole(*model));
+  auto alone = differentiate(model, {examples[0]}, 2, make_whole(*model));
   EXPECT_NEAR(both.loss, alone.loss, 1e-6);
   for (const auto& [place, parameter] : both.learned.whole) {
     const Parameter& other = alone.learned.whole.at(place);
@@ -208,7 +209,7 @@ TEST(NetworkTest, QuantizedWeightsAreWhatTheyDecodeTo) {
   for (const char* name : {"nf4", "gptq-order", "awq", "hqq", "compressed-nvfp4", "fp8-block"}) {
     const auto model = open_checkpoint(fs::path(TESSERA_TEST_DATA) / "quantized" / name);
     ThreadPool pool(2);
-    Learned nothing, everything = whole_model(*model);
+    Learned nothing, everything = make_whole(*model);
     const std::vector<Example> examples = two_texts();
     Network stored(model, pool, rows_of(examples), nothing);
     Network decoded_before(model, pool, rows_of(examples), everything);

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "decoded.h"
 #include "files/open.h"
 #include "files/open_adapter.h"
 #include "files/save_adapter.h"
@@ -20,7 +21,7 @@
 #include "train/lora.h"
 #include "train/loss_picture.h"
 #include "train/network.h"
-#include "train/whole_model.h"
+#include "train/whole.h"
 
 namespace tessera::train {
 namespace {
@@ -40,7 +41,7 @@ TEST(TrainingTest, LossesAreTorchsForTwoHundredSteps) {
   for (int i = 0; i < kBatch; ++i) rows += examples[static_cast<size_t>(i)].rows();
 
   ThreadPool pool(2);
-  Learned learned = whole_model(*model);
+  Learned learned = make_whole(*model);
   Network network(model, pool, rows, learned);
   AdamW adamw(learned.parameters(), {.beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-8, .decay = 0.1});
   const Schedule schedule{
@@ -222,7 +223,7 @@ TEST_F(LoraTrainingTest, TheStateOfTheEndIsWhatWasLearned) {
   const fs::path state = folder_ / "state";
   ThreadPool pool(1);
   const auto run = [&](const auto& body) {
-    Learned learned = whole_model(*model_);
+    Learned learned = make_whole(*model_);
     Network network(model_, pool, 20, learned);
     Training training(network, pool, learned, data_, 20, options(0.002), "a test");
     body(training);

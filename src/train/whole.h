@@ -1,0 +1,30 @@
+// All weights of a model as what is learned, and a model of what was learned.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "compress/recipes.h"
+#include "train/learned.h"
+
+namespace tessera::train {
+
+// Learned::whole of every tensor that gradients reach, decoded: matrices, embeddings, norms,
+// biases. Where the output matrix is the embedding it is one parameter, whose gradient is the sum
+// of both. What the configuration says (factors of rotary frequencies) is not learned.
+Learned make_whole(const Checkpoint& model);
+
+// The formats of a trained model's tensors, as quantizing to the recipe gives them; what stays in a
+// format that nothing is encoded to becomes F16. Error for a recipe of Hugging Face folders.
+std::vector<PlannedFormat> plan_whole(const Checkpoint& model, const Recipe& recipe, bool pure);
+
+// Writes `model` as a GGUF file with what was learned in place of its own tensors, rounded to
+// nearest: plan[i] is the format of model.tensors()[i]. What is not learned is as it is stored, if
+// its format stays. The same for any number of threads. Appears whole or not at all.
+void save_whole(const Checkpoint& model, const Learned& learned, const Recipe& recipe,
+                std::span<const PlannedFormat> plan, ThreadPool& pool,
+                const std::filesystem::path& path);
+
+}  // namespace tessera::train
