@@ -56,6 +56,10 @@ void AdamW::step(ThreadPool& pool, double rate) {
     float* values = parameters_[parameter]->values.data();
     float* gradient = parameters_[parameter]->gradient.data();
     float *first = moments_[parameter].first.data(), *second = moments_[parameter].second.data();
+    if (parameters_[parameter]->keeps_zeros) {
+      for (size_t i = begin; i < end; ++i)
+        if (values[i] == 0) gradient[i] = first[i] = second[i] = 0;
+    }
     for (size_t i = begin; i < end; ++i) {
       const float g = gradient[i];
       gradient[i] = 0;
@@ -64,6 +68,7 @@ void AdamW::step(ThreadPool& pool, double rate) {
       values[i] = kept * values[i] - by * first[i] / (std::sqrt(second[i]) / root + epsilon);
     }
   });
+  for (Parameter* parameter : parameters_) parameter->has_changed = true;
 }
 
 double clip(ThreadPool& pool, std::span<Parameter* const> parameters, double most) {

@@ -25,7 +25,7 @@ class AdamW {
   // The parameters stay where they are for as long as this lives.
   AdamW(std::vector<Parameter*> parameters, AdamWOptions options);
 
-  // Changes the values by their gradients, which become zero.
+  // Changes the values by their gradients, which become zero. Zeros that are to stay do so.
   void step(ThreadPool& pool, double rate);
 
   // To be kept, and set when a training goes on.

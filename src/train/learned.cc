@@ -14,16 +14,45 @@ StoredTensor stored_tensor(const Parameter& parameter, TensorPlace place) {
   return tensor;
 }
 
-std::vector<std::byte> encoded(const Parameter& parameter, const Format& format, ThreadPool& pool) {
+namespace {
+
+void encode_to(std::vector<std::byte>& bytes, const Parameter& parameter, const Format& format,
+               ThreadPool& pool) {
   const size_t columns = wide(parameter.columns), row_bytes = format.row_bytes(columns);
-  std::vector<std::byte> bytes(wide(parameter.rows) * row_bytes);
+  bytes.resize(wide(parameter.rows) * row_bytes);
   for_stretches(pool, parameter.rows, [&](int first, int end, int) {
     for (size_t row = wide(first); row < wide(end); ++row) {
       format.encode(std::span(parameter.values).subspan(row * columns, columns),
                     bytes.data() + row * row_bytes, {});
     }
   });
+}
+
+}  // namespace
+
+std::vector<std::byte> encoded(const Parameter& parameter, const Format& format, ThreadPool& pool) {
+  std::vector<std::byte> bytes;
+  encode_to(bytes, parameter, format, pool);
   return bytes;
+}
+
+void round_to_grids(std::span<Parameter* const> parameters, ThreadPool& pool) {
+  for (Parameter* parameter : parameters) {
+    if (parameter->grid == nullptr || !parameter->has_changed) continue;
+    encode_to(parameter->rounded, *parameter, *parameter->grid, pool);
+    parameter->has_changed = false;
+  }
+}
+
+void keep_zeros(std::span<Parameter* const> parameters, ThreadPool& pool) {
+  for (Parameter* parameter : parameters) {
+    if (!parameter->keeps_zeros) continue;
+    const size_t columns = wide(parameter->columns);
+    for_stretches(pool, parameter->rows, [&](int first, int end, int) {
+      for (size_t i = wide(first) * columns; i < wide(end) * columns; ++i)
+        if (parameter->values[i] == 0) parameter->gradient[i] = 0;
+    });
+  }
 }
 
 }  // namespace tessera::train

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <map>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,15 @@ struct Parameter {
   std::string name;           // for people and files
   int rows = 0, columns = 0;  // a vector is one row
   std::vector<float> values, gradient;
+
+  // What a forward pass sees: the values as they are in this format, encoded anew once they have
+  // changed. The gradient passes as if they were not rounded (straight through, Bengio et al. 2013,
+  // arXiv 1308.3432). nullptr: it sees the values. Set before a network is made of it.
+  const Format* grid = nullptr;
+  std::vector<std::byte> rounded;  // with a grid
+  bool has_changed = true;         // since then: for whoever changes values to say
+  // What is 0 stays 0: it has no gradient, and an optimizer forgets what it knew of it.
+  bool keeps_zeros = false;
 
   Parameter() = default;
   Parameter(std::string of, int row_count, int column_count)
@@ -35,7 +45,7 @@ struct LowRankPair {
 
 // By what they belong to. None moves while a model is bound to them.
 struct Learned {
-  std::map<TensorPlace, Parameter> whole;  // instead of what the checkpoint has
+  std::map<TensorPlace, Parameter> whole;  // instead of what the checkpoint has; may have grids
   std::map<TensorPlace, LowRankPair> low_rank;
 
   // All of them, always in the same order.
@@ -52,5 +62,10 @@ StoredTensor stored_tensor(const Parameter& parameter, TensorPlace place);
 // The values in that format, each row rounded to nearest as it would be alone. Error for a value
 // that a format of blocks cannot hold: NaN or infinity.
 std::vector<std::byte> encoded(const Parameter& parameter, const Format& format, ThreadPool& pool);
+
+// What passes see of parameters that have a grid and have changed becomes what they are now.
+void round_to_grids(std::span<Parameter* const> parameters, ThreadPool& pool);
+// The gradients of zeros that are to stay become zero.
+void keep_zeros(std::span<Parameter* const> parameters, ThreadPool& pool);
 
 }  // namespace tessera::train

@@ -100,10 +100,13 @@ Network::Network(std::shared_ptr<const Checkpoint> checkpoint, ThreadPool& pool,
 }
 
 void Network::learn_whole() {
+  round_to_grids(learned_.parameters(), pool_);
   for (auto& [place, parameter] : learned_.whole) {
     StoredTensor tensor = checkpoint_->require(place);
-    tensor.format = &kF32;
-    tensor.bytes = std::as_bytes(std::span(parameter.values));
+    const bool is_rounded = parameter.grid != nullptr;
+    tensor.format = is_rounded ? parameter.grid : &kF32;
+    tensor.bytes = is_rounded ? std::span<const std::byte>(parameter.rounded)
+                              : std::as_bytes(std::span(parameter.values));
     tensor.source = nullptr;
     tensor.order = nullptr;
     whole_.emplace(place, std::move(tensor));
@@ -297,6 +300,7 @@ double Network::run(std::span<const Example> examples, const float* factor) {
                                     .runs = rows.batch.runs});
   if (!whole_.empty()) {  // their values may be others by now
     loaded_ = -1;
+    round_to_grids(learned_.parameters(), pool_);
     load_ends();
   }
   const int layers = static_cast<int>(config_.layers.size());

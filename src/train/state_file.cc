@@ -24,7 +24,8 @@ std::string tensor_name(size_t i) {
 
 }  // namespace
 
-void write_state(const TrainingState& state, const std::filesystem::path& path) {
+void write_state(const TrainingState& state, std::span<const std::span<const float>> values,
+                 const std::filesystem::path& path) {
   std::vector<double> losses;
   std::vector<int32_t> steps;
   for (const LossCurve::Point& point : state.curve.held_out) {
@@ -40,21 +41,22 @@ void write_state(const TrainingState& state, const std::filesystem::path& path) 
   metadata.set(kHeldOut, {GgufValue::Array(std::move(losses))});
   metadata.set(kHeldOutSteps, {GgufValue::Array(std::move(steps))});
   GgufWriter writer(std::move(metadata));
-  for (size_t i = 0; i < state.values.size(); ++i)
-    writer.declare(tensor_name(i), kF32, {state.values[i].size()});
+  for (size_t i = 0; i < values.size(); ++i)
+    writer.declare(tensor_name(i), kF32, {values[i].size()});
   writer.write(path, [&](size_t i) {
-    const auto bytes = std::as_bytes(std::span(state.values[i]));
+    const auto bytes = std::as_bytes(values[i]);
     return std::vector<std::byte>(bytes.begin(), bytes.end());
   });
 }
 
-TrainingState read_state(const std::filesystem::path& path) {
+StoredTraining read_state(const std::filesystem::path& path) {
   const GgufFile file = GgufFile::open(path);
   const GgufMetadata& metadata = file.metadata();
   const std::string shown = printable(path.string(), 400);
   if (metadata.get_string("general.type").value_or("") != kType)
     fail("'{}' is no state of a training", shown);
-  TrainingState state;
+  StoredTraining stored;
+  TrainingState& state = stored.state;
   state.identity = metadata.require_string(kIdentity);
   const int64_t step = metadata.require_int(kStep);
   const auto learned = metadata.get_floats(kLearned).value_or(std::vector<float>());
@@ -73,10 +75,10 @@ TrainingState read_state(const std::filesystem::path& path) {
   for (size_t i = 0; i < file.tensors().size(); ++i) {
     const StoredTensor& tensor = file.require_tensor(tensor_name(i));
     if (tensor.format != &kF32) fail("'{}': tensor '{}' is not F32", shown, tensor.name);
-    state.values.emplace_back(tensor.elements());
-    tensor.decode(0, tensor.rows(), state.values.back());
+    stored.values.emplace_back(tensor.elements());
+    tensor.decode(0, tensor.rows(), stored.values.back());
   }
-  return state;
+  return stored;
 }
 
 }  // namespace tessera::train

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,11 +14,17 @@ struct TrainingState {
   std::string identity;  // of what training
   int step = 0;
   LossCurve curve;
-  std::vector<std::vector<float>> values;  // of each parameter: its own, then its moments
 };
 
-void write_state(const TrainingState& state, const std::filesystem::path& path);
+// `values`: of each parameter its own, then its moments.
+void write_state(const TrainingState& state, std::span<const std::span<const float>> values,
+                 const std::filesystem::path& path);
+
+struct StoredTraining {
+  TrainingState state;
+  std::vector<std::vector<float>> values;
+};
 // Error for a file that is malformed, or no state of a training.
-TrainingState read_state(const std::filesystem::path& path);
+StoredTraining read_state(const std::filesystem::path& path);
 
 }  // namespace tessera::train

@@ -62,6 +62,8 @@ const std::vector<uint32_t>& Training::order_of(uint64_t epoch) {
 }
 
 double Training::step(int* tokens) {
+  if (options_.before_step) options_.before_step(step_);
+  const auto parameters = learned_.parameters();
   const size_t count = data_.learned.size();
   std::vector<Example> batch;
   int counting = 0;
@@ -78,7 +80,8 @@ double Training::step(int* tokens) {
     first += some.size();
   }
   const double loss = sum / counting;
-  const double length = clip(pool_, learned_.parameters(), options_.clip);
+  keep_zeros(parameters, pool_);
+  const double length = clip(pool_, parameters, options_.clip);
   if (!std::isfinite(loss) || !std::isfinite(length)) {
     fail("step {}: the {} is no number; a lower rate than {} may help", step_ + 1,
          std::isfinite(loss) ? "gradient" : "loss", options_.schedule.rate);
@@ -115,30 +118,31 @@ void Training::run(const std::filesystem::path& state, const GoesOn& goes_on) {
 }
 
 void Training::save(const std::filesystem::path& path) {
-  TrainingState state{.identity = identity_, .step = step_, .curve = curve_, .values = {}};
   const auto parameters = learned_.parameters();
+  std::vector<std::span<const float>> values;
   for (size_t i = 0; i < parameters.size(); ++i) {
     const AdamW::Moments& moments = adamw_.moments()[i];
-    state.values.insert(state.values.end(), {parameters[i]->values, moments.first, moments.second});
+    values.insert(values.end(), {parameters[i]->values, moments.first, moments.second});
   }
-  write_state(state, path);
+  write_state({.identity = identity_, .step = step_, .curve = curve_}, values, path);
 }
 
 void Training::load(const std::filesystem::path& path) {
-  TrainingState state = read_state(path);
+  auto [state, values] = read_state(path);
   const std::string shown = printable(path.string(), 400);
   if (state.identity != identity_) {
     fail("'{}' is the state of another training: {}; this one is: {}", shown,
          printable(state.identity, 400), identity_);
   }
   const auto parameters = learned_.parameters();
-  bool fits = state.values.size() == 3 * parameters.size() && state.step <= options_.schedule.steps;
-  for (size_t i = 0; fits && i < state.values.size(); ++i)
-    fits = state.values[i].size() == parameters[i / 3]->values.size();
+  bool fits = values.size() == 3 * parameters.size() && state.step <= options_.schedule.steps;
+  for (size_t i = 0; fits && i < values.size(); ++i)
+    fits = values[i].size() == parameters[i / 3]->values.size();
   if (!fits) fail("'{}' does not hold the values of this training", shown);
   for (size_t i = 0; i < parameters.size(); ++i) {
-    std::ranges::copy(state.values[3 * i], parameters[i]->values.begin());  // others refer to them
-    adamw_.moments()[i] = {std::move(state.values[3 * i + 1]), std::move(state.values[3 * i + 2])};
+    std::ranges::copy(values[3 * i], parameters[i]->values.begin());  // others refer to them
+    parameters[i]->has_changed = true;
+    adamw_.moments()[i] = {std::move(values[3 * i + 1]), std::move(values[3 * i + 2])};
   }
   step_ = state.step;
   adamw_.set_steps(step_);

@@ -22,6 +22,9 @@ struct TrainingOptions {
   double clip = 1;  // the gradient's length, at most; 0: any
   uint64_t seed = 1;
   int evaluate_every = 50, save_every = 50;  // steps; 0: only at the end
+  // Called before each step with its number from 0 on: what a schedule does to what is learned. The
+  // number and the values alone decide what that is, or a training could not go on.
+  std::function<void(int step)> before_step = {};
 };
 
 // Mean losses, in nats a token.

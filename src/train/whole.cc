@@ -60,6 +60,14 @@ std::vector<PlannedFormat> plan_whole(const Checkpoint& model, const Recipe& rec
   return plan;
 }
 
+void set_grids(const Checkpoint& model, std::span<const PlannedFormat> plan, Learned& learned) {
+  for (size_t i = 0; i < plan.size(); ++i) {
+    const auto found = learned.whole.find(model.tensors()[i].place);
+    if (found != learned.whole.end() && plan[i].format != &kF32)
+      found->second.grid = plan[i].format;
+  }
+}
+
 void save_whole(const Checkpoint& model, const Learned& learned, const Recipe& recipe,
                 std::span<const PlannedFormat> plan, ThreadPool& pool,
                 const std::filesystem::path& path) {

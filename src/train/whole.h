@@ -20,6 +20,10 @@ Learned make_whole(const Checkpoint& model);
 // format that nothing is encoded to becomes F16. Error for a recipe of Hugging Face folders.
 std::vector<PlannedFormat> plan_whole(const Checkpoint& model, const Recipe& recipe, bool pure);
 
+// The passes of a training see what a file of that plan would hold (quantization-aware training,
+// Jacob et al. 2018, arXiv 1712.05877): each parameter on the grid of its tensor's format.
+void set_grids(const Checkpoint& model, std::span<const PlannedFormat> plan, Learned& learned);
+
 // Writes `model` as a GGUF file with what was learned in place of its own tensors, rounded to
 // nearest: plan[i] is the format of model.tensors()[i]. What is not learned is as it is stored, if
 // its format stays. The same for any number of threads. Appears whole or not at all.

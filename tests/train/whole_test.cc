@@ -8,9 +8,9 @@
 #include "files/open.h"
 #include "paths.h"
 #include "support/error_of.h"
-#include "support/model_runner.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
+#include "train/adamw.h"
 #include "train/network.h"
 
 namespace tessera::train {
@@ -93,6 +93,57 @@ TEST_F(WholeTest, ThreadsChangeNoByteOfAFile) {
   const Learned learned = changed(*model);
   EXPECT_EQ(test::read_bytes(saved(*model, learned, "Q4_K_M", 1)->paths()[0]),
             test::read_bytes(saved(*model, learned, "Q4_K_M", 3)->paths()[0]));
+}
+
+// Quantization-aware training, behind some steps: what a pass sees is what a file of that format
+// decodes to, bit for bit.
+TEST_F(WholeTest, APassSeesWhatAFileHolds) {
+  const std::vector<Example> examples = {plain_example(kText)};
+  for (const char* format : {"Q4_0", "Q2_0", "TQ2_0", "Q4_K_M", "F16"}) {
+    const auto model = tiny({.layers = 2, .embedding = 256, .feed_forward = 256});
+    const auto plan = plan_whole(*model, require_recipe(format), false);
+    ThreadPool pool(2);
+    Learned learned = make_whole(*model), nothing;
+    set_grids(*model, plan, learned);
+    Network network(model, pool, 20, learned);
+    AdamW adamw(learned.parameters(), {});
+    const double before = network.loss(examples);
+    for (int step = 0; step < 3; ++step) {
+      network.differentiate(examples, 0.1f);
+      adamw.step(pool, 1e-3);
+    }
+    const double after = network.loss(examples);
+    EXPECT_NE(before, after) << format;
+    const fs::path path = folder_ / "rounded.gguf";
+    save_whole(*model, learned, require_recipe(format), plan, pool, path);
+    const auto file = open_checkpoint(path);
+    Network of_file(file, pool, 20, nothing);
+    EXPECT_EQ(of_file.loss(examples), after) << format;
+    for (const StoredTensor& tensor : file->tensors()) {
+      const Parameter& parameter = learned.whole.at(tensor.place);
+      if (parameter.grid == nullptr) continue;
+      EXPECT_EQ(parameter.grid, tensor.format) << tensor.name;
+      EXPECT_TRUE(std::ranges::equal(parameter.rounded, tensor.bytes)) << tensor.name;
+    }
+  }
+}
+
+// The gradient passes straight through: it is that of the rounded values.
+TEST_F(WholeTest, ARoundedModelHasTheGradientOfItsRoundedValues) {
+  const auto model = tiny({.layers = 2});
+  const std::vector<Example> examples = {plain_example(kText)};
+  ThreadPool pool(2);
+  Learned rounded = changed(*model), plain;
+  const auto plan = plan_whole(*model, require_recipe("Q4_0"), false);
+  set_grids(*model, plan, rounded);
+  Network network(model, pool, 20, rounded);
+  network.differentiate(examples, 1);
+  const auto file = saved(*model, rounded, "Q4_0");
+  plain = make_whole(*file);
+  Network other(file, pool, 20, plain);
+  other.differentiate(examples, 1);
+  for (const auto& [place, parameter] : rounded.whole)
+    EXPECT_EQ(parameter.gradient, plain.whole.at(place).gradient) << parameter.name;
 }
 
 TEST_F(WholeTest, RefusesAFolder) {
