@@ -1,4 +1,4 @@
-// tessera train: what inference needs and a model does not bring.
+// tessera train: what inference needs and a model does not bring, and models themselves.
 #include "cli/training.h"
 
 namespace tessera::cli {
@@ -8,6 +8,8 @@ void add_train(CLI::App& app) {
   train->require_subcommand(1);
   add_train_lora(*train);
   add_train_medusa(*train);
+  add_train_finetune(*train);
+  add_train_qat(*train);
 }
 
 }  // namespace tessera::cli

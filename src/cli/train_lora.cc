@@ -1,11 +1,7 @@
 // tessera train lora: a low-rank adapter.
-#include <algorithm>
 #include <memory>
 
-#include "base/error.h"
 #include "cli/training.h"
-#include "files/model_reference.h"
-#include "files/open.h"
 #include "files/save_adapter.h"
 #include "train/lora.h"
 #include "train/network.h"
@@ -25,20 +21,11 @@ void train_lora(LoraFlags& flags) {
   flags.lora.seed = training.options.seed;
   flags.lora.alpha = flags.alpha > 0 ? flags.alpha : 2 * flags.lora.rank;
 
-  const auto model = open_checkpoint(resolve_model(training.model));
-  const Config config = read_config(*model);
-  check_not_source(training, *model);
-  train::require_trainable(*model, config);
-  training.length = std::min(training.length, config.context);
+  const TrainedModel trained = open_trained_model(training);
+  const auto& model = trained.checkpoint;
   train::Learned learned = train::make_lora(*model, flags.lora);
   check_adapter(train::stored_adapter(learned), *model, training.out);
-  const auto tokenizer = Tokenizer::make(model->read_tokenizer());
-  if (tokenizer->vocabulary_size() > static_cast<size_t>(config.vocabulary)) {
-    fail("the tokenizer has {} tokens, the model only {}", tokenizer->vocabulary_size(),
-         config.vocabulary);
-  }
-  const ChatFormats formats(model->read_chat_templates(), *tokenizer);
-  const train::Data data = read_training_data(training, *tokenizer, formats);
+  const train::Data data = read_training_data(training, trained);
   ThreadPool pool(training.threads);
   train::Network network(model, pool, training.rows, learned);
   const std::string what = fmt::format("lora of rank {}, alpha {}, {}", flags.lora.rank,

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -10,7 +11,10 @@
 #include "base/log.h"
 #include "base/printable.h"
 #include "compress/checks.h"
+#include "files/model_reference.h"
+#include "files/open.h"
 #include "train/loss_picture.h"
+#include "train/network.h"
 
 namespace tessera::cli {
 namespace {
@@ -178,7 +182,8 @@ void add_step_flags(CLI::App& command, TrainingFlags& flags) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command
-      .add_option("--seed", options.seed, "of how the adapter begins and of the order of examples")
+      .add_option("--seed", options.seed,
+                  "of what is drawn: how an adapter begins, the order of examples")
       ->capture_default_str();
   command
       .add_option("--evaluate-every", options.evaluate_every,
@@ -264,6 +269,26 @@ train::Data read_training_data(const TrainingFlags& flags, const Tokenizer& toke
   for (const std::string& path : flags.held_out_data)
     read_examples(path, tokenizer, formats, flags.length, data.held_out);
   return data;
+}
+
+TrainedModel open_trained_model(TrainingFlags& flags) {
+  TrainedModel model;
+  model.checkpoint = open_checkpoint(resolve_model(flags.model));
+  model.config = read_config(*model.checkpoint);
+  check_not_source(flags, *model.checkpoint);
+  train::require_trainable(*model.checkpoint, model.config);
+  flags.length = std::min(flags.length, model.config.context);
+  return model;
+}
+
+train::Data read_training_data(const TrainingFlags& flags, const TrainedModel& model) {
+  const auto tokenizer = Tokenizer::make(model.checkpoint->read_tokenizer());
+  if (tokenizer->vocabulary_size() > static_cast<size_t>(model.config.vocabulary)) {
+    fail("the tokenizer has {} tokens, the model only {}", tokenizer->vocabulary_size(),
+         model.config.vocabulary);
+  }
+  return read_training_data(flags, *tokenizer,
+                            ChatFormats(model.checkpoint->read_chat_templates(), *tokenizer));
 }
 
 train::LossCurve run_training(const TrainingFlags& flags, train::Objective& objective,

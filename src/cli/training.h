@@ -2,11 +2,13 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
 #include "cli/commands.h"
+#include "model/config.h"
 #include "text/chat.h"
 #include "text/tokenizer.h"
 #include "train/training.h"
@@ -39,6 +41,17 @@ std::string identity_of(const Checkpoint& model);
 train::Data read_training_data(const TrainingFlags& flags, const Tokenizer& tokenizer,
                                const ChatFormats& formats, const std::string& text = {});
 
+// MODEL, whose own layers are trained.
+struct TrainedModel {
+  std::shared_ptr<const Checkpoint> checkpoint;
+  Config config;
+};
+// Opens it once the flags are prepared: examples are no longer than its context. Error if it is
+// what is written, or cannot be trained.
+TrainedModel open_trained_model(TrainingFlags& flags);
+// Read by the model's own tokenizer. Error for one that has more tokens than the model.
+train::Data read_training_data(const TrainingFlags& flags, const TrainedModel& model);
+
 // Steps until the end, with a line on a terminal. Error if Ctrl-C came before the end, behind a
 // picture of what there is. `what`: all that would make another training of it beside these flags
 // and the data; `title`: of the picture.
@@ -55,5 +68,7 @@ void end_training(const TrainingFlags& flags, const train::LossCurve& curve,
 // The commands.
 void add_train_lora(CLI::App& train);
 void add_train_medusa(CLI::App& train);
+void add_train_finetune(CLI::App& train);
+void add_train_qat(CLI::App& train);
 
 }  // namespace tessera::cli

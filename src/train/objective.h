@@ -1,6 +1,5 @@
 // What a training steps: examples in, a loss out, and the gradients of what is learned. A model's
-// own next tokens (Network), heads on a frozen one (MedusaObjective); what is to come, a teacher's
-// tokens or a format's grid, is another of these.
+// own next tokens (Network), heads on a frozen one (MedusaObjective).
 #pragma once
 
 #include <span>
