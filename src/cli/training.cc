@@ -91,11 +91,11 @@ std::string identity_of(const TrainingFlags& flags, const std::string& what,
   }
   const train::TrainingOptions& options = flags.options;
   return fmt::format(
-      "{}, seed {}, {} steps of {}, rate {}, {}, warmup {}, clip {}, decay {}, {} rows, {} tokens "
-      "({:x})",
+      "{}, seed {}, {} steps of {}, rate {}, {}, warmup {}, {}, clip {}, decay {}, {} rows, {} "
+      "tokens ({:x})",
       what, options.seed, options.schedule.steps, options.batch, options.schedule.rate,
-      flags.schedule, options.schedule.warmup, options.clip, options.adamw.decay, flags.rows,
-      tokens, sum);
+      flags.schedule, options.schedule.warmup, flags.optimizer, options.clip, options.adamw.decay,
+      flags.rows, tokens, sum);
 }
 
 // Is opened, to fail before the long work.
@@ -178,6 +178,10 @@ void add_step_flags(CLI::App& command, TrainingFlags& flags) {
   command.add_option("--clip", options.clip, "the gradient's length, at most; 0: any")
       ->check(CLI::Range(0.0, 1e9))
       ->capture_default_str();
+  command
+      .add_option("--optimizer", flags.optimizer,
+                  "adamw, or adamw8bit, which takes 2 bytes of memory for a weight instead of 8")
+      ->capture_default_str();
   command.add_option("--decay", options.adamw.decay, "AdamW's weight decay")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
@@ -229,6 +233,10 @@ void prepare_training(TrainingFlags& flags, Output kind) {
   while (flags.out.size() > 1 && flags.out.ends_with('/')) flags.out.pop_back();
   train::Schedule& schedule = flags.options.schedule;
   schedule.decline = train::parse_decline(flags.schedule);
+  if (flags.optimizer != "adamw" && flags.optimizer != "adamw8bit") {
+    fail("optimizer '{}' is not known, expected adamw or adamw8bit", printable(flags.optimizer));
+  }
+  flags.options.adamw.eight_bits = flags.optimizer == "adamw8bit";
   schedule.warmup = static_cast<int>(flags.warmup * schedule.steps);
   flags.rows = std::max(flags.rows, flags.length);
   check_output(flags, kind);

@@ -16,7 +16,7 @@
 namespace tessera::cli {
 
 struct TrainingFlags {
-  std::string model, out, svg, schedule = "cosine";
+  std::string model, out, svg, schedule = "cosine", optimizer = "adamw";
   std::vector<std::string> data, held_out_data;
   double held_out = 0.05, warmup = 0.05;
   int length = 512, rows = 1024, threads = 0;

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/half.h"
+#include "formats/dynamic_map.h"
 #include "formats/f16_field.h"
 #include "formats/float8.h"
 #include "formats/float_codebook.h"
@@ -59,38 +60,7 @@ float round_up_to_bf16(float x) {
   return bf16_to_f32(static_cast<uint16_t>(bf16_to_f32(bits) < x ? bits + 1 : bits));
 }
 
-std::array<float, 256> make_nested_map() {
-  constexpr int kDecades = 7;
-  std::array<float, 256> map{};
-  size_t n = 0;
-  for (int decade = 0; decade < kDecades; ++decade) {
-    // The middles of as many steps from 0.1 to 1, ten to the decade: in the float operations of
-    // torch.linspace, which goes from both ends, so that the last bits agree.
-    const int steps = 1 << decade;
-    const float width = (1.0f - 0.1f) / static_cast<float>(steps);
-    const auto edge = [&](int i) {
-      return i < (steps + 1) / 2 ? std::fma(width, static_cast<float>(i), 0.1f)
-                                 : std::fma(-width, static_cast<float>(steps - i), 1.0f);
-    };
-    const auto power = static_cast<float>(std::pow(10.0, decade - (kDecades - 1)));
-    for (int i = 0; i < steps; ++i) {
-      const float middle = (edge(i) + edge(i + 1)) / 2.0f;
-      map[n++] = power * middle;
-      map[n++] = -power * middle;
-    }
-  }
-  map[n++] = 0.0f;
-  map[n++] = 1.0f;
-  std::ranges::sort(map);
-  return map;
-}
-
 }  // namespace
-
-const std::array<float, 256>& nested_map() {
-  static const std::array<float, 256> map = make_nested_map();
-  return map;
-}
 
 SharedScales::SharedScales(const GroupedKind& kind, uint64_t rows, uint64_t columns)
     : kind_(kind), rows_(rows), columns_(columns) {
@@ -142,7 +112,7 @@ void SharedScales::settle_nested() {
   double sum = 0;
   for (const float absmax : numbers_) sum += static_cast<double>(absmax);
   common_ = static_cast<float>(sum / static_cast<double>(numbers_.size()));
-  const auto& map = nested_map();
+  const auto& map = signed_dynamic_map();
   const FloatCodebook book(map.data(), 8);
   for (size_t first = 0; first < numbers_.size(); first += kNestedGroups) {
     const auto some = std::span(numbers_).subspan(

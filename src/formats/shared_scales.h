@@ -7,11 +7,10 @@
 //            of less than 8 bits beyond it, where the row's squared error is least
 //   kMatrix  the mean of all magnitudes: absmean (Ma et al. 2024, BitNet b1.58)
 //   kNested  absmax of each group, less the mean of all, in 8 bits, with a scale for 256 groups:
-//            map[code] * scale + offset (bitsandbytes)
+//            signed_dynamic_map()[code] * scale + offset (bitsandbytes)
 //   kE4M3    E4M3(absmax / 6 * divisor) / divisor, the divisor such that the largest is 448 (NVFP4)
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -60,9 +59,4 @@ struct ScaleNote {
 ScaleNote scale_note(const GroupedKind& kind, const std::byte* block);
 
 inline constexpr uint64_t kNestedGroups = 256;  // that share a scale of their codes
-// What the codes of doubly quantized scales stand for, ascending: a "dynamic" map of signed numbers
-// in [-1, 1], linear within each power of ten (Dettmers et al. 2021, "8-bit optimizers via
-// block-wise quantization"; bitsandbytes: create_dynamic_map).
-const std::array<float, 256>& nested_map();
-
 }  // namespace tessera

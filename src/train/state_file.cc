@@ -1,6 +1,8 @@
 #include "train/state_file.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/printable.h"
@@ -17,14 +19,18 @@ constexpr const char* kLearned = "training.loss";
 constexpr const char* kHeldOut = "training.held_out.loss";
 constexpr const char* kHeldOutSteps = "training.held_out.steps";
 
-// Which of the file's tensors holds values[i].
+// Which of the file's tensors holds memory[i],
 std::string tensor_name(size_t i) {
-  return fmt::format("values.{}", i);
+  return fmt::format("memory.{}", i);
+}
+// and as what.
+const Format& bytes_format() {
+  return *find_format("I8");
 }
 
 }  // namespace
 
-void write_state(const TrainingState& state, std::span<const std::span<const float>> values,
+void write_state(const TrainingState& state, std::span<const std::span<std::byte>> memory,
                  const std::filesystem::path& path) {
   std::vector<double> losses;
   std::vector<int32_t> steps;
@@ -41,22 +47,19 @@ void write_state(const TrainingState& state, std::span<const std::span<const flo
   metadata.set(kHeldOut, {GgufValue::Array(std::move(losses))});
   metadata.set(kHeldOutSteps, {GgufValue::Array(std::move(steps))});
   GgufWriter writer(std::move(metadata));
-  for (size_t i = 0; i < values.size(); ++i)
-    writer.declare(tensor_name(i), kF32, {values[i].size()});
-  writer.write(path, [&](size_t i) {
-    const auto bytes = std::as_bytes(values[i]);
-    return std::vector<std::byte>(bytes.begin(), bytes.end());
-  });
+  for (size_t i = 0; i < memory.size(); ++i)
+    writer.declare(tensor_name(i), bytes_format(), {memory[i].size()});
+  writer.write(
+      path, [&](size_t i) { return std::vector<std::byte>(memory[i].begin(), memory[i].end()); });
 }
 
-StoredTraining read_state(const std::filesystem::path& path) {
+TrainingState read_state(const std::filesystem::path& path) {
   const GgufFile file = GgufFile::open(path);
   const GgufMetadata& metadata = file.metadata();
   const std::string shown = printable(path.string(), 400);
   if (metadata.get_string("general.type").value_or("") != kType)
     fail("'{}' is no state of a training", shown);
-  StoredTraining stored;
-  TrainingState& state = stored.state;
+  TrainingState state;
   state.identity = metadata.require_string(kIdentity);
   const int64_t step = metadata.require_int(kStep);
   const auto learned = metadata.get_floats(kLearned).value_or(std::vector<float>());
@@ -72,13 +75,22 @@ StoredTraining read_state(const std::filesystem::path& path) {
   state.curve.learned = learned;
   for (size_t i = 0; i < steps.size(); ++i)
     state.curve.held_out.push_back({static_cast<int>(steps[i]), (*losses)[i]});
-  for (size_t i = 0; i < file.tensors().size(); ++i) {
-    const StoredTensor& tensor = file.require_tensor(tensor_name(i));
-    if (tensor.format != &kF32) fail("'{}': tensor '{}' is not F32", shown, tensor.name);
-    stored.values.emplace_back(tensor.elements());
-    tensor.decode(0, tensor.rows(), stored.values.back());
+  return state;
+}
+
+void read_memory(const std::filesystem::path& path, std::span<const std::span<std::byte>> memory) {
+  const GgufFile file = GgufFile::open(path);
+  bool fits = file.tensors().size() == memory.size();
+  for (size_t i = 0; fits && i < memory.size(); ++i) {
+    const StoredTensor* tensor = file.find_tensor(tensor_name(i));
+    fits = tensor != nullptr && tensor->format == &bytes_format() &&
+           tensor->bytes.size() == memory[i].size();
   }
-  return stored;
+  if (!fits) {
+    fail("'{}' does not hold the values of this training", printable(path.string(), 400));
+  }
+  for (size_t i = 0; i < memory.size(); ++i)
+    std::ranges::copy(file.require_tensor(tensor_name(i)).bytes, memory[i].begin());
 }
 
 }  // namespace tessera::train

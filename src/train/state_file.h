@@ -1,10 +1,10 @@
 // A training in a file, from which it goes on: a GGUF file of its own kind, whole or not there.
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "train/training.h"
 
@@ -16,15 +16,14 @@ struct TrainingState {
   LossCurve curve;
 };
 
-// `values`: of each parameter its own, then its moments.
-void write_state(const TrainingState& state, std::span<const std::span<const float>> values,
+// `memory`: of each parameter its values, then what the optimizer knows of it, as they lie in
+// memory.
+void write_state(const TrainingState& state, std::span<const std::span<std::byte>> memory,
                  const std::filesystem::path& path);
 
-struct StoredTraining {
-  TrainingState state;
-  std::vector<std::vector<float>> values;
-};
 // Error for a file that is malformed, or no state of a training.
-StoredTraining read_state(const std::filesystem::path& path);
+TrainingState read_state(const std::filesystem::path& path);
+// Fills the memory from there. Error for a file that does not hold it.
+void read_memory(const std::filesystem::path& path, std::span<const std::span<std::byte>> memory);
 
 }  // namespace tessera::train

@@ -117,33 +117,33 @@ void Training::run(const std::filesystem::path& state, const GoesOn& goes_on) {
   }
 }
 
-void Training::save(const std::filesystem::path& path) {
+// In the order of the parameters, each behind its values.
+std::vector<std::span<std::byte>> Training::memory() {
   const auto parameters = learned_.parameters();
-  std::vector<std::span<const float>> values;
+  std::vector<std::span<std::byte>> all;
   for (size_t i = 0; i < parameters.size(); ++i) {
-    const AdamW::Moments& moments = adamw_.moments()[i];
-    values.insert(values.end(), {parameters[i]->values, moments.first, moments.second});
+    all.push_back(std::as_writable_bytes(std::span(parameters[i]->values)));
+    const auto optimizers = adamw_.memory(i);
+    all.insert(all.end(), optimizers.begin(), optimizers.end());
   }
-  write_state({.identity = identity_, .step = step_, .curve = curve_}, values, path);
+  return all;
+}
+
+void Training::save(const std::filesystem::path& path) {
+  write_state({.identity = identity_, .step = step_, .curve = curve_}, memory(), path);
 }
 
 void Training::load(const std::filesystem::path& path) {
-  auto [state, values] = read_state(path);
+  TrainingState state = read_state(path);
   const std::string shown = printable(path.string(), 400);
   if (state.identity != identity_) {
     fail("'{}' is the state of another training: {}; this one is: {}", shown,
          printable(state.identity, 400), identity_);
   }
-  const auto parameters = learned_.parameters();
-  bool fits = values.size() == 3 * parameters.size() && state.step <= options_.schedule.steps;
-  for (size_t i = 0; fits && i < values.size(); ++i)
-    fits = values[i].size() == parameters[i / 3]->values.size();
-  if (!fits) fail("'{}' does not hold the values of this training", shown);
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    std::ranges::copy(values[3 * i], parameters[i]->values.begin());  // others refer to them
-    parameters[i]->has_changed = true;
-    adamw_.moments()[i] = {std::move(values[3 * i + 1]), std::move(values[3 * i + 2])};
-  }
+  if (state.step > options_.schedule.steps)
+    fail("'{}' is of step {}, and there are {}", shown, state.step, options_.schedule.steps);
+  read_memory(path, memory());
+  for (Parameter* parameter : learned_.parameters()) parameter->has_changed = true;
   step_ = state.step;
   adamw_.set_steps(step_);
   curve_ = std::move(state.curve);

@@ -63,6 +63,7 @@ class Training {
   void load(const std::filesystem::path& path);
 
  private:
+  std::vector<std::span<std::byte>> memory();  // all that is learned, and how
   double step(int* tokens);
   std::span<const Example> some_of(std::span<const Example> examples, size_t first) const;
   const std::vector<uint32_t>& order_of(uint64_t epoch);

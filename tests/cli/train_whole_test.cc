@@ -116,7 +116,8 @@ TEST_F(TrainWholeProgramTest, PrunesWhileItLearns) {
 }
 
 TEST_F(TrainWholeProgramTest, GoesOnWhereItWasKilled) {
-  const std::string flags = wide_ + " --format Q2_0 --prune 40% --steps 30 --save-every 2";
+  const std::string flags =
+      wide_ + " --format Q2_0 --prune 40% --steps 30 --save-every 2 --optimizer adamw8bit";
   ASSERT_EQ(train("qat", flags + " -t 1", "whole.gguf").status, 0);
   const std::string state = path("cut.gguf") + ".training";
   const std::string command = TESSERA_BINARY_DIR "/src/tessera train qat --length 24 --batch 3 " +
@@ -154,6 +155,8 @@ TEST_F(TrainWholeProgramTest, WhatIsWrongIsOneLine) {
   expect_error(train("finetune", model_ + " --prune 50% --format Q4_1", "out.gguf"),
                "has no code for zero", "format with a minimum");
   expect_error(train("finetune", model_ + " --prune 2", "out.gguf"), "sparsity is '2'", "share");
+  expect_error(train("finetune", model_ + " --optimizer sgd", "out.gguf"),
+               "optimizer 'sgd' is not known, expected adamw or adamw8bit", "optimizer");
   expect_error(train("finetune", model_ + " --prune 2:4 --prune-scope global", "out.gguf"),
                "no scope but their row", "scope");
   expect_error(train("finetune", model_ + " --prune 50% --steps 10 --prune-to 10", "out.gguf"),

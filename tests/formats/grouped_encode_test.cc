@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/half.h"
+#include "formats/dynamic_map.h"
 #include "formats/float8.h"
 #include "formats/float_codebook.h"
 #include "formats/grouped.h"
@@ -129,13 +130,19 @@ TEST(FloatCodebook, RoundsAsHardwareDoes) {
   EXPECT_EQ(e4m3.nearest(-1.1875f), 0xba);
 }
 
-TEST(SharedScales, TheMapOfDoubleQuantization) {
-  const auto& map = nested_map();
-  EXPECT_TRUE(std::ranges::is_sorted(map));
-  EXPECT_EQ(map[127], 0.0f);
-  EXPECT_EQ(map[255], 1.0f);
-  for (size_t i = 0; i < 127; ++i) EXPECT_EQ(map[i], -map[254 - i]) << i;
-  EXPECT_NEAR(map[254], 0.9929687, 1e-6);  // the middle of the last 64th of 0.1 to 1
+TEST(DynamicMap, HasStepsWithinEachPowerOfTen) {
+  const auto& both = signed_dynamic_map();
+  EXPECT_TRUE(std::ranges::is_sorted(both));
+  EXPECT_EQ(both[127], 0.0f);
+  EXPECT_EQ(both[255], 1.0f);
+  for (size_t i = 0; i < 127; ++i) EXPECT_EQ(both[i], -both[254 - i]) << i;
+  EXPECT_NEAR(both[254], 0.9929687, 1e-6);  // the middle of the last 64th of 0.1 to 1
+  const auto& positive = unsigned_dynamic_map();
+  EXPECT_TRUE(std::ranges::is_sorted(positive));
+  EXPECT_EQ(positive[0], 0.0f);
+  EXPECT_EQ(positive[255], 1.0f);
+  EXPECT_NEAR(positive[254], 0.9964844, 1e-6);  // of the last 128th
+  EXPECT_NEAR(positive[1], 3.25e-7, 1e-12);     // of the first half of the lowest power
 }
 
 constexpr uint64_t kRows = 6, kColumns = 512;

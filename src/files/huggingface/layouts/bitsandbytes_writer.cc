@@ -2,6 +2,7 @@
 #include "files/huggingface/layouts/code_levels.h"
 #include "files/huggingface/layouts/layout_writer.h"
 #include "files/huggingface/layouts/pack_codes.h"
+#include "formats/dynamic_map.h"
 
 namespace tessera::huggingface {
 namespace {
@@ -26,7 +27,7 @@ class BitsandbytesWriter final : public LayoutWriter {
     if (nested_) {
       const uint64_t scales = (blocks + kNestedGroups - 1) / kNestedGroups;
       parts.push_back({".weight.nested_absmax", "F32", {scales}});
-      parts.push_back({".weight.nested_quant_map", "F32", {nested_map().size()}});
+      parts.push_back({".weight.nested_quant_map", "F32", {signed_dynamic_map().size()}});
     }
     return parts;
   }
@@ -59,7 +60,7 @@ class BitsandbytesWriter final : public LayoutWriter {
                                                  {json.begin(), json.end()}};
     if (nested_) {
       bytes.push_back(f32_bytes(nested));
-      bytes.push_back(f32_bytes(nested_map()));
+      bytes.push_back(f32_bytes(signed_dynamic_map()));
     }
     return bytes;
   }
