@@ -1,8 +1,5 @@
 #include "engine/draft_loading.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -11,6 +8,7 @@
 #include "files/model_reference.h"
 #include "files/open.h"
 #include "model/draft_format.h"
+#include "text/vocabulary_difference.h"
 
 namespace tessera {
 namespace {
@@ -39,20 +37,6 @@ bool parse_bridge(std::string_view text) {
         "0",
         printable(text));
   return text == "1";
-}
-
-// How another vocabulary differs first; "": not at all. Beyond the tokenizers' ends vocabularies
-// are padded, and may differ.
-std::string find_difference(const Tokenizer& own, const Tokenizer& other) {
-  const size_t size = std::min(own.vocabulary_size(), other.vocabulary_size());
-  for (size_t i = 0; i < size; ++i) {
-    const auto token = static_cast<Token>(i);
-    if (own.token_text(token) == other.token_text(token)) continue;
-    return fmt::format("its token {} is '{}', here it is '{}'", i,
-                       printable(other.token_text(token)), printable(own.token_text(token)));
-  }
-  if (own.vocabulary_size() == other.vocabulary_size()) return "";
-  return fmt::format("{} tokens, here they are {}", other.vocabulary_size(), own.vocabulary_size());
 }
 
 }  // namespace
@@ -90,7 +74,7 @@ LoadedDraft load_draft(const DraftReference& reference, const Tokenizer& tokeniz
                        const std::function<void(size_t, size_t)>& on_progress) {
   std::shared_ptr<const Checkpoint> checkpoint = open_checkpoint(resolve_model(reference.model));
   auto own = Tokenizer::make(checkpoint->read_tokenizer());
-  const std::string difference = find_difference(tokenizer, *own);
+  const std::string difference = vocabulary_difference(tokenizer, *own);
   if (!difference.empty() && !reference.bridge) {
     fail("the draft model '{}' has another vocabulary: {}; ',bridge=1' drafts by bytes",
          printable(reference.model), difference);
