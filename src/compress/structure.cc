@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "checkpoint/role_kinds.h"
+#include "model/layer_choice.h"
 
 namespace tessera {
 namespace {
@@ -54,10 +55,6 @@ void require_plain_layers(const Config& config, const PruneOptions& options) {
     fail("this model has latent attention, whose heads cannot be cut");
   if (options.heads > 0 && config.max_slope_exponent > 0)
     fail("the slopes of this model's heads follow from their number: none can be cut");
-  if (options.layers > 0 &&
-      (first.experts.count != last.experts.count || config.next_token_layers > 0)) {
-    fail("layers of this model that come first or last are of another kind: none can be cut");
-  }
 }
 
 void require_same_shape(const Config& config, bool cuts_heads) {
@@ -67,18 +64,6 @@ void require_same_shape(const Config& config, bool cuts_heads) {
                             layer.head_dim == first.head_dim;
     if ((cuts_heads && !same_heads) || layer.feed_forward != first.feed_forward)
       fail("the layers of this model have different shapes: their heads and neurons cannot be cut");
-  }
-}
-
-// Windows or positions that some layers have, and others do not, by their numbers. Which layers are
-// recurrent is said of each, and so is no matter of its number.
-void require_no_turns(const Config& config) {
-  const LayerConfig* first = nullptr;
-  for (const LayerConfig& layer : config.layers) {
-    if (layer.recurrent.kind != RecurrentKind::kNone || layer.heads == 0) continue;
-    if (first == nullptr) first = &layer;
-    if (layer.window != first->window || layer.chunk != first->chunk || layer.rope != first->rope)
-      fail("the layers of this model take turns, which dropping some would confuse");
   }
 }
 
@@ -112,7 +97,7 @@ ModelShape cut_shape(const Config& config, const PruneOptions& options) {
   ModelShape after = before;
   require_plain_layers(config, options);
   if (options.layers > 0) {
-    require_no_turns(config);
+    require_droppable_layers(config);
     after.layers = left_of(before.layers, options.layers);
     if (after.layers == before.layers || after.layers == 0) {
       fail("{:.0f} % of {} layers is {}", 100 * options.layers, before.layers,

@@ -3,15 +3,11 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "base/printable.h"
-#include "files/gguf/facts.h"
-#include "files/gguf/layout.h"
 #include "files/gguf/reader.h"
 #include "files/gguf/tensor_names.h"
-#include "files/gguf/tokenizer.h"
 #include "files/gguf/writer.h"
-#include "files/huggingface/folder.h"
+#include "files/gguf_metadata.h"
 #include "files/huggingface/folder_writer.h"
 
 namespace tessera {
@@ -19,26 +15,6 @@ namespace {
 
 bool is_gguf(const Checkpoint& model) {
   return dynamic_cast<const GgufFile*>(&model) != nullptr;
-}
-
-// All that a GGUF file says beside its tensors.
-GgufMetadata gguf_metadata(const Checkpoint& model) {
-  const auto* facts = dynamic_cast<const GgufFacts*>(&model.facts());
-  if (facts == nullptr)
-    fail("'{}' cannot be written as GGUF", printable(model.paths().at(0).string(), 400));
-  GgufMetadata metadata = facts->metadata();
-  // They described the files this metadata was read from.
-  for (const auto key : {gguf::kSplitNoKey, gguf::kSplitCountKey, gguf::kSplitTensorsKey})
-    metadata.erase(key);
-  if (dynamic_cast<const HuggingFaceFolder*>(&model) == nullptr) return metadata;
-  // What the folder's int8 was made for, other formats were not: --llm-int8 asks for it.
-  metadata.erase("general.llm_int8_threshold");
-  // A folder keeps its tokenizer in files of its own.
-  const StoredTensor* embedding = model.find({TensorRole::kTokenEmbedding});
-  const auto lost = gguf::write_tokenizer(model.read_tokenizer(), model.read_chat_templates(),
-                                          metadata, embedding == nullptr ? 0 : embedding->rows());
-  for (const std::string& line : lost) spdlog::warn("{}", line);
-  return metadata;
 }
 
 }  // namespace

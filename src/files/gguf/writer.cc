@@ -13,6 +13,7 @@
 #include "base/printable.h"
 #include "base/utf8.h"
 #include "files/gguf/compound_tensors.h"
+#include "files/gguf/kept_layers.h"
 #include "files/gguf/layout.h"
 #include "files/gguf/types.h"
 
@@ -109,23 +110,7 @@ void GgufWriter::set_fact(std::string_view name, const std::vector<bool>& value)
 }
 
 void GgufWriter::keep_layers(std::span<const int> layers) {
-  const auto count = static_cast<size_t>(metadata_.require_int(key_of("block_count")));
-  const std::string prefix = key_of("");
-  std::vector<std::pair<std::string, GgufValue>> lists;
-  for (const auto& [key, value] : metadata_.entries()) {
-    const auto* array = std::get_if<GgufValue::Array>(&value.value);
-    if (array == nullptr || !key.starts_with(prefix)) continue;
-    std::visit(
-        [&, &name = key](const auto& all) {
-          if (all.size() != count) return;
-          std::remove_cvref_t<decltype(all)> kept;
-          for (const int layer : layers) kept.push_back(all.at(static_cast<size_t>(layer)));
-          lists.emplace_back(name, GgufValue{GgufValue::Array(std::move(kept))});
-        },
-        *array);
-  }
-  for (auto& [key, value] : lists) metadata_.set(std::move(key), std::move(value));
-  set_fact("block_count", static_cast<uint32_t>(layers.size()));
+  gguf::keep_layers(metadata_, layers);
 }
 
 // Embeddings and the output have no factor in llama.cpp.
