@@ -6,7 +6,6 @@
 #include "base/assert.h"
 #include "base/error.h"
 #include "model/batch.h"
-#include "train/operations/cross_entropy.h"
 #include "train/operations/embedding.h"
 #include "train/row_ranges.h"
 
@@ -73,11 +72,12 @@ struct Network::Rows {
 };
 
 Network::Network(std::shared_ptr<const Checkpoint> checkpoint, ThreadPool& pool, int rows,
-                 Learned& learned)
+                 Learned& learned, std::unique_ptr<Loss> loss)
     : checkpoint_(std::move(checkpoint)),
       backend_(pool),
       pool_(pool),
       learned_(learned),
+      loss_(loss == nullptr ? std::make_unique<CrossEntropyLoss>(pool) : std::move(loss)),
       config_(read_config(*checkpoint_)) {
   require_trainable(*checkpoint_, config_);
   learn_whole();
@@ -255,13 +255,16 @@ double Network::head(const Rows& rows, const std::vector<float>& x, const float*
     backend_.linear(*output_, hidden, output_bias_.get(), logits);
     if (config_.final_soft_cap > 0 || config_.logit_scale != 1)
       backend_.scale_and_cap(config_.logit_scale, config_.final_soft_cap, logits);
-    const auto targets = std::span(rows.targets).subspan(first, count);
+    const LossRows of{.first = static_cast<int>(first),
+                      .hidden = backend_.download(hidden),
+                      .logits = backend_.download(logits),
+                      .targets = std::span(rows.targets).subspan(first, count)};
     if (factor == nullptr) {
-      sum += cross_entropy(pool_, backend_.download(logits), targets);
+      sum += loss_->of(of);
       continue;
     }
-    sum += cross_entropy_back(pool_, backend_.download(logits), targets, *factor,
-                              TapeBackend::adjoint(logits));
+    sum += loss_->differentiate(of, *factor, TapeBackend::adjoint(hidden),
+                                TapeBackend::adjoint(logits));
     backend_.go_back();
     const HostTensor adjoint = TapeBackend::adjoint(last);
     for (size_t i = 0; i < count; ++i) {
@@ -313,6 +316,7 @@ double Network::run(std::span<const Example> examples, const float* factor) {
     forward(rows, x);
     copy_rows(backend_.download(residual_.top(rows.batch.rows())), x);
   }
+  loss_->begin(examples);
   const double sum = head(rows, x, factor, dx);
   for (int layer = layers - 1; layer >= lowest; --layer) {
     load_layer(layer);

@@ -18,6 +18,7 @@
 #include "model/loader.h"
 #include "train/example.h"
 #include "train/learned.h"
+#include "train/loss.h"
 #include "train/objective.h"
 #include "train/tape_backend.h"
 
@@ -25,18 +26,19 @@ namespace tessera::train {
 
 class Network final : public Objective {
  public:
-  // `rows`: of a step, at most. `learned` stays where it is for as long as this lives. Error for a
-  // model that cannot be trained yet, which names what there is no way back through.
+  // `rows`: of a step, at most. `learned` stays where it is for as long as this lives. `loss`: what
+  // rows lose; nullptr: -log p(target). Error for a model that cannot be trained yet, which names
+  // what there is no way back through.
   Network(std::shared_ptr<const Checkpoint> checkpoint, ThreadPool& pool, int rows,
-          Learned& learned);
+          Learned& learned, std::unique_ptr<Loss> loss = nullptr);
   Network(const Network&) = delete;  // its parts refer to it
   Network& operator=(const Network&) = delete;
 
   const Config& config() const { return config_; }
   const Checkpoint& checkpoint() const { return *checkpoint_; }
 
-  // Of a target, -log p(target). Error for an example that is longer than the model's context, or
-  // has a token that is none of the model's.
+  // Error for an example that is longer than the model's context, or has a token that is none of
+  // the model's.
   double loss(std::span<const Example> examples) override { return run(examples, nullptr); }
   double differentiate(std::span<const Example> examples, float factor) override {
     return run(examples, &factor);
@@ -63,6 +65,7 @@ class Network final : public Objective {
   TapeBackend backend_;
   ThreadPool& pool_;
   Learned& learned_;
+  std::unique_ptr<Loss> loss_;
   std::map<TensorPlace, StoredTensor> whole_;  // learned_.whole, as if it were stored
   Loader::Progress no_progress_;
   Config config_;

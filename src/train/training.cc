@@ -11,6 +11,29 @@
 #include "train/state_file.h"
 
 namespace tessera::train {
+namespace {
+
+// As many from the first on as one pass takes.
+std::span<const Example> some_of(std::span<const Example> examples, size_t first, int most_rows) {
+  int rows = 0;
+  size_t end = first;
+  while (end < examples.size() && (end == first || rows + examples[end].rows() <= most_rows))
+    rows += examples[end++].rows();
+  return examples.subspan(first, end - first);
+}
+
+}  // namespace
+
+double mean_loss(Objective& objective, std::span<const Example> examples, int rows) {
+  double sum = 0, counting = 0;
+  for (size_t first = 0; first < examples.size();) {
+    const auto some = some_of(examples, first, rows);
+    sum += objective.loss(some);
+    for (const Example& example : some) counting += example.counting();
+    first += some.size();
+  }
+  return sum / counting;
+}
 
 Training::Training(Objective& objective, ThreadPool& pool, Learned& learned, const Data& data,
                    int rows, TrainingOptions options, std::string identity)
@@ -22,26 +45,6 @@ Training::Training(Objective& objective, ThreadPool& pool, Learned& learned, con
       options_(options),
       identity_(std::move(identity)),
       adamw_(learned.parameters(), options.adamw) {}
-
-// As many from the first on as one pass takes.
-std::span<const Example> Training::some_of(std::span<const Example> examples, size_t first) const {
-  int rows = 0;
-  size_t end = first;
-  while (end < examples.size() && (end == first || rows + examples[end].rows() <= rows_))
-    rows += examples[end++].rows();
-  return examples.subspan(first, end - first);
-}
-
-double Training::evaluate(std::span<const Example> examples) {
-  double sum = 0, counting = 0;
-  for (size_t first = 0; first < examples.size();) {
-    const auto some = some_of(examples, first);
-    sum += objective_.loss(some);
-    for (const Example& example : some) counting += example.counting();
-    first += some.size();
-  }
-  return sum / counting;
-}
 
 void Training::evaluate_held_out() {
   if (!data_.held_out.empty()) curve_.held_out.push_back({step_, evaluate(data_.held_out)});
@@ -75,7 +78,7 @@ double Training::step(int* tokens) {
   }
   double sum = 0;
   for (size_t first = 0; first < batch.size();) {
-    const auto some = some_of(batch, first);
+    const auto some = some_of(batch, first, rows_);
     sum += objective_.differentiate(some, 1.0f / static_cast<float>(counting));
     first += some.size();
   }

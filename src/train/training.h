@@ -37,6 +37,9 @@ struct LossCurve {
   std::vector<Point> held_out;  // empty if nothing is held out
 };
 
+// Of the examples' targets, at most so many rows at a time.
+double mean_loss(Objective& objective, std::span<const Example> examples, int rows);
+
 class Training {
  public:
   // `data` has examples to learn from. `rows`: of the objective, at most, at a time; no example has
@@ -55,7 +58,9 @@ class Training {
   const LossCurve& curve() const { return curve_; }
 
   // The mean loss of the examples.
-  double evaluate(std::span<const Example> examples);
+  double evaluate(std::span<const Example> examples) {
+    return mean_loss(objective_, examples, rows_);
+  }
 
   // Everything that the next step depends on.
   void save(const std::filesystem::path& path);
@@ -65,7 +70,6 @@ class Training {
  private:
   std::vector<std::span<std::byte>> memory();  // all that is learned, and how
   double step(int* tokens);
-  std::span<const Example> some_of(std::span<const Example> examples, size_t first) const;
   const std::vector<uint32_t>& order_of(uint64_t epoch);
   void evaluate_held_out();
 

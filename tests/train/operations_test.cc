@@ -2,7 +2,9 @@
 // of that, at sizes that leave every kind of rest; and the same bits for any number of threads.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 #include <string>
 
@@ -10,7 +12,9 @@
 #include "support/all_targets.h"
 #include "support/random_floats.h"
 #include "train/operations/attention.h"
+#include "train/operations/cosine.h"
 #include "train/operations/cross_entropy.h"
+#include "train/operations/divergence.h"
 #include "train/operations/embedding.h"
 #include "train/operations/gate.h"
 #include "train/operations/linear.h"
@@ -397,6 +401,156 @@ TEST(TrainCrossEntropyTest, GradientsEqualFiniteDifferences) {
     expect_gradient(
         dlogits, differences([&](const Doubles& at) { return 0.25 * loss(at); }, doubles(logits)));
   });
+}
+
+// T^2 KL(softmax(teacher / T) || softmax(student / T)) of one row, in which `kept` are told apart.
+double plain_divergence(const Doubles& teacher, const Doubles& student, double temperature,
+                        const std::vector<size_t>& kept) {
+  const auto probabilities = [&](const Doubles& logits) {
+    Doubles p;
+    double all = 0;
+    for (const double logit : logits) all += p.emplace_back(std::exp(logit / temperature));
+    for (double& value : p) value /= all;
+    Doubles events;
+    double rest = 1;
+    for (const size_t i : kept) rest -= events.emplace_back(p[i]);
+    if (kept.size() < p.size()) events.push_back(rest);
+    return events;
+  };
+  const Doubles p = probabilities(teacher), q = probabilities(student);
+  double loss = 0;
+  for (size_t i = 0; i < p.size(); ++i) loss += p[i] * std::log(p[i] / q[i]);
+  return temperature * temperature * loss;
+}
+
+class TrainDivergenceTest : public testing::Test {
+ protected:
+  static constexpr int kRows = 3, kVocabulary = 41;
+  Doubles row(const Floats& x, size_t r) const {
+    return doubles(std::span(x).subspan(r * kVocabulary, kVocabulary));
+  }
+  // The numbers of the largest.
+  std::vector<size_t> largest_of(size_t r, int count) const {
+    std::vector<size_t> order(kVocabulary);
+    std::iota(order.begin(), order.end(), size_t{0});
+    const Doubles values = row(teacher_, r);
+    std::ranges::stable_sort(order, std::greater(), [&](size_t i) { return values[i]; });
+    order.resize(wide(count));
+    return order;
+  }
+
+  ThreadPool pool_{2};
+  const Floats teacher_ = random_floats(kRows * kVocabulary, 1, 3.0f),
+               student_ = random_floats(kRows * kVocabulary, 2, 3.0f);
+};
+
+TEST_F(TrainDivergenceTest, GradientsEqualFiniteDifferences) {
+  on_all_targets([&] {
+    for (const DivergenceShape shape :
+         {DivergenceShape{1, 0}, DivergenceShape{2, 0}, DivergenceShape{1, 5},
+          DivergenceShape{3, 12}, DivergenceShape{2, kVocabulary}}) {
+      Floats dstudent(student_.size());
+      const double found =
+          divergence_back(pool_, shape, rows_of(teacher_, kRows), rows_of(student_, kRows), 0.25f,
+                          rows_of(dstudent, kRows));
+      EXPECT_EQ(found,
+                divergence(pool_, shape, rows_of(teacher_, kRows), rows_of(student_, kRows)));
+      const auto loss = [&](const Doubles& at) {
+        double sum = 0;
+        for (size_t r = 0; r < kRows; ++r) {
+          const auto begin = at.begin() + static_cast<ptrdiff_t>(r) * kVocabulary;
+          sum += plain_divergence(row(teacher_, r), Doubles(begin, begin + kVocabulary),
+                                  static_cast<double>(shape.temperature),
+                                  largest_of(r, shape.kept == 0 ? kVocabulary : shape.kept));
+        }
+        return sum;
+      };
+      EXPECT_NEAR(found, loss(doubles(student_)), 1e-5);
+      expect_gradient(dstudent, differences([&](const Doubles& at) { return 0.25 * loss(at); },
+                                            doubles(student_)));
+    }
+  });
+}
+
+// Not nearly: what a student that has nothing to learn is told is zero.
+TEST_F(TrainDivergenceTest, OfEqualsIsZeroAndSoIsItsGradient) {
+  on_all_targets([&] {
+    for (const int kept : {0, 7}) {
+      Floats dstudent(student_.size());
+      EXPECT_EQ(divergence_back(pool_, {2, kept}, rows_of(teacher_, kRows),
+                                rows_of(teacher_, kRows), 1, rows_of(dstudent, kRows)),
+                0);
+      EXPECT_EQ(dstudent, Floats(student_.size()));
+    }
+  });
+}
+
+// Hinton et al. 2015: where T is high against the logits, the gradient is (student - teacher) / V
+// for logits of mean 0, whatever T is, but for terms of z^2 / T; none here is above 10.
+TEST_F(TrainDivergenceTest, TheSquareOfTheTemperatureKeepsGradientsOfOneSize) {
+  const auto centered = [](Floats x) {
+    for (int r = 0; r < kRows; ++r) {
+      const auto begin = x.begin() + static_cast<ptrdiff_t>(r) * kVocabulary;
+      const float mean = std::accumulate(begin, begin + kVocabulary, 0.0f) / kVocabulary;
+      std::for_each(begin, begin + kVocabulary, [&](float& value) { value -= mean; });
+    }
+    return x;
+  };
+  const Floats teacher = centered(teacher_), student = centered(student_);
+  for (const float temperature : {1000.0f, 4000.0f}) {
+    Floats dstudent(student.size());
+    divergence_back(pool_, {temperature, 0}, rows_of(teacher, kRows), rows_of(student, kRows), 1,
+                    rows_of(dstudent, kRows));
+    for (size_t i = 0; i < student.size(); ++i)
+      EXPECT_NEAR(dstudent[i], (student[i] - teacher[i]) / kVocabulary,
+                  100 / temperature / kVocabulary);
+  }
+}
+
+// The rest of the student is too unlikely for a float.
+TEST_F(TrainDivergenceTest, IsANumberWhereTheStudentIsCertain) {
+  const Floats teacher = {1, 2, 3}, student = {-400, -300, 0};
+  for (const int kept : {0, 1}) {
+    Floats dstudent(3);
+    const double found = divergence_back(pool_, {1, kept}, rows_of(teacher, 1), rows_of(student, 1),
+                                         1, rows_of(dstudent, 1));
+    EXPECT_TRUE(std::isfinite(found));
+    EXPECT_GT(found, 20);
+    for (const float value : dstudent) EXPECT_TRUE(std::isfinite(value));
+  }
+}
+
+TEST(TrainCosineTest, GradientsEqualFiniteDifferences) {
+  constexpr int kRows = 4, kColumns = 19;
+  ThreadPool pool(2);
+  const Floats teacher = random_floats(kRows * kColumns, 1, 2.0f),
+               student = random_floats(kRows * kColumns, 2, 2.0f);
+  Floats dstudent(student.size());
+  const double found = cosine_distance_back(pool, rows_of(teacher, kRows), rows_of(student, kRows),
+                                            0.5f, rows_of(dstudent, kRows));
+  EXPECT_EQ(found, cosine_distance(pool, rows_of(teacher, kRows), rows_of(student, kRows)));
+  const auto loss = [&](const Doubles& at) {
+    double sum = 0;
+    for (size_t r = 0; r < kRows; ++r) {
+      double product = 0, teachers = 0, students = 0;
+      for (size_t i = r * kColumns; i < (r + 1) * kColumns; ++i) {
+        const auto t = static_cast<double>(teacher[i]);
+        product += t * at[i];
+        teachers += t * t;
+        students += at[i] * at[i];
+      }
+      sum += 1 - product / std::sqrt(teachers * students);
+    }
+    return sum;
+  };
+  EXPECT_NEAR(found, loss(doubles(student)), 1e-12);
+  expect_gradient(dstudent,
+                  differences([&](const Doubles& at) { return 0.5 * loss(at); }, doubles(student)));
+  Floats zeros(kColumns), dzeros(kColumns);
+  EXPECT_EQ(cosine_distance_back(pool, rows_of(student, kRows).middle(0, 1), rows_of(zeros, 1), 1,
+                                 rows_of(dzeros, 1)),
+            1);
+  EXPECT_EQ(dzeros, Floats(kColumns));
 }
 
 TEST(TrainEmbeddingTest, RowsGetWhatTheyWereReadFor) {
