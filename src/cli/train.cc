@@ -10,6 +10,7 @@ void add_train(CLI::App& app) {
   add_train_medusa(*train);
   add_train_finetune(*train);
   add_train_qat(*train);
+  add_train_distill(*train);
 }
 
 }  // namespace tessera::cli

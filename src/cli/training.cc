@@ -10,6 +10,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/printable.h"
+#include "cli/calibration_text.h"
+#include "cli/progress.h"
 #include "compress/checks.h"
 #include "files/model_reference.h"
 #include "files/open.h"
@@ -297,6 +299,14 @@ train::Data read_training_data(const TrainingFlags& flags, const TrainedModel& m
   }
   return read_training_data(flags, *tokenizer,
                             ChatFormats(model.checkpoint->read_chat_templates(), *tokenizer));
+}
+
+std::string self_text(const TrainingFlags& flags, int texts) {
+  LoadOptions load;
+  load.threads = flags.threads;
+  load.context = flags.length;  // there is no need of memory for more
+  ProgressBar bar("writing text to learn from", 1);
+  return write_calibration_text(flags.model, load, texts, flags.length, shown_on(bar));
 }
 
 train::LossCurve run_training(const TrainingFlags& flags, train::Objective& objective,

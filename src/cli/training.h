@@ -41,6 +41,9 @@ std::string identity_of(const Checkpoint& model);
 train::Data read_training_data(const TrainingFlags& flags, const Tokenizer& tokenizer,
                                const ChatFormats& formats, const std::string& text = {});
 
+// What MODEL writes itself, where there is no --data: so many texts of --length tokens.
+std::string self_text(const TrainingFlags& flags, int texts);
+
 // MODEL, whose own layers are trained.
 struct TrainedModel {
   std::shared_ptr<const Checkpoint> checkpoint;
@@ -70,5 +73,6 @@ void add_train_lora(CLI::App& train);
 void add_train_medusa(CLI::App& train);
 void add_train_finetune(CLI::App& train);
 void add_train_qat(CLI::App& train);
+void add_train_distill(CLI::App& train);
 
 }  // namespace tessera::cli
