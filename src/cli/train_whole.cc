@@ -7,11 +7,17 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/printable.h"
+#include "cli/teaching.h"
 #include "cli/training.h"
 #include "compress/recipes.h"
+#include "files/model_reference.h"
+#include "files/open.h"
+#include "text/vocabulary_difference.h"
 #include "train/gradual_pruning.h"
 #include "train/network.h"
 #include "train/whole.h"
@@ -26,7 +32,12 @@ struct WholeFlags {
   bool pure = false, keep_zeros = false;
   std::string prune, prune_scope = "row";
   int prune_from = 0, prune_to = -1;
+  std::string teacher;  // "": of qat the model itself
+  train::DistillationOptions distillation;
 
+  bool is_taught() const {
+    return rounds ? distillation.alpha + distillation.cosine > 0 : !teacher.empty();
+  }
   bool has_zeros() const { return keep_zeros || !prune.empty(); }
 };
 
@@ -86,15 +97,38 @@ void check_zeros(const Checkpoint& model, std::span<const PlannedFormat> plan,
   }
 }
 
+// Whom the model learns from beside the text, or instead of it; nullptr: nobody.
+std::unique_ptr<LoadedTeacher> load_teacher(const WholeFlags& flags, const Checkpoint& model) {
+  if (!flags.is_taught()) return nullptr;
+  if (flags.teacher.empty())
+    return std::make_unique<LoadedTeacher>(flags.training.model, flags.training.threads);
+  const auto other = open_checkpoint(resolve_model(flags.teacher));
+  check_not_source(flags.training, *other);
+  const std::string difference = vocabulary_difference(*Tokenizer::make(model.read_tokenizer()),
+                                                       *Tokenizer::make(other->read_tokenizer()));
+  if (!difference.empty()) {
+    fail("the teacher '{}' has another vocabulary than its student: {}",
+         printable(flags.teacher, 400), difference);
+  }
+  return std::make_unique<LoadedTeacher>(flags.teacher, flags.training.threads);
+}
+
 void train_whole(WholeFlags& flags) {
   TrainingFlags& training = flags.training;
   const Recipe& recipe = require_recipe(flags.format);
   const auto sparsity = pruned_to(flags);
+  if (!flags.teacher.empty()) require_teaching(flags.distillation);
   prepare_training(training, Output::kFile);
   const TrainedModel trained = open_trained_model(training);
   const Checkpoint& model = *trained.checkpoint;
   const auto plan = train::plan_whole(model, recipe, flags.pure);
   warn_of_fallbacks(model, plan);
+  const auto teacher = load_teacher(flags, model);
+  std::unique_ptr<train::Loss> loss;
+  if (teacher != nullptr) {
+    loss = teacher->make_loss(trained.config, flags.distillation);
+    training.length = std::min(training.length, teacher->session.model->config().context);
+  }
   const train::Data data = read_training_data(training, trained);
   train::Learned learned = train::make_whole(model);
   if (flags.has_zeros()) check_zeros(model, plan, learned);
@@ -104,14 +138,20 @@ void train_whole(WholeFlags& flags) {
   if (flags.rounds) train::set_grids(model, plan, learned);
   for (train::Parameter* parameter : pruned) parameter->keeps_zeros = flags.keep_zeros;
 
-  ThreadPool pool(training.threads);
+  const auto threads =
+      teacher == nullptr ? std::make_shared<ThreadPool>(training.threads) : teacher->session.pool;
+  ThreadPool& pool = *threads;
   std::optional<train::GradualPruning> pruning;
   if (sparsity) {
     pruning.emplace(pruned, *sparsity, flags.prune_from, flags.prune_to, pool);
     training.options.before_step = [&](int step) { pruning->before_step(step); };
   }
-  train::Network network(trained.checkpoint, pool, training.rows, learned);
-  const std::string what = describe(flags, recipe) + ", " + identity_of(model);
+  train::Network network(trained.checkpoint, pool, training.rows, learned, std::move(loss));
+  std::string what = describe(flags, recipe) + ", " + identity_of(model);
+  if (teacher != nullptr) {
+    what += fmt::format(", {}, of {}", describe_teaching(flags.distillation),
+                        identity_of(*teacher->session.checkpoint));
+  }
   const std::string title =
       (flags.rounds ? std::string(recipe.name) : "All weights") + " of " + training.model;
   const train::LossCurve curve = run_training(training, network, pool, learned, data, what, title);
@@ -147,6 +187,18 @@ void add_zero_flags(CLI::App& command, WholeFlags& flags) {
       ->needs(prune);
 }
 
+void add_teacher_flags(CLI::App& command, WholeFlags& flags) {
+  CLI::Option* teacher = command.add_option(
+      "--teacher", flags.teacher,
+      flags.rounds ? "a model with the same vocabulary whose distribution is learned; by default "
+                     "MODEL itself, as it is before it is rounded (--alpha 0: the text alone)"
+                   : "a model with the same vocabulary whose distribution is learned, instead of "
+                     "the text or beside it: what MODEL was before it was pruned, say");
+  for (CLI::Option* option : add_distillation_flags(command, flags.distillation)) {
+    if (!flags.rounds) option->needs(teacher);
+  }
+}
+
 CLI::App* add_command(CLI::App& train, const std::shared_ptr<WholeFlags>& flags,
                       const std::string& name, const std::string& help) {
   CLI::App* command = train.add_subcommand(name, help);
@@ -158,6 +210,7 @@ CLI::App* add_command(CLI::App& train, const std::shared_ptr<WholeFlags>& flags,
       ->required();
   add_data_flag(*command, flags->training, "")->required();
   add_zero_flags(*command, *flags);
+  add_teacher_flags(*command, *flags);
   add_training_flags(*command, flags->training,
                      "  zeros: the share of the layers' weights, with --keep-zeros or --prune\n");
   command->callback([flags] { train_whole(*flags); });

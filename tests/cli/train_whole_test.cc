@@ -29,6 +29,12 @@ class TrainWholeProgramTest : public test::ProgramTest {
     EXPECT_EQ(scored.status, 0) << scored.err;
     return json::parse(scored.out)["perplexity"].get<double>();
   }
+  // In nats a token.
+  double divergence(const std::string& model, const std::string& reference) {
+    const Outcome scored = run("eval kl --json -c 32 " + model + " " + reference + " " + text_);
+    EXPECT_EQ(scored.status, 0) << scored.err;
+    return json::parse(scored.out)["mean_kl"].get<double>();
+  }
   static std::vector<float> decoded(const StoredTensor& tensor) {
     std::vector<float> values(tensor.elements());
     tensor.decode(0, tensor.rows(), values);
@@ -65,12 +71,38 @@ TEST_F(TrainWholeProgramTest, ATunedModelIsAFileThatFindsItsTextLikelier) {
 // training.
 TEST_F(TrainWholeProgramTest, AModelTrainedForAFormatIsBetterInIt) {
   const std::string steps = wide_ + " --steps 40 --rate 0.003 --pure --format Q2_0";
-  const Outcome outcome = train("qat", steps, "qat.gguf");
+  const Outcome outcome = train("qat", steps + " --alpha 0", "qat.gguf");
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(outcome.err, "");
   EXPECT_EQ(open_checkpoint(path("qat.gguf"))->require({TensorRole::kGate, 0}).format, &kQ2_0);
   ASSERT_EQ(train("finetune", steps, "tuned.gguf").status, 0);
   EXPECT_LT(perplexity(path("qat.gguf")), 0.8 * perplexity(path("tuned.gguf")));
+}
+
+// Whatever text is read, it learns what the model said before it was rounded.
+TEST_F(TrainWholeProgramTest, AModelTrainedForAFormatStaysTheModelThatItWas) {
+  const Outcome outcome =
+      train("qat", wide_ + " --json --steps 60 --rate 0.003 --pure --format Q2_0", "qat.gguf");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const json curve = json::parse(outcome.out);
+  EXPECT_LT(curve["held_out"].back()["loss"], 0.5 * curve["held_out"][0]["loss"].get<double>());
+  ASSERT_EQ(run("quantize " + wide_ + " --format Q2_0 --pure -o " + path("rounded.gguf")).status,
+            0);
+  EXPECT_LT(divergence(path("qat.gguf"), wide_), 0.6 * divergence(path("rounded.gguf"), wide_));
+}
+
+TEST_F(TrainWholeProgramTest, APrunedModelLearnsFromWhatItWas) {
+  ASSERT_EQ(run("quantize " + model_ + " --method magnitude --sparsity 50% --format F16 -o " +
+                path("pruned.gguf"))
+                .status,
+            0);
+  const Outcome outcome = train("finetune",
+                                path("pruned.gguf") + " --keep-zeros --teacher " + model_ +
+                                    " --steps 40 --rate 0.003 --temperature 2 --top-k 250",
+                                "kept.gguf");
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("zeros: 50.0 %"), std::string::npos) << outcome.out;
+  EXPECT_LT(divergence(path("kept.gguf"), model_), 0.5 * divergence(path("pruned.gguf"), model_));
 }
 
 TEST_F(TrainWholeProgramTest, ZerosOfAPrunedModelStay) {
@@ -163,6 +195,12 @@ TEST_F(TrainWholeProgramTest, WhatIsWrongIsOneLine) {
                "cannot be pruned from step 0 to 10: there are 10 steps", "steps");
   expect_error(train("finetune", model_ + " --force", "text"), "is the source itself", "data");
   EXPECT_EQ(train("finetune", model_ + " --prune-to 3", "out.gguf").status, 2);
+  EXPECT_EQ(train("finetune", model_ + " --alpha 0.5", "out.gguf").status, 2);
+  const std::string other = write_tiny_model({.vocabulary = 400}, folder_.path()).string();
+  expect_error(train("finetune", model_ + " --teacher " + other, "out.gguf"),
+               "another vocabulary than its student: 400 tokens, here they are 320", "teacher");
+  expect_error(train("finetune", model_ + " --alpha 0 --teacher " + model_, "out.gguf"),
+               "nothing of the teacher would be learned", "alpha");
   EXPECT_EQ(run("train qat " + model_ + " --data " + text_ + " -o " + path("out.gguf")).status, 2);
   EXPECT_EQ(run("train finetune " + model_ + " -o " + path("out.gguf")).status, 2);
   fs::create_directory(path("folder"));
