@@ -8,8 +8,6 @@
 #include <span>
 #include <vector>
 
-#include "formats/float_codebook.h"
-
 namespace tessera::train {
 
 class DynamicBytes {
@@ -31,9 +29,12 @@ class DynamicBytes {
   std::span<std::byte> largest() { return std::as_writable_bytes(std::span(largest_)); }
 
  private:
+  class Nearest;
+  static const Nearest& nearest_of(Signs signs);
+
   Signs signs_;
-  const std::array<float, 256>* map_;
-  const FloatCodebook* book_;
+  const std::array<float, 256>& map_;
+  const Nearest& nearest_;
   std::vector<uint8_t> codes_;
   std::vector<float> largest_;  // of each block
 };

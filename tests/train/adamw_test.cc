@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
+#include "formats/dynamic_map.h"
 #include "support/random_floats.h"
 
 namespace tessera::train {
@@ -30,6 +32,31 @@ TEST(DynamicBytesTest, KeepLargeAndSmallAlike) {
     float power = 1, steps = 64;
     for (; part < 0.1f * power && steps > 1; steps /= 2) power /= 10;
     EXPECT_NEAR(kept[i], values[i], 0.51f * 0.9f / steps * power * largest) << i;
+  }
+}
+
+// Every value becomes the code that stands for what is nearest to it.
+TEST(DynamicBytesTest, TakeTheNearest) {
+  for (const auto& [signs, map] :
+       {std::pair(DynamicBytes::Signs::kBoth, signed_dynamic_map()),
+        std::pair(DynamicBytes::Signs::kPositive, unsigned_dynamic_map())}) {
+    std::vector<float> values = random_floats(4096, 5), kept(values.size());
+    for (size_t i = 0; i < values.size(); ++i) {
+      values[i] *= std::pow(10.0f, -static_cast<float>(i % 9));
+      if (signs == DynamicBytes::Signs::kPositive) values[i] = std::fabs(values[i]);
+      if (i % DynamicBytes::kBlock == 0) values[i] = 8;  // the largest
+    }
+    DynamicBytes bytes(values.size(), signs);
+    bytes.write(0, values);
+    bytes.read(0, kept);
+    for (size_t i = 0; i < values.size(); ++i) {
+      float nearest = 100;
+      for (const float value : map) {
+        if (std::fabs(8 * value - values[i]) < std::fabs(nearest - values[i])) nearest = 8 * value;
+      }
+      const bool is_raised = signs == DynamicBytes::Signs::kPositive && nearest == 0;
+      ASSERT_EQ(kept[i], is_raised ? 8 * map[1] : nearest) << values[i];
+    }
   }
 }
 
