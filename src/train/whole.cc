@@ -52,6 +52,7 @@ Learned make_whole(const Checkpoint& model) {
 std::vector<PlannedFormat> plan_whole(const Checkpoint& model, const Recipe& recipe, bool pure) {
   if (recipe.folder != nullptr)
     fail("{} is a Hugging Face folder, and what is trained is written as a GGUF file", recipe.name);
+  for (const StoredTensor& tensor : model.tensors()) written_name(model, tensor);
   std::vector<PlannedFormat> plan = plan_formats(model, recipe, pure);
   for (PlannedFormat& planned : plan) {
     const bool is_only_read = planned.format->supported() && planned.format->encode == nullptr;

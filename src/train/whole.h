@@ -17,7 +17,8 @@ namespace tessera::train {
 Learned make_whole(const Checkpoint& model);
 
 // The formats of a trained model's tensors, as quantizing to the recipe gives them; what stays in a
-// format that nothing is encoded to becomes F16. Error for a recipe of Hugging Face folders.
+// format that nothing is encoded to becomes F16. Error for a recipe of Hugging Face folders, and
+// for a tensor that has no place in a GGUF file.
 std::vector<PlannedFormat> plan_whole(const Checkpoint& model, const Recipe& recipe, bool pure);
 
 // The passes of a training see what a file of that plan would hold (quantization-aware training,

@@ -8,6 +8,7 @@
 #include "files/open.h"
 #include "paths.h"
 #include "support/error_of.h"
+#include "support/gguf_in_f32.h"
 #include "support/temp_folder.h"
 #include "support/tiny_model.h"
 #include "train/adamw.h"
@@ -86,6 +87,25 @@ TEST_F(WholeTest, AFileIsTheSameModelInAnyFormat) {
   Network network(model, pool, static_cast<int>(kText.size()), learned);
   const std::vector<Example> examples = {plain_example(kText)};
   EXPECT_NEAR(of_file.loss(examples) / network.loss(examples), 1, 0.01);
+}
+
+// What a folder keeps otherwise (rows of queries in another order, one matrix in two) is learned as
+// GGUF has it, and a tied output stays tied.
+TEST_F(WholeTest, AFolderBecomesAFileOfTheSameModel) {
+  const std::vector<Example> examples = {plain_example(std::vector<Token>{5, 9, 30, 7, 2, 41})};
+  for (const char* family : {"llama-scaled", "phi3", "gemma3"}) {
+    const test::TempFolder folder;
+    test::folder_as_gguf(fs::path(TESSERA_TEST_DATA) / "folders" / family, folder);
+    fs::remove(folder / "model.gguf");
+    const auto model = open_checkpoint(folder.path());
+    Learned learned = changed(*model), nothing;
+    const auto file = saved(*model, learned, "F32");
+    EXPECT_EQ(file->find({TensorRole::kOutput}) == nullptr,
+              model->find({TensorRole::kOutput}) == nullptr);
+    ThreadPool pool(2);
+    Network of_file(file, pool, 20, nothing), network(model, pool, 20, learned);
+    EXPECT_EQ(of_file.loss(examples), network.loss(examples)) << family;
+  }
 }
 
 TEST_F(WholeTest, ThreadsChangeNoByteOfAFile) {
