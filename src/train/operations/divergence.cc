@@ -17,18 +17,19 @@ class SoftRow {
  public:
   void set(std::span<const float> logits, float temperature) {
     logits_ = logits;
-    temperature_ = static_cast<double>(temperature);
     weights_.resize(logits.size());
     std::ranges::transform(logits, weights_.begin(), [&](float v) { return v / temperature; });
     const float most = largest(weights_);
     exponentials(weights_, most, weights_.data());
-    sum_ = std::accumulate(weights_.begin(), weights_.end(), 0.0);
-    log_sum_ = static_cast<double>(most) + std::log(sum_);
+    const double sum = std::accumulate(weights_.begin(), weights_.end(), 0.0);
+    inverse_temperature_ = 1 / static_cast<double>(temperature);
+    inverse_sum_ = 1 / sum;
+    log_sum_ = static_cast<double>(most) + std::log(sum);
   }
   size_t size() const { return weights_.size(); }
-  double probability(size_t i) const { return static_cast<double>(weights_[i]) / sum_; }
+  double probability(size_t i) const { return static_cast<double>(weights_[i]) * inverse_sum_; }
   double log_probability(size_t i) const {
-    return static_cast<double>(logits_[i]) / temperature_ - log_sum_;
+    return static_cast<double>(logits_[i]) * inverse_temperature_ - log_sum_;
   }
   // Of all tokens but those that are listed, ascending; never 0, so that it has a logarithm.
   double probability_beside(std::span<const size_t> listed) const {
@@ -41,13 +42,13 @@ class SoftRow {
         rest += static_cast<double>(weights_[i]);
       }
     }
-    return std::max(rest, static_cast<double>(std::numeric_limits<float>::min())) / sum_;
+    return std::max(rest, static_cast<double>(std::numeric_limits<float>::min())) * inverse_sum_;
   }
 
  private:
   std::span<const float> logits_;
   std::vector<float> weights_;  // e^(logit / T - the largest of them)
-  double temperature_ = 1, sum_ = 0, log_sum_ = 0;
+  double inverse_temperature_ = 1, inverse_sum_ = 1, log_sum_ = 0;
 };
 
 // The numbers of the largest, ascending.
