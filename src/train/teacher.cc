@@ -1,5 +1,7 @@
 #include "train/teacher.h"
 
+#include <algorithm>
+
 #include "base/assert.h"
 #include "train/row_ranges.h"
 #include "train/trunk.h"
@@ -32,8 +34,9 @@ HostRows ModelTeacher::hidden(int first, int count) const {
 
 HostRows ModelTeacher::logits(int first, int count) {
   if (count > some_.rows) {
-    some_ = model_.backend().allocate(count, embedding());
-    logits_ = model_.backend().allocate(count, vocabulary());
+    const int room = std::max(count, 2 * some_.rows);  // what was there before stays
+    some_ = model_.backend().allocate(room, embedding());
+    logits_ = model_.backend().allocate(room, vocabulary());
   }
   const Tensor some = some_.top(count), logits = logits_.top(count);
   const HostRows rows = hidden(first, count);
