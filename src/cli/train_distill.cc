@@ -36,7 +36,7 @@ void distill(DistillFlags& flags) {
   TrainingFlags& training = flags.training;
   require_teaching(flags.options);
   const Recipe& recipe = require_recipe(flags.format);
-  prepare_training(training, Output::kFile);
+  prepare_training(training, recipe.folder == nullptr ? Output::kFile : Output::kFolder);
   const auto student = open_student(flags);
   const Config config = read_config(*student);
   const auto plan = train::plan_whole(*student, recipe, flags.pure);

@@ -118,7 +118,7 @@ void train_whole(WholeFlags& flags) {
   const Recipe& recipe = require_recipe(flags.format);
   const auto sparsity = pruned_to(flags);
   if (!flags.teacher.empty()) require_teaching(flags.distillation);
-  prepare_training(training, Output::kFile);
+  prepare_training(training, recipe.folder == nullptr ? Output::kFile : Output::kFolder);
   const TrainedModel trained = open_trained_model(training);
   const Checkpoint& model = *trained.checkpoint;
   const auto plan = train::plan_whole(model, recipe, flags.pure);
@@ -206,7 +206,9 @@ CLI::App* add_command(CLI::App& train, const std::shared_ptr<WholeFlags>& flags,
       ->add_option("MODEL", flags->training.model,
                    "a GGUF file, a Hugging Face folder or a model's name")
       ->required();
-  command->add_option("-o,--out", flags->training.out, "the GGUF file of the trained model")
+  command
+      ->add_option("-o,--out", flags->training.out,
+                   "the GGUF file of the trained model, or the folder, if the format is one's")
       ->required();
   add_data_flag(*command, flags->training, "")->required();
   add_zero_flags(*command, *flags);
@@ -225,9 +227,10 @@ void add_train_finetune(CLI::App& train) {
   CLI::App* command =
       add_command(train, flags, "finetune",
                   "train all weights of a model, of a pruned one those that are left");
-  CLI::Option* format =
-      command->add_option("--format", flags->format,
-                          "of the file: F16, Q8_0, Q4_K_M, ...; an unknown name lists them all");
+  CLI::Option* format = command->add_option(
+      "--format", flags->format,
+      "of the file: F16, Q8_0, Q4_K_M, ..., or a quantized folder: gptq-4bit-128g, "
+      "bitnet, ...; an unknown name lists them all");
   format->capture_default_str();
   command->add_flag("--pure", flags->pure,
                     "one format wherever it fits, instead of the recipe's mixture");
@@ -241,9 +244,10 @@ void add_train_qat(CLI::App& train) {
       train, flags, "qat",
       "train all weights of a model for a format that rounds them (quantization-aware training)");
   command
-      ->add_option("--format", flags->format,
-                   "what is trained for, and written: Q2_0, Q4_0, Q3_K_M, ...; an unknown name "
-                   "lists them all")
+      ->add_option(
+          "--format", flags->format,
+          "what is trained for, and written: Q2_0, Q4_0, Q3_K_M, ..., or a quantized folder: "
+          "bitnet, gptq-4bit-128g, ...; an unknown name lists them all")
       ->required();
   command->add_flag("--pure", flags->pure,
                     "one format wherever it fits, instead of the recipe's mixture");

@@ -1,5 +1,7 @@
 #include "train/learned.h"
 
+#include "formats/grouped.h"
+#include "formats/shared_scales.h"
 #include "train/row_ranges.h"
 
 namespace tessera::train {
@@ -16,10 +18,25 @@ StoredTensor stored_tensor(const Parameter& parameter, TensorPlace place) {
 
 namespace {
 
+// What blocks of all rows share, where there is such: see formats/shared_scales.h.
+void settle_scales(std::vector<std::byte>& bytes, const Parameter& parameter, const Format& format,
+                   ThreadPool& pool) {
+  const size_t columns = wide(parameter.columns), row_bytes = format.row_bytes(columns);
+  SharedScales scales(*kind_of(format), wide(parameter.rows), columns);
+  for_stretches(pool, parameter.rows, [&](int first, int end, int) {
+    for (size_t row = wide(first); row < wide(end); ++row)
+      scales.observe(row, std::span(parameter.values).subspan(row * columns, columns));
+  });
+  scales.settle();
+  for (size_t row = 0; row < wide(parameter.rows); ++row)
+    scales.write(row, bytes.data() + row * row_bytes);
+}
+
 void encode_to(std::vector<std::byte>& bytes, const Parameter& parameter, const Format& format,
                ThreadPool& pool) {
   const size_t columns = wide(parameter.columns), row_bytes = format.row_bytes(columns);
   bytes.resize(wide(parameter.rows) * row_bytes);
+  if (shares_scales(format)) settle_scales(bytes, parameter, format, pool);
   for_stretches(pool, parameter.rows, [&](int first, int end, int) {
     for (size_t row = wide(first); row < wide(end); ++row) {
       format.encode(std::span(parameter.values).subspan(row * columns, columns),

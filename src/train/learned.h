@@ -59,8 +59,8 @@ struct Learned {
 
 // The values as a tensor in F32, whose bytes they stay.
 StoredTensor stored_tensor(const Parameter& parameter, TensorPlace place);
-// The values in that format, each row rounded to nearest as it would be alone. Error for a value
-// that a format of blocks cannot hold: NaN or infinity.
+// The values in that format, rounded to nearest. Error for a value that a format of blocks cannot
+// hold: NaN or infinity.
 std::vector<std::byte> encoded(const Parameter& parameter, const Format& format, ThreadPool& pool);
 
 // What passes see of parameters that have a grid and have changed becomes what they are now.

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "files/gguf/writer.h"
 #include "files/save.h"
 
 namespace tessera::train {
@@ -31,6 +32,19 @@ std::vector<std::byte> bytes_of(const StoredTensor& tensor, const Format& format
   return encoded(parameter, format, pool);
 }
 
+// A folder is what ends in '/'.
+std::filesystem::path out_of(const Recipe& recipe, const std::filesystem::path& path) {
+  return recipe.folder == nullptr ? path : path / "";
+}
+
+void declare_whole(const Checkpoint& model, std::span<const PlannedFormat> plan,
+                   CheckpointWriter& writer) {
+  for (size_t i = 0; i < plan.size(); ++i) {
+    const StoredTensor& tensor = model.tensors()[i];
+    writer.declare(written_name(model, tensor), *plan[i].format, tensor.shape);
+  }
+}
+
 }  // namespace
 
 Learned make_whole(const Checkpoint& model) {
@@ -50,14 +64,25 @@ Learned make_whole(const Checkpoint& model) {
 }
 
 std::vector<PlannedFormat> plan_whole(const Checkpoint& model, const Recipe& recipe, bool pure) {
-  if (recipe.folder != nullptr)
-    fail("{} is a Hugging Face folder, and what is trained is written as a GGUF file", recipe.name);
-  for (const StoredTensor& tensor : model.tensors()) written_name(model, tensor);
   std::vector<PlannedFormat> plan = plan_formats(model, recipe, pure);
-  for (PlannedFormat& planned : plan) {
-    const bool is_only_read = planned.format->supported() && planned.format->encode == nullptr;
-    if (is_only_read) planned = {&kF16, &kF16};
+  const GgufWriter file((GgufMetadata()));
+  for (size_t i = 0; i < plan.size(); ++i) {
+    const StoredTensor& tensor = model.tensors()[i];
+    const bool is_learned = std::ranges::find(kFixed, tensor.place.role) == kFixed.end();
+    const bool is_only_read = plan[i].format->supported() && plan[i].format->encode == nullptr;
+    if (is_only_read) plan[i] = {&kF16, &kF16};
+    if (recipe.folder == nullptr) {
+      const Format* encoded = &file.encoded_format(tensor.place, *plan[i].format);
+      if (plan[i].format == plan[i].wanted) plan[i].wanted = encoded;
+      plan[i].format = encoded;
+    } else if (is_learned && !is_reencoded(tensor)) {
+      const Format& plain = recipe.folder->plain_format(model);
+      plan[i] = {&plain, &plain};
+    }
   }
+  for (const StoredTensor& tensor : model.tensors()) written_name(model, tensor);
+  if (recipe.folder != nullptr)
+    declare_whole(model, plan, *make_writer(model, out_of(recipe, "model"), recipe.folder));
   return plan;
 }
 
@@ -72,14 +97,12 @@ void set_grids(const Checkpoint& model, std::span<const PlannedFormat> plan, Lea
 void save_whole(const Checkpoint& model, const Learned& learned, const Recipe& recipe,
                 std::span<const PlannedFormat> plan, ThreadPool& pool,
                 const std::filesystem::path& path) {
-  const auto writer = make_writer(model, path);
+  const std::filesystem::path out = out_of(recipe, path);
+  const auto writer = make_writer(model, out, recipe.folder);
   writer->set_fact("general.quantization_version", kBlockFormats);
   writer->set_fact("general.file_type", recipe.file_type);
-  for (size_t i = 0; i < plan.size(); ++i) {
-    const StoredTensor& tensor = model.tensors()[i];
-    writer->declare(written_name(model, tensor), *plan[i].format, tensor.shape);
-  }
-  writer->write(path, [&](size_t i) {
+  declare_whole(model, plan, *writer);
+  writer->write(out, [&](size_t i) {
     const StoredTensor& tensor = model.tensors()[i];
     const auto found = learned.whole.find(tensor.place);
     auto bytes = found == learned.whole.end() ? bytes_of(tensor, *plan[i].format, pool)

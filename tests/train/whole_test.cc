@@ -142,10 +142,23 @@ TEST_F(WholeTest, APassSeesWhatAFileHolds) {
     for (const StoredTensor& tensor : file->tensors()) {
       const Parameter& parameter = learned.whole.at(tensor.place);
       if (parameter.grid == nullptr) continue;
-      EXPECT_EQ(parameter.grid, tensor.format) << tensor.name;
-      EXPECT_TRUE(std::ranges::equal(parameter.rounded, tensor.bytes)) << tensor.name;
+      std::vector<float> seen(parameter.values.size());
+      parameter.grid->decode(parameter.rounded.data(), seen);
+      EXPECT_EQ(decoded(tensor), seen) << tensor.name;
     }
   }
+}
+
+// Whose file has the reciprocal of the factor that the scales of a matrix share.
+TEST_F(WholeTest, OfNvfp4APassSeesWhatAFileHoldsButForTheLastBit) {
+  const auto model = tiny({.layers = 2});
+  ThreadPool pool(2);
+  Learned learned = changed(*model), nothing;
+  set_grids(*model, plan_whole(*model, require_recipe("NVFP4"), false), learned);
+  Network network(model, pool, 20, learned);
+  Network of_file(saved(*model, learned, "NVFP4"), pool, 20, nothing);
+  const std::vector<Example> examples = {plain_example(kText)};
+  EXPECT_NEAR(of_file.loss(examples) / network.loss(examples), 1, 1e-6);
 }
 
 // The gradient passes straight through: it is that of the rounded values.
@@ -166,11 +179,28 @@ TEST_F(WholeTest, ARoundedModelHasTheGradientOfItsRoundedValues) {
     EXPECT_EQ(parameter.gradient, plain.whole.at(place).gradient) << parameter.name;
 }
 
-TEST_F(WholeTest, RefusesAFolder) {
+// Ternary by absmean (BitNet b1.58), whatever the width; codes and scales of other tools.
+TEST_F(WholeTest, APassSeesWhatAFolderHolds) {
+  const auto model = tiny({.layers = 2, .feed_forward = 128});
+  const std::vector<Example> examples = {plain_example(kText)};
+  for (const char* format : {"bitnet", "gptq-4bit-32g", "bnb-nf4"}) {
+    const Recipe& recipe = require_recipe(format);
+    const auto plan = plan_whole(*model, recipe, false);
+    ThreadPool pool(2);
+    Learned learned = changed(*model), nothing;
+    set_grids(*model, plan, learned);
+    Network network(model, pool, 20, learned);
+    const double loss = network.loss(examples);
+    save_whole(*model, learned, recipe, plan, pool, folder_ / format);
+    Network of_folder(open_checkpoint(folder_ / format), pool, 20, nothing);
+    EXPECT_EQ(of_folder.loss(examples), loss) << format;
+  }
+}
+
+TEST_F(WholeTest, RefusesWhatHasNoPlace) {
   const auto model = tiny();
-  EXPECT_EQ(
-      error_of([&] { plan_whole(*model, require_recipe("gptq-4bit-128g"), false); }),
-      "gptq-4bit-128g is a Hugging Face folder, and what is trained is written as a GGUF file");
+  EXPECT_THAT(error_of([&] { plan_whole(*model, require_recipe("gptq-4bit-128g"), false); }),
+              testing::HasSubstr("tensor 'blk.0."));
 }
 
 }  // namespace
