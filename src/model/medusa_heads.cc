@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstring>
-#include <limits>
 
 #include "base/assert.h"
 #include "base/error.h"
@@ -21,25 +19,6 @@ int bounded_fact(const Checkpoint& checkpoint, std::string_view name) {
          MedusaHeads::kMost);
   }
   return static_cast<int>(value);
-}
-
-// Whole numbers of 32 or 64 bits.
-std::vector<int64_t> read_integers(const StoredTensor& tensor) {
-  const size_t size = tensor.format->name == "I64" ? 8 : 4;
-  if (tensor.format->name != "I64" && tensor.format->name != "I32")
-    fail("tensor '{}' has format {}, expected I64 or I32", tensor.name, tensor.format->name);
-  std::vector<int64_t> values;
-  for (size_t at = 0; at < tensor.bytes.size(); at += size) {
-    int64_t wide = 0;
-    int32_t narrow = 0;
-    if (size == 8) {
-      std::memcpy(&wide, tensor.bytes.data() + at, size);
-    } else {
-      std::memcpy(&narrow, tensor.bytes.data() + at, size);
-    }
-    values.push_back(size == 8 ? wide : narrow);
-  }
-  return values;
 }
 
 }  // namespace
@@ -84,7 +63,8 @@ MedusaHeads::MedusaHeads(const Checkpoint& checkpoint, Model& model) : model_(mo
       fail("'{}' has no output matrix for head {}", file, h);
     }
   }
-  read_token_map(checkpoint);
+  map_.emplace(checkpoint, outputs_, model.config().vocabulary);
+  read_hit_shares(checkpoint.facts());
   loader.mark_taken({kTokenMap});
   loader.require_all_taken();
   weight_bytes_ = loader.matrix_bytes();
@@ -95,19 +75,23 @@ MedusaHeads::MedusaHeads(const Checkpoint& checkpoint, Model& model) : model_(mo
   logits_ = backend.allocate(heads() * kRows, outputs_);
 }
 
-void MedusaHeads::read_token_map(const Checkpoint& checkpoint) {
-  const StoredTensor* map = checkpoint.find({TensorRole::kTokenMap});
-  if (map == nullptr) return;
-  if (map->elements() != static_cast<uint64_t>(outputs_)) {
-    fail("tensor '{}' names {} tokens, the heads' outputs have {}", printable(map->name),
-         map->elements(), outputs_);
+void MedusaHeads::read_hit_shares(const Facts& facts) {
+  const auto parts = facts.get_ints(kHitShares);
+  if (!parts) return;
+  const size_t expected = heads_.size() * kRanks;
+  if (parts->size() != expected) {
+    fail("key '{}' has {} values, expected {} for each of {} heads", facts.key_of(kHitShares),
+         parts->size(), kRanks, heads_.size());
   }
-  for (const int64_t token : read_integers(*map)) {
-    if (token < 0 || token >= model_.config().vocabulary) {
-      fail("tensor '{}' names the token {}, the vocabulary has {}", printable(map->name), token,
-           model_.config().vocabulary);
+  hit_shares_.resize(heads_.size());
+  for (size_t i = 0; i < expected; ++i) {
+    const int64_t part = (*parts)[i];
+    if (part < 0 || part > kWholeHitShare) {
+      fail("key '{}' has the value {}, expected 0 to {}", facts.key_of(kHitShares), part,
+           kWholeHitShare);
     }
-    tokens_.push_back(static_cast<Token>(token));
+    hit_shares_[i / kRanks][i % kRanks] =
+        static_cast<float>(part) / static_cast<float>(kWholeHitShare);
   }
 }
 
@@ -150,21 +134,7 @@ HostRows MedusaHeads::forward(std::span<const float> hidden) {
     }
     first = last;
   }
-  return spread(backend.download(logits_.top(heads() * rows)));
-}
-
-HostRows MedusaHeads::spread(HostRows logits) {
-  const int vocabulary = model_.config().vocabulary;
-  if (tokens_.empty() && outputs_ == vocabulary) return logits;
-  spread_.assign(static_cast<size_t>(logits.rows) * vocabulary,
-                 -std::numeric_limits<float>::infinity());
-  for (int r = 0; r < logits.rows; ++r) {
-    const auto from = logits.row(r);
-    float* to = spread_.data() + static_cast<size_t>(r) * vocabulary;
-    for (size_t i = 0; i < from.size(); ++i)
-      to[tokens_.empty() ? i : static_cast<size_t>(tokens_[i])] = from[i];
-  }
-  return {spread_.data(), logits.rows, vocabulary, vocabulary};
+  return map_->spread(backend.download(logits_.top(heads() * rows)));
 }
 
 }  // namespace tessera

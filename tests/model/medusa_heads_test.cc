@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "files/gguf/writer.h"
 #include "files/open.h"
 #include "support/error_of.h"
 #include "support/medusa_heads.h"
@@ -167,6 +168,38 @@ TEST_F(MedusaHeadsTest, WhatDoesNotFitTheModelIsNamed) {
                 MedusaHeads(*open_checkpoint(write_tiny_model({}, folder_.path())), model());
               }),
               HasSubstr("holds no Medusa heads"));
+}
+
+// How often they were right when they were trained, head by head.
+TEST_F(MedusaHeadsTest, AFileMaySayHowOftenTheyAreRight) {
+  const auto write = [&](std::vector<int32_t> shares) {
+    GgufMetadata metadata;
+    metadata.set("general.architecture", {std::string("medusa")});
+    metadata.set("medusa.heads", {uint32_t{1}});
+    metadata.set("medusa.layers", {uint32_t{1}});
+    metadata.set("medusa.hit_shares", {GgufValue::Array(std::move(shares))});
+    GgufWriter writer(metadata);
+    const auto d = static_cast<uint64_t>(embedding_);
+    writer.declare("blk.0.medusa.weight", kF32, {d, d});
+    writer.write(folder_ / "heads.gguf",
+                 [&](size_t) { return std::vector<std::byte>(d * d * sizeof(float)); });
+    return MedusaHeads(*open_checkpoint(folder_ / "heads.gguf"), model());
+  };
+  const MedusaHeads heads = write({6000, 1500, 700, 300, 0, 10000});
+  ASSERT_EQ(heads.hit_shares().size(), 1u);
+  EXPECT_EQ(heads.hit_shares()[0], (MedusaHeads::HitShares{0.6f, 0.15f, 0.07f, 0.03f, 0, 1}));
+  EXPECT_EQ(error_of([&] {
+              write({6000, 1500});
+            }),
+            "key 'medusa.hit_shares' has 2 values, expected 6 for each of 1 heads");
+  EXPECT_EQ(error_of([&] {
+              write({6000, 1500, 700, 300, 0, 10001});
+            }),
+            "key 'medusa.hit_shares' has the value 10001, expected 0 to 10000");
+  EXPECT_EQ(error_of([&] {
+              write({6000, 1500, -1, 300, 0, 100});
+            }),
+            "key 'medusa.hit_shares' has the value -1, expected 0 to 10000");
 }
 
 }  // namespace

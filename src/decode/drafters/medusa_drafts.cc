@@ -14,7 +14,7 @@ namespace tessera {
 namespace {
 
 // Guesses of one head at most: those of the first are worth more rows than those of the last.
-constexpr int kMostGuesses = 6;
+constexpr int kMostGuesses = MedusaHeads::kRanks;
 int guesses_of(int head) {
   return std::max(2, kMostGuesses - head);
 }
@@ -29,17 +29,24 @@ int bucket_of(int head, int rank, float margin) {
   return (head * kMostGuesses + rank) * static_cast<int>(kMargins.size()) + static_cast<int>(step);
 }
 
-// As published for heads of 7B models, roughly: the first is right in .58, .34, .21 of the cases.
-std::vector<float> first_chances() {
+// What their file says of them; else as published for heads of 7B models, roughly: the first guess
+// is right in .58, .34, .21 of the cases.
+std::vector<float> first_chances(std::span<const MedusaHeads::HitShares> measured) {
   constexpr std::array kOfFirst = {0.5F, 0.7F, 0.9F, 1.15F, 1.5F};
   constexpr std::array kOfOthers = {0.3F, 0.22F, 0.15F, 0.08F, 0.03F};
+  constexpr float kUsual = kOfOthers[2], kSurest = 0.98F;
   std::vector<float> chances;
-  float right = 0.58F;
-  for (int head = 0; head < MedusaHeads::kMost; ++head, right *= 0.6F) {
+  float published = 0.58F;
+  for (size_t head = 0; head < MedusaHeads::kMost; ++head, published *= 0.6F) {
+    const bool is_measured = head < measured.size();
+    const float right = is_measured ? measured[head][0] : published;
     for (int rank = 0; rank < kMostGuesses; ++rank) {
+      const float other = is_measured
+                              ? measured[head][static_cast<size_t>(rank)]
+                              : (1 - right) * kUsual / static_cast<float>(std::max(1, rank));
       for (size_t step = 0; step < kMargins.size(); ++step) {
-        const float other = (1 - right) * kOfOthers[step] / static_cast<float>(std::max(1, rank));
-        chances.push_back(rank == 0 ? right * kOfFirst[step] : other);
+        const float chance = rank == 0 ? right * kOfFirst[step] : other / kUsual * kOfOthers[step];
+        chances.push_back(std::min(chance, kSurest));
       }
     }
   }
@@ -52,10 +59,9 @@ constexpr double kStillBelieved = 0.995;
 
 }  // namespace
 
-std::span<const float> MedusaText::chances() const {
-  static const std::vector<float> chances = first_chances();
-  return chances;
-}
+MedusaDrafts::MedusaDrafts(MedusaHeads& heads)
+    : heads_(heads),
+      chances_(std::make_shared<const std::vector<float>>(first_chances(heads.hit_shares()))) {}
 
 void MedusaText::guess(Place place, std::vector<Guess>& to) const {
   const auto at = static_cast<size_t>(place.at);

@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "decode/drafter.h"
@@ -21,7 +22,10 @@ namespace tessera {
 
 class MedusaText final : public GuessSource {
  public:
-  std::span<const float> chances() const override;
+  // `chances`: of guesses, until something is learned of them.
+  explicit MedusaText(std::shared_ptr<const std::vector<float>> chances)
+      : chances_(std::move(chances)) {}
+  std::span<const float> chances() const override { return *chances_; }
   Place here() const override { return {here_}; }
   Place after(Place place, Token) const override { return {place.at + 1}; }
   void guess(Place place, std::vector<Guess>& to) const override;
@@ -29,6 +33,7 @@ class MedusaText final : public GuessSource {
 
  private:
   friend class MedusaDrafts;
+  std::shared_ptr<const std::vector<float>> chances_;
   std::vector<float> hidden_;               // final hidden state of the token before last
   size_t hidden_size_ = 0;                  // of the text, when that was so; 0: not known
   std::vector<std::vector<Guess>> levels_;  // what each head said
@@ -37,10 +42,10 @@ class MedusaText final : public GuessSource {
 
 class MedusaDrafts final : public Foreteller {
  public:
-  explicit MedusaDrafts(MedusaHeads& heads) : heads_(heads) {}
+  explicit MedusaDrafts(MedusaHeads& heads);
 
   std::unique_ptr<GuessSource> start(const DraftStart&) override {
-    return std::make_unique<MedusaText>();
+    return std::make_unique<MedusaText>(chances_);
   }
   void foretell(std::span<const ForetoldText> texts, std::span<const double> least) override;
   Told foretell_what_pays(std::span<const ForetoldText> texts,
@@ -61,6 +66,7 @@ class MedusaDrafts final : public Foreteller {
   }
 
   MedusaHeads& heads_;
+  std::shared_ptr<const std::vector<float>> chances_;
   double seconds_of_pass_ = 0;  // of late
   std::vector<float> hidden_, logits_;
 };
