@@ -53,6 +53,9 @@ struct LoadOptions {
   // Load the model's own layer that predicts further tokens (multi-token prediction), for the
   // decoders `auto` and `mtp`. Error if it has none.
   bool mtp = false;
+  // Such a layer that was trained for the model and lies in a file beside it (EAGLE), for the same
+  // decoders: a GGUF that `tessera train eagle` wrote. "": none.
+  std::string eagle = {};
   // Adapters, in the order of their numbers; of any base, quantized or not.
   std::vector<LoraFile> lora = {};
   // Where weights are kept in a file without a name instead of in memory, for models larger than

@@ -122,6 +122,11 @@ void add_draft_flag(CLI::App& command, LoadOptions& load) {
   command.add_flag("--mtp", load.mtp,
                    "load the model's own layer that predicts further tokens (multi-token "
                    "prediction), which drafts for the decoders auto and mtp");
+  command
+      .add_option("--eagle", load.eagle,
+                  "such a layer that was trained for the model (EAGLE), which drafts for the "
+                  "decoders auto and mtp: what `tessera train eagle` wrote")
+      ->type_name("FILE");
 }
 
 namespace {

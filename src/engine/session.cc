@@ -30,6 +30,8 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
                       Model::Limits limits, std::optional<Device> device) {
   const Timer timer;
   Session session;
+  if (options.mtp && !options.eagle.empty())
+    fail("a model's own layer for further tokens and an EAGLE draft in its place: give one");
   session.kv_format = parse_kv_format(options.kv_format);
   ChatTemplates chosen;
   if (!options.chat_template.empty()) chosen.standard = find_chat_template(options.chat_template);
@@ -72,6 +74,10 @@ Session Session::load(const std::string& reference, const LoadOptions& options,
   }
   if (options.mtp)
     session.next_tokens = std::make_unique<NextTokens>(session.checkpoint, *session.model);
+  if (!options.eagle.empty()) {
+    session.next_tokens = std::make_unique<NextTokens>(
+        session.checkpoint, *session.model, open_checkpoint(resolve_model(options.eagle)));
+  }
   session.load_ms = timer.milliseconds();
   spdlog::debug("loaded {} in {:.0f} ms: {}, {:.1f} MB of weights; {}", reference, session.load_ms,
                 session.model->config().architecture->name,

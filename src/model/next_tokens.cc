@@ -4,30 +4,38 @@
 
 #include "base/assert.h"
 #include "base/error.h"
+#include "base/printable.h"
 #include "model/loader.h"
 
 namespace tessera {
 namespace {
 
-// The model's configuration with a layer more, which is as its last one that attends.
-Config with_next_layer(const Config& config) {
+Config with_own_layer(const Config& config) {
   if (config.next_token_layers == 0) {
     fail("this model has no layer that predicts further tokens (multi-token prediction)");
   }
-  if (config.architecture->single_parts) {
-    fail("layers for further tokens of models of '{}' are not supported",
-         config.architecture->name);
+  return with_next_token_layer(config);
+}
+
+Config with_layer_apart(const Config& config, const Checkpoint& file) {
+  const Facts& facts = file.facts();
+  const std::string shown = printable(file.paths().at(0).string(), 400);
+  const std::string kind = facts.get_string("general.architecture").value_or("");
+  if (kind != kDraftLayerArchitecture)
+    fail("'{}' holds no EAGLE draft: its architecture is '{}'", shown, printable(kind));
+  const std::string base = facts.require_string(kDraftLayerBase);
+  const int64_t layers = facts.require_int("block_count"),
+                embedding = facts.require_int("embedding_length"),
+                vocabulary = facts.require_int("vocab_size");
+  if (base != config.architecture->name || layers != static_cast<int64_t>(config.layers.size()) ||
+      embedding != config.embedding || vocabulary != config.vocabulary) {
+    fail(
+        "the draft in '{}' is for a model of '{}' with {} layers of length {} and {} tokens; this "
+        "one, of '{}', has {} layers of length {} and {} tokens",
+        shown, printable(base), layers, embedding, vocabulary, config.architecture->name,
+        config.layers.size(), config.embedding, config.vocabulary);
   }
-  Config longer = config;
-  const auto attends = [](const LayerConfig& layer) { return layer.attends(); };
-  const auto last = std::find_if(longer.layers.rbegin(), longer.layers.rend(), attends);
-  if (last == longer.layers.rend()) fail("no layer of this model attends");
-  LayerConfig next = *last;
-  next.experts = config.layers.back().experts;
-  next.feed_forward = config.layers.back().feed_forward;
-  next.kv_layer = static_cast<int>(longer.layers.size());
-  longer.layers.push_back(next);
-  return longer;
+  return with_next_token_layer(config);
 }
 
 }  // namespace
@@ -35,58 +43,80 @@ Config with_next_layer(const Config& config) {
 NextTokens::NextTokens(std::shared_ptr<const Checkpoint> checkpoint, Model& model)
     : checkpoint_(std::move(checkpoint)),
       model_(model),
-      config_(with_next_layer(model.config())),
-      number_(static_cast<int>(config_.layers.size()) - 1) {
+      config_(with_own_layer(model.config())),
+      layer_(config_,
+             checkpoint_->find({TensorRole::kNextTokenOutputNorm,
+                                static_cast<int>(config_.layers.size()) - 1}) != nullptr,
+             workspace_) {
+  load(*checkpoint_);
+  allocate();
+}
+
+NextTokens::NextTokens(std::shared_ptr<const Checkpoint> checkpoint, Model& model,
+                       std::shared_ptr<const Checkpoint> apart)
+    : checkpoint_(std::move(checkpoint)),
+      apart_(std::move(apart)),
+      model_(model),
+      config_(with_layer_apart(model.config(), *apart_)),
+      layer_(config_, true, workspace_) {
+  load(*apart_);
+  allocate();
+}
+
+void NextTokens::allocate() {
   Backend& backend = model_.backend();
-  layer_.emplace(config_, number_, workspace_);
   for (const Rope& rope : config_.ropes) ropes_.push_back(backend.load_rope(rope));
-  load();
   workspace_.reserve(Workspace::kTapped, workspace_.widest());
   workspace_.allocate(backend, rows());
   joined_ = backend.allocate(rows(), 2 * config_.embedding);
   residual_ = backend.allocate(rows(), config_.embedding);
   wanted_ = backend.allocate(kWanted, config_.embedding);
   hidden_ = backend.allocate(kWanted, config_.embedding);
-  logits_ = backend.allocate(kWanted, model_.logits());
+  logits_ = backend.allocate(kWanted, output_ != nullptr ? output_->rows : model_.logits());
 }
 
-void NextTokens::load() {
+void NextTokens::load(const Checkpoint& file) {
   using enum TensorRole;
-  const int n = config_.embedding;
-  Loader loader(*checkpoint_, model_.backend(), {});
-  loader.enter(number_);
-  const bool has_table = checkpoint_->find({kNextTokenEmbedding, number_}) != nullptr;
-  embeddings_.emplace(*checkpoint_,
-                      loader.take(has_table ? TensorPlace{kNextTokenEmbedding, number_}
-                                            : TensorPlace{kTokenEmbedding},
-                                  n, config_.vocabulary),
-                      config_.embedding_scale);
-  embedding_norm_.tell(loader, kNextTokenEmbeddingNorm, n);
-  hidden_norm_.tell(loader, kNextTokenHiddenNorm, n);
-  loader.matrix("next token", {{kNextTokenProjection, n}}, 2 * n, projection_);
-  layer_->for_each_tensor(loader);
-  loader.enter(number_);
-  if (checkpoint_->find({kNextTokenOutputNorm, number_}) != nullptr) {
-    output_norm_.tell(loader, kNextTokenOutputNorm, n);
+  const Loader::Progress no_progress;
+  Loader loader(file, model_.backend(), no_progress);
+  loader.enter(layer_.number());
+  const TensorPlace own{kNextTokenEmbedding, layer_.number()};
+  if (file.find(own) != nullptr) {
+    embeddings_.emplace(file, loader.take(own, config_.embedding, config_.vocabulary),
+                        config_.embedding_scale);
   } else {
-    loader.enter(kNoLayer);
-    output_norm_.tell(loader, config_.architecture->output_norm, n);
+    embeddings_.emplace(*checkpoint_, checkpoint_->require({kTokenEmbedding}),
+                        config_.embedding_scale);
   }
-  if (checkpoint_->find({kNextTokenOutput, number_}) != nullptr) {
-    loader.enter(number_);
-    loader.matrix("next token logits", {{kNextTokenOutput, config_.vocabulary, 0, model_.logits()}},
-                  n, output_);
+  layer_.for_each_tensor(loader);
+  load_output(loader, file);
+  if (apart_ != nullptr) {
+    loader.mark_taken({kTokenMap});
+    loader.require_all_taken();
   }
   weight_bytes_ = loader.matrix_bytes();
 }
 
+void NextTokens::load_output(Loader& loader, const Checkpoint& file) {
+  const StoredTensor* stored = file.find({TensorRole::kNextTokenOutput, layer_.number()});
+  if (stored == nullptr) return;
+  const auto known = static_cast<uint64_t>(config_.vocabulary);
+  // The model's own may be cut to its first tokens as the model's matrix is.
+  StoredRows rows{TensorRole::kNextTokenOutput, config_.vocabulary, 0, model_.logits()};
+  if (apart_ != nullptr) {
+    if (stored->rows() > known) {
+      fail("tensor '{}' has rows for {} tokens, the model has {}", printable(stored->name),
+           stored->rows(), known);
+    }
+    rows = {TensorRole::kNextTokenOutput, static_cast<int>(stored->rows())};
+    map_.emplace(file, rows.rows, config_.vocabulary);
+  }
+  loader.enter(layer_.number());
+  loader.matrix("next token logits", {rows}, config_.embedding, output_);
+}
+
 std::unique_ptr<KvStore> NextTokens::make_kv(int blocks) const {
-  KvShape shape;
-  shape.layers.resize(static_cast<size_t>(number_));  // the model's own keep theirs
-  const LayerConfig& layer = config_.layers.back();
-  shape.layers.push_back({.heads = layer.kv_heads, .head_dim = layer.head_dim});
-  shape.blocks = blocks;
-  return model_.backend().allocate_kv(shape);
+  return model_.backend().allocate_kv(layer_.kv_shape(blocks));
 }
 
 NextTokens::Output NextTokens::forward(const Batch& batch, std::span<const float> hidden,
@@ -98,32 +128,29 @@ NextTokens::Output NextTokens::forward(const Batch& batch, std::span<const float
   TESSERA_ASSERT(hidden.size() == static_cast<size_t>(count) * static_cast<size_t>(n));
   embedded_.resize(hidden.size());
   embeddings_->read(batch.tokens, embedded_);
-  const Tensor joined = joined_.top(count), tokens = joined.slice(0, n),
-               states = joined.slice(n, n), x = residual_.top(count);
-  b.upload(embedded_, tokens);
-  b.upload(hidden, states);
-  embedding_norm_.apply(b, config_, tokens, tokens);
-  hidden_norm_.apply(b, config_, states, states);
+  const Tensor joined = joined_.top(count), x = residual_.top(count);
+  b.upload(embedded_, joined.slice(0, n));
+  b.upload(hidden, joined.slice(n, n));
   const auto prepared = b.prepare({.positions = batch.positions,
                                    .slots = batch.slots,
                                    .contexts = batch.contexts,
                                    .runs = batch.runs});
   const StepAdapters adapters({}, {});
   const Step step(b, workspace_, ropes_, *prepared, kv, adapters, {});
-  step.linear(*projection_, joined, nullptr, x);
-  layer_->forward(step, x);
+  layer_.forward(step, joined, x);
   Output output;
   if (wanted_rows == 0) return output;
   const Tensor wanted = wanted_.top(wanted_rows), out = hidden_.top(wanted_rows),
                logits = logits_.top(wanted_rows);
   b.gather_rows(x, batch.wanted, wanted);
-  output_norm_.apply(b, config_, wanted, out);
+  layer_.normalize(b, wanted, out);
   if (output_ != nullptr) {
     b.linear(*output_, out, nullptr, logits, {});
   } else {
     model_.project(out, logits);
   }
-  const HostRows told = b.download(logits);
+  HostRows told = b.download(logits);
+  if (map_) told = map_->spread(told);
   for (int r = 0; r < told.rows; ++r)
     output.logits.insert(output.logits.end(), told.row(r).begin(), told.row(r).end());
   output.hidden = b.download(out);

@@ -1,6 +1,7 @@
-// The layer behind a model's last that predicts one token further (multi-token prediction,
-// DeepSeek-V3 2024, arXiv 2412.19437), as GLM 4.5, Qwen3-Next and Qwen 3.5 ship it, too: from the
-// final hidden state of a token and the embedding of the one behind it, it foretells the next.
+// The layer behind a model's last that predicts one token further: its own, as GLM 4.5, DeepSeek
+// V3, Qwen3-Next and Qwen 3.5 ship it, or one that was trained for it and lies in a file beside it
+// (EAGLE). From the final hidden state of a token and the embedding of the one behind it, it
+// foretells the next.
 //
 //   x = layer(W_p [norm(embed(token)), norm(hidden)]);  hidden' = norm(x);  logits = O hidden'
 //
@@ -13,6 +14,8 @@
 #include <vector>
 
 #include "model/model.h"
+#include "model/next_token_layer.h"
+#include "model/token_map.h"
 
 namespace tessera {
 
@@ -21,6 +24,11 @@ class NextTokens {
   // The first such layer of the model's checkpoint, on its backend; must not outlive the model.
   // Error if there is none.
   NextTokens(std::shared_ptr<const Checkpoint> checkpoint, Model& model);
+  // The layer in another file, with the model's embeddings. Its output matrix may know some tokens
+  // only, which a map then names, or be the model's. Error for a file that holds none, or one that
+  // was trained for a model of another kind or shape.
+  NextTokens(std::shared_ptr<const Checkpoint> checkpoint, Model& model,
+             std::shared_ptr<const Checkpoint> apart);
   NextTokens(const NextTokens&) = delete;  // its layer refers to it
   NextTokens& operator=(const NextTokens&) = delete;
 
@@ -30,7 +38,7 @@ class NextTokens {
 
   struct Output {
     HostRows hidden;            // [wanted, embedding], valid until the next call
-    std::vector<float> logits;  // [wanted, Model::logits()]
+    std::vector<float> logits;  // [wanted, Model::logits()], or the vocabulary with a map
   };
   // Runs the batch, whose rows are the tokens behind those of `hidden`: final hidden states,
   // normalized, [rows, embedding] without gaps. At most kWanted of its rows are wanted.
@@ -39,24 +47,27 @@ class NextTokens {
   size_t weight_bytes() const { return weight_bytes_; }
 
  private:
-  void load();
+  void load(const Checkpoint& file);
+  void load_output(Loader& loader, const Checkpoint& file);
+  void allocate();
 
-  std::shared_ptr<const Checkpoint> checkpoint_;
+  std::shared_ptr<const Checkpoint> checkpoint_, apart_;
   Model& model_;
   Config config_;  // the model's, with one layer more
-  int number_;     // of that layer
-  std::optional<EmbeddingTable> embeddings_;
-  Norm embedding_norm_, hidden_norm_;   // [embedding]
-  std::unique_ptr<Matrix> projection_;  // [embedding, 2 embedding]
-  std::optional<Layer> layer_;
-  Norm output_norm_;                // [embedding]
-  std::unique_ptr<Matrix> output_;  // [logits, embedding]; nullptr: the model's
-  RopeTables ropes_;
   Workspace workspace_;
+  NextTokenLayer layer_;
+  std::optional<EmbeddingTable> embeddings_;
+  std::unique_ptr<Matrix> output_;  // [logits, embedding]; nullptr: the model's
+  std::optional<TokenMap> map_;     // of output_, if the layer lies in a file of its own
+  RopeTables ropes_;
   Tensor joined_, residual_;         // of rows(): [2 embedding], [embedding]
   Tensor wanted_, hidden_, logits_;  // of kWanted rows
   std::vector<float> embedded_;
   size_t weight_bytes_ = 0;
 };
+
+// What the facts of such a file say of the model that it is for, which it must be like.
+inline constexpr std::string_view kDraftLayerArchitecture = "eagle";
+inline constexpr std::string_view kDraftLayerBase = "base_architecture";
 
 }  // namespace tessera

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <optional>
+#include <numeric>
 #include <random>
 #include <string>
 #include <vector>
@@ -14,6 +14,7 @@
 #include "files/open.h"
 #include "files/open_adapter.h"
 #include "grammar/structured_output.h"
+#include "support/eagle_draft.h"
 #include "support/medusa_heads.h"
 #include "support/random_drafter.h"
 #include "support/run_to_end.h"
@@ -118,9 +119,8 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
   };
 
   std::mt19937 random_{11};
-  // `checkpoint`: of the model, if it has a layer for further tokens.
   void compare(Model& model, const std::vector<Draft>& drafts, int cases,
-               const std::shared_ptr<const Checkpoint>& checkpoint = nullptr);
+               NextTokens* next_tokens = nullptr);
   void compare_real(const char* name);
 
   // Low-rank adapters of model_, which texts may go through.
@@ -167,7 +167,7 @@ class DecodersTest : public testing::TestWithParam<KvFormat> {
 // How much `auto` drafts is decided by the clock, so no two runs of this test are alike; all of
 // them must give the same texts.
 void DecodersTest::compare(Model& model, const std::vector<Draft>& drafts, int cases,
-                           const std::shared_ptr<const Checkpoint>& checkpoint) {
+                           NextTokens* next_tokens) {
   const std::string decoders[] = {"auto",
                                   "auto",
                                   "lookup",
@@ -191,8 +191,6 @@ void DecodersTest::compare(Model& model, const std::vector<Draft>& drafts, int c
   const auto heads_file = folder_.write(
       "heads.safetensors", test::random_medusa_heads(3, model.config().embedding, 300, 1));
   MedusaHeads heads(*open_checkpoint(heads_file), model);
-  std::optional<NextTokens> next_tokens;
-  if (checkpoint != nullptr) next_tokens.emplace(checkpoint, model);
   int compared = 0, drafted = 0, accepted = 0, preempted = 0, shared = 0, cancelled = 0;
   while (compared < cases) {
     std::vector<Request> requests;
@@ -222,13 +220,13 @@ void DecodersTest::compare(Model& model, const std::vector<Draft>& drafts, int c
                    .draft = draft.model,
                    .draft_bridge = draft.bridge,
                    .heads = &heads,
-                   .next_tokens = next_tokens ? &*next_tokens : nullptr},
+                   .next_tokens = next_tokens},
                   [](Token token) { return token % 37 == 5; });
     std::vector<std::shared_ptr<Sequence>> sequences;
     for (size_t i = 0; i < requests.size(); ++i) {
       Request r = requests[i];
       const std::string& decoder = decoders[random_() % std::size(decoders)];
-      const bool is_there = next_tokens || !decoder.starts_with("mtp");
+      const bool is_there = next_tokens != nullptr || !decoder.starts_with("mtp");
       r.decoder = decoder == "random" || !is_there ? "plain" : decoder;
       r.prediction = prediction(std::span(plain[i]->tokens).subspan(plain[i]->prompt_size()));
       sequences.push_back(engine.add(std::move(r), first[i] < i ? sequences[first[i]] : nullptr));
@@ -285,7 +283,23 @@ TEST_P(DecodersTest, GiveThePlainTextOfRecurrentLayers) {
   const auto checkpoint = std::make_shared<const GgufFile>(GgufFile::open(write_tiny_model(
       {.architecture = "qwen35", .head_dim = 32, .next_token_layers = 1}, folder_.path())));
   Model recurrent(checkpoint, make_test_backend(2), {.context = 0, .rows = 96, .wanted_rows = 64});
-  compare(recurrent, {{&other_}, {&bytes_, &bridge_}}, cases, checkpoint);
+  NextTokens next_tokens(checkpoint, recurrent);
+  compare(recurrent, {{&other_}, {&bytes_, &bridge_}}, cases, &next_tokens);
+}
+
+// A layer that was trained for a model without one, and knows some of its tokens.
+TEST_P(DecodersTest, GiveThePlainTextWithALayerApart) {
+  const int cases = std::getenv("TESSERA_TEST_BACKEND") == nullptr ? 400 : 30;
+  std::vector<int32_t> known(200);
+  std::iota(known.begin(), known.end(), 40);
+  const auto draft = test::write_eagle_draft(
+      write_tiny_model({.head_dim = 32, .next_token_layers = 1}, folder_.path()),
+      folder_ / "draft.gguf", {.tokens = known});
+  const auto checkpoint = std::make_shared<const GgufFile>(
+      GgufFile::open(write_tiny_model({.head_dim = 32}, folder_.path())));
+  NextTokens next_tokens(checkpoint, model_, open_checkpoint(draft));
+  load_adapters();
+  compare(model_, {{&other_}, {&alike_}}, cases, &next_tokens);
 }
 
 // Real models, which have something to say; each is its own draft, cut short.

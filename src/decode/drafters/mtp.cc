@@ -12,7 +12,9 @@ namespace tessera {
 DrafterKind mtp_kind() {
   return {
       .name = "mtp",
-      .note = "what the model's own layer for further tokens says (--mtp)",
+      .note =
+          "what a layer for further tokens says: the model's own (--mtp), or one trained for "
+          "it (--eagle)",
       .settings = {{"nodes", "most nodes of a tree", 4, 1, 64, true},
                    {"least", "least chance of being right that a node must have", 0.4, 0.01, 1}},
       .make =
