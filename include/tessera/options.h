@@ -48,7 +48,7 @@ struct LoadOptions {
   // bridge=1, where it reads and writes by way of bytes. "": none.
   std::string draft = {};
   // Medusa heads trained for the model, for the decoders `auto` and `medusa`: a GGUF that `tessera
-  // quantize` wrote, or the safetensors they are published in. "": none.
+  // train medusa` or `tessera quantize` wrote, or the safetensors they are published in. "": none.
   std::string medusa = {};
   // Load the model's own layer that predicts further tokens (multi-token prediction), for the
   // decoders `auto` and `mtp`. Error if it has none.

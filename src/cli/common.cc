@@ -117,7 +117,7 @@ void add_draft_flag(CLI::App& command, LoadOptions& load) {
       .add_option(
           "--medusa", load.medusa,
           "Medusa heads trained for the model, which draft for the decoders auto and medusa: "
-          "safetensors, or what `tessera quantize` made of them")
+          "what `tessera train medusa` or `tessera quantize` wrote, or safetensors")
       ->type_name("FILE");
   command.add_flag("--mtp", load.mtp,
                    "load the model's own layer that predicts further tokens (multi-token "

@@ -1,16 +1,18 @@
 #include "train/medusa.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <numeric>
+#include <queue>
 #include <string>
 #include <utility>
 
 #include "base/assert.h"
 #include "files/gguf/tensor_names.h"
-#include "files/gguf/writer.h"
-#include "model/flat_context.h"
 #include "train/operations/cross_entropy.h"
 #include "train/row_ranges.h"
+#include "train/trunk.h"
 
 namespace tessera::train {
 namespace {
@@ -39,55 +41,46 @@ Learned make_medusa_heads(int heads, int embedding) {
   return learned;
 }
 
-void save_medusa_heads(const Learned& learned, const std::filesystem::path& path) {
+void save_medusa_heads(const Learned& learned, const OutputRows& output,
+                       std::span<const HitShares> shares, const std::filesystem::path& path) {
   GgufMetadata metadata;
   metadata.set("general.architecture", {std::string("medusa")});
   metadata.set("medusa.heads", {static_cast<uint32_t>(count_heads(learned))});
   metadata.set("medusa.layers", {uint32_t{1}});
-  GgufWriter writer(std::move(metadata));
-  std::vector<const Parameter*> parameters;
-  for (const auto& entry : learned.whole) {
-    const Parameter& parameter = entry.second;
-    std::vector<uint64_t> shape = {static_cast<uint64_t>(parameter.columns)};
-    if (parameter.rows > 1) shape.push_back(static_cast<uint64_t>(parameter.rows));
-    writer.declare(parameter.name, kF32, std::move(shape));
-    parameters.push_back(&parameter);
+  std::vector<int32_t> parts;
+  for (const HitShares& head : shares) {
+    if (!head) continue;
+    for (const float share : *head)
+      parts.push_back(
+          static_cast<int32_t>(std::lround(share * static_cast<float>(kWholeHitShare))));
   }
-  writer.write(path, [&](size_t i) {
-    const auto bytes = std::as_bytes(std::span(parameters[i]->values));
-    return std::vector<std::byte>(bytes.begin(), bytes.end());
-  });
+  if (parts.size() == wide(count_heads(learned)) * MedusaHeads::kRanks)
+    metadata.set("medusa." + std::string(kHitShares), {GgufValue::Array(std::move(parts))});
+  write_draft_file(std::move(metadata), learned, output, path);
 }
 
-// Which rows of the examples a head has something to say of, and what.
+// Which rows of the examples a head has something to say of, and which rows of the output that is.
 struct MedusaObjective::Targets {
   std::vector<int32_t> rows;
   std::vector<Token> tokens;
+  int unknown = 0;  // that the output does not know
 };
 
 MedusaObjective::MedusaObjective(const Checkpoint& checkpoint, Model& trunk, ThreadPool& pool,
-                                 Learned& learned)
+                                 Learned& learned, std::vector<Token> tokens)
     : trunk_(trunk),
       pool_(pool),
       learned_(learned),
       heads_(count_heads(learned)),
       backend_(pool),
+      output_(checkpoint, trunk.config(), std::move(tokens), backend_),
       blocks_(wide(heads_)),
       biases_(wide(heads_)) {
   trunk.require_logits();
-  const Config& config = trunk.config();
-  Loader loader(checkpoint, backend_, no_progress_);
-  loader.enter(kNoLayer);
-  const bool tied = checkpoint.find({TensorRole::kOutput}) == nullptr;
-  loader.matrix("logits",
-                {{tied ? TensorRole::kTokenEmbedding : TensorRole::kOutput, config.vocabulary}},
-                config.embedding, output_);
-  loader.vector({{TensorRole::kOutputBias, config.vocabulary}}, TensorVisitor::Presence::kOptional,
-                output_bias_);
-  const int together = std::clamp(kLogitsOfHeads / config.vocabulary, 1, 512);
-  states_ = backend_.allocate(together, config.embedding);
-  blocked_ = backend_.allocate(together, config.embedding);
-  logits_ = backend_.allocate(together, config.vocabulary);
+  const int together = std::clamp(kLogitsOfHeads / output_.rows(), 1, 512);
+  states_ = backend_.allocate(together, trunk.config().embedding);
+  blocked_ = backend_.allocate(together, trunk.config().embedding);
+  logits_ = backend_.allocate(together, output_.rows());
 }
 
 // As their values are now.
@@ -105,32 +98,19 @@ void MedusaObjective::load_heads() {
   }
 }
 
-std::vector<float> MedusaObjective::hidden_states(std::span<const Example> examples) {
-  std::vector<float> all, some;
-  for (const Example& example : examples) {
-    FlatContext context(trunk_, example.rows(), KvFormat::kF16);
-    for (int first = 0; first < example.rows();) {
-      const int rows = std::min(trunk_.limits().rows, example.rows() - first);
-      Batch batch;
-      batch.add_chain(std::span(example.tokens).subspan(wide(first), wide(rows)), first,
-                      context.block_table, nullptr, context.go_on(first, rows));
-      trunk_.forward(batch, *context.kv);
-      trunk_.backend().download(trunk_.hidden_states(0, rows)).copy(some);
-      all.insert(all.end(), some.begin(), some.end());
-      first += rows;
-    }
-  }
-  return all;
-}
-
 MedusaObjective::Targets MedusaObjective::targets_of(std::span<const Example> examples,
                                                      int head) const {
   Targets targets;
   int32_t first = 0;
   for (const Example& example : examples) {
     for (int row = 0; row + head + 1 < example.rows(); ++row) {
-      const Token token = example.targets[wide(row + head + 1)];
-      if (token == kNothing) continue;
+      const Token target = example.targets[wide(row + head + 1)];
+      if (target == kNothing) continue;
+      const Token token = output_.row_of(target);
+      if (token == kNothing) {
+        ++targets.unknown;
+        continue;
+      }
       targets.rows.push_back(first + row);
       targets.tokens.push_back(token);
     }
@@ -142,8 +122,7 @@ MedusaObjective::Targets MedusaObjective::targets_of(std::span<const Example> ex
 template <class Body>
 void MedusaObjective::for_logits(std::span<const float> states, const Targets& targets, int head,
                                  bool records, Body body) {
-  const Config& config = trunk_.config();
-  const size_t columns = wide(config.embedding);
+  const size_t columns = wide(trunk_.config().embedding);
   std::vector<float> some(wide(states_.rows) * columns);
   for (size_t first = 0; first < targets.rows.size(); first += wide(states_.rows)) {
     const size_t count = std::min(wide(states_.rows), targets.rows.size() - first);
@@ -158,9 +137,7 @@ void MedusaObjective::for_logits(std::span<const float> states, const Targets& t
     backend_.linear(*blocks_[wide(head)], x, biases_[wide(head)].get(), h);
     backend_.activate(Activation::kSilu, h);
     backend_.add(x, h);
-    backend_.linear(*output_, h, output_bias_.get(), logits);
-    if (config.final_soft_cap > 0 || config.logit_scale != 1)
-      backend_.scale_and_cap(config.logit_scale, config.final_soft_cap, logits);
+    output_.project(h, logits);
     body(logits, std::span(targets.tokens).subspan(first, count));
     if (!records) continue;
     backend_.go_back();
@@ -171,7 +148,7 @@ void MedusaObjective::for_logits(std::span<const float> states, const Targets& t
 
 double MedusaObjective::run(std::span<const Example> examples, const float* factor) {
   load_heads();
-  const std::vector<float> states = hidden_states(examples);
+  const std::vector<float> states = hidden_states(trunk_, examples);
   double sum = 0, weight = 1;
   for (int head = 0; head < heads_; ++head, weight *= kDecline) {
     for_logits(states, targets_of(examples, head), head, factor != nullptr,
@@ -195,13 +172,12 @@ double MedusaObjective::differentiate(std::span<const Example> examples, float f
   return run(examples, &factor);
 }
 
-std::vector<std::optional<MedusaObjective::Accuracy>> MedusaObjective::accuracies(
-    std::span<const Example> examples) {
+std::vector<HitShares> MedusaObjective::hit_shares(std::span<const Example> examples) {
   load_heads();
-  std::vector<Accuracy> counts(wide(heads_));
+  std::vector<std::array<double, MedusaHeads::kRanks>> counts(wide(heads_));
   for (const Example& example : examples) {
     const std::span<const Example> one(&example, 1);
-    const std::vector<float> states = hidden_states(one);
+    const std::vector<float> states = hidden_states(trunk_, one);
     for (int head = 0; head < heads_; ++head) {
       for_logits(states, targets_of(one, head), head, false,
                  [&](Tensor logits, std::span<const Token> tokens) {
@@ -209,21 +185,47 @@ std::vector<std::optional<MedusaObjective::Accuracy>> MedusaObjective::accuracie
                    for (size_t i = 0; i < tokens.size(); ++i) {
                      const auto row = values.row(static_cast<int>(i));
                      const float own = row[wide(tokens[i])];
-                     const auto above =
-                         std::ranges::count_if(row, [&](float v) { return v > own; });
-                     counts[wide(head)].first += above < 1 ? 1 : 0;
-                     counts[wide(head)].five += above < 5 ? 1 : 0;
+                     const auto above = static_cast<size_t>(
+                         std::ranges::count_if(row, [&](float v) { return v > own; }));
+                     if (above < MedusaHeads::kRanks) ++counts[wide(head)][above];
                    }
                  });
     }
   }
-  std::vector<std::optional<Accuracy>> accuracies(wide(heads_));
+  std::vector<HitShares> shares(wide(heads_));
   for (int head = 0; head < heads_; ++head) {
-    const auto count = static_cast<double>(targets_of(examples, head).rows.size());
-    const auto [first, five] = counts[wide(head)];
-    if (count > 0) accuracies[wide(head)] = {.first = first / count, .five = five / count};
+    const Targets targets = targets_of(examples, head);
+    const double count = static_cast<double>(targets.rows.size()) + targets.unknown;
+    if (count == 0) continue;
+    MedusaHeads::HitShares& of_head = shares[wide(head)].emplace();
+    for (size_t rank = 0; rank < of_head.size(); ++rank)
+      of_head[rank] = static_cast<float>(counts[wide(head)][rank] / count);
   }
-  return accuracies;
+  return shares;
+}
+
+double share_among(const MedusaHeads::HitShares& shares, int guesses) {
+  return std::accumulate(shares.begin(), shares.begin() + guesses, 0.0);
+}
+
+double expected_tokens(std::span<const HitShares> heads, int nodes) {
+  struct Node {
+    double chance;
+    size_t depth;
+    bool operator<(const Node& other) const { return chance < other.chance; }
+  };
+  std::priority_queue<Node> next;
+  next.push({1, 0});  // the token that comes anyway
+  double sum = 0;
+  for (int taken = 0; taken <= nodes && !next.empty(); ++taken) {
+    const Node node = next.top();
+    next.pop();
+    sum += node.chance;
+    if (node.depth == heads.size() || !heads[node.depth]) continue;
+    for (const float share : *heads[node.depth])
+      next.push({node.chance * static_cast<double>(share), node.depth + 1});
+  }
+  return sum;
 }
 
 }  // namespace tessera::train
