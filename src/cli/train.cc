@@ -11,6 +11,7 @@ void add_train(CLI::App& app) {
   add_train_finetune(*train);
   add_train_qat(*train);
   add_train_distill(*train);
+  add_train_eagle(*train);
 }
 
 }  // namespace tessera::cli

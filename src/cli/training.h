@@ -74,5 +74,6 @@ void add_train_medusa(CLI::App& train);
 void add_train_finetune(CLI::App& train);
 void add_train_qat(CLI::App& train);
 void add_train_distill(CLI::App& train);
+void add_train_eagle(CLI::App& train);
 
 }  // namespace tessera::cli

@@ -198,6 +198,37 @@ TEST_F(TrainProgramTest, HeadsDraftAndChangeNoToken) {
   EXPECT_GT(drafted["decoder"]["drafted"], 0);
 }
 
+TEST_F(TrainProgramTest, AnEagleDraftDraftsAndChangesNoToken) {
+  const std::string draft = path("draft.gguf");
+  const Outcome outcome =
+      run("train eagle " + model_ +
+          " --length 24 --batch 3 --rate 0.01 --steps 20 --passes 2 --vocabulary 200 --json"
+          " --data " +
+          text() + " -o " + draft);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const json result = json::parse(outcome.out);
+  EXPECT_LT(result["held_out"].back()["loss"], result["held_out"][0]["loss"]);
+  EXPECT_EQ(result["top1"].size(), 4u);
+  EXPECT_EQ(result["vocabulary"]["tokens"], 200);
+  const auto answer = [&](const std::string& flags) {
+    const Outcome answered =
+        run("run " + model_ + " --raw 'the same' -n 24 --temp 0 --json " + flags);
+    EXPECT_EQ(answered.status, 0) << answered.err;
+    return json::parse(answered.out);
+  };
+  const json drafted = answer("--decoder mtp --eagle " + draft);
+  EXPECT_EQ(drafted["tokens"], answer("--decoder plain")["tokens"]);
+  EXPECT_GT(drafted["decoder"]["drafted"], 0);
+  // Smaller, and still a draft.
+  const std::string smaller = path("smaller.gguf");
+  const Outcome quantized = run("quantize " + draft + " --format Q4_0 -o " + smaller);
+  ASSERT_EQ(quantized.status, 0) << quantized.err;
+  EXPECT_EQ(answer("--decoder mtp --eagle " + smaller)["tokens"], drafted["tokens"]);
+  expect_error(run("run " + model_ + " --raw x --mtp --eagle " + draft), "give one", "both");
+  expect_error(run("run " + model_ + " --raw x --eagle " + model_), "holds no EAGLE draft",
+               "model");
+}
+
 TEST_F(TrainProgramTest, HeadsThatNothingJudgesHaveNoAccuracy) {
   const Outcome outcome = run("train medusa " + model_ +
                               " --length 24 --batch 3 --steps 1 --heads 2 --held-out 0 --json "
