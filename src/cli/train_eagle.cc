@@ -54,7 +54,7 @@ void add_train_eagle(CLI::App& train) {
       ->capture_default_str();
   command
       ->add_option("--classification", flags->options.classification,
-                   "the weight of the tokens' loss: cross entropy with the model's distribution")
+                   "the weight of the tokens' loss: their divergence from the model's distribution")
       ->check(CLI::Range(0.0, 1e3))
       ->capture_default_str();
   command

@@ -14,7 +14,7 @@
 #include "model/next_tokens.h"
 #include "train/learned_checkpoint.h"
 #include "train/network.h"
-#include "train/operations/soft_cross_entropy.h"
+#include "train/operations/divergence.h"
 #include "train/row_ranges.h"
 #include "train/trunk.h"
 
@@ -278,7 +278,7 @@ double EagleObjective::lose(const Rows& rows, const float* factor) {
     const HostRows told = output_tape_.download(logits);
     const HostRows right = output_tape_.download(wanted_logits);
     if (factor == nullptr) {
-      sum += options_.classification * soft_cross_entropy(pool_, told, right);
+      sum += options_.classification * divergence(pool_, {}, right, told);
       sum += options_.regression *
              lose_features(rows, first, output_tape_.download(x), nullptr, HostTensor());
       continue;
@@ -286,7 +286,7 @@ double EagleObjective::lose(const Rows& rows, const float* factor) {
     const float of_logits = *factor * static_cast<float>(options_.classification),
                 of_features = *factor * static_cast<float>(options_.regression);
     sum += options_.classification *
-           soft_cross_entropy_back(pool_, told, right, of_logits, TapeBackend::adjoint(logits));
+           divergence_back(pool_, {}, right, told, of_logits, TapeBackend::adjoint(logits));
     output_tape_.go_back();
     const HostTensor adjoint = TapeBackend::adjoint(x), to = TapeBackend::adjoint(made_);
     sum += options_.regression *

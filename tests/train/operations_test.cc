@@ -20,7 +20,6 @@
 #include "train/operations/linear.h"
 #include "train/operations/norm.h"
 #include "train/operations/rope.h"
-#include "train/operations/soft_cross_entropy.h"
 
 namespace tessera::train {
 namespace {
@@ -552,33 +551,6 @@ TEST(TrainCosineTest, GradientsEqualFiniteDifferences) {
                                  rows_of(dzeros, 1)),
             1);
   EXPECT_EQ(dzeros, Floats(kColumns));
-}
-
-TEST(TrainCrossEntropyTest, OfADistributionHasTheSlopesOfItsLoss) {
-  constexpr int kRows = 3, kVocabulary = 41;
-  const Floats logits = random_floats(kRows * kVocabulary, 1, 3.0f),
-               wanted = random_floats(kRows * kVocabulary, 2, 3.0f);
-  ThreadPool pool(2);
-  Floats dlogits(logits.size());
-  const double found = soft_cross_entropy_back(pool, rows_of(logits, kRows), rows_of(wanted, kRows),
-                                               0.25f, rows_of(dlogits, kRows));
-  EXPECT_EQ(found, soft_cross_entropy(pool, rows_of(logits, kRows), rows_of(wanted, kRows)));
-  const auto loss = [&](const Doubles& at) {
-    double sum = 0;
-    for (size_t r = 0; r < kRows; ++r) {
-      double all = 0, all_wanted = 0;
-      for (size_t i = r * kVocabulary; i < (r + 1) * kVocabulary; ++i) {
-        all += std::exp(at[i]);
-        all_wanted += std::exp(static_cast<double>(wanted[i]));
-      }
-      for (size_t i = r * kVocabulary; i < (r + 1) * kVocabulary; ++i)
-        sum -= std::exp(static_cast<double>(wanted[i])) / all_wanted * (at[i] - std::log(all));
-    }
-    return sum;
-  };
-  EXPECT_NEAR(found, loss(doubles(logits)), 1e-5);
-  expect_gradient(dlogits,
-                  differences([&](const Doubles& at) { return 0.25 * loss(at); }, doubles(logits)));
 }
 
 TEST(TrainEmbeddingTest, RowsGetWhatTheyWereReadFor) {
