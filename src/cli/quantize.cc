@@ -8,9 +8,9 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/byte_size.h"
-#include "cli/calibration_text.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
+#include "cli/self_text.h"
 #include "compress/checks.h"
 #include "files/model_reference.h"
 #include "files/open.h"
@@ -56,7 +56,7 @@ void read_calibration(QuantizeFlags& flags) {
     }
     ProgressBar bar("writing a text", 1);
     const LoadOptions load{.threads = flags.options.threads, .lora = flags.options.lora};
-    return write_calibration_text(resolve_model(flags.source), load, texts, length, shown_on(bar));
+    return SelfText(resolve_model(flags.source), load, length).texts(texts, shown_on(bar));
   };
 }
 

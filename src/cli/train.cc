@@ -12,6 +12,7 @@ void add_train(CLI::App& app) {
   add_train_qat(*train);
   add_train_distill(*train);
   add_train_eagle(*train);
+  add_train_chats(*train);
 }
 
 }  // namespace tessera::cli

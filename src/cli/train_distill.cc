@@ -40,14 +40,13 @@ void distill(DistillFlags& flags) {
   const auto student = open_student(flags);
   const Config config = read_config(*student);
   const auto plan = train::plan_whole(*student, recipe, flags.pure);
-  const std::string text = training.data.empty() ? self_text(training, flags.self_texts) : "";
+  add_self_data(training, flags.self_texts);
   LoadedTeacher teacher(training.model, training.threads);
   const Session& session = teacher.session;
   ThreadPool& pool = *session.pool;
   auto loss = teacher.make_loss(config, flags.options);
   training.length = std::min({training.length, session.model->config().context, config.context});
-  const train::Data data =
-      read_training_data(training, *session.tokenizer, *session.chat_formats, text);
+  const train::Data data = read_training_data(training, *session.tokenizer, *session.chat_formats);
 
   train::Learned learned = train::make_whole(*student);
   // How far the student is from its teacher now, in nats a token.
@@ -93,7 +92,7 @@ void add_train_distill(CLI::App& train) {
                                     "; without it the teacher writes what its student learns");
   command
       ->add_option("--self-texts", flags->self_texts,
-                   "texts that the teacher writes without --data")
+                   "chats that the teacher writes without --data (texts, if it is no chat model)")
       ->check(CLI::Range(1, 1 << 20))
       ->excludes(data)
       ->capture_default_str();

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "cli/calibration_text.h"
-#include "cli/progress.h"
 #include "files/model_reference.h"
 #include "files/open.h"
 #include "train/draft_output.h"
@@ -14,14 +12,6 @@ namespace {
 
 // Of what SmolLM2 writes these are 99.8 % (docs/training.md).
 constexpr int kFrequentTokens = 16384;
-
-// What the model writes itself, where there is nothing else to learn from.
-std::string self_text(const DraftTrainingFlags& flags, LoadOptions load) {
-  load.context = flags.training.length;  // there is no need of memory for more
-  ProgressBar bar("writing text to learn from", 1);
-  return write_calibration_text(flags.training.model, load, flags.self_texts, flags.training.length,
-                                shown_on(bar));
-}
 
 std::vector<Token> known_tokens(const DraftTrainingFlags& flags, const Session& session,
                                 const train::Data& data) {
@@ -68,11 +58,11 @@ DraftTraining begin_draft_training(DraftTrainingFlags& flags) {
   check_not_source(training, *open_checkpoint(resolve_model(training.model)));
   LoadOptions load;
   load.threads = training.threads;
-  const std::string text = training.data.empty() ? self_text(flags, load) : "";
+  add_self_data(training, flags.self_texts);
   DraftTraining begun{.session = Session::load(training.model, load), .data = {}, .tokens = {}};
   const Session& session = begun.session;
   training.length = std::min(training.length, session.model->config().context);
-  begun.data = read_training_data(training, *session.tokenizer, *session.chat_formats, text);
+  begun.data = read_training_data(training, *session.tokenizer, *session.chat_formats);
   begun.tokens = known_tokens(flags, session, begun.data);
   return begun;
 }
@@ -101,7 +91,8 @@ void add_draft_training_flags(CLI::App& command, DraftTrainingFlags& flags,
   CLI::Option* data = add_data_flag(command, flags.training,
                                     "; without it the model writes itself what is learned");
   command
-      .add_option("--self-texts", flags.self_texts, "texts that the model writes without --data")
+      .add_option("--self-texts", flags.self_texts,
+                  "chats that the model writes without --data (texts, if it is no chat model)")
       ->check(CLI::Range(1, 1 << 20))
       ->excludes(data)
       ->capture_default_str();

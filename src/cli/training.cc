@@ -10,8 +10,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/printable.h"
-#include "cli/calibration_text.h"
 #include "cli/progress.h"
+#include "cli/self_text.h"
 #include "compress/checks.h"
 #include "files/model_reference.h"
 #include "files/open.h"
@@ -269,9 +269,8 @@ std::string identity_of(const Checkpoint& model) {
 }
 
 train::Data read_training_data(const TrainingFlags& flags, const Tokenizer& tokenizer,
-                               const ChatFormats& formats, const std::string& text) {
+                               const ChatFormats& formats) {
   std::vector<train::Example> examples;
-  train::read_plain(tokenizer, text, flags.length, examples);
   for (const std::string& path : flags.data)
     read_examples(path, tokenizer, formats, flags.length, examples);
   if (flags.held_out_data.empty()) return train::hold_out(std::move(examples), flags.held_out);
@@ -301,12 +300,27 @@ train::Data read_training_data(const TrainingFlags& flags, const TrainedModel& m
                             ChatFormats(model.checkpoint->read_chat_templates(), *tokenizer));
 }
 
-std::string self_text(const TrainingFlags& flags, int texts) {
+void add_self_data(TrainingFlags& flags, int count) {
+  if (!flags.data.empty()) return;
+  const std::string chats = flags.out + ".data.jsonl", texts = flags.out + ".data.txt";
+  for (const std::string& written : {chats, texts}) {
+    std::error_code ignored;
+    if (!fs::exists(written, ignored)) continue;
+    if (!flags.resume && !flags.force) {
+      fail("'{}' exists: --data learns from it, --force overwrites it", printable(written, 400));
+    }
+    if (flags.resume) flags.data = {written};
+  }
+  if (!flags.data.empty()) return;
   LoadOptions load;
   load.threads = flags.threads;
-  load.context = flags.length;  // there is no need of memory for more
+  SelfText self(flags.model, load, flags.length);
   ProgressBar bar("writing text to learn from", 1);
-  return write_calibration_text(flags.model, load, texts, flags.length, shown_on(bar));
+  flags.data = {self.has_chats() ? chats : texts};
+  AtomicFile file(flags.data[0]);
+  file.write(self.has_chats() ? self.chats(count, 1, shown_on(bar))
+                              : self.texts(count, shown_on(bar)));
+  file.commit();
 }
 
 train::LossCurve run_training(const TrainingFlags& flags, train::Objective& objective,

@@ -37,12 +37,14 @@ void prepare_training(TrainingFlags& flags, Output kind);
 void check_not_source(const TrainingFlags& flags, const Checkpoint& model);
 // What another model would differ in: its size, and what its tensors begin with.
 std::string identity_of(const Checkpoint& model);
-// Of --data, --held-out and --held-out-data. `text`: more to learn from.
+// Of --data, --held-out and --held-out-data.
 train::Data read_training_data(const TrainingFlags& flags, const Tokenizer& tokenizer,
-                               const ChatFormats& formats, const std::string& text = {});
+                               const ChatFormats& formats);
 
-// What MODEL writes itself, where there is no --data: so many texts of --length tokens.
-std::string self_text(const TrainingFlags& flags, int texts);
+// Without --data MODEL writes it: so many conversations, or texts if it has no chat template, of
+// --length tokens at most. They stay beside the output, as OUT.data.jsonl or OUT.data.txt, and
+// --resume finds them there. Error if others are there.
+void add_self_data(TrainingFlags& flags, int count);
 
 // MODEL, whose own layers are trained.
 struct TrainedModel {
@@ -75,5 +77,6 @@ void add_train_finetune(CLI::App& train);
 void add_train_qat(CLI::App& train);
 void add_train_distill(CLI::App& train);
 void add_train_eagle(CLI::App& train);
+void add_train_chats(CLI::App& train);
 
 }  // namespace tessera::cli

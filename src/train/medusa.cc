@@ -1,5 +1,6 @@
 #include "train/medusa.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -55,7 +56,7 @@ void save_medusa_heads(const Learned& learned, const OutputRows& output,
           static_cast<int32_t>(std::lround(share * static_cast<float>(kWholeHitShare))));
   }
   if (parts.size() == wide(count_heads(learned)) * MedusaHeads::kRanks)
-    metadata.set("medusa." + std::string(kHitShares), {GgufValue::Array(std::move(parts))});
+    metadata.set(fmt::format("medusa.{}", kHitShares), {GgufValue::Array(std::move(parts))});
   write_draft_file(std::move(metadata), learned, output, path);
 }
 

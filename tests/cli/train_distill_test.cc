@@ -103,7 +103,7 @@ TEST_F(DistillProgramTest, AStudentMayBeAFile) {
 
 TEST_F(DistillProgramTest, WithoutDataTheTeacherWritesWhatItsStudentLearns) {
   const Outcome outcome = distill(
-      "--student layers=1 --length 16 --steps 2 --self-texts 4 "
+      "--student layers=1 --length 200 --steps 2 --self-texts 4 "
       "--held-out 0.3 -o " +
       path("out.gguf"));
   EXPECT_EQ(outcome.status, 0) << outcome.err;

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
 #include <string>
 
 #include "cli/program.h"
@@ -238,12 +241,53 @@ TEST_F(TrainProgramTest, HeadsThatNothingJudgesHaveNoAccuracy) {
   EXPECT_EQ(json::parse(outcome.out)["heads"], json::parse("[null, null]"));
 }
 
+// Chats, or texts of a model without a chat template: each another one, though all begin alike.
 TEST_F(TrainProgramTest, WithoutDataTheModelWritesWhatHeadsLearn) {
-  const Outcome outcome = run("train medusa " + model_ +
-                              " --length 16 --steps 2 --heads 1 --self-texts 4 --held-out 0.3 -o " +
-                              path("heads.gguf"));
-  EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_NE(outcome.out.find("head 1: first "), std::string::npos) << outcome.out;
+  const std::string base = write_tiny_model({.chat_template = false}, folder_.path()).string();
+  for (const auto& [model, kind] : {std::pair(model_, ".data.jsonl"), {base, ".data.txt"}}) {
+    const std::string out = path("heads.gguf"), flags = " --steps 2 --heads 1 --held-out 0.3 -o ";
+    const std::string command = "train medusa " + model + " --length 200" + flags + out;
+    const Outcome outcome = run(command + " --self-texts 6 --force");
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_NE(outcome.out.find("head 1: first "), std::string::npos) << outcome.out;
+    std::ifstream written(out + kind);
+    std::set<std::string> lines;
+    for (std::string line; std::getline(written, line);) lines.insert(line);
+    EXPECT_GE(lines.size(), 6);
+    std::filesystem::remove(out);
+    expect_error(run(command), "exists: --data learns from it", "data of before");
+    EXPECT_EQ(run(command + " --data " + out + kind).status, 0);
+  }
+}
+
+TEST_F(TrainProgramTest, AModelWritesChatsToLearnFrom) {
+  const auto end = static_cast<int>(
+      GgufFile::open(model_).metadata().require_int("tokenizer.ggml.eos_token_id"));
+  const std::string model = write_tiny_model({.says = {65, 66, end}}, folder_.path()).string();
+  const std::string out = path("chats.jsonl");
+  const Outcome outcome = run("train chats " + model + " --chats 70 --json -o " + out);
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_EQ(json::parse(outcome.out), json::parse(R"({"chats": 70})"));
+  std::istringstream lines(test::read_bytes(out));
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    const json messages = json::parse(line)["messages"];
+    ASSERT_EQ(messages.size(), 2u);
+    EXPECT_EQ(messages[0]["role"], "user");
+    EXPECT_EQ(messages[1]["role"], "assistant");
+    EXPECT_EQ(messages[1]["content"], messages[0]["content"]);
+    EXPECT_NE(messages[0]["content"], "");
+  }
+  EXPECT_EQ(count, 70);
+  EXPECT_EQ(run("train medusa " + model + " --heads 1 --steps 1 --data " + out + " -o " +
+                path("heads.gguf"))
+                .status,
+            0);
+  expect_error(run("train chats " + model + " -o " + out), "exists; --force overwrites it",
+               "exists");
+  expect_error(run("train chats " + base_model_ + " -o " + path("none.jsonl")),
+               "has no chat template", "base model");
+  EXPECT_FALSE(fs::exists(path("none.jsonl")));
 }
 
 TEST_F(TrainProgramTest, NamesWhatItCannotTrain) {
