@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "base/error.h"
+#include "decode/random.h"
 #include "engine/generate.h"
 
 namespace tessera::cli {
@@ -55,7 +56,10 @@ std::vector<Generation> SelfText::write(const std::vector<std::string>& prompts,
     own.max_tokens = std::min(own.max_tokens, length_ - static_cast<int>(tokens.size()));
     tasks.push_back({.request = make_request(std::move(tokens), own, nullptr, *session_.tokenizer,
                                              session_.model->config().context)});
-    tasks.back().request.sampling.seed = seed++;  // alike beginnings, other texts
+    // Texts that begin alike go on otherwise, and another seed has none of theirs.
+    const auto number = static_cast<uint32_t>(tasks.size());
+    const auto words = philox({number, 0, 0, 0}, seed);
+    tasks.back().request.sampling.seed = uint64_t{words[0]} << 32 | words[1];
   }
   return generate(*engine_, *session_.tokenizer, std::move(tasks), options,
                   [&](size_t, std::string_view) {

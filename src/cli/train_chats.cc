@@ -28,6 +28,9 @@ struct ChatsFlags {
 
 void train_chats(const ChatsFlags& flags) {
   std::error_code ignored;
+  if (std::filesystem::path(flags.out).extension() != ".jsonl")
+    fail("'{}' does not end in .jsonl, by which --data knows such lines",
+         printable(flags.out, 400));
   const std::string shown = printable(flags.out, 400);
   if (std::filesystem::exists(flags.out, ignored) && !flags.force)
     fail("'{}' exists; --force overwrites it", shown);

@@ -87,7 +87,10 @@ void add_train_distill(CLI::App& train) {
                    "layers=8: so many of the teacher's, evenly spread; layers=0,2,5: these; or a "
                    "file or a name of a model with the same vocabulary")
       ->required();
-  command->add_option("-o,--out", flags->training.out, "the GGUF file of the student")->required();
+  command
+      ->add_option("-o,--out", flags->training.out,
+                   "the GGUF file of the student, or the folder that --format is of")
+      ->required();
   CLI::Option* data = add_data_flag(*command, flags->training,
                                     "; without it the teacher writes what its student learns");
   command

@@ -2,7 +2,10 @@
 #include <memory>
 
 #include "cli/train_draft.h"
+#include "files/model_reference.h"
+#include "files/open.h"
 #include "train/eagle.h"
+#include "train/network.h"
 
 namespace tessera::cli {
 namespace {
@@ -16,6 +19,8 @@ struct EagleFlags {
 
 void train_eagle(EagleFlags& flags) {
   const TrainingFlags& training = flags.draft.training;
+  const auto model = open_checkpoint(resolve_model(training.model));
+  train::require_trainable(*model, read_config(*model));  // before the model writes its data
   const DraftTraining begun = begin_draft_training(flags.draft);
   const Session& session = begun.session;
   train::Learned learned =

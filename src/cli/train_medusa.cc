@@ -42,9 +42,12 @@ void train_medusa(MedusaFlags& flags) {
     lines += fmt::format("head {}: first {:.1f} %, among five {:.1f} %\n", i + 1, 100 * first,
                          100 * five);
   }
-  const double tokens = train::expected_tokens(shares, kNodes);
-  if (!lines.empty())
-    lines += fmt::format("a tree of {} nodes: {:.2f} tokens a step\n", kNodes, tokens);
+  nlohmann::ordered_json tokens;  // null: nothing judges it
+  if (!lines.empty()) {
+    tokens = train::expected_tokens(shares, kNodes);
+    lines +=
+        fmt::format("a tree of {} nodes: {:.2f} tokens a step\n", kNodes, tokens.get<double>());
+  }
   end_draft_training(flags.draft, begun, curve, title,
                      {{"heads", heads}, {"tokens_per_step", tokens}}, lines);
 }
@@ -61,7 +64,7 @@ void add_train_medusa(CLI::App& train) {
       ->capture_default_str();
   add_draft_training_flags(*command, flags->draft,
                            "  heads: [{top1, top5}], on what is held out; null: nothing judges it\n"
-                           "  tokens_per_step: of a tree of 24 nodes, by these\n");
+                           "  tokens_per_step: of a tree of 24 nodes, by these; or null\n");
   command->callback([flags] { train_medusa(*flags); });
 }
 

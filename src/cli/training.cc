@@ -303,24 +303,28 @@ train::Data read_training_data(const TrainingFlags& flags, const TrainedModel& m
 void add_self_data(TrainingFlags& flags, int count) {
   if (!flags.data.empty()) return;
   const std::string chats = flags.out + ".data.jsonl", texts = flags.out + ".data.txt";
+  std::error_code ignored;
   for (const std::string& written : {chats, texts}) {
-    std::error_code ignored;
     if (!fs::exists(written, ignored)) continue;
-    if (!flags.resume && !flags.force) {
+    if (flags.resume) return flags.data.push_back(written);
+    if (!flags.force)
       fail("'{}' exists: --data learns from it, --force overwrites it", printable(written, 400));
+    for (const std::string& read : flags.held_out_data) {
+      if (fs::equivalent(read, written, ignored))
+        fail("'{}' is the source itself: write elsewhere", printable(written, 400));
     }
-    if (flags.resume) flags.data = {written};
+    fs::remove(written, ignored);
   }
-  if (!flags.data.empty()) return;
   LoadOptions load;
   load.threads = flags.threads;
   SelfText self(flags.model, load, flags.length);
   ProgressBar bar("writing text to learn from", 1);
-  flags.data = {self.has_chats() ? chats : texts};
-  AtomicFile file(flags.data[0]);
-  file.write(self.has_chats() ? self.chats(count, 1, shown_on(bar))
+  const std::string& out = self.has_chats() ? chats : texts;
+  AtomicFile file(out);
+  file.write(self.has_chats() ? self.chats(count, flags.options.seed, shown_on(bar))
                               : self.texts(count, shown_on(bar)));
   file.commit();
+  flags.data.push_back(out);
 }
 
 train::LossCurve run_training(const TrainingFlags& flags, train::Objective& objective,

@@ -105,7 +105,7 @@ void Engine::validate(const Request& request) const {
   if (decoder.kind != nullptr && decoder.kind->needs_heads && options_.heads == nullptr)
     fail("the decoder '{}' needs Medusa heads, and none were loaded", decoder.kind->name);
   if (decoder.kind != nullptr && decoder.kind->needs_next_tokens && options_.next_tokens == nullptr)
-    fail("the decoder '{}' needs the model's own layer for further tokens, which was not loaded",
+    fail("the decoder '{}' needs a layer for further tokens (--mtp, --eagle), and none was loaded",
          decoder.kind->name);
   request.beams.validate();
   if (request.beams.width > 1) validate_beams(request);

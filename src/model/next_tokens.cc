@@ -146,6 +146,7 @@ NextTokens::Output NextTokens::forward(const Batch& batch, std::span<const float
   layer_.normalize(b, wanted, out);
   if (output_ != nullptr) {
     b.linear(*output_, out, nullptr, logits, {});
+    if (config_.final_soft_cap > 0) b.scale_and_cap(1, config_.final_soft_cap, logits);
   } else {
     model_.project(out, logits);
   }

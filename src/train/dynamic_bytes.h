@@ -20,8 +20,8 @@ class DynamicBytes {
 
   // Values from `first` on, which begins a block. Threads may write different blocks at once.
   void read(size_t first, std::span<float> values) const;
-  // Whole blocks, but for the last. What is positive does not become zero where signs are: it is
-  // what is divided by.
+  // Whole blocks, but for the last. Where there are no signs, what is positive does not become
+  // zero: it is what is divided by.
   void write(size_t first, std::span<const float> values);
 
   // To be kept in a file, and set.

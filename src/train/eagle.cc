@@ -100,6 +100,10 @@ Learned make_eagle_draft(const Checkpoint& checkpoint, Model& trunk, const Examp
     add(tensor.place.role, static_cast<int>(tensor.rows()), static_cast<int>(tensor.columns())) =
         decoded_values(tensor);
   }
+  if (checkpoint.find({TensorRole::kOutputNormBias}) != nullptr) {
+    fail("models of '{}' have no EAGLE drafts yet: their last norm has a bias",
+         config.architecture->name);
+  }
   const std::vector<float> norm =
       decoded_values(checkpoint.require({config.architecture->output_norm}));
   const std::vector<float>& undone = add(kNextTokenHiddenNorm, 1, n) = inverse_of(norm);

@@ -3,7 +3,7 @@
 // further tokens (model/next_token_layer.h), made of the model's last one:
 //
 //   h_t = norm(layer(W_p [norm(embed(token t + 1)), norm(f_t)])),  which is to be f_t+1
-//   loss = c * -sum softmax(O f_t+1) log softmax(O h_t) + r * smooth L1(h_t - f_t+1)
+//   loss = c * KL(softmax(O f_t+1) || softmax(O h_t)) + r * smooth L1(h_t - f_t+1)
 //
 // f: the model's final hidden states. O: its own output matrix, or the rows of frequent tokens in
 // it. The paper's weights are c = 0.1 and r = 1.

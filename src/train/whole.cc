@@ -8,6 +8,7 @@
 #include "base/printable.h"
 #include "files/gguf/writer.h"
 #include "files/save.h"
+#include "model/bounded_facts.h"
 
 namespace tessera::train {
 namespace {
@@ -19,6 +20,16 @@ constexpr std::array kFixed = {TensorRole::kUnknown, TensorRole::kRopeFactors,
                                TensorRole::kRopeFactorsLong, TensorRole::kRopeFactorsShort,
                                TensorRole::kLayerScale};
 
+// Error for rows or columns that no model has, before there is memory for them.
+Parameter decoded(const StoredTensor& tensor) {
+  if (std::max(tensor.rows(), tensor.columns()) > static_cast<uint64_t>(kMaxDimension))
+    fail("tensor '{}' is larger than that of any model", printable(tensor.name));
+  Parameter parameter(tensor.name, static_cast<int>(tensor.rows()),
+                      static_cast<int>(tensor.columns()));
+  tensor.decode(0, tensor.rows(), parameter.values);
+  return parameter;
+}
+
 std::vector<std::byte> bytes_of(const StoredTensor& tensor, const Format& format,
                                 ThreadPool& pool) {
   std::vector<std::byte> buffer;
@@ -26,10 +37,7 @@ std::vector<std::byte> bytes_of(const StoredTensor& tensor, const Format& format
     const auto all = tensor.read(0, tensor.rows(), buffer);
     return {all.begin(), all.end()};
   }
-  Parameter parameter(tensor.name, static_cast<int>(tensor.rows()),
-                      static_cast<int>(tensor.columns()));
-  tensor.decode(0, tensor.rows(), parameter.values);
-  return encoded(parameter, format, pool);
+  return encoded(decoded(tensor), format, pool);
 }
 
 // A folder is what ends in '/'.
@@ -55,10 +63,8 @@ Learned make_whole(const Checkpoint& model) {
       fail("tensor '{}' is in {}, which cannot be decoded yet", printable(tensor.name),
            tensor.format->name);
     }
-    Parameter parameter(tensor.name, static_cast<int>(tensor.rows()),
-                        static_cast<int>(tensor.columns()));
-    tensor.decode(0, tensor.rows(), parameter.values);
-    learned.whole.emplace(tensor.place, std::move(parameter));
+    const bool is_new = learned.whole.emplace(tensor.place, decoded(tensor)).second;
+    if (!is_new) fail("tensor '{}' is of a place that another one has", printable(tensor.name));
   }
   return learned;
 }

@@ -239,6 +239,7 @@ TEST_F(TrainProgramTest, HeadsThatNothingJudgesHaveNoAccuracy) {
                               text() + " -o " + path("heads.gguf"));
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(json::parse(outcome.out)["heads"], json::parse("[null, null]"));
+  EXPECT_EQ(json::parse(outcome.out)["tokens_per_step"], nullptr);
 }
 
 // Chats, or texts of a model without a chat template: each another one, though all begin alike.
@@ -288,6 +289,22 @@ TEST_F(TrainProgramTest, AModelWritesChatsToLearnFrom) {
   expect_error(run("train chats " + base_model_ + " -o " + path("none.jsonl")),
                "has no chat template", "base model");
   EXPECT_FALSE(fs::exists(path("none.jsonl")));
+  expect_error(run("train chats " + model + " -o " + path("chats.json")), "does not end in .jsonl",
+               "an ending");
+}
+
+TEST_F(TrainProgramTest, AnotherSeedHasOtherChats) {
+  std::set<std::string> chats;
+  for (const char* seed : {"1", "2"}) {
+    const std::string out = path(seed) + ".jsonl";
+    const Outcome outcome = run("train chats " + model_ + " --chats 8 --length 200 --seed " + seed +
+                                " --json -o " + out);
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+    ASSERT_EQ(json::parse(outcome.out)["chats"], 8);
+    std::istringstream lines(test::read_bytes(out));
+    for (std::string line; std::getline(lines, line);) chats.insert(line);
+  }
+  EXPECT_EQ(chats.size(), 16u);
 }
 
 TEST_F(TrainProgramTest, NamesWhatItCannotTrain) {

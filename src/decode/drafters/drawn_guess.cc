@@ -34,6 +34,7 @@ std::optional<DrawnGuess> GuessDrawer::draw(Sampler& sampler, std::span<const fl
   std::ranges::copy(logits.first(known), logits_.begin());
   const Token first = sampler.choose(logits_, tokens, prompt_size);
   const float logit = std::exchange(logits_[static_cast<size_t>(first)], kNothing);
+  if (logit == kNothing) return std::nullopt;  // what may come it does not know
   const Token second = sampler.choose(logits_, tokens, prompt_size);
   const float other = logits_[static_cast<size_t>(second)];
   if (second == first || other == kNothing) return DrawnGuess{first, bucket_of(8), {}};

@@ -35,6 +35,7 @@ std::vector<float> first_chances(std::span<const MedusaHeads::HitShares> measure
   constexpr std::array kOfFirst = {0.5F, 0.7F, 0.9F, 1.15F, 1.5F};
   constexpr std::array kOfOthers = {0.3F, 0.22F, 0.15F, 0.08F, 0.03F};
   constexpr float kUsual = kOfOthers[2], kSurest = 0.98F;
+  constexpr float kLeast = 0.005F;  // what is never guessed is never seen to be right
   std::vector<float> chances;
   float published = 0.58F;
   for (size_t head = 0; head < MedusaHeads::kMost; ++head, published *= 0.6F) {
@@ -46,7 +47,7 @@ std::vector<float> first_chances(std::span<const MedusaHeads::HitShares> measure
                               : (1 - right) * kUsual / static_cast<float>(std::max(1, rank));
       for (size_t step = 0; step < kMargins.size(); ++step) {
         const float chance = rank == 0 ? right * kOfFirst[step] : other / kUsual * kOfOthers[step];
-        chances.push_back(std::min(chance, kSurest));
+        chances.push_back(std::clamp(chance, kLeast, kSurest));
       }
     }
   }
