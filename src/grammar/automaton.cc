@@ -26,11 +26,17 @@ uint64_t hash_of(std::span<const Frame> frames) {
 }  // namespace
 
 Automaton::Automaton(const Grammar& grammar)
-    : grammar_(grammar), at_(grammar.nodes(), kNone), last_arrival_(grammar.nodes(), kNone) {
+    : grammar_(grammar),
+      accounts_(grammar),
+      at_(grammar.nodes(), kNone),
+      last_arrival_(grammar.nodes(), kNone) {
   clear();
 }
 
 void Automaton::clear() {
+  accounts_.clear();
+  at_.resize(grammar_.nodes());
+  last_arrival_.resize(grammar_.nodes());
   // Also what a closure has left behind that ran out of memory.
   std::ranges::fill(at_, kNone);
   std::ranges::fill(last_arrival_, kNone);
@@ -53,7 +59,8 @@ void Automaton::clear() {
 size_t Automaton::bytes() const {
   constexpr size_t kBytesOfCost = 48;  // of a hash table's entry
   return sets_.size() * sizeof(Set) + frames_.size() * sizeof(Frame) +
-         (index_.size() + transitions_.size()) * sizeof(StackSet) + costs_.size() * kBytesOfCost;
+         (index_.size() + transitions_.size()) * sizeof(StackSet) + costs_.size() * kBytesOfCost +
+         accounts_.bytes();
 }
 
 StackSet Automaton::local(uint32_t node) {
@@ -98,10 +105,10 @@ StackSet Automaton::compute_next(StackSet state, uint8_t byte_class) {
 // A way at `node`, whose closure is still to be made. Dropped where it could not be finished within
 // the depth, or where there are too many.
 void Automaton::add(uint32_t node, StackSet below) {
-  if (depth(below) + grammar_.node(node).depth > Grammar::kMaxDepth) return;
+  if (depth(below) + node_of(node).depth > Grammar::kMaxDepth) return;
   if (++work_ > kMaxWork) return;
   if (at_[node] == kNone && last_arrival_[node] == kNone) {
-    if (grammar_.node(node).reads_byte && ++frames_found_ > kMaxFrames) return;
+    if (node_of(node).reads_byte && ++frames_found_ > kMaxFrames) return;
     touched_.push_back(node);
   }
   if (last_arrival_[node] == kNone) pending_.push_back(node);
@@ -123,7 +130,39 @@ bool Automaton::take_arrivals(uint32_t node) {
   return true;
 }
 
+uint32_t Automaton::account_node(uint32_t node, const TakenMembers& members) {
+  const uint32_t number = accounts_.number_of({node, members});
+  if (number >= at_.size()) {
+    at_.resize(number + 1, kNone);
+    last_arrival_.resize(number + 1, kNone);
+  }
+  return number;
+}
+
+void Automaton::expand_order(uint32_t node, StackSet below) {
+  const uint32_t plain = accounts_.plain(node);
+  const Grammar::Order& order = grammar_.order(grammar_.node(plain).order);
+  const TakenMembers members =
+      accounts_.is_known(node) ? accounts_.account(node).members : TakenMembers{};
+  const auto call = [&](const Grammar::Edge& edge, const TakenMembers& after) {
+    if (depth(below) + grammar_.node(edge.target).depth > Grammar::kMaxDepth) return;
+    add(edge.what, intern({account_node(edge.target, after), below}));
+  };
+  for (const Grammar::Edge& edge : grammar_.edges(plain)) {
+    if (edge.kind == Grammar::Edge::Kind::kEmpty) {
+      if (is_done(order, members)) add(edge.target, below);
+    } else if (plain != order.after) {
+      if (const auto after = with(order, members, edge.member)) call(edge, *after);
+    } else if (std::ranges::any_of(grammar_.edges(edge.target), [&](const Grammar::Edge& next) {
+                 return with(order, members, next.member).has_value();
+               })) {
+      call(edge, members);
+    }
+  }
+}
+
 void Automaton::expand(uint32_t node, StackSet below) {
+  if (node_of(node).order != Grammar::kNoOrder) return expand_order(node, below);
   for (const Grammar::Edge& edge : grammar_.edges(node)) {
     if (edge.kind == Grammar::Edge::Kind::kEmpty) {
       add(edge.target, below);
@@ -152,7 +191,7 @@ StackSet Automaton::close() {
   std::ranges::sort(touched_);
   std::vector<Frame> state;
   for (const uint32_t node : touched_) {
-    if (grammar_.node(node).reads_byte || node == Grammar::kEnd || node == Grammar::kOutside)
+    if (node_of(node).reads_byte || node == Grammar::kEnd || node == Grammar::kOutside)
       state.push_back({node, at_[node]});
     at_[node] = kNone;
   }

@@ -17,6 +17,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "grammar/any_order.h"
 #include "grammar/grammar.h"
 
 namespace tessera::grammar {
@@ -104,9 +105,13 @@ class Automaton {
   void add(uint32_t node, StackSet below);
   bool take_arrivals(uint32_t node);
   void expand(uint32_t node, StackSet below);
+  void expand_order(uint32_t node, StackSet below);
+  uint32_t account_node(uint32_t node, const TakenMembers& members);
+  const Grammar::Node& node_of(uint32_t node) const { return grammar_.node(accounts_.plain(node)); }
   StackSet close();
 
   const Grammar& grammar_;
+  AccountNodes accounts_;
   std::vector<Set> sets_;
   std::vector<Frame> frames_;
   std::vector<StackSet> index_;  // hash table, open addressing; kNone where empty

@@ -8,7 +8,7 @@
 #include "grammar/gbnf.h"
 #include "grammar/json_schema.h"
 #include "grammar/json_values.h"
-#include "grammar/schema_merge.h"
+#include "grammar/schema_document.h"
 
 namespace tessera::grammar {
 namespace {

@@ -33,12 +33,38 @@ Grammar::Grammar(const grammar::Syntax& syntax) {
       const bool is_call = edge.kind == NetworkEdge::Kind::kCall;
       const uint32_t what = is_call ? network.starts[edge.what] : edge.what;
       if (hopeless(edge.target) || (is_call && hopeless(what))) continue;
-      edges_.push_back({static_cast<Edge::Kind>(edge.kind), edge.tail, what, edge.target});
+      edges_.push_back(
+          {static_cast<Edge::Kind>(edge.kind), edge.tail, edge.member, what, edge.target});
       nodes_[node].reads_byte |= edge.kind == NetworkEdge::Kind::kBytes;
     }
     nodes_[node].edges = static_cast<uint32_t>(edges_.size()) - nodes_[node].first_edge;
   }
+  add_orders(network);
   number_byte_classes(network.sets);
+}
+
+void Grammar::add_orders(const Network& network) {
+  for (const grammar::NetworkOrder& from : network.orders) {
+    const size_t words = from.required.size() / 64 + 1;
+    Order order{from.after,
+                std::vector<uint64_t>(words),
+                std::vector<uint64_t>(words),
+                static_cast<uint32_t>(from.required.size()),
+                false,
+                from.min,
+                from.max};
+    for (uint32_t i = 0; i < order.members; ++i)
+      if (from.required[i]) order.required[i / 64] |= uint64_t{1} << i % 64;
+    for (const Edge& edge : edges(from.next)) {
+      if (edge.member == order.members)
+        order.has_other = true;
+      else
+        order.alive[edge.member / 64] |= uint64_t{1} << edge.member % 64;
+    }
+    for (const uint32_t node : {from.start, from.after, from.next})
+      nodes_[node].order = static_cast<uint32_t>(orders_.size());
+    orders_.push_back(std::move(order));
+  }
 }
 
 // Each set splits every class into the bytes within and those without.

@@ -16,6 +16,10 @@
 
 namespace tessera {
 
+namespace grammar {
+struct Network;
+}
+
 class Grammar {
  public:
   // Two nodes without edges lie below every stack of calls.
@@ -28,14 +32,26 @@ class Grammar {
     enum class Kind : uint8_t { kBytes, kEmpty, kCall };
     Kind kind;
     bool tail;        // of a call: nothing is left to do at `target`, so nobody returns there
+    uint16_t member;  // of a call within an order: which it takes
     uint32_t what;    // kBytes: index of the byte set; kCall: the first node of the rule
     uint32_t target;  // node
   };
   struct Node {
     uint32_t first_edge = 0, edges = 0;
-    uint16_t depth = 0;       // calls within calls that it takes at least to finish the rule
-    bool final = false;       // the rule may be done here
-    bool reads_byte = false;  // has an edge of kBytes
+    uint16_t depth = 0;         // calls within calls that it takes at least to finish the rule
+    bool final = false;         // the rule may be done here
+    bool reads_byte = false;    // has an edge of kBytes
+    uint32_t order = kNoOrder;  // one of orders(), if its edges are members of it
+  };
+  static constexpr uint32_t kNoOrder = UINT32_MAX;
+  // Members that come in any order, each once. From its nodes a walk has to keep account of what it
+  // has taken, and take a member only where the rest can be done then (any_order.h).
+  struct Order {
+    uint32_t after = 0;  // the node where a member has been taken: a call leads to the next
+    std::vector<uint64_t> required = {}, alive = {};  // of each member, a bit
+    uint32_t members = 0;                             // without the one that may be repeated
+    bool has_other = false;                           // member `members` may be repeated
+    uint32_t min = 0, max = UINT32_MAX;               // of those taken
   };
 
   // Throws Error if a rule calls itself before it reads anything (left recursion), if the root can
@@ -50,6 +66,7 @@ class Grammar {
   std::span<const Edge> edges(uint32_t node) const {
     return std::span(edges_).subspan(nodes_[node].first_edge, nodes_[node].edges);
   }
+  const Order& order(uint32_t order) const { return orders_[order]; }
   // Bytes that no edge tells apart are of one class.
   const std::array<uint8_t, 256>& byte_classes() const { return byte_class_; }
   uint32_t classes() const { return classes_; }
@@ -59,9 +76,11 @@ class Grammar {
 
  private:
   void number_byte_classes(std::span<const grammar::ByteSet> sets);
+  void add_orders(const grammar::Network& network);
 
   std::vector<Node> nodes_;
   std::vector<Edge> edges_;
+  std::vector<Order> orders_;
   uint32_t start_ = 0, deepest_node_ = 0;
   std::array<uint8_t, 256> byte_class_{};
   uint32_t classes_ = 1;

@@ -1,6 +1,5 @@
-// JSON schemas as grammars. What is generated is a subset of what a schema allows (objects list
-// their properties in the order of the schema, numbers have bounded length, white space too), and
-// always valid: a keyword that would not be kept is refused by name.
+// JSON schemas as grammars. What is generated is a subset of what a schema allows (numbers have
+// bounded length, white space too), and always valid: what would not be kept is refused by name.
 #pragma once
 
 #include <string_view>

@@ -5,11 +5,10 @@
 // fit a double.
 #pragma once
 
-#include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
+#include "grammar/language.h"
 #include "grammar/syntax.h"
 
 namespace tessera::grammar {
@@ -25,17 +24,8 @@ std::string json_escaped(std::string_view text);
 Expr json_integer();
 Expr json_number();
 
-// Bounds of a number, whole numbers both; nullopt: none.
-struct NumberRange {
-  std::optional<int64_t> min, max;
-  bool min_excluded = false, max_excluded = false;
-};
-// Error if no number is in the range.
-Expr json_integer_in(const NumberRange& range);
-Expr json_number_in(const NumberRange& range);
-
-// The key of an object, quotes included, that is none of `keys`. It has no escapes: otherwise one
-// of `keys` could be written in another way.
-Expr json_other_key(std::vector<std::string> keys);
+// The texts of `language`: within a string, each written in one way, and as they are.
+Expr json_text(const Language& language);
+Expr plain_text(const Language& language);
 
 }  // namespace tessera::grammar

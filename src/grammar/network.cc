@@ -1,6 +1,7 @@
 #include "grammar/network.h"
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <map>
 #include <numeric>
@@ -65,6 +66,10 @@ class Nullability {
         return expr.min == 0 || of(expr.items[0]);
       case Expr::Kind::kRule:
         return nullable_[expr.rule];
+      case Expr::Kind::kStates:  // whose steps all read something
+        return expr.finals.front();
+      case Expr::Kind::kAnyOrder:
+        return expr.min == 0 && std::ranges::none_of(expr.required, std::identity());
     }
     return false;
   }
@@ -110,10 +115,12 @@ class Builder {
       case Expr::Kind::kLiteral:
         return expr.literal.size();
       case Expr::Kind::kChars:
-        return expr.chars.ranges().back().second < 0x80 ? 1 : 8;
+        return expr.chars.empty() || expr.chars.ranges().back().second < 0x80 ? 1 : 8;
       case Expr::Kind::kRule:
         if (!rule_sizes[expr.rule]) return std::nullopt;
         return *rule_sizes[expr.rule] + 1;  // so that no chain of calls is endless
+      case Expr::Kind::kAnyOrder:
+        return std::nullopt;
       default:
         break;
     }
@@ -163,7 +170,7 @@ class Builder {
   void connect(uint32_t from, NetworkEdge::Kind kind, uint32_t what, uint32_t target) {
     if (++edge_count_ > kMaxEdges)
       fail("grammar: too large, it takes more than {} edges", kMaxEdges);
-    net_.edges[from].push_back({kind, false, what, target});
+    net_.edges[from].push_back({kind, false, 0, what, target});
   }
   void connect_empty(uint32_t from, uint32_t target) {
     connect(from, NetworkEdge::Kind::kEmpty, 0, target);
@@ -234,8 +241,57 @@ class Builder {
       case Expr::Kind::kRule:
         if (inlined_[expr.rule]) return add(syntax_.rules[expr.rule].body, from);
         return add_call(need(expr.rule), from);
+      case Expr::Kind::kStates:
+        return add_states(expr, from);
+      case Expr::Kind::kAnyOrder:
+        return add_any_order(expr, from);
     }
     return from;
+  }
+
+  uint32_t add_states(const Expr& expr, uint32_t from) {
+    const uint32_t end = new_node();
+    std::vector<uint32_t> nodes;
+    for (size_t state = 0; state < expr.finals.size(); ++state) {
+      nodes.push_back(new_node());
+      if (expr.finals[state]) connect_empty(nodes[state], end);
+    }
+    connect_empty(from, nodes[0]);
+    for (size_t i = 0; i < expr.items.size(); ++i) {
+      const uint32_t to = nodes[expr.steps[i].to];
+      if (expr.items[i].kind == Expr::Kind::kChars)
+        add_chars(expr.items[i].chars, nodes[expr.steps[i].from], to);
+      else
+        connect_empty(add(expr.items[i], nodes[expr.steps[i].from]), to);
+    }
+    return end;
+  }
+
+  uint32_t add_any_order(const Expr& expr, uint32_t from) {
+    NetworkOrder order{new_node(),
+                       new_node(),
+                       new_node(),
+                       new_node(),
+                       {},
+                       expr.required,
+                       static_cast<uint32_t>(expr.min),
+                       expr.max == kUnbounded ? kNever : static_cast<uint32_t>(expr.max)};
+    const auto rule_of = [this](const Expr& item) {
+      return item.kind == Expr::Kind::kRule ? need(item.rule) : outlined(item);
+    };
+    connect_empty(from, order.start);
+    connect_empty(order.after, order.end);
+    if (nullability_.of(expr)) connect_empty(order.start, order.end);
+    for (size_t i = 1; i < expr.items.size(); ++i) {
+      order.members.push_back(rule_of(expr.items[i]));
+      for (const uint32_t node : {order.start, order.next}) {
+        connect(node, NetworkEdge::Kind::kCall, order.members.back(), order.after);
+        net_.edges[node].back().member = static_cast<uint16_t>(i - 1);
+      }
+    }
+    connect(order.after, NetworkEdge::Kind::kCall, rule_of(expr.items[0]), order.next);
+    net_.orders.push_back(std::move(order));
+    return net_.orders.back().end;
   }
 
   uint32_t add_call(uint32_t rule, uint32_t from) {
@@ -255,8 +311,8 @@ class Builder {
   }
 
   // Endings that several characters share are built once.
-  uint32_t add_chars(const CharSet& set, uint32_t from) {
-    const uint32_t end = new_node();
+  uint32_t add_chars(const CharSet& set, uint32_t from) { return add_chars(set, from, new_node()); }
+  uint32_t add_chars(const CharSet& set, uint32_t from, uint32_t end) {
     std::map<uint32_t, ByteSet> first_bytes;  // by what follows them
     std::map<std::tuple<uint8_t, uint8_t, uint32_t>, uint32_t> endings;
     for (const auto& bytes : sequences_of(set)) {

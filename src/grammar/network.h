@@ -18,9 +18,24 @@ inline constexpr uint32_t kNever = UINT32_MAX;
 struct NetworkEdge {
   enum class Kind : uint8_t { kBytes, kEmpty, kCall };
   Kind kind;
-  bool tail;      // of a call: at `target` the caller is done, too
-  uint32_t what;  // kBytes: index into `sets`; kCall: the rule
+  bool tail;        // of a call: at `target` the caller is done, too
+  uint16_t member;  // of a call from where an order begins or goes on: which it takes
+  uint32_t what;    // kBytes: index into `sets`; kCall: the rule
   uint32_t target;
+};
+
+// Members that come in any order, each once (Expr::Kind::kAnyOrder). The edges are those of members
+// that may be repeated at will; who walks them has to keep account of what was taken.
+struct NetworkOrder {
+  uint32_t start;  // node: nothing has been taken, the members are calls to `after`
+  uint32_t after;  // a member has been taken; a call of the separator leads to `next`
+  uint32_t next;   // another member must be taken
+  uint32_t end;    // where the whole ends, by an empty edge
+  std::vector<uint32_t> members;  // rules; maybe another behind them, which may be repeated
+  std::vector<bool> required;     // of each member
+  uint32_t min, max;              // of those taken; kNever: no largest number
+
+  bool has_other() const { return members.size() > required.size(); }
 };
 
 struct Network {
@@ -29,6 +44,7 @@ struct Network {
   std::vector<uint32_t> starts;                 // of each rule; kNever for one that nobody calls
   std::vector<std::string> names;               // of each rule
   std::vector<ByteSet> sets;
+  std::vector<NetworkOrder> orders;
   uint32_t root = 0;  // rule
 };
 

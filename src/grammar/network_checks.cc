@@ -4,7 +4,9 @@
 #include <queue>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "base/printable.h"
@@ -20,6 +22,60 @@ struct Reverse {
   const NetworkEdge* edge;
 };
 
+// What an order takes before it can be done, whichever member is taken first: all that are required
+// and as many as are needed. Rules are settled in ascending order, so the last of them tells.
+class Orders {
+ public:
+  explicit Orders(const Network& network) : network_(network) {
+    for (uint32_t i = 0; i < network.orders.size(); ++i) {
+      const NetworkOrder& order = network.orders[i];
+      Need need{order.min};
+      for (uint32_t m = 0; m < order.members.size(); ++m) {
+        const bool required = m < order.required.size() && order.required[m];
+        need.required += required ? 1 : 0;
+        of_node_.emplace(network.starts[order.members[m]], std::pair(i, required));
+      }
+      of_node_.emplace(order.end, std::pair(i, false));
+      by_after_.emplace(order.after, i);
+      needs_.push_back(need);
+    }
+  }
+
+  bool is_after(uint32_t node) const { return by_after_.contains(node); }
+
+  // Gives the nodes after a member of the orders that can be done now that `node` is settled.
+  template <typename Relax>
+  void settle(uint32_t node, uint32_t depth, Relax relax) {
+    const auto [begin, end] = of_node_.equal_range(node);
+    for (auto at = begin; at != end; ++at) {
+      const auto [index, required] = at->second;
+      Need& need = needs_[index];
+      const bool was_open = need.is_open();
+      if (network_.orders[index].end == node) {
+        need.end = true;
+        need.depth = std::max(need.depth, depth);
+      } else {
+        // Past what is needed, members are as they like.
+        if (required || need.any > 0) need.depth = std::max(need.depth, depth + 1);
+        need.any -= need.any > 0 ? 1 : 0;
+        need.required -= required ? 1 : 0;
+      }
+      if (was_open && !need.is_open()) relax(network_.orders[index].after, need.depth);
+    }
+  }
+
+ private:
+  struct Need {
+    uint32_t any, required = 0, depth = 0;
+    bool end = false;
+    bool is_open() const { return any > 0 || required > 0 || !end; }
+  };
+  const Network& network_;
+  std::unordered_multimap<uint32_t, std::pair<uint32_t, bool>> of_node_;
+  std::unordered_map<uint32_t, uint32_t> by_after_;
+  std::vector<Need> needs_;
+};
+
 }  // namespace
 
 // Knuth's generalization of Dijkstra's algorithm (1977): nodes are settled in ascending order of
@@ -28,9 +84,11 @@ std::vector<uint32_t> finishing_depths(const Network& network, bool reading) {
   const size_t nodes = network.edges.size();
   std::vector<std::vector<Reverse>> into(nodes), calls(network.starts.size());
   std::vector<std::vector<uint32_t>> started_at(nodes);  // rules by their first node
+  Orders orders(network);
   for (uint32_t node = 0; node < nodes; ++node) {
     for (const NetworkEdge& edge : network.edges[node]) {
       if (edge.kind == Kind::kBytes && !reading) continue;
+      if (reading && orders.is_after(node)) continue;  // see Orders
       into[edge.target].push_back({node, &edge});
       if (edge.kind == Kind::kCall) calls[edge.what].push_back({node, &edge});
     }
@@ -69,6 +127,16 @@ std::vector<uint32_t> finishing_depths(const Network& network, bool reading) {
     }
     for (const uint32_t rule : started_at[node]) {
       for (const Reverse& call : calls[rule]) relax_call(call);
+    }
+    if (reading) orders.settle(node, depth[node], relax);
+  }
+  // Where one more member must be taken, the others may have been taken before.
+  for (const NetworkOrder& order : network.orders) {
+    uint32_t& deepest = depth[order.next] = depth[order.after];
+    if (deepest == kNever) continue;
+    for (const uint32_t member : order.members) {
+      const uint32_t inside = depth[network.starts[member]];
+      if (inside != kNever) deepest = std::max(deepest, inside + 1);
     }
   }
   return depth;

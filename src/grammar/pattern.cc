@@ -1,216 +1,265 @@
 #include "grammar/pattern.h"
 
-#include <optional>
+#include <algorithm>
+#include <iterator>
+#include <set>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
-#include "base/printable.h"
-#include "base/utf8.h"
-#include "grammar/json_values.h"
+#include "grammar/pattern_syntax.h"
 
 namespace tessera::grammar {
 namespace {
 
-constexpr size_t kMaxPattern = 4096;
-constexpr int kMaxPatternNesting = 64;
-constexpr int kMaxRepetition = 10'000;
+constexpr size_t kMaxPositions = 40'000;
+constexpr size_t kMaxPatternWork = 4'000'000;  // ways followed: about a second
 
-const CharSet kDigits = {{'0', '9'}};
-const CharSet kWord = {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
-const CharSet kSpace = {{'\t', '\r'},     {' ', ' '},       {0xA0, 0xA0},     {0x1680, 0x1680},
-                        {0x2000, 0x200A}, {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F},
-                        {0x3000, 0x3000}, {0xFEFF, 0xFEFF}};
-const CharSet kLineEnds = {{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}};
-
-CharSet one(uint32_t c) {
-  return {{c, c}};
-}
-
-class Parser {
+// A nondeterministic automaton (Thompson 1968). What is looked at ahead or behind is a language of
+// its own: a way that meets it goes on if the text so far is in it, or takes it along until the
+// text that follows has shown whether it is.
+class Machine {
  public:
-  explicit Parser(std::string_view text) : text_(text) {}
+  // Texts that begin with `pattern`, end with it, or have it anywhere.
+  enum class Place { kBeginning, kEnd, kAnywhere };
 
-  Expr parse() {
-    if (text_.size() > kMaxPattern) error(fmt::format("more than {} bytes", kMaxPattern));
-    std::vector<Expr> parts;
-    do {
-      std::vector<Expr> items;
-      if (!take('^')) items.push_back(anything());
-      items.push_back(terms(0));
-      if (!take('$')) items.push_back(anything());
-      parts.push_back(sequence(std::move(items)));
-    } while (take('|'));
-    if (!at_end()) error(fmt::format("'{}' is not expected", printable(text_.substr(at_, 1))));
-    return choice(std::move(parts));
+  Machine(const Pattern& pattern, Place place) : place_(place) {
+    boundaries_ = {0};
+    start_ = new_position(Kind::kSplit);
+    if (place != Place::kBeginning) {
+      const uint32_t any = read(start_, CharSet::all());
+      lead(any, start_);
+    }
+    const uint32_t end = add(pattern, start_);
+    end_ = new_position(Kind::kEnd);
+    lead(end, end_);
+  }
+
+  Language language() {
+    const std::vector<uint32_t> firsts(boundaries_.begin(), boundaries_.end());
+    State start{.behind = std::vector<uint32_t>(behind_.size())};
+    start.ways = closure({{start_, {}}}, start.behind);
+    return explore(
+        settled(std::move(start)), firsts,
+        [this](const State& from, uint32_t character) { return step(from, character); },
+        [this](const State& state) { return accepts(state); });
   }
 
  private:
-  bool at_end() const { return at_ == text_.size(); }
-  char peek() const { return at_end() ? '\0' : text_[at_]; }
-  bool take(char c) {
-    if (at_end() || text_[at_] != c) return false;
-    ++at_;
+  enum class Kind : uint8_t { kRead, kSplit, kLook, kEnd };
+  struct Position {
+    Kind kind;
+    bool negative = false, behind = false;  // of a look
+    uint32_t what = 0;                      // of a look: in ahead_ or behind_
+    CharSet chars = {};
+    std::vector<uint32_t> next = {};
+  };
+  // What is to come: that the rest of the text is in a language of ahead_, or is not.
+  struct Promise {
+    uint32_t what, state;
+    bool negative;
+    auto operator<=>(const Promise&) const = default;
+  };
+  struct Way {
+    uint32_t position;
+    std::vector<Promise> promises;  // ascending
+    auto operator<=>(const Way&) const = default;
+  };
+  struct State {
+    std::vector<Way> ways = {};         // ascending
+    std::vector<uint32_t> behind = {};  // the state of each of behind_
+    auto operator<=>(const State&) const = default;
+  };
+
+  uint32_t new_position(Kind kind) {
+    if (positions_.size() == kMaxPositions) refuse_large_language();
+    positions_.push_back({.kind = kind});
+    return static_cast<uint32_t>(positions_.size() - 1);
+  }
+  void lead(uint32_t from, uint32_t to) { positions_[from].next.push_back(to); }
+
+  uint32_t read(uint32_t from, const CharSet& set) {
+    for (const auto& [first, last] : set.ranges()) {
+      boundaries_.insert(first);
+      if (last < kMaxCodePoint) boundaries_.insert(last + 1);
+    }
+    const uint32_t position = new_position(Kind::kRead);
+    positions_[position].chars = set;
+    lead(from, position);
+    const uint32_t after = new_position(Kind::kSplit);
+    lead(position, after);
+    return after;
+  }
+
+  // Adds what reads `pattern` at `from`; gives the position after it.
+  uint32_t add(const Pattern& pattern, uint32_t from) {
+    switch (pattern.kind) {
+      case Pattern::Kind::kChars:
+        return read(from, pattern.chars);
+      case Pattern::Kind::kSequence:
+        for (const Pattern& item : pattern.items) from = add(item, from);
+        return from;
+      case Pattern::Kind::kChoice: {
+        const uint32_t end = new_position(Kind::kSplit);
+        for (const Pattern& item : pattern.items) lead(add(item, from_here(from)), end);
+        return end;
+      }
+      case Pattern::Kind::kRepeat:
+        return add_repeat(pattern, from);
+      case Pattern::Kind::kLook:
+        return add_look(pattern, from);
+    }
+    return from;
+  }
+  uint32_t from_here(uint32_t from) {
+    const uint32_t here = new_position(Kind::kSplit);
+    lead(from, here);
+    return here;
+  }
+
+  uint32_t add_repeat(const Pattern& pattern, uint32_t from) {
+    const Pattern& item = pattern.items[0];
+    for (int i = 0; i < pattern.min; ++i) from = add(item, from_here(from));
+    const uint32_t end = new_position(Kind::kSplit);
+    if (pattern.max == kUnbounded) {
+      const uint32_t loop = from_here(from);
+      lead(loop, end);
+      lead(add(item, from_here(loop)), loop);
+      return end;
+    }
+    for (int i = pattern.min; i < pattern.max; ++i) {
+      lead(from, end);
+      from = add(item, from_here(from));
+    }
+    lead(from, end);
+    return end;
+  }
+
+  uint32_t add_look(const Pattern& pattern, uint32_t from) {
+    // There the text of the other direction is not at hand.
+    if (pattern.behind ? place_ == Place::kBeginning : place_ == Place::kEnd)
+      fail("json_schema: a pattern that looks back and ahead at once is not supported");
+    Machine inside(pattern.items[0], pattern.behind ? Place::kEnd : Place::kBeginning);
+    boundaries_.insert(inside.boundaries_.begin(), inside.boundaries_.end());
+    auto& languages = pattern.behind ? behind_ : ahead_;
+    languages.push_back(inside.language());
+    const uint32_t position = new_position(Kind::kLook);
+    positions_[position].negative = pattern.negative;
+    positions_[position].behind = pattern.behind;
+    positions_[position].what = static_cast<uint32_t>(languages.size() - 1);
+    lead(from, position);
+    const uint32_t after = new_position(Kind::kSplit);
+    lead(position, after);
+    return after;
+  }
+
+  static bool is_decided(const Language& language, uint32_t state) {
+    const auto& edges = language.states()[state].edges;
+    return edges.size() == 1 && edges[0].target == state;
+  }
+
+  // Adds what must come; false if it cannot.
+  bool promise(std::vector<Promise>& promises, Promise made) const {
+    const Language& language = ahead_[made.what];
+    if (is_decided(language, made.state))
+      return language.states()[made.state].accepts != made.negative;
+    const auto at = std::ranges::lower_bound(promises, made);
+    if (at == promises.end() || *at != made) promises.insert(at, made);
     return true;
   }
-  [[noreturn]] void error(const std::string& what) const {
-    fail("json_schema: pattern '{}', at {}: {}", printable(text_), at_ + 1, what);
-  }
-  static Expr anything() { return repeat(json_character(), 0, kUnbounded); }
 
-  Expr alternatives(int depth) {
-    if (depth > kMaxPatternNesting) error("too many groups in groups");
-    std::vector<Expr> parts;
-    do {
-      parts.push_back(terms(depth));
-    } while (take('|'));
-    return choice(std::move(parts));
-  }
-
-  Expr terms(int depth) {
-    std::vector<Expr> items;
-    while (!at_end() && peek() != '|' && peek() != ')' && peek() != '$') {
-      Expr item = atom(depth);
-      quantify(item);
-      items.push_back(std::move(item));
-    }
-    return sequence(std::move(items));
-  }
-
-  Expr atom(int depth) {
-    if (take('(')) {
-      if (take('?') && !take(':')) error("groups that look around are not supported");
-      Expr group = alternatives(depth + 1);
-      if (!take(')')) error("expected ')'");
-      return group;
-    }
-    if (take('.')) return json_characters(kLineEnds.complement());
-    if (take('[')) return json_characters(character_class());
-    for (const char c : {'*', '+', '?', '{', '^'})
-      if (peek() == c) error(fmt::format("'{}' is not expected", c));
-    return json_characters(single());
-  }
-
-  void quantify(Expr& item) {
-    int min = 0, max = kUnbounded;
-    if (take('?')) {
-      max = 1;
-    } else if (take('+')) {
-      min = 1;
-    } else if (take('{')) {
-      min = max = count();
-      if (take(',')) max = peek() == '}' ? kUnbounded : count();
-      if (!take('}')) error("expected '}'");
-      if (max != kUnbounded && max < min) error("the largest count is less than the smallest");
-    } else if (!take('*')) {
-      return;
-    }
-    take('?');  // lazy: the same texts
-    item = repeat(std::move(item), min, max);
-  }
-
-  int count() {
-    if (!kDigits.contains(static_cast<uint8_t>(peek()))) error("expected a count");
-    int value = 0;
-    while (kDigits.contains(static_cast<uint8_t>(peek()))) {
-      value = value * 10 + (text_[at_++] - '0');
-      if (value > kMaxRepetition) error(fmt::format("more than {} repetitions", kMaxRepetition));
-    }
-    return value;
-  }
-
-  CharSet character_class() {
-    const bool negated = take('^');
-    CharSet set;
-    while (!take(']')) {
-      if (at_end()) error("expected ']'");
-      CharSet first = single();
-      if (peek() == '-' && at_ + 1 < text_.size() && text_[at_ + 1] != ']') {
-        ++at_;
-        const CharSet last = single();
-        if (!is_one(first) || !is_one(last) || last.ranges()[0].first < first.ranges()[0].first)
-          error("this is no range of characters");
-        first = {{first.ranges()[0].first, last.ranges()[0].first}};
+  // All ways from `ways` to positions that read, or are the end.
+  std::vector<Way> closure(std::vector<Way> pending, const std::vector<uint32_t>& behind) {
+    std::set<Way> seen(pending.begin(), pending.end());
+    std::vector<Way> result;
+    while (!pending.empty()) {
+      const Way way = std::move(pending.back());
+      pending.pop_back();
+      if (++work_ > kMaxPatternWork) refuse_large_language();
+      const Position& position = positions_[way.position];
+      Way next = way;
+      if (position.kind == Kind::kRead) {
+        result.push_back(way);
+        continue;
       }
-      set.add(first);
+      if (position.kind == Kind::kEnd) {
+        // What follows does not matter, unless the text has to end with the pattern.
+        if (place_ != Place::kEnd && way.promises.empty()) return {way};
+        result.push_back(way);
+        continue;
+      }
+      if (position.kind == Kind::kLook) {
+        if (position.behind) {
+          const bool is_there = behind_[position.what].states()[behind[position.what]].accepts;
+          if (is_there == position.negative) continue;
+        } else if (!promise(next.promises, {position.what, 0, position.negative})) {
+          continue;
+        }
+      }
+      for (const uint32_t to : position.next) {
+        next.position = to;
+        if (seen.insert(next).second) pending.push_back(next);
+      }
     }
-    return negated ? set.complement() : set;
-  }
-  static bool is_one(const CharSet& set) {
-    return set.ranges().size() == 1 && set.ranges()[0].first == set.ranges()[0].second;
+    std::ranges::sort(result);
+    return result;
   }
 
-  // One character, or what an escape like \d stands for.
-  CharSet single() {
-    if (at_end()) error("expected a character");
-    if (!take('\\')) return one(character());
-    const char c = peek();
-    if (at_end()) error("expected an escape");
-    ++at_;
-    switch (c) {
-      case 'd':
-        return kDigits;
-      case 'D':
-        return kDigits.complement();
-      case 'w':
-        return kWord;
-      case 'W':
-        return kWord.complement();
-      case 's':
-        return kSpace;
-      case 'S':
-        return kSpace.complement();
-      case 'n':
-        return one('\n');
-      case 'r':
-        return one('\r');
-      case 't':
-        return one('\t');
-      case 'f':
-        return one('\f');
-      case 'v':
-        return one('\v');
-      case 'x':
-        return one(hex(2));
-      case 'u':
-        return one(hex(4));
-      default:
-        break;
-    }
-    if (kWord.contains(static_cast<uint8_t>(c)) || static_cast<uint8_t>(c) >= 0x80) {
-      --at_;
-      error(fmt::format("the escape \\{} is not supported", printable(text_.substr(at_, 1))));
-    }
-    return one(static_cast<uint8_t>(c));
+  // Where all that follows is in the language, or nothing, what was read matters no more.
+  State settled(State state) const {
+    const bool all = state.ways.size() == 1 && state.ways[0].position == end_ &&
+                     state.ways[0].promises.empty() && place_ != Place::kEnd;
+    if (all || state.ways.empty()) state.behind.clear();
+    return state;
   }
 
-  uint32_t character() {
-    const std::string_view rest = text_.substr(at_);
-    const size_t length = inspect_utf8(rest).length;
-    at_ += length;
-    return decode_utf8(rest.substr(0, length));
-  }
-
-  uint32_t hex(int digits) {
-    uint32_t value = 0;
-    for (int i = 0; i < digits; ++i) {
-      const size_t digit =
-          std::string_view("0123456789abcdef").find(static_cast<char>(peek() | 0x20));
-      if (at_end() || digit == std::string_view::npos || peek() < '0')
-        error(fmt::format("expected {} hexadecimal digits", digits));
-      value = value << 4 | static_cast<uint32_t>(digit);
-      ++at_;
+  State step(const State& from, uint32_t character) {
+    if (from.behind.size() < behind_.size()) return from;
+    State to;
+    for (size_t i = 0; i < behind_.size(); ++i)
+      to.behind.push_back(target(behind_[i], from.behind[i], character));
+    std::vector<Way> ways;
+    for (const Way& way : from.ways) {
+      const Position& position = positions_[way.position];
+      Way next{position.kind == Kind::kEnd ? way.position : position.next[0], {}};
+      if (position.kind == Kind::kEnd ? place_ == Place::kEnd : !position.chars.contains(character))
+        continue;
+      bool kept = true;
+      for (const Promise& made : way.promises) {
+        const uint32_t state = target(ahead_[made.what], made.state, character);
+        kept = kept && promise(next.promises, {made.what, state, made.negative});
+      }
+      if (kept) ways.push_back(std::move(next));
     }
-    if (value >= 0xD800 && value <= 0xDFFF) error("surrogates are not supported");
-    return value;
+    to.ways = closure(std::move(ways), to.behind);
+    return settled(std::move(to));
+  }
+  static uint32_t target(const Language& language, uint32_t state, uint32_t character) {
+    const auto& edges = language.states()[state].edges;
+    return std::prev(std::ranges::upper_bound(edges, character, {}, &Language::Edge::first))
+        ->target;
   }
 
-  std::string_view text_;
-  size_t at_ = 0;
+  bool accepts(const State& state) const {
+    return std::ranges::any_of(state.ways, [this](const Way& way) {
+      return way.position == end_ && std::ranges::all_of(way.promises, [this](const Promise& made) {
+               return ahead_[made.what].states()[made.state].accepts != made.negative;
+             });
+    });
+  }
+
+  const Place place_;
+  std::vector<Position> positions_;
+  uint32_t start_ = 0, end_ = 0;
+  std::vector<Language> ahead_, behind_;
+  std::set<uint32_t> boundaries_;
+  size_t work_ = 0;
 };
 
 }  // namespace
 
-Expr pattern_syntax(std::string_view pattern) {
-  return Parser(pattern).parse();
+Language pattern_language(std::string_view pattern) {
+  return Machine(parse_pattern(pattern), Machine::Place::kAnywhere).language();
 }
 
 }  // namespace tessera::grammar

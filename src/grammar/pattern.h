@@ -1,19 +1,18 @@
-// Regular expressions of JSON schemas (`pattern`, and what `format` stands for) as expressions over
-// the characters of a JSON string.
+// Regular expressions of JSON schemas (ECMA 262) as languages.
 //
-// Understood: literals, ., classes, \d \w \s and their negations, \uHHHH \xHH \n \t \r \f \v,
-// groups, |, * + ? {m} {m,} {m,n} (also lazy), ^ at the beginning and $ at the end of an
-// alternative. Without ^ or $ any text may stand before or after, as JSON schema has it. Anything
-// else is refused.
+// Understood: literals, ., classes, \d \w \s and their negations, \uHHHH \xHH \cX \n \t \r \f \v
+// \0, groups (named and not), |, * + ? {m} {m,} {m,n} (also lazy), ^ $ \b \B, and looking ahead and
+// behind: (?=...) (?!...) (?<=...) (?<!...). Refused by name: back references, \p, flags, and
+// looking back or ahead from within what looks the other way.
 #pragma once
 
 #include <string_view>
 
-#include "grammar/syntax.h"
+#include "grammar/language.h"
 
 namespace tessera::grammar {
 
-// Without the quotes around the string. Throws Error.
-Expr pattern_syntax(std::string_view pattern);
+// All texts in which `pattern` is found. Throws Error.
+Language pattern_language(std::string_view pattern);
 
 }  // namespace tessera::grammar

@@ -1,125 +1,116 @@
-#include "grammar/schema_objects.h"
-
+// Objects of JSON schemas: properties in any order, each at most once, and others among them.
 #include <algorithm>
-#include <optional>
-#include <set>
 #include <utility>
-#include <vector>
 
 #include "base/error.h"
 #include "base/printable.h"
 #include "grammar/json_values.h"
+#include "grammar/schema_writer.h"
 
 namespace tessera::grammar {
-namespace {
 
-constexpr size_t kMaxProperties = 1000;
-
-struct Member {
-  Expr expr;
-  bool required;
-};
-
-Expr braces(Expr members, SchemaScope& scope) {
-  return sequence({literal("{"), scope.space(), std::move(members), scope.space(), literal("}")});
-}
-
-// Members in order, those not required left out at will, then `other` ones; with commas between.
-Expr some_members(std::vector<Member> members, const std::string& where, std::optional<Expr> other,
-                  int min, int max, SchemaScope& scope) {
-  // later[i]: what may follow when something stands before member i.
-  Expr later = literal("");
-  if (other) {
-    Expr further = sequence({scope.comma(), *other});
-    later = repeat(std::move(further), std::max(0, min - 1),
-                   max == kUnbounded ? kUnbounded : std::max(0, max - 1));
-  }
-  const auto first_required = std::ranges::find(members, true, &Member::required);
-  const bool all_optional = first_required == members.end();
-  std::vector<Expr> beginnings;  // what the object may begin with
-  if (all_optional) {
-    if (other && max != 0) beginnings.push_back(sequence({std::move(*other), later}));
-    if (min == 0) beginnings.push_back(literal(""));
-  }
-  for (size_t i = members.size(); i-- > 0;) {
-    Member& member = members[i];
-    const bool may_begin = members.begin() + static_cast<ptrdiff_t>(i) <= first_required;
-    Expr here = std::move(member.expr);
-    if (may_begin && i > 0) here = scope.named(where, std::move(here));
-    if (may_begin || i % kChain == 0) later = scope.named(where, std::move(later));
-    if (may_begin) {
-      beginnings.push_back(sequence({here, later}));
-    }
-    if (i == 0) break;
-    Expr after_comma = sequence({scope.comma(), std::move(here)});
-    if (!member.required) after_comma = optional(std::move(after_comma));
-    later = sequence({std::move(after_comma), std::move(later)});
-  }
-  return choice(std::move(beginnings));
-}
-
-}  // namespace
-
-Expr any_object(SchemaScope& scope) {
-  Expr member = sequence({scope.any_string(), scope.colon(), scope.any_value()});
-  return braces(some_members({}, {}, std::move(member), 0, kUnbounded, scope), scope);
-}
-
-Expr object_of(const Json& schema, const std::string& where, SchemaScope& scope) {
-  const Json properties = schema.value("properties", Json::object());
-  const Json required_list = schema.value("required", Json::array());
-  if (!properties.is_object()) fail("json_schema: {}: 'properties' is no object", where);
-  if (!required_list.is_array()) fail("json_schema: {}: 'required' is no list", where);
-  std::set<std::string> required;
-  for (const Json& name : required_list) {
-    if (!name.is_string()) fail("json_schema: {}: 'required' lists what is no string", where);
-    required.insert(name);
-  }
-  if (properties.size() + required.size() > kMaxProperties)
-    fail("json_schema: {}: more than {} properties", where, kMaxProperties);
-  // Where nothing is said and properties are declared, no others are generated.
-  const Json others = schema.value("additionalProperties", Json(!schema.contains("properties")));
-
-  std::vector<Member> members;
-  std::vector<std::string> names;
-  const auto add = [&](const std::string& name, const Json& property, bool is_required) {
-    names.push_back(name);
-    const std::string place = where + "/properties/" + printable(name);
-    if (property == false && !is_required) return;
+Expr SchemaWriter::member(const std::string& name, const Claims& claims) {
+  const auto [found, is_new] = members_.emplace(std::pair(name, claims), 0);
+  if (is_new) {
+    const uint32_t rule = found->second = new_rule(printable(name));
     Expr key = literal(fmt::format("\"{}\"", json_escaped(name)));
-    members.push_back(
-        {sequence({std::move(key), scope.colon(), scope.value(property, place)}), is_required});
-  };
-  for (const auto& [name, property] : properties.items())
-    add(name, property, required.contains(name));
-  const bool open = !schema.contains("properties") && !schema.contains("additionalProperties");
-  for (const std::string& name : required) {
-    if (properties.contains(name)) continue;
-    if (others == false)
-      fail("json_schema: {}: '{}' is required and not allowed", where, printable(name));
-    add(name, open ? Json(true) : others, true);
+    Expr of = value(claims, name);
+    syntax_.rules[rule].body = sequence({std::move(key), colon(), std::move(of)});
   }
+  return call(found->second);
+}
 
-  const int min = count_of(schema, "minProperties", 0, where);
-  const int max = count_of(schema, "maxProperties", kUnbounded, where);
-  check_order(min, max, "properties", where);
-  if (min > 1)
-    fail("json_schema: {}: 'minProperties' of more than 1 is not supported: a name may come twice",
-         where);
-  if (!members.empty() && (min > 0 || max != kUnbounded))
-    fail("json_schema: {}: 'minProperties' and 'maxProperties' are not supported beside others",
-         where);
-  std::optional<Expr> other;
-  if (others != false) {
-    Expr key = names.empty() ? scope.any_string() : json_other_key(names);
-    other = scope.named(where, sequence({std::move(key), scope.colon(),
-                                         scope.value(others, where + "/additionalProperties")}));
+// A property whose name is one of `names` and none of those that `shape` names.
+Expr SchemaWriter::other_member(const SharedLanguage& names, const ObjectShape& shape,
+                                const Claims& claims) {
+  std::vector<std::string> named_ones;
+  for (const auto& property : shape.properties) named_ones.push_back(property.name);
+  SharedLanguage left = names;
+  if (!named_ones.empty())
+    left = meet(names, std::make_shared<const Language>(Language::of(named_ones).complement()));
+  Expr key = any_string();
+  if (left) key = sequence({literal("\""), json_text(*left), literal("\"")});
+  return sequence({std::move(key), colon(), value(claims, "property")});
+}
+
+// The shapes of which one has what `shape` says that some property is like.
+std::vector<ObjectShape> SchemaWriter::resolved(const ObjectShape& shape) {
+  std::vector<ObjectShape> either = {shape};  // by one that is not named
+  const ObjectShape::Some some = shape.some.back();
+  for (size_t i = 0; i < shape.properties.size(); ++i) {
+    if (!some.names->contains(shape.properties[i].name)) continue;
+    ObjectShape by_this = shape;
+    by_this.some.pop_back();
+    by_this.properties[i].required = true;
+    add_claims(by_this.properties[i].claims, some.claims);
+    if (!is_hopeless(by_this.properties[i].claims)) either.push_back(std::move(by_this));
   }
-  if (members.empty() && !other) {
-    if (min > 0) fail("json_schema: {}: no property is allowed, {} are needed", where, min);
-    return braces(literal(""), scope);
+  return either;
+}
+
+Expr SchemaWriter::objects(const ObjectShape& shape, const Claims& of) {
+  if (shape.some.size() == 1) {
+    std::vector<Expr> either;
+    for (const ObjectShape& each : resolved(shape)) either.push_back(object(each, of));
+    return choice(std::move(either));
   }
-  return braces(some_members(std::move(members), where, std::move(other), min, max, scope), scope);
+  return object(shape, of);
+}
+
+Expr SchemaWriter::object(const ObjectShape& shape, const Claims& of) {
+  AnyOrder members{.separator = comma()};
+  for (const auto& property : shape.properties) {
+    if (is_hopeless(property.claims)) {
+      if (property.required) return nothing();
+      continue;
+    }
+    members.members.push_back(member(property.name, property.claims));
+    members.required.push_back(property.required);
+  }
+  for (const ObjectShape::Some& some : shape.some) {
+    std::vector<Expr> either;
+    for (const ObjectShape::Others& others : shape.others) {
+      Claims claims = others.claims;
+      add_claims(claims, some.claims);
+      if (!is_hopeless(claims))
+        either.push_back(other_member(meet(others.names, some.names), shape, claims));
+    }
+    members.members.push_back(named("property", choice(std::move(either))));
+    members.required.push_back(true);
+  }
+  std::vector<Expr> either;
+  for (const ObjectShape::Others& others : shape.others) {
+    // Where properties are declared and nothing is said of others, none are generated. Nor where
+    // there has to be one for which something holds: it might be said again, with another value.
+    if (others.said == Said::kDeclaresOthers || is_hopeless(others.claims) || !shape.some.empty())
+      continue;
+    either.push_back(other_member(others.names, shape, others.claims));
+  }
+  if (!either.empty()) members.other.push_back(named("property", choice(std::move(either))));
+
+  const auto braces = [this](Expr inside) {
+    return sequence({literal("{"), space(), std::move(inside), space(), literal("}")});
+  };
+  const size_t most = members.members.size() + members.other.size();
+  if (shape.min > most && !members.other.empty()) {
+    shapes_.refuse(of, fmt::format("'minProperties' of more than {} is not supported: a name that "
+                                   "is not declared may come twice",
+                                   most));
+  }
+  if (shape.min > most) return nothing();
+  if (most == 0) return braces(literal(""));
+  const auto required = static_cast<size_t>(std::ranges::count(members.required, true));
+  if (shape.max && *shape.max < required) return nothing();
+  members.min = static_cast<int>(shape.min);
+  if (shape.max) {
+    if (*shape.max == 0) return braces(literal(""));
+    // That many are never taken.
+    if (*shape.max <= 100'000)
+      members.max = static_cast<int>(*shape.max);
+    else
+      members.max = 100'000;
+  }
+  return braces(any_order(std::move(members)));
 }
 
 }  // namespace tessera::grammar

@@ -43,13 +43,20 @@ class CharSet {
 inline constexpr int kUnbounded = -1;
 
 struct Expr {
-  enum class Kind { kLiteral, kChars, kSequence, kChoice, kRepeat, kRule };
+  enum class Kind { kLiteral, kChars, kSequence, kChoice, kRepeat, kRule, kStates, kAnyOrder };
+  // Of kStates: items[i] leads from one state to another.
+  struct Step {
+    uint32_t from, to;
+  };
   Kind kind = Kind::kLiteral;
   std::string literal = {};      // bytes; empty: the empty text
   CharSet chars = {};            // one of these characters
   std::vector<Expr> items = {};  // of a sequence or a choice; the one that a repeat repeats
-  int min = 0, max = 0;          // of a repeat
+  int min = 0, max = 0;          // of a repeat; how many of kAnyOrder
   uint32_t rule = 0;             // index into Syntax::rules
+  std::vector<Step> steps = {};
+  std::vector<bool> finals = {};    // of each state of kStates, the first of which is the start
+  std::vector<bool> required = {};  // of each member of kAnyOrder
 };
 
 inline Expr literal(std::string_view bytes) {
@@ -71,6 +78,29 @@ inline Expr repeat(Expr item, int min, int max) {
 }
 inline Expr optional(Expr item) {
   return repeat(std::move(item), 0, 1);
+}
+// Matches nothing, not even the empty text.
+inline Expr nothing() {
+  return choice({});
+}
+// Members in any order, each at most once, with `separator` between; `other`, if it is one, any
+// number of times once all that are required are there. As many as `min` to `max`: `other` counts
+// once towards the former, since it may say the same again, and every time towards the latter. No
+// member is empty.
+struct AnyOrder {
+  Expr separator;
+  std::vector<Expr> members = {};
+  std::vector<bool> required = {};  // of each member
+  std::vector<Expr> other = {};
+  int min = 0, max = kUnbounded;
+};
+inline Expr any_order(AnyOrder of) {
+  Expr expr{.kind = Expr::Kind::kAnyOrder, .min = of.min, .max = of.max};
+  expr.required = std::move(of.required);
+  expr.items.push_back(std::move(of.separator));
+  for (Expr& member : of.members) expr.items.push_back(std::move(member));
+  for (Expr& other : of.other) expr.items.push_back(std::move(other));
+  return expr;
 }
 inline Expr call(uint32_t rule) {
   return {.kind = Expr::Kind::kRule, .rule = rule};

@@ -99,7 +99,8 @@ TEST(FunctionCalls, ErrorsNameTheFunction) {
   EXPECT_THAT(error_of_parameters(R"({"type": 5})"), HasSubstr("'g'"));
   EXPECT_THAT(error_of_parameters("[]"), HasSubstr("'g'"));
   EXPECT_THAT(error_of_parameters("{"), HasSubstr("'g'"));
-  EXPECT_THAT(error_of_parameters(R"({"properties": {"a": {"not": {}}}})"), HasSubstr("'not'"));
+  EXPECT_THAT(error_of_parameters(R"({"properties": {"a": {"$dynamicRef": "#a"}}})"),
+              HasSubstr("'$dynamicRef'"));
 }
 
 TEST(FunctionCalls, EqualFormsAreShared) {

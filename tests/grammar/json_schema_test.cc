@@ -111,13 +111,13 @@ const std::vector<Case>& cases() {
        {"{}", R"({"a": 1, "b": {"c": []}})", "{\n  \"a\":1\n}"},
        {"{", "[]", R"({"a"})", R"({"a":1,})", "{1:1}", "{} "}},
       {R"({"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "string"}}, "required": ["a", "b"]})",
-       {R"({"a": 1, "b": "x"})", R"({"a":1,"b":"x"})"},
-       {R"({"a": 1})", R"({"b": "x", "a": 1})", R"({"a":"x","b":"x"})",
+       {R"({"a": 1, "b": "x"})", R"({"a":1,"b":"x"})", R"({"b": "x", "a": 1})"},
+       {R"({"a": 1})", R"({"b": "x", "a": 1, "b": "x"})", R"({"a":"x","b":"x"})",
         R"({"a":1,"b":"x","c":1})"}},
       {R"({"properties": {"a": {}, "b": {"const": 2}, "c": {"const": 3}}})",
        {"{}", R"({"a":1})", R"({"b":2})", R"({"c":3})", R"({"a":1,"b":2})", R"({"a":[],"c":3})",
-        R"({"b":2,"c":3})", R"({"a":1,"b":2,"c":3})"},
-       {R"({"b":2,"a":1})", R"({,"b":2})", R"({"a":1,})", R"({"d":1})"}},
+        R"({"b":2,"c":3})", R"({"a":1,"b":2,"c":3})", R"({"b":2,"a":1})"},
+       {R"({"b":2,"b":2})", R"({,"b":2})", R"({"a":1,})", R"({"d":1})"}},
       {R"({"properties": {"a": {"const": 1}, "b": {"const": 2}, "c": {"const": 3}, "d": {"const": 4}}, "required": ["c"]})",
        {R"({"c":3})", R"({"a":1,"c":3})", R"({"b":2,"c":3,"d":4})", R"({"a":1,"b":2,"c":3,"d":4})"},
        {"{}", R"({"a":1})", R"({"d":4})", R"({"a":1,"b":2})"}},
@@ -127,8 +127,8 @@ const std::vector<Case>& cases() {
        {R"({"x":null})", R"({"ab":1,"a":null})", R"({"ab":1,"x":1})", R"({"ab":1,"\u0061":null})",
         R"({"ab":1,"ab":null})"}},
       {R"({"properties": {"a": {"const": 1}}, "additionalProperties": true})",
-       {"{}", R"({"a":1})", R"({"b":[1]})", R"({"a":1,"b":2,"c":3})"},
-       {R"({"b":2,"a":1})", R"({"b":2,"a":2})"}},
+       {"{}", R"({"a":1})", R"({"b":[1]})", R"({"a":1,"b":2,"c":3})", R"({"b":2,"a":1})"},
+       {R"({"b":2,"a":2})", R"({"a":1,"b":2,"a":1})"}},
       {R"({"type": "object", "properties": {}})", {"{}"}, {R"({"a":1})"}},
       {R"({"type": "object", "additionalProperties": false})", {"{}"}, {R"({"a":1})"}},
       {R"({"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 1, "maxProperties": 2})",
@@ -243,31 +243,25 @@ std::string error_of(const std::string& schema) {
 }
 
 TEST(JsonSchema, WhatWouldNotBeKeptIsRefusedByName) {
-  for (const char* keyword :
-       {"not", "if", "then", "else", "dependentSchemas", "dependentRequired", "patternProperties",
-        "propertyNames", "unevaluatedProperties", "contains", "multipleOf", "$dynamicRef"}) {
+  for (const char* keyword : {"$dynamicRef", "$recursiveRef"}) {
     const std::string error =
-        error_of(fmt::format(R"({{"properties":{{"a":{{"{}":{{}}}}}}}})", keyword));
+        error_of(fmt::format(R"({{"properties":{{"a":{{"{}":"#"}}}}}})", keyword));
     EXPECT_THAT(error, HasSubstr(fmt::format("'{}' is not supported", keyword)));
     EXPECT_THAT(error, HasSubstr("#/properties/a"));
   }
   EXPECT_THAT(error_of(R"({"type":"array","uniqueItems":true})"), HasSubstr("'uniqueItems'"));
   EXPECT_THAT(error_of(R"({"type":"array","uniqueItems":false})"), HasSubstr("no error"));
-  EXPECT_THAT(error_of(R"({"type":"number","minimum":0.5})"), HasSubstr("'minimum'"));
-  EXPECT_THAT(error_of(R"({"type":"string","format":"uri"})"), HasSubstr("format 'uri'"));
-  EXPECT_THAT(error_of(R"({"type":"string","pattern":"a","maxLength":3})"), HasSubstr("'pattern'"));
-  EXPECT_THAT(error_of(R"x({"pattern":"(?=a)"})x"), HasSubstr("not supported"));
-  EXPECT_THAT(error_of(R"({"pattern":"\\bx"})"), HasSubstr("not supported"));
+  EXPECT_THAT(error_of(R"({"multipleOf":98765})"), HasSubstr("'multipleOf' 98765"));
+  EXPECT_THAT(error_of(R"({"propertyNames":{"format":"uri"}})"), HasSubstr("'propertyNames'"));
+  EXPECT_THAT(error_of(R"x({"pattern":"(a)\\1"})x"), HasSubstr("\\1 is not supported"));
+  EXPECT_THAT(error_of(R"x({"pattern":"\\p{L}"})x"), HasSubstr("\\p is not supported"));
+  EXPECT_THAT(error_of(R"x({"pattern":"(?i)a"})x"), HasSubstr("kind of group"));
+  EXPECT_THAT(error_of(R"x({"pattern":"(?<=a(?=b))b"})x"), HasSubstr("back and ahead"));
   EXPECT_THAT(error_of(R"({"pattern":"(a"})"), HasSubstr("expected ')'"));
   EXPECT_THAT(error_of(R"({"pattern":"[a"})"), HasSubstr("expected ']'"));
-  EXPECT_THAT(error_of(R"({"enum":["a"],"minLength":1})"), HasSubstr("'minLength'"));
   EXPECT_THAT(error_of(R"({"$ref":"http://x/y"})"), HasSubstr("http://x/y"));
-  EXPECT_THAT(error_of(R"({"minProperties":1,"properties":{"a":{}}})"),
-              HasSubstr("'minProperties'"));
   // One name that comes twice is one property.
   EXPECT_THAT(error_of(R"({"minProperties":2})"), HasSubstr("'minProperties' of more than 1"));
-  EXPECT_THAT(error_of(R"({"allOf":[{"items":{"type":"null"}},{"prefixItems":[{}]}]})"),
-              HasSubstr("'items' of one part"));
 }
 
 TEST(JsonSchema, MalformedSchemasAreRefused) {
@@ -277,30 +271,30 @@ TEST(JsonSchema, MalformedSchemasAreRefused) {
   EXPECT_THAT(error_of(R"({"type":"strin"})"), HasSubstr("there is no type"));
   EXPECT_THAT(error_of(R"({"type":[]})"), HasSubstr("empty list"));
   EXPECT_THAT(error_of(R"({"$ref":"#/$defs/x"})"), HasSubstr("leads nowhere"));
-  EXPECT_THAT(error_of(R"({"enum":[]})"), HasSubstr("no value"));
+  EXPECT_THAT(error_of(R"({"enum":[]})"), HasSubstr("nothing is valid"));
   EXPECT_THAT(error_of(R"({"anyOf":[]})"), HasSubstr("'anyOf'"));
   EXPECT_THAT(error_of(R"({"properties":[]})"), HasSubstr("'properties'"));
   EXPECT_THAT(error_of(R"({"required":"a"})"), HasSubstr("'required'"));
   EXPECT_THAT(error_of(R"({"type":"string","minLength":-1})"), HasSubstr("no count"));
   EXPECT_THAT(error_of(R"({"type":"string","minLength":3,"maxLength":2})"),
-              HasSubstr("the smallest 3"));
-  EXPECT_THAT(error_of(R"({"type":"integer","minimum":3,"maximum":2})"), HasSubstr("no number"));
+              HasSubstr("contradict"));
+  EXPECT_THAT(error_of(R"({"type":"integer","minimum":3,"maximum":2})"), HasSubstr("contradict"));
   EXPECT_THAT(error_of(R"({"type":"integer","minimum":"3"})"), HasSubstr("no number"));
   EXPECT_THAT(error_of(R"({"required":["a"],"additionalProperties":false})"),
-              HasSubstr("not allowed"));
+              HasSubstr("contradict"));
   EXPECT_THAT(error_of(R"({"allOf":[{"type":"string"},{"type":"null"}]})"),
-              HasSubstr("no type is left"));
+              HasSubstr("contradict"));
 }
 
 TEST(JsonSchema, HostileSchemasAreAnsweredQuickly) {
-  EXPECT_THAT(error_of(R"({"$ref":"#"})"), HasSubstr("left recursion"));
+  EXPECT_THAT(error_of(R"({"$ref":"#"})"), HasSubstr("circle"));
   EXPECT_THAT(error_of(R"({"allOf":[{"$ref":"#"},{"$ref":"#"}]})"), HasSubstr("circle"));
   EXPECT_THAT(error_of(R"({"type":"object","anyOf":[{"$ref":"#"},{"$ref":"#"}]})"),
               HasSubstr("json_schema"));
   EXPECT_THAT(error_of(R"({"properties":{"a":{"$ref":"#"}},"required":["a"]})"),
               HasSubstr("never end"));
   EXPECT_THAT(error_of(std::string(100'000, '[')), HasSubstr("nested"));
-  EXPECT_THAT(error_of(R"({"type":"string","maxLength":1e18})"), HasSubstr("more than 100000"));
+  EXPECT_THAT(error_of(R"({"type":"string","minLength":1e18})"), HasSubstr("at least"));
   std::string doubling = R"({"$ref":"#/$defs/d0","$defs":{)";
   for (int i = 0; i < 40; ++i)
     doubling += fmt::format(
@@ -320,7 +314,7 @@ TEST(JsonSchema, HostileSchemasAreAnsweredQuickly) {
                   numbers(2, 9'001));
   intersections += R"("allOf":[{"$ref":"#/$defs/a"})";
   for (int i = 0; i < 400; ++i) intersections += R"(,{"$ref":"#/$defs/b"},{"$ref":"#/$defs/a"})";
-  EXPECT_THAT(error_of(intersections + "]}"), HasSubstr("join too large"));
+  EXPECT_THAT(error_of(intersections + "]}"), HasSubstr("too much work"));
   std::string wide = "{\"properties\":{";
   for (int i = 0; i < 900; ++i)
     wide += fmt::format("{}\"property_{}\":{{\"type\":\"string\"}}", i > 0 ? "," : "", i);

@@ -1,0 +1,65 @@
+// Writes the grammar of the values that are in claims: a rule for each set of claims, so that
+// schemas may refer to themselves.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "grammar/schema_shapes.h"
+#include "grammar/syntax.h"
+
+namespace tessera::grammar {
+
+class SchemaWriter {
+ public:
+  explicit SchemaWriter(std::string_view schema) : shapes_(schema) {}
+  // Throws Error.
+  Syntax write();
+
+ private:
+  // What a rule has begun to be asked for: its body comes later.
+  struct Pending {
+    uint32_t rule;
+    Claims claims;
+  };
+
+  uint32_t new_rule(std::string name, Expr body = {});
+  Expr named(std::string name, Expr expr);
+  template <typename Body>
+  Expr shared(const char* name, Body body);
+
+  Expr space();
+  Expr comma() { return sequence({literal(","), space()}); }
+  Expr colon() { return sequence({literal(":"), space()}); }
+  Expr any_string();
+  Expr any_number();
+  Expr any_value();
+
+  // Any value that is in all of `claims`.
+  Expr value(const Claims& claims, std::string_view name);
+  Expr body(const Claims& claims);
+  Expr strings(const StringShape& shape);
+  Expr numbers(const NumberSet& set);
+  // schema_arrays.cc
+  Expr arrays(const ArrayShape& shape, const Claims& of);
+  Expr unique_items(const ArrayShape& shape, const Claims& of);
+  std::vector<Expr> distinct_values(const Claims& claims, size_t most);
+  // schema_objects.cc
+  Expr objects(const ObjectShape& shape, const Claims& of);
+  static std::vector<ObjectShape> resolved(const ObjectShape& shape);
+  Expr object(const ObjectShape& shape, const Claims& of);
+  Expr member(const std::string& name, const Claims& claims);
+  Expr other_member(const SharedLanguage& names, const ObjectShape& shape, const Claims& claims);
+
+  SchemaShapes shapes_;
+  Syntax syntax_;
+  std::map<Claims, uint32_t> rules_;
+  std::map<std::pair<std::string, Claims>, uint32_t> members_;
+  std::map<std::string, uint32_t> shared_;
+  std::vector<Pending> pending_;
+};
+
+}  // namespace tessera::grammar
