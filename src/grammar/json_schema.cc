@@ -6,9 +6,9 @@
 
 namespace tessera::grammar {
 
-Syntax schema_syntax(std::string_view schema) {
+Syntax schema_syntax(std::string_view schema, Undeclared undeclared) {
   try {
-    return SchemaWriter(schema).write();
+    return SchemaWriter(schema, undeclared).write();
   } catch (const Json::exception& error) {
     fail("json_schema: {}", printable(error.what(), 200));
   }

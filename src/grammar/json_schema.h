@@ -8,7 +8,11 @@
 
 namespace tessera::grammar {
 
+// Properties that an object does not declare, where it declares some and says nothing of others:
+// JSON schema allows them, but those who write a schema hardly ever mean that.
+enum class Undeclared { kLeftOut, kGenerated };
+
 // Throws Error.
-Syntax schema_syntax(std::string_view schema);
+Syntax schema_syntax(std::string_view schema, Undeclared undeclared = Undeclared::kLeftOut);
 
 }  // namespace tessera::grammar

@@ -151,8 +151,22 @@ Expr states_of(const Language& language, Label label) {
 
 }  // namespace
 
-Expr json_text(const Language& language) {
-  return states_of(language, [](const CharSet& set) { return json_characters(set); });
+Expr json_text(const Language& language, FunctionRef<Expr(Expr)> outlined) {
+  constexpr size_t kFew = 32;
+  std::map<std::vector<std::pair<uint32_t, uint32_t>>, Expr> known;
+  return states_of(language, [&](const CharSet& set) {
+    const bool ascii = set.ranges().empty() || set.ranges().back().second < 0x80;
+    if (language.states().size() <= kFew || (ascii && set.ranges().front().first > '"'))
+      return json_characters(set);
+    const auto [found, is_new] = known.try_emplace(set.ranges());
+    if (is_new) found->second = outlined(json_characters(set));
+    return found->second;
+  });
+}
+
+Expr unescaped_text(const Language& language) {
+  return states_of(language,
+                   [](const CharSet& set) { return chars(set.minus(kPlain.complement())); });
 }
 
 Expr plain_text(const Language& language) {

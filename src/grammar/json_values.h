@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/function_ref.h"
 #include "grammar/language.h"
 #include "grammar/syntax.h"
 
@@ -24,8 +25,11 @@ std::string json_escaped(std::string_view text);
 Expr json_integer();
 Expr json_number();
 
-// The texts of `language`: within a string, each written in one way, and as they are.
-Expr json_text(const Language& language);
+// The texts of `language`: within a string, each written in one way, and as they are. Of a large
+// language, what reads one character may stand in many places: `outlined` makes it a rule.
+Expr json_text(const Language& language, FunctionRef<Expr(Expr)> outlined);
+// Those of its texts that need no escapes.
+Expr unescaped_text(const Language& language);
 Expr plain_text(const Language& language);
 
 }  // namespace tessera::grammar

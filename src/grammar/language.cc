@@ -1,6 +1,6 @@
 #include "grammar/language.h"
 
-#include <functional>
+#include <unordered_map>
 
 #include "base/error.h"
 #include "base/utf8.h"
@@ -78,23 +78,23 @@ void Language::minimize() {
   for (size_t work = 0;;) {
     work += states_.size();
     if (work > kMaxMinimizing && work > 2 * states_.size()) return;
-    std::map<std::vector<uint32_t>, uint32_t> numbers;
+    std::unordered_map<std::u32string, uint32_t> numbers(states_.size());
     std::vector<uint32_t> next;
+    std::u32string key;
     for (const State& state : states_) {
-      std::vector<uint32_t> key = {state.accepts ? 1u : 0u};
+      key.assign(1, state.accepts ? 1 : 0);
       for (const Edge& edge : state.edges) {
         const uint32_t target = classes[edge.target];
         if (key.size() > 1 && key.back() == target) continue;
-        key.push_back(edge.first);
-        key.push_back(target);
+        key += static_cast<char32_t>(edge.first);
+        key += static_cast<char32_t>(target);
       }
-      next.push_back(
-          numbers.emplace(std::move(key), static_cast<uint32_t>(numbers.size())).first->second);
+      next.push_back(numbers.emplace(key, static_cast<uint32_t>(numbers.size())).first->second);
     }
     const bool done = numbers.size() == count && work > states_.size();
     count = numbers.size();
     classes = std::move(next);
-    if (done) break;
+    if (done || count == states_.size()) break;
   }
   if (count == states_.size()) return;
   std::vector<State> merged(count);  // classes are numbered as their first states are met

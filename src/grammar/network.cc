@@ -261,6 +261,9 @@ class Builder {
       const uint32_t to = nodes[expr.steps[i].to];
       if (expr.items[i].kind == Expr::Kind::kChars)
         add_chars(expr.items[i].chars, nodes[expr.steps[i].from], to);
+      else if (expr.items[i].kind ==
+               Expr::Kind::kRule)  // even of a small rule: it may be one of many
+        connect(nodes[expr.steps[i].from], NetworkEdge::Kind::kCall, need(expr.items[i].rule), to);
       else
         connect_empty(add(expr.items[i], nodes[expr.steps[i].from]), to);
     }

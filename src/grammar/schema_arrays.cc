@@ -21,7 +21,7 @@ constexpr size_t kMaxDistinct = 256;  // values that can be told apart
 // as far as it matters.
 Expr SchemaWriter::arrays(const ArrayShape& shape, const Claims& of) {
   const auto brackets = [this](Expr items) {
-    return sequence({literal("["), space(), std::move(items), space(), literal("]")});
+    return sequence_of(literal("["), space(), std::move(items), space(), literal("]"));
   };
   if (shape.unique && shape.max.value_or(2) > 1) return brackets(unique_items(shape, of));
   if (shape.min > kMaxItems)
@@ -125,10 +125,10 @@ std::vector<Expr> SchemaWriter::distinct_values(const Claims& claims, size_t mos
     }
     if (types & kString) {
       if (!shape.strings.language) return {};
-      const Language lengths =
-          Language::of_lengths(std::min(shape.strings.min, Language::kMaxStates),
-                               shape.strings.max.value_or(Language::kMaxStates));
-      if (!shape.strings.language->longest()) return {};
+      const std::optional<size_t> longest = shape.strings.language->longest();
+      if (!longest) return {};
+      const Language lengths = Language::of_lengths(
+          shape.strings.min, std::min(*longest, shape.strings.max.value_or(*longest)));
       const auto spelled = (*shape.strings.language & lengths).texts(most);
       if (!spelled) return {};
       for (const std::string& text : *spelled)

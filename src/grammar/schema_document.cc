@@ -84,6 +84,8 @@ Json parse_schema(std::string_view text) {
 }
 
 SchemaDocument::SchemaDocument(std::string_view text) : root_(parse_schema(text)) {
+  if (root_.is_object() && root_.contains("$schema"))
+    legacy_ = root_["$schema"].dump().find("/draft-0") != std::string::npos;
   index(root_, "");
 }
 
@@ -94,9 +96,11 @@ void SchemaDocument::index(const Json& value, const std::string& outer) {
   }
   if (!value.is_object()) return;
   std::string base = outer;
+  const bool is_reference = value.contains("$ref") && value["$ref"].is_string();
   for (const char* keyword : {"$id", "id"}) {  // draft 4 has the latter
     const auto id = value.find(keyword);
     if (id == value.end() || !id->is_string()) continue;
+    if (is_reference && legacy_) break;  // nothing beside $ref counted until draft 7
     std::string name = *id;
     if (name.starts_with('#')) {  // until draft 7 this was an anchor
       anchors_.emplace(base + name, &value);

@@ -31,6 +31,7 @@ class SchemaDocument {
   void index(const Json& value, const std::string& base);
 
   const Json root_;
+  bool legacy_ = false;                                     // draft 7 or older
   std::map<std::string, const Json*> resources_, anchors_;  // by URI; anchors with '#'
   std::unordered_map<const Json*, std::string> bases_;  // of schemas with $ref, if not the root's
 };

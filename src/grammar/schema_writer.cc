@@ -14,7 +14,7 @@ constexpr size_t kMaxSchemaRules = 20'000;
 // Longer strings than this are not generated, unless they must be.
 constexpr size_t kMaxCharacters = 100'000;
 // States of a language whose texts are limited in length, about: one for each length and state.
-constexpr size_t kMaxLimitedStates = 12'000;
+constexpr size_t kMaxLimitedStates = 6'000;
 
 Expr characters(size_t min, std::optional<size_t> max) {
   return repeat(json_character(), static_cast<int>(min), max ? static_cast<int>(*max) : kUnbounded);
@@ -134,26 +134,29 @@ Expr SchemaWriter::body(const Claims& claims) {
 }
 
 Expr SchemaWriter::strings(const StringShape& shape) {
-  const auto quoted = [](Expr text) {
-    return sequence({literal("\""), std::move(text), literal("\"")});
-  };
   if (shape.min > kMaxCharacters)
     fail("json_schema: strings of at least {} characters are not supported, of {} they are",
          shape.min, kMaxCharacters);
   std::optional<size_t> max = shape.max;
   if (max) max = std::min(*max, kMaxCharacters);
-  if (!shape.language) return quoted(characters(shape.min, max));
+  if (!shape.language) return sequence_of(literal("\""), characters(shape.min, max), literal("\""));
   const Language& language = *shape.language;
   if (language.empty()) return nothing();
   const std::optional<size_t> longest = language.longest();
   if (longest && max && *longest <= *max) max = std::nullopt;
-  if (shape.min <= language.shortest() && !max) return quoted(json_text(language));
+  if (shape.min <= language.shortest() && !max) return quoted(language);
   if (max) {
     const size_t enough =
         std::max({shape.min, language.shortest(), kMaxLimitedStates / language.states().size()});
     max = std::min(*max, enough);
   }
-  return quoted(json_text(language & Language::of_lengths(shape.min, max)));
+  return quoted(language & Language::of_lengths(shape.min, max));
+}
+
+Expr SchemaWriter::quoted(const Language& language) {
+  Expr text = json_text(language,
+                        [this](Expr expr) { return call(new_rule("character", std::move(expr))); });
+  return sequence_of(literal("\""), std::move(text), literal("\""));
 }
 
 Expr SchemaWriter::numbers(const NumberSet& set) {

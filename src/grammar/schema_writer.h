@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "grammar/json_schema.h"
 #include "grammar/schema_shapes.h"
 #include "grammar/syntax.h"
 
@@ -15,7 +16,8 @@ namespace tessera::grammar {
 
 class SchemaWriter {
  public:
-  explicit SchemaWriter(std::string_view schema) : shapes_(schema) {}
+  SchemaWriter(std::string_view schema, Undeclared undeclared)
+      : shapes_(schema), undeclared_(undeclared) {}
   // Throws Error.
   Syntax write();
 
@@ -31,6 +33,8 @@ class SchemaWriter {
   template <typename Body>
   Expr shared(const char* name, Body body);
 
+  // The texts of a language within a string, with its quotes.
+  Expr quoted(const Language& language);
   Expr space();
   Expr comma() { return sequence({literal(","), space()}); }
   Expr colon() { return sequence({literal(":"), space()}); }
@@ -55,6 +59,7 @@ class SchemaWriter {
   Expr other_member(const SharedLanguage& names, const ObjectShape& shape, const Claims& claims);
 
   SchemaShapes shapes_;
+  const Undeclared undeclared_;
   Syntax syntax_;
   std::map<Claims, uint32_t> rules_;
   std::map<std::pair<std::string, Claims>, uint32_t> members_;

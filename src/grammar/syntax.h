@@ -68,6 +68,13 @@ inline Expr chars(CharSet set) {
 inline Expr sequence(std::vector<Expr> items) {
   return {.kind = Expr::Kind::kSequence, .items = std::move(items)};
 }
+// The same, moving what may be large.
+template <typename... Items>
+Expr sequence_of(Items&&... items) {
+  Expr expr{.kind = Expr::Kind::kSequence};
+  (expr.items.push_back(std::forward<Items>(items)), ...);
+  return expr;
+}
 inline Expr choice(std::vector<Expr> items) {
   return {.kind = Expr::Kind::kChoice, .items = std::move(items)};
 }
