@@ -2,11 +2,13 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "grammar/language.h"
 #include "grammar/schema_writer.h"
 
 namespace tessera::grammar {
 
 Syntax schema_syntax(std::string_view schema, Undeclared undeclared) {
+  const LanguageBudget budget;
   try {
     return SchemaWriter(schema, undeclared).write();
   } catch (const Json::exception& error) {

@@ -1,6 +1,7 @@
 #include "grammar/language.h"
 
 #include <unordered_map>
+#include <utility>
 
 #include "base/error.h"
 #include "base/utf8.h"
@@ -9,7 +10,10 @@ namespace tessera::grammar {
 namespace {
 
 // States looked at while equal ones are searched for; past it a language stays larger than need be.
-constexpr size_t kMaxMinimizing = 400'000;
+constexpr size_t kMaxMinimizing = 60'000;
+
+constexpr size_t kMaxBudget = 200'000;
+thread_local size_t budget = SIZE_MAX;
 
 std::vector<uint32_t> characters_of(std::string_view utf8) {
   std::vector<uint32_t> characters;
@@ -33,7 +37,10 @@ Language product(const Language& a, const Language& b, bool (*accepts)(bool, boo
   const auto number_of = [&](uint32_t left, uint32_t right) {
     const auto [at, is_new] =
         numbers.emplace(std::pair(left, right), static_cast<uint32_t>(found.size()));
-    if (is_new) found.emplace_back(left, right);
+    if (is_new) {
+      found.emplace_back(left, right);
+      LanguageBudget::spend(1);
+    }
     if (found.size() > Language::kMaxStates) refuse_large_language();
     return at->second;
   };
@@ -61,6 +68,17 @@ Language product(const Language& a, const Language& b, bool (*accepts)(bool, boo
 }
 
 }  // namespace
+
+LanguageBudget::LanguageBudget() : outer_(std::exchange(budget, kMaxBudget)) {}
+LanguageBudget::~LanguageBudget() {
+  budget = outer_;
+}
+void LanguageBudget::spend(size_t states) {
+  if (budget < states)
+    fail("json_schema: too large, patterns and bounds take more than {} states together",
+         kMaxBudget);
+  budget -= states;
+}
 
 void refuse_large_language() {
   fail("json_schema: too large, patterns, lengths and bounds together take more than {} states",
@@ -239,6 +257,27 @@ std::optional<size_t> Language::longest() const {
   }
   if (left > 0) return std::nullopt;
   return longest;
+}
+
+size_t Language::length_within(size_t states, size_t limit) const {
+  const std::vector<bool> is_live = live();
+  std::vector<uint32_t> here = {0};
+  size_t taken = 1;
+  for (size_t length = 0; length < limit; ++length) {
+    std::vector<bool> seen(states_.size());
+    std::vector<uint32_t> next;
+    for (const uint32_t at : here) {
+      for (const Edge& edge : states_[at].edges) {
+        if (!is_live[edge.target] || seen[edge.target]) continue;
+        seen[edge.target] = true;
+        next.push_back(edge.target);
+      }
+    }
+    // Those of texts that are of no use come beside them.
+    if ((taken += next.size() + 1) > states) return length;
+    here = std::move(next);
+  }
+  return limit;
 }
 
 std::optional<std::vector<std::string>> Language::texts(size_t most) const {

@@ -53,6 +53,8 @@ class Language {
   // In characters; of a language that is not empty. nullopt: there is no longest text.
   size_t shortest() const;
   std::optional<size_t> longest() const;
+  // To which length, at most `limit`, its texts can be limited by so many states.
+  size_t length_within(size_t states, size_t limit) const;
   // All texts, in UTF-8; nullopt if there are more than `most`.
   std::optional<std::vector<std::string>> texts(size_t most) const;
 
@@ -69,6 +71,20 @@ class Language {
 
 [[noreturn]] void refuse_large_language();
 
+// What all languages made in this thread may take together while it lives: so many states, about a
+// microsecond or two each. Another within it is an account of its own.
+class LanguageBudget {
+ public:
+  LanguageBudget();
+  ~LanguageBudget();
+  LanguageBudget(const LanguageBudget&) = delete;
+  LanguageBudget& operator=(const LanguageBudget&) = delete;
+  static void spend(size_t states);  // Throws Error where too many are spent
+
+ private:
+  const size_t outer_;
+};
+
 // The language that a machine of any kind accepts, whose states are found as they are reached.
 // `firsts`, ascending from 0, begin the classes of characters that it does not tell apart.
 //   State step(const State&, uint32_t character), bool accepts(const State&)
@@ -79,7 +95,10 @@ Language explore(State start, std::span<const uint32_t> firsts, Step step, Accep
   const auto number_of = [&](State state) {
     const auto [at, is_new] =
         numbers.emplace(std::move(state), static_cast<uint32_t>(numbers.size()));
-    if (is_new) found.push_back(&at->first);
+    if (is_new) {
+      found.push_back(&at->first);
+      LanguageBudget::spend(1);
+    }
     if (found.size() > Language::kMaxStates) refuse_large_language();
     return at->second;
   };

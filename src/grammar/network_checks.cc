@@ -26,7 +26,8 @@ struct Reverse {
 // and as many as are needed. Rules are settled in ascending order, so the last of them tells.
 class Orders {
  public:
-  explicit Orders(const Network& network) : network_(network) {
+  explicit Orders(const Network& network)
+      : network_(network), after_(network.edges.size()), watched_(network.edges.size()) {
     for (uint32_t i = 0; i < network.orders.size(); ++i) {
       const NetworkOrder& order = network.orders[i];
       Need need{order.min};
@@ -34,18 +35,20 @@ class Orders {
         const bool required = m < order.required.size() && order.required[m];
         need.required += required ? 1 : 0;
         of_node_.emplace(network.starts[order.members[m]], std::pair(i, required));
+        watched_[network.starts[order.members[m]]] = true;
       }
       of_node_.emplace(order.end, std::pair(i, false));
-      by_after_.emplace(order.after, i);
+      after_[order.after] = watched_[order.end] = true;
       needs_.push_back(need);
     }
   }
 
-  bool is_after(uint32_t node) const { return by_after_.contains(node); }
+  bool is_after(uint32_t node) const { return after_[node]; }
 
   // Gives the nodes after a member of the orders that can be done now that `node` is settled.
   template <typename Relax>
   void settle(uint32_t node, uint32_t depth, Relax relax) {
+    if (!watched_[node]) return;
     const auto [begin, end] = of_node_.equal_range(node);
     for (auto at = begin; at != end; ++at) {
       const auto [index, required] = at->second;
@@ -72,7 +75,7 @@ class Orders {
   };
   const Network& network_;
   std::unordered_multimap<uint32_t, std::pair<uint32_t, bool>> of_node_;
-  std::unordered_map<uint32_t, uint32_t> by_after_;
+  std::vector<bool> after_, watched_;  // of each node
   std::vector<Need> needs_;
 };
 

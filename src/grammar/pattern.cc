@@ -13,7 +13,7 @@ namespace tessera::grammar {
 namespace {
 
 constexpr size_t kMaxPositions = 40'000;
-constexpr size_t kMaxPatternWork = 4'000'000;  // ways followed: about a second
+constexpr size_t kWaysOfAState = 4;  // that are followed in the time that another state takes
 
 // A nondeterministic automaton (Thompson 1968). What is looked at ahead or behind is a language of
 // its own: a way that meets it goes on if the text so far is in it, or takes it along until the
@@ -175,7 +175,7 @@ class Machine {
     while (!pending.empty()) {
       const Way way = std::move(pending.back());
       pending.pop_back();
-      if (++work_ > kMaxPatternWork) refuse_large_language();
+      if (++work_ % kWaysOfAState == 0) LanguageBudget::spend(1);
       const Position& position = positions_[way.position];
       Way next = way;
       if (position.kind == Kind::kRead) {

@@ -11,7 +11,7 @@ namespace tessera::grammar {
 namespace {
 
 constexpr size_t kMaxShapes = 1000;     // that one schema may have
-constexpr size_t kMaxWork = 100'000;    // about a microsecond each
+constexpr size_t kMaxWork = 80'000;     // about a microsecond each
 constexpr size_t kMaxReferences = 200;  // one leading to the next
 
 // A schema that leads to itself before any value is read.

@@ -13,8 +13,8 @@ namespace {
 constexpr size_t kMaxSchemaRules = 20'000;
 // Longer strings than this are not generated, unless they must be.
 constexpr size_t kMaxCharacters = 100'000;
-// States of a language whose texts are limited in length, about: one for each length and state.
-constexpr size_t kMaxLimitedStates = 6'000;
+// States of a language whose texts are limited in length: what takes more is limited to less.
+constexpr size_t kMaxLimitedStates = 10'000;
 
 Expr characters(size_t min, std::optional<size_t> max) {
   return repeat(json_character(), static_cast<int>(min), max ? static_cast<int>(*max) : kUnbounded);
@@ -146,9 +146,8 @@ Expr SchemaWriter::strings(const StringShape& shape) {
   if (longest && max && *longest <= *max) max = std::nullopt;
   if (shape.min <= language.shortest() && !max) return quoted(language);
   if (max) {
-    const size_t enough =
-        std::max({shape.min, language.shortest(), kMaxLimitedStates / language.states().size()});
-    max = std::min(*max, enough);
+    const size_t fits = language.length_within(kMaxLimitedStates, *max);
+    max = std::min(*max, std::max({shape.min, language.shortest(), fits}));
   }
   return quoted(language & Language::of_lengths(shape.min, max));
 }

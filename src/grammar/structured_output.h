@@ -37,7 +37,6 @@ class StructuredOutput {
   StructuredOutput& operator=(const StructuredOutput&) = delete;
 
   std::shared_ptr<const ConstraintSource> grammar(std::string_view gbnf);
-  // The order of an object's properties is the one in the text, so give the text as it came.
   std::shared_ptr<const ConstraintSource> json_schema(std::string_view schema);
   std::shared_ptr<const ConstraintSource> json_object();
   std::shared_ptr<const ConstraintSource> function_calls(const FunctionCalls& calls);

@@ -200,9 +200,9 @@ def test_required_tools(client):
             assert 1 <= arguments["amount"] <= 9 and arguments["unit"] in ("kg", "piece")
         else:
             assert made.function.name == "get_weather" and isinstance(arguments["city"], str)
-    with pytest.raises(openai.BadRequestError, match="patternProperties"):
+    with pytest.raises(openai.BadRequestError, match="dynamicRef"):
         ask(client, tool_choice="required", tools=[{"type": "function", "function": {
-            "name": "f", "parameters": {"type": "object", "patternProperties": {}}}}])
+            "name": "f", "parameters": {"type": "object", "$dynamicRef": "#a"}}}])
 
 
 def test_completions(client):

@@ -259,7 +259,8 @@ TEST(Server, ErrorsAreErrorObjectsWithTheRightStatus) {
            R"({"type":"function","function":{"name":"f","parameters":)" +
            parameters + "}}]}";
   };
-  expect_error("/v1/chat/completions", tools(R"({"properties":{"a":{"not":{}}}})"), 400, "'not'");
+  expect_error("/v1/chat/completions", tools(R"({"properties":{"a":{"$dynamicRef":"#a"}}})"), 400,
+               "'$dynamicRef'");
   expect_error("/v1/chat/completions", tools(R"({"type":"string"})"), 400, "'f'");
   expect_error("/v1/chat/completions", tools("[]"), 400, "tools.function.parameters");
   const std::string long_prompt(9000, 'x');
