@@ -315,7 +315,6 @@ Language number_language(const NumberSet& set) {
   std::vector<std::string> texts;
   for (const Decimal& value : *set.among) {
     texts.push_back(value.text());
-    if (value.is_whole() && !set.whole) texts.push_back(value.text() + ".0");
     // Of so small or large a number that nobody writes it in full.
     const std::string shortest = fmt::format("{}", std::strtod(value.text().c_str(), nullptr));
     if (rest.is_all() && shortest.find('e') != std::string::npos) texts.push_back(shortest);

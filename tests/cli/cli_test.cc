@@ -88,7 +88,7 @@ TEST_F(CliTest, AnswersKeepAGrammarOrASchema) {
   const std::string grammar = folder_.write("a.gbnf", "root ::= \"from \" \"a file\"\n").string();
   const std::string schema = folder_.write("a.json", R"({"const": [1, null]})").string();
   EXPECT_EQ(run(command + "--grammar-file " + grammar).out, "from a file\n");
-  EXPECT_EQ(run(command + "-j " + schema).out, "[1,null]\n");
+  EXPECT_EQ(nlohmann::json::parse(run(command + "-j " + schema).out), nlohmann::json({1, nullptr}));
   EXPECT_EQ(run(command + "--json-schema '{\"enum\": [true]}'").out, "true\n");
 
   expect_error(run(command + "--grammar 'root ::= [a'"), "line 1, column 12", "a grammar");
