@@ -1,5 +1,6 @@
 // What a training steps: examples in, a loss out, and the gradients of what is learned. A model's
-// own next tokens (Network), heads on a frozen one (MedusaObjective).
+// own next tokens or what a teacher says (Network), drafts for a frozen one (MedusaObjective,
+// EagleObjective).
 #pragma once
 
 #include <span>

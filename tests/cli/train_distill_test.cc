@@ -69,7 +69,7 @@ TEST_F(DistillProgramTest, LearnsByEveryPartOfTheLoss) {
 TEST_F(DistillProgramTest, GoesOnWhereItStoppedWithAnyThreads) {
   // More steps than it can take while a shell sees that the first state is there.
   const std::string flags =
-      "--student layers=0,2 --length 24 --rate 0.01 --steps 30 --save-every 2 --data " + text() +
+      "--student layers=0,2 --length 24 --rate 0.01 --steps 60 --save-every 2 --data " + text() +
       " -o ";
   ASSERT_EQ(distill("-t 1 " + flags + path("whole.gguf")).status, 0);
   const std::string state = path("cut.gguf.training");

@@ -149,7 +149,7 @@ TEST_F(TrainWholeProgramTest, PrunesWhileItLearns) {
 
 TEST_F(TrainWholeProgramTest, GoesOnWhereItWasKilled) {
   const std::string flags =
-      wide_ + " --format Q2_0 --prune 40% --steps 30 --save-every 2 --optimizer adamw8bit";
+      wide_ + " --format Q2_0 --prune 40% --steps 60 --save-every 2 --optimizer adamw8bit";
   ASSERT_EQ(train("qat", flags + " -t 1", "whole.gguf").status, 0);
   const std::string state = path("cut.gguf") + ".training";
   const std::string command = TESSERA_BINARY_DIR "/src/tessera train qat --length 24 --batch 3 " +
