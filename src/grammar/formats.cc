@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "grammar/pattern.h"
+#include "grammar/schema_budget.h"
 
 namespace tessera::grammar {
 namespace {
@@ -145,7 +146,8 @@ const Format* find_format(std::string_view name) {
     if (name != kKnown[i].name) continue;
     const std::lock_guard lock(mutex);
     if (!found[i]) {
-      const LanguageBudget apart;  // whoever asks first pays no more than others
+      const SchemaBudget apart(
+          SchemaBudget::Scope::kApart);  // whoever asks first pays no more than others
       found[i] = std::make_unique<const Format>(
           Format{pattern_language(fmt::format("^(?:{})$", kKnown[i].pattern())), kKnown[i].exact});
     }

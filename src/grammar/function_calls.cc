@@ -8,6 +8,7 @@
 #include "grammar/gbnf.h"
 #include "grammar/json_schema.h"
 #include "grammar/json_values.h"
+#include "grammar/schema_budget.h"
 #include "grammar/schema_document.h"
 
 namespace tessera::grammar {
@@ -42,6 +43,7 @@ Expr arguments_of(const FunctionCalls::Function& function, Syntax& syntax) {
 }  // namespace
 
 Syntax function_calls_syntax(const FunctionCalls& calls) {
+  const SchemaBudget budget;  // of all functions together
   Syntax syntax;
   syntax.rules.push_back({.name = "calls"});
   syntax.rules.push_back({.name = "call"});

@@ -61,7 +61,11 @@ class Grammar {
   uint32_t start() const { return start_; }
   const Node& node(uint32_t node) const { return nodes_[node]; }
   uint32_t deepest_node() const { return deepest_node_; }  // the largest Node::depth
-  size_t bytes() const { return nodes_.size() * sizeof(Node) + edges_.size() * sizeof(Edge); }
+  size_t bytes() const {
+    size_t sum = nodes_.size() * sizeof(Node) + edges_.size() * sizeof(Edge);
+    for (const Order& order : orders_) sum += sizeof(Order) + 16 * order.required.size();
+    return sum;
+  }
   uint32_t nodes() const { return static_cast<uint32_t>(nodes_.size()); }
   std::span<const Edge> edges(uint32_t node) const {
     return std::span(edges_).subspan(nodes_[node].first_edge, nodes_[node].edges);

@@ -2,13 +2,14 @@
 
 #include "base/error.h"
 #include "base/printable.h"
-#include "grammar/language.h"
+#include "grammar/schema_budget.h"
 #include "grammar/schema_writer.h"
 
 namespace tessera::grammar {
 
 Syntax schema_syntax(std::string_view schema, Undeclared undeclared) {
-  const LanguageBudget budget;
+  const SchemaBudget budget;
+  SchemaBudget::spend(Cost::kText, schema.size());
   try {
     return SchemaWriter(schema, undeclared).write();
   } catch (const Json::exception& error) {

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "grammar/schema_budget.h"
+
 namespace tessera::grammar {
 namespace {
 
@@ -142,6 +144,7 @@ Expr states_of(const Language& language, Label label) {
       if (live[edges[i].target]) ranges[edges[i].target].emplace_back(edges[i].first, last);
     }
     for (auto& [target, of_target] : ranges) {
+      SchemaBudget::spend(Cost::kSyntax, 1 + of_target.size() / 16);
       expr.items.push_back(label(CharSet(std::move(of_target))));
       expr.steps.push_back({numbers[state], numbers[target]});
     }

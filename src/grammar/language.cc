@@ -5,15 +5,17 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "grammar/schema_budget.h"
 
 namespace tessera::grammar {
 namespace {
 
 // States looked at while equal ones are searched for; past it a language stays larger than need be.
 constexpr size_t kMaxMinimizing = 60'000;
-
-constexpr size_t kMaxBudget = 200'000;
-thread_local size_t budget = SIZE_MAX;
+// How much of what a state costs is a look at an edge of it.
+constexpr size_t kEdgesOfAState = 16;
+// Looks at a state while equal ones are searched for.
+constexpr size_t kLooksOfAState = 64;
 
 std::vector<uint32_t> characters_of(std::string_view utf8) {
   std::vector<uint32_t> characters;
@@ -25,11 +27,6 @@ std::vector<uint32_t> characters_of(std::string_view utf8) {
   return characters;
 }
 
-uint32_t target_of(const Language::State& state, uint32_t character) {
-  const auto after = std::ranges::upper_bound(state.edges, character, {}, &Language::Edge::first);
-  return std::prev(after)->target;
-}
-
 // Walks both automata at once.
 Language product(const Language& a, const Language& b, bool (*accepts)(bool, bool)) {
   std::map<std::pair<uint32_t, uint32_t>, uint32_t> numbers;
@@ -39,7 +36,7 @@ Language product(const Language& a, const Language& b, bool (*accepts)(bool, boo
         numbers.emplace(std::pair(left, right), static_cast<uint32_t>(found.size()));
     if (is_new) {
       found.emplace_back(left, right);
-      LanguageBudget::spend(1);
+      charge_states(1, a.states()[left].edges.size() + b.states()[right].edges.size());
     }
     if (found.size() > Language::kMaxStates) refuse_large_language();
     return at->second;
@@ -69,15 +66,8 @@ Language product(const Language& a, const Language& b, bool (*accepts)(bool, boo
 
 }  // namespace
 
-LanguageBudget::LanguageBudget() : outer_(std::exchange(budget, kMaxBudget)) {}
-LanguageBudget::~LanguageBudget() {
-  budget = outer_;
-}
-void LanguageBudget::spend(size_t states) {
-  if (budget < states)
-    fail("json_schema: too large, patterns and bounds take more than {} states together",
-         kMaxBudget);
-  budget -= states;
+void charge_states(size_t states, size_t edges) {
+  SchemaBudget::spend(Cost::kStates, states + edges / kEdgesOfAState);
 }
 
 void refuse_large_language() {
@@ -89,12 +79,21 @@ Language::Language(std::vector<State> states) : states_(std::move(states)) {
   minimize();
 }
 
+Language Language::minimal(std::vector<State> states) {
+  Language language;
+  language.states_ = std::move(states);
+  return language;
+}
+
 // Moore's algorithm (1956): states are told apart by whether they accept, then by where they lead.
 void Language::minimize() {
   std::vector<uint32_t> classes(states_.size());
   size_t count = 1;
+  size_t edges = 0;
+  for (const State& state : states_) edges += state.edges.size();
   for (size_t work = 0;;) {
     work += states_.size();
+    charge_states(states_.size() / kLooksOfAState, edges / kLooksOfAState);
     if (work > kMaxMinimizing && work > 2 * states_.size()) return;
     std::unordered_map<std::u32string, uint32_t> numbers(states_.size());
     std::vector<uint32_t> next;
@@ -127,7 +126,8 @@ void Language::minimize() {
   states_ = std::move(merged);
 }
 
-// A trie, with a state for every other text.
+// A trie, with a state for every other text. Of its nodes, equal ones become one state from the
+// ends on (Revuz 1992): a node comes after those that lead to it.
 Language Language::of(std::span<const std::string> texts) {
   struct Node {
     bool accepts = false;
@@ -140,22 +140,37 @@ Language Language::of(std::span<const std::string> texts) {
     for (const uint32_t c : characters_of(text)) {
       const auto [found, is_new] = nodes[at].next.emplace(c, static_cast<uint32_t>(nodes.size()));
       at = found->second;
-      if (is_new) nodes.emplace_back();
+      if (!is_new) continue;
+      nodes.emplace_back();
+      charge_states(1, 0);
       if (nodes.size() > 4 * kMaxStates) refuse_large_language();
     }
     nodes[at].accepts = true;
   }
+  std::map<std::pair<bool, std::map<uint32_t, uint32_t>>, uint32_t> known = {{{false, {}}, kOther}};
+  std::vector<uint32_t> same(nodes.size(), kOther);  // the first found that is equal
+  for (auto node = static_cast<uint32_t>(nodes.size()); node-- > 0;) {
+    if (node == kOther) continue;
+    for (auto& [c, target] : nodes[node].next) target = same[target];
+    same[node] =
+        known.emplace(std::pair(nodes[node].accepts, nodes[node].next), node).first->second;
+  }
+  std::vector<uint32_t> numbers(nodes.size());
+  uint32_t count = 0;
+  for (uint32_t node = 0; node < nodes.size(); ++node)
+    if (same[node] == node) numbers[node] = count++;
   std::vector<State> states;
-  for (const Node& node : nodes) {
-    State state{node.accepts, {{0, kOther}}};
-    for (const auto& [c, target] : node.next) {
+  for (uint32_t node = 0; node < nodes.size(); ++node) {
+    if (same[node] != node) continue;
+    State state{nodes[node].accepts, {{0, numbers[kOther]}}};
+    for (const auto& [c, target] : nodes[node].next) {
       if (state.edges.back().first == c) state.edges.pop_back();
-      state.edges.push_back({c, target});
-      state.edges.push_back({c + 1, kOther});
+      state.edges.push_back({c, numbers[target]});
+      state.edges.push_back({c + 1, numbers[kOther]});
     }
     states.push_back(std::move(state));
   }
-  return Language(std::move(states));
+  return minimal(std::move(states));
 }
 
 Language Language::of_lengths(size_t min, std::optional<size_t> max) {
@@ -164,18 +179,26 @@ Language Language::of_lengths(size_t min, std::optional<size_t> max) {
   const auto last = static_cast<uint32_t>(max ? *max + 1 : min);
   for (uint32_t length = 0; length <= last; ++length)
     states.push_back({length >= min && !(max && length > *max), {{0, std::min(length + 1, last)}}});
-  return Language(std::move(states));
+  charge_states(states.size(), 0);
+  return minimal(std::move(states));
+}
+
+Language Language::copy() const {
+  size_t edges = 0;
+  for (const State& state : states_) edges += state.edges.size();
+  charge_states(states_.size() / 4, edges / 4);
+  return *this;
 }
 
 Language Language::complement() const {
-  Language result = *this;
+  Language result = copy();
   for (State& state : result.states_) state.accepts = !state.accepts;
   return result;
 }
 
 Language operator&(const Language& a, const Language& b) {
-  if (a.is_all()) return b;
-  if (b.is_all()) return a;
+  if (a.is_all()) return b.copy();
+  if (b.is_all()) return a.copy();
   return product(a, b, [](bool left, bool right) { return left && right; });
 }
 
@@ -189,8 +212,13 @@ bool Language::empty() const {
 
 bool Language::contains(std::string_view utf8) const {
   uint32_t at = 0;
-  for (const uint32_t c : characters_of(utf8)) at = target_of(states_[at], c);
+  for (const uint32_t c : characters_of(utf8)) at = next(at, c);
   return states_[at].accepts;
+}
+
+uint32_t Language::next(uint32_t state, uint32_t character) const {
+  const auto after = std::ranges::upper_bound(states_[state].edges, character, {}, &Edge::first);
+  return std::prev(after)->target;
 }
 
 std::vector<bool> Language::live() const {

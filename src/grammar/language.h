@@ -59,11 +59,16 @@ class Language {
   std::optional<std::vector<std::string>> texts(size_t most) const;
 
   const std::vector<State>& states() const { return states_; }
+  // Where a character leads from one of the states.
+  uint32_t next(uint32_t state, uint32_t character) const;
   // Of each state: whether a text of the language passes it.
   std::vector<bool> live() const;
 
  private:
-  static Language uniform(bool accepts) { return Language({{accepts, {{0, 0}}}}); }
+  Language() = default;
+  static Language uniform(bool accepts) { return minimal({{accepts, {{0, 0}}}}); }
+  static Language minimal(std::vector<State> states);  // of which no two are equal
+  Language copy() const;                               // and its costs
   void minimize();
 
   std::vector<State> states_;  // the first is the start
@@ -71,19 +76,8 @@ class Language {
 
 [[noreturn]] void refuse_large_language();
 
-// What all languages made in this thread may take together while it lives: so many states, about a
-// microsecond or two each. Another within it is an account of its own.
-class LanguageBudget {
- public:
-  LanguageBudget();
-  ~LanguageBudget();
-  LanguageBudget(const LanguageBudget&) = delete;
-  LanguageBudget& operator=(const LanguageBudget&) = delete;
-  static void spend(size_t states);  // Throws Error where too many are spent
-
- private:
-  const size_t outer_;
-};
+// Charges states and their edges, which are looked at when they are made.
+void charge_states(size_t states, size_t edges);
 
 // The language that a machine of any kind accepts, whose states are found as they are reached.
 // `firsts`, ascending from 0, begin the classes of characters that it does not tell apart.
@@ -97,7 +91,7 @@ Language explore(State start, std::span<const uint32_t> firsts, Step step, Accep
         numbers.emplace(std::move(state), static_cast<uint32_t>(numbers.size()));
     if (is_new) {
       found.push_back(&at->first);
-      LanguageBudget::spend(1);
+      charge_states(1, firsts.size());
     }
     if (found.size() > Language::kMaxStates) refuse_large_language();
     return at->second;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -92,7 +93,9 @@ NumberSet meet(NumberSet a, const NumberSet& b) {
   };
   append(a.multiples_of, b.multiples_of);
   append(a.no_multiples_of, b.no_multiples_of);
-  append(a.without, b.without);
+  std::vector<Decimal> without;
+  std::ranges::set_union(a.without, b.without, std::back_inserter(without));
+  a.without = std::move(without);
   if (a.among && b.among) {
     std::erase_if(*a.among,
                   [&](const Decimal& each) { return !std::ranges::binary_search(*b.among, each); });
@@ -134,11 +137,9 @@ class NumberMachine {
         fraction_ =
             std::min(fraction_, kTrustedDigits - std::min(kTrustedDigits, value.whole.size()));
     }
-    for (const Decimal& value : set.without) {
-      bounds_.push_back(value);
+    for (const Decimal& value : set.without)
       fraction_ =
           std::min(fraction_, kTrustedDigits - std::min(kTrustedDigits, value.whole.size()));
-    }
     whole_ = std::clamp(longest, kUsualDigits, kMostDigits);
     if (set.whole) fraction_ = 0;
     if (set.broken) whole_ = 8, fraction_ = std::min<size_t>(fraction_, 7);
@@ -269,8 +270,6 @@ class NumberMachine {
       const int order = compare(state, bound++);
       if (order > 0 || (order == 0 && set_.max->excluded)) return false;
     }
-    for (; bound < bounds_.size(); ++bound)
-      if (compare(state, bound) == 0) return false;
     for (size_t i = 0; i < divisors_.size(); ++i)
       if (is_divided(state, i) != (i < set_.multiples_of.size())) return false;
     return true;
@@ -301,15 +300,43 @@ class NumberMachine {
   }
 
   const NumberSet& set_;
-  std::vector<Decimal> bounds_;  // the smallest, the largest, those left out
+  std::vector<Decimal> bounds_;  // the smallest, the largest
   std::vector<Divisor> divisors_;
   size_t whole_ = kUsualDigits, fraction_ = kUsualDigits;
 };
 
+// All texts that are one of `numbers`, zeros at the end of the fraction or not. Others that are no
+// numbers may be in it, too.
+Language spellings_of(const std::vector<Decimal>& numbers) {
+  std::vector<std::string> texts;
+  for (const Decimal& number : numbers) texts.push_back(number.text());
+  const Language shortest = Language::of(texts);
+  struct State {
+    uint32_t at = 0;      // in `shortest`
+    bool is_one = false;  // what was read, but for zeros at the end of its fraction
+    bool fraction = false;
+    auto operator<=>(const State&) const = default;
+  };
+  std::vector<uint32_t> firsts = {0, '-', '.', '/'};
+  for (uint32_t c = '0'; c <= '9' + 1; ++c) firsts.push_back(c);
+  const auto step = [&](State state, uint32_t c) {
+    state.at = shortest.next(state.at, c);
+    if (c == '.')
+      state.fraction = true;
+    else if (!state.fraction || c != '0')
+      state.is_one = shortest.states()[state.at].accepts;
+    return state;
+  };
+  return explore(State(), firsts, step, [](const State& state) { return state.is_one; });
+}
+
 }  // namespace
 
 Language number_language(const NumberSet& set) {
-  if (!set.among) return NumberMachine(set).language();
+  if (!set.among) {
+    const Language language = NumberMachine(set).language();
+    return set.without.empty() ? language : language.minus(spellings_of(set.without));
+  }
   NumberSet rest = set;
   rest.among = std::nullopt;
   std::vector<std::string> texts;

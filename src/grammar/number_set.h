@@ -33,7 +33,7 @@ struct NumberSet {
   bool whole = false, broken = false;                            // only whole numbers; none of them
   std::vector<Decimal> multiples_of = {}, no_multiples_of = {};  // positive ones
   std::optional<std::vector<Decimal>> among = {};                // ascending
-  std::vector<Decimal> without = {};
+  std::vector<Decimal> without = {};                             // ascending
 
   bool is_all() const;
   void limit_min(const Bound& bound);

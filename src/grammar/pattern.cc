@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <set>
 #include <utility>
 #include <vector>
@@ -13,7 +14,9 @@ namespace tessera::grammar {
 namespace {
 
 constexpr size_t kMaxPositions = 40'000;
-constexpr size_t kWaysOfAState = 4;  // that are followed in the time that another state takes
+// What is done in the time that a state takes: looks at a way, or at a promise of it.
+constexpr size_t kLooksTillAState = 64;
+constexpr size_t kLooksOfAWay = 16;  // to follow it
 
 // A nondeterministic automaton (Thompson 1968). What is looked at ahead or behind is a language of
 // its own: a way that meets it goes on if the text so far is in it, or takes it along until the
@@ -27,7 +30,8 @@ class Machine {
     boundaries_ = {0};
     start_ = new_position(Kind::kSplit);
     if (place != Place::kBeginning) {
-      const uint32_t any = read(start_, CharSet::all());
+      static const CharSet all = CharSet::all();
+      const uint32_t any = read(start_, all);
       lead(any, start_);
     }
     const uint32_t end = add(pattern, start_);
@@ -51,7 +55,7 @@ class Machine {
     Kind kind;
     bool negative = false, behind = false;  // of a look
     uint32_t what = 0;                      // of a look: in ahead_ or behind_
-    CharSet chars = {};
+    const CharSet* chars = nullptr;         // of the pattern
     std::vector<uint32_t> next = {};
   };
   // What is to come: that the rest of the text is in a language of ahead_, or is not.
@@ -79,12 +83,14 @@ class Machine {
   void lead(uint32_t from, uint32_t to) { positions_[from].next.push_back(to); }
 
   uint32_t read(uint32_t from, const CharSet& set) {
-    for (const auto& [first, last] : set.ranges()) {
-      boundaries_.insert(first);
-      if (last < kMaxCodePoint) boundaries_.insert(last + 1);
+    if (sets_.insert(&set).second) {  // else it is one that is repeated
+      for (const auto& [first, last] : set.ranges()) {
+        boundaries_.insert(first);
+        if (last < kMaxCodePoint) boundaries_.insert(last + 1);
+      }
     }
     const uint32_t position = new_position(Kind::kRead);
-    positions_[position].chars = set;
+    positions_[position].chars = &set;
     lead(from, position);
     const uint32_t after = new_position(Kind::kSplit);
     lead(position, after);
@@ -139,14 +145,18 @@ class Machine {
     // There the text of the other direction is not at hand.
     if (pattern.behind ? place_ == Place::kBeginning : place_ == Place::kEnd)
       fail("json_schema: a pattern that looks back and ahead at once is not supported");
-    Machine inside(pattern.items[0], pattern.behind ? Place::kEnd : Place::kBeginning);
-    boundaries_.insert(inside.boundaries_.begin(), inside.boundaries_.end());
-    auto& languages = pattern.behind ? behind_ : ahead_;
-    languages.push_back(inside.language());
+    const auto [known, is_new] = looks_.emplace(&pattern, 0);
+    if (is_new) {
+      Machine inside(pattern.items[0], pattern.behind ? Place::kEnd : Place::kBeginning);
+      boundaries_.insert(inside.boundaries_.begin(), inside.boundaries_.end());
+      auto& languages = pattern.behind ? behind_ : ahead_;
+      languages.push_back(inside.language());
+      known->second = static_cast<uint32_t>(languages.size() - 1);
+    }
     const uint32_t position = new_position(Kind::kLook);
     positions_[position].negative = pattern.negative;
     positions_[position].behind = pattern.behind;
-    positions_[position].what = static_cast<uint32_t>(languages.size() - 1);
+    positions_[position].what = known->second;
     lead(from, position);
     const uint32_t after = new_position(Kind::kSplit);
     lead(position, after);
@@ -175,7 +185,7 @@ class Machine {
     while (!pending.empty()) {
       const Way way = std::move(pending.back());
       pending.pop_back();
-      if (++work_ % kWaysOfAState == 0) LanguageBudget::spend(1);
+      charge(kLooksOfAWay + 2 * way.promises.size());
       const Position& position = positions_[way.position];
       Way next = way;
       if (position.kind == Kind::kRead) {
@@ -215,18 +225,21 @@ class Machine {
 
   State step(const State& from, uint32_t character) {
     if (from.behind.size() < behind_.size()) return from;
+    charge(from.behind.size() + from.ways.size());
     State to;
     for (size_t i = 0; i < behind_.size(); ++i)
-      to.behind.push_back(target(behind_[i], from.behind[i], character));
+      to.behind.push_back(behind_[i].next(from.behind[i], character));
     std::vector<Way> ways;
     for (const Way& way : from.ways) {
       const Position& position = positions_[way.position];
       Way next{position.kind == Kind::kEnd ? way.position : position.next[0], {}};
-      if (position.kind == Kind::kEnd ? place_ == Place::kEnd : !position.chars.contains(character))
+      if (position.kind == Kind::kEnd ? place_ == Place::kEnd
+                                      : !position.chars->contains(character))
         continue;
+      charge(way.promises.size());
       bool kept = true;
       for (const Promise& made : way.promises) {
-        const uint32_t state = target(ahead_[made.what], made.state, character);
+        const uint32_t state = ahead_[made.what].next(made.state, character);
         kept = kept && promise(next.promises, {made.what, state, made.negative});
       }
       if (kept) ways.push_back(std::move(next));
@@ -234,10 +247,10 @@ class Machine {
     to.ways = closure(std::move(ways), to.behind);
     return settled(std::move(to));
   }
-  static uint32_t target(const Language& language, uint32_t state, uint32_t character) {
-    const auto& edges = language.states()[state].edges;
-    return std::prev(std::ranges::upper_bound(edges, character, {}, &Language::Edge::first))
-        ->target;
+  void charge(size_t looks) {
+    looks_made_ += looks;
+    charge_states(looks_made_ / kLooksTillAState, 0);
+    looks_made_ %= kLooksTillAState;
   }
 
   bool accepts(const State& state) const {
@@ -252,8 +265,10 @@ class Machine {
   std::vector<Position> positions_;
   uint32_t start_ = 0, end_ = 0;
   std::vector<Language> ahead_, behind_;
+  std::map<const Pattern*, uint32_t> looks_;  // which of ahead_ or behind_, if it is repeated
+  std::set<const CharSet*> sets_;
   std::set<uint32_t> boundaries_;
-  size_t work_ = 0;
+  size_t looks_made_ = 0;  // that are not charged yet
 };
 
 }  // namespace

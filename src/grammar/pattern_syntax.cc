@@ -166,7 +166,7 @@ class PatternParser {
 
   CharSet character_class() {
     const bool negated = take('^');
-    CharSet set;
+    std::vector<std::pair<uint32_t, uint32_t>> ranges;
     while (!take(']')) {
       if (at_end()) error("expected ']'");
       CharSet first = single(true);
@@ -182,8 +182,9 @@ class PatternParser {
           first.add('-', '-');
         }
       }
-      set.add(first);
+      ranges.insert(ranges.end(), first.ranges().begin(), first.ranges().end());
     }
+    const CharSet set(std::move(ranges));
     return negated ? set.complement() : set;
   }
   static bool is_one(const CharSet& set) {

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "grammar/json_values.h"
+#include "grammar/schema_budget.h"
 #include "grammar/schema_writer.h"
 
 namespace tessera::grammar {
@@ -65,6 +66,7 @@ Expr SchemaWriter::arrays(const ArrayShape& shape, const Claims& of) {
     if (shape.max && state.items >= most) continue;
     // Each subset of what is counted may hold for the next item.
     for (size_t subset = 0; subset < size_t{1} << shape.counts.size(); ++subset) {
+      SchemaBudget::spend(Cost::kSyntax, 1);
       State next{std::min(state.items + 1, last), state.counts};
       Claims claims = shape.at(state.items);
       bool possible = true;
@@ -95,6 +97,7 @@ Expr SchemaWriter::unique_items(const ArrayShape& shape, const Claims& of) {
     values = distinct_values(shape.rest, kMaxDistinct);
   if (values.empty())
     shapes_.refuse(of, "'uniqueItems' is not supported but for items of an enum, nothing beside");
+  SchemaBudget::spend(Cost::kSyntax, values.size());
   AnyOrder items{.separator = comma(), .required = std::vector<bool>(values.size())};
   items.members = std::move(values);
   items.min = static_cast<int>(std::min(shape.min, items.members.size() + 1));

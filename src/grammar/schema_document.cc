@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
+#include <vector>
 
 #include "base/error.h"
 #include "base/printable.h"
@@ -13,7 +14,9 @@ namespace tessera::grammar {
 namespace {
 
 constexpr size_t kMaxSchema = 1 << 20;
-constexpr int kMaxSchemaNesting = 128;
+constexpr size_t kMaxMembers = 5'000;  // of an object, which are searched one after the other
+constexpr size_t kMaxUri = 2'000;      // bytes
+constexpr size_t kMaxSchemaNesting = 128;
 
 // What `reference` means beside `base` (RFC 3986, section 5, without dots in paths).
 std::string joined(const std::string& base, const std::string& reference) {
@@ -67,17 +70,37 @@ const Json* find_within(const Json& from, const Json& sought, std::string& place
   return nullptr;
 }
 
+// Before it is parsed: the parser's time would grow with the square of an object's members.
+void refuse_large_structure(std::string_view text) {
+  std::vector<size_t> members;  // of the values that are open
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      members.push_back(0);
+      if (members.size() > kMaxSchemaNesting)
+        fail("json_schema: nested more than {} deep", kMaxSchemaNesting);
+    } else if ((c == '}' || c == ']') && !members.empty()) {
+      members.pop_back();
+    } else if (c == ':' && !members.empty() && ++members.back() > kMaxMembers) {
+      fail("json_schema: an object of more than {} members is not supported", kMaxMembers);
+    }
+  }
+}
+
 }  // namespace
 
 Json parse_schema(std::string_view text) {
   if (text.size() > kMaxSchema)
     fail("json_schema: {} bytes are too many, at most {} expected", text.size(), kMaxSchema);
+  refuse_large_structure(text);
   try {
-    return Json::parse(text, [](int depth, Json::parse_event_t, Json&) {
-      if (depth > kMaxSchemaNesting)
-        fail("json_schema: nested more than {} deep", kMaxSchemaNesting);
-      return true;
-    });
+    return Json::parse(text);
   } catch (const Json::exception& error) {
     fail("json_schema: this is not JSON: {}", printable(error.what(), 200));
   }
@@ -86,16 +109,22 @@ Json parse_schema(std::string_view text) {
 SchemaDocument::SchemaDocument(std::string_view text) : root_(parse_schema(text)) {
   if (root_.is_object() && root_.contains("$schema"))
     legacy_ = root_["$schema"].dump().find("/draft-0") != std::string::npos;
-  index(root_, "");
+  index(root_, kept(""));
 }
 
-void SchemaDocument::index(const Json& value, const std::string& outer) {
+const std::string* SchemaDocument::kept(std::string uri) {
+  if (uri.size() > kMaxUri)
+    fail("json_schema: '$id' is '{}', more than {} bytes", printable(uri), kMaxUri);
+  return &*uris_.insert(std::move(uri)).first;
+}
+
+void SchemaDocument::index(const Json& value, const std::string* outer) {
   if (value.is_array()) {
     for (const Json& item : value) index(item, outer);
     return;
   }
   if (!value.is_object()) return;
-  std::string base = outer;
+  const std::string* base = outer;
   const bool is_reference = value.contains("$ref") && value["$ref"].is_string();
   for (const char* keyword : {"$id", "id"}) {  // draft 4 has the latter
     const auto id = value.find(keyword);
@@ -103,21 +132,21 @@ void SchemaDocument::index(const Json& value, const std::string& outer) {
     if (is_reference && legacy_) break;  // nothing beside $ref counted until draft 7
     std::string name = *id;
     if (name.starts_with('#')) {  // until draft 7 this was an anchor
-      anchors_.emplace(base + name, &value);
+      anchors_.emplace(std::pair(base, name.substr(1)), &value);
       break;
     }
     if (name.ends_with('#')) name.pop_back();
-    base = &value == &root_ ? name : joined(outer, name);
+    base = kept(&value == &root_ ? name : joined(*outer, name));
     resources_.emplace(base, &value);
     break;
   }
   for (const char* keyword : {"$anchor", "$dynamicAnchor"}) {
     const auto anchor = value.find(keyword);
     if (anchor != value.end() && anchor->is_string())
-      anchors_.emplace(base + "#" + anchor->get<std::string>(), &value);
+      anchors_.emplace(std::pair(base, anchor->get<std::string>()), &value);
   }
   if (&value == &root_) resources_.emplace(base, &value);
-  if (value.contains("$ref") && !base.empty()) bases_.emplace(&value, base);
+  if (value.contains("$ref") && !base->empty()) bases_.emplace(&value, base);
   for (const auto& [keyword, member] : value.items()) {
     if (keyword == "enum" || keyword == "const" || keyword == "default" || keyword == "examples")
       continue;
@@ -134,8 +163,9 @@ const Json& SchemaDocument::target_of(const Json& schema) const {
       hash < reference.size() ? decoded(std::string_view(reference).substr(hash + 1)) : "";
   const auto known = bases_.find(&schema);
   const std::string base =
-      joined(known == bases_.end() ? "" : known->second, reference.substr(0, hash));
-  const auto resource = resources_.find(base);
+      joined(known == bases_.end() ? "" : *known->second, reference.substr(0, hash));
+  const auto uri = uris_.find(base);
+  const auto resource = uri == uris_.end() ? resources_.end() : resources_.find(&*uri);
   if (resource == resources_.end() && !base.empty()) {
     fail("json_schema: {}: $ref '{}' is not supported, only what is in the schema itself is",
          place_of(schema), printable(reference));
@@ -148,8 +178,9 @@ const Json& SchemaDocument::target_of(const Json& schema) const {
     const Json::json_pointer pointer(fragment);
     if (whole->contains(pointer)) return whole->at(pointer);
   }
-  if (const auto anchor = anchors_.find(base + "#" + fragment); anchor != anchors_.end())
-    return *anchor->second;
+  const auto anchor =
+      uri == uris_.end() ? anchors_.end() : anchors_.find(std::pair(&*uri, fragment));
+  if (anchor != anchors_.end()) return *anchor->second;
   fail("json_schema: {}: $ref '{}' leads nowhere", place_of(schema), printable(reference));
 }
 

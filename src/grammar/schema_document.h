@@ -3,9 +3,11 @@
 
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 namespace tessera::grammar {
 
@@ -28,12 +30,15 @@ class SchemaDocument {
   std::string place_of(const Json& schema) const;
 
  private:
-  void index(const Json& value, const std::string& base);
+  void index(const Json& value, const std::string* base);
+  const std::string* kept(std::string uri);
 
   const Json root_;
-  bool legacy_ = false;                                     // draft 7 or older
-  std::map<std::string, const Json*> resources_, anchors_;  // by URI; anchors with '#'
-  std::unordered_map<const Json*, std::string> bases_;  // of schemas with $ref, if not the root's
+  bool legacy_ = false;         // draft 7 or older
+  std::set<std::string> uris_;  // of resources, each once: many parts share one
+  std::map<const std::string*, const Json*> resources_;                        // by URI
+  std::map<std::pair<const std::string*, std::string>, const Json*> anchors_;  // within a URI
+  std::unordered_map<const Json*, const std::string*> bases_;  // of schemas with $ref
 };
 
 // The keyword's value, which must be a count (minItems, maxLength and the like).

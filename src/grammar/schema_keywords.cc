@@ -203,6 +203,8 @@ ArrayShape SchemaKeywords::arrays(const Json& schema) const {
 std::vector<std::string> SchemaKeywords::names(const Json& schema, const char* keyword,
                                                const Json& list) const {
   if (!list.is_array()) refuse(schema, "'{}' is no list", keyword);
+  if (list.size() > kMaxProperties)
+    refuse(schema, "'{}' lists more than {} properties", keyword, kMaxProperties);
   std::vector<std::string> names;
   for (const Json& name : list) {
     if (!name.is_string()) refuse(schema, "'{}' lists what is no string", keyword);
@@ -223,13 +225,14 @@ ObjectShape SchemaKeywords::objects(const Json& schema, Evaluated& evaluated) {
   ObjectShape shape;
   add_patterns(schema, shape, evaluated);
   const Json& properties = object(schema, "properties");
+  if (properties.size() > kMaxProperties) refuse(schema, "more than {} properties", kMaxProperties);
   for (const auto& [name, property] : properties.items()) {
     Claims claims;
     add_claim(claims, {&property});
     for (const auto& [text, patterned] : object(schema, "patternProperties").items())
       if (pattern(schema, text)->contains(name)) add_claim(claims, {&patterned});
     shape.properties.push_back({name, std::move(claims)});
-    evaluated.names.push_back(name);
+    evaluated.names.insert(name);
   }
   if (const auto required = schema.find("required"); required != schema.end())
     for (const std::string& name : names(schema, "required", *required))

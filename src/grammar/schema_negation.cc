@@ -67,6 +67,9 @@ void SchemaShapes::negate_values(const Json& schema, Shapes& any) {
       else
         composite = both(composite, of(Claim{&schema_of(value), false}));
     }
+    std::ranges::sort(none.numbers.without);
+    const auto repeated = std::ranges::unique(none.numbers.without);
+    none.numbers.without.erase(repeated.begin(), repeated.end());
     if (!texts.empty())
       none.strings.language = none.strings.wide =
           std::make_shared<const Language>(Language::of(texts).complement());
@@ -206,8 +209,7 @@ void SchemaShapes::negate_objects(const Json& schema, Shapes& any) {
       Shape present = of_objects();
       present.objects->named(name).required = true;
       if (!needed.is_array()) {
-        for (Shape& wrong : both({present}, of(Claim{&needed, false})))
-          any.push_back(std::move(wrong));
+        append(any, both({present}, of(Claim{&needed, false})));
         continue;
       }
       for (const std::string& each : keywords_.names(schema, keyword, needed)) {
@@ -220,9 +222,7 @@ void SchemaShapes::negate_objects(const Json& schema, Shapes& any) {
 }
 
 void SchemaShapes::negate_applied(const Json& schema, Shapes& any) {
-  const auto add = [&](const Shapes& shapes) {
-    any.insert(any.end(), shapes.begin(), shapes.end());
-  };
+  const auto add = [&](const Shapes& shapes) { append(any, shapes); };
   if (schema.contains("$ref")) add(of(Claim{&document_.target_of(schema), false}));
   if (schema.contains("not")) add(of(Claim{&schema["not"]}));
   if (schema.contains("allOf"))

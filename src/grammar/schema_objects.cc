@@ -5,13 +5,21 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "grammar/json_values.h"
+#include "grammar/schema_budget.h"
 #include "grammar/schema_writer.h"
 
 namespace tessera::grammar {
 
+namespace {
+
+constexpr size_t kMaxOrdered = 10'000;  // Grammar numbers them by 16 bits
+
+}  // namespace
+
 Expr SchemaWriter::member(const std::string& name, const Claims& claims) {
   const auto [found, is_new] = members_.emplace(std::pair(name, claims), 0);
   if (is_new) {
+    SchemaBudget::spend(Cost::kSyntax, name.size());
     const uint32_t rule = found->second = new_rule(printable(name));
     Expr key = literal(fmt::format("\"{}\"", json_escaped(name)));
     Expr of = value(claims, name);
@@ -23,42 +31,47 @@ Expr SchemaWriter::member(const std::string& name, const Claims& claims) {
 // A property whose name is one of `names` and none of those that `shape` names.
 Expr SchemaWriter::other_member(const SharedLanguage& names, const ObjectShape& shape,
                                 const Claims& claims) {
-  std::vector<std::string> named_ones;
-  for (const auto& property : shape.properties) named_ones.push_back(property.name);
-  SharedLanguage left = names;
-  if (!named_ones.empty())
-    left = meet(names, std::make_shared<const Language>(Language::of(named_ones).complement()));
-  Expr key = any_string();
-  // Without escapes, which hardly any name has: they would make the grammar three times as large.
-  if (left) key = sequence_of(literal("\""), unescaped_text(*left), literal("\""));
-  return sequence_of(std::move(key), colon(), value(claims, "property"));
+  return sequence_of(other_name(names, shape), colon(), value(claims, "property"));
 }
 
-// The shapes of which one has what `shape` says that some property is like.
-std::vector<ObjectShape> SchemaWriter::resolved(const ObjectShape& shape) {
-  std::vector<ObjectShape> either = {shape};  // by one that is not named
-  const ObjectShape::Some some = shape.some.back();
+Expr SchemaWriter::other_name(const SharedLanguage& names, const ObjectShape& shape) {
+  if (!names && shape.properties.empty()) return any_string();
+  std::vector<std::string> named_ones;
+  for (const auto& property : shape.properties) named_ones.push_back(property.name);
+  std::ranges::sort(named_ones);
+  // Shapes that differ in what else they say have the same names.
+  const auto [known, is_new] = other_names_.try_emplace({names, std::move(named_ones)}, 0);
+  if (!is_new) return call(known->second);
+  const std::vector<std::string>& taken = known->first.second;
+  SharedLanguage left = names;
+  if (!taken.empty())
+    left = meet(names, std::make_shared<const Language>(Language::of(taken).complement()));
+  // Without escapes, which hardly any name has: they would make the grammar three times as large.
+  Expr key = sequence_of(literal("\""), unescaped_text(*left), literal("\""));
+  return call(known->second = new_rule("name", std::move(key)));
+}
+
+Expr SchemaWriter::objects(const ObjectShape& shape, const Claims& of) {
+  if (shape.some.size() != 1) return object(shape, of);
+  // What some property must be like, one that is not named is, or one of those that are.
+  std::vector<Expr> either;
+  either.push_back(object(shape, of));
+  const ObjectShape::Some& some = shape.some.back();
   for (size_t i = 0; i < shape.properties.size(); ++i) {
     if (!some.names->contains(shape.properties[i].name)) continue;
     ObjectShape by_this = shape;
     by_this.some.pop_back();
     by_this.properties[i].required = true;
     add_claims(by_this.properties[i].claims, some.claims);
-    if (!is_hopeless(by_this.properties[i].claims)) either.push_back(std::move(by_this));
+    if (!is_hopeless(by_this.properties[i].claims)) either.push_back(object(by_this, of));
   }
-  return either;
-}
-
-Expr SchemaWriter::objects(const ObjectShape& shape, const Claims& of) {
-  if (shape.some.size() == 1) {
-    std::vector<Expr> either;
-    for (const ObjectShape& each : resolved(shape)) either.push_back(object(each, of));
-    return choice(std::move(either));
-  }
-  return object(shape, of);
+  return choice(std::move(either));
 }
 
 Expr SchemaWriter::object(const ObjectShape& shape, const Claims& of) {
+  if (shape.properties.size() > kMaxOrdered)
+    shapes_.refuse(of, fmt::format("more than {} properties", kMaxOrdered));
+  SchemaBudget::spend(Cost::kSyntax, 1 + shape.properties.size());
   AnyOrder members{.separator = comma()};
   for (const auto& property : shape.properties) {
     if (is_hopeless(property.claims)) {

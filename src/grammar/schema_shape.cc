@@ -15,6 +15,13 @@ void tighten(size_t& min, std::optional<T>& max, size_t other_min,
   if (other_max) max = std::min(max.value_or(*other_max), *other_max);
 }
 
+// Adds what is not there yet: parts that are said twice, as by two references, are one.
+template <typename T>
+void unite(std::vector<T>& to, const std::vector<T>& from) {
+  for (const T& each : from)
+    if (std::ranges::find(to, each) == to.end()) to.push_back(each);
+}
+
 }  // namespace
 
 Claim no_value() {
@@ -85,7 +92,7 @@ ArrayShape meet_arrays(ArrayShape a, const ArrayShape& b) {
   for (size_t i = 0; i < a.prefix.size(); ++i) add_claims(a.prefix[i], b.at(i));
   add_claims(a.rest, b.rest);
   tighten(a.min, a.max, b.min, b.max);
-  a.counts.insert(a.counts.end(), b.counts.begin(), b.counts.end());
+  unite(a.counts, b.counts);
   a.unique |= b.unique;
   return a;
 }
@@ -112,7 +119,7 @@ ObjectShape meet_objects(const ObjectShape& a, const ObjectShape& b) {
       both.others.push_back(std::move(others));
     }
   }
-  both.some.insert(both.some.end(), b.some.begin(), b.some.end());
+  unite(both.some, b.some);
   tighten(both.min, both.max, b.min, b.max);
   return both;
 }
@@ -120,8 +127,8 @@ ObjectShape meet_objects(const ObjectShape& a, const ObjectShape& b) {
 void add_evaluated(Evaluated& a, const Evaluated& b) {
   a.all_properties |= b.all_properties;
   a.all_items |= b.all_items;
-  a.names.insert(a.names.end(), b.names.begin(), b.names.end());
-  a.patterns.insert(a.patterns.end(), b.patterns.begin(), b.patterns.end());
+  a.names.insert(b.names.begin(), b.names.end());
+  unite(a.patterns, b.patterns);
   a.items = std::max(a.items, b.items);
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,7 @@ struct ArrayShape {
     Claims claims;
     size_t min = 1;
     std::optional<size_t> max = {};
+    bool operator==(const Count&) const = default;
   };
   std::vector<Claims> prefix = {};
   Claims rest = {};
@@ -81,6 +83,7 @@ struct ObjectShape {
   struct Some {
     SharedLanguage names;
     Claims claims;
+    bool operator==(const Some&) const = default;
   };
   std::vector<Property> properties = {};
   std::vector<Others> others = {{}};  // no name is in two; what is in none is forbidden
@@ -96,8 +99,8 @@ struct ObjectShape {
 // What a schema and those it applies in place have looked at: the rest is `unevaluated`.
 struct Evaluated {
   bool all_properties = false, all_items = false;
-  std::vector<std::string> names = {};
-  std::vector<SharedLanguage> patterns = {};
+  std::set<std::string> names = {};
+  std::vector<SharedLanguage> patterns = {};  // each once
   size_t items = 0;
 };
 

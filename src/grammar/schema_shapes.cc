@@ -6,32 +6,54 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "grammar/schema_budget.h"
 
 namespace tessera::grammar {
 namespace {
 
 constexpr size_t kMaxShapes = 1000;     // that one schema may have
-constexpr size_t kMaxWork = 80'000;     // about a microsecond each
 constexpr size_t kMaxReferences = 200;  // one leading to the next
 
-// A schema that leads to itself before any value is read.
-struct Circle : Error {
-  using Error::Error;
+// A schema that leads to itself before any value is read. Many are tried and come to nothing, so
+// that their places are only looked for where one is told of.
+struct Circle {
+  const Json* at;
 };
 
-// What it takes to look at a shape.
-size_t weight(const Shape& shape) {
-  size_t sum = 4;
-  if (shape.numbers.among) sum += shape.numbers.among->size();
-  if (shape.strings.language) sum += shape.strings.language->states().size() / 2;
-  if (!shape.objects) return sum;
-  for (const auto& others : shape.objects->others)
-    sum += others.names ? others.names->states().size() / 2 : 1;
-  return sum + shape.objects->properties.size();
+size_t weight(const Claims& claims) {
+  return 1 + claims.size() / 8;
 }
 
-void append(Shapes& to, const Shapes& from) {
-  to.insert(to.end(), from.begin(), from.end());
+size_t weight(const SharedLanguage& language) {
+  return language ? language->states().size() / 2 : 1;
+}
+
+// What it takes to look at a shape, or to copy it.
+size_t weight(const Shape& shape) {
+  const NumberSet& numbers = shape.numbers;
+  size_t sum = 4 + numbers.without.size() + numbers.multiples_of.size() +
+               numbers.no_multiples_of.size() + shape.evaluated.patterns.size();
+  size_t bytes = 0;
+  for (const std::string& name : shape.evaluated.names) bytes += 32 + name.size();
+  sum += bytes / 128;
+  if (numbers.among) sum += numbers.among->size();
+  if (shape.strings.language) sum += weight(shape.strings.language);
+  if (shape.arrays) {
+    for (const Claims& claims : shape.arrays->prefix) sum += weight(claims);
+    for (const auto& count : shape.arrays->counts) sum += weight(count.claims);
+    sum += shape.arrays->rest.size() / 8;
+  }
+  if (!shape.objects) return sum;
+  for (const auto& others : shape.objects->others)
+    sum += weight(others.names) + others.claims.size() / 8;
+  for (const auto& some : shape.objects->some) sum += weight(some.claims);
+  for (const auto& property : shape.objects->properties)
+    sum += weight(property.claims) + property.name.size() / 32;
+  return sum;
+}
+
+void count_work(size_t work) {
+  SchemaBudget::spend(Cost::kCombining, work);
 }
 
 }  // namespace
@@ -41,14 +63,15 @@ void SchemaShapes::refuse(const Claims& claims, std::string_view what) const {
        what);
 }
 
-void SchemaShapes::count_work(size_t work) {
-  if ((work_ += work) > kMaxWork)
-    fail(
-        "json_schema: too many alternatives or too large ones: to combine them takes too much "
-        "work");
+const Shapes& SchemaShapes::of(const Claims& claims) {
+  try {
+    return together(claims);
+  } catch (const Circle& circle) {
+    fail("json_schema: {}: $ref leads in a circle", document_.place_of(*circle.at));
+  }
 }
 
-const Shapes& SchemaShapes::of(const Claims& claims) {
+const Shapes& SchemaShapes::together(const Claims& claims) {
   if (claims.size() == 1) return of(claims.front());
   if (const auto known = known_together_.find(claims); known != known_together_.end())
     return known->second;
@@ -59,9 +82,7 @@ const Shapes& SchemaShapes::of(const Claims& claims) {
 
 const Shapes& SchemaShapes::of(const Claim& claim) {
   if (const auto known = known_.find(claim); known != known_.end()) return known->second;
-  if (open_.size() > kMaxReferences || !open_.insert(claim).second)
-    throw Circle(
-        fmt::format("json_schema: {}: $ref leads in a circle", document_.place_of(*claim.schema)));
+  if (open_.size() > kMaxReferences || !open_.insert(claim).second) throw Circle{claim.schema};
   struct Closing {
     ~Closing() { open.erase(claim); }
     std::set<Claim>& open;
@@ -69,6 +90,13 @@ const Shapes& SchemaShapes::of(const Claim& claim) {
   } const closing{open_, claim};
   return known_.emplace(claim, claim.holds ? asserted(*claim.schema) : negated(*claim.schema))
       .first->second;
+}
+
+void SchemaShapes::append(Shapes& to, const Shapes& from) {
+  for (const Shape& shape : from) count_work(weight(shape));
+  if (to.size() + from.size() > kMaxShapes)
+    fail("json_schema: too many alternatives: they are more than {}", kMaxShapes);
+  to.insert(to.end(), from.begin(), from.end());
 }
 
 Shapes SchemaShapes::both(const Shapes& a, const Shapes& b) {
@@ -226,9 +254,10 @@ bool SchemaShapes::is_empty(const Claims& claims, int depth) {
   if (claims.empty() || depth == 0) return false;
   if (const auto known = known_empty_.find(claims); known != known_empty_.end())
     return known->second;
+  count_work(1);
   try {
     const bool empty = std::ranges::all_of(
-        of(claims), [&](const Shape& shape) { return is_empty(shape, depth - 1); });
+        together(claims), [&](const Shape& shape) { return is_empty(shape, depth - 1); });
     known_empty_.emplace(claims, empty);
     return empty;
   } catch (const Circle&) {  // it is of what is being looked at
@@ -337,7 +366,7 @@ void SchemaShapes::restrict_unevaluated(const Json& schema, Shape& shape) {
       ObjectShape& objects = shape.objects ? *shape.objects : shape.objects.emplace();
       for (auto& property : objects.properties) {
         const bool is_evaluated =
-            std::ranges::find(evaluated.names, property.name) != evaluated.names.end() ||
+            evaluated.names.contains(property.name) ||
             std::ranges::any_of(evaluated.patterns, [&](const SharedLanguage& pattern) {
               return pattern->contains(property.name);
             });

@@ -30,6 +30,7 @@ class SchemaShapes {
   [[noreturn]] void refuse(const Claims& claims, std::string_view what) const;
 
  private:
+  const Shapes& together(const Claims& claims);
   const Shapes& of(const Claim& claim);
   Shapes asserted(const Json& schema);
   Shapes negated(const Json& schema);
@@ -39,7 +40,8 @@ class SchemaShapes {
   void negate_objects(const Json& schema, Shapes& any);
   void negate_applied(const Json& schema, Shapes& any);
 
-  Shapes both(const Shapes& a, const Shapes& b);
+  static Shapes both(const Shapes& a, const Shapes& b);
+  static void append(Shapes& to, const Shapes& from);
   Shapes constants(const Json& schema);
   Shapes any_of(const Json& schema, const char* keyword);
   Shapes one_of(const Json& schema);
@@ -56,7 +58,6 @@ class SchemaShapes {
   // A schema of this very value, an array or object.
   const Json& schema_of(const Json& value);
   const Json& keep(Json schema);
-  void count_work(size_t work);
 
   SchemaDocument document_;
   SchemaKeywords keywords_;
@@ -66,7 +67,6 @@ class SchemaShapes {
   std::set<Claim> open_;  // those that are being looked at
   std::deque<Json> made_;
   std::map<std::string, const Json*> made_for_;  // by the value
-  size_t work_ = 0;
 };
 
 }  // namespace tessera::grammar

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/printable.h"
 #include "grammar/json_values.h"
+#include "grammar/schema_budget.h"
 
 namespace tessera::grammar {
 namespace {
@@ -41,6 +42,7 @@ Syntax SchemaWriter::write() {
 
 uint32_t SchemaWriter::new_rule(std::string name, Expr body) {
   if (syntax_.rules.size() == kMaxSchemaRules) fail("json_schema: too large");
+  SchemaBudget::spend(Cost::kSyntax, 1);
   syntax_.rules.push_back({std::move(name), std::move(body)});
   return static_cast<uint32_t>(syntax_.rules.size() - 1);
 }

@@ -53,16 +53,17 @@ class SchemaWriter {
   std::vector<Expr> distinct_values(const Claims& claims, size_t most);
   // schema_objects.cc
   Expr objects(const ObjectShape& shape, const Claims& of);
-  static std::vector<ObjectShape> resolved(const ObjectShape& shape);
   Expr object(const ObjectShape& shape, const Claims& of);
   Expr member(const std::string& name, const Claims& claims);
   Expr other_member(const SharedLanguage& names, const ObjectShape& shape, const Claims& claims);
+  Expr other_name(const SharedLanguage& names, const ObjectShape& shape);
 
   SchemaShapes shapes_;
   const Undeclared undeclared_;
   Syntax syntax_;
   std::map<Claims, uint32_t> rules_;
   std::map<std::pair<std::string, Claims>, uint32_t> members_;
+  std::map<std::pair<SharedLanguage, std::vector<std::string>>, uint32_t> other_names_;
   std::map<std::string, uint32_t> shared_;
   std::vector<Pending> pending_;
 };

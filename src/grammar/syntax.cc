@@ -1,6 +1,7 @@
 #include "grammar/syntax.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/utf8.h"
 
@@ -47,7 +48,9 @@ CharSet CharSet::minus(const CharSet& other) const {
 }
 
 bool CharSet::contains(uint32_t c) const {
-  return std::ranges::any_of(ranges_, [c](const auto& r) { return r.first <= c && c <= r.second; });
+  const auto after =
+      std::ranges::upper_bound(ranges_, c, {}, &std::pair<uint32_t, uint32_t>::first);
+  return after != ranges_.begin() && c <= std::prev(after)->second;
 }
 
 namespace {

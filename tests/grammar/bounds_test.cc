@@ -1,17 +1,20 @@
 // Grammars come from strangers: none may take much work or memory, whatever it says. Work is
 // counted, not timed.
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <new>
 #include <random>
 #include <set>
 #include <utility>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "checkpoint/byte_alphabet.h"
 #include "grammar/grammar_support.h"
 #include "grammar/shared_grammar.h"
@@ -21,6 +24,8 @@ namespace {
 // Allocations of this thread to come before one fails; negative: none does.
 thread_local int allocations_left = -1;
 thread_local bool allocation_failed = false;
+// Of this thread, as if what it frees were its own.
+thread_local ptrdiff_t bytes_held = 0, most_bytes_held = 0;
 
 }  // namespace
 
@@ -30,17 +35,22 @@ thread_local bool allocation_failed = false;
     throw std::bad_alloc();
   }
   if (allocations_left > 0) --allocations_left;
-  if (void* memory = std::malloc(size > 0 ? size : 1)) return memory;
+  if (void* memory = std::malloc(size > 0 ? size : 1)) {
+    bytes_held += static_cast<ptrdiff_t>(malloc_usable_size(memory));
+    most_bytes_held = std::max(most_bytes_held, bytes_held);
+    return memory;
+  }
   throw std::bad_alloc();
 }
 [[gnu::noinline]] void* operator new(size_t size, const std::nothrow_t&) noexcept {
   return std::malloc(size > 0 ? size : 1);  // whose callers can do without
 }
 [[gnu::noinline]] void operator delete(void* memory) noexcept {
+  if (memory != nullptr) bytes_held -= static_cast<ptrdiff_t>(malloc_usable_size(memory));
   std::free(memory);
 }
 [[gnu::noinline]] void operator delete(void* memory, size_t) noexcept {
-  std::free(memory);
+  operator delete(memory);
 }
 
 namespace tessera {
@@ -306,6 +316,172 @@ TEST(GrammarBounds, AnAllocationThatFailsEndsItsOwnAnswerOnly) {
     EXPECT_TRUE(std::ranges::equal(shared->start()->allowed(), expected->start()->allowed()));
   }
   EXPECT_GT(failures, 5);
+}
+
+// `count` pieces of JSON, of the numbers from 0, with commas between.
+template <typename Piece>
+std::string listed(int count, Piece piece) {
+  std::string list;
+  for (int i = 0; i < count; ++i) list += fmt::format("{}{}", i > 0 ? "," : "", piece(i));
+  return list;
+}
+
+std::string number(int i) {
+  return std::to_string(i);
+}
+
+// Every second one of so many characters, which no range holds together.
+std::string scattered(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) append_utf8(text, 0x4E00 + 2 * static_cast<uint32_t>(i));
+  return text;
+}
+
+// Each of 40 schemas applies the next one twice.
+std::string doubling(std::string_view twice, std::string_view last, bool negated = false) {
+  const std::string defs = listed(40, [&](int i) {
+    const std::string next = fmt::format(R"({{"$ref":"#/$defs/d{}"}})", i + 1);
+    return fmt::format(R"("d{}":{})", i, fmt::format(fmt::runtime(twice), next, next));
+  });
+  const std::string_view first =
+      negated ? R"("not":{"$ref":"#/$defs/d0"})" : R"("$ref":"#/$defs/d0")";
+  return fmt::format(R"({{{},"$defs":{{{},"d40":{}}}}})", first, defs, last);
+}
+
+struct HostileSchema {
+  const char* name;
+  std::string text;
+};
+
+std::vector<HostileSchema> hostile_schemas() {
+  const auto pattern = [](const std::string& text) {
+    return fmt::format(R"({{"pattern":"{}"}})", text);
+  };
+  const auto enumerated = [](int count) {
+    return fmt::format(R"({{"enum":[{}]}})", listed(count, number));
+  };
+  const std::string contained = listed(
+      6, [](int i) { return fmt::format(R"({{"contains":{{"const":{}}},"minContains":2}})", i); });
+  return {
+      {"names that double", doubling(R"({{"allOf":[{},{}]}})", R"({"properties":{"a":{}}})")},
+      {"counts that double",
+       doubling(R"({{"allOf":[{},{}]}})", R"({"type":"array","contains":{"const":1}})")},
+      {"alternatives that double, negated",
+       doubling(R"({{"allOf":[{},{}]}})", R"({"minimum":1})", true)},
+      {"long arrays",
+       fmt::format(
+           R"({{"properties":{{{}}}}})",
+           listed(500,
+                  [](int i) {
+                    return fmt::format(
+                        R"("p{}":{{"type":"array","items":{{"const":{}}},"maxItems":99999}})", i,
+                        i);
+                  }))},
+      {"many counts of a long array",
+       fmt::format(R"({{"type":"array","maxItems":2000,"allOf":[{}]}})", contained)},
+      {"an object of some property",
+       fmt::format(R"({{"type":"object","properties":{{{}}},"additionalProperties":true,)"
+                   R"("not":{{"additionalProperties":{{"type":"string"}}}}}})",
+                   listed(1000, [](int i) { return fmt::format(R"("name{}":{{}})", i); }))},
+      {"names beside names",
+       fmt::format(R"({{"anyOf":[{}]}})",
+                   listed(300,
+                          [](int i) {
+                            return fmt::format(
+                                R"({{"required":["a"],"properties":{{"{}":{{"const":{}}}}}}})",
+                                std::string(700, 'n') + number(i), i);
+                          }))},
+      {"many required",
+       fmt::format(R"({{"required":[{}]}})",
+                   listed(100'000, [](int i) { return fmt::format("\"{}\"", i); }))},
+      {"many that depend",
+       fmt::format(R"({{"dependentRequired":{{"a":[{}]}}}})",
+                   listed(100'000, [](int i) { return fmt::format("\"{}\"", i); }))},
+      {"many members",
+       fmt::format(R"({{"$defs":{{{}}}}})",
+                   listed(80'000, [](int i) { return fmt::format("\"{}\":1", i); }))},
+      {"a long id", fmt::format(R"({{"$id":"{}","anyOf":[{}]}})", std::string(400'000, 'i'),
+                                listed(30'000, [](int) { return R"({"$ref":"#"})"; }))},
+      {"ids within a long id",
+       fmt::format(R"({{"$id":"{}/","anyOf":[{}]}})", std::string(1900, 'i'),
+                   listed(20'000, [](int i) { return fmt::format(R"({{"$id":"{}"}})", i); }))},
+      {"states by classes of characters",
+       pattern(fmt::format("^(?:a{{10000}}|[{}])$", scattered(5000)))},
+      {"a class that is repeated", pattern(fmt::format("^[{}]{{10000}}$", scattered(5000)))},
+      {"a look that is repeated", pattern("(?:(?=a)){10000}")},
+      {"looks that are repeated", pattern(fmt::format("(?:{}){{12}}",
+                                                      [] {
+                                                        std::string looks;
+                                                        for (int i = 0; i < 1000; ++i)
+                                                          looks += fmt::format("(?=.*{})", i);
+                                                        return looks;
+                                                      }()))},
+      {"an edge that is repeated",
+       pattern(fmt::format("(?:^){{5000}}a{{5000}}[{}]", scattered(5000)))},
+      {"edges of a product",
+       fmt::format(R"({{"pattern":"^[{}]*$","minLength":19000}})", scattered(5300))},
+      {"long constants", fmt::format(R"({{"anyOf":[{}]}})", listed(600,
+                                                                   [](int i) {
+                                                                     return fmt::format(
+                                                                         R"({{"const":"{}{}"}})",
+                                                                         std::string(240, 'c'), i);
+                                                                   }))},
+      {"numbers left out again and again",
+       fmt::format(R"({{"type":"number","anyOf":[{}],"not":{}}})",
+                   listed(100, [](int i) { return fmt::format(R"({{"minimum":{}}})", i); }),
+                   enumerated(20'000))},
+      {"many numbers left out", fmt::format(R"({{"not":{}}})", enumerated(100'000))},
+      {"a large pattern in many objects",
+       fmt::format(
+           R"({{"$defs":{{"p":{{}}}},"anyOf":[{}]}})",
+           listed(900,
+                  [](int i) {
+                    return fmt::format(
+                        R"({{"patternProperties":{{"^(a{{5000}}|b{{5000}})$":{{"const":{}}}}}}})",
+                        i);
+                  }))},
+      {"circles in a large document",
+       fmt::format(
+           R"({{"$defs":{{"l":{{"enum":[{}]}}}},"oneOf":[{}]}})", listed(60'000, number),
+           listed(
+               40,
+               [](int i) {
+                 return fmt::format(
+                     R"({{"type":"array","prefixItems":[{{"$ref":"#"}},{{"const":{}}}],"minItems":1}})",
+                     i);
+               }))},
+  };
+}
+
+// What they cost is bounded whatever they say; whether they are refused is another matter.
+TEST(GrammarBounds, ASchemaTakesBoundedTimeAndMemory) {
+  for (const HostileSchema& schema : hostile_schemas()) {
+    SCOPED_TRACE(schema.name);
+    const ptrdiff_t before = most_bytes_held = bytes_held;
+    const std::clock_t begin = std::clock();
+    std::string answer = "compiled";
+    try {
+      compile_json_schema(schema.text);
+    } catch (const Error& error) {
+      answer = error.what();
+      EXPECT_EQ(answer.find('\n'), std::string::npos);
+      EXPECT_LT(answer.size(), 1000u);
+    }
+    const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+    EXPECT_LE(seconds, 5.0 * steps(4));
+    EXPECT_LE(most_bytes_held - before, ptrdiff_t{200} << 20);
+  }
+}
+
+// What a request asks for counts together, however it is divided.
+TEST(GrammarBounds, TheSchemasOfManyFunctionsCountTogether) {
+  FunctionCalls calls;
+  for (int i = 0; i < 200; ++i)
+    calls.functions.push_back(
+        {fmt::format("f{}", i), R"({"properties":{"a":{"pattern":"^(a{5000}|b{5000})$"}}})"});
+  EXPECT_THROW(compile_function_calls(calls), Error);
+  calls.functions.resize(2);
+  EXPECT_NO_THROW(compile_function_calls(calls));
 }
 
 }  // namespace
