@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <iterator>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
@@ -14,7 +15,8 @@
 namespace tessera::grammar {
 namespace {
 
-constexpr size_t kUsualDigits = 16, kMostDigits = 19;
+constexpr size_t kFewestDigits = 4, kUsualDigits = 16, kMostDigits = 19;
+constexpr size_t kLargestDigits = 308;  // of a double
 // Decimals of so many digits are all told apart by doubles.
 constexpr size_t kTrustedDigits = std::numeric_limits<double>::digits10;
 constexpr uint32_t kMaxDivisor = 5'000;
@@ -82,6 +84,62 @@ void NumberSet::limit_max(const Bound& bound) {
     max->excluded |= bound.excluded;
 }
 
+namespace {
+
+// Whether `value` is a whole number of times `of`. The digits of a JSON number, without zeros
+// around them, fit 64 bits.
+bool is_multiple(const Decimal& value, const Decimal& of) {
+  if (value == Decimal{}) return true;
+  const size_t decimals = std::max(value.fraction.size(), of.fraction.size());
+  const auto digits_of = [&](const Decimal& number) {
+    return number.whole + number.fraction + std::string(decimals - number.fraction.size(), '0');
+  };
+  std::string digits = digits_of(value), units = digits_of(of);
+  for (; units.ends_with('0'); units.pop_back()) {
+    if (!digits.ends_with('0')) return false;
+    digits.pop_back();
+  }
+  const uint64_t divisor = std::strtoull(units.c_str(), nullptr, 10);
+  const auto sum = [divisor](uint64_t a, uint64_t b) {  // of remainders, which may be 64 bits long
+    return a >= divisor - b ? a - (divisor - b) : a + b;
+  };
+  uint64_t remainder = 0;
+  for (const char digit : digits) {
+    const uint64_t twice = sum(remainder, remainder);
+    const uint64_t five_times = sum(sum(twice, twice), remainder);
+    remainder = sum(sum(five_times, five_times), static_cast<uint64_t>(digit - '0') % divisor);
+  }
+  return remainder == 0;
+}
+
+// Of `set` beside what it is among and without.
+bool fits(const NumberSet& set, const Decimal& value) {
+  if (set.min) {
+    const auto order = value <=> set.min->value;
+    if (order < 0 || (order == 0 && set.min->excluded)) return false;
+  }
+  if (set.max) {
+    const auto order = value <=> set.max->value;
+    if (order > 0 || (order == 0 && set.max->excluded)) return false;
+  }
+  if (value.is_whole() ? set.broken : set.whole) return false;
+  const auto divides = [&](const Decimal& of) { return is_multiple(value, of); };
+  return std::ranges::all_of(set.multiples_of, divides) &&
+         std::ranges::none_of(set.no_multiples_of, divides);
+}
+
+// Of numbers that are given it is known which are left: nothing else needs to be said.
+NumberSet among_them(NumberSet set) {
+  if (!set.among) return set;
+  std::ranges::sort(set.without);
+  std::erase_if(*set.among, [&](const Decimal& each) {
+    return !fits(set, each) || std::ranges::binary_search(set.without, each);
+  });
+  return {.among = std::move(set.among)};
+}
+
+}  // namespace
+
 NumberSet meet(NumberSet a, const NumberSet& b) {
   if (b.min) a.limit_min(*b.min);
   if (b.max) a.limit_max(*b.max);
@@ -102,7 +160,7 @@ NumberSet meet(NumberSet a, const NumberSet& b) {
   } else if (b.among) {
     a.among = b.among;
   }
-  return a;
+  return among_them(std::move(a));
 }
 
 namespace {
@@ -111,10 +169,13 @@ namespace {
 struct Divisor {
   uint32_t units;
   size_t decimals;
+  // What divides ten times a number if `units` do: of this the next digits depend.
+  uint32_t left() const { return units / std::gcd(units, 10u); }
 };
 
 Divisor divisor_of(const Decimal& value) {
-  const std::string digits = value.whole + value.fraction;
+  std::string digits = value.whole + value.fraction;
+  digits.erase(0, digits.find_first_not_of('0'));
   const auto units = digits.size() > 12 ? UINT64_MAX : std::strtoull(digits.c_str(), nullptr, 10);
   if (units > kMaxDivisor)
     fail("json_schema: 'multipleOf' {} is not supported, at most {} units of its last digit are",
@@ -126,12 +187,13 @@ Divisor divisor_of(const Decimal& value) {
 class NumberMachine {
  public:
   explicit NumberMachine(const NumberSet& set) : set_(set) {
-    size_t longest = 0;
+    size_t longest = 0, longest_fraction = 0;
     for (const auto* bound : {&set.min, &set.max}) {
       if (!*bound) continue;
       const Decimal& value = (*bound)->value;
       bounds_.push_back(value);
       longest = std::max(longest, value.whole.size());
+      longest_fraction = std::max(longest_fraction, value.fraction.size());
       // Near a bound that is excluded, a number of more digits may be read as the bound itself.
       if ((*bound)->excluded && value != Decimal{})
         fraction_ =
@@ -140,16 +202,35 @@ class NumberMachine {
     for (const Decimal& value : set.without)
       fraction_ =
           std::min(fraction_, kTrustedDigits - std::min(kTrustedDigits, value.whole.size()));
-    whole_ = std::clamp(longest, kUsualDigits, kMostDigits);
+    size_t remainders = 1;
+    for (const auto* list : {&set.multiples_of, &set.no_multiples_of}) {
+      for (const Decimal& value : *list) {
+        divisors_.push_back(divisor_of(value));
+        remainders = std::min(remainders * (divisors_.back().left() + 1), size_t{1} << 16);
+      }
+    }
+    for (const Decimal& value : set.multiples_of)
+      longest_fraction = std::max(longest_fraction, value.fraction.size());
+    if (!divisors_.empty()) fraction_ = std::min(fraction_, std::max<size_t>(8, longest_fraction));
     if (set.whole) fraction_ = 0;
-    if (set.broken) whole_ = 8, fraction_ = std::min<size_t>(fraction_, 7);
-    for (const Decimal& value : set.multiples_of) divisors_.push_back(divisor_of(value));
-    for (const Decimal& value : set.no_multiples_of) divisors_.push_back(divisor_of(value));
-    uint32_t product = 1;
-    for (const Divisor& divisor : divisors_) product = std::min(product * divisor.units, 1u << 16);
-    // So that there are not too many states: each remainder is one for every count of digits.
-    if (product > 64) whole_ = std::clamp<size_t>(6'000 / product, 4, 9);
-    if (!divisors_.empty()) fraction_ = std::min<size_t>(fraction_, 8);
+
+    // Each remainder is a state for every count of digits, but for the first few.
+    const size_t signs = has_sign(true) && has_sign(false) ? 2 : 1;
+    const size_t at_will =
+        divisors_.empty()
+            ? std::clamp(longest, kUsualDigits, kMostDigits)
+            : std::clamp(9'000 / (signs * remainders) + std::to_string(remainders).size() - 1,
+                         kFewestDigits, kUsualDigits);
+    for (const bool negative : {false, true}) {
+      size_t& whole = whole_[negative ? 1 : 0] =
+          set.broken ? std::min<size_t>(at_will, 8) : at_will;
+      // There must be some beyond the bound that is nearer to zero.
+      const auto& nearest = negative ? set.max : set.min;
+      if (nearest && nearest->value.negative == negative)
+        whole = std::max(whole, std::min(nearest->value.whole.size() + 1, kLargestDigits));
+      if (set.broken && has_sign(negative))
+        fraction_ = std::min(fraction_, kTrustedDigits - std::min(kTrustedDigits, whole));
+    }
   }
 
   Language language() const {
@@ -181,19 +262,22 @@ class NumberMachine {
     switch (state.phase) {
       case Phase::kStart:
         if (c == '-') {
+          if (!has_sign(true)) return dead();
           state.phase = Phase::kSign;
           state.negative = true;
           return state;
         }
         [[fallthrough]];
       case Phase::kSign:
-        if (!is_digit) return dead();
+        if (!is_digit || !has_sign(state.negative)) return dead();
         state.phase = c == '0' ? Phase::kZero : Phase::kWhole;
         return with_whole_digit(std::move(state), c);
       case Phase::kZero:
       case Phase::kWhole:
         if (c == '.' && fraction_ > 0) return with_point(std::move(state));
-        if (state.phase == Phase::kZero || !is_digit || state.digits == whole_) return dead();
+        if (state.phase == Phase::kZero || !is_digit ||
+            state.digits == whole_[state.negative ? 1 : 0])
+          return dead();
         return with_whole_digit(std::move(state), c);
       case Phase::kPoint:
       case Phase::kFraction:
@@ -207,9 +291,16 @@ class NumberMachine {
   }
   static State dead() { return {.phase = Phase::kDead}; }
 
+  // Whether the bounds leave numbers of this sign.
+  bool has_sign(bool negative) const {
+    const auto& farthest = negative ? set_.min : set_.max;
+    return !farthest || farthest->value.negative == negative;
+  }
+
   State with_whole_digit(State state, char c) const {
     for (size_t i = 0; i < bounds_.size(); ++i) {
       const std::string& whole = bounds_[i].whole;
+      if (bounds_[i].negative != state.negative) continue;  // how they compare is known
       if (state.digits >= whole.size()) {
         state.order[i] = 1;
       } else if (state.order[i] == 0) {
@@ -219,18 +310,25 @@ class NumberMachine {
     divide(state, c);
     ++state.digits;
     state.zero &= c == '0';
+    // No more digits lead back within the bound that is farther from zero.
+    const auto& farthest = state.negative ? set_.min : set_.max;
+    const size_t at = state.negative || !set_.min ? 0 : 1;
+    if (farthest && state.order[at] > 0 && state.digits >= farthest->value.whole.size())
+      return dead();
     return state;
   }
   State with_point(State state) const {
     for (size_t i = 0; i < bounds_.size(); ++i)
-      if (state.digits < bounds_[i].whole.size()) state.order[i] = -1;
+      if (bounds_[i].negative == state.negative && state.digits < bounds_[i].whole.size())
+        state.order[i] = -1;
     state.phase = Phase::kPoint;
     state.digits = 0;
-    return state;
+    return without_remainders(std::move(state));
   }
   State with_decimal(State state, char c) const {
     for (size_t i = 0; i < bounds_.size(); ++i) {
       const std::string& fraction = bounds_[i].fraction;
+      if (bounds_[i].negative != state.negative) continue;
       const char of_bound = state.digits < fraction.size() ? fraction[state.digits] : '0';
       if (state.order[i] == 0)
         state.order[i] = static_cast<int8_t>((c > of_bound) - (c < of_bound));
@@ -239,18 +337,29 @@ class NumberMachine {
     ++state.digits;
     state.zero &= c == '0';
     state.broken |= c != '0';
+    return without_remainders(std::move(state));
+  }
+  // What is no multiple by the last decimal that matters never is.
+  State without_remainders(State state) const {
+    for (size_t i = 0; i < divisors_.size(); ++i) {
+      if (state.remainder[i] == 0 || state.digits < divisors_[i].decimals) continue;
+      if (i < set_.multiples_of.size()) return dead();
+      state.remainder[i] = divisors_[i].units;
+    }
     return state;
   }
-  // A remainder of `units`: no number that is divided.
+  // A remainder of `units`: no number that is divided. Of others than 0, ten times the remainder is
+  // all that matters.
   void divide(State& state, char c) const {
     for (size_t i = 0; i < divisors_.size(); ++i) {
-      const auto [units, decimals] = divisors_[i];
+      const auto& [units, decimals] = divisors_[i];
       uint32_t& remainder = state.remainder[i];
       const auto digit = static_cast<uint32_t>(c - '0');
       if (state.phase == Phase::kFraction && state.digits >= decimals) {
         if (digit != 0) remainder = units;
       } else if (remainder < units) {
         remainder = (remainder * 10 + digit) % units;
+        if (remainder > 0) remainder = (remainder - 1) % divisors_[i].left() + 1;
       }
     }
   }
@@ -302,7 +411,8 @@ class NumberMachine {
   const NumberSet& set_;
   std::vector<Decimal> bounds_;  // the smallest, the largest
   std::vector<Divisor> divisors_;
-  size_t whole_ = kUsualDigits, fraction_ = kUsualDigits;
+  std::array<size_t, 2> whole_{};  // digits, of a number more than 0 and of one less
+  size_t fraction_ = kUsualDigits;
 };
 
 // All texts that are one of `numbers`, zeros at the end of the fraction or not. Others that are no
@@ -337,17 +447,17 @@ Language number_language(const NumberSet& set) {
     const Language language = NumberMachine(set).language();
     return set.without.empty() ? language : language.minus(spellings_of(set.without));
   }
-  NumberSet rest = set;
-  rest.among = std::nullopt;
   std::vector<std::string> texts;
-  for (const Decimal& value : *set.among) {
+  const NumberSet given = among_them(set);
+  for (const Decimal& value : *given.among) {
     texts.push_back(value.text());
     // Of so small or large a number that nobody writes it in full.
     const std::string shortest = fmt::format("{}", std::strtod(value.text().c_str(), nullptr));
-    if (rest.is_all() && shortest.find('e') != std::string::npos) texts.push_back(shortest);
+    if (shortest.find('e') != std::string::npos &&
+        decimal_of(nlohmann::ordered_json::parse(shortest)) == value)
+      texts.push_back(shortest);
   }
-  const Language any = Language::of(texts);
-  return rest.is_all() ? any : any & number_language(rest);
+  return Language::of(texts);
 }
 
 }  // namespace tessera::grammar

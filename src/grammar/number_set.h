@@ -41,10 +41,12 @@ struct NumberSet {
 };
 NumberSet meet(NumberSet a, const NumberSet& b);
 
-// How the numbers of `set` are written: each with at most 16 digits before the point (19 where a
-// bound has so many), none after it if only whole ones are allowed, else at most 16. A text that
-// might be read as a double beyond a bound is not in it. Throws Error for a multiple that takes
-// too many states.
+// How the numbers of `set` are written: those it is among in full, or as the shortest text with an
+// exponent; others with at most 16 digits before the point (19 where a bound has so many, one more
+// than has the bound that is nearer to zero), none after it if only whole ones are allowed, else at
+// most 16. Multiples of many units have fewer digits where else there were too many states. A text
+// that might be read as a double beyond a bound is not in it. Throws Error for a multiple that
+// takes too many states.
 Language number_language(const NumberSet& set);
 
 }  // namespace tessera::grammar

@@ -266,9 +266,7 @@ bool SchemaShapes::is_empty(const Claims& claims, int depth) {
 }
 
 bool SchemaShapes::is_empty(const Shape& shape, int depth) {
-  if (shape.types & (kNull | kBoolean | kString)) return false;
-  if (shape.types & kNumber && !(shape.numbers.among && number_language(shape.numbers).empty()))
-    return false;
+  if (shape.types & (kNull | kBoolean | kNumber | kString)) return false;
   if (shape.types & kArray) {
     bool possible = true;
     for (size_t i = 0; shape.arrays && i < std::min<size_t>(shape.arrays->min, 8); ++i)

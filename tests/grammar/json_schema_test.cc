@@ -200,6 +200,55 @@ TEST(JsonSchema, IntegersWithinAnyBounds) {
   }
 }
 
+// What a schema allows of some texts, told by those that match.
+void expect_matches(const char* schema, const std::vector<std::string>& valid,
+                    const std::vector<std::string>& invalid) {
+  const auto grammar = compile_json_schema(schema);
+  for (const std::string& text : valid) EXPECT_TRUE(matches(*grammar, text)) << schema << text;
+  for (const std::string& text : invalid) EXPECT_FALSE(matches(*grammar, text)) << schema << text;
+}
+
+// Numbers that are given are compared with bounds and multiples as they are, of any length.
+TEST(JsonSchema, GivenNumbersAreComparedExactly) {
+  expect_matches(R"({"oneOf":[{"const":123456789012345678},{"type":"integer","minimum":0}]})",
+                 {"1", "12345678"}, {"123456789012345678"});
+  expect_matches(R"({"oneOf":[{"const":10000000000},{"multipleOf":100}]})", {"100", "2500"},
+                 {"10000000000", "50"});
+  expect_matches(R"({"type":"integer","enum":[123456789012345678,-98765432109876543,0.5]})",
+                 {"123456789012345678", "-98765432109876543"}, {"0.5"});
+  expect_matches(R"({"enum":[1e300,1.5e300,12345678901234567890],"multipleOf":1e300})",
+                 {"1e+300", "1" + std::string(300, '0')}, {"1.5e+300", "12345678901234567890"});
+  // As a double this would be another number.
+  expect_matches(R"({"enum":[12345678901234567890]})", {"12345678901234567890"},
+                 {"1.2345678901234567e+19"});
+  expect_matches(R"({"enum":[0.3,0.35,18446744073709551615],"multipleOf":0.1})",
+                 {"0.3", "18446744073709551615"}, {"0.35"});
+  expect_matches(R"({"enum":[18446744073709551615,18446744073709551614,1],
+                     "multipleOf":18446744073709551615})",
+                 {"18446744073709551615"}, {"18446744073709551614", "1"});
+  expect_matches(R"({"enum":[197530,98765,1],"multipleOf":98765,"not":{"const":98765}})",
+                 {"197530"}, {"98765", "1"});
+  expect_matches(R"({"enum":[1,2,2.5,3],"not":{"type":"integer"}})", {"2.5"}, {"1", "2", "3"});
+}
+
+TEST(JsonSchema, MultiplesReachBeyondTheirBounds) {
+  expect_matches(R"({"multipleOf":1000,"minimum":1000000})",
+                 {"1000000", "1001000", "77777000", "123456789000"}, {"1000001", "999000", "0"});
+  expect_matches(R"({"multipleOf":5000})", {"0", "-5000", "5000", "1235000"}, {"1000", "12500"});
+  expect_matches(R"({"multipleOf":1000,"maximum":-1000000})", {"-1000000", "-12345000"},
+                 {"-999000", "1000000", "-1000500"});
+  expect_matches(R"({"multipleOf":4096,"minimum":0,"maximum":1048576})",
+                 {"0", "4096", "12288", "1044480", "1048576"}, {"-4096", "2048", "1052672"});
+  expect_matches(R"({"multipleOf":0.0000000000001})", {"0", "5", "0.5"}, {});
+  expect_matches(
+      R"({"multipleOf":0.0000000000001,"minimum":0.0000000000005,"exclusiveMaximum":0.000000000001})",
+      {"0.0000000000005", "0.0000000000009"}, {"0.00000000000055", "0", "0.000000000001"});
+  expect_matches(R"({"type":"number","minimum":1e20})",
+                 {"100000000000000000000", "999999999999999999999"}, {"99999999999999999999"});
+  expect_matches(R"({"type":"number","not":{"type":"integer"},"minimum":1000000000})",
+                 {"1000000000.5", "12345678901.5"}, {"1000000000", "999999999.5", "2000000000.0"});
+}
+
 TEST(JsonSchema, WhiteSpaceIsBounded) {
   const auto object = json_object_grammar();
   EXPECT_TRUE(matches(*object, "{\n\t\t\"a\": 1}"));

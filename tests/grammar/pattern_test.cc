@@ -141,6 +141,22 @@ TEST(NumberSet, HoldsWhatArithmeticSays) {
   EXPECT_FALSE(within.contains("1e1"));
 }
 
+// Multiples of any number of units, up to the digits that their count leaves.
+TEST(NumberSet, HoldsMultiplesOfManyUnits) {
+  for (const int units : {1, 7, 10, 64, 96, 100, 125, 250, 1000, 1024, 2500, 4096, 4999, 5000}) {
+    NumberSet set;
+    set.multiples_of = {decimal_of(units)};
+    NumberSet rest;
+    rest.whole = true;
+    rest.no_multiples_of = set.multiples_of;
+    const Language multiples = number_language(set), others = number_language(rest);
+    for (int number = -9'999; number < 10'000; ++number) {
+      EXPECT_EQ(multiples.contains(std::to_string(number)), number % units == 0) << units;
+      EXPECT_EQ(others.contains(std::to_string(number)), number % units != 0) << units;
+    }
+  }
+}
+
 TEST(Decimal, IsWrittenInFull) {
   const auto text = [](const char* number) {
     return decimal_of(nlohmann::ordered_json::parse(number)).text();
