@@ -60,7 +60,9 @@ size_t Automaton::bytes() const {
   constexpr size_t kBytesOfCost = 48;  // of a hash table's entry
   return sets_.size() * sizeof(Set) + frames_.size() * sizeof(Frame) +
          (index_.size() + transitions_.size()) * sizeof(StackSet) + costs_.size() * kBytesOfCost +
-         accounts_.bytes();
+         accounts_.bytes() +
+         (at_.size() - grammar_.nodes() + last_arrival_.size() - grammar_.nodes()) *
+             sizeof(StackSet);
 }
 
 StackSet Automaton::local(uint32_t node) {

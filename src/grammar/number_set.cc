@@ -241,7 +241,10 @@ class NumberMachine {
     start.remainder.resize(divisors_.size());
     return explore(
         std::move(start), firsts,
-        [this](const State& from, uint32_t c) { return step(from, static_cast<char>(c)); },
+        [this](const State& from, uint32_t c) {
+          charge_states(0, divisors_.size());
+          return step(from, static_cast<char>(c));
+        },
         [this](const State& state) { return accepts(state); });
   }
 
