@@ -90,9 +90,11 @@ std::string uri_template() {
 std::string regex() {
   constexpr const char* kEscape = R"(\\[dDwWsSnrtf.^$*+?()\[\]{}|/\\-])";
   const std::string atom = fmt::format(
-      R"([^\\()\[\]{{}}*+?|]|{0}|\[\^?([^\\\[\]^-]|[a-z]|{0}|a-z|A-Z|a-f|A-F|0-9)+-?\])", kEscape);
+      R"([^\\()\[\]{{}}*+?|^$]|{0}|\[\^?([^\\\[\]^-]|[a-z]|{0}|a-z|A-Z|a-f|A-F|0-9)+-?\])",
+      kEscape);
   const auto sequence = [](const std::string& item) {
-    return fmt::format(R"((({0})([*+]\??|\?{{1,2}}|\{{\d{{1,3}},?\}})?)*)", item);
+    // Where a text begins or ends nothing can be repeated.
+    return fmt::format(R"(([\^$]|({0})([*+]\??|\?{{1,2}}|\{{\d{{1,3}},?\}})?)*)", item);
   };
   std::string items = atom;
   for (int depth = 0; depth < 2; ++depth)

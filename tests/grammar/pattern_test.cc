@@ -184,6 +184,10 @@ TEST(Formats, KnowWhatIsOfThem) {
   EXPECT_TRUE(is("uri-template", "/a/{b,c:3}{?d*}"));
   EXPECT_TRUE(is("regex", "^(a|[b-d]+)\\d{2,}$") || is("regex", "^(a|[a-z]+)\\d{2,}$"));
   EXPECT_FALSE(is("regex", "(a"));
+  for (const char* each : {"^", "^a$", "a^$b", "(^a|b$)*", "(^)?"})
+    EXPECT_TRUE(is("regex", each)) << each;
+  for (const char* each : {"^*", "$+", "a$?", "(^{2})", "a|$*", "(?:a|^+?)"})
+    EXPECT_FALSE(is("regex", each)) << each;
   EXPECT_TRUE(is("duration", "P1Y2M3DT4H"));
   EXPECT_FALSE(is("duration", "P1YT"));
 }
