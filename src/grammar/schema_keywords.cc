@@ -12,9 +12,6 @@
 namespace tessera::grammar {
 namespace {
 
-constexpr size_t kMaxProperties = 1000;
-constexpr size_t kMaxPrefixItems = 256;
-
 bool has_any(const Json& schema, std::initializer_list<const char*> keywords) {
   return std::ranges::any_of(keywords, [&](const char* k) { return schema.contains(k); });
 }

@@ -10,6 +10,9 @@
 
 namespace tessera::grammar {
 
+inline constexpr size_t kMaxProperties = 1000;  // of one schema
+inline constexpr size_t kMaxPrefixItems = 256;
+
 class SchemaKeywords {
  public:
   explicit SchemaKeywords(const SchemaDocument& document) : document_(document) {}

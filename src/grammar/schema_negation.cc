@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "grammar/formats.h"
 #include "grammar/schema_shapes.h"
 
 namespace tessera::grammar {
@@ -36,6 +37,16 @@ Shapes SchemaShapes::negated(const Json& schema) {
   if (speaks_of(schema, kObject)) negate_objects(schema, any);
   negate_applied(schema, any);
   for (Shape& shape : any) shape.evaluated = {};
+  for (const char* keyword : {"unevaluatedItems", "unevaluatedProperties"})
+    if (schema.contains(keyword)) leave_out(keyword);
+  if (schema.contains("uniqueItems") && schema["uniqueItems"] == true) leave_out("uniqueItems");
+  if (schema.contains("format") &&
+      find_format(schema["format"].get_ref<const std::string&>()) != nullptr)
+    leave_out("format");
+  // Those that are named and of a pattern, too.
+  if (schema.contains("patternProperties") &&
+      (schema.contains("properties") || schema.contains("required")))
+    leave_out("patternProperties");
   return any;
 }
 
@@ -65,7 +76,7 @@ void SchemaShapes::negate_values(const Json& schema, Shapes& any) {
       else if (value.is_string())
         texts.push_back(value);
       else
-        composite = both(composite, of(Claim{&schema_of(value), false}));
+        composite = both(composite, part(Claim{&schema_of(value), false}));
     }
     std::ranges::sort(none.numbers.without);
     const auto repeated = std::ranges::unique(none.numbers.without);
@@ -131,6 +142,7 @@ void SchemaShapes::negate_arrays(const Json& schema, Shapes& any) {
     } else if (shape.prefix.empty()) {
       wrong.arrays->counts.push_back({{{claim.schema, !claim.holds}}});
     } else {
+      leave_out("items");
       continue;
     }
     any.push_back(std::move(wrong));
@@ -197,8 +209,11 @@ void SchemaShapes::negate_objects(const Json& schema, Shapes& any) {
     any.push_back(std::move(more));
   }
   if (schema.contains("propertyNames")) {
-    const auto names = names_of(Claim{&schema["propertyNames"]});
-    if (names && *names) {
+    const Claim claim{&schema["propertyNames"]};
+    const auto names = names_of(claim);
+    if (!names || known(claim).left_out) {
+      leave_out("propertyNames");
+    } else if (*names) {
       Shape wrong = of_objects();
       wrong.objects->some.push_back({std::make_shared<const Language>((*names)->complement()), {}});
       any.push_back(std::move(wrong));
@@ -209,7 +224,7 @@ void SchemaShapes::negate_objects(const Json& schema, Shapes& any) {
       Shape present = of_objects();
       present.objects->named(name).required = true;
       if (!needed.is_array()) {
-        append(any, both({present}, of(Claim{&needed, false})));
+        append(any, both({present}, part(Claim{&needed, false})));
         continue;
       }
       for (const std::string& each : keywords_.names(schema, keyword, needed)) {
@@ -223,27 +238,27 @@ void SchemaShapes::negate_objects(const Json& schema, Shapes& any) {
 
 void SchemaShapes::negate_applied(const Json& schema, Shapes& any) {
   const auto add = [&](const Shapes& shapes) { append(any, shapes); };
-  if (schema.contains("$ref")) add(of(Claim{&document_.target_of(schema), false}));
-  if (schema.contains("not")) add(of(Claim{&schema["not"]}));
+  if (schema.contains("$ref")) add(part(Claim{&document_.target_of(schema), false}));
+  if (schema.contains("not")) add(part(Claim{&schema["not"]}));
   if (schema.contains("allOf"))
-    for (const Json& part : schema["allOf"]) add(of(Claim{&part, false}));
+    for (const Json& each : schema["allOf"]) add(part(Claim{&each, false}));
   for (const char* keyword : {"anyOf", "oneOf"}) {
     if (!schema.contains(keyword)) continue;
     Shapes none = {Shape()};
-    for (const Json& part : schema[keyword]) none = both(none, of(Claim{&part, false}));
+    for (const Json& each : schema[keyword]) none = both(none, part(Claim{&each, false}));
     add(none);
   }
   if (schema.contains("oneOf")) {
     const Json& list = schema["oneOf"];
     for (size_t i = 0; i < list.size(); ++i)
-      for (size_t j = 0; j < i; ++j) add(both(of(Claim{&list[j]}), of(Claim{&list[i]})));
+      for (size_t j = 0; j < i; ++j) add(both(part(Claim{&list[j]}), part(Claim{&list[i]})));
   }
   if (schema.contains("if")) {
     const Json& condition = schema["if"];
     if (schema.contains("then"))
-      add(both(of(Claim{&condition}), of(Claim{&schema["then"], false})));
+      add(both(part(Claim{&condition}), part(Claim{&schema["then"], false})));
     if (schema.contains("else"))
-      add(both(of(Claim{&condition, false}), of(Claim{&schema["else"], false})));
+      add(both(part(Claim{&condition, false}), part(Claim{&schema["else"], false})));
   }
 }
 

@@ -14,10 +14,11 @@ namespace {
 constexpr size_t kMaxShapes = 1000;     // that one schema may have
 constexpr size_t kMaxReferences = 200;  // one leading to the next
 
-// A schema that leads to itself before any value is read. Many are tried and come to nothing, so
-// that their places are only looked for where one is told of.
+// A schema that leads to itself before any value is read, or might. Many are tried and come to
+// nothing, so that their places are only looked for where one is told of.
 struct Circle {
   const Json* at;
+  bool is_deep;  // more schemas apply in turn than are followed
 };
 
 size_t weight(const Claims& claims) {
@@ -52,6 +53,30 @@ size_t weight(const Shape& shape) {
   return sum;
 }
 
+Types types_of(const Shapes& shapes) {
+  Types types = 0;
+  for (const Shape& shape : shapes) types = static_cast<Types>(types | shape.types);
+  return types;
+}
+
+// Whether each array and object in `value` can be said by its items and properties.
+bool is_small(const Json& value) {
+  if (!value.is_structured()) return true;
+  return value.size() <= (value.is_array() ? kMaxPrefixItems : kMaxProperties) &&
+         std::ranges::all_of(value, is_small);
+}
+
+// The only value that a schema allows, if it is a scalar, as a text that no other value has.
+std::optional<std::string> only_value(const Json& schema) {
+  if (!schema.is_object()) return std::nullopt;
+  const auto given = schema.find("const"), list = schema.find("enum");
+  const Json* value = given != schema.end() ? &*given : nullptr;
+  if (value == nullptr && list != schema.end() && list->is_array() && list->size() == 1)
+    value = &list->front();
+  if (value == nullptr || value->is_structured()) return std::nullopt;
+  return value->is_number() ? decimal_of(*value).text() : value->dump();
+}
+
 void count_work(size_t work) {
   SchemaBudget::spend(Cost::kCombining, work);
 }
@@ -67,7 +92,12 @@ const Shapes& SchemaShapes::of(const Claims& claims) {
   try {
     return together(claims);
   } catch (const Circle& circle) {
-    fail("json_schema: {}: $ref leads in a circle", document_.place_of(*circle.at));
+    const std::string place = document_.place_of(*circle.at);
+    if (circle.is_deep) {
+      fail("json_schema: {}: more than {} schemas apply to one value in turn", place,
+           kMaxReferences);
+    }
+    fail("json_schema: {}: $ref leads in a circle", place);
   }
 }
 
@@ -80,16 +110,37 @@ const Shapes& SchemaShapes::together(const Claims& claims) {
   return known_together_.emplace(claims, std::move(shapes)).first->second;
 }
 
-const Shapes& SchemaShapes::of(const Claim& claim) {
-  if (const auto known = known_.find(claim); known != known_.end()) return known->second;
-  if (open_.size() > kMaxReferences || !open_.insert(claim).second) throw Circle{claim.schema};
+const SchemaShapes::Known& SchemaShapes::known(const Claim& claim) {
+  if (const auto found = known_.find(claim); found != known_.end()) return found->second;
+  if (open_.size() > kMaxReferences) throw Circle{claim.schema, true};
+  if (!open_.insert(claim).second) throw Circle{claim.schema, false};
   struct Closing {
-    ~Closing() { open.erase(claim); }
-    std::set<Claim>& open;
+    ~Closing() {
+      shapes.open_.erase(claim);
+      shapes.left_out_ = left_out;
+    }
+    SchemaShapes& shapes;
     const Claim claim;
-  } const closing{open_, claim};
-  return known_.emplace(claim, claim.holds ? asserted(*claim.schema) : negated(*claim.schema))
-      .first->second;
+    const char* const left_out;
+  } const closing{*this, claim, std::exchange(left_out_, nullptr)};
+  Shapes shapes = claim.holds ? asserted(*claim.schema) : negated(*claim.schema);
+  return known_.emplace(claim, Known{std::move(shapes), left_out_}).first->second;
+}
+
+const Shapes& SchemaShapes::part(const Claim& claim) {
+  const Known& found = known(claim);
+  leave_out(found.left_out);
+  return found.shapes;
+}
+
+void SchemaShapes::leave_out(const char* keyword) {
+  if (left_out_ == nullptr) left_out_ = keyword;
+}
+
+const char* SchemaShapes::left_out(const Claims& claims) {
+  for (const Claim& claim : claims)
+    if (const char* keyword = known(claim).left_out) return keyword;
+  return nullptr;
 }
 
 void SchemaShapes::append(Shapes& to, const Shapes& from) {
@@ -119,16 +170,24 @@ Shapes SchemaShapes::asserted(const Json& schema) {
     keywords_.refuse(schema, "expected an object, found {}", schema.type_name());
   Shapes shapes = both({keywords_.shape_of(schema)}, {Shape()});
   if (schema.contains("const") || schema.contains("enum")) shapes = both(shapes, constants(schema));
-  if (schema.contains("$ref")) shapes = both(shapes, of(Claim{&document_.target_of(schema)}));
+  if (schema.contains("$ref")) shapes = both(shapes, part(Claim{&document_.target_of(schema)}));
   if (schema.contains("allOf"))
-    for (const Json& part : list_of(schema, "allOf")) shapes = both(shapes, of(Claim{&part}));
+    for (const Json& each : list_of(schema, "allOf")) shapes = both(shapes, part(Claim{&each}));
   if (schema.contains("anyOf")) shapes = both(shapes, any_of(schema, "anyOf"));
-  if (schema.contains("oneOf")) shapes = both(shapes, one_of(schema));
+  if (schema.contains("oneOf")) shapes = both(shapes, one_of(schema, types_of(shapes)));
   if (const auto given = schema.find("not"); given != schema.end())
-    shapes = both(shapes, of(Claim{&*given, false}));
+    shapes = both(shapes, part(Claim{&*given, false}));
   if (schema.contains("if")) shapes = both(shapes, conditional(schema));
   shapes = dependent(schema, std::move(shapes));
   if (schema.contains("propertyNames")) restrict_names(schema, shapes);
+  for (const char* keyword : {"unevaluatedProperties", "unevaluatedItems"}) {
+    // What is of two shapes at once is evaluated by both, and `contains` evaluates items, too.
+    const auto knows_all = [](const Shape& shape) {
+      return !shape.arrays || shape.arrays->counts.empty();
+    };
+    if (schema.contains(keyword) && !(shapes.size() <= 1 && std::ranges::all_of(shapes, knows_all)))
+      leave_out(keyword);
+  }
   for (Shape& shape : shapes) restrict_unevaluated(schema, shape);
   return shapes;
 }
@@ -142,7 +201,7 @@ const Json& SchemaShapes::list_of(const Json& schema, const char* keyword) const
 
 Shapes SchemaShapes::any_of(const Json& schema, const char* keyword) {
   Shapes any;
-  for (const Json& part : list_of(schema, keyword)) append(any, of(Claim{&part}));
+  for (const Json& each : list_of(schema, keyword)) append(any, part(Claim{&each}));
   return any;
 }
 
@@ -175,8 +234,11 @@ Shapes SchemaShapes::constants(const Json& schema) {
       type = kNumber, numbers.push_back(decimal_of(value));
     else if (value.is_string())
       type = kString, texts.push_back(value);
+    else if (!is_small(value))
+      keywords_.refuse(schema, "a constant array of more than {} items or object of more than {}",
+                       kMaxPrefixItems, kMaxProperties);
     else
-      append(any, of(Claim{&schema_of(value)}));
+      append(any, part(Claim{&schema_of(value)}));
     scalars.types = static_cast<Types>(scalars.types | type);
   }
   if (scalars.types == 0) return any;
@@ -217,27 +279,51 @@ const Json& SchemaShapes::schema_of(const Json& value) {
 
 // --- alternatives ------------------------------------------------------------------------------
 
-Shapes SchemaShapes::one_of(const Json& schema) {
+// Of those that also fit `types`.
+Shapes SchemaShapes::one_of(const Json& schema, Types types) {
   const Json& list = list_of(schema, "oneOf");
+  // Two different values are told apart without being looked at: lists of them are long.
+  std::vector<const Json*> all, others;
+  std::vector<std::optional<std::string>> values;
+  std::map<std::string, std::vector<const Json*>> by_value;
+  for (const Json& each : list) {
+    all.push_back(&each);
+    values.push_back(only_value(each));
+    (values.back() ? by_value[*values.back()] : others).push_back(&each);
+  }
   Shapes any;
-  for (size_t i = 0; i < list.size(); ++i) append(any, alone(list, i));
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (!values[i]) {
+      append(any, alone(list[i], all, types));
+      continue;
+    }
+    std::vector<const Json*> near = by_value[*values[i]];
+    near.insert(near.end(), others.begin(), others.end());
+    append(any, alone(list[i], near, types));
+  }
   return any;
 }
 
-// What is valid under one of `list` and no other.
-Shapes SchemaShapes::alone(const Json& list, size_t index) {
-  Shapes shapes = of(Claim{&list[index]});
-  for (Shape& shape : shapes) shape.types = shape.meant();
-  for (size_t other = 0; other < list.size(); ++other) {
-    if (other == index) continue;
+// What is valid under `schema` and none of `others`, in which it may be itself.
+Shapes SchemaShapes::alone(const Json& schema, const std::vector<const Json*>& others,
+                           Types types) {
+  Shapes shapes = part(Claim{&schema});
+  for (Shape& shape : shapes) {
+    if (shape.types & ~shape.meant() & types) leave_out("oneOf");
+    shape.types = shape.meant();
+  }
+  for (const Json* other : others) {
+    if (other == &schema) continue;
+    const Known& excluded = known(Claim{other});
     Shapes next;
     for (const Shape& shape : shapes) {
-      const Shapes& others = of(Claim{&list[other]});
-      for (const Shape& o : others) count_work(weight(shape) + weight(o));
-      if (std::ranges::all_of(others, [&](const Shape& o) { return are_disjoint(shape, o); }))
+      for (const Shape& o : excluded.shapes) count_work(weight(shape) + weight(o));
+      if (excluded.left_out == nullptr && std::ranges::all_of(excluded.shapes, [&](const Shape& o) {
+            return are_disjoint(shape, o);
+          }))
         next.push_back(shape);
       else
-        append(next, both({shape}, of(Claim{&list[other], false})));
+        append(next, both({shape}, part(Claim{other, false})));
     }
     shapes = std::move(next);
   }
@@ -256,8 +342,10 @@ bool SchemaShapes::is_empty(const Claims& claims, int depth) {
     return known->second;
   count_work(1);
   try {
-    const bool empty = std::ranges::all_of(
-        together(claims), [&](const Shape& shape) { return is_empty(shape, depth - 1); });
+    const bool empty =
+        std::ranges::all_of(together(claims),
+                            [&](const Shape& shape) { return is_empty(shape, depth - 1); }) &&
+        left_out(claims) == nullptr;
     known_empty_.emplace(claims, empty);
     return empty;
   } catch (const Circle&) {  // it is of what is being looked at
@@ -286,10 +374,13 @@ bool SchemaShapes::is_empty(const Shape& shape, int depth) {
 Shapes SchemaShapes::conditional(const Json& schema) {
   const Json& condition = schema["if"];
   const auto branch = [&](const char* keyword, bool holds) {
-    const Shapes& when = of(Claim{&condition, holds});
-    return schema.contains(keyword) ? both(when, of(Claim{&schema[keyword]})) : when;
+    const Shapes& when = part(Claim{&condition, holds});
+    return schema.contains(keyword) ? both(when, part(Claim{&schema[keyword]})) : when;
   };
-  if (!schema.contains("then") && !schema.contains("else")) return {Shape()};
+  if (!schema.contains("then") && !schema.contains("else")) {
+    leave_out("if");  // what it evaluates
+    return {Shape()};
+  }
   Shapes any = branch("then", true);
   append(any, branch("else", false));
   return any;
@@ -308,7 +399,7 @@ Shapes SchemaShapes::dependent(const Json& schema, Shapes shapes) {
         for (const std::string& each : keywords_.names(schema, keyword, needed))
           present.objects->named(each).required = true;
       } else {
-        more = of(Claim{&needed});
+        more = part(Claim{&needed});
       }
       Shapes either = both({std::move(present)}, more);
       either.insert(either.begin(), std::move(absent));
@@ -338,7 +429,9 @@ std::optional<SharedLanguage> SchemaShapes::names_of(const Claim& claim) {
 }
 
 void SchemaShapes::restrict_names(const Json& schema, Shapes& shapes) {
-  const auto names = names_of(Claim{&schema["propertyNames"]});
+  const Claim claim{&schema["propertyNames"]};
+  const auto names = names_of(claim);
+  leave_out(known(claim).left_out);
   if (!names) keywords_.refuse(schema, "'propertyNames' by this format is not supported");
   if (!*names) return;
   Shape allowed{.objects = ObjectShape()};

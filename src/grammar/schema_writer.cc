@@ -21,12 +21,18 @@ Expr characters(size_t min, std::optional<size_t> max) {
   return repeat(json_character(), static_cast<int>(min), max ? static_cast<int>(*max) : kUnbounded);
 }
 
+std::string nothing_valid(const char* left_out) {
+  if (left_out == nullptr) return "nothing is valid here: the keywords contradict each other";
+  return fmt::format("all that is valid here takes a negation of '{}', which is not supported",
+                     left_out);
+}
+
 }  // namespace
 
 Syntax SchemaWriter::write() {
   const Claims root = {shapes_.root()};
   if (std::ranges::all_of(shapes_.of(root), [](const Shape& s) { return s.meant() == 0; }))
-    shapes_.refuse(root, "nothing is valid here: the keywords contradict each other");
+    shapes_.refuse(root, nothing_valid(shapes_.left_out(root)));
   value(root, "#");
   syntax_.root = rules_.at(root);
   while (!pending_.empty()) {

@@ -13,6 +13,7 @@ namespace {
 using testing::CheckedJson;
 using ::testing::HasSubstr;
 using testing::matches;
+using ::testing::Not;
 
 struct Case {
   const char* schema;
@@ -200,6 +201,16 @@ TEST(JsonSchema, IntegersWithinAnyBounds) {
   }
 }
 
+std::string error_of(const std::string& schema) {
+  try {
+    compile_json_schema(schema);
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string_view(error.what()).find('\n'), std::string_view::npos);
+    return error.what();
+  }
+  return "no error";
+}
+
 // What a schema allows of some texts, told by those that match.
 void expect_matches(const char* schema, const std::vector<std::string>& valid,
                     const std::vector<std::string>& invalid) {
@@ -249,6 +260,39 @@ TEST(JsonSchema, MultiplesReachBeyondTheirBounds) {
                  {"1000000000.5", "12345678901.5"}, {"1000000000", "999999999.5", "2000000000.0"});
 }
 
+// Where not all values of an alternative are known, another one may have them, too.
+TEST(JsonSchema, ExactlyOneAlternativeFits) {
+  expect_matches(R"({"oneOf":[{"type":"array","items":{"const":1},"maxItems":2},
+                              {"type":"array","not":{"uniqueItems":true}}]})",
+                 {"[]", "[1]"}, {"[1,1]"});
+  expect_matches(R"({"oneOf":[{"type":"object","required":["a","b"],"properties":{"a":{},"b":{}}},
+                     {"anyOf":[{"properties":{"a":{}},"required":["a"]},
+                               {"properties":{"b":{}},"required":["b"]}],
+                      "unevaluatedProperties":false}]})",
+                 {R"({"a":1})", R"({"b":2})"}, {R"({"a":1,"b":2})"});
+  expect_matches(
+      R"({"oneOf":[{"type":["string","null"]},{"type":"string","not":{"format":"date"}}]})",
+      {"null"}, {R"("x")"});
+  expect_matches(R"({"oneOf":[{"type":["string","null"],"maxLength":1},
+                              {"oneOf":[{"maxLength":3},{"type":"array"}]}]})",
+                 {R"("xx")"}, {"null", R"("x")"});
+  expect_matches(R"({"oneOf":[{"enum":[1,"x"]},{"type":"integer"}]})", {R"("x")", "2"}, {"1"});
+  // Names that may be allowed, though not all of those that are allowed are known.
+  EXPECT_THAT(error_of(R"({"type":"object","properties":{"x":{}},
+                            "not":{"propertyNames":{"not":{"format":"date"}}}})"),
+              HasSubstr("negation of 'propertyNames'"));
+}
+
+TEST(JsonSchema, ALongListOfConstantsIsOneOfThem) {
+  std::string list;
+  for (int i = 0; i < 500; ++i)
+    list += fmt::format(R"({{"const":"country {0}","title":"{0}"}},)", i);
+  const std::string schema =
+      R"({"oneOf":[)" + list + R"({"enum":[1.0]},{"const":1},{"const":2},{"type":"null"}]})";
+  expect_matches(schema.c_str(), {R"("country 0")", R"("country 499")", "2", "null"},
+                 {"1", R"("country 500")"});
+}
+
 TEST(JsonSchema, WhiteSpaceIsBounded) {
   const auto object = json_object_grammar();
   EXPECT_TRUE(matches(*object, "{\n\t\t\"a\": 1}"));
@@ -281,16 +325,6 @@ TEST(JsonSchema, RandomAnswersAreValid) {
   }
 }
 
-std::string error_of(const std::string& schema) {
-  try {
-    compile_json_schema(schema);
-  } catch (const Error& error) {
-    EXPECT_EQ(std::string_view(error.what()).find('\n'), std::string_view::npos);
-    return error.what();
-  }
-  return "no error";
-}
-
 TEST(JsonSchema, WhatWouldNotBeKeptIsRefusedByName) {
   for (const char* keyword : {"$dynamicRef", "$recursiveRef"}) {
     const std::string error =
@@ -311,6 +345,28 @@ TEST(JsonSchema, WhatWouldNotBeKeptIsRefusedByName) {
   EXPECT_THAT(error_of(R"({"$ref":"http://x/y"})"), HasSubstr("http://x/y"));
   // One name that comes twice is one property.
   EXPECT_THAT(error_of(R"({"minProperties":2})"), HasSubstr("'minProperties' of more than 1"));
+}
+
+TEST(JsonSchema, ErrorsSayWhatIsTheMatter) {
+  const std::string negation = error_of(R"({"type":"string","not":{"format":"email"}})");
+  EXPECT_THAT(negation, HasSubstr("negation of 'format'"));
+  EXPECT_THAT(negation, Not(HasSubstr("contradict")));
+  EXPECT_THAT(error_of(R"({"type":"string","not":{"minLength":0}})"), HasSubstr("contradict"));
+  std::string chain = R"({"$ref":"#/$defs/d0","$defs":{)";
+  for (int i = 0; i < 300; ++i)
+    chain += fmt::format(R"("d{}":{{"$ref":"#/$defs/d{}"}},)", i, i + 1);
+  chain += R"("d300":{}}})";
+  EXPECT_THAT(error_of(chain), HasSubstr("more than 200 schemas"));
+  EXPECT_THAT(error_of(chain), Not(HasSubstr("circle")));
+  std::string items = "0";
+  for (int i = 1; i < 300; ++i) items += ",0";
+  for (const char* around : {"[{}]", R"({"k":[{}]})"}) {
+    std::string value = around;
+    value.replace(value.find("{}"), 2, items);
+    const std::string error = error_of(R"({"properties":{"p":{"const":)" + value + "}}}");
+    EXPECT_THAT(error, HasSubstr("#/properties/p: a constant array of more than 256 items"));
+    EXPECT_THAT(error, Not(HasSubstr("prefixItems")));
+  }
 }
 
 TEST(JsonSchema, MalformedSchemasAreRefused) {
