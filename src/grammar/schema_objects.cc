@@ -51,21 +51,49 @@ Expr SchemaWriter::other_name(const SharedLanguage& names, const ObjectShape& sh
   return call(known->second = new_rule("name", std::move(key)));
 }
 
-Expr SchemaWriter::objects(const ObjectShape& shape, const Claims& of) {
-  if (shape.some.size() != 1) return object(shape, of);
-  // What some property must be like, one that is not named is, or one of those that are.
-  std::vector<Expr> either;
-  either.push_back(object(shape, of));
-  const ObjectShape::Some& some = shape.some.back();
-  for (size_t i = 0; i < shape.properties.size(); ++i) {
-    if (!some.names->contains(shape.properties[i].name)) continue;
-    ObjectShape by_this = shape;
-    by_this.some.pop_back();
-    by_this.properties[i].required = true;
-    add_claims(by_this.properties[i].claims, some.claims);
-    if (!is_hopeless(by_this.properties[i].claims)) either.push_back(object(by_this, of));
+// The shapes of which one has what `shape` says that some properties are like. Of those that are
+// not named, each has names of its own, or two are one with all that is said of them.
+std::vector<ObjectShape> SchemaWriter::resolved(const ObjectShape& shape) {
+  constexpr size_t kMaxResolved = 1001;
+  std::vector<ObjectShape> either = {shape};
+  either[0].some.clear();
+  for (const ObjectShape::Some& some : shape.some) {
+    std::vector<ObjectShape> next;
+    for (const ObjectShape& each : either) {
+      Language names = *some.names;
+      for (size_t i = 0; i < each.some.size(); ++i) {
+        const SharedLanguage both = meet(each.some[i].names, some.names);
+        if (both->empty()) continue;
+        names = names.minus(*each.some[i].names);
+        ObjectShape by_one = each;
+        by_one.some[i].names = both;
+        add_claims(by_one.some[i].claims, some.claims);
+        if (!is_hopeless(by_one.some[i].claims)) next.push_back(std::move(by_one));
+      }
+      if (!names.empty()) {
+        ObjectShape by_another = each;
+        by_another.some.push_back({std::make_shared<const Language>(names), some.claims});
+        next.push_back(std::move(by_another));
+      }
+      for (size_t i = 0; i < each.properties.size(); ++i) {
+        if (!some.names->contains(each.properties[i].name)) continue;
+        ObjectShape by_this = each;
+        by_this.properties[i].required = true;
+        add_claims(by_this.properties[i].claims, some.claims);
+        if (!is_hopeless(by_this.properties[i].claims)) next.push_back(std::move(by_this));
+      }
+      if (next.size() > kMaxResolved)
+        fail("json_schema: too many ways for properties to be like what is not said of all others");
+    }
+    either = std::move(next);
   }
-  return choice(std::move(either));
+  return either;
+}
+
+Expr SchemaWriter::objects(const ObjectShape& shape, const Claims& of) {
+  std::vector<Expr> either;
+  for (const ObjectShape& each : resolved(shape)) either.push_back(object(each, of));
+  return either.size() == 1 ? std::move(either[0]) : choice(std::move(either));
 }
 
 Expr SchemaWriter::object(const ObjectShape& shape, const Claims& of) {

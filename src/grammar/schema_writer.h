@@ -52,6 +52,7 @@ class SchemaWriter {
   Expr unique_items(const ArrayShape& shape, const Claims& of);
   std::vector<Expr> distinct_values(const Claims& claims, size_t most);
   // schema_objects.cc
+  std::vector<ObjectShape> resolved(const ObjectShape& shape);
   Expr objects(const ObjectShape& shape, const Claims& of);
   Expr object(const ObjectShape& shape, const Claims& of);
   Expr member(const std::string& name, const Claims& claims);

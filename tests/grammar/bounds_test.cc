@@ -432,9 +432,9 @@ std::vector<HostileSchema> hostile_schemas() {
                    enumerated(20'000))},
       {"many numbers left out", fmt::format(R"({{"not":{}}})", enumerated(100'000))},
       {"many multiples",
-       fmt::format(R"({{"type":"number","allOf":[{}],"anyOf":[{}]}})",
-                   listed(999, [](int i) { return fmt::format(R"({{"multipleOf":{}}})", i + 1); }),
-                   listed(20, [](int i) { return fmt::format(R"({{"minimum":{}}})", i); }))},
+       fmt::format(
+           R"({{"type":"number","allOf":[{}]}})",
+           listed(300, [](int i) { return fmt::format(R"({{"multipleOf":{}}})", i + 1); }))},
       {"a large pattern in many objects",
        fmt::format(
            R"({{"$defs":{{"p":{{}}}},"anyOf":[{}]}})",

@@ -293,6 +293,27 @@ TEST(JsonSchema, ALongListOfConstantsIsOneOfThem) {
                  {"1", R"("country 500")"});
 }
 
+// Two properties of one name are one to whoever reads them.
+TEST(JsonSchema, WhatSomePropertiesAreLikeHoldsOfOne) {
+  constexpr const char* kSome =
+      R"({"type":"object",{}"allOf":[{"not":{"additionalProperties":{"type":"string"}}},
+          {"not":{"additionalProperties":{"type":"integer"}}}]})";
+  const auto with = [&](const std::string& more) {
+    std::string schema = kSome;
+    return schema.replace(schema.find("{}"), 2, more);
+  };
+  expect_matches(with("").c_str(), {R"({"x":null})"},
+                 {R"({"x":1,"x":"s"})", R"({"x":"s","x":1})", R"({"x":1})", "{}"});
+  expect_matches(with(R"("properties":{"a":{},"b":{}},)").c_str(),
+                 {R"({"a":1,"b":"s"})", R"({"a":null})", R"({"x":null,"a":1})"},
+                 {R"({"x":1,"x":"s"})", R"({"a":1})"});
+  EXPECT_THAT(error_of(with(R"("minProperties":2,)")), Not(HasSubstr("no error")));
+  expect_matches(R"({"type":"object","not":{"anyOf":[{"propertyNames":{"not":{"enum":["a","c"]}}},
+                       {"propertyNames":{"not":{"enum":["b","c"]}}}]}})",
+                 {R"({"a":1,"b":2})", R"({"b":1,"a":2})", R"({"c":1})", R"({"c":1,"b":2})"},
+                 {R"({"a":1,"a":2})", R"({"c":1,"c":2})", R"({"b":1})"});
+}
+
 TEST(JsonSchema, WhiteSpaceIsBounded) {
   const auto object = json_object_grammar();
   EXPECT_TRUE(matches(*object, "{\n\t\t\"a\": 1}"));
