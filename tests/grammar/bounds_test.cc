@@ -486,6 +486,8 @@ TEST(GrammarBounds, TheSchemasOfManyFunctionsCountTogether) {
   EXPECT_THROW(compile_function_calls(calls), Error);
   calls.functions.resize(2);
   EXPECT_NO_THROW(compile_function_calls(calls));
+  for (int i = 0; i < 100'000; ++i) calls.functions.push_back({fmt::format("g{}", i), ""});
+  EXPECT_THROW(compile_function_calls(calls), Error);
 }
 
 }  // namespace
