@@ -79,8 +79,8 @@ void SchemaShapes::negate_values(const Json& schema, Shapes& any) {
         composite = both(composite, part(Claim{&schema_of(value), false}));
     }
     std::ranges::sort(none.numbers.without);
-    const auto repeated = std::ranges::unique(none.numbers.without);
-    none.numbers.without.erase(repeated.begin(), repeated.end());
+    auto& without = none.numbers.without;
+    without.erase(std::unique(without.begin(), without.end()), without.end());
     if (!texts.empty())
       none.strings.language = none.strings.wide =
           std::make_shared<const Language>(Language::of(texts).complement());
