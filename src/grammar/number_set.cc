@@ -16,6 +16,7 @@ namespace tessera::grammar {
 namespace {
 
 constexpr size_t kFewestDigits = 4, kUsualDigits = 16, kMostDigits = 19;
+constexpr size_t kLongestInteger = std::numeric_limits<uint64_t>::digits10 + 1;
 constexpr size_t kLargestDigits = 308;  // of a double
 // Decimals of so many digits are all told apart by doubles.
 constexpr size_t kTrustedDigits = std::numeric_limits<double>::digits10;
@@ -220,7 +221,7 @@ class NumberMachine {
         divisors_.empty()
             ? std::clamp(longest, kUsualDigits, kMostDigits)
             : std::clamp(9'000 / (signs * remainders) + std::to_string(remainders).size() - 1,
-                         kFewestDigits, kUsualDigits);
+                         kFewestDigits, set.whole ? kUsualDigits : kTrustedDigits);
     for (const bool negative : {false, true}) {
       size_t& whole = whole_[negative ? 1 : 0] =
           set.broken ? std::min<size_t>(at_will, 8) : at_will;
@@ -228,6 +229,7 @@ class NumberMachine {
       const auto& nearest = negative ? set.max : set.min;
       if (nearest && nearest->value.negative == negative)
         whole = std::max(whole, std::min(nearest->value.whole.size() + 1, kLargestDigits));
+      if (!divisors_.empty() && has_sign(negative) && whole > kTrustedDigits) fraction_ = 0;
       if (set.broken && has_sign(negative))
         fraction_ = std::min(fraction_, kTrustedDigits - std::min(kTrustedDigits, whole));
     }
@@ -453,12 +455,13 @@ Language number_language(const NumberSet& set) {
   std::vector<std::string> texts;
   const NumberSet given = among_them(set);
   for (const Decimal& value : *given.among) {
-    texts.push_back(value.text());
     // Of so small or large a number that nobody writes it in full.
     const std::string shortest = fmt::format("{}", std::strtod(value.text().c_str(), nullptr));
-    if (shortest.find('e') != std::string::npos &&
-        decimal_of(nlohmann::ordered_json::parse(shortest)) == value)
-      texts.push_back(shortest);
+    const bool is_short = shortest.find('e') != std::string::npos &&
+                          decimal_of(nlohmann::ordered_json::parse(shortest)) == value;
+    if (is_short) texts.push_back(shortest);
+    // In full, a double beyond 64 bits may be read as an integer that is another number.
+    if (!is_short || value.whole.size() <= kLongestInteger) texts.push_back(value.text());
   }
   return Language::of(texts);
 }

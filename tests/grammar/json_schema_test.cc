@@ -227,8 +227,8 @@ TEST(JsonSchema, GivenNumbersAreComparedExactly) {
                  {"10000000000", "50"});
   expect_matches(R"({"type":"integer","enum":[123456789012345678,-98765432109876543,0.5]})",
                  {"123456789012345678", "-98765432109876543"}, {"0.5"});
-  expect_matches(R"({"enum":[1e300,1.5e300,12345678901234567890],"multipleOf":1e300})",
-                 {"1e+300", "1" + std::string(300, '0')}, {"1.5e+300", "12345678901234567890"});
+  expect_matches(R"({"enum":[1e300,1.5e300,12345678901234567890],"multipleOf":1e300})", {"1e+300"},
+                 {"1.5e+300", "12345678901234567890", "1" + std::string(300, '0')});
   // As a double this would be another number.
   expect_matches(R"({"enum":[12345678901234567890]})", {"12345678901234567890"},
                  {"1.2345678901234567e+19"});
@@ -245,6 +245,8 @@ TEST(JsonSchema, GivenNumbersAreComparedExactly) {
 TEST(JsonSchema, MultiplesReachBeyondTheirBounds) {
   expect_matches(R"({"multipleOf":1000,"minimum":1000000})",
                  {"1000000", "1001000", "77777000", "123456789000"}, {"1000001", "999000", "0"});
+  // With a point they are read as doubles.
+  expect_matches(R"({"multipleOf":7})", {"14.0", "700000000000000.0"}, {"9857771699602365.0"});
   expect_matches(R"({"multipleOf":5000})", {"0", "-5000", "5000", "1235000"}, {"1000", "12500"});
   expect_matches(R"({"multipleOf":1000,"maximum":-1000000})", {"-1000000", "-12345000"},
                  {"-999000", "1000000", "-1000500"});
