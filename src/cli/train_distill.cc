@@ -78,10 +78,7 @@ void add_train_distill(CLI::App& train) {
   flags->training.options.schedule.rate = 3e-4;
   CLI::App* command = train.add_subcommand(
       "distill", "learn a smaller model, a student, that says what MODEL, its teacher, says");
-  command
-      ->add_option("MODEL", flags->training.model,
-                   "a GGUF file, a Hugging Face folder or a model's name")
-      ->required();
+  add_model_flag(*command, flags->training);
   command
       ->add_option("--student", flags->student,
                    "layers=8: so many of the teacher's, evenly spread; layers=0,2,5: these; or a "

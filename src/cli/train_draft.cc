@@ -83,10 +83,7 @@ void end_draft_training(const DraftTrainingFlags& flags, const DraftTraining& tr
 
 void add_draft_training_flags(CLI::App& command, DraftTrainingFlags& flags,
                               const std::string& fields) {
-  command
-      .add_option("MODEL", flags.training.model,
-                  "a GGUF file, a Hugging Face folder or a model's name")
-      ->required();
+  add_model_flag(command, flags.training);
   command.add_option("-o,--out", flags.training.out, "the GGUF file of the draft")->required();
   CLI::Option* data = add_data_flag(command, flags.training,
                                     "; without it the model writes itself what is learned");
@@ -99,7 +96,8 @@ void add_draft_training_flags(CLI::App& command, DraftTrainingFlags& flags,
   command
       .add_option("--vocabulary", flags.vocabulary,
                   "tokens that it knows, those that the data has most often: others are never "
-                  "drafted, and do not count; 0: all [16384]")
+                  "drafted, and do not count; 0: all " +
+                      fmt::format("[{}]", kFrequentTokens))
       ->check(CLI::Range(0, 1 << 24));
   add_training_flags(command, flags.training,
                      "  vocabulary: {tokens, share}, known tokens and how much of the data they "

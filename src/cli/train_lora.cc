@@ -42,10 +42,7 @@ void add_train_lora(CLI::App& train) {
   auto flags = std::make_shared<LoraFlags>();
   CLI::App* command = train.add_subcommand(
       "lora", "learn a low-rank adapter on a model as it is stored, quantized or not");
-  command
-      ->add_option("MODEL", flags->training.model,
-                   "a GGUF file, a Hugging Face folder or a model's name")
-      ->required();
+  add_model_flag(*command, flags->training);
   command
       ->add_option("-o,--out", flags->training.out,
                    "the adapter: a folder as PEFT writes it, or with the ending .gguf a file")

@@ -63,8 +63,11 @@ void add_train_medusa(CLI::App& train) {
       ->check(CLI::Range(1, MedusaHeads::kMost))
       ->capture_default_str();
   add_draft_training_flags(*command, flags->draft,
-                           "  heads: [{top1, top5}], on what is held out; null: nothing judges it\n"
-                           "  tokens_per_step: of a tree of 24 nodes, by these; or null\n");
+                           fmt::format("  heads: [{{top1, top5}}], on what is held out; null: "
+                                       "nothing judges it\n"
+                                       "  tokens_per_step: of a tree of {} nodes, by these; or "
+                                       "null\n",
+                                       kNodes));
   command->callback([flags] { train_medusa(*flags); });
 }
 

@@ -202,10 +202,7 @@ void add_teacher_flags(CLI::App& command, WholeFlags& flags) {
 CLI::App* add_command(CLI::App& train, const std::shared_ptr<WholeFlags>& flags,
                       const std::string& name, const std::string& help) {
   CLI::App* command = train.add_subcommand(name, help);
-  command
-      ->add_option("MODEL", flags->training.model,
-                   "a GGUF file, a Hugging Face folder or a model's name")
-      ->required();
+  add_model_flag(*command, flags->training);
   command
       ->add_option("-o,--out", flags->training.out,
                    "the GGUF file of the trained model, or the folder, if the format is one's")

@@ -206,6 +206,11 @@ void add_step_flags(CLI::App& command, TrainingFlags& flags) {
 
 }  // namespace
 
+void add_model_flag(CLI::App& command, TrainingFlags& flags) {
+  command.add_option("MODEL", flags.model, "a GGUF file, a Hugging Face folder or a model's name")
+      ->required();
+}
+
 CLI::Option* add_data_flag(CLI::App& command, TrainingFlags& flags, const std::string& help) {
   return command
       .add_option("--data", flags.data,

@@ -28,6 +28,7 @@ struct TrainingFlags {
 };
 // All but --data, which some commands can do without.
 void add_training_flags(CLI::App& command, TrainingFlags& flags, const std::string& fields);
+void add_model_flag(CLI::App& command, TrainingFlags& flags);
 CLI::Option* add_data_flag(CLI::App& command, TrainingFlags& flags, const std::string& help);
 
 enum class Output { kFile, kFolder };

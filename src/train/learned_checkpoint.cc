@@ -8,14 +8,9 @@ namespace tessera::train {
 
 LearnedCheckpoint::LearnedCheckpoint(const Learned& learned, const Checkpoint& model)
     : model_(model) {
-  for (const auto& entry : learned.whole) {
-    const Parameter& parameter = entry.second;
-    StoredTensor tensor;
-    tensor.name = parameter.name;
-    tensor.format = &kF32;
-    tensor.shape = {static_cast<uint64_t>(parameter.columns)};
-    if (parameter.rows > 1) tensor.shape.push_back(static_cast<uint64_t>(parameter.rows));
-    tensor.bytes = std::as_bytes(std::span(parameter.values));
+  for (const auto& [place, parameter] : learned.whole) {
+    StoredTensor tensor = stored_tensor(parameter, place);
+    if (parameter.rows == 1) tensor.shape.pop_back();
     add_tensor(std::move(tensor));
   }
 }

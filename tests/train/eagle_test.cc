@@ -21,6 +21,7 @@
 #include "support/temp_folder.h"
 #include "support/test_backend.h"
 #include "support/tiny_model.h"
+#include "train/circles.h"
 #include "train/training.h"
 #include "train/trunk.h"
 
@@ -31,17 +32,6 @@ class EagleDraftTest : public testing::Test {
  protected:
   explicit EagleDraftTest(const TinyModelSpec& spec) : spec_(spec) {}
   static constexpr int kRows = 64;
-
-  // Texts that go round in a circle: what comes is known, however far ahead.
-  static Data circles() {
-    std::vector<Example> examples;
-    for (Token i = 0; i < 10; ++i) {
-      std::vector<Token> text;
-      for (Token k = 0; k < 13; ++k) text.push_back(40 + (i + k) % 5);
-      examples.push_back(plain_example(text));
-    }
-    return hold_out(std::move(examples), 0.2);
-  }
 
   Learned draft() { return make_eagle_draft(*checkpoint_, trunk_, circles().learned[0]); }
   EagleObjective objective(Learned& learned, std::vector<Token> tokens, EagleOptions options) {

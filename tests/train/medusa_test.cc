@@ -17,6 +17,7 @@
 #include "support/temp_folder.h"
 #include "support/test_backend.h"
 #include "support/tiny_model.h"
+#include "train/circles.h"
 #include "train/training.h"
 
 namespace tessera::train {
@@ -25,17 +26,6 @@ namespace {
 class MedusaTrainingTest : public testing::Test {
  protected:
   static constexpr int kHeads = 3;
-
-  // Texts that go round in a circle: what comes is known, however far ahead.
-  static Data circles() {
-    std::vector<Example> examples;
-    for (Token i = 0; i < 10; ++i) {
-      std::vector<Token> text;
-      for (Token k = 0; k < 13; ++k) text.push_back(40 + (i + k) % 5);
-      examples.push_back(plain_example(text));
-    }
-    return hold_out(std::move(examples), 0.2);
-  }
 
   // At random values.
   void expect_slopes(Learned& learned, const std::vector<Token>& tokens);
